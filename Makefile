@@ -1,0 +1,55 @@
+# Each target sets up .venv itself; nothing but Python and make has to be there.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DATA ?= ../shared/data
+export TOKENIZERS_PARALLELISM ?= true
+
+.PHONY: quickstart test lint format conformance mutants bench results gpu-test clean
+
+# torch first, so that no other package decides which build of it is taken.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,conformance]"
+	touch $@
+
+quickstart: $(READY)
+	$(BIN)/python scripts/quickstart.py
+
+test: $(READY)
+	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore tests/conformance tests
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# transformers' own test suite, out of its source distribution, against our models.
+conformance: $(READY)
+	$(BIN)/python tests/conformance/fetch.py
+	$(BIN)/python -m pytest -c tests/conformance/pytest.ini -n 2 -q tests/conformance
+
+# Breaks a copy of the package in many ways: each must make some test fail.
+mutants: $(READY)
+	$(BIN)/python tests/conformance/fetch.py
+	$(BIN)/python tests/mutants.py
+
+gpu-test: $(READY)
+	$(BIN)/python -m pytest -m gpu -rs tests
+
+# Writes docs/benchmarks.md.
+bench: $(READY)
+	$(BIN)/python benchmarks/training_step.py
+
+# Trains all configurations on the real data sets (about an hour on two cores) and writes docs/results.md.
+results: $(READY)
+	$(BIN)/python scripts/results.py --data $(DATA)
+
+clean:
+	rm -rf $(VENV) .cache build dist

@@ -1,0 +1,219 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""The command line: parses, calls one function of the workshop, prints, exits."""
+
+import logging
+import os
+import sys
+
+USAGE = """usage: hf-rnn COMMAND [...]
+
+  hf-rnn train --config FILE.yaml [--training.learning_rate 1e-3 ...]   train a model from a YAML file
+  hf-rnn evaluate MODEL [--data PATH] [--split NAME]                    metrics on a labelled data set
+  hf-rnn predict MODEL "some text" ...                                  answers for texts
+  hf-rnn predict MODEL --file in.csv --output out.jsonl                 answers for a file
+
+hf-rnn COMMAND --help lists all options."""
+
+
+def _train(arguments: list[str]) -> None:
+    from .run_config import parse_run
+    from .training import METRICS_FILE, Run
+
+    if not arguments:
+        arguments = ["--help"]
+    run = Run(*parse_run(arguments))
+    results = run.train()
+    if run.args.should_log:
+        for split in ("validation", "test"):
+            if split in results:
+                print(f"{split:<11}{_line(results[split])}")
+        facts = results["run"]
+        print(
+            f"{facts['parameters']:,} parameters, {facts['epochs']:g} epochs in {facts['train_seconds']:.0f} s. "
+            f"The model is in {run.folder}, its figures in {run.folder / METRICS_FILE}.\n"
+            f'Ask it: hf-rnn predict {run.folder} "some text"'
+        )
+
+
+def _line(metrics: dict[str, float]) -> str:
+    return " · ".join(f"{name} {value:.4f}" for name, value in metrics.items() if "/" not in name and name != "rows")
+
+
+def _evaluate(arguments: list[str]) -> None:
+    import json
+    from dataclasses import replace
+
+    parser = _parser("evaluate", "Metrics of a trained model on a labelled data set.")
+    parser.add_argument("model", type=str, help="folder or Hub id")
+    parser.add_argument("--data", type=str, help="a file, folder or Hub data set; that of the training run if left out")
+    parser.add_argument("--split", type=str, help="split to evaluate on; the test split if left out")
+    _add_data_options(parser)
+    parser.add_argument("--label_column", type=str, help="column of the label")
+    parser.add_argument("--output", type=str, help="JSON file for all metrics")
+    options = _parse(parser, arguments)
+    from .prediction import Predictor, evaluate
+
+    output = _new_file(options.output, overwrite=False)
+    predictor = Predictor.from_pretrained(options.model)
+    data = _data(predictor, options)
+    if options.label_column:
+        data = replace(data, label_column=options.label_column)
+    results = evaluate(predictor, data, options.split, options.batch_size)
+    print(f"{results['rows']} rows: {_line(results)}")
+    for name, value in results.items():
+        if "/" in name:
+            print(f"  {name:<30}{value:.4f}")
+    if output:
+        output.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _predict(arguments: list[str]) -> None:
+    parser = _parser("predict", "Answers of a trained model for texts or a file.")
+    parser.add_argument("model", type=str, help="folder or Hub id")
+    parser.add_argument("texts", nargs="*", type=str, help="texts")
+    parser.add_argument("--file", type=str, help="CSV, TSV, JSON, JSON Lines or Parquet file instead of texts")
+    parser.add_argument("--output", type=str, help="JSON Lines file for the answers to --file")
+    parser.add_argument("--overwrite", action="store_true", help="replace --output where it exists")
+    parser.add_argument("--top_k", type=int, default=1, help="labels per text; 0 for all")
+    _add_data_options(parser)
+    options = _parse(parser, arguments)
+    from .errors import UserError
+
+    if bool(options.texts) == bool(options.file):
+        raise UserError('write either texts, hf-rnn predict MODEL "some text", or --file in.csv --output out.jsonl.')
+    if bool(options.file) != bool(options.output):
+        raise UserError("--file and --output go together: --file in.csv --output out.jsonl.")
+    if options.top_k < 0:
+        raise UserError(f"--top_k {options.top_k} must be 0 (all labels) or greater.")
+    from .prediction import Predictor, predict_file
+
+    output = _new_file(options.output, options.overwrite)
+    predictor = Predictor.from_pretrained(options.model)
+    top_k = options.top_k or None
+    if output:
+        options.data = options.file
+        rows = predict_file(predictor, _data(predictor, options), output, options.batch_size, top_k)
+        print(f"{rows} answers written to {output}")
+        return
+    from datasets import disable_progress_bars
+
+    disable_progress_bars()
+    for text, answer in zip(options.texts, predictor(options.texts, options.batch_size, top_k), strict=True):
+        shown = text if len(text) <= 60 else text[:59] + "…"
+        if "label" in answer:
+            print(f"{answer['label']}\t{answer['score']:.4f}\t{shown}")
+        elif "value" in answer:
+            print(f"{answer['value']:.4f}\t{shown}")
+        else:
+            pairs = zip(answer["labels"], answer["scores"], strict=True)
+            print(", ".join(f"{label} {score:.4f}" for label, score in pairs) + f"\t{shown}")
+
+
+def _parser(command: str, description: str):
+    from jsonargparse import ArgumentParser
+
+    return ArgumentParser(prog=f"hf-rnn {command}", description=description, exit_on_error=False, allow_abbrev=False)
+
+
+def _add_data_options(parser) -> None:
+    parser.add_argument("--text_column", type=str, help="column of the text")
+    parser.add_argument("--text_pair_column", type=str, help="column of the second text")
+    parser.add_argument("--max_length", type=int, help="tokens kept of a text; as in training if left out, 0 for all")
+    parser.add_argument("--encoding", type=str, help="of text files; utf-8 if left out")
+    parser.add_argument("--batch_size", type=int, default=64, help="texts that are read at once")
+
+
+def _parse(parser, arguments: list[str]):
+    from argparse import ArgumentError
+
+    from .errors import UserError
+
+    try:
+        options = parser.parse_args(arguments)
+    except ArgumentError as error:
+        from .run_config import explain
+
+        raise UserError(explain(str(error), parser)) from error
+    if options.batch_size < 1:
+        raise UserError(f"--batch_size {options.batch_size} must be 1 or greater.")
+    return options
+
+
+def _data(predictor, options):
+    """The data section of the training run, with what the command line changes; other data has columns of its own."""
+    from dataclasses import replace
+
+    data = predictor.task.data
+    if options.data is not None and options.data != data.path:
+        data = replace(data, path=options.data, name=None, text_column=None, text_pair_column=None, label_column=None)
+    given = {name: getattr(options, name) for name in ("text_column", "text_pair_column", "encoding")}
+    data = replace(data, **{name: value for name, value in given.items() if value is not None})
+    return data if options.max_length is None else replace(data, max_length=options.max_length or None)
+
+
+def _new_file(path: str | None, overwrite: bool):
+    from pathlib import Path
+
+    from .errors import UserError
+
+    if path is None:
+        return None
+    file = Path(path)
+    if file.exists() and not overwrite:
+        raise UserError(f"{path!r} exists already: name another file, or delete that one first.")
+    if not file.parent.is_dir():
+        raise UserError(f"the folder {str(file.parent)!r} of {path!r} does not exist: make it first.")
+    return file
+
+
+COMMANDS = {"train": _train, "evaluate": _evaluate, "predict": _predict}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs a command.
+
+    Returns:
+        0; 1 if something failed, which is said in one message; 2 for a wrong command line; 130 if interrupted.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(USAGE)
+        return 0 if arguments else 2
+    if arguments[0] == "--version":
+        from . import __version__
+
+        print(f"hf-rnn {__version__}")
+        return 0
+    from .errors import nearest
+
+    if arguments[0] not in COMMANDS:
+        near = nearest(arguments[0], COMMANDS)
+        hint = f": did you mean {near}?" if near else f"; the commands are {', '.join(COMMANDS)}."
+        print(f"hf-rnn: there is no command {arguments[0]!r}{hint}", file=sys.stderr)
+        return 2
+    first = os.environ.get("RANK", "0") == "0"
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    logging.getLogger("hf_rnn").setLevel(logging.INFO if first else logging.ERROR)
+    try:
+        COMMANDS[arguments[0]](arguments[1:])
+    except KeyboardInterrupt:
+        print("hf-rnn: interrupted.", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if os.environ.get("HF_RNN_TRACEBACK"):
+            raise
+        from .errors import UserError
+
+        expected = isinstance(error, UserError)
+        message = str(error) if expected else f"{type(error).__name__}: {error} (HF_RNN_TRACEBACK=1 shows where)"
+        print(f"hf-rnn {arguments[0]}: {message}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def entry() -> None:
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    entry()

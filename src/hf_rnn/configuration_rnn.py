@@ -1,0 +1,146 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""The configuration of every hf_rnn model: pure data, checked when it is made."""
+
+import difflib
+from dataclasses import fields
+
+from huggingface_hub.dataclasses import strict
+from transformers import PreTrainedConfig
+
+CELL_TYPES = ("lstm", "gru", "rnn_tanh", "rnn_relu")
+POOLINGS = ("last", "mean", "max", "concat", "attention")
+
+_POSITIVE = ("vocab_size", "embedding_size", "hidden_size", "num_hidden_layers", "initializer_range")
+_PROBABILITIES = (
+    "embedding_dropout",
+    "input_dropout",
+    "hidden_dropout",
+    "weight_dropout",
+    "classifier_dropout",
+)
+
+
+@strict
+class RNNConfig(PreTrainedConfig):
+    r"""
+    Configuration of [`RNNModel`] and of the models built on it.
+
+    Shape letters used all over the package: B batch, T time, E embedding, H hidden, D directions (1 or 2), L layers,
+    V vocabulary, C classes.
+
+    Args:
+        vocab_size: number of entries V of the embedding; at least the size of the tokenizer.
+        embedding_size: width E of a token's vector.
+        hidden_size: width H of the recurrent state of one direction.
+        num_hidden_layers: number L of recurrent layers, each reading the outputs of the one below.
+        cell_type: `"lstm"` (Hochreiter and Schmidhuber 1997), `"gru"` (Cho et al. 2014), `"rnn_tanh"` or `"rnn_relu"`
+            (Elman 1990).
+        bidirectional: whether each layer also reads from right to left (Schuster and Paliwal 1997).
+        embedding_dropout: probability that a word of the vocabulary is dropped everywhere in the batch (Gal and
+            Ghahramani 2016).
+        input_dropout: locked dropout on the embedded text: one mask per row, the same at each time step.
+        hidden_dropout: locked dropout on what one recurrent layer hands to the next.
+        weight_dropout: DropConnect on the hidden-to-hidden matrices (Merity et al. 2018).
+        classifier_dropout: dropout on the pooled vector, and on the classifier's hidden layer where there is one.
+        classifier_hidden_size: width of a ReLU layer between pooling and the output layer; 0 for none.
+        pooling: how a text's outputs become one vector: `"last"` (the final state of each direction), `"mean"`,
+            `"max"`, `"concat"` ([last, max, mean], Howard and Ruder 2018) or `"attention"` (Yang et al. 2016).
+        forget_gate_bias: initial bias of the LSTM's forget gate (Jozefowicz et al. 2015); other cells have none.
+        initializer_range: standard deviation of the normal distribution that embeddings and linear layers start from.
+        pad_token_id: id of the padding token, whose vector starts at zero and stays there; `None` for no such token.
+        bos_token_id, eos_token_id: ids of the tokens that begin and end a text, where the tokenizer has them.
+
+    Labels (`num_labels`, `id2label`, `label2id`, `problem_type`) are those of [`~transformers.PreTrainedConfig`].
+
+    Raises:
+        huggingface_hub.errors.StrictDataclassError: a value of the wrong type, or one that breaks a rule; the message
+            names the value and the rule.
+        TypeError: a keyword that is not a field but looks like one.
+
+    ```python
+    >>> from hf_rnn import RNNConfig, RNNForSequenceClassification
+
+    >>> config = RNNConfig(vocab_size=1000, cell_type="gru", bidirectional=True, num_labels=3)
+    >>> model = RNNForSequenceClassification(config)
+    ```"""
+
+    model_type = "hf_rnn"
+    keys_to_ignore_at_inference = [
+        "last_hidden_state",
+        "final_hidden_state",
+        "final_cell_state",
+        "hidden_states",
+        "pooling_weights",
+    ]
+
+    vocab_size: int = 30000
+    embedding_size: int = 128
+    hidden_size: int = 128
+    num_hidden_layers: int = 1
+    cell_type: str = "lstm"
+    bidirectional: bool = False
+    embedding_dropout: float | int = 0.0
+    input_dropout: float | int = 0.0
+    hidden_dropout: float | int = 0.0
+    weight_dropout: float | int = 0.0
+    classifier_dropout: float | int = 0.0
+    classifier_hidden_size: int = 0
+    pooling: str = "concat"
+    forget_gate_bias: float | int = 1.0
+    initializer_range: float | int = 0.1
+    pad_token_id: int | None = 0
+    bos_token_id: int | None = None
+    eos_token_id: int | None = None
+
+    def __post_init__(self, **kwargs):
+        known = [field.name for field in fields(self)]
+        for name in kwargs:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
+            if near:
+                raise TypeError(
+                    f"RNNConfig has no field {name!r}; the nearest is {near[0]!r}: "
+                    f"write {near[0]}={kwargs[name]!r} instead."
+                )
+        super().__post_init__(**kwargs)
+
+    @property
+    def num_directions(self) -> int:
+        return 2 if self.bidirectional else 1
+
+    @property
+    def output_size(self) -> int:
+        """Width D·H of what a recurrent layer puts out."""
+        return self.num_directions * self.hidden_size
+
+    def validate_choices(self):
+        for name, choices in (("cell_type", CELL_TYPES), ("pooling", POOLINGS)):
+            value = getattr(self, name)
+            if value not in choices:
+                near = difflib.get_close_matches(value.lower(), choices, n=1, cutoff=0.0)[0]
+                raise ValueError(f"{name}={value!r} must be one of {', '.join(choices)}: write {name}={near!r}.")
+
+    def validate_numbers(self):
+        for name in _POSITIVE:
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name}={getattr(self, name)} must be greater than 0.")
+        for name in _PROBABILITIES:
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)} is a probability: it must be in [0, 1).")
+        if self.classifier_hidden_size < 0:
+            raise ValueError(f"classifier_hidden_size={self.classifier_hidden_size} must be 0 (no layer) or greater.")
+
+    def validate_together(self):
+        if self.pad_token_id is not None and not 0 <= self.pad_token_id < self.vocab_size:
+            raise ValueError(
+                f"pad_token_id={self.pad_token_id} must be an id of the vocabulary: 0 <= pad_token_id < "
+                f"vocab_size={self.vocab_size}; write pad_token_id=None for a model without padding token."
+            )
+        if self.hidden_dropout > 0 and self.num_hidden_layers == 1:
+            raise ValueError(
+                f"hidden_dropout={self.hidden_dropout} acts between recurrent layers, and num_hidden_layers=1 has no "
+                "second layer: write hidden_dropout=0.0 (input_dropout, weight_dropout and classifier_dropout act "
+                "with one layer too)."
+            )
+
+
+__all__ = ["RNNConfig"]

@@ -1,0 +1,339 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Reading a data set from files or the Hub, choosing its columns, and collating ragged batches."""
+
+import logging
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from datasets import ClassLabel, Dataset, DatasetDict, load_dataset
+from datasets import exceptions as datasets_exceptions
+
+from .errors import UserError, looks_local, nearest
+from .made_up_reviews import made_up_reviews
+
+logger = logging.getLogger(__name__)
+
+READERS = {
+    ".csv": ("csv", {}),
+    ".tsv": ("csv", {"sep": "\t"}),
+    ".json": ("json", {}),
+    ".jsonl": ("json", {}),
+    ".parquet": ("parquet", {}),
+}
+SPLITS = {"train": "train", "validation": "validation", "valid": "validation", "dev": "validation", "test": "test"}
+BUILT_IN = "made_up_reviews"
+
+
+@dataclass
+class DataArguments:
+    """
+    Args:
+        path: a data set on the Hub; a CSV, TSV, JSON, JSON Lines or Parquet file; a folder with one such file per
+            split (train.csv, test.csv, …) or one subfolder of .txt files per class; or made_up_reviews.
+        name: configuration of a data set on the Hub that has several.
+        revision: branch, tag or commit of a data set on the Hub.
+        text_column: column of the text; found by its name or content if None.
+        text_pair_column: column of a second text, for pairs.
+        label_column: column of the label; found by its name or content if None.
+        label_names: names of the labels 0, 1, … where the column holds numbers without names.
+        problem_type: single_label_classification, multi_label_classification or regression; read off the column if
+            None.
+        train_split: split to train on; of several names, the first that the data set has.
+        validation_split: split to choose the best model by; made out of the training split where there is none.
+        test_split: split for the last evaluation; null for none.
+        validation_size: share of the training rows that become the validation split where there is none.
+        max_length: tokens that are kept of a longer text; null for all.
+        truncation: what is kept of a longer text, head, tail or head_tail (half of each).
+        encoding: of CSV, TSV, JSON and text files.
+        seed: of the validation split.
+    """
+
+    path: str = BUILT_IN
+    name: str | None = None
+    revision: str | None = None
+    text_column: str | None = None
+    text_pair_column: str | None = None
+    label_column: str | None = None
+    label_names: list[str] | None = None
+    problem_type: str | None = None
+    train_split: list[str] = field(default_factory=lambda: ["train"])
+    validation_split: list[str] = field(default_factory=lambda: ["validation"])
+    test_split: str | None = "test"
+    validation_size: float = 0.1
+    max_length: int | None = None
+    truncation: str = "head_tail"
+    encoding: str = "utf-8"
+    seed: int = 0
+
+
+def load(data: DataArguments) -> DatasetDict:
+    """Reads all splits, as they are.
+
+    Raises:
+        UserError: nothing is there, the file cannot be read, or it has no rows.
+    """
+    path = Path(data.path)
+    if data.path == BUILT_IN:
+        rows = made_up_reviews()
+        cut = len(rows["text"]) * 4 // 5
+        splits = {"train": slice(0, cut), "test": slice(cut, None)}
+        found = DatasetDict(
+            {split: Dataset.from_dict({k: v[rows_of] for k, v in rows.items()}) for split, rows_of in splits.items()}
+        )
+    elif path.is_dir():
+        found = _load_folder(path, data)
+    elif path.is_file():
+        found = _load_files({"train": [path]}, data)
+    elif path.suffix.lower() in READERS or looks_local(data.path):
+        raise UserError(f"there is no file or folder {data.path!r}: name one that exists, or a data set on the Hub.")
+    else:
+        found = _load_from_hub(data)
+    empty = [split for split, rows in found.items() if not len(rows)]
+    if empty or not found:
+        raise UserError(f"the data set {data.path!r} has no rows in {', '.join(empty) or 'any split'}.")
+    return found
+
+
+def _load_from_hub(data: DataArguments) -> DatasetDict:
+    try:
+        return load_dataset(data.path, data.name, revision=data.revision)
+    except (
+        datasets_exceptions.DatasetNotFoundError,
+        datasets_exceptions.DatasetGenerationError,
+        OSError,
+        ValueError,
+        RuntimeError,
+    ) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(
+            f"the data set {data.path!r} is neither a file or folder here nor readable on the Hub ({reason}). "
+            "Offline, name a local copy: --data.path FOLDER."
+        ) from error
+
+
+def _load_folder(path: Path, data: DataArguments) -> DatasetDict:
+    files: dict[str, list[Path]] = {}
+    for file in sorted(path.iterdir()):
+        if file.suffix.lower() in READERS:
+            files.setdefault(_split_of(file.stem), []).append(file)
+    if files:
+        return _load_files(files, data)
+    folders = sorted(p for p in path.iterdir() if p.is_dir())
+    by_split = {_split_of(p.name): p for p in folders if _split_of(p.name) in SPLITS.values()}
+    found = {split: _load_texts(folder, data) for split, folder in (by_split or {"train": path}).items()}
+    if not any(found.values()):
+        raise UserError(
+            f"the folder {str(path)!r} has neither files of {', '.join(READERS)} "
+            "nor one subfolder of .txt files per class."
+        )
+    return DatasetDict(found)
+
+
+def _split_of(name: str) -> str:
+    """`train-00000-of-00002` and `dev` are pieces of the splits `train` and `validation`."""
+    stem = re.sub(r"-\d{5}-of-\d{5}$", "", name)
+    return SPLITS.get(stem.lower(), stem)
+
+
+def _load_texts(folder: Path, data: DataArguments) -> Dataset:
+    texts, labels = [], []
+    for file in sorted(folder.glob("*/*.txt")):
+        try:
+            texts.append(file.read_text(encoding=data.encoding))
+        except UnicodeDecodeError as error:
+            raise _wrong_encoding(file, data, error) from error
+        labels.append(file.parent.name)
+    return Dataset.from_dict({"text": texts, "label": labels})
+
+
+def _load_files(files: dict[str, list[Path]], data: DataArguments) -> DatasetDict:
+    suffixes = {file.suffix.lower() for split in files.values() for file in split}
+    if len(suffixes) > 1:
+        raise UserError(f"the folder {data.path!r} mixes {', '.join(sorted(suffixes))} files: keep one kind.")
+    suffix = suffixes.pop()
+    if suffix not in READERS:
+        raise UserError(f"{data.path!r} is not one of the kinds that can be read: {', '.join(READERS)}.")
+    reader, options = READERS[suffix]
+    if reader != "parquet":
+        # Spreadsheet programs put a mark before the first byte, which must not become part of a column's name.
+        options = {**options, "encoding": "utf-8-sig" if data.encoding.lower() in ("utf-8", "utf8") else data.encoding}
+        for file in [file for split in files.values() for file in split]:
+            _check_text_file(file, data)
+    try:
+        return load_dataset(reader, data_files={k: [str(f) for f in v] for k, v in files.items()}, **options)
+    except (datasets_exceptions.DatasetGenerationError, OSError, ValueError, TypeError) as error:
+        cause = error.__cause__ or error
+        raise UserError(
+            f"{data.path!r} cannot be read as {suffix}: {str(cause).strip().splitlines()[0]}. "
+            "Check that each row has the same columns and that quotes are closed."
+        ) from error
+
+
+def _check_text_file(file: Path, data: DataArguments) -> None:
+    """A first pass over the bytes: the readers' own errors name neither the file nor the remedy."""
+    try:
+        with file.open(encoding=data.encoding) as lines:
+            anything = any(chunk.strip() for chunk in iter(lambda: lines.read(1 << 20), ""))
+    except UnicodeDecodeError as error:
+        raise _wrong_encoding(file, data, error) from error
+    except LookupError as error:
+        raise UserError(f"data.encoding={data.encoding!r} is no encoding that Python knows: write utf-8.") from error
+    if not anything:
+        raise UserError(f"the file {str(file)!r} is empty.")
+
+
+def _wrong_encoding(file: Path, data: DataArguments, error: UnicodeDecodeError) -> UserError:
+    return UserError(
+        f"{str(file)!r} is not {data.encoding} (byte {error.object[error.start]:#04x}): name its encoding, "
+        "for example --data.encoding gb18030 (Chinese) or --data.encoding cp1252 (Western European)."
+    )
+
+
+TEXT_NAMES = ("text", "sentence", "review", "content", "question", "comment", "document", "sentence1", "premise")
+LABEL_NAMES = ("label", "labels", "coarse_label", "class", "category", "target", "sentiment", "score", "rating")
+
+
+def choose_columns(rows: Dataset, data: DataArguments) -> tuple[str, str]:
+    """The columns of text and label: those named, else by well-known names, else by what they hold.
+
+    Raises:
+        UserError: a named column is missing, or several could be meant; the message lists the columns.
+    """
+    for key in ("text_pair_column", "label_column"):
+        _check_column(rows, key, data)
+    text = choose_text(rows, data)
+    label = data.label_column or _choose_label(rows, text, data)
+    return text, label
+
+
+def _listed(rows: Dataset) -> str:
+    return ", ".join(repr(name) for name in rows.column_names)
+
+
+def _check_column(rows: Dataset, key: str, data: DataArguments) -> None:
+    name = getattr(data, key)
+    if name is not None and name not in rows.column_names:
+        near = nearest(name, rows.column_names)
+        raise UserError(
+            f"{key} {name!r} is not a column of {data.path!r}, which has {_listed(rows)}"
+            + (f": did you mean {near!r}?" if near else ".")
+        )
+
+
+def choose_text(rows: Dataset, data: DataArguments) -> str:
+    """The column of the text: the one named, else by a well-known name, else the strings that are longest by far.
+
+    Raises:
+        UserError: the named column is missing, or several could be meant; the message lists the columns.
+    """
+    if data.text_column is not None:
+        _check_column(rows, "text_column", data)
+        return data.text_column
+    strings = [
+        c for c in rows.column_names if str(getattr(rows.features[c], "dtype", "")) in ("string", "large_string")
+    ]
+    strings = [c for c in strings if c not in (data.label_column, data.text_pair_column)]
+    by_name = [c for name in TEXT_NAMES for c in strings if c.lower() == name]
+    if by_name:
+        return by_name[0]
+    sample = rows[:1000]
+    length = {c: np.mean([len(v or "") for v in sample[c]]) for c in strings}
+    ranked = sorted(strings, key=lambda c: -length[c])
+    if not ranked or (len(ranked) > 1 and length[ranked[0]] < 2 * length[ranked[1]]):
+        raise UserError(
+            f"the text column of {data.path!r} is not plain from its names: it has {_listed(rows)}. "
+            f"Write --data.text_column {ranked[0] if ranked else 'NAME'}."
+        )
+    return ranked[0]
+
+
+def _choose_label(rows: Dataset, text: str, data: DataArguments) -> str:
+    others = [c for c in rows.column_names if c not in (text, data.text_pair_column)]
+    by_name = [c for name in LABEL_NAMES for c in others if c.lower() == name]
+    if by_name:
+        return by_name[0]
+    classes = [c for c in others if isinstance(rows.features[c], ClassLabel)]
+    if len(classes) == 1:
+        return classes[0]
+    sample = rows[:1000]
+    # A label comes back again and again; a number or key of the row does not.
+    repeated = [c for c in others if 1 < len({str(v) for v in sample[c]}) <= max(2, len(sample[c]) // 2)]
+    if len(repeated) != 1:
+        candidates = repeated or others
+        raise UserError(
+            f"the label column of {data.path!r} is not plain from its names: it has {_listed(rows)}. "
+            f"Write --data.label_column {candidates[0] if candidates else 'NAME'}."
+        )
+    return repeated[0]
+
+
+def choose_split(splits: DatasetDict, names: Sequence[str]) -> str | None:
+    """The first of the names that the data set has, or None."""
+    return next((name for name in names if name in splits), None)
+
+
+def split_validation(rows: Dataset, share: float, seed: int, stratify_by: str | None) -> tuple[Dataset, Dataset]:
+    """Training and validation rows, each class in both in its proportion where it has rows enough.
+
+    Args:
+        rows: the training split.
+        share: of the rows that become validation rows.
+        stratify_by: column of integers, or None for a plain random split.
+    """
+    from sklearn.model_selection import train_test_split
+
+    if not 0 < share < 1:
+        raise UserError(f"data.validation_size={share} must be a share between 0 and 1, such as 0.1.")
+    groups = None if stratify_by is None else np.asarray(rows[stratify_by])
+    held_out = max(2, round(share * len(rows)))
+    if groups is not None:
+        classes, counts = np.unique(groups, return_counts=True)
+        held_out = max(held_out, len(classes))
+        if counts.min() < 2 or held_out > len(rows) - len(classes):
+            logger.warning("a class has too few rows to stand in both splits: the validation split is plain random.")
+            groups = None
+    if held_out >= len(rows):
+        raise UserError(f"{len(rows)} training rows are too few to hold {held_out} out for validation.")
+    train, validation = train_test_split(
+        np.arange(len(rows)), test_size=held_out, random_state=seed, stratify=groups, shuffle=True
+    )
+    return rows.select(np.sort(train)), rows.select(np.sort(validation))
+
+
+def cut(ids: list[int], max_length: int | None, truncation: str) -> list[int]:
+    """Keeps the head, the tail, or half of each of an over-long text."""
+    if max_length is None or len(ids) <= max_length:
+        return ids
+    head = {"head": max_length, "tail": 0, "head_tail": (max_length + 1) // 2}[truncation]
+    return ids[:head] + ids[len(ids) - (max_length - head) :]
+
+
+@dataclass
+class RaggedCollator:
+    """Pads rows of token ids to the longest of their batch: `input_ids` and `attention_mask` `[B, T]`, and `labels`.
+
+    Args:
+        pad_token_id: written in padded places; the mask, not the id, says what padding is.
+        label_dtype: `torch.long` for class indices, `torch.float` for several labels and for regression.
+    """
+
+    pad_token_id: int
+    label_dtype: torch.dtype = torch.long
+
+    def __call__(self, rows: list[dict]) -> dict[str, torch.Tensor]:
+        lengths = torch.tensor([len(row["input_ids"]) for row in rows])
+        T = int(lengths.max())
+        input_ids = torch.full((len(rows), T), self.pad_token_id, dtype=torch.long)
+        for ids, row in zip(input_ids, rows, strict=True):
+            ids[: len(row["input_ids"])] = torch.as_tensor(row["input_ids"], dtype=torch.long)
+        batch = {"input_ids": input_ids, "attention_mask": (torch.arange(T) < lengths[:, None]).long()}
+        if "labels" in rows[0]:
+            batch["labels"] = torch.tensor([row["labels"] for row in rows], dtype=self.label_dtype)
+        return batch
+
+
+__all__ = ["DataArguments", "RaggedCollator", "load"]

@@ -1,0 +1,31 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Errors that a user causes, and that the command line shows as one message without a traceback."""
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class UserError(ValueError):
+    """Something in the data, the configuration or the folders; the message says what, and what to write instead."""
+
+
+def nearest(value: object, choices: Iterable[str]) -> str | None:
+    """The choice that looks most like a value, or None where none does."""
+    near = difflib.get_close_matches(str(value), list(choices), n=1, cutoff=0.6)
+    return near[0] if near else None
+
+
+def looks_local(path: str) -> bool:
+    """Whether a path that does not exist was meant as a local one, so that nobody waits for the Hub to deny it."""
+    folder, _, _ = path.rpartition("/")
+    return path.startswith((".", "/", "~")) or path.count("/") > 1 or (folder != "" and Path(folder).is_dir())
+
+
+def check_choice(name: str, value: str, choices: Iterable[str]) -> None:
+    """Raises [`UserError`] for a value that is not among the choices, with the nearest of them."""
+    choices = list(choices)
+    if value not in choices:
+        near = nearest(value, choices)
+        hint = f": did you mean {name}={near!r}?" if near else "."
+        raise UserError(f"{name}={value!r} is not one of {', '.join(choices)}{hint}")

@@ -1,0 +1,71 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""The pictures in a model's folder."""
+
+from pathlib import Path
+
+import numpy as np
+
+
+def _figure(width: float, height: float):
+    # The object interface: no display is asked for, and no global state of a notebook is touched.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def draw_curves(log_history: list[dict], metric: str, path: Path) -> None:
+    """Training and validation loss, and the metric that chose the model, over epochs.
+
+    Args:
+        log_history: of the Trainer's state.
+        metric: such as `accuracy`, with or without its `eval_` prefix.
+        path: of the PNG.
+    """
+    metric = metric.removeprefix("eval_")
+    figure = _figure(9, 3.5)
+    left, right = figure.subplots(1, 2)
+    panels = ((left, "loss", "training"), (left, "eval_loss", "validation"), (right, f"eval_{metric}", "validation"))
+    for axes, key, label in panels:
+        points = [(row["epoch"], row[key]) for row in log_history if key in row]
+        if points:
+            axes.plot(*zip(*points, strict=True), marker="o", markersize=3, label=label)
+    for axes, title in ((left, "loss"), (right, metric)):
+        axes.set_xlabel("epoch")
+        axes.set_title(title)
+        axes.grid(alpha=0.3)
+        if axes.lines:
+            axes.legend()
+    figure.savefig(path, dpi=120)
+
+
+def draw_confusion(predicted: np.ndarray, labels: np.ndarray, names: list[str], split: str, path: Path) -> None:
+    """How often each true class (a row) was given each label (a column): share of the row, and counts where they fit.
+
+    Args:
+        predicted, labels: `[N]` class indices.
+        names: of the classes.
+        split: named in the title.
+        path: of the PNG.
+    """
+    from sklearn.metrics import confusion_matrix
+
+    counts = confusion_matrix(labels, predicted, labels=range(len(names)))
+    shares = counts / counts.sum(1, keepdims=True).clip(min=1)
+    side = min(max(3.6, 0.55 * len(names) + 2), 16)
+    figure = _figure(side + 0.8, side)
+    axes = figure.subplots()
+    image = axes.imshow(shares, vmin=0, vmax=1, cmap="Blues")
+    figure.colorbar(image, ax=axes, label="share of the true class")
+    axes.set(xlabel="predicted", ylabel="true", title=f"confusion matrix, {split}")
+    ticks = range(len(names))
+    # Names in scripts that the font lacks would be drawn as boxes, with a warning for each.
+    shown = [name if name.isascii() and len(name) <= 24 else f"#{i}" for i, name in enumerate(names)]
+    axes.set_xticks(ticks, shown, rotation=45 if len(names) > 4 else 0, ha="right" if len(names) > 4 else "center")
+    axes.set_yticks(ticks, shown)
+    if len(names) <= 15:
+        for i, j in np.ndindex(counts.shape):
+            axes.text(j, i, counts[i, j], ha="center", va="center", color="white" if shares[i, j] > 0.5 else "black")
+    figure.savefig(path, dpi=120)

@@ -1,0 +1,317 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""The models: embedding → recurrence → pooling → head. Shape letters as in `configuration_rnn`."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers import initialization as init
+from transformers.utils import ModelOutput, can_return_tuple
+
+from .configuration_rnn import RNNConfig
+from .recurrence import Recurrence, RecurrentState, locked_dropout
+
+
+@dataclass
+class RNNModelOutput(ModelOutput):
+    """
+    Args:
+        last_hidden_state: outputs of the top layer, `[B, T, D*H]`, zeros in padded places.
+        final_hidden_state: h of each layer after each row's own last token, directions side by side, `[B, L, D*H]`.
+        final_cell_state: the same for the LSTM's c; None for other cells, and where it was not asked for.
+        hidden_states: L+1 tensors where asked for: the embedded text `[B, T, E]`, then each layer's `[B, T, D*H]`.
+    """
+
+    last_hidden_state: Tensor | None = None
+    final_hidden_state: Tensor | None = None
+    final_cell_state: Tensor | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+
+
+@dataclass
+class RNNSequenceClassifierOutput(ModelOutput):
+    """
+    Args:
+        loss: a scalar, where labels were given.
+        logits: `[B, C]`, before softmax or sigmoid; the values themselves in regression.
+        hidden_states: as in [`RNNModelOutput`].
+        pooling_weights: `[B, T]`, rows summing to 1 over their tokens, where the pooling is `"attention"`.
+    """
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+    pooling_weights: Tensor | None = None
+
+
+class RNNPreTrainedModel(PreTrainedModel):
+    """Initialisation, loading and saving, shared by all models of the package."""
+
+    config_class = RNNConfig
+    base_model_prefix = "model"
+    supports_gradient_checkpointing = True
+    # Losses are means over the batch, whatever `num_items_in_batch` says: the Trainer has to divide by its steps.
+    accepts_loss_kwargs = False
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module):
+        """Recurrent matrices orthogonal gate by gate (Saxe et al. 2014), input matrices Xavier-uniform (Glorot and
+        Bengio 2010), biases 0 but for the LSTM's forget gate; all else as transformers does it."""
+        if not isinstance(module, Recurrence):
+            super()._init_weights(module)
+            return
+        H = module.hidden_size
+        for name, parameter in module.named_parameters():
+            # A parameter that came with a checkpoint is left alone by `init`, so nothing has to be made for it.
+            if getattr(parameter, "_is_hf_initialized", False):
+                continue
+            if name.startswith("weight"):
+                fill = init.orthogonal_ if name.startswith("weight_hh") else init.xavier_uniform_
+                gates = [fill(gate) for gate in torch.empty_like(parameter).split(H)]
+                init.copy_(parameter, torch.cat(gates))
+            else:
+                bias = torch.zeros_like(parameter)
+                if module.cell_type == "lstm" and name.startswith("bias_ih"):
+                    bias[H : 2 * H] = self.config.forget_gate_bias
+                init.copy_(parameter, bias)
+
+
+class RNNModel(RNNPreTrainedModel):
+    """Embedding and recurrence: token ids in, one vector per token and the final states out."""
+
+    def __init__(self, config: RNNConfig):
+        super().__init__(config)
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.embedding_size, padding_idx=config.pad_token_id)
+        self.recurrence = Recurrence(
+            config.cell_type,
+            config.embedding_size,
+            config.hidden_size,
+            num_layers=config.num_hidden_layers,
+            bidirectional=config.bidirectional,
+            hidden_dropout=config.hidden_dropout,
+            weight_dropout=config.weight_dropout,
+        )
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        return self.embed_tokens
+
+    def set_input_embeddings(self, value: Any):
+        self.embed_tokens = value
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        initial_state: tuple[Tensor, ...] | None = None,
+        output_hidden_states: bool | None = None,
+        output_cell_state: bool = True,
+    ) -> RNNModelOutput:
+        """
+        Args:
+            input_ids: `[B, T]`.
+            attention_mask: `[B, T]`, non-zero where there is a token; padding may stand anywhere, rows may be empty.
+            inputs_embeds: `[B, T, E]`, instead of `input_ids`; `embedding_dropout` then has no words to drop.
+            initial_state: `(h, c)`, or `(h,)` for cells without c, each `[B, L, D*H]`: the `final_hidden_state` and
+                `final_cell_state` of the text before this one.
+            output_hidden_states: whether to return each layer's outputs; the config's value if None.
+            output_cell_state: whether to return the LSTM's final cells.
+
+        Raises:
+            ValueError: both or none of `input_ids` and `inputs_embeds`, a mask of another shape, an id outside the
+                vocabulary, a state of another shape.
+        """
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("write either input_ids=… or inputs_embeds=…, one of the two.")
+        shape = tuple(input_ids.shape if inputs_embeds is None else inputs_embeds.shape[:2])
+        if attention_mask is None:
+            if input_ids is not None:
+                self.warn_if_padding_and_no_attention_mask(input_ids, attention_mask)
+        elif tuple(attention_mask.shape) != shape:
+            raise ValueError(
+                f"attention_mask has the shape {tuple(attention_mask.shape)} and the text [B, T] = {shape}: "
+                "pass both as the tokenizer returned them, model(**tokenizer(texts, padding=True, "
+                'return_tensors="pt")).'
+            )
+        if inputs_embeds is None:
+            inputs_embeds = self._embed(input_ids)
+        inputs_embeds = locked_dropout(inputs_embeds, self.config.input_dropout, self.training)
+        outputs, final = self.recurrence(
+            inputs_embeds, attention_mask, self._split_state(initial_state), output_cell_state
+        )
+        if output_hidden_states is None:
+            output_hidden_states = self.config.output_hidden_states
+        return RNNModelOutput(
+            last_hidden_state=outputs[-1],
+            final_hidden_state=self._join_state(final.h),
+            final_cell_state=None if final.c is None else self._join_state(final.c),
+            hidden_states=(inputs_embeds, *outputs) if output_hidden_states else None,
+        )
+
+    def _embed(self, input_ids: Tensor) -> Tensor:
+        try:
+            # Tokenizers hand over a batch of empty texts as floats, having seen no number in it.
+            embedded = self.embed_tokens(input_ids if input_ids.numel() else input_ids.long())
+        except IndexError:
+            V = self.embed_tokens.num_embeddings
+            wrong = input_ids[(input_ids < 0) | (input_ids >= V)].unique().tolist()
+            raise ValueError(
+                f"token ids {wrong[:5]} are outside the vocabulary: ids must be in [0, vocab_size={V}). Use the "
+                f"tokenizer that was saved with this model, or call model.resize_token_embeddings({max(wrong) + 1})."
+            ) from None
+        if self.training and self.config.embedding_dropout > 0:
+            kept = F.dropout(embedded.new_ones(self.embed_tokens.num_embeddings, 1), self.config.embedding_dropout)
+            embedded = embedded * F.embedding(input_ids, kept)
+        return embedded
+
+    def _join_state(self, state: Tensor) -> Tensor:
+        """`[L*D, B, H]` to `[B, L, D*H]`: rows first, as the Trainer and data parallelism gather them."""
+        B = state.shape[1]
+        return state.transpose(0, 1).reshape(B, self.config.num_hidden_layers, self.config.output_size)
+
+    def _split_state(self, state: tuple[Tensor, ...] | None) -> RecurrentState | None:
+        if state is None:
+            return None
+        expected = (self.config.num_hidden_layers, self.config.output_size)
+        for part in state:
+            if part is not None and (part.dim() != 3 or tuple(part.shape[1:]) != expected):
+                raise ValueError(
+                    f"initial_state has a part of shape {tuple(part.shape)}, expected [B, L, D*H] = [B, {expected[0]}, "
+                    f"{expected[1]}]: pass (out.final_hidden_state, out.final_cell_state) of the text before."
+                )
+        H = self.config.hidden_size
+        return RecurrentState(*(p if p is None else p.reshape(p.shape[0], -1, H).transpose(0, 1) for p in state))
+
+
+class Pooling(nn.Module):
+    """One vector per text out of the outputs of its tokens; zeros for a text without tokens."""
+
+    def __init__(self, config: RNNConfig):
+        super().__init__()
+        self.kind = config.pooling
+        self.output_size = config.output_size * (3 if self.kind == "concat" else 1)
+        if self.kind == "attention":
+            # u_t = tanh(W h_t + b); weights softmax(u_t · v) (Yang et al. 2016, equations 5 to 7).
+            self.key = nn.Linear(config.output_size, config.output_size)
+            self.query = nn.Linear(config.output_size, 1, bias=False)
+
+    def forward(self, output: RNNModelOutput, attention_mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """
+        Args:
+            output: what [`RNNModel`] returned.
+            attention_mask: `[B, T]` or None.
+
+        Returns:
+            The pooled texts, `[B, D*H]` or, for `"concat"`, `[B, 3*D*H]`, and the attention weights `[B, T]` or None.
+        """
+        if self.kind == "last":
+            return output.final_hidden_state[:, -1], None
+        x = output.last_hidden_state
+        if x.shape[1] == 0:
+            return x.new_zeros(x.shape[0], self.output_size), None
+        valid = x.new_ones(x.shape[:2], dtype=torch.bool) if attention_mask is None else attention_mask.bool()
+        if self.kind == "attention":
+            scores = self.query(torch.tanh(self.key(x))).squeeze(-1)
+            scores = scores.masked_fill(~valid, torch.finfo(x.dtype).min)
+            weights = scores.softmax(-1) * valid
+            return (weights.unsqueeze(1) @ x).squeeze(1), weights
+        pooled = []
+        if self.kind == "concat":
+            pooled.append(output.final_hidden_state[:, -1])
+        if self.kind in ("max", "concat"):
+            top = x.masked_fill(~valid.unsqueeze(-1), torch.finfo(x.dtype).min).amax(1)
+            pooled.append(torch.where(valid.any(1, keepdim=True), top, 0))
+        if self.kind in ("mean", "concat"):
+            pooled.append((x.sum(1) / valid.sum(1, keepdim=True).clamp(min=1)).to(x.dtype))
+        return torch.cat(pooled, dim=-1), None
+
+
+class ClassificationHead(nn.Module):
+    """Dropout and a linear layer, with a ReLU layer before it where `classifier_hidden_size` says so."""
+
+    def __init__(self, config: RNNConfig, input_size: int):
+        super().__init__()
+        self.dropout = nn.Dropout(config.classifier_dropout)
+        self.dense = nn.Linear(input_size, config.classifier_hidden_size) if config.classifier_hidden_size else None
+        self.out_proj = nn.Linear(config.classifier_hidden_size or input_size, config.num_labels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.dropout(x)
+        if self.dense is not None:
+            x = self.dropout(torch.relu(self.dense(x)))
+        return self.out_proj(x)
+
+
+class RNNForSequenceClassification(RNNPreTrainedModel):
+    """A label, several labels or numbers for a text: [`RNNModel`], a pooling and a head."""
+
+    def __init__(self, config: RNNConfig):
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        self.model = RNNModel(config)
+        self.pooling = Pooling(config)
+        self.classifier = ClassificationHead(config, self.pooling.output_size)
+        self.post_init()
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+    ) -> RNNSequenceClassifierOutput:
+        """
+        Args:
+            input_ids, attention_mask, inputs_embeds, output_hidden_states: as in [`RNNModel.forward`].
+            labels: `[B]` class indices for one label, `[B, C]` of 0. and 1. for several, `[B]` or `[B, C]` numbers for
+                regression. Which one it is says `config.problem_type`; where that is None, C = 1 means regression,
+                integers mean one label, and floats mean several.
+
+        Raises:
+            ValueError: labels that are not in `config.id2label`, or of a shape that does not fit; and what
+                [`RNNModel.forward`] raises.
+        """
+        outputs = self.model(
+            input_ids,
+            attention_mask=attention_mask,
+            inputs_embeds=inputs_embeds,
+            output_hidden_states=output_hidden_states,
+            output_cell_state=False,
+        )
+        pooled, weights = self.pooling(outputs, attention_mask)
+        logits = self.classifier(pooled)
+        loss = None
+        if labels is not None:
+            self._check_labels(labels, logits)
+            if self.config.problem_type == "regression" or (self.config.problem_type is None and self.num_labels == 1):
+                labels = labels.to(logits.dtype)
+            loss = self.loss_function(labels, logits, self.config)
+        return RNNSequenceClassifierOutput(
+            loss=loss, logits=logits, hidden_states=outputs.hidden_states, pooling_weights=weights
+        )
+
+    def _check_labels(self, labels: Tensor, logits: Tensor):
+        """Turns what torch would report as an internal assertion into a sentence; asks nothing of a GPU."""
+        B, C = logits.shape
+        if tuple(labels.shape) not in ((B,), (B, 1), (B, C)):
+            raise ValueError(
+                f"labels have the shape {tuple(labels.shape)}, expected [B] = [{B}] or [B, C] = [{B}, {C}]."
+            )
+        one_label = self.config.problem_type in (None, "single_label_classification") and C > 1
+        if one_label and labels.device.type == "cpu" and not labels.is_floating_point():
+            wrong = labels[((labels < 0) & (labels != -100)) | (labels >= C)].unique().tolist()
+            if wrong:
+                raise ValueError(
+                    f"labels {wrong[:5]} are not in config.id2label, which has the ids 0 to {C - 1}: "
+                    f"make the model with num_labels={max(max(wrong) + 1, C)}, or map the labels to those ids."
+                )
+
+
+__all__ = ["RNNForSequenceClassification", "RNNModel", "RNNPreTrainedModel"]

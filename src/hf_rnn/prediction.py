@@ -1,0 +1,167 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Answers of a saved model: for texts, for a file, and against the labels of a data set."""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from .configuration_rnn import RNNConfig
+from .data import DataArguments, choose_text, load
+from .errors import UserError, looks_local
+from .run_config import RUN_FILE, parse_run
+from .tasks import TASKS, Task, task_class
+
+CHUNK = 4096
+
+
+@dataclass
+class Predictor:
+    """A trained model with its tokenizer and its task: texts in, answers out.
+
+    ```python
+    >>> predictor = Predictor.from_pretrained("runs/imdb")
+    >>> predictor(["What a film!"])
+    [{'label': 'pos', 'score': 0.98}]
+    ```
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    task: Task
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path, device: str | None = None, **kwargs) -> "Predictor":
+        """Loads a model folder, or a model from the Hub.
+
+        Args:
+            path: folder or Hub id.
+            device: such as `"cuda"`; a GPU where there is one if None.
+            kwargs: of `from_pretrained`, such as `revision`.
+
+        Raises:
+            UserError: it is not there, not a model of ours, or its tokenizer does not fit.
+        """
+        path = str(path)
+        if not Path(path).is_dir() and looks_local(path):
+            raise UserError(f"there is no folder {path!r}: name the output_dir of a training run that ended.")
+        try:
+            config = AutoConfig.from_pretrained(path, **kwargs)
+            if not isinstance(config, RNNConfig):
+                raise UserError(
+                    f"{path!r} is a {config.model_type} model, not one of hf_rnn: load it with transformers."
+                )
+            data, task_name = _run_of(path)
+            task = task_class(task_name)(data, config)
+            model: Any = task.model_class.from_pretrained(path, config=config, **kwargs)
+            tokenizer = AutoTokenizer.from_pretrained(path, **kwargs)
+        except (OSError, ValueError) as error:
+            if isinstance(error, UserError):
+                raise
+            reason = str(error).strip().splitlines()[0]
+            raise UserError(
+                f"no model can be loaded from {path!r} ({reason}). Name the output_dir of a training run that ended, "
+                "or a model on the Hub."
+            ) from error
+        check_vocabulary(tokenizer, config, path)
+        model.eval().to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        return cls(model, tokenizer, task)
+
+    def __call__(self, texts: Sequence[str], batch_size: int = 64, top_k: int | None = 1) -> list[dict]:
+        """
+        Args:
+            texts: strings, of any length.
+            batch_size: texts that are read at once.
+            top_k: as in the task's `answers`.
+
+        Returns:
+            For each text, in order, what the task's `answers` gives.
+        """
+        rows = self.task.encode(Dataset.from_dict({"text": [text or "" for text in texts]}), self.tokenizer)
+        return self.task.answers(self.logits(rows, batch_size), top_k)
+
+    @torch.inference_mode()
+    def logits(self, rows: Dataset, batch_size: int = 64) -> np.ndarray:
+        """Logits `[N, C]` of encoded rows, in their order; rows of similar length are read together."""
+        rows = rows.remove_columns([c for c in rows.column_names if c not in ("input_ids", "length")])
+        collate = self.task.collator(self.tokenizer)
+        order = np.argsort(rows["length"], kind="stable")
+        logits = np.empty((len(rows), self.model.config.num_labels), dtype=np.float32)
+        for start in range(0, len(rows), batch_size):
+            places = order[start : start + batch_size]
+            batch = collate([rows[int(place)] for place in places])
+            batch = {name: tensor.to(self.model.device) for name, tensor in batch.items()}
+            logits[places] = self.model(**batch).logits.float().cpu().numpy()
+        return logits
+
+
+def check_vocabulary(tokenizer: PreTrainedTokenizerBase, config: RNNConfig, path: str) -> None:
+    """A tokenizer of more entries than the model has vectors is not the one that it was trained with."""
+    if len(tokenizer) > config.vocab_size:
+        raise UserError(
+            f"the tokenizer in {path!r} has {len(tokenizer)} entries and the model a vocab_size of "
+            f"{config.vocab_size}: they do not belong together. Put the tokenizer files of the training run back; or, "
+            f"if you added tokens, call model.resize_token_embeddings({len(tokenizer)}) and save the model again."
+        )
+
+
+def _run_of(path: str) -> tuple[DataArguments, str]:
+    """The data section and the task that a model was trained with, so that texts are cut as they were then."""
+    file = Path(path) / RUN_FILE
+    if not file.is_file():
+        return DataArguments(), next(iter(TASKS))
+    run, _ = parse_run(file)
+    # The names are in the model's config; columns and splits are those of another data set.
+    return replace(run.data, label_names=None, problem_type=None), run.task
+
+
+def evaluate(predictor: Predictor, data: DataArguments, split: str | None = None, batch_size: int = 64) -> dict:
+    """Metrics of a model on a labelled data set.
+
+    Args:
+        predictor: the model.
+        data: where the rows are.
+        split: of the data set; its only one, or the test split, if None.
+        batch_size: rows that are read at once.
+
+    Raises:
+        UserError: see `data.load` and the task's `prepare_split`.
+    """
+    task = predictor.task.with_data(data)
+    rows = task.encode(task.prepare_split(load(data), split), predictor.tokenizer)
+    logits = predictor.logits(rows, batch_size)
+    return {"rows": len(rows), **task.metrics(logits, np.asarray(rows["labels"]))}
+
+
+def predict_file(
+    predictor: Predictor, data: DataArguments, output: Path, batch_size: int = 64, top_k: int | None = 1
+) -> int:
+    """Writes one JSON line per row of a file: its columns and the answer. The output appears when it is whole.
+
+    Returns:
+        The number of rows.
+    """
+    splits = load(data)
+    rows = splits[next(iter(splits))]
+    text = choose_text(rows, data)
+    writing = output.with_name(output.name + ".part")
+    with writing.open("w", encoding="utf-8") as lines:
+        for row, answer in zip(rows, _answers(predictor, rows, text, batch_size, top_k), strict=True):
+            lines.write(json.dumps({**row, **answer}, ensure_ascii=False, default=str) + "\n")
+    os.replace(writing, output)
+    return len(rows)
+
+
+def _answers(predictor: Predictor, rows: Dataset, text: str, batch_size: int, top_k: int | None) -> Iterator[dict]:
+    for start in range(0, len(rows), CHUNK):
+        yield from predictor(rows[start : start + CHUNK][text], batch_size, top_k)
+
+
+__all__ = ["Predictor", "evaluate", "predict_file"]

@@ -1,0 +1,360 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""The one place that runs a recurrent layer over a ragged batch, and beside it the equations that it must obey.
+
+Shapes: B batch, T time, E embedding (the input's width), H hidden, D directions, L layers, G gates (4 for the LSTM, 3
+for the GRU, 1 for the plain RNN).
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+MODES = {"lstm": "LSTM", "gru": "GRU", "rnn_tanh": "RNN_TANH", "rnn_relu": "RNN_RELU"}
+
+
+class RecurrentState(NamedTuple):
+    """What a recurrent layer remembers, in `torch.nn.LSTM`'s layout: layer by layer, forward before backward."""
+
+    h: Tensor  # [L*D, B, H]
+    c: Tensor | None = None  # [L*D, B, H], the LSTM's cells; None for the other cells
+
+
+class Ragged(NamedTuple):
+    """Where the tokens of each row stand in a padded batch, and the two orders in which they are read."""
+
+    valid: Tensor  # [B, T] bool: True in the first `length` places of each row
+    lengths: Tensor  # [B]
+    to_front: Tensor | None  # [B, T] index that brings a row's tokens to its front; None where they are there already
+    to_place: Tensor | None  # [B, T] its inverse
+    reverse: Tensor  # [B, T] index that reverses each row within its length; its own inverse
+
+    @classmethod
+    def from_mask(cls, attention_mask: Tensor) -> "Ragged | None":
+        """Reads a mask `[B, T]` (non-zero: a token), with padding anywhere; None where there is no padding at all."""
+        mask = attention_mask.bool()
+        T = mask.shape[1]
+        # The questions asked here would make a GPU wait for the host, and a traced graph depend on its data.
+        may_ask = mask.device.type == "cpu" and not torch.compiler.is_compiling()
+        if may_ask and mask.all():
+            return None
+        lengths = mask.sum(1)
+        time = torch.arange(T, device=mask.device)
+        valid = time < lengths[:, None]
+        to_front = to_place = None
+        if not may_ask or not torch.equal(mask, valid):
+            to_front = torch.sort((~mask).to(torch.uint8), dim=1, stable=True).indices
+            to_place = torch.argsort(to_front, dim=1)
+        reverse = torch.where(valid, lengths[:, None] - 1 - time, time)
+        return cls(valid, lengths, to_front, to_place, reverse)
+
+
+class _Permute(torch.autograd.Function):
+    """`x[b, index[b, t]]` for an index that is a permutation of each row: the gradient is a gather too, by the
+    inverse, where torch's own would add up into zeros."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, index: Tensor, inverse: Tensor) -> Tensor:
+        ctx.save_for_backward(index, inverse)
+        return x.gather(1, index.unsqueeze(-1).expand_as(x))
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        index, inverse = ctx.saved_tensors
+        return _Permute.apply(grad, inverse, index), None, None
+
+
+def locked_dropout(x: Tensor, p: float, training: bool) -> Tensor:
+    """Dropout with one mask per row, the same at each time step (Gal and Ghahramani 2016).
+
+    Args:
+        x: `[B, T, F]`.
+    """
+    if not training or p == 0:
+        return x
+    return x * F.dropout(x.new_ones(x.shape[0], 1, x.shape[2]), p)
+
+
+class RecurrentLayer(GradientCheckpointingLayer):
+    """One recurrent layer over a right-padded batch, both directions. It owns no weights: [`Recurrence`] does, under
+    torch's names. It is a module of its own so that its activations can be recomputed instead of kept."""
+
+    def __init__(self, mode: str, hidden_size: int, weight_dropout: float):
+        super().__init__()
+        self.mode = mode
+        self.hidden_size = hidden_size
+        self.weight_dropout = weight_dropout
+
+    def forward(
+        self,
+        x: Tensor,
+        h0: Tensor,
+        c0: Tensor | None,
+        weights: list[list[Tensor]],
+        ragged: Ragged | None,
+        output_cell_state: bool,
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """
+        Args:
+            x: `[B, T, F]`, right-padded with finite values.
+            h0, c0: the state to start from, `[D, B, H]`.
+            weights: of each direction, as [`Recurrence.weights`] gives them.
+            ragged: where the tokens stand; None if everywhere.
+            output_cell_state: whether the LSTM's final cells are wanted.
+
+        Returns:
+            Outputs `[B, T, D*H]`, with any finite values in padded places, and the final h and c, `[D, B, H]`.
+        """
+        outputs, hs, cs = [], [], []
+        for direction, direction_weights in enumerate(weights):
+            only = slice(direction, direction + 1)
+            out, h, c = self._run(
+                x if direction == 0 else self._reverse(x, ragged),
+                h0[only],
+                None if c0 is None else c0[only],
+                direction_weights,
+                ragged,
+                output_cell_state,
+            )
+            outputs.append(out if direction == 0 else self._reverse(out, ragged))
+            hs.append(h)
+            cs.append(c)
+        return torch.cat(outputs, dim=-1), torch.cat(hs), None if cs[0] is None else torch.cat(cs)
+
+    @staticmethod
+    def _reverse(x: Tensor, ragged: Ragged | None) -> Tensor:
+        return x.flip(1) if ragged is None else _Permute.apply(x, ragged.reverse, ragged.reverse)
+
+    def _run(self, x, h0, c0, weights, ragged, output_cell_state) -> tuple[Tensor, Tensor, Tensor | None]:
+        """One direction, read from left to right: outputs `[B, T, H]` and each row's own final state `[1, B, H]`."""
+        if x.shape[1] == 0:
+            return x.new_zeros(x.shape[0], 0, self.hidden_size), h0, c0
+        w_ih, w_hh, *biases = weights
+        if self.training and self.weight_dropout > 0:
+            w_hh = F.dropout(w_hh, self.weight_dropout)
+        lstm = c0 is not None
+        if lstm and ragged is not None and output_cell_state:
+            x, w_ih = self._hold_cells(x, w_ih, ragged)
+        kernel = getattr(torch._VF, self.mode.lower())
+        # `train` only tells cuDNN to keep what a backward pass needs: it refuses one in eval mode otherwise.
+        out, h, *c = kernel(
+            x, (h0, c0) if lstm else h0, [w_ih, w_hh, *biases], True, 1, 0.0, torch.is_grad_enabled(), False, True
+        )
+        if ragged is not None:
+            last = (ragged.lengths - 1).clamp(min=0)[:, None, None].expand(-1, 1, self.hidden_size)
+            h = torch.where(ragged.lengths[:, None] > 0, out.gather(1, last).squeeze(1), h0[0]).unsqueeze(0)
+        return out, h, c[0] if lstm and (ragged is None or output_cell_state) else None
+
+    def _hold_cells(self, x: Tensor, w_ih: Tensor, ragged: Ragged) -> tuple[Tensor, Tensor]:
+        """Makes c_t = c_{t-1} after a row's end, since the kernel gives the cells of the last step only.
+
+        One more input, 1 on padding, pushes the input gate to exactly 0 and the forget gate to exactly 1: then
+        c_t = f ∘ c_{t-1} + i ∘ g = c_{t-1}, and gradients pass unchanged.
+        """
+        saturating = 1e4
+        push = w_ih.new_zeros(4, self.hidden_size)
+        push[0] = -saturating
+        push[1] = saturating
+        padding = (~ragged.valid).unsqueeze(-1).to(x.dtype)
+        return torch.cat([x, padding], dim=-1), torch.cat([w_ih, push.view(-1, 1)], dim=1)
+
+
+class Recurrence(nn.RNNBase):
+    """L recurrent layers over a ragged batch, exact for each row whatever the padding.
+
+    Parameters have the names and shapes of `torch.nn.LSTM`, `GRU` and `RNN`: their state dicts load unchanged. Each
+    layer and direction is one call of torch's fused kernel (oneDNN, cuDNN) on the *padded* batch, which is several
+    times faster than a packed one. It stays exact because right padding cannot reach back in time: rows are brought to
+    right-padded form, the backward direction reads them reversed within their own lengths, and final states are taken
+    at each row's end.
+
+    Args:
+        cell_type: `lstm`, `gru`, `rnn_tanh` or `rnn_relu`.
+        input_size: E.
+        hidden_size: H, of one direction.
+        num_layers: L.
+        bidirectional: D is 2 instead of 1.
+        hidden_dropout: locked dropout between layers.
+        weight_dropout: DropConnect on the hidden-to-hidden matrices (Merity et al. 2018), one mask per forward pass.
+    """
+
+    def __init__(
+        self,
+        cell_type: str,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        hidden_dropout: float = 0.0,
+        weight_dropout: float = 0.0,
+    ):
+        mode = MODES[cell_type]
+        # torch's own `dropout` would act inside cuDNN, where it can neither be reproduced nor locked over time.
+        super().__init__(mode, input_size, hidden_size, num_layers, batch_first=True, bidirectional=bidirectional)
+        self.cell_type = cell_type
+        self.num_directions = 2 if bidirectional else 1
+        self.hidden_dropout = hidden_dropout
+        self.layers = nn.ModuleList(RecurrentLayer(mode, hidden_size, weight_dropout) for _ in range(num_layers))
+
+    def weights(self, layer: int) -> list[list[Tensor]]:
+        """`[weight_ih [G*H, E or D*H], weight_hh [G*H, H], bias_ih [G*H], bias_hh [G*H]]` of each direction."""
+        D = self.num_directions
+        return [[getattr(self, name) for name in names] for names in self._all_weights[layer * D : (layer + 1) * D]]
+
+    def flatten_parameters(self) -> None:
+        """Lays the weights of each layer and direction into one buffer, as cuDNN wants them: one call, one buffer."""
+        weights = self._flat_weights
+        if len(weights) < len(self._flat_weights_names) or not all(
+            isinstance(w, Tensor)
+            and w.is_cuda
+            and w.dtype == weights[0].dtype
+            and torch.backends.cudnn.is_acceptable(w)
+            for w in weights
+        ):
+            return
+        mode = torch.backends.cudnn.rnn.get_cudnn_mode(self.mode)
+        with torch.cuda.device_of(weights[0]), torch.no_grad():
+            for start in range(0, len(weights), 4):
+                group = weights[start : start + 4]
+                torch._cudnn_rnn_flatten_weight(group, 4, group[0].shape[1], mode, self.hidden_size, 0, 1, True, False)
+
+    def forward(
+        self,
+        inputs: Tensor,
+        attention_mask: Tensor | None = None,
+        state: RecurrentState | None = None,
+        output_cell_state: bool = True,
+    ) -> tuple[tuple[Tensor, ...], RecurrentState]:
+        """
+        Args:
+            inputs: `[B, T, E]`; what stands in padded places is not read, whatever it is.
+            attention_mask: `[B, T]`, non-zero where there is a token; padding may stand right, left or anywhere.
+                None: all are tokens.
+            state: the state to start from, in the layout of [`RecurrentState`]; zeros if None.
+            output_cell_state: whether the LSTM's final cells are wanted; a ragged batch is slightly faster without.
+
+        Returns:
+            The outputs of each layer, L tensors `[B, T, D*H]` with zeros in padded places, and the final state of each
+            row at its own length. A row of length 0 puts out zeros and ends in the state it started from.
+
+        Raises:
+            ValueError: a state of another shape, or without the parts that the cell has.
+        """
+        h0, c0 = self._initial_state(state, inputs)
+        ragged = None if attention_mask is None else Ragged.from_mask(attention_mask)
+        x = inputs
+        if ragged is not None:
+            if ragged.to_front is not None:
+                x = _Permute.apply(x, ragged.to_front, ragged.to_place)
+            x = x.masked_fill(~ragged.valid.unsqueeze(-1), 0)
+        D = self.num_directions
+        outputs, hs, cs = [], [], []
+        for index, layer in enumerate(self.layers):
+            rows = slice(index * D, (index + 1) * D)
+            x, h, c = layer(
+                x, h0[rows], None if c0 is None else c0[rows], self.weights(index), ragged, output_cell_state
+            )
+            hs.append(h)
+            cs.append(c)
+            outputs.append(self._in_place(x, ragged))
+            if index + 1 < len(self.layers):
+                x = locked_dropout(x, self.hidden_dropout, self.training)
+        return tuple(outputs), RecurrentState(torch.cat(hs), None if cs[0] is None else torch.cat(cs))
+
+    def _initial_state(self, state: RecurrentState | None, inputs: Tensor) -> RecurrentState:
+        expected = (self.num_layers * self.num_directions, inputs.shape[0], self.hidden_size)
+        if state is None:
+            zeros = inputs.new_zeros(expected)
+            return RecurrentState(zeros, zeros if self.cell_type == "lstm" else None)
+        state = RecurrentState(*state)
+        if (state.c is not None) != (self.cell_type == "lstm"):
+            form = "(h, c)" if self.cell_type == "lstm" else "(h,)"
+            raise ValueError(
+                f"the state of a {self.cell_type} is {form}; this one is {'(h, c)' if state.c is not None else '(h,)'}."
+            )
+        for name, part in state._asdict().items():
+            if part is not None and part.shape != expected:
+                raise ValueError(
+                    f"state.{name} has the shape {tuple(part.shape)}, expected [L*D, B, H] = {expected}: "
+                    "start each batch with a state of its own rows."
+                )
+        return state
+
+    @staticmethod
+    def _in_place(x: Tensor, ragged: Ragged | None) -> Tensor:
+        if ragged is None:
+            return x
+        x = x.masked_fill(~ragged.valid.unsqueeze(-1), 0)
+        return x if ragged.to_front is None else _Permute.apply(x, ragged.to_place, ragged.to_front)
+
+
+def lstm_cell(x, h, c, w_ih, w_hh, b_ih, b_hh):
+    """One step of the LSTM (Hochreiter and Schmidhuber 1997; forget gate: Gers et al. 2000): `[B, H]` twice."""
+    i, f, g, o = (x @ w_ih.T + b_ih + h @ w_hh.T + b_hh).chunk(4, dim=-1)
+    c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+    return o.sigmoid() * c.tanh(), c
+
+
+def gru_cell(x, h, w_ih, w_hh, b_ih, b_hh):
+    """One step of the GRU (Cho et al. 2014), reset after the product as in cuDNN: `[B, H]`."""
+    x_r, x_z, x_n = (x @ w_ih.T + b_ih).chunk(3, dim=-1)
+    h_r, h_z, h_n = (h @ w_hh.T + b_hh).chunk(3, dim=-1)
+    r, z = (x_r + h_r).sigmoid(), (x_z + h_z).sigmoid()
+    n = (x_n + r * h_n).tanh()
+    return (1 - z) * n + z * h
+
+
+def rnn_cell(f, x, h, w_ih, w_hh, b_ih, b_hh):
+    """One step of the plain RNN (Elman 1990), h_t = f(W x_t + U h_{t-1} + b): `[B, H]`."""
+    return f(x @ w_ih.T + b_ih + h @ w_hh.T + b_hh)
+
+
+def naive_recurrence(
+    recurrence: Recurrence,
+    inputs: Tensor,
+    attention_mask: Tensor | None = None,
+    state: RecurrentState | None = None,
+) -> tuple[tuple[Tensor, ...], RecurrentState]:
+    """What [`Recurrence`] computes (dropout aside), as a loop over time: slow, and plain enough to be trusted.
+
+    Arguments and results are those of [`Recurrence.forward`]. Where a row has no token it keeps its state and puts out
+    zeros, which is all that padding means.
+    """
+    B, T, _ = inputs.shape
+    L, D, H = recurrence.num_layers, recurrence.num_directions, recurrence.hidden_size
+    mask = torch.ones(B, T, dtype=torch.bool) if attention_mask is None else attention_mask.bool()
+    if state is None:
+        zeros = inputs.new_zeros(L * D, B, H)
+        state = RecurrentState(zeros, zeros)
+    x = inputs
+    outputs, final_h, final_c = [], [], []
+    for layer in range(L):
+        directions = []
+        for direction, weights in enumerate(recurrence.weights(layer)):
+            h = state.h[layer * D + direction]
+            c = None if state.c is None else state.c[layer * D + direction]
+            out = [inputs.new_zeros(B, H)] * T
+            for t in reversed(range(T)) if direction else range(T):
+                token = mask[:, t, None].to(inputs.device)
+                x_t = torch.where(token, x[:, t], 0)
+                if recurrence.cell_type == "lstm":
+                    new_h, new_c = lstm_cell(x_t, h, c, *weights)
+                    c = torch.where(token, new_c, c)
+                elif recurrence.cell_type == "gru":
+                    new_h = gru_cell(x_t, h, *weights)
+                else:
+                    new_h = rnn_cell(torch.tanh if recurrence.cell_type == "rnn_tanh" else torch.relu, x_t, h, *weights)
+                h = torch.where(token, new_h, h)
+                out[t] = torch.where(token, new_h, 0)
+            directions.append(torch.stack(out, dim=1) if T else inputs.new_zeros(B, 0, H))
+            final_h.append(h)
+            final_c.append(c)
+        x = torch.cat(directions, dim=-1)
+        outputs.append(x)
+    c = torch.stack(final_c) if recurrence.cell_type == "lstm" else None
+    return tuple(outputs), RecurrentState(torch.stack(final_h), c)
+
+
+__all__ = ["Recurrence", "RecurrentState", "naive_recurrence"]

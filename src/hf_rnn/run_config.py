@@ -1,0 +1,119 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""One YAML file is one reproducible run: its sections, read and checked by jsonargparse."""
+
+import dataclasses
+import re
+from argparse import ArgumentError
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from huggingface_hub.errors import StrictDataclassError
+from jsonargparse import ArgumentParser, Namespace
+
+from .configuration_rnn import RNNConfig
+from .data import DataArguments
+from .errors import UserError, nearest
+from .tokenization import TokenizerArguments
+from .training_arguments import RNNTrainingArguments
+
+RUN_FILE = "run.yaml"
+
+# The tokenizer decides these; everything else that RNNConfig adds is the user's.
+ModelArguments = dataclasses.make_dataclass(
+    "ModelArguments",
+    [
+        (name, annotation, dataclasses.field(default=getattr(RNNConfig, name)))
+        for name, annotation in RNNConfig.__annotations__.items()
+        if name not in ("vocab_size", "pad_token_id", "bos_token_id", "eos_token_id")
+    ],
+)
+
+
+@dataclass
+class RunConfig:
+    """The sections of a run's YAML."""
+
+    task: str
+    data: DataArguments
+    tokenizer: TokenizerArguments
+    model: Any
+    training: RNNTrainingArguments
+
+
+def run_parser(prog: str = "hf-rnn train") -> ArgumentParser:
+    """The command line and the YAML of a training run, which have the same keys."""
+    parser = ArgumentParser(
+        prog=prog,
+        description="Train a model from one YAML file; any of its keys can be set on the command line too.",
+        exit_on_error=False,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--config", action="config", help="YAML file of the run, such as configs/imdb.yaml")
+    parser.add_argument("--task", type=str, default="text_classification", help="what to learn")
+    parser.add_class_arguments(DataArguments, "data")
+    parser.add_class_arguments(TokenizerArguments, "tokenizer")
+    parser.add_class_arguments(ModelArguments, "model")
+    parser.add_class_arguments(RNNTrainingArguments, "training")
+    return parser
+
+
+def parse_run(arguments: list[str] | dict | str | Path, prog: str = "hf-rnn train") -> tuple[RunConfig, str]:
+    """Reads a run.
+
+    Args:
+        arguments: a command line; or the path of a YAML file; or its sections as a dict.
+
+    Returns:
+        The run, and the YAML that reproduces it.
+
+    Raises:
+        UserError: an unknown key (the nearest one is named) or a value of the wrong type.
+    """
+    parser = run_parser(prog)
+    try:
+        if isinstance(arguments, dict):
+            namespace = parser.parse_object(arguments)
+        elif isinstance(arguments, list):
+            namespace = parser.parse_args(arguments)
+        else:
+            namespace = parser.parse_path(str(arguments))
+        parts = parser.instantiate(namespace)
+    except (ArgumentError, TypeError, ValueError, OSError, yaml.YAMLError) as error:
+        raise UserError(explain(str(error), parser)) from error
+    try:
+        RNNConfig(**dataclasses.asdict(parts.model))
+    except StrictDataclassError as error:
+        raise UserError(f"model: {str(error).splitlines()[-1].strip().removeprefix('ValueError: ')}") from error
+    run = RunConfig(parts.task, parts.data, parts.tokenizer, parts.model, parts.training)
+    return run, _dump(parser, namespace)
+
+
+def _dump(parser: ArgumentParser, namespace: Namespace) -> str:
+    """The YAML of a run; what to do with an older run in its folder is no part of it."""
+    namespace = namespace.clone()
+    for key in ("config", "training.overwrite", "training.resume"):
+        namespace.pop(key, None)
+    return f"task: {namespace.pop('task')}\n{parser.dump(namespace, skip_default=True, skip_validation=True)}"
+
+
+def explain(message: str, parser: ArgumentParser) -> str:
+    """jsonargparse's words, and the key that was probably meant."""
+    keys = [action.dest for action in parser._actions if action.dest not in ("help", "config", "print_config")]
+    unknown = re.search(r"unrecognized arguments: --?(\S+)", message)
+    option = re.search(r"Group '([^']+)' does not accept option '([^']+)'", message) or re.search(
+        r"()[Oo]ption '([^']+)' is not accepted", message
+    )
+    name = None
+    if unknown:
+        name = unknown[1].split("=")[0]
+    elif option:
+        name = f"{option[1]}.{option[2]}".strip(".")
+    if name is None:
+        return message
+    near = nearest(name, [*keys, "data", "tokenizer", "model", "training"])
+    return f"there is no key {name!r}" + (f": did you mean {near!r}?" if near else f"; the keys are {', '.join(keys)}.")
+
+
+__all__ = ["RUN_FILE", "RunConfig", "parse_run", "run_parser"]

@@ -1,0 +1,57 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""What a data set, a head and a metric have to do with each other: one file per task, one row here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol
+
+from ..errors import check_choice
+
+if TYPE_CHECKING:
+    import numpy as np
+    from datasets import Dataset, DatasetDict
+    from transformers import PreTrainedTokenizerBase
+
+    from ..configuration_rnn import RNNConfig
+    from ..data import DataArguments
+    from ..modeling_rnn import RNNPreTrainedModel
+
+
+class Task(Protocol):
+    """What training, evaluation and prediction ask of a task; [`TextClassification`] says what each part gives."""
+
+    model_class: type[RNNPreTrainedModel]
+    data: DataArguments
+    problem_type: str
+    label_names: list[str]
+
+    def __init__(self, data: DataArguments, config: RNNConfig | None = None): ...
+    def prepare(self, splits: DatasetDict) -> DatasetDict: ...
+    def prepare_split(self, splits: DatasetDict, split: str | None) -> Dataset: ...
+    def texts(self, rows: Dataset) -> Iterator[str]: ...
+    def encode(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset: ...
+    def collator(self, tokenizer: PreTrainedTokenizerBase) -> Callable[[list[dict]], dict]: ...
+    def config_fields(self) -> dict: ...
+    def summary(self, encoded: DatasetDict) -> str: ...
+    @property
+    def best_metric(self) -> tuple[str, bool]: ...
+    def predicted(self, logits: np.ndarray) -> np.ndarray: ...
+    def metrics(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]: ...
+    def answers(self, logits: np.ndarray, top_k: int | None = 1) -> list[dict]: ...
+    def with_data(self, data: DataArguments) -> Task: ...
+
+
+TASKS = {"text_classification": ("text_classification", "TextClassification")}
+
+
+def task_class(name: str) -> type[Task]:
+    """The class that a configuration's `task` names.
+
+    Raises:
+        UserError: there is no such task.
+    """
+    check_choice("task", name, TASKS)
+    module, cls = TASKS[name]
+    return getattr(import_module(f".{module}", __name__), cls)

@@ -1,0 +1,331 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Text classification: one label, several labels, or a number for a text or a pair of texts."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
+from transformers import PreTrainedTokenizerBase
+
+from ..configuration_rnn import RNNConfig
+from ..data import DataArguments, RaggedCollator, choose_columns, choose_split, cut, split_validation
+from ..errors import UserError, check_choice, nearest
+from ..metrics import MultiLabelMetrics, RegressionMetrics, SingleLabelMetrics
+from ..modeling_rnn import RNNForSequenceClassification
+
+logger = logging.getLogger(__name__)
+
+SINGLE, MULTI, REGRESSION = PROBLEM_TYPES = (
+    "single_label_classification",
+    "multi_label_classification",
+    "regression",
+)
+UNLABELLED = -1
+TRUNCATIONS = ("head", "tail", "head_tail")
+
+
+class TextClassification:
+    """Everything about the task that training, evaluation and prediction have to ask.
+
+    Args:
+        data: which columns, splits and lengths.
+        config: of a trained model, whose labels then hold; None to learn them from the training split.
+    """
+
+    model_class = RNNForSequenceClassification
+
+    def __init__(self, data: DataArguments, config: RNNConfig | None = None):
+        check_choice("data.truncation", data.truncation, TRUNCATIONS)
+        if data.problem_type is not None:
+            check_choice("data.problem_type", data.problem_type, PROBLEM_TYPES)
+        if data.max_length is not None and data.max_length < 1:
+            raise UserError(f"data.max_length={data.max_length} must be 1 or greater, or null for no limit.")
+        self.data = data
+        self.problem_type = data.problem_type
+        self.label_names = list(data.label_names or [])
+        if config is not None:
+            self.problem_type = config.problem_type or (REGRESSION if config.num_labels == 1 else SINGLE)
+            self.label_names = list(config.id2label.values())
+        self.trained = config is not None
+
+    # Reading ---------------------------------------------------------------------------------------------------------
+
+    def prepare(self, splits: DatasetDict) -> DatasetDict:
+        """Rows of `text`, `text_pair` where there are pairs, and `labels`, in the splits train, validation and, where
+        the data set has one with labels, test.
+
+        Raises:
+            UserError: no such split or column, or labels that cannot be learnt or are not the model's.
+        """
+        train_name = choose_split(splits, self.data.train_split)
+        if train_name is None:
+            raise UserError(
+                f"the data set {self.data.path!r} has no split {' or '.join(self.data.train_split)}, only "
+                f"{', '.join(splits)}: write --data.train_split '[{next(iter(splits))}]'."
+            )
+        columns = choose_columns(splits[train_name], self.data)
+        train = self._labelled(splits[train_name], train_name, columns)
+        self._learn_labels(train, gaps=len(train) < len(splits[train_name]))
+        train = self._encode_labels(train, train_name)
+        validation_name = choose_split(splits, self.data.validation_split)
+        named = [name for name in (train_name, validation_name, self.data.test_split) if name is not None]
+        if len(set(named)) < len(named):
+            raise UserError(
+                f"the splits for training ({train_name}), validation ({validation_name}) and test "
+                f"({self.data.test_split}) must be three different ones."
+            )
+        if validation_name is not None:
+            rows = self._labelled(splits[validation_name], validation_name, columns)
+            validation = self._encode_labels(rows, validation_name)
+        else:
+            by = "labels" if self.problem_type == SINGLE else None
+            train, validation = split_validation(train, self.data.validation_size, self.data.seed, by)
+            logger.info(f"{len(validation)} rows of {train_name} were set aside as the validation split.")
+        prepared = DatasetDict(train=train, validation=validation)
+        if self.data.test_split in splits and not self._is_unlabelled(splits[self.data.test_split], columns[1]):
+            rows = self._labelled(splits[self.data.test_split], self.data.test_split, columns)
+            prepared["test"] = self._encode_labels(rows, self.data.test_split)
+        return prepared
+
+    def prepare_split(self, splits: DatasetDict, split: str | None) -> Dataset:
+        """The labelled rows of one split, for evaluating a trained model; a data set of one split needs no name.
+
+        Raises:
+            UserError: no such split or column, or labels that are not the model's.
+        """
+        split = split or (next(iter(splits)) if len(splits) == 1 else self.data.test_split)
+        if split not in splits:
+            raise UserError(
+                f"the data set {self.data.path!r} has no split {split!r}, only {', '.join(splits)}: "
+                f"write --split {next(iter(splits))}."
+            )
+        columns = choose_columns(splits[split], self.data)
+        if self._is_unlabelled(splits[split], columns[1]):
+            raise UserError(f"the split {split!r} of {self.data.path!r} has no labels to compare with.")
+        return self._encode_labels(self._labelled(splits[split], split, columns), split)
+
+    @staticmethod
+    def _is_unlabelled(rows: Dataset, column: str) -> bool:
+        values = set(map(str, rows[column][:1000]))
+        return values <= {str(UNLABELLED), "None"}
+
+    def _labelled(self, rows: Dataset, split: str, columns: tuple[str, str]) -> Dataset:
+        """The columns under their own names; rows without a label left out, missing texts read as empty ones."""
+        text, label = columns
+        names = {text: "text", label: "labels"}
+        if self.data.text_pair_column:
+            names[self.data.text_pair_column] = "text_pair"
+        missing = [name for name in names if name not in rows.column_names]
+        if missing:
+            raise UserError(f"the split {split!r} has no column {missing[0]!r}, only {', '.join(rows.column_names)}.")
+        if not self.data.text_column or not self.data.label_column:
+            logger.info(f"{split}: the text is column {text!r}, the label is column {label!r}.")
+        rows = rows.select_columns(list(names))
+        rows = rows.rename_columns({old: new for old, new in names.items() if old != new})
+        kept = [i for i, value in enumerate(rows["labels"]) if value is not None]
+        if not kept:
+            raise UserError(f"the split {split!r} of {self.data.path!r} has no row with a label in column {label!r}.")
+        if len(kept) < len(rows):
+            logger.warning(f"{split}: {len(rows) - len(kept)} rows without a label were left out.")
+            rows = rows.select(kept)
+        return rows
+
+    def _learn_labels(self, rows: Dataset, gaps: bool) -> None:
+        """Finds the problem type and the names of the labels; keeps those that the configuration gives."""
+        values = list(rows["labels"])
+        feature = rows.features["labels"]
+        inner = getattr(feature, "feature", None)
+        if isinstance(inner or feature, ClassLabel):
+            self.label_names = self.label_names or list((inner or feature).names)
+        first = values[0]
+        if self.problem_type is None:
+            # A column of whole numbers with gaps is read as floats.
+            whole = isinstance(first, float) and gaps and all(value.is_integer() for value in values)
+            self.problem_type = (
+                MULTI if isinstance(first, list) else REGRESSION if isinstance(first, float) and not whole else SINGLE
+            )
+        if self.problem_type == REGRESSION:
+            self.label_names = ["value"]
+            return
+        seen = sorted(
+            {self._plain(v) for value in values for v in (value if isinstance(value, list) else [value])}, key=_order
+        )
+        if len(seen) < 2:
+            raise UserError(
+                f"all rows of {self.data.path!r} have the label {seen[0] if seen else None!r}: a classifier needs two "
+                "classes or more. Is --data.label_column the right one?"
+            )
+        if self.problem_type == SINGLE and len(seen) > 50 and len(seen) > len(values) / 2:
+            raise UserError(
+                f"{len(seen)} different labels in {len(values)} rows: that is a value or a text, not a class. Write "
+                "--data.label_column NAME for another column, or --data.problem_type regression."
+            )
+        if not self.label_names:
+            self.label_names = [str(v) for v in seen]
+
+    @staticmethod
+    def _plain(value):
+        return int(value) if isinstance(value, float) else value
+
+    def _label_id(self, value, split: str) -> int:
+        """A label by its name, else by its number."""
+        value = self._plain(value)
+        if str(value) in self._ids:
+            return self._ids[str(value)]
+        if isinstance(value, int) and 0 <= value < len(self.label_names):
+            return value
+        near = nearest(value, self.label_names)
+        raise UserError(
+            f"the split {split!r} of {self.data.path!r} has the label {value!r}, which is not in id2label "
+            f"({', '.join(self.label_names[:20])})"
+            + (f"; the nearest is {near!r}" if near else "")
+            + ": correct the rows, or name all labels with --data.label_names '[…]'"
+            + (" and train anew." if self.trained else ".")
+        )
+
+    def _encode_labels(self, rows: Dataset, split: str) -> Dataset:
+        values = rows["labels"]
+        if self.problem_type == REGRESSION:
+            try:
+                encoded: list = [float(value) for value in values]
+            except (TypeError, ValueError):
+                wrong = next(v for v in values if not isinstance(v, (int, float)))
+                raise UserError(
+                    f"the split {split!r} has the label {wrong!r}, and regression needs numbers: write "
+                    "--data.problem_type single_label_classification."
+                ) from None
+            feature = Value("float32")
+        elif self.problem_type == MULTI:
+            self._ids = {name: i for i, name in enumerate(self.label_names)}
+            vectors = np.zeros((len(rows), len(self.label_names)), dtype=np.float32)
+            for row, value in zip(vectors, values, strict=True):
+                for one in value if isinstance(value, list) else [value]:
+                    row[self._label_id(one, split)] = 1
+            encoded, feature = vectors.tolist(), List(Value("float32"))
+        else:
+            self._ids = {name: i for i, name in enumerate(self.label_names)}
+            encoded, feature = [self._label_id(value, split) for value in values], Value("int64")
+        columns = {name: [v or "" for v in rows[name]] for name in rows.column_names if name != "labels"}
+        features = Features({**{name: Value("string") for name in columns}, "labels": feature})
+        return Dataset.from_dict({**columns, "labels": encoded}, features=features)
+
+    # Encoding --------------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def texts(rows: Dataset) -> Iterator[str]:
+        """All texts of a split, for training a tokenizer."""
+        for column in ("text", "text_pair"):
+            if column in rows.column_names:
+                yield from rows[column]
+
+    def encode(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset:
+        """`input_ids`, cut to `max_length`; their `length` and, before the cut, `full_length`; `labels`."""
+
+        def encode(batch):
+            ids = tokenizer(batch["text"], batch.get("text_pair"), verbose=False)["input_ids"]
+            kept = [cut(row, self.data.max_length, self.data.truncation) for row in ids]
+            return {"input_ids": kept, "length": [len(row) for row in kept], "full_length": [len(row) for row in ids]}
+
+        columns = [name for name in ("text", "text_pair") if name in rows.column_names]
+        return rows.map(encode, batched=True, remove_columns=columns, keep_in_memory=True, desc="tokenizing")
+
+    def collator(self, tokenizer: PreTrainedTokenizerBase) -> RaggedCollator:
+        return RaggedCollator(tokenizer.pad_token_id, torch.long if self.problem_type == SINGLE else torch.float)
+
+    def config_fields(self) -> dict:
+        """What the model's configuration has to know of the labels."""
+        return {
+            "problem_type": self.problem_type,
+            "id2label": dict(enumerate(self.label_names)),
+            "label2id": {name: i for i, name in enumerate(self.label_names)},
+        }
+
+    def summary(self, encoded: DatasetDict) -> str:
+        """Rows, balance of the labels, lengths and what is cut off, as a small table."""
+        lines = []
+        for split, rows in encoded.items():
+            lengths = np.asarray(rows["full_length"])
+            p5, p50, p95 = np.percentile(lengths, [5, 50, 95]).astype(int)
+            line = f"{split:<11}{len(rows):>8} rows · tokens: 5 % {p5}, half {p50}, 95 % {p95}, longest {lengths.max()}"
+            if self.data.max_length is not None:
+                share = np.mean(lengths > self.data.max_length)
+                line += f" · cut to {self.data.max_length} ({self.data.truncation}): {share:.1%}"
+            if not lengths.all():
+                line += f" · empty: {int((lengths == 0).sum())}"
+            lines.append(line)
+        labels = np.asarray(encoded["train"]["labels"])
+        if self.problem_type == REGRESSION:
+            lines.append(f"values     from {labels.min():g} to {labels.max():g}, mean {labels.mean():g}")
+        else:
+            counts = Counter(labels.tolist()) if labels.ndim == 1 else dict(enumerate(labels.sum(0)))
+            shares = [f"{name} {counts.get(i, 0) / len(labels):.1%}" for i, name in enumerate(self.label_names[:20])]
+            lines.append(f"labels     {' · '.join(shares)}" + (" · …" if len(self.label_names) > 20 else ""))
+        return "\n".join(lines)
+
+    # Judging ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def best_metric(self) -> tuple[str, bool]:
+        """The metric by which the best model is kept, and whether greater is better."""
+        return {SINGLE: ("accuracy", True), MULTI: ("f1_micro", True), REGRESSION: ("mse", False)}[self.problem_type]
+
+    def predicted(self, logits: np.ndarray) -> np.ndarray:
+        """`[B]` class indices, `[B, C]` of 0 and 1 (probability over one half), or `[B]` values."""
+        if self.problem_type == SINGLE:
+            return logits.argmax(-1)
+        return (logits > 0).astype(int) if self.problem_type == MULTI else logits.reshape(len(logits))
+
+    def metrics(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+        metric = {SINGLE: SingleLabelMetrics, MULTI: MultiLabelMetrics, REGRESSION: RegressionMetrics}[
+            self.problem_type
+        ]
+        predicted = self.predicted(logits)
+        dtype = float if self.problem_type == REGRESSION else int
+        names = None if self.problem_type == REGRESSION else self.label_names
+        return metric(names).compute(
+            predictions=predicted.tolist(), references=np.asarray(labels).astype(dtype).tolist()
+        )
+
+    def answers(self, logits: np.ndarray, top_k: int | None = 1) -> list[dict]:
+        """What the user reads for each row: `label` and `score`, `labels` with `scores`, or `value`.
+
+        Args:
+            logits: `[B, C]`.
+            top_k: how many labels a row gets in single-label tasks; None for all, best first. With several labels per
+                row: None for all, else those over one half.
+        """
+        if self.problem_type == REGRESSION:
+            return [{"value": float(value)} for value in logits.reshape(len(logits))]
+        if self.problem_type == MULTI:
+            scores = 1 / (1 + np.exp(-logits))
+        else:
+            scores = np.exp(logits - logits.max(-1, keepdims=True))
+            scores /= scores.sum(-1, keepdims=True)
+        answers = []
+        for row in scores:
+            order = np.argsort(-row).tolist()
+            if top_k is not None:
+                order = [i for i in order if row[i] > 0.5] if self.problem_type == MULTI else order[:top_k]
+            names, values = [self.label_names[i] for i in order], [float(row[i]) for i in order]
+            if self.problem_type == SINGLE and top_k == 1:
+                answers.append({"label": names[0], "score": values[0]})
+            else:
+                answers.append({"labels": names, "scores": values})
+        return answers
+
+    def with_data(self, data: DataArguments) -> "TextClassification":
+        """The same labels over other data."""
+        task = TextClassification(data)
+        task.problem_type, task.label_names, task.trained = self.problem_type, self.label_names, self.trained
+        return task
+
+
+def _order(value) -> tuple[bool, object]:
+    """Numbers before strings, each in their own order."""
+    return isinstance(value, str), value
+
+
+__all__ = ["TextClassification"]

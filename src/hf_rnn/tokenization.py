@@ -1,0 +1,166 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Fast tokenizers: trained from any iterable of texts, or loaded from a folder or the Hub."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+from .errors import UserError, check_choice
+
+PAD, UNK, BOS, EOS = SPECIAL_TOKENS = ["<pad>", "<unk>", "<s>", "</s>"]
+KINDS = ("bpe", "unigram", "word", "char")
+
+# Scripts that are written without spaces: each character is a word of its own for kind="word".
+_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_WORD = Regex(rf"[{_UNSPACED}]|[\w&&[^{_UNSPACED}]]+(?:['’][\w&&[^{_UNSPACED}]]+)*|[^\w\s]")
+_CHARACTER = Regex("(?m:.)")
+_MODEL_INPUTS = ["input_ids", "attention_mask"]
+
+
+@dataclass
+class TokenizerArguments:
+    """
+    Args:
+        path: folder or Hub id of an existing tokenizer; the other settings are for training one, where this is None.
+        kind: bpe, unigram, word or char.
+        vocab_size: the most entries that the trained vocabulary may have.
+        lowercase: whether upper and lower case are one.
+        min_frequency: how often a word or pair must be seen to become an entry.
+        strip_html: whether tags such as <br /> are read as a space.
+    """
+
+    path: str | None = None
+    kind: str = "bpe"
+    vocab_size: int = 30000
+    lowercase: bool = False
+    min_frequency: int = 2
+    strip_html: bool = False
+
+
+def train_tokenizer(
+    texts: Iterable[str],
+    kind: str = "bpe",
+    vocab_size: int = 30000,
+    lowercase: bool = False,
+    min_frequency: int = 2,
+    strip_html: bool = False,
+    show_progress: bool = True,
+) -> PreTrainedTokenizerFast:
+    """Trains a tokenizer in one pass over the texts, which may be any iterable, larger than memory too.
+
+    Args:
+        texts: strings.
+        kind: `"bpe"`: byte-level byte-pair encoding (Sennrich et al. 2016), for any language, without unknown tokens;
+            `"unigram"` (Kudo 2018); `"word"`: words and punctuation marks, one token per character in scripts that are
+            written without spaces; `"char"`: characters.
+        vocab_size: the most entries that it may have, special tokens among them.
+        lowercase: whether upper and lower case are one.
+        min_frequency: how often a word (or, for `"bpe"`, a pair) must be seen to become an entry; `"unigram"` chooses
+            by likelihood and `"char"` keeps all up to `vocab_size`.
+        strip_html: whether tags such as `<br />` are read as a space.
+        show_progress: whether to draw a progress bar.
+
+    Returns:
+        A fast tokenizer with the special tokens `<pad>` (0), `<unk>` (1), `<s>` (2) and `</s>` (3), character offsets,
+        and pairs joined as `first </s> second`. It has no maximal length, since its models have none.
+
+    Raises:
+        UserError: an unknown kind, no text, or a vocabulary too small for the kind.
+    """
+    check_choice("kind", kind, KINDS)
+    smallest = len(SPECIAL_TOKENS) + (256 if kind == "bpe" else 1)
+    if vocab_size < smallest:
+        raise UserError(f"vocab_size={vocab_size} is too small for kind={kind!r}: write at least {smallest}.")
+    model, pre_tokenizer, decoder, trainer = _parts(kind, vocab_size, min_frequency, show_progress)
+    steps: list[Any] = [normalizers.NFC()]
+    if strip_html:
+        steps.append(normalizers.Replace(Regex(r"<[^<>]{1,200}>"), " "))
+    if lowercase:
+        steps.append(normalizers.Lowercase())
+    tokenizer = Tokenizer(model)
+    tokenizer.normalizer = normalizers.Sequence(steps)
+    tokenizer.pre_tokenizer = pre_tokenizer
+    trim: list[Any] = [processors.ByteLevel(trim_offsets=True)] if kind == "bpe" else []
+    tokenizer.post_processor = processors.Sequence(
+        [*trim, processors.TemplateProcessing(single="$A", pair=f"$A {EOS} $B", special_tokens=[(EOS, 3)])]
+    )
+    if decoder is not None:
+        tokenizer.decoder = decoder
+    counted = _Counted(texts)
+    tokenizer.train_from_iterator(counted, trainer)
+    if not counted.characters:
+        raise UserError("there is no text to train a tokenizer from: the column is empty, or all its rows are.")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        unk_token=UNK,
+        bos_token=BOS,
+        eos_token=EOS,
+        model_input_names=_MODEL_INPUTS,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def _parts(kind: str, vocab_size: int, min_frequency: int, show_progress: bool) -> tuple[Any, Any, Any, Any]:
+    """The model, what cuts a text before it, what joins tokens to a text again, and the trainer, of each kind."""
+    common: dict[str, Any] = {
+        "vocab_size": vocab_size,
+        "special_tokens": SPECIAL_TOKENS,
+        "show_progress": show_progress,
+    }
+    if kind == "bpe":
+        pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+        alphabet = pre_tokenizers.ByteLevel.alphabet()
+        trainer: Any = trainers.BpeTrainer(min_frequency=min_frequency, initial_alphabet=alphabet, **common)
+        return models.BPE(), pre_tokenizer, decoders.ByteLevel(), trainer
+    if kind == "unigram":
+        trainer = trainers.UnigramTrainer(unk_token=UNK, **common)
+        return models.Unigram(), pre_tokenizers.Metaspace(), decoders.Metaspace(), trainer
+    # Words need their spaces back, which is what no decoder means; characters have theirs among them.
+    pattern, decoder, frequency = (_WORD, None, min_frequency) if kind == "word" else (_CHARACTER, decoders.Fuse(), 0)
+    split = pre_tokenizers.Split(pattern, behavior="removed", invert=True)
+    trainer = trainers.WordLevelTrainer(min_frequency=frequency, **common)
+    return models.WordLevel(unk_token=UNK), split, decoder, trainer
+
+
+class _Counted:
+    """Passes texts on and counts their characters."""
+
+    def __init__(self, texts: Iterable[str]):
+        self.texts = texts
+        self.characters = 0
+
+    def __iter__(self):
+        for text in self.texts:
+            self.characters += len(text.strip())
+            yield text
+
+
+def load_tokenizer(path: str, **kwargs) -> PreTrainedTokenizerBase:
+    """Loads a tokenizer from a folder or the Hub, and checks that a recurrent model can use it.
+
+    Raises:
+        UserError: there is none, or it has no padding token.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path, **kwargs)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"no tokenizer can be loaded from {path!r} ({reason}): name a folder that "
+            "tokenizer.save_pretrained wrote, or a Hub id."
+        ) from error
+    if tokenizer.pad_token_id is None:
+        raise UserError(
+            f"the tokenizer {path!r} has no padding token: load it, set tokenizer.pad_token = tokenizer.eos_token "
+            "(or add one), save it, and name that folder."
+        )
+    # BERT's and its like would hand `token_type_ids` to a model that has no use for them.
+    tokenizer.model_input_names = _MODEL_INPUTS
+    return tokenizer
+
+
+__all__ = ["TokenizerArguments", "load_tokenizer", "train_tokenizer"]

@@ -1,0 +1,229 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""From a run's YAML to a whole model folder, on transformers' Trainer."""
+
+import json
+import logging
+import os
+import shutil
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from transformers import EarlyStoppingCallback, PreTrainedTokenizerBase, Trainer, set_seed
+from transformers.trainer_utils import get_last_checkpoint
+
+from .configuration_rnn import RNNConfig
+from .data import load
+from .errors import UserError
+from .figures import draw_confusion, draw_curves
+from .run_config import RUN_FILE, RunConfig, parse_run
+from .tasks import Task, task_class
+from .tokenization import load_tokenizer, train_tokenizer
+from .training_arguments import RNNTrainingArguments
+
+logger = logging.getLogger(__name__)
+
+METRICS_FILE = "metrics.json"
+# A folder that holds any of these holds a run.
+_RUN_TRACES = ("config.json", "model.safetensors", RUN_FILE, METRICS_FILE, "checkpoint-*")
+
+
+class RNNTrainer(Trainer):
+    """transformers' Trainer on a task of ours: batches of similar length, metrics, early stopping.
+
+    Args:
+        model: a model of the task.
+        args: an [`RNNTrainingArguments`].
+        task: what to collate and measure.
+        tokenizer: saved with each checkpoint.
+        train_dataset, eval_dataset: as `task.encode` gives them.
+    """
+
+    def __init__(self, model, args: RNNTrainingArguments, task: Task, tokenizer: PreTrainedTokenizerBase, **kwargs):
+        if args.metric_for_best_model is None:
+            args.metric_for_best_model, args.greater_is_better = task.best_metric
+        self.task = task
+        callbacks = list(kwargs.pop("callbacks", []))
+        if args.early_stopping_patience is not None:
+            callbacks.append(EarlyStoppingCallback(args.early_stopping_patience))
+        super().__init__(
+            model,
+            args,
+            data_collator=task.collator(tokenizer),
+            processing_class=tokenizer,
+            compute_metrics=self._headline,
+            callbacks=callbacks,
+            **kwargs,
+        )
+
+    def _headline(self, prediction) -> dict[str, float]:
+        metrics = self.task.metrics(prediction.predictions, prediction.label_ids)
+        return {name: value for name, value in metrics.items() if "/" not in name}
+
+
+def train(config: str | Path | dict | list[str]) -> dict:
+    """Trains, evaluates and saves a model.
+
+    Args:
+        config: path of a YAML file; or its sections as a dict, such as
+            `{"data": {"path": "reviews.csv"}, "training": {"output_dir": "my-model"}}`; or a command line.
+
+    Returns:
+        What `metrics.json` in the folder holds: `validation` and, where the data set has one, `test` metrics, and facts
+        about the run.
+
+    Raises:
+        UserError: something in the configuration, the data or the output folder; nothing on disk was changed then.
+    """
+    run, text = parse_run(config)
+    return Run(run, text).train()
+
+
+class Run:
+    """One training run. `text` is the YAML that reproduces it."""
+
+    def __init__(self, run: RunConfig, text: str):
+        self.config = run
+        self.text = text
+        self.args = run.training
+        self.folder = Path(self.args.output_dir)
+        self.checkpoint = self._find_checkpoint()
+
+    def _find_checkpoint(self) -> str | None:
+        """Decides, before any work, whether this run may write to its folder."""
+        args, folder = self.args, self.folder
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"training.output_dir={str(folder)!r} is a file: name a folder.")
+        held = [path for trace in _RUN_TRACES for path in folder.glob(trace)]
+        if args.resume and args.overwrite:
+            raise UserError("training.resume and training.overwrite exclude each other: write one of them.")
+        if args.resume:
+            checkpoint = get_last_checkpoint(folder) if folder.is_dir() else None
+            if checkpoint is None:
+                raise UserError(f"{str(folder)!r} has no checkpoint to resume from: leave out --training.resume.")
+            return checkpoint
+        if held and not args.overwrite:
+            raise UserError(
+                f"{str(folder)!r} already holds a run ({held[0].name}): write --training.resume true to go on with it, "
+                "--training.overwrite true to replace it, or name another --training.output_dir."
+            )
+        return None
+
+    def train(self) -> dict:
+        run, args = self.config, self.args
+        set_seed(args.seed)
+        task = task_class(run.task)(run.data)
+        with args.main_process_first(desc="reading the data"):
+            prepared = task.prepare(load(run.data))
+        tokenizer = self._tokenizer(task, prepared["train"])
+        encoded = prepared
+        with args.main_process_first(desc="tokenizing"):
+            for split, rows in prepared.items():
+                encoded[split] = task.encode(rows, tokenizer)
+                if split != "train":
+                    encoded[split] = encoded[split].select(np.argsort(encoded[split]["length"], kind="stable"))
+        if args.should_log:
+            print(task.summary(encoded), flush=True)
+        set_seed(args.seed)
+        config = RNNConfig(
+            vocab_size=len(tokenizer),
+            pad_token_id=tokenizer.pad_token_id,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            **asdict(run.model),
+            **task.config_fields(),
+        )
+        trainer = RNNTrainer(
+            task.model_class(config),
+            args,
+            task,
+            tokenizer,
+            train_dataset=encoded["train"],
+            eval_dataset=encoded["validation"],
+        )
+        with args.main_process_first(desc="claiming the folder"):
+            if args.should_save:
+                self._claim()
+        started = time.perf_counter()
+        trainer.train(resume_from_checkpoint=self.checkpoint)
+        seconds = time.perf_counter() - started
+        results, figures = self._evaluate(trainer, encoded)
+        results["run"] = {
+            "task": run.task,
+            "epochs": round(trainer.state.epoch, 3),
+            "best_step": trainer.state.best_global_step,
+            "train_seconds": round(seconds, 1),
+            "train_rows": len(encoded["train"]),
+            "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
+            "world_size": args.world_size,
+        }
+        if args.should_save:
+            self._save(trainer, tokenizer, results, figures)
+        args.distributed_state.wait_for_everyone()
+        return results
+
+    def _tokenizer(self, task, rows) -> PreTrainedTokenizerBase:
+        """Trained in every process alike: training one is deterministic, so nothing has to be passed on."""
+        settings = asdict(self.config.tokenizer)
+        path = settings.pop("path")
+        if self.checkpoint is not None:
+            return load_tokenizer(self.checkpoint)
+        if path is not None:
+            return load_tokenizer(path)
+        return train_tokenizer(task.texts(rows), **settings, show_progress=not self.args.disable_tqdm)
+
+    @property
+    def _aside(self) -> Path:
+        return self.folder.with_name(f"{self.folder.name}.replaced")
+
+    def _claim(self) -> None:
+        """Makes the folder this run's own. A run that is to be replaced is moved aside, not deleted: if this one does
+        not end, the other is still there."""
+        if self.args.overwrite and self.folder.exists():
+            if self._aside.exists():
+                # What stands aside is whole; what stands in the folder is the run that did not end.
+                whole = (self.folder / METRICS_FILE).exists()
+                shutil.rmtree(self._aside if whole else self.folder)
+            if self.folder.exists():
+                self.folder.rename(self._aside)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / RUN_FILE).write_text(self.text, encoding="utf-8")
+
+    def _evaluate(self, trainer: RNNTrainer, encoded) -> tuple[dict, dict]:
+        """All metrics of the validation and test splits, and what the figures show."""
+        results: dict[str, Any] = {}
+        predicted: dict[str, Any] = {}
+        for split in ("validation", "test"):
+            if split in encoded:
+                output: Any = trainer.predict(encoded[split], metric_key_prefix=split)
+                results[split] = {
+                    "loss": float(output.metrics[f"{split}_loss"]),
+                    **trainer.task.metrics(output.predictions, output.label_ids),
+                }
+                predicted[split] = (trainer.task.predicted(output.predictions), np.asarray(output.label_ids))
+        return results, predicted
+
+    def _save(self, trainer: RNNTrainer, tokenizer, results: dict, predicted: dict) -> None:
+        """Writes the model folder beside its place and moves the files in when all are there."""
+        saving = self.folder / ".saving"
+        shutil.rmtree(saving, ignore_errors=True)
+        trainer.accelerator.unwrap_model(trainer.model).save_pretrained(saving)
+        tokenizer.save_pretrained(saving)
+        (saving / RUN_FILE).write_text(self.text, encoding="utf-8")
+        draw_curves(trainer.state.log_history, trainer.args.metric_for_best_model, saving / "training_curves.png")
+        if trainer.task.problem_type == "single_label_classification":
+            split = "test" if "test" in predicted else "validation"
+            answers, labels = predicted[split]
+            draw_confusion(answers, labels, trainer.task.label_names, split, saving / "confusion_matrix.png")
+        # Last, since a folder with metrics is a run that ended.
+        (saving / METRICS_FILE).write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        for file in sorted(saving.iterdir(), key=lambda file: file.name == METRICS_FILE):
+            os.replace(file, self.folder / file.name)
+        saving.rmdir()
+        if self.args.overwrite:
+            shutil.rmtree(self._aside, ignore_errors=True)
+
+
+__all__ = ["RNNTrainer", "RNNTrainingArguments", "train"]

@@ -1,0 +1,47 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""transformers' training arguments, with the defaults of a small recurrent model."""
+
+from dataclasses import dataclass
+
+import torch
+from transformers import TrainingArguments
+
+
+@dataclass
+class RNNTrainingArguments(TrainingArguments):
+    """
+    [`~transformers.TrainingArguments`], all of whose fields hold here too, with other defaults and four more fields.
+
+    Args:
+        output_dir: the model's folder; checkpoints stand inside it.
+        overwrite: replace the run that output_dir holds; it is kept aside until the new one is saved.
+        resume: go on from the newest checkpoint in output_dir.
+        early_stopping_patience: epochs (or evaluations) without a better model after which training ends; null for
+            never.
+    """
+
+    output_dir: str | None = "rnn-model"
+    overwrite: bool = False
+    resume: bool = False
+    early_stopping_patience: int | None = None
+
+    learning_rate: float = 2e-3
+    num_train_epochs: float = 5.0
+    per_device_train_batch_size: int = 32
+    per_device_eval_batch_size: int = 64
+    lr_scheduler_type: str = "cosine"
+    warmup_steps: float = 0.1
+    train_sampling_strategy: str = "group_by_length"
+    eval_strategy: str = "epoch"
+    save_strategy: str = "epoch"
+    save_total_limit: int | None = 1
+    load_best_model_at_end: bool = True
+    logging_strategy: str = "epoch"
+    report_to: str | None = "none"
+
+    def __post_init__(self):
+        self.dataloader_pin_memory = self.dataloader_pin_memory and torch.cuda.is_available()
+        super().__post_init__()
+
+
+__all__ = ["RNNTrainingArguments"]

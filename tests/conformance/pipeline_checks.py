@@ -1,0 +1,42 @@
+"""What transformers' pipeline mixin asks of each task's own test class, which its source distribution leaves out."""
+
+import unittest
+
+from transformers import FeatureExtractionPipeline, TextClassificationPipeline
+
+
+class TextClassificationPipelineTests(unittest.TestCase):
+    def get_test_pipeline(self, model, tokenizer=None, dtype="float32", **processors):
+        pipeline = TextClassificationPipeline(model=model, tokenizer=tokenizer, dtype=dtype, **processors)
+        return pipeline, ["HuggingFace is in", "This is another test"]
+
+    def run_pipeline_test(self, pipeline, examples):
+        labels = set(pipeline.model.config.id2label.values())
+        for one in (pipeline(examples[0]), pipeline([examples[0]])):
+            self.assertEqual(len(one), 1)
+            self.assertIn(one[0]["label"], labels)
+            self.assertIsInstance(one[0]["score"], float)
+        two = pipeline(examples)
+        self.assertEqual(len(two), 2)
+        every = pipeline(examples, top_k=None)
+        for answers in every:
+            self.assertEqual({answer["label"] for answer in answers}, labels)
+            self.assertAlmostEqual(sum(answer["score"] for answer in answers), 1, places=2)
+            scores = [answer["score"] for answer in answers]
+            self.assertEqual(scores, sorted(scores, reverse=True))
+        pair = pipeline({"text": examples[0], "text_pair": examples[1]})
+        self.assertIn(pair["label"], labels)
+        with self.assertRaises(ValueError):
+            pipeline([[examples[0], examples[1]]])
+
+
+class FeatureExtractionPipelineTests(unittest.TestCase):
+    def get_test_pipeline(self, model, tokenizer=None, dtype="float32", **processors):
+        pipeline = FeatureExtractionPipeline(model=model, tokenizer=tokenizer, dtype=dtype, **processors)
+        return pipeline, ["HuggingFace is in", "This is another test"]
+
+    def run_pipeline_test(self, pipeline, examples):
+        (rows,) = pipeline(examples[0])
+        self.assertEqual(len(rows), len(pipeline.tokenizer(examples[0])["input_ids"]))
+        self.assertEqual({len(row) for row in rows}, {pipeline.model.config.output_size})
+        self.assertEqual(len(pipeline(examples)), 2)

@@ -1,0 +1,60 @@
+"""Which of transformers' tests may skip themselves, and why. A skip that stands in neither list fails."""
+
+import re
+
+_ATTENTION = "a recurrent network has no attention to dispatch between kernels"
+_ROPE = "order is read, not encoded: there are no position embeddings"
+_EXPERTS = "there are no experts"
+_PLAN = "no tensor-parallel plan: a layer of this size is never split over devices"
+_MAPPING = "weights are saved under their own names: there is no key conversion to reverse"
+_FP32 = "no module has to stay in float32"
+
+# Skips that follow from what our models are, by name (without the number of a parameterised case).
+OURS = {
+    "test_attention_outputs": _ATTENTION,
+    "test_attn_implementation_composite_models": _ATTENTION,
+    "test_can_set_attention_dynamically": _ATTENTION,
+    "test_can_set_attention_dynamically_composite_model": _ATTENTION,
+    "test_eager_matches_sdpa_inference": _ATTENTION,
+    "test_sdpa_can_dispatch_composite_models": _ATTENTION,
+    "test_sdpa_can_dispatch_non_composite_models": _ATTENTION,
+    "test_sliding_window_mask": _ATTENTION,
+    "test_model_rope_scaling_frequencies": _ROPE,
+    "test_model_rope_scaling_from_config": _ROPE,
+    "test_model_rope_with_partial_rotation": _ROPE,
+    "test_resize_position_vector_embeddings": _ROPE,
+    "test_vision_axial_rope": _ROPE,
+    "test_eager_matches_batched_and_grouped_inference": _EXPERTS,
+    "test_moe_models_record_router_logits": _EXPERTS,
+    "test_output_router_logits_from_config": _EXPERTS,
+    "test_tied_head_has_a_tp_plan_entry": _PLAN,
+    "test_tp_plan_matches_params": _PLAN,
+    "test_can_load_from_already_mapped_keys": _MAPPING,
+    "test_reverse_loading_mapping": _MAPPING,
+    "test_keep_in_fp32_modules": _FP32,
+    "test_keep_in_fp32_modules_exist": _FP32,
+    "test_capture_outputs_decorator": "all layers are one module, which returns each layer's outputs without hooks",
+    "test_can_capture_specific_layers_hidden_states": "hidden states are returned by the recurrence, not captured",
+    "test_causal_lm_loss_honors_shift_labels": "there is no language-model head yet",
+    "test_encoder_decoder_loss_no_double_shift": "there is no encoder-decoder yet",
+    "test_internal_model_config_and_subconfig_are_same": "the configuration has no configurations inside",
+    "test_torch_compile_for_training": "slow, and torch.compile breaks the graph at each recurrent kernel",
+}
+
+# Skips that say something about the machine, or about tasks of other modalities, not about our models.
+_MACHINE = re.compile(r"test requires ")
+_OTHER_TASK = re.compile(r"is not in `self.pipeline_model_mapping`|`run_pipeline_test` is currently not implemented")
+
+
+def may_skip(name: str, reason: str) -> bool:
+    """Whether a test may skip itself.
+
+    Args:
+        name: of the test method.
+        reason: that it gave.
+    """
+    plain = re.sub(r"_\d+(_.*)?$", "", name)
+    if name in OURS or plain in OURS or _MACHINE.search(reason):
+        return True
+    ours = ("feature_extraction", "text_classification")
+    return bool(_OTHER_TASK.search(reason)) and not any(task in name for task in ours)

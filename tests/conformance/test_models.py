@@ -1,0 +1,89 @@
+"""transformers' own tests for models, configurations and pipelines, for all four cells."""
+
+import unittest
+
+import torch
+from tests.test_configuration_common import ConfigTester
+from tests.test_modeling_common import ModelTesterMixin, ids_tensor
+from tests.test_pipeline_mixin import PipelineTesterMixin
+
+from hf_rnn import RNNConfig, RNNForSequenceClassification, RNNModel
+
+
+class RNNModelTester:
+    """A tiny, loud model: large embeddings, and other ids than padding under the mask, so that nothing cancels out."""
+
+    is_training = True
+    batch_size = 4
+    seq_length = 7
+    hidden_size = 16
+    num_hidden_layers = 2
+    num_labels = 3
+
+    def __init__(self, parent, cell_type: str):
+        self.parent = parent
+        self.cell_type = cell_type
+        # The suite takes all hidden states to be of one width, the embedded text's among them.
+        self.bidirectional = cell_type in ("lstm", "gru")
+        self.pooling = {"lstm": "concat", "gru": "attention", "rnn_tanh": "last", "rnn_relu": "mean"}[cell_type]
+
+    def get_config(self) -> RNNConfig:
+        return RNNConfig(
+            vocab_size=99,
+            embedding_size=self.hidden_size,
+            hidden_size=self.hidden_size // (2 if self.bidirectional else 1),
+            num_hidden_layers=self.num_hidden_layers,
+            cell_type=self.cell_type,
+            bidirectional=self.bidirectional,
+            pooling=self.pooling,
+            classifier_hidden_size=8,
+            initializer_range=1.0,
+            num_labels=self.num_labels,
+        )
+
+    def prepare_config_and_inputs_for_common(self):
+        input_ids = ids_tensor([self.batch_size, self.seq_length], 98) + 1
+        lengths = torch.tensor([self.seq_length, 3, 1, 5])
+        attention_mask = (torch.arange(self.seq_length) < lengths[:, None]).long()
+        return self.get_config(), {"input_ids": input_ids, "attention_mask": attention_mask}
+
+
+class Conformance(ModelTesterMixin, PipelineTesterMixin):
+    all_model_classes = (RNNModel, RNNForSequenceClassification)
+    pipeline_model_mapping = {"feature-extraction": RNNModel, "text-classification": RNNForSequenceClassification}
+    has_attentions = False
+    test_can_init_all_missing_weights_before_2023 = True
+    cell_type: str
+
+    @property
+    def model_tester(self) -> RNNModelTester:
+        return self._model_tester
+
+    def setUp(self):
+        self._model_tester = RNNModelTester(self, self.cell_type)
+        self.config_tester = ConfigTester(
+            self,
+            config_class=RNNConfig,
+            common_properties=["embedding_size", "hidden_size", "num_hidden_layers"],
+            hidden_size=37,
+            cell_type=self.cell_type,
+        )
+
+    def test_config(self):
+        self.config_tester.run_common_tests()
+
+
+class LSTMTest(Conformance, unittest.TestCase):
+    cell_type = "lstm"
+
+
+class GRUTest(Conformance, unittest.TestCase):
+    cell_type = "gru"
+
+
+class TanhRNNTest(Conformance, unittest.TestCase):
+    cell_type = "rnn_tanh"
+
+
+class ReluRNNTest(Conformance, unittest.TestCase):
+    cell_type = "rnn_relu"
