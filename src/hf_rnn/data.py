@@ -167,6 +167,8 @@ def _load_files(files: dict[str, list[Path]], data: DataArguments) -> DatasetDic
         return load_dataset(reader, data_files={k: [str(f) for f in v] for k, v in files.items()}, **options)
     except (datasets_exceptions.DatasetGenerationError, OSError, ValueError, TypeError) as error:
         cause = error.__cause__ or error
+        if "corresponds to no data" in str(cause):
+            raise UserError(f"the data set {data.path!r} has no rows.") from error
         raise UserError(
             f"{data.path!r} cannot be read as {suffix}: {str(cause).strip().splitlines()[0]}. "
             "Check that each row has the same columns and that quotes are closed."

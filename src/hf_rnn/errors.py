@@ -12,7 +12,10 @@ class UserError(ValueError):
 
 def nearest(value: object, choices: Iterable[str]) -> str | None:
     """The choice that looks most like a value, or None where none does."""
-    near = difflib.get_close_matches(str(value), list(choices), n=1, cutoff=0.6)
+    text, choices = str(value), list(choices)
+    near = difflib.get_close_matches(text, choices, n=1, cutoff=0.6)
+    # An abbreviation is far from what it stands for, letter by letter.
+    near += [choice for choice in choices if text and choice and (choice.startswith(text) or text.startswith(choice))]
     return near[0] if near else None
 
 

@@ -130,7 +130,7 @@ class RNNModel(RNNPreTrainedModel):
             raise ValueError("write either input_ids=… or inputs_embeds=…, one of the two.")
         shape = tuple(input_ids.shape if inputs_embeds is None else inputs_embeds.shape[:2])
         if attention_mask is None:
-            if input_ids is not None:
+            if input_ids is not None and input_ids.numel():
                 self.warn_if_padding_and_no_attention_mask(input_ids, attention_mask)
         elif tuple(attention_mask.shape) != shape:
             raise ValueError(

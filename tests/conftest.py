@@ -1,0 +1,70 @@
+"""What all tests share: small machines are not fought over, the network is not asked, real data is found."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+import torch
+
+REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+# Two workers on two cores: more threads each would only wait for one another.
+torch.set_num_threads(1)
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """The folder of real data sets beside the project; the test is skipped where it is absent."""
+    if not REAL_DATA.is_dir():
+        pytest.skip(f"the real data sets are not at {REAL_DATA}")
+    return REAL_DATA
+
+
+@pytest.fixture(autouse=True)
+def _seed_and_quiet():
+    torch.manual_seed(0)
+
+
+def pytest_collection_modifyitems(items):
+    if torch.cuda.is_available():
+        return
+    for item in items:
+        if "gpu" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device, and there is none here"))
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory) -> Path:
+    """The folder of a small model, trained for one epoch on some made-up reviews."""
+    import hf_rnn
+    from hf_rnn.made_up_reviews import made_up_reviews
+
+    folder = tmp_path_factory.mktemp("tiny")
+    reviews = made_up_reviews(300)
+    lines = ["text,label"] + [
+        f'"{text}",{("negative", "positive")[label]}'
+        for text, label in zip(reviews["text"], reviews["label"], strict=True)
+    ]
+    (folder / "reviews.csv").write_text("\n".join(lines), encoding="utf-8")
+    hf_rnn.train(tiny_config(folder / "reviews.csv", folder / "model"))
+    return folder / "model"
+
+
+def tiny_config(data, output_dir, **training) -> dict:
+    """The sections of a run that takes a second."""
+    return {
+        "data": {"path": str(data)},
+        "tokenizer": {"kind": "word", "min_frequency": 1},
+        "model": {"embedding_size": 16, "hidden_size": 16},
+        "training": {
+            "output_dir": str(output_dir),
+            "num_train_epochs": 1,
+            "disable_tqdm": True,
+            "learning_rate": 0.01,
+            **training,
+        },
+    }

@@ -1,0 +1,102 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import tiny_config
+
+from hf_rnn.cli import main
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(capsys, *arguments) -> tuple[int, str, str]:
+    code = main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_training_evaluating_and_predicting(capsys, tmp_path, tiny_run):
+    import yaml
+
+    data = tiny_run.parent / "reviews.csv"
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(tiny_config(data, tmp_path / "unused")))
+    model = tmp_path / "model"
+    code, out, _ = run(capsys, "train", "--config", tmp_path / "run.yaml", "--training.output_dir", model)
+    assert code == 0
+    assert "validation" in out
+    assert f"hf-rnn predict {model}" in out
+    code, out, _ = run(capsys, "evaluate", model, "--data", data, "--output", tmp_path / "metrics.json")
+    assert code == 0
+    assert out.startswith("300 rows: accuracy ")
+    assert json.loads((tmp_path / "metrics.json").read_text())["rows"] == 300
+    code, out, _ = run(capsys, "predict", model, "the film was good .", "")
+    assert code == 0
+    assert [line.split("\t")[0] in ("negative", "positive") for line in out.splitlines()] == [True, True]
+    code, out, _ = run(capsys, "predict", model, "the film was good .", "--top_k", "0")
+    assert "negative" in out
+    assert "positive" in out
+    code, out, _ = run(capsys, "predict", model, "--file", data, "--output", tmp_path / "out.jsonl")
+    assert code == 0
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 300
+    code, _, err = run(capsys, "predict", model, "--file", data, "--output", tmp_path / "out.jsonl")
+    assert code == 1
+    assert "exists already" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["trian"], 2, "did you mean train?"),
+        (["train", "--model.hiden_size", "3"], 1, "did you mean 'model.hidden_size'"),
+        (["train", "--task", "text_clasification"], 1, "did you mean task='text_classification'"),
+        (["train", "--data.path", "./nowhere.csv"], 1, "there is no file or folder './nowhere.csv'"),
+        (["predict", "MODEL"], 1, "write either texts"),
+        (["predict", "MODEL", "a", "--file", "b.csv"], 1, "write either texts"),
+        (["predict", "MODEL", "--file", "b.csv"], 1, "--file and --output go together"),
+        (["predict", "MODEL", "--file", "./b.csv", "--output", "./c.jsonl"], 1, "there is no file or folder './b.csv'"),
+        (["predict", "./nowhere", "text"], 1, "there is no folder './nowhere'"),
+        (["predict", "MODEL", "a", "--top_k", "-1"], 1, "--top_k -1 must be 0"),
+        (["predict", "MODEL", "a", "--batch_size", "0"], 1, "--batch_size 0 must be 1 or greater"),
+        (["evaluate", "MODEL", "--data", "REVIEWS", "--split", "dev"], 1, "no split 'dev', only train"),
+        (["evaluate", "MODEL", "--data", "REVIEWS", "--label_column", "lable"], 1, "did you mean 'label'"),
+        (["evaluate", "MODEL", "--dta", "x"], 1, "no key 'dta': did you mean 'data'"),
+        (["evaluate", "MODEL", "--data", "REVIEWS", "--output", "no/such/folder.json"], 1, "does not exist: make it"),
+    ],
+)
+def test_mistakes_get_one_message_and_no_traceback(capsys, tiny_run, monkeypatch, tmp_path, arguments, code, message):
+    monkeypatch.chdir(tmp_path)
+    names = {"MODEL": str(tiny_run), "REVIEWS": str(tiny_run.parent / "reviews.csv")}
+    returned, _, err = run(capsys, *(names.get(argument, argument) for argument in arguments))
+    assert returned == code
+    assert message in err
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_says_what_there_is(capsys):
+    code, out, _ = run(capsys, "--help")
+    assert code == 0
+    assert "hf-rnn predict MODEL" in out
+    assert run(capsys, "--version")[1].startswith("hf-rnn ")
+
+
+def test_two_processes_train_what_one_trains(tmp_path, tiny_run):
+    """The quickstart under `accelerate launch` with two CPU processes, at the same global batch."""
+    command = [
+        *(sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1"),
+        *("--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"),
+        *(str(ROOT / "scripts" / "train.py"), "--config", str(ROOT / "configs" / "quickstart.yaml")),
+        *("--training.output_dir", str(tmp_path / "two"), "--training.per_device_train_batch_size", "16"),
+        *("--training.disable_tqdm", "true"),
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, done.stderr[-3000:]
+    metrics = json.loads((tmp_path / "two" / "metrics.json").read_text())
+    assert metrics["run"]["world_size"] == 2
+    assert metrics["validation"]["support/positive"] + metrics["validation"]["support/negative"] == 400
+    # One process reaches this too, with each of the seeds 0 to 4.
+    assert metrics["validation"]["accuracy"] >= 0.97

@@ -1,0 +1,84 @@
+import json
+import shutil
+
+import pytest
+import torch
+from transformers import AutoTokenizer, BertConfig, pipeline
+
+from hf_rnn import DataArguments, Predictor
+from hf_rnn.errors import UserError
+from hf_rnn.prediction import evaluate, predict_file
+
+TEXTS = ["the film was not good .", "", "  ", "the soup was bad , but the lamp was lovely .", "unseen words only"]
+
+
+def test_answers_are_those_of_the_pipeline_in_order(tiny_run):
+    predictor = Predictor.from_pretrained(tiny_run)
+    answers = predictor(TEXTS, batch_size=2)
+    expected = pipeline("text-classification", model=str(tiny_run))(TEXTS)
+    for answer, theirs in zip(answers, expected, strict=True):
+        assert answer["label"] == theirs["label"]
+        assert answer["score"] == pytest.approx(theirs["score"], abs=1e-6)
+    assert predictor([TEXTS[0]]) == [pytest.approx(answers[0])] or predictor([TEXTS[0]])[0]["label"] == answers[0]["label"]
+    assert predictor([]) == []
+
+
+def test_evaluating_gives_the_metrics_of_the_predictions(tiny_run, tmp_path):
+    (tmp_path / "a.csv").write_text("review,sentiment\nthe film was good .,positive\nit was bad .,negative\n")
+    predictor = Predictor.from_pretrained(tiny_run)
+    metrics = evaluate(predictor, DataArguments(path=str(tmp_path / "a.csv")))
+    right = [
+        answer["label"] == label
+        for answer, label in zip(predictor(["the film was good .", "it was bad ."]), ["positive", "negative"], strict=True)
+    ]
+    assert metrics["accuracy"] == sum(right) / 2
+    assert metrics["rows"] == 2
+
+
+def test_a_file_gets_one_answer_a_row(tiny_run, tmp_path):
+    rows = [{"id": i, "text": text} for i, text in enumerate(TEXTS)]
+    (tmp_path / "in.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    predictor = Predictor.from_pretrained(tiny_run)
+    output = tmp_path / "out.jsonl"
+    assert predict_file(predictor, DataArguments(path=str(tmp_path / "in.jsonl")), output) == len(TEXTS)
+    answers = [json.loads(line) for line in output.read_text().splitlines()]
+    assert [answer["id"] for answer in answers] == list(range(len(TEXTS)))
+    assert [answer["label"] for answer in answers] == [answer["label"] for answer in predictor(TEXTS)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl", "out.jsonl"]
+
+
+def test_texts_are_cut_as_in_training(tiny_run):
+    predictor = Predictor.from_pretrained(tiny_run)
+    predictor.task.data.max_length = 4
+    (cut,) = predictor(["the film was good , but the soup was bad ."])
+    assert cut["score"] == pytest.approx(predictor(["the film bad ."])[0]["score"], abs=1e-6)
+
+
+def test_a_model_of_another_kind_is_refused(tiny_run, tmp_path):
+    BertConfig().save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="is a bert model, not one of hf_rnn"):
+        Predictor.from_pretrained(tmp_path)
+
+
+def test_a_folder_without_model_is_refused(tmp_path):
+    with pytest.raises(UserError, match="no model can be loaded"):
+        Predictor.from_pretrained(tmp_path)
+    with pytest.raises(UserError, match="there is no folder"):
+        Predictor.from_pretrained(tmp_path / "nothing")
+
+
+def test_a_tokenizer_of_another_model_is_refused(tiny_run, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_run, folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens(["new", "words"])
+    tokenizer.save_pretrained(folder)
+    with pytest.raises(UserError, match=r"do not belong together.*resize_token_embeddings"):
+        Predictor.from_pretrained(folder)
+
+
+def test_predicting_keeps_no_graph(tiny_run):
+    predictor = Predictor.from_pretrained(tiny_run)
+    predictor(TEXTS)
+    assert all(parameter.grad is None for parameter in predictor.model.parameters())
+    assert torch.is_grad_enabled()

@@ -1,0 +1,65 @@
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hf_rnn.errors import UserError
+from hf_rnn.run_config import parse_run
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+
+
+@pytest.mark.parametrize("file", sorted(CONFIGS.glob("*.yaml")), ids=lambda file: file.stem)
+def test_every_committed_config_is_read_and_reproduces_itself(file, tmp_path):
+    run, text = parse_run(file)
+    assert run.training.output_dir == f"runs/{file.stem}"
+    (tmp_path / "run.yaml").write_text(text)
+    again, same = parse_run(tmp_path / "run.yaml")
+    assert same == text
+    assert (again.task, again.data, again.tokenizer, again.model) == (run.task, run.data, run.tokenizer, run.model)
+
+
+def test_the_command_line_overrides_the_file():
+    run, text = parse_run(
+        ["--config", str(CONFIGS / "quickstart.yaml"), "--model.hidden_size", "7", "--training.seed", "3"]
+    )
+    assert run.model.hidden_size == 7
+    assert run.training.seed == 3
+    assert yaml.safe_load(text)["model"]["hidden_size"] == 7
+
+
+def test_what_happens_to_an_older_run_is_no_part_of_a_run():
+    _, text = parse_run({"training": {"overwrite": True, "seed": 5}})
+    assert yaml.safe_load(text)["training"] == {"seed": 5}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"model": {"hiden_size": 3}}, r"no key 'model.hiden_size': did you mean 'model.hidden_size'"),
+        ({"modell": {"hidden_size": 3}}, r"no key 'modell': did you mean 'model'"),
+        (["--training.learning_rat", "1"], r"did you mean 'training.learning_rate'"),
+        (["--data.pth=x"], r"no key 'data.pth': did you mean 'data.path'"),
+        ({"training": {"learning_rate": "fast"}}, r"training.learning_rate"),
+        ({"model": {"cell_type": "lstn"}}, r"cell_type='lstn' must be one of lstm, .*write cell_type='lstm'"),
+        ({"model": {"classifier_dropout": 2}}, r"classifier_dropout=2.* is a probability"),
+        ({"model": {"hidden_dropout": 0.3}}, r"no second layer"),
+        ({"training": {"save_strategy": "steps"}}, r"load_best_model_at_end"),
+        (["--config", "nowhere.yaml"], r"nowhere.yaml"),
+    ],
+)
+def test_what_is_wrong_is_named(arguments, message):
+    with pytest.raises(UserError, match=message):
+        parse_run(arguments)
+
+
+def test_a_file_that_is_not_yaml(tmp_path):
+    (tmp_path / "a.yaml").write_text("model: [unclosed")
+    with pytest.raises(UserError):
+        parse_run(tmp_path / "a.yaml")
+
+
+def test_yaml_cannot_make_objects(tmp_path):
+    (tmp_path / "a.yaml").write_text("data: !!python/object/apply:os.system ['echo hello > /dev/null']")
+    with pytest.raises(UserError):
+        parse_run(tmp_path / "a.yaml")

@@ -1,0 +1,116 @@
+import pytest
+from transformers import AutoTokenizer
+
+from hf_rnn import load_tokenizer, train_tokenizer
+from hf_rnn.errors import UserError
+from hf_rnn.tokenization import KINDS
+
+TEXTS = [
+    "I don't like this film.<br />It's bad!",
+    "这部电影非常好看，我喜欢它。",
+    "これはペンです。",
+    "Straße naïve Ärger",
+] * 5
+
+
+def train(kind, texts=TEXTS, **options):
+    return train_tokenizer(texts, kind, **{"vocab_size": 400, "show_progress": False, **options})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_offsets_point_at_the_characters_that_a_token_stands_for(kind):
+    tokenizer = train(kind)
+    for text in TEXTS[:4]:
+        encoded = tokenizer(text, return_offsets_mapping=True)
+        covered = "".join(text[start:end] for start, end in encoded["offset_mapping"])
+        if kind != "unigram":  # which marks the start of a word with a piece of its own
+            assert covered.replace(" ", "") == text.replace(" ", "")
+        assert encoded["input_ids"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_saving_and_loading_gives_the_same_ids(kind, tmp_path):
+    tokenizer = train(kind, lowercase=True, strip_html=True)
+    tokenizer.save_pretrained(tmp_path)
+    for loaded in (load_tokenizer(str(tmp_path)), AutoTokenizer.from_pretrained(tmp_path)):
+        assert loaded.is_fast
+        assert loaded(TEXTS, TEXTS[::-1])["input_ids"] == tokenizer(TEXTS, TEXTS[::-1])["input_ids"]
+        assert loaded.pad_token_id == 0
+        assert loaded.model_input_names == ["input_ids", "attention_mask"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_case_and_tags_are_dropped_where_asked_for(kind):
+    tokenizer = train(kind, lowercase=True, strip_html=True)
+    assert tokenizer("FILM")["input_ids"] == tokenizer("film")["input_ids"]
+    decoded = tokenizer.decode(tokenizer(TEXTS[0])["input_ids"])
+    assert "<br" not in decoded
+    assert "film" in decoded
+
+
+def test_words_keep_apostrophes_and_unspaced_scripts_are_cut_into_characters():
+    tokenizer = train("word")
+    assert tokenizer.tokenize("I don't like 电影!") == ["I", "don't", "like", "电", "影", "!"]
+
+
+def test_byte_level_pieces_have_no_unknown_characters():
+    tokenizer = train("bpe", ["only plain english here"] * 5)
+    text = "电影 🎬 Ärger"
+    ids = tokenizer(text)["input_ids"]
+    assert tokenizer.unk_token_id not in ids
+    assert tokenizer.decode(ids).strip() == text
+
+
+def test_rare_words_are_left_out():
+    tokenizer = train("word", ["often often rare"], min_frequency=2)
+    assert tokenizer("rare")["input_ids"] == [tokenizer.unk_token_id]
+    assert tokenizer("often")["input_ids"] != [tokenizer.unk_token_id]
+
+
+def test_the_vocabulary_is_as_large_as_asked_for_and_training_streams():
+    seen = []
+
+    def stream():
+        for i in range(2000):
+            seen.append(i)
+            yield f"word{i} word{i}"
+
+    assert len(train("word", stream(), vocab_size=300)) == 300
+    assert len(seen) == 2000
+
+
+def test_pairs_are_joined_by_the_end_of_text():
+    tokenizer = train("word")
+    first, second = tokenizer("like")["input_ids"], tokenizer("film")["input_ids"]
+    assert tokenizer("like", "film")["input_ids"] == [*first, tokenizer.eos_token_id, *second]
+
+
+def test_training_twice_gives_the_same_tokenizer():
+    assert train("bpe").get_vocab() == train("bpe").get_vocab()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"kind": "words"}, r"kind='words' is not one of bpe, unigram, word, char: did you mean kind='word'"),
+        ({"kind": "bpe", "vocab_size": 100}, r"vocab_size=100 is too small for kind='bpe': write at least 260"),
+        ({"kind": "word", "texts": ["", "  "]}, "no text to train a tokenizer from"),
+        ({"kind": "bpe", "texts": []}, "no text to train a tokenizer from"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments, message):
+    with pytest.raises(UserError, match=message):
+        train(**arguments)
+
+
+def test_a_tokenizer_without_padding_token_is_refused(tmp_path):
+    tokenizer = train("word")
+    tokenizer.pad_token = None
+    tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="no padding token"):
+        load_tokenizer(str(tmp_path))
+
+
+def test_a_folder_without_tokenizer_is_refused(tmp_path):
+    with pytest.raises(UserError, match="no tokenizer can be loaded"):
+        load_tokenizer(str(tmp_path))

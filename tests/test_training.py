@@ -1,0 +1,234 @@
+import json
+import math
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import tiny_config
+from PIL import Image
+from safetensors.torch import load_file
+from transformers import TrainerCallback, pipeline
+
+import hf_rnn
+from hf_rnn.data import RaggedCollator
+from hf_rnn.errors import UserError
+from hf_rnn.made_up_reviews import made_up_reviews
+from hf_rnn.training import Run, parse_run
+
+WHOLE = {
+    "config.json",
+    "model.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "run.yaml",
+    "metrics.json",
+    "training_curves.png",
+    "confusion_matrix.png",
+}
+
+
+def files(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir() if path.is_file()}
+
+
+def test_a_run_leaves_a_whole_model_folder(tiny_run):
+    assert files(tiny_run) == WHOLE
+    metrics = json.loads((tiny_run / "metrics.json").read_text())
+    assert 0 <= metrics["validation"]["accuracy"] <= 1
+    assert {"precision/negative", "recall/positive", "matthews_correlation"} <= metrics["validation"].keys()
+    assert metrics["run"]["epochs"] == 1
+    assert json.loads((tiny_run / "config.json").read_text())["id2label"] == {"0": "negative", "1": "positive"}
+    for name in ("training_curves.png", "confusion_matrix.png"):
+        with Image.open(tiny_run / name) as image:
+            assert min(image.size) > 200
+
+
+def test_the_folder_reproduces_itself(tiny_run, tmp_path):
+    again = hf_rnn.train(["--config", str(tiny_run / "run.yaml"), "--training.output_dir", str(tmp_path / "again")])
+    first = json.loads((tiny_run / "metrics.json").read_text())
+    assert again["validation"] == first["validation"]
+    weights, same = load_file(tiny_run / "model.safetensors"), load_file(tmp_path / "again" / "model.safetensors")
+    assert all(torch.equal(weights[name], same[name]) for name in weights)
+
+
+def test_the_pipeline_answers_in_batches_with_all_labels_and_cut(tiny_run):
+    classify = pipeline("text-classification", model=str(tiny_run))
+    texts = ["the film was not good .", "", "the film was good . " * 40]
+    assert {answer["label"] for answer in classify(texts, batch_size=3)} <= {"negative", "positive"}
+    one_by_one, batched = classify(texts, top_k=None), classify(texts, top_k=None, batch_size=2)
+    for a, b in zip(one_by_one, batched, strict=True):
+        assert [x["label"] for x in a] == [x["label"] for x in b]
+        assert [x["score"] for x in a] == pytest.approx([x["score"] for x in b], abs=1e-6)
+    head = classify("the film was good . " * 4)
+    assert classify(texts[2], truncation=True, max_length=20)[0]["score"] == pytest.approx(head[0]["score"], abs=1e-6)
+
+
+def test_a_run_is_not_overwritten_unless_told_to(tiny_run, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_run, folder)
+    before = {name: (folder / name).read_bytes() for name in files(folder)}
+    config = tiny_config(tiny_run.parent / "reviews.csv", folder)
+    with pytest.raises(UserError, match=r"already holds a run.*--training.overwrite true"):
+        hf_rnn.train(config)
+    assert {name: (folder / name).read_bytes() for name in files(folder)} == before
+    config["training"]["overwrite"] = True
+    config["training"]["seed"] = 9
+    hf_rnn.train(config)
+    assert files(folder) == WHOLE
+    assert (folder / "model.safetensors").read_bytes() != before["model.safetensors"]
+    assert not folder.with_name("model.replaced").exists()
+
+
+def test_a_run_that_is_to_be_replaced_survives_the_failure_of_the_other(tiny_run, tmp_path, monkeypatch):
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_run, folder)
+    config = tiny_config(tiny_run.parent / "reviews.csv", folder, overwrite=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(RaggedCollator, "__call__", lambda *_: 1 / 0)
+        for _ in range(2):
+            with pytest.raises(ZeroDivisionError):
+                hf_rnn.train(config)
+            assert files(folder.with_name("model.replaced")) == WHOLE
+    hf_rnn.train(config)
+    assert files(folder) == WHOLE
+    assert not folder.with_name("model.replaced").exists()
+
+
+def test_nothing_is_written_where_the_data_are_wrong(tmp_path):
+    (tmp_path / "a.csv").write_text("text,label\n" + "a,1\n" * 20)
+    with pytest.raises(UserError, match="a classifier needs two"):
+        hf_rnn.train(tiny_config(tmp_path / "a.csv", tmp_path / "model"))
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(
+    ("training", "message"),
+    [
+        ({"resume": True}, "no checkpoint to resume from"),
+        ({"resume": True, "overwrite": True}, "exclude each other"),
+    ],
+)
+def test_resuming_needs_a_checkpoint(tiny_run, tmp_path, training, message):
+    with pytest.raises(UserError, match=message):
+        hf_rnn.train(tiny_config(tiny_run.parent / "reviews.csv", tmp_path / "model", **training))
+
+
+def test_the_output_folder_may_not_be_a_file(tiny_run, tmp_path):
+    (tmp_path / "model").write_text("")
+    with pytest.raises(UserError, match="is a file: name a folder"):
+        hf_rnn.train(tiny_config(tiny_run.parent / "reviews.csv", tmp_path / "model"))
+
+
+class Stop(TrainerCallback):
+    """Ends the process's training after some epochs, as a power cut would."""
+
+    def __init__(self, epoch: int):
+        self.epoch = epoch
+
+    def on_epoch_begin(self, args, state, control, **kwargs):
+        if state.epoch >= self.epoch:
+            raise KeyboardInterrupt
+
+
+def test_a_run_that_was_cut_goes_on_and_ends_as_one_that_was_not(tiny_run, tmp_path, monkeypatch):
+    data = tiny_run.parent / "reviews.csv"
+    whole = hf_rnn.train(tiny_config(data, tmp_path / "whole", num_train_epochs=3))
+    cut = tiny_config(data, tmp_path / "cut", num_train_epochs=3)
+    trainer_init = hf_rnn.training.RNNTrainer.__init__
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            hf_rnn.training.RNNTrainer,
+            "__init__",
+            lambda self, *args, **kwargs: trainer_init(self, *args, callbacks=[Stop(1)], **kwargs),
+        )
+        with pytest.raises(KeyboardInterrupt):
+            hf_rnn.train(cut)
+    assert "model.safetensors" not in files(tmp_path / "cut")
+    cut["training"]["resume"] = True
+    resumed = hf_rnn.train(cut)
+    assert resumed["run"]["epochs"] == 3
+    assert resumed["validation"] == pytest.approx(whole["validation"], abs=1e-6)
+
+
+def test_early_stopping_ends_training(tiny_run, tmp_path):
+    results = hf_rnn.train(
+        tiny_config(
+            tiny_run.parent / "reviews.csv",
+            tmp_path / "model",
+            num_train_epochs=30,
+            learning_rate=0.0,
+            early_stopping_patience=2,
+        )
+    )
+    assert results["run"]["epochs"] == 3
+
+
+def test_the_best_model_is_kept_not_the_last(tiny_run, tmp_path):
+    config = tiny_config(tiny_run.parent / "reviews.csv", tmp_path / "model", num_train_epochs=6, learning_rate=0.02)
+    run = Run(*parse_run(config))
+    results = run.train()
+    state = json.loads(next((tmp_path / "model").glob("checkpoint-*/trainer_state.json")).read_text())
+    accuracies = [row["eval_accuracy"] for row in state["log_history"] if "eval_accuracy" in row]
+    assert results["validation"]["accuracy"] == pytest.approx(max(accuracies))
+
+
+@pytest.mark.parametrize("problem_type", ["regression", "multi_label_classification"])
+@pytest.mark.parametrize("steps", [1, 4])
+def test_accumulating_gradients_changes_nothing(tmp_path, problem_type, steps):
+    reviews = made_up_reviews(64)
+    rows = [
+        {"text": text, "label": float(label) + 0.5 if problem_type == "regression" else [f"l{label}", "all"]}
+        for text, label in zip(reviews["text"], reviews["label"], strict=True)
+    ]
+    rows[0]["label"] = rows[0]["label"] if problem_type == "regression" else ["l0"]
+    (tmp_path / "a.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    losses = []
+    for accumulation, size in ((1, 32), (steps, 32 // steps)):
+        config = tiny_config(
+            tmp_path / "a.jsonl",
+            tmp_path / f"{accumulation}-{size}-{len(losses)}",
+            gradient_accumulation_steps=accumulation,
+            per_device_train_batch_size=size,
+            train_sampling_strategy="sequential",
+            optim="sgd",
+        )
+        config["data"]["problem_type"] = problem_type
+        losses.append(hf_rnn.train(config)["validation"])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_chinese_strings_in_a_csv_with_chinese_columns_work_with_defaults(tmp_path):
+    good, bad = ["非常好看", "我很喜欢", "值得推荐", "十分精彩"], ["非常难看", "我不喜欢", "浪费时间", "十分无聊"]
+    things = ["这部电影", "这本书", "这家餐厅", "这首歌", "这个手机", "这场演出"]
+    lines = ["编号,评论,情感"]
+    for i in range(240):
+        words, label = (good, "好评") if i % 2 else (bad, "差评")
+        lines.append(f"{i},{things[i % 6]}{words[i // 2 % 4]}，{words[i // 8 % 4]}。,{label}")
+    (tmp_path / "评论.csv").write_text("\n".join(lines), encoding="utf-8")
+    results = hf_rnn.train(
+        {"data": {"path": str(tmp_path / "评论.csv")}, "training": {"output_dir": str(tmp_path / "model")}}
+    )
+    assert results["validation"]["accuracy"] == 1
+    classify = pipeline("text-classification", model=str(tmp_path / "model"))
+    assert [answer["label"] for answer in classify(["这首歌十分精彩。", "这家餐厅浪费时间。"])] == ["好评", "差评"]
+
+
+def test_an_existing_tokenizer_is_used(tiny_run, tmp_path):
+    config = tiny_config(tiny_run.parent / "reviews.csv", tmp_path / "model")
+    config["tokenizer"] = {"path": str(tiny_run)}
+    hf_rnn.train(config)
+    assert (tmp_path / "model" / "tokenizer.json").read_text() == (tiny_run / "tokenizer.json").read_text()
+
+
+def test_one_batch_can_be_learnt_by_heart():
+    model = hf_rnn.RNNForSequenceClassification(hf_rnn.RNNConfig(vocab_size=30, hidden_size=16, num_labels=4))
+    input_ids, labels = torch.randint(1, 30, (8, 12)), torch.arange(8) % 4
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    for _ in range(80):
+        loss = model(input_ids, labels=labels).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.05
+    assert math.isfinite(loss.item())
