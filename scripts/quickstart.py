@@ -1,5 +1,6 @@
-"""A first model: trains on made-up reviews, evaluates, saves, loads it back through `pipeline` and asks it something."""
+"""A first model: trains on made-up reviews, evaluates, saves, loads it through `pipeline` and asks it something."""
 
+import argparse
 import sys
 import time
 from pathlib import Path
@@ -16,17 +17,19 @@ SENTENCES = [
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output_dir", default="runs/quickstart", help="the model's folder; an older one is replaced")
+    folder = parser.parse_args().output_dir
     started = time.perf_counter()
-    results = hf_rnn.train(["--config", str(CONFIG), "--training.overwrite", "true", *sys.argv[1:]])
-    folder = "runs/quickstart"
-    if "--training.output_dir" in sys.argv:
-        folder = sys.argv[sys.argv.index("--training.output_dir") + 1]
+    results = hf_rnn.train(["--config", str(CONFIG), "--training.output_dir", folder, "--training.overwrite", "true"])
     accuracy = results["validation"]["accuracy"]
     print(f"\nvalidation accuracy {accuracy:.1%}, test accuracy {results['test']['accuracy']:.1%}\n")
     classify = pipeline("text-classification", model=folder)
     for sentence, answer in zip(SENTENCES, classify(SENTENCES), strict=True):
         print(f"  {answer['label']:<9}{answer['score']:.3f}  {sentence}")
-    print(f'\n{time.perf_counter() - started:.0f} s. The model is in {folder}: hf-rnn predict {folder} "some text"')
+    print(
+        f'\n{time.perf_counter() - started:.0f} s. The model is in {folder}: .venv/bin/hf-rnn predict {folder} "text"'
+    )
     return 0 if accuracy >= 0.97 else 1
 
 

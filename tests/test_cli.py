@@ -86,7 +86,9 @@ def test_help_says_what_there_is(capsys):
 def test_two_processes_train_what_one_trains(tmp_path, tiny_run):
     """The quickstart under `accelerate launch` with two CPU processes, at the same global batch."""
     command = [
-        *(sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1"),
+        # accelerate's name for several processes on one machine, with or without GPUs.
+        *(sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"),
+        *("--num_machines", "1"),
         *("--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"),
         *(str(ROOT / "scripts" / "train.py"), "--config", str(ROOT / "configs" / "quickstart.yaml")),
         *("--training.output_dir", str(tmp_path / "two"), "--training.per_device_train_batch_size", "16"),

@@ -106,7 +106,10 @@ TEXT = [f"this is a fairly long comment, number {i}" for i in range(10)]
 
 def test_columns_are_found_by_name_then_by_content():
     assert columns({"label": [0, 1] * 5, "text": TEXT}) == ("text", "label")
-    assert columns({"id": list(range(10)), "sentence": TEXT, "coarse_label": [0, 1] * 5}) == ("sentence", "coarse_label")
+    assert columns({"id": list(range(10)), "sentence": TEXT, "coarse_label": [0, 1] * 5}) == (
+        "sentence",
+        "coarse_label",
+    )
     assert columns({"编号": list(range(10)), "评论": TEXT, "情感": ["好", "坏"] * 5}) == ("评论", "情感")
     assert columns({"a": TEXT, "b": [0, 1] * 5, "c": [1, 2] * 5}, label_column="c") == ("a", "c")
 

@@ -106,9 +106,7 @@ def test_saving_and_loading_keeps_every_bit(tmp_path, cell_type, dtype):
     assert (tmp_path / "model.safetensors").exists()
     loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path, dtype=dtype)
     assert isinstance(loaded, RNNForSequenceClassification)
-    for (name, a), (other, b) in zip(
-        model.state_dict().items(), loaded.eval().state_dict().items(), strict=True
-    ):
+    for (name, a), (other, b) in zip(model.state_dict().items(), loaded.eval().state_dict().items(), strict=True):
         assert name == other
         assert torch.equal(a, b)
     input_ids, mask = ragged_batch()

@@ -84,6 +84,8 @@ class Predictor:
         Returns:
             For each text, in order, what the task's `answers` gives.
         """
+        if not len(texts):
+            return []
         rows = self.task.encode(Dataset.from_dict({"text": [text or "" for text in texts]}), self.tokenizer)
         return self.task.answers(self.logits(rows, batch_size), top_k)
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 from dataclasses import asdict
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from .configuration_rnn import RNNConfig
 from .data import load
+from .environment import hardware, versions
 from .errors import UserError
 from .figures import draw_confusion, draw_curves
 from .run_config import RUN_FILE, RunConfig, parse_run
@@ -158,6 +160,9 @@ class Run:
             "train_rows": len(encoded["train"]),
             "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
             "world_size": args.world_size,
+            "date": date.today().isoformat(),
+            "hardware": hardware(),
+            "versions": versions(),
         }
         if args.should_save:
             self._save(trainer, tokenizer, results, figures)

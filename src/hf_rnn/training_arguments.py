@@ -41,6 +41,8 @@ class RNNTrainingArguments(TrainingArguments):
 
     def __post_init__(self):
         self.dataloader_pin_memory = self.dataloader_pin_memory and torch.cuda.is_available()
+        # Without this, the processes of a launcher on a machine without accelerator would each train on their own.
+        self.use_cpu = self.use_cpu or not torch.accelerator.is_available()
         super().__post_init__()
 
 

@@ -163,7 +163,7 @@ def test_answers_of_each_problem_type():
     assert sum(every["scores"]) == pytest.approx(1)
     task.problem_type = "multi_label_classification"
     assert task.answers(logits)[0]["labels"] == ["b"]
-    assert task.predicted(logits).tolist() == [[0, 1, 0]]
+    assert task.predicted(np.array([[0.2, 2.0, -1.0]])).tolist() == [[1, 1, 0]]
     task.problem_type = "regression"
     assert task.answers(logits[:, :1]) == [{"value": 0.0}]
 

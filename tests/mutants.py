@@ -1,0 +1,241 @@
+"""Breaks a copy of the package in many ways: `make mutants`. Each break must make some test fail.
+
+The first ones are those in which transformers' own suite is known to stay green; they apply to what the package has
+today. A mutant that no test notices is printed, and the exit code is 1.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+UNIT = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--no-header", "--tb=line"]
+CONFORMANCE = [*UNIT, "-c", "tests/conformance/pytest.ini", "tests/conformance"]
+
+
+@dataclass
+class Mutant:
+    """One break: in a file, a text that stands there once becomes another. `tests` should notice."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: str
+
+
+MUTANTS = [
+    Mutant(
+        "transformers' own initialisation, which knows no GRU and no RNN",
+        "modeling_rnn.py",
+        "if not isinstance(module, Recurrence):",
+        "if True:",
+        "tests/test_modeling_rnn.py",
+    ),
+    Mutant(
+        "a plain tensor attribute, lost on the meta device",
+        "modeling_rnn.py",
+        "        self.kind = config.pooling\n",
+        "        self.kind = config.pooling\n        self.scale = torch.ones(1)\n",
+        "conformance",
+    ),
+    Mutant(
+        "loaded weights initialised again where a sibling is missing",
+        "modeling_rnn.py",
+        'if getattr(parameter, "_is_hf_initialized", False):',
+        'if parameter.__dict__.pop("_is_hf_initialized", None) and False:',
+        "tests/test_modeling_rnn.py",
+    ),
+    Mutant(
+        "mask ignored by the recurrence",
+        "modeling_rnn.py",
+        "            inputs_embeds, attention_mask, self._split_state(",
+        "            inputs_embeds, None, self._split_state(",
+        "tests/test_modeling_rnn.py",
+    ),
+    Mutant(
+        "mask ignored by the pooling",
+        "modeling_rnn.py",
+        "self.pooling(outputs, attention_mask)",
+        "self.pooling(outputs, None)",
+        "tests/test_modeling_rnn.py",
+    ),
+    Mutant(
+        "backward direction reads the padding first",
+        "recurrence.py",
+        "reverse = torch.where(valid, lengths[:, None] - 1 - time, time)",
+        "reverse = (T - 1 - time).expand_as(valid).contiguous()",
+        "tests/test_recurrence.py",
+    ),
+    Mutant(
+        "final state of the last step instead of the row's own",
+        "recurrence.py",
+        "last = (ragged.lengths - 1).clamp(min=0)[",
+        "last = torch.full_like(ragged.lengths, x.shape[1] - 1)[",
+        "tests/test_recurrence.py",
+    ),
+    Mutant(
+        "cells run on after a row's end",
+        "recurrence.py",
+        "saturating = 1e4",
+        "saturating = 0.0",
+        "tests/test_recurrence.py",
+    ),
+    Mutant(
+        "gradient of the permutation not inverted",
+        "recurrence.py",
+        "return _Permute.apply(grad, inverse, index), None, None",
+        "return _Permute.apply(grad, index, inverse), None, None",
+        "tests/test_recurrence.py",
+    ),
+    Mutant(
+        "an unstable order of the tokens of a scattered row",
+        "recurrence.py",
+        "torch.sort((~mask).to(torch.uint8), dim=1, stable=True).indices",
+        "torch.sort((~mask).to(torch.uint8) * T - time, dim=1).indices",
+        "tests/test_recurrence.py",
+    ),
+    Mutant(
+        "padding keeps what stands in it",
+        "recurrence.py",
+        "            x = x.masked_fill(~ragged.valid.unsqueeze(-1), 0)\n        D =",
+        "        D =",
+        "tests/test_recurrence.py",
+    ),
+    Mutant(
+        "dropout drawn anew at each step",
+        "recurrence.py",
+        "x.new_ones(x.shape[0], 1, x.shape[2])",
+        "torch.ones_like(x)",
+        "tests/test_recurrence.py",
+    ),
+    Mutant(
+        "weight dropout in evaluation too",
+        "recurrence.py",
+        "if self.training and self.weight_dropout > 0:",
+        "if self.weight_dropout > 0:",
+        "tests/test_recurrence.py",
+    ),
+    Mutant(
+        "only the top layer's state is carried over",
+        "recurrence.py",
+        "rows = slice(index * D, (index + 1) * D)",
+        "rows = slice((len(self.layers) - 1) * D, len(self.layers) * D)",
+        "tests/test_recurrence.py",
+    ),
+    Mutant(
+        "mean over the padded length",
+        "modeling_rnn.py",
+        "valid.sum(1, keepdim=True).clamp(min=1)",
+        "valid.shape[1]",
+        "tests/test_modeling_rnn.py",
+    ),
+    Mutant(
+        "embedding dropout on places instead of words",
+        "modeling_rnn.py",
+        "embedded * F.embedding(input_ids, kept)",
+        "embedded * F.dropout(embedded.new_ones(*input_ids.shape, 1), self.config.embedding_dropout)",
+        "tests/test_modeling_rnn.py",
+    ),
+    Mutant(
+        "the loss taken for divided by the steps of accumulation",
+        "modeling_rnn.py",
+        "accepts_loss_kwargs = False",
+        "accepts_loss_kwargs = True",
+        "tests/test_training.py",
+    ),
+    Mutant(
+        "the mask reads ids instead of lengths",
+        "data.py",
+        "(torch.arange(T) < lengths[:, None]).long()",
+        "(input_ids != 0).long()",
+        "tests/test_data.py",
+    ),
+    Mutant(
+        "the collator pads on the left",
+        "data.py",
+        'ids[: len(row["input_ids"])] =',
+        'ids[len(ids) - len(row["input_ids"]) :] =',
+        "tests/test_data.py",
+    ),
+    Mutant(
+        "the tail of a long text is lost",
+        "data.py",
+        "ids[len(ids) - (max_length - head) :]",
+        "ids[head:max_length]",
+        "tests/test_data.py",
+    ),
+    Mutant(
+        "the validation split drawn without regard to classes",
+        "data.py",
+        "random_state=seed, stratify=groups,",
+        "random_state=seed, stratify=None,",
+        "tests/test_data.py",
+    ),
+    Mutant(
+        "absent classes left out of the macro mean",
+        "metrics.py",
+        'references, predictions, labels=range(len(labels)), average="macro"',
+        'references, predictions, average="macro"',
+        "tests/test_metrics.py",
+    ),
+    Mutant(
+        "precision and recall the wrong way round",
+        "metrics.py",
+        "sk.precision_recall_fscore_support(\n        references, predictions,",
+        "sk.precision_recall_fscore_support(\n        predictions, references,",
+        "tests/test_metrics.py",
+    ),
+    Mutant(
+        "answers in order of length",
+        "prediction.py",
+        "logits[places] =",
+        "logits[start : start + batch_size] =",
+        "tests/test_prediction.py",
+    ),
+    Mutant(
+        "several labels wanted at over half of a softmax",
+        "tasks/text_classification.py",
+        "(logits > 0).astype(int)",
+        "(logits > 0.5).astype(int)",
+        "tests/tasks",
+    ),
+]
+
+
+def survives(mutant: Mutant) -> bool:
+    """Whether all tests pass over the broken copy."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "project"
+        shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".venv", ".git", ".cache", "runs", "docs"))
+        (copy / ".cache").symlink_to(ROOT / ".cache")
+        file = copy / "src" / "hf_rnn" / mutant.file
+        text = file.read_text()
+        if text.count(mutant.old) != 1:
+            raise SystemExit(f"the mutant {mutant.name!r} does not apply: its text is not in {mutant.file} just once")
+        file.write_text(text.replace(mutant.old, mutant.new))
+        environment = {**os.environ, "PYTHONPATH": str(copy / "src"), "OMP_NUM_THREADS": "1"}
+        command = CONFORMANCE if mutant.tests == "conformance" else [*UNIT, mutant.tests]
+        done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True)
+        if done.returncode not in (0, 1):
+            raise SystemExit(f"the tests for {mutant.name!r} did not run:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+        return done.returncode == 0
+
+
+def main() -> int:
+    with ThreadPoolExecutor(2) as pool:
+        results = list(zip(MUTANTS, pool.map(survives, MUTANTS), strict=True))
+    for mutant, survived in results:
+        print(f"{'SURVIVED' if survived else 'caught':<10}{mutant.name} ({mutant.tests})")
+    survivors = sum(survived for _, survived in results)
+    print(f"{len(results) - survivors} of {len(results)} mutants caught")
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
