@@ -145,7 +145,8 @@ def _data(predictor, options):
 
     data = predictor.task.data
     if options.data is not None and options.data != data.path:
-        data = replace(data, path=options.data, name=None, text_column=None, text_pair_column=None, label_column=None)
+        columns = dict.fromkeys(("name", "revision", "text_column", "text_pair_column", "label_column", "label_names"))
+        data = replace(data, path=options.data, **columns)
     given = {name: getattr(options, name) for name in ("text_column", "text_pair_column", "encoding")}
     data = replace(data, **{name: value for name, value in given.items() if value is not None})
     return data if options.max_length is None else replace(data, max_length=options.max_length or None)

@@ -4,7 +4,7 @@
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -120,8 +120,7 @@ def _run_of(path: str) -> tuple[DataArguments, str]:
     if not file.is_file():
         return DataArguments(), next(iter(TASKS))
     run, _ = parse_run(file)
-    # The names are in the model's config; columns and splits are those of another data set.
-    return replace(run.data, label_names=None, problem_type=None), run.task
+    return run.data, run.task
 
 
 def evaluate(predictor: Predictor, data: DataArguments, split: str | None = None, batch_size: int = 64) -> dict:

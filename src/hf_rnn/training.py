@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from datasets import DatasetDict
 from transformers import EarlyStoppingCallback, PreTrainedTokenizerBase, Trainer, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 
@@ -120,7 +121,7 @@ class Run:
         with args.main_process_first(desc="reading the data"):
             prepared = task.prepare(load(run.data))
         tokenizer = self._tokenizer(task, prepared["train"])
-        encoded = prepared
+        encoded = DatasetDict()
         with args.main_process_first(desc="tokenizing"):
             for split, rows in prepared.items():
                 encoded[split] = task.encode(rows, tokenizer)

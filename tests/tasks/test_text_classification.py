@@ -60,6 +60,18 @@ def test_class_names_of_a_hub_data_set_are_kept():
     assert task.label_names == ["neg", "pos"]
 
 
+def test_numbers_that_are_names_are_not_taken_for_positions():
+    features = Features({"text": Value("string"), "label": ClassLabel(names=["1", "2", "3"])})
+    rows = Dataset.from_dict({"text": [f"t {i}" for i in range(30)], "label": [0, 1, 2] * 10}, features=features)
+    task = TextClassification(DataArguments(path="x"))
+    encoded = task.prepare(DatasetDict(train=rows, validation=rows))
+    assert list(encoded["train"]["labels"]) == [0, 1, 2] * 10
+    # A file of stars from 1 to 3 is evaluated by those names.
+    assert list(task.prepare_split(splits(test=[1, 3, 2]), "test")["labels"]) == [0, 2, 1]
+    named = TextClassification(DataArguments(path="x", label_names=["1", "0"]))
+    assert list(named.prepare(splits(train=[0, 1] * 9, validation=[0, 1]))["validation"]["labels"]) == [0, 1]
+
+
 def test_floats_are_regression_and_lists_are_several_labels():
     task, values = prepared([0.5, 1.0, 2.5, 4.0] * 5)
     assert task.problem_type == "regression"

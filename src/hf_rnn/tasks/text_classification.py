@@ -68,6 +68,10 @@ class TextClassification:
             )
         columns = choose_columns(splits[train_name], self.data)
         train = self._labelled(splits[train_name], train_name, columns)
+        feature = splits[train_name].features[columns[1]]
+        feature = getattr(feature, "feature", feature)
+        if isinstance(feature, ClassLabel):
+            self.label_names = list(feature.names)
         self._learn_labels(train, gaps=len(train) < len(splits[train_name]))
         train = self._encode_labels(train, train_name)
         validation_name = choose_split(splits, self.data.validation_split)
@@ -85,9 +89,11 @@ class TextClassification:
             train, validation = split_validation(train, self.data.validation_size, self.data.seed, by)
             logger.info(f"{len(validation)} rows of {train_name} were set aside as the validation split.")
         prepared = DatasetDict(train=train, validation=validation)
-        if self.data.test_split in splits and not self._is_unlabelled(splits[self.data.test_split], columns[1]):
-            rows = self._labelled(splits[self.data.test_split], self.data.test_split, columns)
-            prepared["test"] = self._encode_labels(rows, self.data.test_split)
+        test_name = self.data.test_split
+        if test_name in splits and self._is_unlabelled(splits[test_name], columns[1]):
+            logger.warning(f"the split {test_name} has no labels and is left out.")
+        elif test_name in splits:
+            prepared["test"] = self._encode_labels(self._labelled(splits[test_name], test_name, columns), test_name)
         return prepared
 
     def prepare_split(self, splits: DatasetDict, split: str | None) -> Dataset:
@@ -124,7 +130,7 @@ class TextClassification:
         if not self.data.text_column or not self.data.label_column:
             logger.info(f"{split}: the text is column {text!r}, the label is column {label!r}.")
         rows = rows.select_columns(list(names))
-        rows = rows.rename_columns({old: new for old, new in names.items() if old != new})
+        rows = _with_class_names(rows.rename_columns({old: new for old, new in names.items() if old != new}))
         kept = [i for i, value in enumerate(rows["labels"]) if value is not None]
         if not kept:
             raise UserError(f"the split {split!r} of {self.data.path!r} has no row with a label in column {label!r}.")
@@ -136,10 +142,6 @@ class TextClassification:
     def _learn_labels(self, rows: Dataset, gaps: bool) -> None:
         """Finds the problem type and the names of the labels; keeps those that the configuration gives."""
         values = list(rows["labels"])
-        feature = rows.features["labels"]
-        inner = getattr(feature, "feature", None)
-        if isinstance(inner or feature, ClassLabel):
-            self.label_names = self.label_names or list((inner or feature).names)
         first = values[0]
         if self.problem_type is None:
             # A column of whole numbers with gaps is read as floats.
@@ -171,11 +173,14 @@ class TextClassification:
         return int(value) if isinstance(value, float) else value
 
     def _label_id(self, value, split: str) -> int:
-        """A label by its name, else by its number."""
+        """A label by its name, else by its number; by its number first where the configuration names the numbers."""
         value = self._plain(value)
+        is_position = isinstance(value, int) and 0 <= value < len(self.label_names)
+        if is_position and self.data.label_names:
+            return value
         if str(value) in self._ids:
             return self._ids[str(value)]
-        if isinstance(value, int) and 0 <= value < len(self.label_names):
+        if is_position:
             return value
         near = nearest(value, self.label_names)
         raise UserError(
@@ -208,7 +213,11 @@ class TextClassification:
         else:
             self._ids = {name: i for i, name in enumerate(self.label_names)}
             encoded, feature = [self._label_id(value, split) for value in values], Value("int64")
-        columns = {name: [v or "" for v in rows[name]] for name in rows.column_names if name != "labels"}
+        columns = {
+            name: ["" if value is None else str(value) for value in rows[name]]
+            for name in rows.column_names
+            if name != "labels"
+        }
         features = Features({**{name: Value("string") for name in columns}, "labels": feature})
         return Dataset.from_dict({**columns, "labels": encoded}, features=features)
 
@@ -321,6 +330,23 @@ class TextClassification:
         task = TextClassification(data)
         task.problem_type, task.label_names, task.trained = self.problem_type, self.label_names, self.trained
         return task
+
+
+def _with_class_names(rows: Dataset) -> Dataset:
+    """Class numbers that carry names in the data set are read as those names; -1, its mark for no label, as none."""
+    feature = rows.features["labels"]
+    inner = getattr(feature, "feature", feature)
+    if not isinstance(inner, ClassLabel):
+        return rows
+
+    def named(value):
+        if isinstance(value, list):
+            return [inner.int2str(one) for one in value]
+        return None if value in (None, UNLABELLED) else inner.int2str(value)
+
+    plain = List(Value("string")) if inner is not feature else Value("string")
+    labels = [named(value) for value in rows["labels"]]
+    return rows.remove_columns("labels").add_column("labels", labels, feature=plain)
 
 
 def _order(value) -> tuple[bool, object]:
