@@ -228,12 +228,12 @@ def survives(mutant: Mutant) -> bool:
 
 
 def main() -> int:
+    survivors = 0
     with ThreadPoolExecutor(2) as pool:
-        results = list(zip(MUTANTS, pool.map(survives, MUTANTS), strict=True))
-    for mutant, survived in results:
-        print(f"{'SURVIVED' if survived else 'caught':<10}{mutant.name} ({mutant.tests})")
-    survivors = sum(survived for _, survived in results)
-    print(f"{len(results) - survivors} of {len(results)} mutants caught")
+        for mutant, survived in zip(MUTANTS, pool.map(survives, MUTANTS), strict=True):
+            survivors += survived
+            print(f"{'SURVIVED' if survived else 'caught':<10}{mutant.name} ({mutant.tests})", flush=True)
+    print(f"{len(MUTANTS) - survivors} of {len(MUTANTS)} mutants caught")
     return 1 if survivors else 0
 
 

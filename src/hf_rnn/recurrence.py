@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.backends.cudnn import rnn as cudnn_rnn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 MODES = {"lstm": "LSTM", "gru": "GRU", "rnn_tanh": "RNN_TANH", "rnn_relu": "RNN_RELU"}
@@ -77,6 +78,14 @@ def locked_dropout(x: Tensor, p: float, training: bool) -> Tensor:
     return x * F.dropout(x.new_ones(x.shape[0], 1, x.shape[2]), p)
 
 
+def _one_chunk(weights: list[Tensor]) -> list[Tensor]:
+    """The weights side by side in one buffer, in cuDNN's order, which it would else ask for with a warning."""
+    if not weights[0].is_cuda:
+        return weights
+    flat = torch.cat([weight.reshape(-1) for weight in weights])
+    return [part.view_as(w) for part, w in zip(flat.split([w.numel() for w in weights]), weights, strict=True)]
+
+
 class RecurrentLayer(GradientCheckpointingLayer):
     """One recurrent layer over a right-padded batch, both directions. It owns no weights: [`Recurrence`] does, under
     torch's names. It is a module of its own so that its activations can be recomputed instead of kept."""
@@ -131,17 +140,19 @@ class RecurrentLayer(GradientCheckpointingLayer):
         """One direction, read from left to right: outputs `[B, T, H]` and each row's own final state `[1, B, H]`."""
         if x.shape[1] == 0:
             return x.new_zeros(x.shape[0], 0, self.hidden_size), h0, c0
-        w_ih, w_hh, *biases = weights
-        if self.training and self.weight_dropout > 0:
-            w_hh = F.dropout(w_hh, self.weight_dropout)
         lstm = c0 is not None
-        if lstm and ragged is not None and output_cell_state:
-            x, w_ih = self._hold_cells(x, w_ih, ragged)
+        drop = self.training and self.weight_dropout > 0
+        hold = lstm and ragged is not None and output_cell_state
+        if drop or hold:
+            w_ih, w_hh, *biases = weights
+            if drop:
+                w_hh = F.dropout(w_hh, self.weight_dropout)
+            if hold:
+                x, w_ih = self._hold_cells(x, w_ih, ragged)
+            weights = _one_chunk([w_ih, w_hh, *biases])
         kernel = getattr(torch._VF, self.mode.lower())
         # `train` only tells cuDNN to keep what a backward pass needs: it refuses one in eval mode otherwise.
-        out, h, *c = kernel(
-            x, (h0, c0) if lstm else h0, [w_ih, w_hh, *biases], True, 1, 0.0, torch.is_grad_enabled(), False, True
-        )
+        out, h, *c = kernel(x, (h0, c0) if lstm else h0, weights, True, 1, 0.0, torch.is_grad_enabled(), False, True)
         if ragged is not None:
             last = (ragged.lengths - 1).clamp(min=0)[:, None, None].expand(-1, 1, self.hidden_size)
             h = torch.where(ragged.lengths[:, None] > 0, out.gather(1, last).squeeze(1), h0[0]).unsqueeze(0)
@@ -214,7 +225,7 @@ class Recurrence(nn.RNNBase):
             for w in weights
         ):
             return
-        mode = torch.backends.cudnn.rnn.get_cudnn_mode(self.mode)
+        mode = cudnn_rnn.get_cudnn_mode(self.mode)
         with torch.cuda.device_of(weights[0]), torch.no_grad():
             for start in range(0, len(weights), 4):
                 group = weights[start : start + 4]
