@@ -87,6 +87,21 @@ def test_attention_pooling_returns_weights_that_sum_to_one_over_the_text():
     torch.testing.assert_close(weights.sum(1), (mask.sum(1) > 0).float())
 
 
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("cell_type", CELL_TYPES)
+def test_mixed_precision_is_close_to_full(cell_type, pooling):
+    fields = {"cell_type": cell_type, "pooling": pooling, "num_hidden_layers": 2, "initializer_range": 0.5}
+    model = RNNForSequenceClassification(config(**fields)).eval()
+    input_ids, mask = ragged_batch()
+    labels = torch.tensor([0, 1, 2, 0, 1])
+    expected = model(input_ids, attention_mask=mask, labels=labels)
+    with torch.autocast("cpu", torch.bfloat16):
+        output = model(input_ids, attention_mask=mask, labels=labels)
+    output.loss.backward()
+    torch.testing.assert_close(output.logits.float(), expected.logits, rtol=0.1, atol=0.1)
+    assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
+
+
 def test_a_batch_of_empty_texts_has_an_answer():
     for pooling in POOLINGS:
         model = loud(RNNForSequenceClassification(config(pooling=pooling)))

@@ -217,7 +217,7 @@ class Pooling(nn.Module):
         valid = x.new_ones(x.shape[:2], dtype=torch.bool) if attention_mask is None else attention_mask.bool()
         if self.kind == "attention":
             scores = self.query(torch.tanh(self.key(x))).squeeze(-1)
-            scores = scores.masked_fill(~valid, torch.finfo(x.dtype).min)
+            scores = scores.masked_fill(~valid, torch.finfo(scores.dtype).min)
             weights = scores.softmax(-1) * valid
             return (weights.unsqueeze(1) @ x).squeeze(1), weights
         pooled = []

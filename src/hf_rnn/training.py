@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 METRICS_FILE = "metrics.json"
 # A folder that holds any of these holds a run.
-_RUN_TRACES = ("config.json", "model.safetensors", RUN_FILE, METRICS_FILE, "checkpoint-*")
+_RUN_TRACES = ("config.json", "model.safetensors", METRICS_FILE, "checkpoint-*")
 
 
 class RNNTrainer(Trainer):
