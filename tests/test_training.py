@@ -14,7 +14,6 @@ import hf_rnn
 from hf_rnn.data import RaggedCollator
 from hf_rnn.errors import UserError
 from hf_rnn.made_up_reviews import made_up_reviews
-from hf_rnn.training import Run, parse_run
 
 WHOLE = {
     "config.json",
@@ -166,11 +165,27 @@ def test_early_stopping_ends_training(tiny_run, tmp_path):
 
 def test_the_best_model_is_kept_not_the_last(tiny_run, tmp_path):
     config = tiny_config(tiny_run.parent / "reviews.csv", tmp_path / "model", num_train_epochs=6, learning_rate=0.02)
-    run = Run(*parse_run(config))
-    results = run.train()
+    results = hf_rnn.train(config)
     state = json.loads(next((tmp_path / "model").glob("checkpoint-*/trainer_state.json")).read_text())
     accuracies = [row["eval_accuracy"] for row in state["log_history"] if "eval_accuracy" in row]
     assert results["validation"]["accuracy"] == pytest.approx(max(accuracies))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "metric", "greater_is_better"),
+    [({}, "accuracy", True), ({"metric_for_best_model": "loss"}, "loss", False)],
+)
+def test_the_best_model_is_best_by_the_metric_of_the_task_or_the_one_chosen(
+    tiny_run, tmp_path, monkeypatch, chosen, metric, greater_is_better
+):
+    seen = []
+    train = hf_rnn.training.RNNTrainer.train
+    monkeypatch.setattr(
+        hf_rnn.training.RNNTrainer, "train", lambda self, **kwargs: seen.append(self.args) or train(self, **kwargs)
+    )
+    hf_rnn.train(tiny_config(tiny_run.parent / "reviews.csv", tmp_path / "model", **chosen))
+    assert seen[0].metric_for_best_model == metric
+    assert seen[0].greater_is_better == greater_is_better
 
 
 @pytest.mark.parametrize("problem_type", ["regression", "multi_label_classification"])

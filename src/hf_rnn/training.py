@@ -45,7 +45,7 @@ class RNNTrainer(Trainer):
     """
 
     def __init__(self, model, args: RNNTrainingArguments, task: Task, tokenizer: PreTrainedTokenizerBase, **kwargs):
-        if args.metric_for_best_model is None:
+        if not args.chose_metric:
             args.metric_for_best_model, args.greater_is_better = task.best_metric
         self.task = task
         callbacks = list(kwargs.pop("callbacks", []))

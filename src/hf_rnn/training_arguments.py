@@ -43,6 +43,8 @@ class RNNTrainingArguments(TrainingArguments):
         self.dataloader_pin_memory = self.dataloader_pin_memory and torch.cuda.is_available()
         # Without this, the processes of a launcher on a machine without accelerator would each train on their own.
         self.use_cpu = self.use_cpu or not torch.accelerator.is_available()
+        # transformers fills in the loss; where nobody chose it, `RNNTrainer` takes the task's own metric.
+        self.chose_metric = self.metric_for_best_model is not None
         super().__post_init__()
 
 
