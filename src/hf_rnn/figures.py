@@ -34,6 +34,7 @@ def draw_curves(log_history: list[dict], metric: str, path: Path) -> None:
             axes.plot(*zip(*points, strict=True), marker="o", markersize=3, label=label)
     for axes, title in ((left, "loss"), (right, metric)):
         axes.set_xlabel("epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_title(title)
         axes.grid(alpha=0.3)
         if axes.lines:
@@ -61,8 +62,10 @@ def draw_confusion(predicted: np.ndarray, labels: np.ndarray, names: list[str], 
     figure.colorbar(image, ax=axes, label="share of the true class")
     axes.set(xlabel="predicted", ylabel="true", title=f"confusion matrix, {split}")
     ticks = range(len(names))
-    # Names in scripts that the font lacks would be drawn as boxes, with a warning for each.
-    shown = [name if name.isascii() and len(name) <= 24 else f"#{i}" for i, name in enumerate(names)]
+    # Names in scripts that the font lacks would be drawn as boxes, with a warning for each; dollars would start a formula.
+    shown = [
+        name.replace("$", r"\$") if name.isascii() and len(name) <= 24 else f"#{i}" for i, name in enumerate(names)
+    ]
     axes.set_xticks(ticks, shown, rotation=45 if len(names) > 4 else 0, ha="right" if len(names) > 4 else "center")
     axes.set_yticks(ticks, shown)
     if len(names) <= 15:
