@@ -62,7 +62,7 @@ def draw_confusion(predicted: np.ndarray, labels: np.ndarray, names: list[str], 
     figure.colorbar(image, ax=axes, label="share of the true class")
     axes.set(xlabel="predicted", ylabel="true", title=f"confusion matrix, {split}")
     ticks = range(len(names))
-    # Names in scripts that the font lacks would be drawn as boxes, with a warning for each; dollars would start a formula.
+    # Scripts that the font lacks would be drawn as boxes, with a warning for each; dollars would start a formula.
     shown = [
         name.replace("$", r"\$") if name.isascii() and len(name) <= 24 else f"#{i}" for i, name in enumerate(names)
     ]
