@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -47,6 +48,18 @@ def test_a_file_gets_one_answer_a_row(tiny_run, tmp_path):
     assert [answer["id"] for answer in answers] == list(range(len(TEXTS)))
     assert [answer["label"] for answer in answers] == [answer["label"] for answer in predictor(TEXTS)]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl", "out.jsonl"]
+
+
+def test_pairs_of_a_file_are_read_as_pairs(tiny_run, tmp_path):
+    (tmp_path / "in.csv").write_text("a,b\nthe film,was good .\nthe soup,was bad .\n")
+    predictor = Predictor.from_pretrained(tiny_run)
+    data = DataArguments(path=str(tmp_path / "in.csv"), text_column="a", text_pair_column="b")
+    predict_file(predictor, data, tmp_path / "out.jsonl")
+    answers = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    expected = predictor(["the film </s> was good .", "the soup </s> was bad ."])
+    assert [a["score"] for a in answers] == pytest.approx([e["score"] for e in expected], abs=1e-6)
+    with pytest.raises(UserError, match="text_pair_column 'c' is not a column"):
+        predict_file(predictor, replace(data, text_pair_column="c"), tmp_path / "other.jsonl")
 
 
 def test_texts_are_cut_as_in_training(tiny_run):

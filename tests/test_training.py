@@ -230,6 +230,18 @@ def test_chinese_strings_in_a_csv_with_chinese_columns_work_with_defaults(tmp_pa
     assert [answer["label"] for answer in classify(["这首歌十分精彩。", "这家餐厅浪费时间。"])] == ["好评", "差评"]
 
 
+def test_a_model_of_several_labels_answers_through_the_pipeline(tmp_path):
+    rows = [{"text": t, "labels": ["all", "good"] if "good" in t else ["all"]} for t in ("a good film", "a film") * 60]
+    (tmp_path / "a.jsonl").write_text("\n".join(json.dumps(row) for row in [*rows[:-1], {"text": "", "labels": []}]))
+    config = tiny_config(tmp_path / "a.jsonl", tmp_path / "model", num_train_epochs=25, learning_rate=0.05)
+    hf_rnn.train(config)
+    classify = pipeline("text-classification", model=str(tmp_path / "model"), top_k=None)
+    good, plain = ({a["label"]: a["score"] for a in answers} for answers in classify(["a good film", "a film"]))
+    # The first epoch with the best F1 is kept: sure of the side, not of the score. Scores need not sum to 1.
+    assert min(good["good"], good["all"], plain["all"]) > 0.5 > plain["good"]
+    assert good["good"] + good["all"] > 1.01
+
+
 def test_an_existing_tokenizer_is_used(tiny_run, tmp_path):
     config = tiny_config(tiny_run.parent / "reviews.csv", tmp_path / "model")
     config["tokenizer"] = {"path": str(tiny_run)}

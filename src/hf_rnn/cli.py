@@ -98,7 +98,9 @@ def _predict(arguments: list[str]) -> None:
     from datasets import disable_progress_bars
 
     disable_progress_bars()
-    for text, answer in zip(options.texts, predictor(options.texts, options.batch_size, top_k), strict=True):
+    for text, answer in zip(
+        options.texts, predictor(options.texts, batch_size=options.batch_size, top_k=top_k), strict=True
+    ):
         shown = text if len(text) <= 60 else text[:59] + "…"
         if "label" in answer:
             print(f"{answer['label']}\t{answer['score']:.4f}\t{shown}")

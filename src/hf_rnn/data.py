@@ -206,7 +206,7 @@ def choose_columns(rows: Dataset, data: DataArguments) -> tuple[str, str]:
         UserError: a named column is missing, or several could be meant; the message lists the columns.
     """
     for key in ("text_pair_column", "label_column"):
-        _check_column(rows, key, data)
+        check_column(rows, key, data)
     text = choose_text(rows, data)
     label = data.label_column or _choose_label(rows, text, data)
     return text, label
@@ -216,7 +216,8 @@ def _listed(rows: Dataset) -> str:
     return ", ".join(repr(name) for name in rows.column_names)
 
 
-def _check_column(rows: Dataset, key: str, data: DataArguments) -> None:
+def check_column(rows: Dataset, key: str, data: DataArguments) -> None:
+    """Raises [`UserError`] where a column that the settings name is not there."""
     name = getattr(data, key)
     if name is not None and name not in rows.column_names:
         near = nearest(name, rows.column_names)
@@ -233,7 +234,7 @@ def choose_text(rows: Dataset, data: DataArguments) -> str:
         UserError: the named column is missing, or several could be meant; the message lists the columns.
     """
     if data.text_column is not None:
-        _check_column(rows, "text_column", data)
+        check_column(rows, "text_column", data)
         return data.text_column
     strings = [
         c for c in rows.column_names if str(getattr(rows.features[c], "dtype", "")) in ("string", "large_string")

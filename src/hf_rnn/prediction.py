@@ -14,7 +14,7 @@ from datasets import Dataset
 from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from .configuration_rnn import RNNConfig
-from .data import DataArguments, choose_text, load
+from .data import DataArguments, check_column, choose_text, load
 from .errors import UserError, looks_local
 from .run_config import RUN_FILE, parse_run
 from .tasks import TASKS, Task, task_class
@@ -74,10 +74,13 @@ class Predictor:
         model.eval().to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         return cls(model, tokenizer, task)
 
-    def __call__(self, texts: Sequence[str], batch_size: int = 64, top_k: int | None = 1) -> list[dict]:
+    def __call__(
+        self, texts: Sequence[str], pairs: Sequence[str] | None = None, batch_size: int = 64, top_k: int | None = 1
+    ) -> list[dict]:
         """
         Args:
             texts: strings, of any length.
+            pairs: as many second texts, for a model of pairs.
             batch_size: texts that are read at once.
             top_k: as in the task's `answers`.
 
@@ -86,8 +89,9 @@ class Predictor:
         """
         if not len(texts):
             return []
-        rows = self.task.encode(Dataset.from_dict({"text": [text or "" for text in texts]}), self.tokenizer)
-        return self.task.answers(self.logits(rows, batch_size), top_k)
+        columns = {"text": texts} if pairs is None else {"text": texts, "text_pair": pairs}
+        rows = Dataset.from_dict({name: [text or "" for text in column] for name, column in columns.items()})
+        return self.task.answers(self.logits(self.task.encode(rows, self.tokenizer), batch_size), top_k)
 
     @torch.inference_mode()
     def logits(self, rows: Dataset, batch_size: int = 64) -> np.ndarray:
@@ -151,18 +155,22 @@ def predict_file(
     """
     splits = load(data)
     rows = splits[next(iter(splits))]
-    text = choose_text(rows, data)
+    text, pair = choose_text(rows, data), data.text_pair_column
+    check_column(rows, "text_pair_column", data)
     writing = output.with_name(output.name + ".part")
     with writing.open("w", encoding="utf-8") as lines:
-        for row, answer in zip(rows, _answers(predictor, rows, text, batch_size, top_k), strict=True):
+        for row, answer in zip(rows, _answers(predictor, rows, text, pair, batch_size, top_k), strict=True):
             lines.write(json.dumps({**row, **answer}, ensure_ascii=False, default=str) + "\n")
     os.replace(writing, output)
     return len(rows)
 
 
-def _answers(predictor: Predictor, rows: Dataset, text: str, batch_size: int, top_k: int | None) -> Iterator[dict]:
+def _answers(
+    predictor: Predictor, rows: Dataset, text: str, pair: str | None, batch_size: int, top_k: int | None
+) -> Iterator[dict]:
     for start in range(0, len(rows), CHUNK):
-        yield from predictor(rows[start : start + CHUNK][text], batch_size, top_k)
+        chunk = rows[start : start + CHUNK]
+        yield from predictor(chunk[text], chunk[pair] if pair else None, batch_size, top_k)
 
 
 __all__ = ["Predictor", "evaluate", "predict_file"]
