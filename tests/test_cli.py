@@ -59,6 +59,7 @@ def test_training_evaluating_and_predicting(capsys, tmp_path, tiny_run):
         (["predict", "MODEL", "--file", "./b.csv", "--output", "./c.jsonl"], 1, "there is no file or folder './b.csv'"),
         (["predict", "./nowhere", "text"], 1, "there is no folder './nowhere'"),
         (["predict", "MODEL", "a", "--top_k", "-1"], 1, "--top_k -1 must be 0"),
+        (["predict", "MODEL", "a", "--max_length", "-3"], 1, "--max_length -3 must be 1 or greater"),
         (["predict", "MODEL", "a", "--batch_size", "0"], 1, "--batch_size 0 must be 1 or greater"),
         (["evaluate", "MODEL", "--data", "REVIEWS", "--split", "dev"], 1, "no split 'dev', only train"),
         (["evaluate", "MODEL", "--data", "REVIEWS", "--label_column", "lable"], 1, "did you mean 'label'"),

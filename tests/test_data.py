@@ -57,6 +57,13 @@ def test_a_folder_of_text_files_per_class(tmp_path, prefixes):
     assert splits["train"]["label"] == ["neg", "pos"]
 
 
+def test_only_an_empty_field_is_missing(tmp_path):
+    (tmp_path / "a.csv").write_text("text,label\nNA,NA\nnull,None\n,EU\n")
+    rows = read(tmp_path / "a.csv")["train"]
+    assert list(rows["text"]) == ["NA", "null", None]
+    assert list(rows["label"]) == ["NA", "None", "EU"]
+
+
 def test_other_encodings_and_byte_order_marks(tmp_path):
     (tmp_path / "a.csv").write_text("评论,情感\n很好,好\n不好,坏\n", encoding="gb18030")
     with pytest.raises(UserError, match=r"is not utf-8 \(byte 0x[0-9a-f]+\).*--data.encoding gb18030"):

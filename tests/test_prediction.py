@@ -46,7 +46,8 @@ def test_a_file_gets_one_answer_a_row(tiny_run, tmp_path):
     assert predict_file(predictor, DataArguments(path=str(tmp_path / "in.jsonl")), output) == len(TEXTS)
     answers = [json.loads(line) for line in output.read_text().splitlines()]
     assert [answer["id"] for answer in answers] == list(range(len(TEXTS)))
-    assert [answer["label"] for answer in answers] == [answer["label"] for answer in predictor(TEXTS)]
+    labels = [answer["prediction"]["label"] for answer in answers]
+    assert labels == [answer["label"] for answer in predictor(TEXTS)]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl", "out.jsonl"]
 
 
@@ -57,7 +58,7 @@ def test_pairs_of_a_file_are_read_as_pairs(tiny_run, tmp_path):
     predict_file(predictor, data, tmp_path / "out.jsonl")
     answers = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     expected = predictor(["the film </s> was good .", "the soup </s> was bad ."])
-    assert [a["score"] for a in answers] == pytest.approx([e["score"] for e in expected], abs=1e-6)
+    assert [a["prediction"]["score"] for a in answers] == pytest.approx([e["score"] for e in expected], abs=1e-6)
     with pytest.raises(UserError, match="text_pair_column 'c' is not a column"):
         predict_file(predictor, replace(data, text_pair_column="c"), tmp_path / "other.jsonl")
 

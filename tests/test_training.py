@@ -73,10 +73,12 @@ def test_a_run_is_not_overwritten_unless_told_to(tiny_run, tmp_path):
     assert {name: (folder / name).read_bytes() for name in files(folder)} == before
     config["training"]["overwrite"] = True
     config["training"]["seed"] = 9
+    (folder / "notes.txt").write_text("mine")
     hf_rnn.train(config)
-    assert files(folder) == WHOLE
+    assert files(folder) == {*WHOLE, "notes.txt"}
     assert (folder / "model.safetensors").read_bytes() != before["model.safetensors"]
-    assert not folder.with_name("model.replaced").exists()
+    assert not (folder / ".replaced").exists()
+    assert (folder / "notes.txt").read_text() == "mine"
 
 
 def test_a_run_that_is_to_be_replaced_survives_the_failure_of_the_other(tiny_run, tmp_path, monkeypatch):
@@ -88,10 +90,10 @@ def test_a_run_that_is_to_be_replaced_survives_the_failure_of_the_other(tiny_run
         for _ in range(2):
             with pytest.raises(ZeroDivisionError):
                 hf_rnn.train(config)
-            assert files(folder.with_name("model.replaced")) == WHOLE
+            assert files(folder / ".replaced") == WHOLE
     hf_rnn.train(config)
     assert files(folder) == WHOLE
-    assert not folder.with_name("model.replaced").exists()
+    assert not (folder / ".replaced").exists()
 
 
 def test_nothing_is_written_where_the_data_are_wrong(tmp_path):
@@ -117,6 +119,18 @@ def test_the_output_folder_may_not_be_a_file(tiny_run, tmp_path):
     (tmp_path / "model").write_text("")
     with pytest.raises(UserError, match="is a file: name a folder"):
         hf_rnn.train(tiny_config(tiny_run.parent / "reviews.csv", tmp_path / "model"))
+
+
+@pytest.mark.parametrize(("section", "changes"), [("model", {"hidden_size": 5}), ("data", {"path": "made_up_reviews"})])
+def test_resuming_with_something_else_is_refused_and_changes_nothing(tiny_run, tmp_path, section, changes):
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_run, folder)
+    before = {name: (folder / name).read_bytes() for name in files(folder)}
+    config = tiny_config(tiny_run.parent / "reviews.csv", folder, resume=True)
+    config[section] |= changes
+    with pytest.raises(UserError, match=rf"begun with another {section} section: write --config .*run.yaml"):
+        hf_rnn.train(config)
+    assert {name: (folder / name).read_bytes() for name in files(folder)} == before
 
 
 class Stop(TrainerCallback):

@@ -74,7 +74,12 @@ def _predict(arguments: list[str]) -> None:
     parser.add_argument("--file", type=str, help="CSV, TSV, JSON, JSON Lines or Parquet file instead of texts")
     parser.add_argument("--output", type=str, help="JSON Lines file for the answers to --file")
     parser.add_argument("--overwrite", action="store_true", help="replace --output where it exists")
-    parser.add_argument("--top_k", type=int, default=1, help="labels per text; 0 for all")
+    parser.add_argument(
+        "--top_k",
+        type=int,
+        default=1,
+        help="labels per text, 0 for all; of several labels those over one half, or with 0 all",
+    )
     _add_data_options(parser)
     options = _parse(parser, arguments)
     from .errors import UserError
@@ -136,6 +141,8 @@ def _parse(parser, arguments: list[str]):
         from .run_config import explain
 
         raise UserError(explain(str(error), parser)) from error
+    if options.max_length is not None and options.max_length < 0:
+        raise UserError(f"--max_length {options.max_length} must be 1 or greater, or 0 for all tokens.")
     if options.batch_size < 1:
         raise UserError(f"--batch_size {options.batch_size} must be 1 or greater.")
     return options
@@ -147,7 +154,8 @@ def _data(predictor, options):
 
     data = predictor.task.data
     if options.data is not None and options.data != data.path:
-        columns = dict.fromkeys(("name", "revision", "text_column", "text_pair_column", "label_column", "label_names"))
+        # A model of pairs needs its second column; the others may be called anything.
+        columns = dict.fromkeys(("name", "revision", "text_column", "label_column", "label_names"))
         data = replace(data, path=options.data, **columns)
     given = {name: getattr(options, name) for name in ("text_column", "text_pair_column", "encoding")}
     data = replace(data, **{name: value for name, value in given.items() if value is not None})
@@ -200,7 +208,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         COMMANDS[arguments[0]](arguments[1:])
     except KeyboardInterrupt:
-        print("hf-rnn: interrupted.", file=sys.stderr)
+        hint = " --training.resume true goes on from the last checkpoint." if arguments[0] == "train" else ""
+        print(f"hf-rnn: interrupted.{hint}", file=sys.stderr)
         return 130
     except Exception as error:
         if os.environ.get("HF_RNN_TRACEBACK"):

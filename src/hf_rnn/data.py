@@ -18,8 +18,9 @@ from .made_up_reviews import made_up_reviews
 logger = logging.getLogger(__name__)
 
 READERS = {
-    ".csv": ("csv", {}),
-    ".tsv": ("csv", {"sep": "\t"}),
+    # Only an empty field is a missing one: "NA" and "null" are words, and may be labels.
+    ".csv": ("csv", {"keep_default_na": False, "na_values": [""]}),
+    ".tsv": ("csv", {"keep_default_na": False, "na_values": [""], "sep": "\t"}),
     ".json": ("json", {}),
     ".jsonl": ("json", {}),
     ".parquet": ("parquet", {}),

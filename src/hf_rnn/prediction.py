@@ -148,19 +148,22 @@ def evaluate(predictor: Predictor, data: DataArguments, split: str | None = None
 def predict_file(
     predictor: Predictor, data: DataArguments, output: Path, batch_size: int = 64, top_k: int | None = 1
 ) -> int:
-    """Writes one JSON line per row of a file: its columns and the answer. The output appears when it is whole.
+    """Writes one JSON line per row of a file: its columns, and the answer as `prediction`. The output appears when it
+    is whole.
 
     Returns:
         The number of rows.
     """
     splits = load(data)
+    if len(splits) > 1:
+        raise UserError(f"{data.path!r} has the splits {', '.join(splits)}: name one file.")
     rows = splits[next(iter(splits))]
     text, pair = choose_text(rows, data), data.text_pair_column
     check_column(rows, "text_pair_column", data)
     writing = output.with_name(output.name + ".part")
     with writing.open("w", encoding="utf-8") as lines:
         for row, answer in zip(rows, _answers(predictor, rows, text, pair, batch_size, top_k), strict=True):
-            lines.write(json.dumps({**row, **answer}, ensure_ascii=False, default=str) + "\n")
+            lines.write(json.dumps({**row, "prediction": answer}, ensure_ascii=False, default=str) + "\n")
     os.replace(writing, output)
     return len(rows)
 

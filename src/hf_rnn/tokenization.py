@@ -71,6 +71,8 @@ def train_tokenizer(
         UserError: an unknown kind, no text, or a vocabulary too small for the kind.
     """
     check_choice("kind", kind, KINDS)
+    if isinstance(texts, str):
+        raise UserError("texts is one string: pass a list of texts, train_tokenizer([text]).")
     smallest = len(SPECIAL_TOKENS) + (256 if kind == "bpe" else 1)
     if vocab_size < smallest:
         raise UserError(f"vocab_size={vocab_size} is too small for kind={kind!r}: write at least {smallest}.")
@@ -135,6 +137,7 @@ class _Counted:
 
     def __iter__(self):
         for text in self.texts:
+            text = text or ""
             self.characters += len(text.strip())
             yield text
 

@@ -29,8 +29,16 @@ from .training_arguments import RNNTrainingArguments
 logger = logging.getLogger(__name__)
 
 METRICS_FILE = "metrics.json"
-# A folder that holds any of these holds a run.
+# A folder that holds any of the first holds a run; all that a run writes is of these kinds.
 _RUN_TRACES = ("config.json", "model.safetensors", METRICS_FILE, "checkpoint-*")
+_RUN_FILES = (
+    *_RUN_TRACES,
+    RUN_FILE,
+    "tokenizer*.json",
+    "training_args.bin",
+    "training_curves.png",
+    "confusion_matrix.png",
+)
 
 
 class RNNTrainer(Trainer):
@@ -106,6 +114,7 @@ class Run:
             checkpoint = get_last_checkpoint(folder) if folder.is_dir() else None
             if checkpoint is None:
                 raise UserError(f"{str(folder)!r} has no checkpoint to resume from: leave out --training.resume.")
+            self._check_same_run()
             return checkpoint
         if held and not args.overwrite:
             raise UserError(
@@ -113,6 +122,17 @@ class Run:
                 "--training.overwrite true to replace it, or name another --training.output_dir."
             )
         return None
+
+    def _check_same_run(self) -> None:
+        """What was begun with some data, tokenizer and model cannot go on with others."""
+        begun, _ = parse_run(self.folder / RUN_FILE)
+        for section in ("task", "data", "tokenizer", "model"):
+            before, now = getattr(begun, section), getattr(self.config, section)
+            if before != now:
+                raise UserError(
+                    f"the run in {str(self.folder)!r} was begun with another {section} section: write --config "
+                    f"{self.folder / RUN_FILE} --training.resume true to go on with it."
+                )
 
     def train(self) -> dict:
         run, args = self.config, self.args
@@ -182,19 +202,24 @@ class Run:
 
     @property
     def _aside(self) -> Path:
-        return self.folder.with_name(f"{self.folder.name}.replaced")
+        return self.folder / ".replaced"
 
     def _claim(self) -> None:
-        """Makes the folder this run's own. A run that is to be replaced is moved aside, not deleted: if this one does
-        not end, the other is still there."""
-        if self.args.overwrite and self.folder.exists():
-            if self._aside.exists():
-                # What stands aside is whole; what stands in the folder is the run that did not end.
-                whole = (self.folder / METRICS_FILE).exists()
-                shutil.rmtree(self._aside if whole else self.folder)
-            if self.folder.exists():
-                self.folder.rename(self._aside)
+        """Makes the folder this run's own. The files of a run that is to be replaced are moved aside, not deleted: if
+        this one does not end, they are still there. Files that no run writes are not touched."""
+        if self.checkpoint is not None:
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
+        old = [path for kind in _RUN_FILES for path in self.folder.glob(kind)]
+        if self._aside.exists() and not (self.folder / METRICS_FILE).exists():
+            # What stands aside is the run that ended; what stands in the folder is one that did not.
+            for path in old:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        elif old:
+            shutil.rmtree(self._aside, ignore_errors=True)
+            self._aside.mkdir()
+            for path in old:
+                path.rename(self._aside / path.name)
         (self.folder / RUN_FILE).write_text(self.text, encoding="utf-8")
 
     def _evaluate(self, trainer: RNNTrainer, encoded) -> tuple[dict, dict]:

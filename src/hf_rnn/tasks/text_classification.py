@@ -46,6 +46,8 @@ class TextClassification:
         self.data = data
         self.problem_type = data.problem_type
         self.label_names = list(data.label_names or [])
+        if len(set(self.label_names)) < len(self.label_names):
+            raise UserError(f"data.label_names={self.label_names} names a label twice: give each class its own name.")
         if config is not None:
             self.problem_type = config.problem_type or (REGRESSION if config.num_labels == 1 else SINGLE)
             self.label_names = list(config.id2label.values())
@@ -170,7 +172,7 @@ class TextClassification:
 
     @staticmethod
     def _plain(value):
-        return int(value) if isinstance(value, float) else value
+        return int(value) if isinstance(value, float) and value.is_integer() else value
 
     def _label_id(self, value, split: str) -> int:
         """A label by its name, else by its number; by its number first where the configuration names the numbers."""
@@ -180,7 +182,7 @@ class TextClassification:
             return value
         if str(value) in self._ids:
             return self._ids[str(value)]
-        if is_position:
+        if is_position and not any(name.lstrip("-").isdigit() for name in self.label_names):
             return value
         near = nearest(value, self.label_names)
         raise UserError(
@@ -202,11 +204,19 @@ class TextClassification:
                     f"the split {split!r} has the label {wrong!r}, and regression needs numbers: write "
                     "--data.problem_type single_label_classification."
                 ) from None
+            if not np.isfinite(encoded).all():
+                wrong = int(np.argmin(np.isfinite(encoded)))
+                raise UserError(f"row {wrong} of the split {split!r} has the label {values[wrong]!r}: leave it empty.")
             feature = Value("float32")
         elif self.problem_type == MULTI:
             self._ids = {name: i for i, name in enumerate(self.label_names)}
             vectors = np.zeros((len(rows), len(self.label_names)), dtype=np.float32)
             for row, value in zip(vectors, values, strict=True):
+                if isinstance(value, list) and len(set(value)) < len(value):
+                    raise UserError(
+                        f"the split {split!r} has the labels {value}, one of them twice: a list holds the labels of "
+                        "the row themselves, such as [0, 2], not a 0 or 1 for each class."
+                    )
                 for one in value if isinstance(value, list) else [value]:
                     row[self._label_id(one, split)] = 1
             encoded, feature = vectors.tolist(), List(Value("float32"))
