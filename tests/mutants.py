@@ -229,6 +229,10 @@ def main() -> int:
     for mutant in MUTANTS:
         if (ROOT / "src" / "hf_rnn" / mutant.file).read_text().count(mutant.old) != 1:
             raise SystemExit(f"the mutant {mutant.name!r} does not apply: its text is not in {mutant.file} just once")
+    # Failing tests catch everything: what is to notice the breaks must pass over the unbroken copy.
+    for tests in dict.fromkeys(mutant.tests for mutant in MUTANTS):
+        if not survives(Mutant("the control", "__init__.py", "", "", tests)):
+            raise SystemExit(f"{tests} fails over the package as it is: mend that first")
     survivors = 0
     with ThreadPoolExecutor(2) as pool:
         for mutant, survived in zip(MUTANTS, pool.map(survives, MUTANTS), strict=True):

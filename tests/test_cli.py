@@ -46,6 +46,25 @@ def test_training_evaluating_and_predicting(capsys, tmp_path, tiny_run):
     assert "exists already" in err
 
 
+def test_texts_and_files_are_cut_where_asked_for(capsys, tmp_path, tiny_run):
+    _, cut, _ = run(capsys, "predict", tiny_run, "the film was not good .", "--max_length", "2")
+    _, short, _ = run(capsys, "predict", tiny_run, "the .")
+    assert cut.split("\t")[:2] == short.split("\t")[:2]
+    (tmp_path / "a.csv").write_text("text,label\nthe film was not good .,negative\n")
+    run(capsys, "predict", tiny_run, "--file", tmp_path / "a.csv", "--output", tmp_path / "b", "--max_length", "2")
+    assert f"{json.loads((tmp_path / 'b').read_text())['prediction']['score']:.4f}" == cut.split("\t")[1]
+
+
+def test_evaluating_finds_the_columns_of_training_or_those_that_are_there(capsys, tmp_path, tiny_run):
+    rows = "the film was good .,positive\nthe film was not good .,negative\n"
+    (tmp_path / "same.csv").write_text("text,label\n" + rows)
+    (tmp_path / "other.csv").write_text("review,sentiment\n" + rows)
+    same = run(capsys, "evaluate", tiny_run, "--data", tmp_path / "same.csv")
+    other = run(capsys, "evaluate", tiny_run, "--data", tmp_path / "other.csv")
+    assert same[0] == other[0] == 0
+    assert same[1] == other[1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [

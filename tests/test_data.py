@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,6 +8,8 @@ from datasets import Dataset
 
 from hf_rnn.data import DataArguments, RaggedCollator, choose_columns, cut, load, split_validation
 from hf_rnn.errors import UserError
+from hf_rnn.run_config import parse_run
+from hf_rnn.tasks import task_class
 
 ROWS = [("good", "pos"), ("bad", "neg"), ("fine\nfilm", "pos"), ("dull, long", "neg")]
 
@@ -62,6 +65,27 @@ def test_only_an_empty_field_is_missing(tmp_path):
     rows = read(tmp_path / "a.csv")["train"]
     assert list(rows["text"]) == ["NA", "null", None]
     assert list(rows["label"]) == ["NA", "None", "EU"]
+
+
+def test_splits_may_have_columns_of_their_own(tmp_path):
+    write(tmp_path, "train.csv")
+    (tmp_path / "test.csv").write_text("id,text\n7,fine\n")
+    assert read(tmp_path)["test"].column_names == ["id", "text"]
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("imdb", {"train": 22_500, "validation": 2_500, "test": 25_000}),
+        ("sst2", {"train": 60_614, "validation": 872, "test": 1_821}),
+        ("trec", {"train": 4_907, "validation": 545, "test": 500}),
+    ],
+)
+def test_the_committed_configs_read_their_real_data_with_one_override(real_data, name, rows):
+    config = Path(__file__).parents[1] / "configs" / f"{name}.yaml"
+    run, _ = parse_run(["--config", str(config), "--data.path", str(real_data / name)])
+    prepared = task_class(run.task)(run.data).prepare(load(run.data))
+    assert {split: len(part) for split, part in prepared.items()} == rows
 
 
 def test_other_encodings_and_byte_order_marks(tmp_path):
@@ -179,7 +203,7 @@ def test_the_collator_pads_to_the_longest_row_and_marks_it():
 
 def test_the_collator_of_a_batch_of_empty_texts_and_of_float_labels():
     batch = RaggedCollator(0, torch.float)([{"input_ids": [], "labels": [1.0, 0.0]}])
-    assert batch["input_ids"].shape == (1, 0)
-    assert batch["input_ids"].dtype == torch.long
+    assert batch["input_ids"].tolist() == [[0]]
+    assert batch["attention_mask"].tolist() == [[0]]
     assert np.allclose(batch["labels"], [[1, 0]])
     assert "labels" not in RaggedCollator(0)([{"input_ids": [1]}])

@@ -195,7 +195,10 @@ def test_one_output_means_regression():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"input_ids": torch.tensor([[1, 99]])}, r"token ids \[99\] .* vocab_size=50.*resize_token_embeddings\(100\)"),
+        (
+            {"input_ids": torch.tensor([[1, 99]])},
+            r"token ids \[99\] .* vocab_size=50.*resize_token_embeddings\(len\(tokenizer\)\)",
+        ),
         ({"input_ids": torch.tensor([[1, -4]])}, r"token ids \[-4\]"),
         ({"input_ids": torch.ones(2, 3, dtype=torch.long), "attention_mask": torch.ones(2, 4)}, r"\(2, 4\).*\(2, 3\)"),
         ({}, "input_ids=… or inputs_embeds=…"),

@@ -39,6 +39,7 @@ def test_what_happens_to_an_older_run_is_no_part_of_a_run():
         ({"model": {"hiden_size": 3}}, r"no key 'model.hiden_size': did you mean 'model.hidden_size'"),
         ({"modell": {"hidden_size": 3}}, r"no key 'modell.hidden_size': did you mean 'model.hidden_size'"),
         (["--training.learning_rat", "1"], r"did you mean 'training.learning_rate'"),
+        ({"training": {"eval_stratgy": "no"}}, r"did you mean 'training.eval_strategy'"),
         (["--data.pth=x"], r"no key 'data.pth': did you mean 'data.path'"),
         ({"training": {"learning_rate": "fast"}}, r"training.learning_rate"),
         ({"model": {"cell_type": "lstn"}}, r"cell_type='lstn' must be one of lstm, .*write cell_type='lstm'"),

@@ -8,7 +8,7 @@ import torch
 from conftest import tiny_config
 from PIL import Image
 from safetensors.torch import load_file
-from transformers import TrainerCallback, pipeline
+from transformers import PreTrainedTokenizerFast, TrainerCallback, pipeline
 
 import hf_rnn
 from hf_rnn.data import RaggedCollator
@@ -261,6 +261,31 @@ def test_an_existing_tokenizer_is_used(tiny_run, tmp_path):
     config["tokenizer"] = {"path": str(tiny_run)}
     hf_rnn.train(config)
     assert (tmp_path / "model" / "tokenizer.json").read_text() == (tiny_run / "tokenizer.json").read_text()
+
+
+def test_a_tokenizer_of_another_kind_of_model_works_through_the_pipeline(tiny_run, tmp_path):
+    backend = hf_rnn.load_tokenizer(str(tiny_run)).backend_tokenizer
+    theirs = PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        pad_token="<pad>",
+        model_input_names=["input_ids", "token_type_ids", "attention_mask"],
+    )
+    theirs.save_pretrained(tmp_path / "theirs")
+    config = tiny_config(tiny_run.parent / "reviews.csv", tmp_path / "model")
+    config["tokenizer"] = {"path": str(tmp_path / "theirs")}
+    hf_rnn.train(config)
+    assert pipeline("text-classification", model=str(tmp_path / "model"))("the film was good .")
+
+
+@pytest.mark.parametrize(("metric", "greater_is_better"), [("mae", False), ("eval_loss", False), ("f1_macro", True)])
+def test_a_chosen_metric_has_its_own_direction(metric, greater_is_better, tmp_path):
+    task = hf_rnn.TextClassification(hf_rnn.DataArguments(label_names=["a", "b"]))
+    task.problem_type = "single_label_classification"
+    model = hf_rnn.RNNForSequenceClassification(hf_rnn.RNNConfig(vocab_size=300))
+    tokenizer = hf_rnn.train_tokenizer(["a"], vocab_size=300, show_progress=False)
+    args = hf_rnn.RNNTrainingArguments(output_dir=str(tmp_path), metric_for_best_model=metric)
+    trainer = hf_rnn.RNNTrainer(model, args, task, tokenizer, train_dataset=[], eval_dataset=[])
+    assert trainer.args.greater_is_better == greater_is_better
 
 
 def test_one_batch_can_be_learnt_by_heart():

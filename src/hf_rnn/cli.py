@@ -41,7 +41,6 @@ def _line(metrics: dict[str, float]) -> str:
 
 def _evaluate(arguments: list[str]) -> None:
     import json
-    from dataclasses import replace
 
     parser = _parser("evaluate", "Metrics of a trained model on a labelled data set.")
     parser.add_argument("model", type=str, help="folder or Hub id")
@@ -55,10 +54,7 @@ def _evaluate(arguments: list[str]) -> None:
 
     output = _new_file(options.output, overwrite=False)
     predictor = Predictor.from_pretrained(options.model)
-    data = _data(predictor, options)
-    if options.label_column:
-        data = replace(data, label_column=options.label_column)
-    results = evaluate(predictor, data, options.split, options.batch_size)
+    results = evaluate(predictor, _data(predictor, options), options.split, options.batch_size, _given(options))
     print(f"{results['rows']} rows: {_line(results)}")
     for name, value in results.items():
         if "/" in name:
@@ -97,12 +93,15 @@ def _predict(arguments: list[str]) -> None:
     top_k = options.top_k or None
     if output:
         options.data = options.file
-        rows = predict_file(predictor, _data(predictor, options), output, options.batch_size, top_k)
+        data = _data(predictor, options)
+        rows = predict_file(predictor, data, output, options.batch_size, top_k, _given(options))
         print(f"{rows} answers written to {output}")
         return
     from datasets import disable_progress_bars
 
     disable_progress_bars()
+    options.data = None
+    predictor.task = predictor.task.with_data(_data(predictor, options))
     for text, answer in zip(
         options.texts, predictor(options.texts, batch_size=options.batch_size, top_k=top_k), strict=True
     ):
@@ -148,17 +147,19 @@ def _parse(parser, arguments: list[str]):
     return options
 
 
+def _given(options) -> list[str]:
+    names = ("text_column", "text_pair_column", "label_column", "encoding")
+    return [name for name in names if getattr(options, name, None) is not None]
+
+
 def _data(predictor, options):
     """The data section of the training run, with what the command line changes; other data has columns of its own."""
     from dataclasses import replace
 
     data = predictor.task.data
     if options.data is not None and options.data != data.path:
-        # A model of pairs needs its second column; the others may be called anything.
-        columns = dict.fromkeys(("name", "revision", "text_column", "label_column", "label_names"))
-        data = replace(data, path=options.data, **columns)
-    given = {name: getattr(options, name) for name in ("text_column", "text_pair_column", "encoding")}
-    data = replace(data, **{name: value for name, value in given.items() if value is not None})
+        data = replace(data, path=options.data, name=None, revision=None, label_names=None, encoding="utf-8")
+    data = replace(data, **{name: getattr(options, name) for name in _given(options)})
     return data if options.max_length is None else replace(data, max_length=options.max_length or None)
 
 

@@ -10,6 +10,14 @@ from transformers import PreTrainedConfig
 CELL_TYPES = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 POOLINGS = ("last", "mean", "max", "concat", "attention")
 
+# What other libraries call our fields.
+_OTHER_NAMES = {
+    "embedding_dim": "embedding_size",
+    "hidden_dim": "hidden_size",
+    "num_layers": "num_hidden_layers",
+    "rnn_type": "cell_type",
+    "dropout": "classifier_dropout",
+}
 _POSITIVE = ("vocab_size", "embedding_size", "hidden_size", "num_hidden_layers", "initializer_range")
 _PROBABILITIES = (
     "embedding_dropout",
@@ -95,11 +103,10 @@ class RNNConfig(PreTrainedConfig):
     def __post_init__(self, **kwargs):
         known = [field.name for field in fields(self)]
         for name in kwargs:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
+            near = _OTHER_NAMES.get(name) or next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.85)), None)
             if near:
                 raise TypeError(
-                    f"RNNConfig has no field {name!r}; the nearest is {near[0]!r}: "
-                    f"write {near[0]}={kwargs[name]!r} instead."
+                    f"RNNConfig has no field {name!r}; the nearest is {near!r}: write {near}={kwargs[name]!r} instead."
                 )
         super().__post_init__(**kwargs)
 

@@ -165,7 +165,13 @@ def _load_files(files: dict[str, list[Path]], data: DataArguments) -> DatasetDic
         for file in [file for split in files.values() for file in split]:
             _check_text_file(file, data)
     try:
-        return load_dataset(reader, data_files={k: [str(f) for f in v] for k, v in files.items()}, **options)
+        # Each split by itself: a test file without labels has other columns than the training file.
+        return DatasetDict(
+            {
+                name: load_dataset(reader, data_files=[str(path) for path in paths], split="train", **options)
+                for name, paths in files.items()
+            }
+        )
     except (datasets_exceptions.DatasetGenerationError, OSError, ValueError, TypeError) as error:
         cause = error.__cause__ or error
         if "corresponds to no data" in str(cause):
@@ -330,7 +336,8 @@ class RaggedCollator:
 
     def __call__(self, rows: list[dict]) -> dict[str, torch.Tensor]:
         lengths = torch.tensor([len(row["input_ids"]) for row in rows])
-        T = int(lengths.max())
+        # A batch of empty texts keeps one place: without any, half of the parameters would get no gradient.
+        T = max(1, int(lengths.max()))
         input_ids = torch.full((len(rows), T), self.pad_token_id, dtype=torch.long)
         for ids, row in zip(input_ids, rows, strict=True):
             ids[: len(row["input_ids"])] = torch.as_tensor(row["input_ids"], dtype=torch.long)

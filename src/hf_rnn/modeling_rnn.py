@@ -154,15 +154,17 @@ class RNNModel(RNNPreTrainedModel):
         )
 
     def _embed(self, input_ids: Tensor) -> Tensor:
-        try:
+        if not input_ids.numel():
             # Tokenizers hand over a batch of empty texts as floats, having seen no number in it.
-            embedded = self.embed_tokens(input_ids if input_ids.numel() else input_ids.long())
+            input_ids = input_ids.long()
+        try:
+            embedded = self.embed_tokens(input_ids)
         except IndexError:
             V = self.embed_tokens.num_embeddings
             wrong = input_ids[(input_ids < 0) | (input_ids >= V)].unique().tolist()
             raise ValueError(
                 f"token ids {wrong[:5]} are outside the vocabulary: ids must be in [0, vocab_size={V}). Use the "
-                f"tokenizer that was saved with this model, or call model.resize_token_embeddings({max(wrong) + 1})."
+                f"tokenizer that was saved with this model, or call model.resize_token_embeddings(len(tokenizer))."
             ) from None
         if self.training and self.config.embedding_dropout > 0:
             kept = F.dropout(embedded.new_ones(self.embed_tokens.num_embeddings, 1), self.config.embedding_dropout)
@@ -290,7 +292,9 @@ class RNNForSequenceClassification(RNNPreTrainedModel):
         loss = None
         if labels is not None:
             self._check_labels(labels, logits)
-            if self.config.problem_type == "regression" or (self.config.problem_type is None and self.num_labels == 1):
+            if self.config.problem_type in ("regression", "multi_label_classification") or (
+                self.config.problem_type is None and self.num_labels == 1
+            ):
                 labels = labels.to(logits.dtype)
             loss = self.loss_function(labels, logits, self.config)
         return RNNSequenceClassifierOutput(

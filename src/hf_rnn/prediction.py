@@ -3,8 +3,8 @@
 
 import json
 import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedT
 from .configuration_rnn import RNNConfig
 from .data import DataArguments, check_column, choose_text, load
 from .errors import UserError, looks_local
-from .run_config import RUN_FILE, parse_run
-from .tasks import TASKS, Task, task_class
+from .run_config import read_run
+from .tasks import Task, task_class
 
 CHUNK = 4096
 
@@ -58,7 +58,7 @@ class Predictor:
                 raise UserError(
                     f"{path!r} is a {config.model_type} model, not one of hf_rnn: load it with transformers."
                 )
-            data, task_name = _run_of(path)
+            task_name, data = read_run(Path(path))
             task = task_class(task_name)(data, config)
             model: Any = task.model_class.from_pretrained(path, config=config, **kwargs)
             tokenizer = AutoTokenizer.from_pretrained(path, **kwargs)
@@ -87,10 +87,14 @@ class Predictor:
         Returns:
             For each text, in order, what the task's `answers` gives.
         """
+        if isinstance(texts, str):
+            raise UserError("texts is one string: pass a list of texts, predictor([text]).")
         if not len(texts):
             return []
         columns = {"text": texts} if pairs is None else {"text": texts, "text_pair": pairs}
-        rows = Dataset.from_dict({name: [text or "" for text in column] for name, column in columns.items()})
+        rows = Dataset.from_dict(
+            {name: ["" if text is None else str(text) for text in column] for name, column in columns.items()}
+        )
         return self.task.answers(self.logits(self.task.encode(rows, self.tokenizer), batch_size), top_k)
 
     @torch.inference_mode()
@@ -118,35 +122,49 @@ def check_vocabulary(tokenizer: PreTrainedTokenizerBase, config: RNNConfig, path
         )
 
 
-def _run_of(path: str) -> tuple[DataArguments, str]:
-    """The data section and the task that a model was trained with, so that texts are cut as they were then."""
-    file = Path(path) / RUN_FILE
-    if not file.is_file():
-        return DataArguments(), next(iter(TASKS))
-    run, _ = parse_run(file)
-    return run.data, run.task
+def _own_columns(data: DataArguments, rows: Dataset, given: Collection[str]) -> DataArguments:
+    """Columns that were named in training are looked for in other data too, but need not be called so there."""
+    missing = [
+        key
+        for key in ("text_column", "label_column")
+        if key not in given and getattr(data, key) not in (None, *rows.column_names)
+    ]
+    return replace(data, **dict.fromkeys(missing))
 
 
-def evaluate(predictor: Predictor, data: DataArguments, split: str | None = None, batch_size: int = 64) -> dict:
+def evaluate(
+    predictor: Predictor,
+    data: DataArguments,
+    split: str | None = None,
+    batch_size: int = 64,
+    given: Collection[str] = ("text_column", "label_column"),
+) -> dict:
     """Metrics of a model on a labelled data set.
 
     Args:
         predictor: the model.
         data: where the rows are.
+        given: columns in `data` that must be there; others are found anew where they are not.
         split: of the data set; its only one, or the test split, if None.
         batch_size: rows that are read at once.
 
     Raises:
         UserError: see `data.load` and the task's `prepare_split`.
     """
-    task = predictor.task.with_data(data)
-    rows = task.encode(task.prepare_split(load(data), split), predictor.tokenizer)
+    splits = load(data)
+    task = predictor.task.with_data(_own_columns(data, next(iter(splits.values())), given))
+    rows = task.encode(task.prepare_split(splits, split), predictor.tokenizer)
     logits = predictor.logits(rows, batch_size)
     return {"rows": len(rows), **task.metrics(logits, np.asarray(rows["labels"]))}
 
 
 def predict_file(
-    predictor: Predictor, data: DataArguments, output: Path, batch_size: int = 64, top_k: int | None = 1
+    predictor: Predictor,
+    data: DataArguments,
+    output: Path,
+    batch_size: int = 64,
+    top_k: int | None = 1,
+    given: Collection[str] = ("text_column",),
 ) -> int:
     """Writes one JSON line per row of a file: its columns, and the answer as `prediction`. The output appears when it
     is whole.
@@ -158,6 +176,8 @@ def predict_file(
     if len(splits) > 1:
         raise UserError(f"{data.path!r} has the splits {', '.join(splits)}: name one file.")
     rows = splits[next(iter(splits))]
+    data = _own_columns(data, rows, given)
+    predictor = replace(predictor, task=predictor.task.with_data(data))
     text, pair = choose_text(rows, data), data.text_pair_column
     check_column(rows, "text_pair_column", data)
     writing = output.with_name(output.name + ".part")

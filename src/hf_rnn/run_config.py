@@ -42,10 +42,10 @@ class RunConfig:
     training: RNNTrainingArguments
 
 
-def run_parser(prog: str = "hf-rnn train") -> ArgumentParser:
+def run_parser() -> ArgumentParser:
     """The command line and the YAML of a training run, which have the same keys."""
     parser = ArgumentParser(
-        prog=prog,
+        prog="hf-rnn train",
         description="Train a model from one YAML file; any of its keys can be set on the command line too.",
         exit_on_error=False,
         allow_abbrev=False,
@@ -59,7 +59,7 @@ def run_parser(prog: str = "hf-rnn train") -> ArgumentParser:
     return parser
 
 
-def parse_run(arguments: list[str] | dict | str | Path, prog: str = "hf-rnn train") -> tuple[RunConfig, str]:
+def parse_run(arguments: list[str] | dict | str | Path) -> tuple[RunConfig, str]:
     """Reads a run.
 
     Args:
@@ -71,7 +71,7 @@ def parse_run(arguments: list[str] | dict | str | Path, prog: str = "hf-rnn trai
     Raises:
         UserError: an unknown key (the nearest one is named) or a value of the wrong type.
     """
-    parser = run_parser(prog)
+    parser = run_parser()
     try:
         if isinstance(arguments, dict):
             namespace = parser.parse_object(arguments)
@@ -88,6 +88,18 @@ def parse_run(arguments: list[str] | dict | str | Path, prog: str = "hf-rnn trai
         raise UserError(f"model: {str(error).splitlines()[-1].strip().removeprefix('ValueError: ')}") from error
     run = RunConfig(parts.task, parts.data, parts.tokenizer, parts.model, parts.training)
     return run, _dump(parser, namespace)
+
+
+def read_run(folder: Path) -> tuple[str, DataArguments]:
+    """The task and the data section of the run that made a model; the defaults where the folder has no run.
+
+    The training section is left alone: what suits the machine that trained may not suit the one that predicts.
+    """
+    file = folder / RUN_FILE
+    sections = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    known = {field.name for field in dataclasses.fields(DataArguments)}
+    data = {key: value for key, value in sections.get("data", {}).items() if key in known}
+    return sections.get("task", "text_classification"), DataArguments(**data)
 
 
 def _dump(parser: ArgumentParser, namespace: Namespace) -> str:
@@ -112,7 +124,10 @@ def explain(message: str, parser: ArgumentParser) -> str:
         name = f"{option[1]}.{option[2]}".strip(".")
     if name is None:
         return message
-    near = nearest(name, [*keys, "data", "tokenizer", "model", "training"])
+    section, _, last = name.rpartition(".")
+    inside = {key.rpartition(".")[2]: key for key in keys if key.rpartition(".")[0] == section}
+    # Within a known section its own keys are meant, and the section's name must not count as likeness.
+    near = inside.get(nearest(last, inside)) if inside else nearest(name, keys)
     return f"there is no key {name!r}" + (f": did you mean {near!r}?" if near else f"; the keys are {', '.join(keys)}.")
 
 

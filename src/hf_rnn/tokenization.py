@@ -162,7 +162,7 @@ def load_tokenizer(path: str, **kwargs) -> PreTrainedTokenizerBase:
             "(or add one), save it, and name that folder."
         )
     # BERT's and its like would hand `token_type_ids` to a model that has no use for them.
-    tokenizer.model_input_names = _MODEL_INPUTS
+    tokenizer.model_input_names = tokenizer.init_kwargs["model_input_names"] = _MODEL_INPUTS
     return tokenizer
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from accelerate.utils import broadcast_object_list
 from datasets import DatasetDict
 from transformers import EarlyStoppingCallback, PreTrainedTokenizerBase, Trainer, set_seed
 from transformers.trainer_utils import get_last_checkpoint
@@ -55,6 +56,8 @@ class RNNTrainer(Trainer):
     def __init__(self, model, args: RNNTrainingArguments, task: Task, tokenizer: PreTrainedTokenizerBase, **kwargs):
         if not args.chose_metric:
             args.metric_for_best_model, args.greater_is_better = task.best_metric
+        elif not args.chose_direction:
+            args.greater_is_better = args.metric_for_best_model.removeprefix("eval_") not in ("loss", "mse", "mae")
         self.task = task
         callbacks = list(kwargs.pop("callbacks", []))
         if args.early_stopping_patience is not None:
@@ -191,14 +194,17 @@ class Run:
         return results
 
     def _tokenizer(self, task, rows) -> PreTrainedTokenizerBase:
-        """Trained in every process alike: training one is deterministic, so nothing has to be passed on."""
+        """Trained by the first process and passed on: training one is not the same everywhere to the last bit."""
         settings = asdict(self.config.tokenizer)
         path = settings.pop("path")
         if self.checkpoint is not None:
             return load_tokenizer(self.checkpoint)
         if path is not None:
             return load_tokenizer(path)
-        return train_tokenizer(task.texts(rows), **settings, show_progress=not self.args.disable_tqdm)
+        tokenizer = None
+        if self.args.process_index == 0:
+            tokenizer = train_tokenizer(task.texts(rows), **settings, show_progress=not self.args.disable_tqdm)
+        return broadcast_object_list([tokenizer])[0]
 
     @property
     def _aside(self) -> Path:
@@ -253,8 +259,7 @@ class Run:
         for file in sorted(saving.iterdir(), key=lambda file: file.name == METRICS_FILE):
             os.replace(file, self.folder / file.name)
         saving.rmdir()
-        if self.args.overwrite:
-            shutil.rmtree(self._aside, ignore_errors=True)
+        shutil.rmtree(self._aside, ignore_errors=True)
 
 
 __all__ = ["RNNTrainer", "RNNTrainingArguments", "train"]

@@ -45,6 +45,7 @@ class RNNTrainingArguments(TrainingArguments):
         self.use_cpu = self.use_cpu or not torch.accelerator.is_available()
         # transformers fills in the loss; where nobody chose it, `RNNTrainer` takes the task's own metric.
         self.chose_metric = self.metric_for_best_model is not None
+        self.chose_direction = self.greater_is_better is not None
         super().__post_init__()
 
 

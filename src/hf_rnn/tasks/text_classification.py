@@ -77,6 +77,10 @@ class TextClassification:
         self._learn_labels(train, gaps=len(train) < len(splits[train_name]))
         train = self._encode_labels(train, train_name)
         validation_name = choose_split(splits, self.data.validation_split)
+        for key, wanted in (("validation_split", self.data.validation_split), ("test_split", [self.data.test_split])):
+            default = getattr(DataArguments(), key)
+            if wanted not in (default, [default], [None], []) and choose_split(splits, wanted) is None:
+                raise UserError(f"data.{key} {wanted[0]!r} is not a split of {self.data.path!r}: {', '.join(splits)}.")
         named = [name for name in (train_name, validation_name, self.data.test_split) if name is not None]
         if len(set(named)) < len(named):
             raise UserError(
@@ -110,6 +114,7 @@ class TextClassification:
                 f"the data set {self.data.path!r} has no split {split!r}, only {', '.join(splits)}: "
                 f"write --split {next(iter(splits))}."
             )
+        logger.info(f"evaluating on the split {split} of {self.data.path}.")
         columns = choose_columns(splits[split], self.data)
         if self._is_unlabelled(splits[split], columns[1]):
             raise UserError(f"the split {split!r} of {self.data.path!r} has no labels to compare with.")
@@ -117,8 +122,7 @@ class TextClassification:
 
     @staticmethod
     def _is_unlabelled(rows: Dataset, column: str) -> bool:
-        values = set(map(str, rows[column][:1000]))
-        return values <= {str(UNLABELLED), "None"}
+        return column not in rows.column_names or set(map(str, rows[column])) <= {str(UNLABELLED), "None"}
 
     def _labelled(self, rows: Dataset, split: str, columns: tuple[str, str]) -> Dataset:
         """The columns under their own names; rows without a label left out, missing texts read as empty ones."""
