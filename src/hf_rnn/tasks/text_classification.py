@@ -184,8 +184,8 @@ class TextClassification:
         is_position = isinstance(value, int) and 0 <= value < len(self.label_names)
         if is_position and self.data.label_names:
             return value
-        if str(value) in self._ids:
-            return self._ids[str(value)]
+        if str(value) in self.label_names:
+            return self.label_names.index(str(value))
         if is_position and not any(name.lstrip("-").isdigit() for name in self.label_names):
             return value
         near = nearest(value, self.label_names)
@@ -213,7 +213,6 @@ class TextClassification:
                 raise UserError(f"row {wrong} of the split {split!r} has the label {values[wrong]!r}: leave it empty.")
             feature = Value("float32")
         elif self.problem_type == MULTI:
-            self._ids = {name: i for i, name in enumerate(self.label_names)}
             vectors = np.zeros((len(rows), len(self.label_names)), dtype=np.float32)
             for row, value in zip(vectors, values, strict=True):
                 if isinstance(value, list) and len(set(value)) < len(value):
@@ -225,7 +224,6 @@ class TextClassification:
                     row[self._label_id(one, split)] = 1
             encoded, feature = vectors.tolist(), List(Value("float32"))
         else:
-            self._ids = {name: i for i, name in enumerate(self.label_names)}
             encoded, feature = [self._label_id(value, split) for value in values], Value("int64")
         columns = {
             name: ["" if value is None else str(value) for value in rows[name]]
