@@ -77,7 +77,7 @@ def test_a_model_of_another_kind_is_refused(tiny_run, tmp_path):
 
 
 def test_a_folder_without_model_is_refused(tmp_path):
-    with pytest.raises(UserError, match="no model can be loaded"):
+    with pytest.raises(UserError, match="holds no model that can be loaded"):
         Predictor.from_pretrained(tmp_path)
     with pytest.raises(UserError, match="there is no folder"):
         Predictor.from_pretrained(tmp_path / "nothing")

@@ -16,7 +16,11 @@ from hf_rnn.errors import UserError
 from hf_rnn.made_up_reviews import made_up_reviews
 
 WHOLE = {
+    "README.md",
     "config.json",
+    "configuration_rnn.py",
+    "modeling_rnn.py",
+    "recurrence.py",
     "model.safetensors",
     "tokenizer.json",
     "tokenizer_config.json",

@@ -7,10 +7,8 @@ Importing the package registers its models with transformers' Auto classes; that
 
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
-from .configuration_rnn import RNNConfig
+from .configuration_rnn import RNNConfig, __version__
 from .modeling_rnn import RNNForSequenceClassification, RNNModel, RNNPreTrainedModel
-
-__version__ = "0.1.0"
 
 AutoConfig.register(RNNConfig.model_type, RNNConfig, exist_ok=True)
 for _auto_class, _model_class in (
@@ -24,9 +22,10 @@ _LAZY = {
     "DataArguments": "data",
     "Predictor": "prediction",
     "RaggedCollator": "data",
-    "RNNTrainer": "training",
+    "RNNTrainer": "trainer",
     "RNNTrainingArguments": "training_arguments",
     "TextClassification": "tasks.text_classification",
+    "push": "hub",
     "load_tokenizer": "tokenization",
     "train": "training",
     "train_tokenizer": "tokenization",
@@ -41,4 +40,4 @@ def __getattr__(name: str):
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-__all__ = ["RNNConfig", "RNNForSequenceClassification", "RNNModel", "RNNPreTrainedModel", *_LAZY]
+__all__ = ["RNNConfig", "RNNForSequenceClassification", "RNNModel", "RNNPreTrainedModel", "__version__", *_LAZY]

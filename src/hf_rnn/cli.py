@@ -11,13 +11,14 @@ USAGE = """usage: hf-rnn COMMAND [...]
   hf-rnn evaluate MODEL [--data PATH] [--split NAME]                    metrics on a labelled data set
   hf-rnn predict MODEL "some text" ...                                  answers for texts
   hf-rnn predict MODEL --file in.csv --output out.jsonl                 answers for a file
+  hf-rnn push MODEL USER/NAME [--private] [--revision BRANCH]           a trained model to the Hub, as one commit
 
 hf-rnn COMMAND --help lists all options."""
 
 
 def _train(arguments: list[str]) -> None:
-    from .run_config import parse_run
-    from .training import METRICS_FILE, Run
+    from .run_config import METRICS_FILE, parse_run
+    from .training import Run
 
     if not arguments:
         arguments = ["--help"]
@@ -53,7 +54,7 @@ def _evaluate(arguments: list[str]) -> None:
     from .prediction import Predictor, evaluate
 
     output = _new_file(options.output, overwrite=False)
-    predictor = Predictor.from_pretrained(options.model)
+    predictor = Predictor.from_pretrained(options.model, revision=options.revision)
     results = evaluate(predictor, _data(predictor, options), options.split, options.batch_size, _given(options))
     print(f"{results['rows']} rows: {_line(results)}")
     for name, value in results.items():
@@ -89,7 +90,7 @@ def _predict(arguments: list[str]) -> None:
     from .prediction import Predictor, predict_file
 
     output = _new_file(options.output, options.overwrite)
-    predictor = Predictor.from_pretrained(options.model)
+    predictor = Predictor.from_pretrained(options.model, revision=options.revision)
     top_k = options.top_k or None
     if output:
         options.data = options.file
@@ -115,6 +116,32 @@ def _predict(arguments: list[str]) -> None:
             print(", ".join(f"{label} {score:.4f}" for label, score in pairs) + f"\t{shown}")
 
 
+def _push(arguments: list[str]) -> None:
+    parser = _parser("push", "Pushes a trained model to the Hub as one commit, with its card.")
+    parser.add_argument("model", type=str, help="folder of a trained model")
+    parser.add_argument("repo_id", type=str, help="USER/NAME; made if it is not there")
+    parser.add_argument("--private", action="store_true", help="of a repository that is made: only you see it")
+    parser.add_argument("--revision", type=str, help="branch, made if it is not there; main if left out")
+    parser.add_argument("--commit_message", type=str, default="Upload model", help="what the history says")
+    parser.add_argument(
+        "--overwrite_card",
+        action="store_true",
+        help="what was written in the Hub's README.md gives way to the folder's",
+    )
+    options = _parse(parser, arguments)
+    from .hub import push
+
+    pushed = push(
+        options.model,
+        options.repo_id,
+        private=options.private or None,
+        revision=options.revision,
+        commit_message=options.commit_message,
+        overwrite_card=options.overwrite_card,
+    )
+    print(pushed.commit_url)
+
+
 def _parser(command: str, description: str):
     from jsonargparse import ArgumentParser
 
@@ -122,6 +149,7 @@ def _parser(command: str, description: str):
 
 
 def _add_data_options(parser) -> None:
+    parser.add_argument("--revision", type=str, help="branch, tag or commit of a model on the Hub")
     parser.add_argument("--text_column", type=str, help="column of the text")
     parser.add_argument("--text_pair_column", type=str, help="column of the second text")
     parser.add_argument("--max_length", type=int, help="tokens kept of a text; as in training if left out, 0 for all")
@@ -135,16 +163,35 @@ def _parse(parser, arguments: list[str]):
     from .errors import UserError
 
     try:
-        options = parser.parse_args(arguments)
+        options = parser.parse_args(_texts_last(parser, arguments))
     except ArgumentError as error:
         from .run_config import explain
 
         raise UserError(explain(str(error), parser)) from error
-    if options.max_length is not None and options.max_length < 0:
+    if (options.get("max_length") or 0) < 0:
         raise UserError(f"--max_length {options.max_length} must be 1 or greater, or 0 for all tokens.")
-    if options.batch_size < 1:
+    if options.get("batch_size", 1) < 1:
         raise UserError(f"--batch_size {options.batch_size} must be 1 or greater.")
     return options
+
+
+def _texts_last(parser, arguments: list[str]) -> list[str]:
+    """The arguments with all that is no option at the end: argparse would not take texts after an option, nor one that
+    begins with a dash."""
+    flags = {name for action in parser._actions if action.nargs == 0 for name in action.option_strings}
+    options: list[str] = []
+    others: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        if argument == "--":
+            others += rest
+        elif argument in flags or (argument.startswith("--") and "=" in argument.split(" ")[0]):
+            options.append(argument)
+        elif argument.startswith("--") and " " not in argument:
+            options += [argument, *[value for value in [next(rest, None)] if value is not None]]
+        else:
+            others.append(argument)
+    return [*options, "--", *others]
 
 
 def _given(options) -> list[str]:
@@ -178,7 +225,7 @@ def _new_file(path: str | None, overwrite: bool):
     return file
 
 
-COMMANDS = {"train": _train, "evaluate": _evaluate, "predict": _predict}
+COMMANDS = {"train": _train, "evaluate": _evaluate, "predict": _predict, "push": _push}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,11 +1,29 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The configuration of every hf_rnn model: pure data, checked when it is made."""
+"""The configuration of every hf_rnn model: pure data, checked when it is made.
+
+This file, `recurrence.py` and `modeling_rnn.py` are saved beside each model, so that it also loads where hf_rnn is not
+installed (`trust_remote_code=True`). They import only each other.
+"""
 
 import difflib
+import os
+import shutil
 from dataclasses import fields
+from pathlib import Path
 
 from huggingface_hub.dataclasses import strict
+from packaging.version import InvalidVersion, Version
 from transformers import PreTrainedConfig
+
+__version__ = "0.1.0"
+# The oldest release that understands all that a configuration can say today.
+FORMAT_VERSION = "0.1.0"
+CODE_FILES = ("configuration_rnn.py", "recurrence.py", "modeling_rnn.py")
+AUTO_MAP = {
+    "AutoConfig": "configuration_rnn.RNNConfig",
+    "AutoModel": "modeling_rnn.RNNModel",
+    "AutoModelForSequenceClassification": "modeling_rnn.RNNForSequenceClassification",
+}
 
 CELL_TYPES = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 POOLINGS = ("last", "mean", "max", "concat", "attention")
@@ -101,6 +119,12 @@ class RNNConfig(PreTrainedConfig):
     eos_token_id: int | None = None
 
     def __post_init__(self, **kwargs):
+        # Which code runs is never for a file to say: the map of ours names files beside the configuration itself.
+        for name in ("auto_map", "trust_remote_code"):
+            kwargs.pop(name, None)
+        _check_version(kwargs.pop("hf_rnn_version", FORMAT_VERSION))
+        self.auto_map = dict(AUTO_MAP)
+        self.hf_rnn_version = FORMAT_VERSION
         known = [field.name for field in fields(self)]
         for name in kwargs:
             near = _OTHER_NAMES.get(name) or next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.85)), None)
@@ -109,6 +133,30 @@ class RNNConfig(PreTrainedConfig):
                     f"RNNConfig has no field {name!r}; the nearest is {near!r}: write {near}={kwargs[name]!r} instead."
                 )
         super().__post_init__(**kwargs)
+
+    @classmethod
+    def from_dict(cls, config_dict: dict, **kwargs):
+        """As transformers', but a configuration of another `model_type` is refused, not read as if it were ours.
+
+        Raises:
+            ValueError: another model_type, or one that a newer hf_rnn wrote.
+        """
+        model_type = config_dict.get("model_type", cls.model_type)
+        if model_type != cls.model_type:
+            raise ValueError(
+                f"this is a model of model_type {model_type!r}, not {cls.model_type!r}: load it with "
+                "transformers.AutoModel.from_pretrained, or name a model of hf_rnn."
+            )
+        return super().from_dict(config_dict, **kwargs)
+
+    def save_pretrained(self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs):
+        """As transformers', and the code that the configuration's `auto_map` names beside it."""
+        super().save_pretrained(save_directory, push_to_hub=push_to_hub, **kwargs)
+        for name in CODE_FILES:
+            source, target = Path(__file__).with_name(name), Path(save_directory, name)
+            # Of a model that was itself loaded from a repository's code, only the files that it needed are here.
+            if source.exists() and not (target.exists() and target.samefile(source)):
+                shutil.copyfile(source, target)
 
     @property
     def num_directions(self) -> int:
@@ -148,6 +196,17 @@ class RNNConfig(PreTrainedConfig):
                 "second layer: write hidden_dropout=0.0 (input_dropout, weight_dropout and classifier_dropout act "
                 "with one layer too)."
             )
+
+
+def _check_version(needed: str) -> None:
+    try:
+        too_old = Version(__version__) < Version(str(needed))
+    except InvalidVersion:
+        raise ValueError(f"hf_rnn_version={needed!r} is not a version: write hf_rnn_version={__version__!r}.") from None
+    if too_old:
+        raise ValueError(
+            f"this model needs hf_rnn {needed} or newer, and {__version__} is here: pip install --upgrade hf-rnn."
+        )
 
 
 __all__ = ["RNNConfig"]

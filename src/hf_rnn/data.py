@@ -12,7 +12,8 @@ import torch
 from datasets import ClassLabel, Dataset, DatasetDict, load_dataset
 from datasets import exceptions as datasets_exceptions
 
-from .errors import UserError, looks_local, nearest
+from .errors import UserError, first_line, looks_local, nearest
+from .hub_errors import explain
 from .made_up_reviews import made_up_reviews
 
 logger = logging.getLogger(__name__)
@@ -71,6 +72,13 @@ class DataArguments:
     seed: int = 0
 
 
+def is_on_hub(data: DataArguments) -> bool:
+    """Whether the path is that of a data set on the Hub, for it is nothing here."""
+    path = Path(data.path)
+    here = data.path == BUILT_IN or path.exists()
+    return not (here or path.suffix.lower() in READERS or looks_local(data.path))
+
+
 def load(data: DataArguments) -> DatasetDict:
     """Reads all splits, as they are.
 
@@ -89,10 +97,10 @@ def load(data: DataArguments) -> DatasetDict:
         found = _load_folder(path, data)
     elif path.is_file():
         found = _load_files({"train": [path]}, data)
-    elif path.suffix.lower() in READERS or looks_local(data.path):
-        raise UserError(f"there is no file or folder {data.path!r}: name one that exists, or a data set on the Hub.")
-    else:
+    elif is_on_hub(data):
         found = _load_from_hub(data)
+    else:
+        raise UserError(f"there is no file or folder {data.path!r}: name one that exists, or a data set on the Hub.")
     empty = [split for split, rows in found.items() if not len(rows)]
     if empty or not found:
         raise UserError(f"the data set {data.path!r} has no rows in {', '.join(empty) or 'any split'}.")
@@ -109,10 +117,10 @@ def _load_from_hub(data: DataArguments) -> DatasetDict:
         ValueError,
         RuntimeError,
     ) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = explain(error, data.path, data.revision, repo_type="dataset") or f"{first_line(error)}."
         raise UserError(
-            f"the data set {data.path!r} is neither a file or folder here nor readable on the Hub ({reason}). "
-            "Offline, name a local copy: --data.path FOLDER."
+            f"the data set {data.path!r} is neither a file or folder here nor readable on the Hub: {reason} "
+            "A copy that you have: --data.path FOLDER."
         ) from error
 
 

@@ -10,6 +10,12 @@ class UserError(ValueError):
     """Something in the data, the configuration or the folders; the message says what, and what to write instead."""
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says, on one line; its kind where it says nothing."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
 def nearest(value: object, choices: Iterable[str]) -> str | None:
     """The choice that looks most like a value, or None where none does."""
     text, choices = str(value), list(choices)

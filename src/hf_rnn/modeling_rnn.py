@@ -1,7 +1,12 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """The models: embedding → recurrence → pooling → head. Shape letters as in `configuration_rnn`."""
 
+import hashlib
+import os
+import re
 from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
-from transformers.utils import ModelOutput, can_return_tuple
+from transformers.utils import ModelOutput, cached_file, can_return_tuple, has_file
 
 from .configuration_rnn import RNNConfig
 from .recurrence import Recurrence, RecurrentState, locked_dropout
@@ -56,6 +61,31 @@ class RNNPreTrainedModel(PreTrainedModel):
     # Losses are means over the batch, whatever `num_items_in_batch` says: the Trainer has to divide by its steps.
     accepts_loss_kwargs = False
 
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike | None, *args, **kwargs):
+        """As transformers', from safetensors alone.
+
+        Raises:
+            OSError: nothing is there, or the weights are offered as a pickle only.
+            ValueError: `use_safetensors=False`, or a configuration that is not one of ours.
+            RuntimeError: weights of other shapes than the configuration's; each is named.
+        """
+        if kwargs.get("use_safetensors") is False:
+            raise ValueError("use_safetensors=False asks for a pickle, and reading one can run any code: leave it out.")
+        if pretrained_model_name_or_path is not None and kwargs.get("state_dict") is None:
+            _check_safetensors(str(pretrained_model_name_or_path), kwargs)
+            kwargs["use_safetensors"] = True
+        return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+
+    def push_to_hub(self, repo_id: str, **kwargs):  # type: ignore[override]
+        """As transformers': one commit of weights, configuration and code; with a card of ours where hf_rnn is
+        installed and the repository has none."""
+        try:
+            hub = import_module("hf_rnn.hub")
+        except ImportError:
+            return super().push_to_hub(repo_id, **kwargs)  # type: ignore[arg-type]
+        return hub.push_model(self, repo_id, **kwargs)
+
     @torch.no_grad()
     def _init_weights(self, module: nn.Module):
         """Recurrent matrices orthogonal gate by gate (Saxe et al. 2014), input matrices Xavier-uniform (Glorot and
@@ -77,6 +107,42 @@ class RNNPreTrainedModel(PreTrainedModel):
                 if module.cell_type == "lstm" and name.startswith("bias_ih"):
                     bias[H : 2 * H] = self.config.forget_gate_bias
                 init.copy_(parameter, bias)
+
+
+def _check_safetensors(path: str, kwargs: dict) -> None:
+    """Raises OSError for a model without weights in safetensors, before anything else of it is read."""
+    where = {name: kwargs.get(name) for name in ("revision", "token", "cache_dir") if kwargs.get(name) is not None}
+    where["local_files_only"] = kwargs.get("local_files_only", False)
+    folder = {"subfolder": kwargs.get("subfolder") or ""}
+    variant = f".{kwargs['variant']}" if kwargs.get("variant") else ""
+    quiet = {
+        f"_raise_exceptions_for_{reason}": False for reason in ("gated_repo", "missing_entries", "connection_errors")
+    }
+    wanted = [f"model{variant}.safetensors", f"model.safetensors.index{variant}.json"]
+    found = [cached_file(path, name, **where, **folder, **quiet) for name in wanted if not os.path.isfile(path)]
+    for file in map(Path, filter(None, found)):
+        if not is_intact(file):
+            raise OSError(f"{file.name} is not what was pushed: delete {file.resolve()}, and load the model again.")
+    if any(found) or os.path.isfile(path):
+        return
+    prefix = f"{folder['subfolder']}/" if folder["subfolder"] else ""
+    for name in ("pytorch_model.bin", "pytorch_model.bin.index.json"):
+        if has_file(path, prefix + name, **where):
+            raise OSError(
+                f"{path!r} offers its weights as a pickle only ({name}), and reading one can run any code. Ask its "
+                "owner to save it anew: model.save_pretrained(...) writes model.safetensors."
+            )
+
+
+def is_intact(file: Path) -> bool:
+    """Whether the bytes of a file of the Hub's cache are those that its name there, a hash, promises."""
+    blob = file.resolve()
+    algorithm = {40: "sha1", 64: "sha256"}.get(len(blob.name))
+    if blob == file or algorithm is None or not re.fullmatch(r"[0-9a-f]+", blob.name):
+        return True
+    data = blob.read_bytes()
+    header = b"blob %d\0" % len(data) if algorithm == "sha1" else b""
+    return hashlib.new(algorithm, header + data).hexdigest() == blob.name
 
 
 class RNNModel(RNNPreTrainedModel):

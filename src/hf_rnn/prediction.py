@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset
-from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from .configuration_rnn import RNNConfig
 from .data import DataArguments, check_column, choose_text, load
 from .errors import UserError, looks_local
+from .hub import check_model, download
 from .run_config import read_run
 from .tasks import Task, task_class
+from .tokenization import load_tokenizer
 
 CHUNK = 4096
 
@@ -47,30 +48,19 @@ class Predictor:
             kwargs: of `from_pretrained`, such as `revision`.
 
         Raises:
-            UserError: it is not there, not a model of ours, or its tokenizer does not fit.
+            UserError: it is not there, not a model of ours, or its files do not fit one another.
         """
-        path = str(path)
-        if not Path(path).is_dir() and looks_local(path):
-            raise UserError(f"there is no folder {path!r}: name the output_dir of a training run that ended.")
-        try:
-            config = AutoConfig.from_pretrained(path, **kwargs)
-            if not isinstance(config, RNNConfig):
-                raise UserError(
-                    f"{path!r} is a {config.model_type} model, not one of hf_rnn: load it with transformers."
-                )
-            task_name, data = read_run(Path(path))
-            task = task_class(task_name)(data, config)
-            model: Any = task.model_class.from_pretrained(path, config=config, **kwargs)
-            tokenizer = AutoTokenizer.from_pretrained(path, **kwargs)
-        except (OSError, ValueError) as error:
-            if isinstance(error, UserError):
-                raise
-            reason = str(error).strip().splitlines()[0]
-            raise UserError(
-                f"no model can be loaded from {path!r} ({reason}). Name the output_dir of a training run that ended, "
-                "or a model on the Hub."
-            ) from error
-        check_vocabulary(tokenizer, config, path)
+        path, folder = str(path), Path(path)
+        where = {name: kwargs.pop(name) for name in ("revision", "token", "cache_dir") if name in kwargs}
+        if not folder.is_dir():
+            if looks_local(path):
+                raise UserError(f"there is no folder {path!r}: name the output_dir of a training run that ended.")
+            folder = download(path, **where)
+        config = check_model(folder, path)
+        task_name, data = read_run(folder)
+        task = task_class(task_name)(data, config)
+        model: Any = task.model_class.from_pretrained(folder, config=config, **kwargs)
+        tokenizer = load_tokenizer(str(folder))
         model.eval().to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         return cls(model, tokenizer, task)
 
@@ -110,16 +100,6 @@ class Predictor:
             batch = {name: tensor.to(self.model.device) for name, tensor in batch.items()}
             logits[places] = self.model(**batch).logits.float().cpu().numpy()
         return logits
-
-
-def check_vocabulary(tokenizer: PreTrainedTokenizerBase, config: RNNConfig, path: str) -> None:
-    """A tokenizer of more entries than the model has vectors is not the one that it was trained with."""
-    if len(tokenizer) > config.vocab_size:
-        raise UserError(
-            f"the tokenizer in {path!r} has {len(tokenizer)} entries and the model a vocab_size of "
-            f"{config.vocab_size}: they do not belong together. Put the tokenizer files of the training run back; or, "
-            f"if you added tokens, call model.resize_token_embeddings({len(tokenizer)}) and save the model again."
-        )
 
 
 def _own_columns(data: DataArguments, rows: Dataset, given: Collection[str]) -> DataArguments:

@@ -14,11 +14,12 @@ from jsonargparse import ArgumentParser, Namespace
 
 from .configuration_rnn import RNNConfig
 from .data import DataArguments
-from .errors import UserError, nearest
+from .errors import UserError, first_line, nearest
 from .tokenization import TokenizerArguments
 from .training_arguments import RNNTrainingArguments
 
 RUN_FILE = "run.yaml"
+METRICS_FILE = "metrics.json"
 
 # The tokenizer decides these; everything else that RNNConfig adds is the user's.
 ModelArguments = dataclasses.make_dataclass(
@@ -32,6 +33,22 @@ ModelArguments = dataclasses.make_dataclass(
 
 
 @dataclass
+class CardArguments:
+    """
+    Args:
+        language: ISO 639 code of the texts, such as en, or several.
+        license: of the model, by its name on the Hub, such as apache-2.0.
+        dataset: name of the data set on the Hub, where data.path is a copy of it.
+        examples: whether the card may quote rows of the data set.
+    """
+
+    language: str | list[str] | None = None
+    license: str | None = None
+    dataset: str | None = None
+    examples: bool = True
+
+
+@dataclass
 class RunConfig:
     """The sections of a run's YAML."""
 
@@ -40,6 +57,7 @@ class RunConfig:
     tokenizer: TokenizerArguments
     model: Any
     training: RNNTrainingArguments
+    card: CardArguments
 
 
 def run_parser() -> ArgumentParser:
@@ -56,6 +74,7 @@ def run_parser() -> ArgumentParser:
     parser.add_class_arguments(TokenizerArguments, "tokenizer")
     parser.add_class_arguments(ModelArguments, "model")
     parser.add_class_arguments(RNNTrainingArguments, "training")
+    parser.add_class_arguments(CardArguments, "card")
     return parser
 
 
@@ -86,7 +105,7 @@ def parse_run(arguments: list[str] | dict | str | Path) -> tuple[RunConfig, str]
         RNNConfig(**dataclasses.asdict(parts.model))
     except StrictDataclassError as error:
         raise UserError(f"model: {str(error).splitlines()[-1].strip().removeprefix('ValueError: ')}") from error
-    run = RunConfig(parts.task, parts.data, parts.tokenizer, parts.model, parts.training)
+    run = RunConfig(parts.task, parts.data, parts.tokenizer, parts.model, parts.training, parts.card)
     return run, _dump(parser, namespace)
 
 
@@ -96,17 +115,25 @@ def read_run(folder: Path) -> tuple[str, DataArguments]:
     The training section is left alone: what suits the machine that trained may not suit the one that predicts.
     """
     file = folder / RUN_FILE
-    sections = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    known = {field.name for field in dataclasses.fields(DataArguments)}
-    data = {key: value for key, value in sections.get("data", {}).items() if key in known}
+    try:
+        sections = (yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None) or {}
+        known = {field.name for field in dataclasses.fields(DataArguments)}
+        data = {key: value for key, value in (sections.get("data") or {}).items() if key in known}
+    except (yaml.YAMLError, AttributeError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{str(file)!r} is not the {RUN_FILE} of a training run ({first_line(error)}): mend it."
+        ) from error
     return sections.get("task", "text_classification"), DataArguments(**data)
 
 
 def _dump(parser: ArgumentParser, namespace: Namespace) -> str:
-    """The YAML of a run; what to do with an older run in its folder is no part of it."""
+    """The YAML of a run. Whose repository it is pushed to and with which token, and what to do with an older run in its
+    folder, are no part of it: who runs it again decides that anew."""
     namespace = namespace.clone()
     for key in ("config", "training.overwrite", "training.resume"):
         namespace.pop(key, None)
+    for key in [key for key in vars(namespace.training) if key.startswith(("hub_", "push_to_hub"))]:
+        namespace.pop(f"training.{key}")
     return f"task: {namespace.pop('task')}\n{parser.dump(namespace, skip_default=True, skip_validation=True)}"
 
 

@@ -8,7 +8,8 @@ from typing import Any
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from .errors import UserError, check_choice
+from .configuration_rnn import RNNConfig
+from .errors import UserError, check_choice, first_line
 
 PAD, UNK, BOS, EOS = SPECIAL_TOKENS = ["<pad>", "<unk>", "<s>", "</s>"]
 KINDS = ("bpe", "unigram", "word", "char")
@@ -151,9 +152,8 @@ def load_tokenizer(path: str, **kwargs) -> PreTrainedTokenizerBase:
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, **kwargs)
     except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
         raise UserError(
-            f"no tokenizer can be loaded from {path!r} ({reason}): name a folder that "
+            f"no tokenizer can be loaded from {path!r} ({first_line(error)}): name a folder that "
             "tokenizer.save_pretrained wrote, or a Hub id."
         ) from error
     if tokenizer.pad_token_id is None:
@@ -164,6 +164,16 @@ def load_tokenizer(path: str, **kwargs) -> PreTrainedTokenizerBase:
     # BERT's and its like would hand `token_type_ids` to a model that has no use for them.
     tokenizer.model_input_names = tokenizer.init_kwargs["model_input_names"] = _MODEL_INPUTS
     return tokenizer
+
+
+def check_vocabulary(tokenizer: PreTrainedTokenizerBase, config: RNNConfig, path: str) -> None:
+    """A tokenizer of more entries than the model has vectors is not the one that it was trained with."""
+    if len(tokenizer) > config.vocab_size:
+        raise UserError(
+            f"the tokenizer in {path!r} has {len(tokenizer)} entries and the model a vocab_size of "
+            f"{config.vocab_size}: they do not belong together. Put the tokenizer files of the training run back; or, "
+            f"if you added tokens, call model.resize_token_embeddings({len(tokenizer)}) and save the model again."
+        )
 
 
 __all__ = ["TokenizerArguments", "load_tokenizer", "train_tokenizer"]

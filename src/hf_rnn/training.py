@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,67 +14,34 @@ from typing import Any
 import numpy as np
 from accelerate.utils import broadcast_object_list
 from datasets import DatasetDict
-from transformers import EarlyStoppingCallback, PreTrainedTokenizerBase, Trainer, set_seed
+from transformers import PreTrainedTokenizerBase, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 
-from .configuration_rnn import RNNConfig
+from .configuration_rnn import CODE_FILES, RNNConfig
 from .data import load
 from .environment import hardware, versions
 from .errors import UserError
 from .figures import draw_confusion, draw_curves
-from .run_config import RUN_FILE, RunConfig, parse_run
-from .tasks import Task, task_class
+from .hub import fetch_checkpoint, push
+from .model_card import CARD_FILE, merge, render_folder
+from .run_config import METRICS_FILE, RUN_FILE, RunConfig, parse_run
+from .tasks import task_class
 from .tokenization import load_tokenizer, train_tokenizer
-from .training_arguments import RNNTrainingArguments
+from .trainer import RNNTrainer
 
 logger = logging.getLogger(__name__)
 
-METRICS_FILE = "metrics.json"
 # A folder that holds any of the first holds a run; all that a run writes is of these kinds.
 _RUN_TRACES = ("config.json", "model.safetensors", METRICS_FILE, "checkpoint-*")
 _RUN_FILES = (
     *_RUN_TRACES,
     RUN_FILE,
+    *CODE_FILES,
     "tokenizer*.json",
     "training_args.bin",
     "training_curves.png",
     "confusion_matrix.png",
 )
-
-
-class RNNTrainer(Trainer):
-    """transformers' Trainer on a task of ours: batches of similar length, metrics, early stopping.
-
-    Args:
-        model: a model of the task.
-        args: an [`RNNTrainingArguments`].
-        task: what to collate and measure.
-        tokenizer: saved with each checkpoint.
-        train_dataset, eval_dataset: as `task.encode` gives them.
-    """
-
-    def __init__(self, model, args: RNNTrainingArguments, task: Task, tokenizer: PreTrainedTokenizerBase, **kwargs):
-        if not args.chose_metric:
-            args.metric_for_best_model, args.greater_is_better = task.best_metric
-        elif not args.chose_direction:
-            args.greater_is_better = args.metric_for_best_model.removeprefix("eval_") not in ("loss", "mse", "mae")
-        self.task = task
-        callbacks = list(kwargs.pop("callbacks", []))
-        if args.early_stopping_patience is not None:
-            callbacks.append(EarlyStoppingCallback(args.early_stopping_patience))
-        super().__init__(
-            model,
-            args,
-            data_collator=task.collator(tokenizer),
-            processing_class=tokenizer,
-            compute_metrics=self._headline,
-            callbacks=callbacks,
-            **kwargs,
-        )
-
-    def _headline(self, prediction) -> dict[str, float]:
-        metrics = self.task.metrics(prediction.predictions, prediction.label_ids)
-        return {name: value for name, value in metrics.items() if "/" not in name}
 
 
 def train(config: str | Path | dict | list[str]) -> dict:
@@ -115,9 +82,15 @@ class Run:
             raise UserError("training.resume and training.overwrite exclude each other: write one of them.")
         if args.resume:
             checkpoint = get_last_checkpoint(folder) if folder.is_dir() else None
+            fetched = checkpoint is None and args.push_to_hub
+            if fetched:
+                checkpoint = self._fetch_checkpoint()
             if checkpoint is None:
-                raise UserError(f"{str(folder)!r} has no checkpoint to resume from: leave out --training.resume.")
-            self._check_same_run()
+                where = f" nor has {args.hub_model_id or folder.name!r} on the Hub" if fetched else ""
+                raise UserError(
+                    f"{str(folder)!r} has no checkpoint to resume from{where}: leave out --training.resume."
+                )
+            self._check_same_run(elsewhere=fetched)
             return checkpoint
         if held and not args.overwrite:
             raise UserError(
@@ -126,11 +99,24 @@ class Run:
             )
         return None
 
-    def _check_same_run(self) -> None:
-        """What was begun with some data, tokenizer and model cannot go on with others."""
+    def _fetch_checkpoint(self) -> str | None:
+        """The newest checkpoint that was pushed, brought here by one process for all."""
+        args = self.args
+        with args.main_process_first(desc="fetching the checkpoint"):
+            if args.should_save:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                name = args.hub_model_id or self.folder.absolute().name
+                fetch_checkpoint(name, self.folder, args.hub_revision, args.hub_token)
+        return get_last_checkpoint(self.folder)
+
+    def _check_same_run(self, elsewhere: bool) -> None:
+        """What was begun with some data, tokenizer and model cannot go on with others. On another machine the same data
+        may stand in another place."""
         begun, _ = parse_run(self.folder / RUN_FILE)
         for section in ("task", "data", "tokenizer", "model"):
             before, now = getattr(begun, section), getattr(self.config, section)
+            if section == "data" and elsewhere:
+                before = replace(before, path=now.path)
             if before != now:
                 raise UserError(
                     f"the run in {str(self.folder)!r} was begun with another {section} section: write --config "
@@ -150,8 +136,9 @@ class Run:
                 encoded[split] = task.encode(rows, tokenizer)
                 if split != "train":
                     encoded[split] = encoded[split].select(np.argsort(encoded[split]["length"], kind="stable"))
+        facts = task.facts(prepared, encoded, run.card.examples)
         if args.should_log:
-            print(task.summary(encoded), flush=True)
+            print(task.summary(facts), flush=True)
         set_seed(args.seed)
         config = RNNConfig(
             vocab_size=len(tokenizer),
@@ -169,6 +156,7 @@ class Run:
             train_dataset=encoded["train"],
             eval_dataset=encoded["validation"],
         )
+        trainer.run_text, trainer.facts = self.text, {"data": facts}
         with args.main_process_first(desc="claiming the folder"):
             if args.should_save:
                 self._claim()
@@ -188,10 +176,29 @@ class Run:
             "hardware": hardware(),
             "versions": versions(),
         }
+        results["data"] = facts
         if args.should_save:
             self._save(trainer, tokenizer, results, figures)
+            if args.push_to_hub:
+                self._push(trainer.hub_model_id)
         args.distributed_state.wait_for_everyone()
         return results
+
+    def _push(self, repo_id: str) -> None:
+        args = self.args
+        try:
+            pushed = push(
+                self.folder,
+                repo_id,
+                revision=args.hub_revision,
+                token=args.hub_token,
+                commit_message="End of training",
+            )
+        except UserError as error:
+            raise UserError(
+                f"{error} The model is whole in {str(self.folder)!r}: later, hf-rnn push {self.folder} {repo_id}"
+            ) from error
+        logger.info(f"pushed: {pushed.commit_url}")
 
     def _tokenizer(self, task, rows) -> PreTrainedTokenizerBase:
         """Trained by the first process and passed on: training one is not the same everywhere to the last bit."""
@@ -256,10 +263,14 @@ class Run:
             draw_confusion(answers, labels, trainer.task.label_names, split, saving / "confusion_matrix.png")
         # Last, since a folder with metrics is a run that ended.
         (saving / METRICS_FILE).write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        card = render_folder(saving, trainer.hub_model_id or self.folder.absolute().name)
+        old = self.folder / CARD_FILE
+        card = merge(card, old.read_text(encoding="utf-8") if old.exists() else None)
+        (saving / CARD_FILE).write_text(card, encoding="utf-8")
         for file in sorted(saving.iterdir(), key=lambda file: file.name == METRICS_FILE):
             os.replace(file, self.folder / file.name)
         saving.rmdir()
         shutil.rmtree(self._aside, ignore_errors=True)
 
 
-__all__ = ["RNNTrainer", "RNNTrainingArguments", "train"]
+__all__ = ["Run", "train"]

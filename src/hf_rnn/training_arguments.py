@@ -48,5 +48,9 @@ class RNNTrainingArguments(TrainingArguments):
         self.chose_direction = self.greater_is_better is not None
         super().__post_init__()
 
+    def __getstate__(self) -> dict:
+        # Trainer pickles its arguments into each checkpoint, which is no place for a secret.
+        return {**self.__dict__, "hub_token": None}
+
 
 __all__ = ["RNNTrainingArguments"]

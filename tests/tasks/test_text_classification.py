@@ -191,7 +191,11 @@ def test_the_summary_tells_rows_balance_lengths_and_cuts():
     task = TextClassification(DataArguments(path="x", max_length=4))
     rows = task.prepare(splits(train=["a"] * 30 + ["b"] * 10))
     tokenizer = train_tokenizer(task.texts(rows["train"]), "word", min_frequency=1, show_progress=False)
-    summary = task.summary(DatasetDict({name: task.encode(part, tokenizer) for name, part in rows.items()}))
+    encoded = DatasetDict({name: task.encode(part, tokenizer) for name, part in rows.items()})
+    facts = task.facts(rows, encoded)
+    summary = task.summary(facts)
     assert "train            36 rows" in summary
     assert "a 75.0% · b 25.0%" in summary
     assert "cut to 4 (head_tail): 100.0%" in summary
+    assert [example["label"] for example in facts["examples"]] == ["a", "b"]
+    assert task.facts(rows, encoded, examples=False)["examples"] == []

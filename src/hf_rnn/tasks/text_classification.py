@@ -4,6 +4,7 @@
 import logging
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,7 +12,16 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 from transformers import PreTrainedTokenizerBase
 
 from ..configuration_rnn import RNNConfig
-from ..data import DataArguments, RaggedCollator, choose_columns, choose_split, cut, split_validation
+from ..data import (
+    BUILT_IN,
+    DataArguments,
+    RaggedCollator,
+    choose_columns,
+    choose_split,
+    cut,
+    is_on_hub,
+    split_validation,
+)
 from ..errors import UserError, check_choice, nearest
 from ..metrics import MultiLabelMetrics, RegressionMetrics, SingleLabelMetrics
 from ..modeling_rnn import RNNForSequenceClassification
@@ -24,6 +34,7 @@ SINGLE, MULTI, REGRESSION = PROBLEM_TYPES = (
     "regression",
 )
 UNLABELLED = -1
+EXAMPLE_LENGTH = 160
 TRUNCATIONS = ("head", "tail", "head_tail")
 
 
@@ -264,25 +275,76 @@ class TextClassification:
             "label2id": {name: i for i, name in enumerate(self.label_names)},
         }
 
-    def summary(self, encoded: DatasetDict) -> str:
+    def facts(self, prepared: DatasetDict, encoded: DatasetDict, examples: bool = True) -> dict:
+        """What there is to say of the data: rows, labels and lengths in tokens of each split, a text of each label.
+
+        Args:
+            prepared: as `prepare` gives it.
+            encoded: the same rows, as `encode` gives them.
+            examples: whether to quote texts.
+        """
+        on_hub = is_on_hub(self.data)
+        return {
+            "title": self.data.path if on_hub or self.data.path == BUILT_IN else Path(self.data.path).stem,
+            "hub_id": self.data.path if on_hub else None,
+            "revision": self.data.revision,
+            "splits": {split: self._split_facts(rows) for split, rows in encoded.items()},
+            "examples": self._examples(prepared["train"]) if examples else [],
+        }
+
+    def _split_facts(self, rows: Dataset) -> dict:
+        lengths, labels = np.asarray(rows["full_length"]), np.asarray(rows["labels"])
+        p5, p50, p95 = np.percentile(lengths, [5, 50, 95]).astype(int).tolist()
+        counts = {} if self.problem_type == REGRESSION else Counter(labels.tolist())
+        if self.problem_type == MULTI:
+            counts = dict(enumerate(labels.sum(0).astype(int).tolist()))
+        facts = {
+            "rows": len(rows),
+            "labels": {name: counts.get(i, 0) for i, name in enumerate(self.label_names) if counts},
+            "tokens": {"5 %": p5, "half": p50, "95 %": p95, "longest": int(lengths.max())},
+            "cut": float(np.mean(lengths > self.data.max_length)) if self.data.max_length else 0.0,
+            "empty": int((lengths == 0).sum()),
+        }
+        if self.problem_type == REGRESSION:
+            facts["values"] = {"from": float(labels.min()), "to": float(labels.max()), "mean": float(labels.mean())}
+        return facts
+
+    def _examples(self, rows: Dataset) -> list[dict]:
+        """For each label the first text that is neither a scrap nor long; the shortest one, cut, where none is."""
+        columns = [name for name in ("text", "text_pair") if name in rows.column_names]
+        by_label: dict[str, list[dict]] = {}
+        for labels, *texts in zip(rows["labels"], *(rows[name] for name in columns), strict=True):
+            if self.problem_type == REGRESSION:
+                names = [f"{labels:g}"] if len(by_label) < 2 else []
+            elif self.problem_type == MULTI:
+                names = [name for name, holds in zip(self.label_names, labels, strict=True) if holds]
+            else:
+                names = [self.label_names[labels]]
+            for name in names:
+                by_label.setdefault(name, []).append(dict(zip(columns, texts, strict=True)))
+
+        def chosen(of_one_label: list[dict]) -> dict:
+            fitting = (t for t in of_one_label if all(20 <= len(text) <= EXAMPLE_LENGTH for text in t.values()))
+            texts = next(fitting, None) or min(of_one_label, key=lambda t: sum(map(len, t.values())))
+            return {k: t if len(t) <= EXAMPLE_LENGTH else t[: EXAMPLE_LENGTH - 1] + "…" for k, t in texts.items()}
+
+        order = list(by_label) if self.problem_type == REGRESSION else self.label_names
+        return [{"label": name, **chosen(by_label[name])} for name in order if name in by_label]
+
+    def summary(self, facts: dict) -> str:
         """Rows, balance of the labels, lengths and what is cut off, as a small table."""
         lines = []
-        for split, rows in encoded.items():
-            lengths = np.asarray(rows["full_length"])
-            p5, p50, p95 = np.percentile(lengths, [5, 50, 95]).astype(int)
-            line = f"{split:<11}{len(rows):>8} rows · tokens: 5 % {p5}, half {p50}, 95 % {p95}, longest {lengths.max()}"
+        for split, of_split in facts["splits"].items():
+            tokens = ", ".join(f"{name} {count}" for name, count in of_split["tokens"].items())
+            line = f"{split:<11}{of_split['rows']:>8} rows · tokens: {tokens}"
             if self.data.max_length is not None:
-                share = np.mean(lengths > self.data.max_length)
-                line += f" · cut to {self.data.max_length} ({self.data.truncation}): {share:.1%}"
-            if not lengths.all():
-                line += f" · empty: {int((lengths == 0).sum())}"
-            lines.append(line)
-        labels = np.asarray(encoded["train"]["labels"])
-        if self.problem_type == REGRESSION:
-            lines.append(f"values     from {labels.min():g} to {labels.max():g}, mean {labels.mean():g}")
+                line += f" · cut to {self.data.max_length} ({self.data.truncation}): {of_split['cut']:.1%}"
+            lines.append(line + (f" · empty: {of_split['empty']}" if of_split["empty"] else ""))
+        train = facts["splits"]["train"]
+        if "values" in train:
+            lines.append("values     from {from:g} to {to:g}, mean {mean:g}".format(**train["values"]))
         else:
-            counts = Counter(labels.tolist()) if labels.ndim == 1 else dict(enumerate(labels.sum(0)))
-            shares = [f"{name} {counts.get(i, 0) / len(labels):.1%}" for i, name in enumerate(self.label_names[:20])]
+            shares = [f"{name} {count / train['rows']:.1%}" for name, count in list(train["labels"].items())[:20]]
             lines.append(f"labels     {' · '.join(shares)}" + (" · …" if len(self.label_names) > 20 else ""))
         return "\n".join(lines)
 

@@ -1,0 +1,351 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""To the Hub and back: one push is one commit, made whole or not at all."""
+
+import json
+import logging
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from fnmatch import fnmatch
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi, get_token, snapshot_download
+from huggingface_hub.errors import EntryNotFoundError, HFValidationError
+from huggingface_hub.utils import validate_repo_id
+from safetensors import SafetensorError, safe_open
+from torch import device
+from transformers import AutoConfig
+
+from . import modeling_rnn
+from .configuration_rnn import CODE_FILES, RNNConfig
+from .errors import UserError, first_line
+from .hub_errors import explain, patiently
+from .model_card import CARD_FILE, PICTURES, merge, render_folder
+from .run_config import METRICS_FILE, RUN_FILE
+from .tokenization import check_vocabulary, load_tokenizer
+
+logger = logging.getLogger(__name__)
+
+WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
+# What a model's repository holds; anything else in the folder (checkpoints, pickles, a user's own files) stays there.
+MODEL_FILES = (
+    "config.json",
+    "generation_config.json",
+    *WEIGHTS,
+    *CODE_FILES,
+    "tokenizer*.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.*",
+    "merges.txt",
+    RUN_FILE,
+    METRICS_FILE,
+    *PICTURES,
+)
+# Where checkpoints stand in a repository under hub_strategy="checkpoint".
+LAST, BEST = "last-checkpoint", "best-checkpoint"
+# Files of an earlier model that a later one may lack, and that would then belong to nothing.
+STALE = (*WEIGHTS, METRICS_FILE, *PICTURES)
+
+
+def push(
+    folder: str | Path,
+    repo_id: str,
+    *,
+    private: bool | None = None,
+    revision: str | None = None,
+    commit_message: str = "Upload model",
+    token: str | None = None,
+    overwrite_card: bool = False,
+) -> CommitInfo:
+    """Pushes a model's folder as one commit: weights, configuration, code, tokenizer, card, metrics and figures.
+
+    Args:
+        folder: the output_dir of a training run that ended, or what `save_pretrained` wrote.
+        repo_id: `user/name`; made if it is not there.
+        private: of a repository that is made.
+        revision: a branch, made if it is not there; main if None.
+        token: that of `hf auth login` or HF_TOKEN if None.
+        overwrite_card: whether what was written by hand in the repository's card gives way to the folder's.
+
+    Returns:
+        The commit; the newest one where the repository holds all of it already.
+
+    Raises:
+        UserError: the folder is not a whole model, or the Hub did not take it; the repository is as it was then.
+    """
+    folder = Path(folder)
+    check_model(folder)
+
+    here = (folder / CARD_FILE).read_text(encoding="utf-8") if (folder / CARD_FILE).exists() else None
+
+    def card(old: str | None) -> str:
+        return merge(render_folder(folder, repo_id), *((here, old) if overwrite_card else (old, here)))
+
+    repo_id = create(repo_id, private, token)
+    return commit(repo_id, model_files(folder), card=card, revision=revision, message=commit_message, token=token)
+
+
+def push_model(model, repo_id: str, **kwargs) -> CommitInfo:
+    """What `model.push_to_hub(repo_id)` does: weights, configuration and code; a card where there is none."""
+    options = {name: kwargs.pop(name, None) for name in ("private", "token", "revision")}
+    message = kwargs.pop("commit_message", None) or "Upload model"
+    shard = {"max_shard_size": kwargs.pop("max_shard_size", None) or "50GB"}
+    kwargs = {name: value for name, value in kwargs.items() if value}
+    if kwargs:
+        raise UserError(f"model.push_to_hub of hf_rnn does not take {', '.join(kwargs)}: leave it out.")
+    repo_id = create(repo_id, options.pop("private"), options["token"])
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder, **shard)
+        new = render_folder(Path(folder), repo_id)
+        files = model_files(Path(folder))
+        return commit(repo_id, files, card=lambda old: old or new, message=message, stale=WEIGHTS, **options)
+
+
+def model_files(folder: Path) -> dict[str, Path | bytes]:
+    """What of a folder belongs into a model's repository, by name."""
+    return {f.name: f for f in sorted(folder.iterdir()) if any(fnmatch(f.name, kind) for kind in MODEL_FILES)}
+
+
+def check_model(folder: Path, name: str | None = None) -> RNNConfig:
+    """The configuration of a folder that holds a whole model of ours.
+
+    Args:
+        name: by which the user knows it, where that is not the folder.
+
+    Raises:
+        UserError: it is no model's folder, another library's model, or its files do not fit one another.
+    """
+    name = name or str(folder)
+    if not folder.is_dir():
+        raise UserError(f"there is no folder {name!r}: name the output_dir of a training run that ended.")
+    try:
+        config = AutoConfig.from_pretrained(folder)
+    except (OSError, ValueError) as error:
+        hint = f" Its training has not ended: go on with --config {folder / RUN_FILE} --training.resume true."
+        raise UserError(
+            f"{name!r} holds no model that can be loaded ({first_line(error)}): name the output_dir of a training run "
+            f"that ended, or a model on the Hub.{hint if any(folder.glob('checkpoint-*')) else ''}"
+        ) from error
+    if not isinstance(config, RNNConfig):
+        raise UserError(f"{name!r} is a {config.model_type} model, not one of hf_rnn: use it with transformers.")
+    check_weights(folder, config, name)
+    if any(folder.glob("tokenizer*")):
+        check_vocabulary(load_tokenizer(str(folder)), config, name)
+    return config
+
+
+def check_weights(folder: Path, config: RNNConfig, name: str) -> None:
+    """Raises [`UserError`] that names each tensor in which a folder's weights are not those of its configuration."""
+    files = sorted(file for file in folder.iterdir() if any(fnmatch(file.name, kind) for kind in WEIGHTS[:2]))
+    if not files:
+        pickle = next((f", only the pickle {file.name}, which can run any code" for file in folder.glob("*.bin")), "")
+        raise UserError(f"{name!r} has no model.safetensors{pickle}: save the model with model.save_pretrained.")
+    found: dict[str, list[int]] = {}
+    for file in files:
+        try:
+            with safe_open(file, framework="pt") as tensors:
+                found |= {key: list(tensors.get_slice(key).get_shape()) for key in tensors.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise UserError(
+                f"{file.name} of {name!r} is damaged ({first_line(error)}): save the model again."
+            ) from error
+    kind = (config.architectures or ["RNNForSequenceClassification"])[0]
+    if kind not in modeling_rnn.__all__:
+        raise UserError(f"{name!r} holds a {kind}, and this hf_rnn has {', '.join(modeling_rnn.__all__)}.")
+    with device("meta"):
+        wanted = {key: list(t.shape) for key, t in getattr(modeling_rnn, kind)(config).state_dict().items()}
+    wrong = [f"{key} is missing" for key in wanted if key not in found]
+    wrong += [f"{key} is not the model's" for key in found if key not in wanted]
+    wrong += [
+        f"{key} is {found[key]} and should be {wanted[key]}"
+        for key in wanted
+        if found.get(key, wanted[key]) != wanted[key]
+    ]
+    if wrong:
+        raise UserError(
+            f"the weights of {name!r} do not fit its config.json: {'; '.join(wrong)}. Put back the two files that one "
+            "save_pretrained wrote together."
+        )
+
+
+# Talking to the Hub --------------------------------------------------------------------------------------------------
+
+
+def create(repo_id: str, private: bool | None = None, token: str | None = None) -> str:
+    """The full name, `user/name`, of a repository that holds a model of ours or nothing yet; it is made if need be.
+
+    Raises:
+        UserError: no token or not the right one, no such name, or one that holds something else.
+    """
+    try:
+        validate_repo_id(repo_id)
+    except HFValidationError as error:
+        raise UserError(explain(error, repo_id)) from error
+    if not (token or get_token()):
+        raise UserError("there is no token to write to the Hub with: hf auth login (or set HF_TOKEN).")
+    api = HfApi(token=token)
+    with_owner = patiently(lambda: api.create_repo(repo_id, private=private, exist_ok=True).repo_id, repo_id, token)
+    head = patiently(lambda: api.model_info(with_owner), repo_id, token)
+    if any(file.rfilename == "config.json" for file in head.siblings or []):
+        other = json.loads(_read(api, with_owner, "config.json", head.sha) or "{}").get("model_type")
+        if other != RNNConfig.model_type:
+            raise UserError(
+                f"the name {with_owner!r} is taken by a model of type {other!r}: push to another name, or first "
+                f"make room with hf repos delete {with_owner}."
+            )
+    return with_owner
+
+
+def commit(
+    repo_id: str,
+    files: Mapping[str, Path | bytes],
+    *,
+    message: str,
+    card: Callable[[str | None], str] | None = None,
+    revision: str | None = None,
+    token: str | None = None,
+    stale: Iterable[str] = STALE,
+) -> CommitInfo:
+    """One commit of all files, on top of what the branch holds when it arrives.
+
+    Args:
+        files: their paths in the repository, and what they hold.
+        card: makes the repository's card out of the one that it has.
+        stale: patterns of files that are deleted where `files` lacks them.
+
+    Raises:
+        UserError: the Hub did not take it, after all tries; the repository is as it was.
+    """
+    api = HfApi(token=token)
+    branch = revision or "main"
+    if revision is not None:
+        patiently(lambda: api.create_branch(repo_id, branch=revision, exist_ok=True), repo_id, token, revision)
+
+    def attempt() -> CommitInfo:
+        # The parent is named: if someone else commits in between, the Hub refuses, and the next try builds on theirs.
+        head = api.model_info(repo_id, revision=branch)
+        held = [file.rfilename for file in head.siblings or []]
+        added = dict(files)
+        if card is not None:
+            added[CARD_FILE] = card(_read(api, repo_id, CARD_FILE, head.sha) if CARD_FILE in held else None).encode()
+        gone = [path for path in held if path not in added and any(fnmatch(path, kind) for kind in stale)]
+        operations: list[Any] = [
+            CommitOperationAdd(path, str(f) if isinstance(f, Path) else f) for path, f in added.items()
+        ]
+        operations += [CommitOperationDelete(path) for path in gone]
+        return api.create_commit(repo_id, operations, commit_message=message, revision=branch, parent_commit=head.sha)
+
+    return patiently(attempt, repo_id, token, branch)
+
+
+def _read(api: HfApi, repo_id: str, path: str, revision: str) -> str | None:
+    try:
+        return Path(api.hf_hub_download(repo_id, path, revision=revision)).read_text(encoding="utf-8")
+    except EntryNotFoundError:
+        return None
+
+
+def download(
+    repo_id: str, revision: str | None = None, token: str | None = None, cache_dir: str | Path | None = None
+) -> Path:
+    """Brings a model from the Hub, or from the cache where there is no network.
+
+    Returns:
+        A folder of the cache, with the files of `MODEL_FILES` that the repository has; each is as it was pushed.
+
+    Raises:
+        UserError: there is no such model or revision, no right to see it, no network, or what arrives is damaged.
+    """
+
+    def fetch() -> Path:
+        return Path(
+            snapshot_download(
+                repo_id, revision=revision, token=token, cache_dir=cache_dir, allow_patterns=list(MODEL_FILES)
+            )
+        )
+
+    for _ in range(2):
+        folder = patiently(fetch, repo_id, token, revision)
+        damaged = [file for file in folder.glob("*") if not modeling_rnn.is_intact(file)]
+        if not damaged and not (folder / "config.json").exists():
+            raise UserError(f"{repo_id!r} holds no model that can be loaded: it has no config.json. Name another one.")
+        if not damaged:
+            return folder
+        logger.info(f"{damaged[0].name} arrived damaged; fetching it again.")
+        for file in damaged:
+            file.resolve().unlink()
+            file.unlink()
+    raise UserError(f"{damaged[0].name} of {repo_id!r} arrives damaged each time: tell the model's owner.")
+
+
+def fetch_checkpoint(repo_id: str, folder: Path, revision: str | None = None, token: str | None = None) -> str | None:
+    """Brings the newest checkpoint of a run, the best one where that is another, and its run.yaml from the Hub.
+
+    Args:
+        repo_id: `user/name`, or a name of the token's own user, to which the run was pushed with hub_strategy
+            checkpoint or all_checkpoints.
+        folder: the run's output_dir, in which they will stand as if they had been written there.
+
+    Returns:
+        The checkpoint's folder; None where the repository has none.
+    """
+    api = HfApi(token=token)
+    if "/" not in repo_id:
+        repo_id = f"{patiently(api.whoami, repo_id, token)['name']}/{repo_id}"
+    info = patiently(lambda: api.model_info(repo_id, revision=revision), repo_id, token, revision)
+    paths = [file.rfilename for file in info.siblings or [] if _is_plain(file.rfilename)]
+    newest = _newest_checkpoint(paths)
+    if newest is None:
+        return None
+    fetching = folder / ".fetching"
+    shutil.rmtree(fetching, ignore_errors=True)
+
+    def fetch(patterns: list[str]) -> None:
+        wanted = [path for path in paths if any(fnmatch(path, pattern) for pattern in patterns)]
+        patiently(
+            lambda: api.snapshot_download(repo_id, revision=info.sha, local_dir=fetching, allow_patterns=wanted),
+            repo_id,
+            token,
+            revision,
+        )
+
+    fetch([f"{newest}/*", RUN_FILE])
+    state_file = fetching / newest / "trainer_state.json"
+    state = json.loads(state_file.read_text(encoding="utf-8"))
+    places = {newest: f"checkpoint-{int(state['global_step'])}"}
+    best = PurePosixPath((state.get("best_model_checkpoint") or "").replace("\\", "/")).name
+    if re.fullmatch(r"checkpoint-\d+", best):
+        # The state names the best checkpoint by its path on the machine that wrote it.
+        state["best_model_checkpoint"] = str(folder / best)
+        state_file.write_text(json.dumps(state, indent=2), encoding="utf-8")
+        source = next((name for name in (best, BEST) if f"{name}/config.json" in paths), None)
+        if source is not None and best != places[newest]:
+            fetch([f"{source}/*"])
+            places[source] = best
+    for source, target in places.items():
+        shutil.rmtree(folder / target, ignore_errors=True)
+        shutil.move(fetching / source, folder / target)
+    if (fetching / RUN_FILE).exists():
+        shutil.move(fetching / RUN_FILE, folder / RUN_FILE)
+    shutil.rmtree(fetching)
+    return str(folder / places[newest])
+
+
+def _newest_checkpoint(paths: list[str]) -> str | None:
+    """The repository's folder that holds the newest checkpoint, or None."""
+    folders = [path.rpartition("/")[0] for path in paths if fnmatch(path, "*checkpoint*/trainer_state.json")]
+    numbered = [name for name in folders if re.fullmatch(r"checkpoint-\d+", name)]
+    if LAST in folders:
+        return LAST
+    return max(numbered, key=lambda name: int(name.rpartition("-")[2]), default=None)
+
+
+def _is_plain(path: str) -> bool:
+    """Whether a repository's path stays below the folder that it is downloaded to."""
+    return not path.startswith("/") and "\\" not in path and ":" not in path and ".." not in PurePosixPath(path).parts
+
+
+__all__ = ["download", "fetch_checkpoint", "push", "push_model"]

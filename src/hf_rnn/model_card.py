@@ -1,0 +1,371 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""The card of a model, from what its folder knows; the template is `model_card.md`."""
+
+import html
+import json
+import re
+import shlex
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import yaml
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
+
+from .configuration_rnn import RNNConfig, __version__
+from .run_config import METRICS_FILE, RUN_FILE
+
+CARD_FILE = "README.md"
+MARKER = "<!-- hf_rnn: a push writes all that stands below anew. -->"
+INVITATION = (
+    "<!-- Write here what readers should know of this model; a push keeps all that stands above the next line. -->"
+)
+_UNTOUCHED = re.compile(rf"# [\w.-]+\s+{re.escape(INVITATION)}")
+PICTURES = {"confusion_matrix.png": "confusion matrix", "training_curves.png": "training curves"}
+# In the wheel beside this file, in a checkout at the project's top.
+_TEMPLATES = (Path(__file__).with_name("model_card.md"), Path(__file__).parents[2] / "model_card.md")
+_SHOWN_LABELS = 20
+_CELLS = {"lstm": "LSTM", "gru": "GRU", "rnn_tanh": "plain RNN (tanh)", "rnn_relu": "plain RNN (ReLU)"}
+# Our metrics → their words here, and their names on the Hub.
+_METRICS = {
+    "accuracy": ("accuracy", "accuracy"),
+    "f1_macro": ("macro F1", "f1"),
+    "f1_micro": ("micro F1", "f1"),
+    "matthews_correlation": ("Matthews correlation", "matthews_correlation"),
+    "subset_accuracy": ("subset accuracy", "accuracy"),
+    "mse": ("mean squared error", "mse"),
+    "mae": ("mean absolute error", "mae"),
+    "r2": ("R²", "r_squared"),
+    "pearson": ("Pearson correlation", "pearsonr"),
+    "spearman": ("Spearman correlation", "spearmanr"),
+}
+_SHARES = ("accuracy", "f1_macro", "f1_micro", "subset_accuracy")
+_METADATA_OF_OURS = ("pipeline_tag", "library_name", "model-index", "widget", "metrics", "datasets")
+
+
+def clean(text: object) -> str:
+    """A user's text on one line, without characters that control or turn what stands around it."""
+    kept = (c for c in str(text) if unicodedata.category(c) not in ("Cc", "Cs", "Co") or c.isspace())
+    return " ".join(re.sub("[\u202a-\u202e\u2066-\u2069]", "", "".join(kept)).split())
+
+
+def escape(text: object) -> str:
+    """A user's text as Markdown that shows it and nothing more: no markup, link, table cell or HTML."""
+    plain = re.sub(r"([\\`*_\[\]|~$@])", r"\\\1", clean(text))
+    plain = html.escape(plain, quote=False)
+    return re.sub(r"(?i)(www)\.", r"\1\\.", plain.replace("://", "\\://"))
+
+
+def render_folder(folder: Path, model_id: str | None = None) -> str:
+    """The card of a model's folder.
+
+    Args:
+        folder: with config.json and, where a run made it, run.yaml and metrics.json.
+        model_id: on the Hub; the folder's name where there is none.
+    """
+
+    def read(name: str, parse) -> dict:
+        file = folder / name
+        return parse(file.read_text(encoding="utf-8")) or {} if file.exists() else {}
+
+    return render(
+        model_id or folder.name,
+        RNNConfig.from_pretrained(folder),
+        read(RUN_FILE, yaml.safe_load),
+        read(METRICS_FILE, json.loads),
+        [name for name in PICTURES if (folder / name).exists()],
+    )
+
+
+def render(
+    model_id: str,
+    config: RNNConfig,
+    run: dict,
+    facts: dict,
+    pictures: list[str],
+) -> str:
+    """
+    Args:
+        model_id: as it is loaded by.
+        config: of the model.
+        run: the sections of its run.yaml, or {}.
+        facts: what its metrics.json holds, or {}.
+        pictures: those of `PICTURES` that stand beside the card.
+    """
+    template = next(file for file in _TEMPLATES if file.exists())
+    labels = [] if config.problem_type == "regression" else list(config.id2label.values())
+    data = facts.get("data", {})
+    examples = data.get("examples", [])
+    first = examples[0] if examples else {"text": "the text to label"}
+    asked = {key: clean(first[key]) for key in ("text", "text_pair") if key in first}
+    question = json.dumps(asked if len(asked) > 1 else asked["text"], ensure_ascii=False)
+    card = ModelCard.from_template(
+        _metadata(model_id, config, run, facts),
+        template_path=str(template),
+        title=clean(model_id).rpartition("/")[2],
+        invitation=INVITATION,
+        marker=MARKER,
+        model_id=clean(model_id),
+        question=question,
+        shell_question=shlex.quote(asked["text"]),
+        summary=_summary(config, data, facts, run),
+        labels=", ".join(map(escape, labels[:_SHOWN_LABELS])),
+        examples=[
+            {"label": escape(e["label"]), "text": escape(" / ".join(e[k] for k in ("text", "text_pair") if k in e))}
+            for e in examples[:_SHOWN_LABELS]
+        ],
+        more_labels=max(0, len(labels) - _SHOWN_LABELS) if examples else 0,
+        rest_of_labels=", ".join(map(escape, labels[_SHOWN_LABELS : 5 * _SHOWN_LABELS])),
+        scores=_scores(facts),
+        classes=_classes(facts, labels),
+        pictures=[(name, PICTURES[name]) for name in pictures],
+        dataset=_dataset(data, run),
+        count_names=list(map(escape, labels)) if 0 < len(labels) <= 6 else [],
+        splits=_splits(data, labels),
+        preprocessing=_preprocessing(run),
+        architecture=_architecture(config),
+        training=_training(run, facts),
+        reproduce_note="" if data.get("hub_id") or _built_in(run) else " (`--data.path` names your copy of the data)",
+        limits=_limits(run, facts, labels),
+        version=__version__,
+    )
+    return str(card)
+
+
+def merge(new: str, *older: str | None) -> str:
+    """A new card with what was written by hand in older ones: all above the marker, and metadata that is not ours.
+
+    Args:
+        new: as the template makes it.
+        older: the one whose handwriting goes before first; None for one that is not there.
+    """
+    after = ModelCard(new)
+    kept = [ModelCard(card, ignore_metadata_errors=True) for card in older if card is not None]
+    above = [card.text.partition(MARKER)[0].strip() for card in (*kept, after)]
+    written = [hand for hand in above if hand and not _UNTOUCHED.fullmatch(hand)]
+    hand = next(iter(written or filter(None, above)))
+    ours = after.data.to_dict()
+    data: dict[str, Any] = {}
+    for theirs in (card.data.to_dict() for card in reversed(kept)):
+        data |= {name: value for name, value in theirs.items() if name not in _METADATA_OF_OURS}
+        ours["tags"] = list(dict.fromkeys([*ours["tags"], *(theirs.get("tags") or [])]))
+    header = yaml.safe_dump(data | ours, sort_keys=False, allow_unicode=True, width=1000).strip()
+    generated = after.text.partition(MARKER)[2].strip()
+    return f"---\n{header}\n---\n\n{hand}\n{MARKER}\n\n{generated}\n"
+
+
+# The parts of the page ------------------------------------------------------------------------------------------------
+
+
+def _metadata(model_id: str, config: RNNConfig, run: dict, facts: dict) -> ModelCardData:
+    card, data = run.get("card", {}), facts.get("data", {})
+    dataset = _hub_dataset(run, data)
+    name = clean(dataset or card.get("dataset") or data.get("title") or "unnamed")
+    results = [
+        EvalResult(
+            task_type="text-classification",
+            task_name="Text classification",
+            dataset_type=name if dataset else re.sub(r"[^\w.-]+", "-", name).strip("-") or "unnamed",
+            dataset_name=name,
+            dataset_split=split,
+            metric_type=_METRICS[metric][1],
+            metric_name=_METRICS[metric][0],
+            metric_value=round(value, 6),
+        )
+        for split in ("test", "validation")
+        for metric, value in facts.get(split, {}).items()
+        if metric in _METRICS
+    ]
+    widget = [
+        {**{k: clean(e[k]) for k in ("text", "text_pair") if k in e}, "example_title": clean(e["label"])}
+        for e in data.get("examples", [])[:_SHOWN_LABELS]
+    ]
+    optional: dict[str, Any] = {
+        "language": card.get("language"),
+        "license": card.get("license"),
+        "datasets": [dataset] if dataset else None,
+        "metrics": sorted({result.metric_type for result in results}) or None,
+        "eval_results": results or None,
+        "model_name": clean(model_id).rpartition("/")[2] if results else None,
+        "widget": widget or None,
+    }
+    return ModelCardData(
+        library_name="transformers",
+        pipeline_tag="text-classification",
+        tags=["hf_rnn", "rnn", config.cell_type.partition("_")[0]],
+        **{key: value for key, value in optional.items() if value is not None},
+    )
+
+
+def _built_in(run: dict) -> bool:
+    return run.get("data", {}).get("path", "made_up_reviews") == "made_up_reviews"
+
+
+def _million(count: int) -> str:
+    return f"{count / 1e6:.1f} million" if count >= 1e6 else f"{count:,}"
+
+
+def _count(config: RNNConfig) -> int:
+    from torch import device
+
+    from .modeling_rnn import RNNForSequenceClassification
+
+    with device("meta"):
+        return sum(p.numel() for p in RNNForSequenceClassification(config).parameters())
+
+
+def _summary(config: RNNConfig, data: dict, facts: dict, run: dict) -> str:
+    kind = f"{'bidirectional ' if config.bidirectional else ''}{_CELLS[config.cell_type]}"
+    article = "An" if kind.startswith("LSTM") else "A"
+    task = {"regression": "gives a text a number", "multi_label_classification": "gives a text any of its labels"}.get(
+        config.problem_type or "", "gives a text one of its labels"
+    )
+    text = f"{article} {kind} of {_million(_count(config))} parameters that {task}"
+    name = run.get("card", {}).get("dataset") or data.get("title")
+    text += f", trained from nothing on {escape(name)}." if name else "."
+    split = "test" if "test" in facts else "validation"
+    metric = next((m for m in facts.get(split, {}) if m in _METRICS), None)
+    if metric:
+        text += f" On the {split} split: {_METRICS[metric][0]} {_shown(metric, facts[split][metric])}."
+    return text
+
+
+def _shown(metric: str, value: float) -> str:
+    return f"{value:.2%}" if metric in _SHARES else f"{value:.4f}"
+
+
+def _scores(facts: dict) -> dict | None:
+    splits = [split for split in ("validation", "test") if split in facts]
+    names = [metric for metric in _METRICS if splits and metric in facts[splits[0]]]
+    if not names:
+        return None
+    return {
+        "splits": splits,
+        "rows": [(_METRICS[m][0], [_shown(m, facts[split][m]) for split in splits]) for m in names],
+    }
+
+
+def _classes(facts: dict, labels: list[str]) -> dict | None:
+    split = "test" if "test" in facts else "validation"
+    found = facts.get(split, {})
+    parts = ("precision", "recall", "f1")
+    rows = [
+        [escape(label), *(f"{found[f'{part}/{label}']:.2%}" for part in parts), f"{found[f'support/{label}']:,.0f}"]
+        for label in labels
+        if f"f1/{label}" in found
+    ]
+    return {"split": split, "rows": rows} if rows else None
+
+
+def _hub_dataset(run: dict, data: dict) -> str | None:
+    """The data set's name on the Hub; None for one that the Hub would not allow."""
+    name = run.get("card", {}).get("dataset") or data.get("hub_id")
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return None
+    return name
+
+
+def _dataset(data: dict, run: dict) -> str:
+    name = _hub_dataset(run, data)
+    if name:
+        words = f"[{escape(name)}](https://huggingface.co/datasets/{name})"
+    else:
+        words = "reviews that hf_rnn makes up" if _built_in(run) else escape(data.get("title", ""))
+    revision = f", revision {escape(data['revision'])}" if data.get("revision") else ""
+    test = " The test rows played no part in training." if "test" in data.get("splits", {}) else ""
+    return f"Trained on {words}{revision}.{test}"
+
+
+def _splits(data: dict, labels: list[str]) -> list[list[str]]:
+    rows = []
+    for split, facts in data.get("splits", {}).items():
+        counts = [f"{facts['labels'].get(label, 0):,}" for label in labels] if 0 < len(labels) <= 6 else []
+        tokens = [f"{facts['tokens'][key]:,}" for key in ("half", "95 %", "longest")]
+        rows.append([escape(split), f"{facts['rows']:,}", *counts, *tokens])
+    return rows
+
+
+def _preprocessing(run: dict) -> str:
+    tokenizer, data = run.get("tokenizer", {}), run.get("data", {})
+    if tokenizer.get("path"):
+        text = "Tokens are those of an existing tokenizer"
+    else:
+        kind = {"bpe": "byte-level BPE", "unigram": "unigram", "word": "words", "char": "characters"}
+        text = f"Tokens: {kind.get(tokenizer.get('kind', 'bpe'), 'words')}, learnt from the training rows"
+        text += ", lower-cased" if tokenizer.get("lowercase") else ""
+        text += ", HTML tags left out" if tokenizer.get("strip_html") else ""
+    most = data.get("max_length")
+    where = {"head": "its beginning", "tail": "its end", "head_tail": "half from its beginning and half from its end"}
+    cut = where.get(data.get("truncation", "head_tail"), "a part")
+    return text + (f". Of a longer text {most:,} tokens are kept: {cut}." if most else ". Texts are read whole.")
+
+
+def _architecture(config: RNNConfig) -> list[tuple[str, str]]:
+    dropouts = {
+        name: getattr(config, name)
+        for name in ("embedding_dropout", "input_dropout", "hidden_dropout", "weight_dropout", "classifier_dropout")
+        if getattr(config, name)
+    }
+    directions = "two directions" if config.bidirectional else "one direction"
+    return [
+        ("parameters", f"{_count(config):,}"),
+        ("embedding", f"{config.vocab_size:,} entries of {config.embedding_size}"),
+        (
+            "recurrent layers",
+            f"{config.num_hidden_layers} × {_CELLS[config.cell_type]} of {config.hidden_size}, {directions}",
+        ),
+        ("pooling", f"`{config.pooling}`"),
+        ("dropout", ", ".join(f"`{name}` {value:g}" for name, value in dropouts.items()) or "none"),
+    ]
+
+
+def _training(run: dict, facts: dict) -> list[tuple[str, str]]:
+    about, settings = facts.get("run"), run.get("training", {})
+    if not about:
+        return []
+    from .training_arguments import RNNTrainingArguments
+
+    defaults = RNNTrainingArguments.__dataclass_fields__
+
+    def setting(name: str):
+        return settings.get(name, defaults[name].default)
+
+    minutes, per_batch = about["train_seconds"] / 60, setting("per_device_train_batch_size")
+    spent = f"{minutes:.1f} minutes" if minutes >= 1 else f"{about['train_seconds']:.0f} seconds"
+    batch = per_batch * about["world_size"] * setting("gradient_accumulation_steps")
+    return [
+        ("epochs", f"{about['epochs']:g}, the best of them kept"),
+        ("rows in a batch", f"{batch}"),
+        ("learning rate", f"{setting('learning_rate'):g}, {escape(setting('lr_scheduler_type'))} schedule"),
+        ("weight decay", f"{setting('weight_decay'):g}"),
+        ("seed", f"{setting('seed')}"),
+        ("time", f"{spent} on {escape(about['hardware'])}"),
+        ("versions", escape(", ".join(f"{name} {version}" for name, version in about["versions"].items()))),
+        ("date", escape(about["date"])),
+    ]
+
+
+def _limits(run: dict, facts: dict, labels: list[str]) -> str:
+    split = "test" if "test" in facts else "validation"
+    accuracy = facts.get(split, {}).get("accuracy")
+    lines = ["- It knows the language and the kind of text of the rows that it was trained on, and no others."]
+    if labels:
+        lines.append("- It always answers with its own labels, for a text that has nothing to do with them too.")
+    if accuracy is not None:
+        lines.append(
+            f"- About {100 * (1 - accuracy):.0f} of 100 answers on rows like those of the {split} split are wrong."
+        )
+    if run.get("data", {}).get("max_length"):
+        lines.append("- `hf-rnn predict` cuts long texts as in training; `pipeline` reads them whole.")
+    lines.append(
+        "- The score is the model's own, not a measured probability. Words that the training rows hold only with one "
+        "label, names of people and places among them, weigh in its answers: do not decide about people by it."
+    )
+    return "\n".join(lines)
+
+
+__all__ = ["render", "render_folder"]

@@ -1,0 +1,53 @@
+"""Loads models in a process of its own and prints what came: `python hub_load.py WAY`, a list of models on its input.
+
+WAY is `package` (hf_rnn imported), `code` (hf_rnn not installed, the repository's code trusted) or `check` (what the
+folders on this machine hold, to compare with).
+"""
+
+import hashlib
+import importlib.util
+import json
+import sys
+
+import torch
+from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer, pipeline
+
+TEXTS = ["the film was not good .", "", "the price was awful , but the camera was far from bad . " * 5]
+
+
+def look(path: str, options: dict) -> dict:
+    model = AutoModelForSequenceClassification.from_pretrained(path, **options)
+    tokenizer = AutoTokenizer.from_pretrained(path, **options)
+    base = AutoModel.from_pretrained(path, **options)
+    batch = tokenizer(TEXTS, padding=True, return_tensors="pt")
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.contiguous().view(torch.uint8).numpy().tobytes())
+    with torch.inference_mode():
+        logits = model(**batch).logits.float()
+        states = base(**batch).last_hidden_state.float()
+    classify = pipeline("text-classification", model=path, **options)
+    return {
+        "module": type(model).__module__.split(".")[0],
+        "dtype": str(model.dtype),
+        "weights": digest.hexdigest(),
+        "logits": logits.tolist(),
+        "states": float(states.abs().sum()),
+        "answers": [row["score"] for row in classify(TEXTS, batch_size=2)],
+    }
+
+
+def main() -> None:
+    way, models = sys.argv[1], json.load(sys.stdin)
+    torch.set_num_threads(1)
+    if way == "code":
+        assert importlib.util.find_spec("hf_rnn") is None, "hf_rnn is installed here"
+    else:
+        import hf_rnn  # noqa: F401
+    trust = {"trust_remote_code": True} if way == "code" else {}
+    print(json.dumps([look(path, {**options, **trust}) for path, options in models]))
+
+
+if __name__ == "__main__":
+    main()
