@@ -17,6 +17,7 @@ def start(environment: dict[str, str]) -> None:
 
     torch.set_num_threads(1)
     hf_rnn.hub_errors.WAITS = (0, 0, 0, 0)
+    hf_rnn.hub_errors.LONGEST_SILENCE = 3
 
 
 def cli(arguments: list[str], token: str | None = None, folder: str | None = None) -> tuple[int, str, str]:
@@ -75,7 +76,7 @@ def trainer_pushes(folder: str, data: str, repo_id: str) -> list[str]:
         task.model_class(config),
         args,
         task,
-        tokenizer,
+        processing_class=tokenizer,
         train_dataset=task.encode(prepared["train"], tokenizer),
         eval_dataset=task.encode(prepared["validation"], tokenizer),
     )

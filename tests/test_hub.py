@@ -269,6 +269,10 @@ def test_each_strategy_pushes_what_it_says(server, client, tiny_run, repo_id, tm
     assert {path.partition("/")[0] for path in files if "/" in path} - {"best-checkpoint"} == folders
     assert not any(path.endswith("training_args.bin") for path in files)
     assert files["model.safetensors"] == (tmp_path / "run" / "model.safetensors").read_bytes()
+    if folders:
+        run = tiny_training(tiny_run.parent / "reviews.csv", tmp_path / "elsewhere", num_train_epochs=2)
+        assert client.cli("train", *run, *hub, "--training.resume=true")[0] == 0
+        assert (tmp_path / "elsewhere" / "model.safetensors").read_bytes() == files["model.safetensors"]
 
 
 def test_training_killed_after_its_second_push_goes_on_elsewhere(server, client, tiny_run, repo_id, tmp_path):
@@ -389,6 +393,13 @@ def test_a_push_that_fails_changes_nothing_and_the_same_command_goes_on(server, 
     server.faults.clear()
     assert client.cli("push", model, repo_id)[0] == 0
     assert titles(server, repo_id).count("Upload model") == 1
+
+
+@pytest.mark.parametrize("step", ["POST .*/commit/", "PUT /lfs/"])
+def test_a_hub_that_never_answers_is_asked_again(server, client, model, repo_id, step):
+    server.faults.append(Fault("hang", step))
+    assert client.cli("push", model, repo_id)[0] == 0
+    assert titles(server, repo_id) == ["Upload model", "initial commit"]
 
 
 def test_a_commit_whose_answer_was_lost_is_not_made_twice(server, client, model, repo_id):

@@ -15,6 +15,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.utils import get_session
 
 from .errors import UserError, first_line
 
@@ -24,6 +25,8 @@ T = TypeVar("T")
 # Seconds to wait before each further try; the Hub's own word (Retry-After) goes before.
 WAITS = (1, 2, 4, 8)
 LONGEST_WAIT = 60
+# Seconds without a byte after which a connection counts as broken; the client itself would wait for ever.
+LONGEST_SILENCE = 60
 
 
 def patiently(call: Callable[[], T], repo_id: str, token: str | None = None, revision: str | None = None) -> T:
@@ -33,6 +36,9 @@ def patiently(call: Callable[[], T], repo_id: str, token: str | None = None, rev
         UserError: the Hub refused, or all tries failed.
     """
     for wait in (*WAITS, None):
+        session = get_session()
+        if session.timeout.read is None:
+            session.timeout = LONGEST_SILENCE
         try:
             return call()
         except UserError:

@@ -27,11 +27,13 @@ class RNNTrainer(Trainer):
         model: a model of the task.
         args: an [`RNNTrainingArguments`].
         task: what to collate and measure.
-        tokenizer: saved with each checkpoint.
+        processing_class: the tokenizer, saved with each checkpoint.
         train_dataset, eval_dataset: as `task.encode` gives them.
     """
 
-    def __init__(self, model, args: RNNTrainingArguments, task: Task, tokenizer: PreTrainedTokenizerBase, **kwargs):
+    def __init__(
+        self, model, args: RNNTrainingArguments, task: Task, processing_class: PreTrainedTokenizerBase, **kwargs
+    ):
         if not args.chose_metric:
             args.metric_for_best_model, args.greater_is_better = task.best_metric
         elif not args.chose_direction:
@@ -46,8 +48,8 @@ class RNNTrainer(Trainer):
         super().__init__(
             model,
             args,
-            data_collator=task.collator(tokenizer),
-            processing_class=tokenizer,
+            data_collator=task.collator(processing_class),
+            processing_class=processing_class,
             compute_metrics=self._headline,
             callbacks=callbacks,
             **kwargs,
