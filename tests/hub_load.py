@@ -8,6 +8,7 @@ import hashlib
 import importlib.util
 import json
 import sys
+import tempfile
 
 import torch
 from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer, pipeline
@@ -27,6 +28,11 @@ def look(path: str, options: dict) -> dict:
     with torch.inference_mode():
         logits = model(**batch).logits.float()
         states = base(**batch).last_hidden_state.float()
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        options_here = {name: value for name, value in options.items() if name != "revision"}
+        again = AutoModelForSequenceClassification.from_pretrained(folder, **options_here).state_dict()
+    assert all(torch.equal(tensor, again[name]) for name, tensor in model.state_dict().items())
     classify = pipeline("text-classification", model=path, **options)
     return {
         "module": type(model).__module__.split(".")[0],

@@ -56,7 +56,7 @@ def test_the_whole_text_of_a_small_card():
 def test_a_model_without_a_run_has_a_card_too(tmp_path):
     config().save_pretrained(tmp_path / "bare")
     card = render_folder(tmp_path / "bare")
-    assert "A GRU of 501 parameters that gives a text one of its labels." in card
+    assert "A GRU of 501 parameters that labels a text bad or good." in card
     assert "bad, good" in card
     assert "## Training" not in card
     assert "## Evaluation" not in card

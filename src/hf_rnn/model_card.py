@@ -4,7 +4,6 @@
 import html
 import json
 import re
-import shlex
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -109,7 +108,6 @@ def render(
         marker=MARKER,
         model_id=clean(model_id),
         question=question,
-        shell_question=shlex.quote(asked["text"]),
         summary=_summary(config, data, facts, run),
         labels=", ".join(map(escape, labels[:_SHOWN_LABELS])),
         examples=[
@@ -127,7 +125,9 @@ def render(
         preprocessing=_preprocessing(run),
         architecture=_architecture(config),
         training=_training(run, facts),
-        reproduce_note="" if data.get("hub_id") or _built_in(run) else " (`--data.path` names your copy of the data)",
+        data_path=""
+        if data.get("hub_id") or _built_in(run)
+        else f" --data.path {_hub_dataset(run, data) or 'YOUR-COPY'}",
         limits=_limits(run, facts, labels),
         version=__version__,
     )
@@ -219,9 +219,12 @@ def _count(config: RNNConfig) -> int:
 def _summary(config: RNNConfig, data: dict, facts: dict, run: dict) -> str:
     kind = f"{'bidirectional ' if config.bidirectional else ''}{_CELLS[config.cell_type]}"
     article = "An" if kind.startswith("LSTM") else "A"
-    task = {"regression": "gives a text a number", "multi_label_classification": "gives a text any of its labels"}.get(
-        config.problem_type or "", "gives a text one of its labels"
-    )
+    labels = list(map(escape, config.id2label.values()))
+    few = f"labels a text {', '.join(labels[:-1])} or {labels[-1]}"
+    task = {
+        "regression": "gives a text a number",
+        "multi_label_classification": f"gives a text any of {len(labels)} labels",
+    }.get(config.problem_type or "", few if len(labels) <= 6 else f"gives a text one of {len(labels)} labels")
     text = f"{article} {kind} of {_million(_count(config))} parameters that {task}"
     name = run.get("card", {}).get("dataset") or data.get("title")
     text += f", trained from nothing on {escape(name)}." if name else "."

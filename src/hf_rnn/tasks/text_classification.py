@@ -34,7 +34,7 @@ SINGLE, MULTI, REGRESSION = PROBLEM_TYPES = (
     "regression",
 )
 UNLABELLED = -1
-EXAMPLE_LENGTH = 160
+EXAMPLE_LENGTH = 100
 TRUNCATIONS = ("head", "tail", "head_tail")
 
 
