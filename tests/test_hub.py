@@ -480,7 +480,7 @@ def test_no_network_and_not_in_the_cache(client, repo_id):
     variables = {**os.environ, **client.environment, "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(command, env=variables, capture_output=True, text=True)
     assert done.returncode == 1
-    assert f"HF_HUB_OFFLINE is set: unset it, or first hf download {repo_id}" in done.stderr
+    assert f"is not in the cache: unset it, or first hf download {repo_id}" in done.stderr
 
 
 def spoil_weights(folder: Path) -> str:

@@ -62,8 +62,8 @@ class DataArguments:
     label_column: str | None = None
     label_names: list[str] | None = None
     problem_type: str | None = None
-    train_split: list[str] = field(default_factory=lambda: ["train"])
-    validation_split: list[str] = field(default_factory=lambda: ["validation"])
+    train_split: list[str] | str = field(default_factory=lambda: ["train"])
+    validation_split: list[str] | str = field(default_factory=lambda: ["validation"])
     test_split: str | None = "test"
     validation_size: float = 0.1
     max_length: int | None = None
@@ -289,8 +289,9 @@ def _choose_label(rows: Dataset, text: str, data: DataArguments) -> str:
     return repeated[0]
 
 
-def choose_split(splits: DatasetDict, names: Sequence[str]) -> str | None:
+def choose_split(splits: DatasetDict, names: Sequence[str] | str) -> str | None:
     """The first of the names that the data set has, or None."""
+    names = [names] if isinstance(names, str) else names
     return next((name for name in names if name in splits), None)
 
 

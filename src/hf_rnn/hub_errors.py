@@ -129,7 +129,7 @@ def explain(
     if status >= 500:
         return f"the Hub fails ({status}): run the same command again later."
     if among(OfflineModeIsEnabled):
-        return f"{repo_id!r} is not in the cache, and HF_HUB_OFFLINE is set: unset it, or first hf download {repo_id}."
+        return f"HF_HUB_OFFLINE is set, and {repo_id!r} is not in the cache: unset it, or first hf download {repo_id}."
     texts = [str(e) for e in _chain(error)]
     if any("Invalid metadata in README.md" in text for text in texts):
         reasons = " ".join(next(t for t in texts if "Invalid metadata" in t).split()[4:])

@@ -75,9 +75,12 @@ class TextClassification:
         """
         train_name = choose_split(splits, self.data.train_split)
         if train_name is None:
+            wanted = (
+                self.data.train_split if isinstance(self.data.train_split, str) else " or ".join(self.data.train_split)
+            )
             raise UserError(
-                f"the data set {self.data.path!r} has no split {' or '.join(self.data.train_split)}, only "
-                f"{', '.join(splits)}: write --data.train_split '[{next(iter(splits))}]'."
+                f"the data set {self.data.path!r} has no split {wanted}, only "
+                f"{', '.join(splits)}: write --data.train_split {next(iter(splits))}."
             )
         columns = choose_columns(splits[train_name], self.data)
         train = self._labelled(splits[train_name], train_name, columns)
@@ -91,7 +94,7 @@ class TextClassification:
         for key, wanted in (("validation_split", self.data.validation_split), ("test_split", [self.data.test_split])):
             default = getattr(DataArguments(), key)
             if wanted not in (default, [default], [None], []) and choose_split(splits, wanted) is None:
-                raise UserError(f"data.{key} {wanted[0]!r} is not a split of {self.data.path!r}: {', '.join(splits)}.")
+                raise UserError(f"data.{key} {wanted!r} is not a split of {self.data.path!r}: {', '.join(splits)}.")
         named = [name for name in (train_name, validation_name, self.data.test_split) if name is not None]
         if len(set(named)) < len(named):
             raise UserError(
