@@ -75,9 +75,8 @@ class TextClassification:
         """
         train_name = choose_split(splits, self.data.train_split)
         if train_name is None:
-            wanted = (
-                self.data.train_split if isinstance(self.data.train_split, str) else " or ".join(self.data.train_split)
-            )
+            given = self.data.train_split
+            wanted = given if isinstance(given, str) else " or ".join(given)
             raise UserError(
                 f"the data set {self.data.path!r} has no split {wanted}, only "
                 f"{', '.join(splits)}: write --data.train_split {next(iter(splits))}."
@@ -91,10 +90,10 @@ class TextClassification:
         self._learn_labels(train, gaps=len(train) < len(splits[train_name]))
         train = self._encode_labels(train, train_name)
         validation_name = choose_split(splits, self.data.validation_split)
-        for key, wanted in (("validation_split", self.data.validation_split), ("test_split", [self.data.test_split])):
+        for key, names in (("validation_split", self.data.validation_split), ("test_split", [self.data.test_split])):
             default = getattr(DataArguments(), key)
-            if wanted not in (default, [default], [None], []) and choose_split(splits, wanted) is None:
-                raise UserError(f"data.{key} {wanted!r} is not a split of {self.data.path!r}: {', '.join(splits)}.")
+            if names not in (default, [default], [None], []) and choose_split(splits, names) is None:
+                raise UserError(f"data.{key} {names!r} is not a split of {self.data.path!r}: {', '.join(splits)}.")
         named = [name for name in (train_name, validation_name, self.data.test_split) if name is not None]
         if len(set(named)) < len(named):
             raise UserError(
