@@ -76,7 +76,7 @@ def test_splits_may_have_columns_of_their_own(tmp_path):
 @pytest.mark.parametrize(
     ("name", "rows"),
     [
-        ("imdb", {"train": 22_500, "validation": 2_500, "test": 25_000}),
+        ("imdb", {"train": 24_000, "validation": 1_000, "test": 25_000}),
         ("sst2", {"train": 60_614, "validation": 872, "test": 1_821}),
         ("trec", {"train": 4_907, "validation": 545, "test": 500}),
     ],

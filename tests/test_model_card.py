@@ -138,3 +138,27 @@ def test_metadata_is_plain_yaml():
     assert result["dataset"] == {"name": "reviews", "type": "reviews", "split": "validation"}
     assert {m["type"]: m["value"] for m in result["metrics"]}["accuracy"] == 0.75
     assert data["widget"][0] == {"text": "a dull film, not worth it", "example_title": "bad"}
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        ([["a"], ["a", "b"], [], ["b"]] * 5, "any of 2 labels"),
+        ([0.5, 1.25, 3.0, -1.0] * 5, "gives a text a number"),
+        ([f"l{i % 30}" for i in range(90)], "gives a text one of 30 labels"),
+    ],
+)
+def test_cards_of_other_kinds_of_labels(tmp_path, labels, words):
+    import json
+
+    import hf_rnn
+
+    lines = [json.dumps({"text": f"a film of {i} words and more", "labels": label}) for i, label in enumerate(labels)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(lines))
+    settings = {"output_dir": str(tmp_path / "run"), "num_train_epochs": 1, "disable_tqdm": True}
+    model = {"embedding_size": 4, "hidden_size": 4}
+    hf_rnn.train({"data": {"path": str(tmp_path / "rows.jsonl")}, "model": model, "training": settings})
+    card = (tmp_path / "run" / "README.md").read_text(encoding="utf-8")
+    assert words in card
+    assert "## Evaluation" in card
+    assert "a film of" in card

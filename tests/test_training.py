@@ -94,7 +94,7 @@ def test_a_run_that_is_to_be_replaced_survives_the_failure_of_the_other(tiny_run
         for _ in range(2):
             with pytest.raises(ZeroDivisionError):
                 hf_rnn.train(config)
-            assert files(folder / ".replaced") == WHOLE
+            assert files(folder / ".replaced") == WHOLE - {"README.md"}  # its handwriting goes on
     hf_rnn.train(config)
     assert files(folder) == WHOLE
     assert not (folder / ".replaced").exists()

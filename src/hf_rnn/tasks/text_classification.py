@@ -297,7 +297,7 @@ class TextClassification:
     def _split_facts(self, rows: Dataset) -> dict:
         lengths, labels = np.asarray(rows["full_length"]), np.asarray(rows["labels"])
         p5, p50, p95 = np.percentile(lengths, [5, 50, 95]).astype(int).tolist()
-        counts = {} if self.problem_type == REGRESSION else Counter(labels.tolist())
+        counts: dict[int, int] = Counter(labels.tolist()) if self.problem_type == SINGLE else {}
         if self.problem_type == MULTI:
             counts = dict(enumerate(labels.sum(0).astype(int).tolist()))
         facts = {
