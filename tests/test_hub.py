@@ -208,12 +208,14 @@ def test_a_later_model_leaves_no_file_of_an_earlier_one(server, client, model, r
 
 
 def test_transformers_own_push_leaves_a_model_that_loads_and_a_card(server, client, model, repo_id):
-    url = client(hub_calls.push_to_hub, str(model), repo_id, private=True)
+    url = client(hub_calls.push_to_hub, str(model), repo_id, private=True, tags=["mine"])
     repo = server.repo(repo_id)
     assert url.endswith(repo.branches["main"])
     assert repo.private
     assert repo.files().keys() == WHOLE - {"run.yaml", "metrics.json", "training_curves.png", "confusion_matrix.png"}
-    assert "More Information Needed" not in repo.files()["README.md"].decode()
+    card = repo.files()["README.md"].decode()
+    assert "More Information Needed" not in card
+    assert "- mine\n" in card
     assert titles(server, repo_id) == ["Upload tokenizer", "Upload model", "initial commit"]
     assert client.cli("predict", repo_id, "the film was good .")[0] == 0
 
@@ -624,6 +626,7 @@ def test_what_was_written_by_hand_survives_the_next_push(server, client, model, 
     assert client.cli("push", model, repo_id)[0] == 0
     repo = server.repo(repo_id)
     card = repo.files()["README.md"].decode()
+    assert f"# {repo_id.removeprefix('user/')}\n" in card, "the heading is not the folder's"
     edited = card.replace("---\n\n# ", "license: mit\ntags: [mine]\n---\n\n# My own\n\nWords of mine.\n\n# ", 1)
     edited = edited.replace("tags:\n- hf_rnn\n- rnn\n- lstm\n", "").replace("## Labels", "## Edited below the line")
     blob = type(repo.history()[0].files["README.md"])(edited.encode())

@@ -122,7 +122,7 @@ def _push(arguments: list[str]) -> None:
     parser.add_argument("repo_id", type=str, help="USER/NAME; made if it is not there")
     parser.add_argument("--private", action="store_true", help="of a repository that is made: only you see it")
     parser.add_argument("--revision", type=str, help="branch, made if it is not there; main if left out")
-    parser.add_argument("--commit_message", type=str, default="Upload model", help="what the history says")
+    parser.add_argument("--commit_message", type=str, help="what the history says; Upload model if left out")
     parser.add_argument(
         "--overwrite_card",
         action="store_true",
@@ -167,7 +167,7 @@ def _parse(parser, arguments: list[str]):
     except ArgumentError as error:
         from .run_config import explain
 
-        raise UserError(explain(str(error), parser)) from error
+        raise UserError(f"{explain(str(error), parser)} ({parser.prog} --help shows how)") from error
     if (options.get("max_length") or 0) < 0:
         raise UserError(f"--max_length {options.max_length} must be 1 or greater, or 0 for all tokens.")
     if options.get("batch_size", 1) < 1:
@@ -191,7 +191,7 @@ def _texts_last(parser, arguments: list[str]) -> list[str]:
             options += [argument, *[value for value in [next(rest, None)] if value is not None]]
         else:
             others.append(argument)
-    return [*options, "--", *others]
+    return [*options, "--", *others] if others else options
 
 
 def _given(options) -> list[str]:

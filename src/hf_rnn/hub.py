@@ -22,7 +22,7 @@ from . import modeling_rnn
 from .configuration_rnn import CODE_FILES, RNNConfig
 from .errors import UserError, first_line
 from .hub_errors import explain, patiently
-from .model_card import CARD_FILE, PICTURES, merge, render_folder
+from .model_card import CARD_FILE, PICTURES, add_tags, merge, render_folder
 from .run_config import METRICS_FILE, RUN_FILE
 from .tokenization import check_vocabulary, load_tokenizer
 
@@ -56,7 +56,7 @@ def push(
     *,
     private: bool | None = None,
     revision: str | None = None,
-    commit_message: str = "Upload model",
+    commit_message: str | None = None,
     token: str | None = None,
     overwrite_card: bool = False,
 ) -> CommitInfo:
@@ -82,26 +82,52 @@ def push(
     here = (folder / CARD_FILE).read_text(encoding="utf-8") if (folder / CARD_FILE).exists() else None
 
     def card(old: str | None) -> str:
-        return merge(render_folder(folder, repo_id), *((here, old) if overwrite_card else (old, here)))
+        order = (here, old) if overwrite_card else (old, here)
+        return merge(render_folder(folder, repo_id), *order, title=folder.absolute().name)
 
     repo_id = create(repo_id, private, token)
-    return commit(repo_id, model_files(folder), card=card, revision=revision, message=commit_message, token=token)
+    return commit(
+        repo_id,
+        model_files(folder),
+        card=card,
+        revision=revision,
+        message=commit_message or "Upload model",
+        token=token,
+    )
 
 
-def push_model(model, repo_id: str, **kwargs) -> CommitInfo:
-    """What `model.push_to_hub(repo_id)` does: weights, configuration and code; a card where there is none."""
-    options = {name: kwargs.pop(name, None) for name in ("private", "token", "revision")}
-    message = kwargs.pop("commit_message", None) or "Upload model"
-    shard = {"max_shard_size": kwargs.pop("max_shard_size", None) or "50GB"}
-    kwargs = {name: value for name, value in kwargs.items() if value}
-    if kwargs:
-        raise UserError(f"model.push_to_hub of hf_rnn does not take {', '.join(kwargs)}: leave it out.")
-    repo_id = create(repo_id, options.pop("private"), options["token"])
+def push_model(
+    model,
+    repo_id: str,
+    *,
+    commit_message: str | None = None,
+    private: bool | None = None,
+    token: str | None = None,
+    revision: str | None = None,
+    max_shard_size: int | str = "50GB",
+    tags: list[str] | None = None,
+    **options,
+) -> CommitInfo:
+    """What `model.push_to_hub(repo_id)` does: weights, configuration and code; a card where there is none.
+
+    Args:
+        tags: of the card, beside those that it has.
+        options: of `HfApi.create_commit`, such as commit_description and create_pr.
+    """
+    repo_id = create(repo_id, private, token)
     with tempfile.TemporaryDirectory() as folder:
-        model.save_pretrained(folder, **shard)
+        model.save_pretrained(folder, max_shard_size=max_shard_size)
         new = render_folder(Path(folder), repo_id)
-        files = model_files(Path(folder))
-        return commit(repo_id, files, card=lambda old: old or new, message=message, stale=WEIGHTS, **options)
+        return commit(
+            repo_id,
+            model_files(Path(folder)),
+            card=lambda old: add_tags(old or new, tags or []),
+            message=commit_message or "Upload model",
+            stale=WEIGHTS,
+            revision=revision,
+            token=token,
+            **options,
+        )
 
 
 def model_files(folder: Path) -> dict[str, Path | bytes]:
@@ -208,6 +234,7 @@ def commit(
     revision: str | None = None,
     token: str | None = None,
     stale: Iterable[str] = STALE,
+    **options,
 ) -> CommitInfo:
     """One commit of all files, on top of what the branch holds when it arrives.
 
@@ -215,6 +242,7 @@ def commit(
         files: their paths in the repository, and what they hold.
         card: makes the repository's card out of the one that it has.
         stale: patterns of files that are deleted where `files` lacks them.
+        options: of `HfApi.create_commit`.
 
     Raises:
         UserError: the Hub did not take it, after all tries; the repository is as it was.
@@ -236,7 +264,9 @@ def commit(
             CommitOperationAdd(path, str(f) if isinstance(f, Path) else f) for path, f in added.items()
         ]
         operations += [CommitOperationDelete(path) for path in gone]
-        return api.create_commit(repo_id, operations, commit_message=message, revision=branch, parent_commit=head.sha)
+        return api.create_commit(
+            repo_id, operations, commit_message=message, revision=branch, parent_commit=head.sha, **options
+        )
 
     return patiently(attempt, repo_id, token, branch)
 

@@ -21,7 +21,6 @@ MARKER = "<!-- hf_rnn: a push writes all that stands below anew. -->"
 INVITATION = (
     "<!-- Write here what readers should know of this model; a push keeps all that stands above the next line. -->"
 )
-_UNTOUCHED = re.compile(rf"# [\w.-]+\s+{re.escape(INVITATION)}")
 PICTURES = {"confusion_matrix.png": "confusion matrix", "training_curves.png": "training curves"}
 # In the wheel beside this file, in a checkout at the project's top.
 _TEMPLATES = (Path(__file__).with_name("model_card.md"), Path(__file__).parents[2] / "model_card.md")
@@ -134,18 +133,19 @@ def render(
     return str(card)
 
 
-def merge(new: str, *older: str | None) -> str:
+def merge(new: str, *older: str | None, title: str = "") -> str:
     """A new card with what was written by hand in older ones: all above the marker, and metadata that is not ours.
 
     Args:
         new: as the template makes it.
         older: the one whose handwriting goes before first; None for one that is not there.
+        title: another heading, besides the new card's, that the template gave and no hand wrote.
     """
     after = ModelCard(new)
     kept = [ModelCard(card, ignore_metadata_errors=True) for card in older if card is not None]
-    above = [card.text.partition(MARKER)[0].strip() for card in (*kept, after)]
-    written = [hand for hand in above if hand and not _UNTOUCHED.fullmatch(hand)]
-    hand = next(iter(written or filter(None, above)))
+    untouched = _above(after)
+    by_template = ("", untouched, f"# {title}\n\n{INVITATION}")
+    hand = next((_above(card) for card in kept if _above(card) not in by_template), untouched)
     ours = after.data.to_dict()
     data: dict[str, Any] = {}
     for theirs in (card.data.to_dict() for card in reversed(kept)):
@@ -154,6 +154,19 @@ def merge(new: str, *older: str | None) -> str:
     header = yaml.safe_dump(data | ours, sort_keys=False, allow_unicode=True, width=1000).strip()
     generated = after.text.partition(MARKER)[2].strip()
     return f"---\n{header}\n---\n\n{hand}\n{MARKER}\n\n{generated}\n"
+
+
+def add_tags(card: str, tags: list[str]) -> str:
+    """The card with more tags in its metadata."""
+    if not tags:
+        return card
+    changed = ModelCard(card)
+    changed.data["tags"] = list(dict.fromkeys([*(changed.data.get("tags") or []), *tags]))
+    return str(changed)
+
+
+def _above(card: ModelCard) -> str:
+    return card.text.partition(MARKER)[0].strip()
 
 
 # The parts of the page ------------------------------------------------------------------------------------------------

@@ -265,7 +265,7 @@ class Run:
         (saving / METRICS_FILE).write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         card = render_folder(saving, trainer.hub_model_id or self.folder.absolute().name)
         old = self.folder / CARD_FILE
-        card = merge(card, old.read_text(encoding="utf-8") if old.exists() else None)
+        card = merge(card, old.read_text(encoding="utf-8") if old.exists() else None, title=self.folder.absolute().name)
         (saving / CARD_FILE).write_text(card, encoding="utf-8")
         for file in sorted(saving.iterdir(), key=lambda file: file.name == METRICS_FILE):
             os.replace(file, self.folder / file.name)
