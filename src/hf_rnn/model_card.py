@@ -22,8 +22,8 @@ INVITATION = (
     "<!-- Write here what readers should know of this model; a push keeps all that stands above the next line. -->"
 )
 PICTURES = {"confusion_matrix.png": "confusion matrix", "training_curves.png": "training curves"}
-# In the wheel beside this file, in a checkout at the project's top.
-_TEMPLATES = (Path(__file__).with_name("model_card.md"), Path(__file__).parents[2] / "model_card.md")
+# In a checkout this is a link to the file at the project's top.
+_TEMPLATE = Path(__file__).with_name("model_card.md")
 _SHOWN_LABELS = 20
 _CELLS = {"lstm": "LSTM", "gru": "GRU", "rnn_tanh": "plain RNN (tanh)", "rnn_relu": "plain RNN (ReLU)"}
 # Our metrics → their words here, and their names on the Hub.
@@ -92,7 +92,6 @@ def render(
         facts: what its metrics.json holds, or {}.
         pictures: those of `PICTURES` that stand beside the card.
     """
-    template = next(file for file in _TEMPLATES if file.exists())
     labels = [] if config.problem_type == "regression" else list(config.id2label.values())
     data = facts.get("data", {})
     examples = data.get("examples", [])
@@ -101,7 +100,7 @@ def render(
     question = json.dumps(asked if len(asked) > 1 else asked["text"], ensure_ascii=False)
     card = ModelCard.from_template(
         _metadata(model_id, config, run, facts),
-        template_path=str(template),
+        template_path=str(_TEMPLATE),
         title=clean(model_id).rpartition("/")[2],
         invitation=INVITATION,
         marker=MARKER,
