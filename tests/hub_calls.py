@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import re
 import warnings
 
 import pytest
@@ -21,7 +22,7 @@ def start(environment: dict[str, str]) -> None:
 
 
 def cli(arguments: list[str], token: str | None = None, folder: str | None = None) -> tuple[int, str, str]:
-    """Exit code, output and error output of a command line, without the progress bars."""
+    """Exit code, output and error message of a command line."""
     from hf_rnn.cli import main
 
     out, error = io.StringIO(), io.StringIO()
@@ -33,8 +34,9 @@ def cli(arguments: list[str], token: str | None = None, folder: str | None = Non
             patch.chdir(folder)
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
             code = main(arguments)
-    lines = [line for line in error.getvalue().splitlines() if "hf-rnn" in line]
-    return code, out.getvalue(), "\n".join(lines)
+    # The command's own words come last, after those of the libraries.
+    said = re.search(r"^hf-rnn .*", error.getvalue(), re.MULTILINE | re.DOTALL)
+    return code, out.getvalue(), said[0].rstrip("\n") if said else ""
 
 
 def push_to_hub(folder: str, repo_id: str, **options) -> str:
@@ -46,6 +48,31 @@ def push_to_hub(folder: str, repo_id: str, **options) -> str:
     pushed = AutoModelForSequenceClassification.from_pretrained(folder).push_to_hub(repo_id, **options)
     assert pushed.commit_message == "Upload model"
     return AutoTokenizer.from_pretrained(folder).push_to_hub(repo_id).commit_url
+
+
+def save_config(folder: str, saved: str, repo_id: str) -> None:
+    from hf_rnn import RNNConfig
+
+    RNNConfig.from_pretrained(folder).save_pretrained(saved, push_to_hub=True, repo_id=repo_id)
+
+
+def keep_house(repo_id: str) -> list[list[str]]:
+    """Branches, tags and history of a repository that is then deleted."""
+    from huggingface_hub import HfApi
+
+    api = HfApi()
+    api.create_repo(repo_id)
+    for title in ("one", "two"):
+        api.upload_file(path_or_fileobj=title.encode(), path_in_repo="file", repo_id=repo_id, commit_message=title)
+    api.create_branch(repo_id, branch="side")
+    api.create_tag(repo_id, tag="v0")
+    api.create_tag(repo_id, tag="v1", revision="side")
+    api.delete_tag(repo_id, tag="v0")
+    api.update_repo_settings(repo_id, private=True)
+    assert api.model_info(repo_id).private
+    refs, titles = api.list_repo_refs(repo_id), [commit.title for commit in api.list_repo_commits(repo_id)]
+    api.delete_repo(repo_id)
+    return [[ref.name for ref in refs.branches], [ref.name for ref in refs.tags], titles]
 
 
 def load(repo_id: str, **options) -> str:
@@ -60,7 +87,7 @@ def load(repo_id: str, **options) -> str:
         return f"{type(error).__name__}: {error}"
 
 
-def trainer_pushes(folder: str, data: str, repo_id: str) -> list[str]:
+def trainer_pushes(folder: str, data: str, repo_id: str) -> tuple[str, list[float]]:
     """RNNTrainer by itself, as a script of a user's own would use it."""
     import hf_rnn
     from hf_rnn.data import load as load_data
@@ -71,7 +98,11 @@ def trainer_pushes(folder: str, data: str, repo_id: str) -> list[str]:
     config = hf_rnn.RNNConfig(
         vocab_size=len(tokenizer), embedding_size=8, hidden_size=8, pad_token_id=0, **task.config_fields()
     )
-    args = hf_rnn.RNNTrainingArguments(folder, num_train_epochs=1, disable_tqdm=True, hub_model_id=repo_id)
+    # The worst epoch counts as the best, so that the best is not the last.
+    worst = {"metric_for_best_model": "accuracy", "greater_is_better": False}
+    args = hf_rnn.RNNTrainingArguments(
+        folder, num_train_epochs=4, learning_rate=0.01, disable_tqdm=True, hub_model_id=repo_id, **worst
+    )
     trainer = hf_rnn.RNNTrainer(
         task.model_class(config),
         args,
@@ -81,4 +112,5 @@ def trainer_pushes(folder: str, data: str, repo_id: str) -> list[str]:
         eval_dataset=task.encode(prepared["validation"], tokenizer),
     )
     trainer.train()
-    return [trainer.push_to_hub().commit_message, trainer.hub_model_id]
+    pushed = trainer.push_to_hub(language="en", tags=["mine"])
+    return pushed.commit_message, [row["eval_accuracy"] for row in trainer.state.log_history if "eval_loss" in row]

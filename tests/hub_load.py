@@ -1,7 +1,6 @@
 """Loads models in a process of its own and prints what came: `python hub_load.py WAY`, a list of models on its input.
 
-WAY is `package` (hf_rnn imported), `code` (hf_rnn not installed, the repository's code trusted) or `check` (what the
-folders on this machine hold, to compare with).
+WAY is `package` (hf_rnn imported) or `code` (hf_rnn not installed, the repository's code trusted).
 """
 
 import hashlib

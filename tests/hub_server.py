@@ -91,9 +91,14 @@ class Repo:
         return {path: blob.data for path, blob in self.commits[self.find(revision)].files.items()}
 
     def card(self, commit: Commit) -> dict:
+        """The metadata of the card; none where it cannot be read."""
         readme = commit.files.get("README.md")
-        found = readme and CARD.match(readme.data.decode())
-        return (yaml.safe_load(found[1]) or {}) if found else {}
+        found = readme and CARD.match(readme.data.decode(errors="replace"))
+        try:
+            metadata = yaml.safe_load(found[1]) if found else None
+        except yaml.YAMLError:
+            metadata = None
+        return metadata if isinstance(metadata, dict) else {}
 
 
 @dataclass

@@ -220,6 +220,16 @@ def test_transformers_own_push_leaves_a_model_that_loads_and_a_card(server, clie
     assert client.cli("predict", repo_id, "the film was good .")[0] == 0
 
 
+def test_a_configuration_is_pushed_with_the_code_that_it_names(server, client, model, repo_id, tmp_path):
+    client(hub_calls.save_config, str(model), str(tmp_path / "saved"), repo_id)
+    assert {"config.json", "configuration_rnn.py", "modeling_rnn.py"} <= server.repo(repo_id).files().keys()
+
+
+def test_the_server_keeps_refs_and_repositories_as_the_client_asks(server, client, repo_id):
+    assert client(hub_calls.keep_house, repo_id) == [["main", "side"], ["v1"], ["two", "one", "initial commit"]]
+    assert not server.repos
+
+
 def test_the_hf_command_line_uploads_lists_and_downloads(server, client, model, repo_id, tmp_path):
     hf = str(Path(sys.executable).with_name("hf"))
     client.process(hf, "upload", repo_id, str(model))
@@ -316,6 +326,39 @@ def test_the_best_checkpoint_comes_along_with_the_newest(server, client, tiny_ru
     assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
 
 
+def test_a_run_goes_on_elsewhere_more_than_once_with_its_data_in_another_place(
+    server, client, tiny_run, repo_id, tmp_path
+):
+    hub = ["--training.push_to_hub=true", f"--training.hub_model_id={repo_id}", "--training.hub_strategy=checkpoint"]
+    first = tiny_training(tiny_run.parent / "reviews.csv", tmp_path / "first", num_train_epochs=2)
+    assert client.cli("train", *first, *hub)[0] == 0
+    copy = shutil.copy(tiny_run.parent / "reviews.csv", tmp_path / "copy.csv")
+    again = tiny_training(copy, tmp_path / "second", num_train_epochs=2)
+    for _ in range(2):
+        assert client.cli("train", *again, *hub, "--training.resume=true")[::2] == (0, "")
+
+
+def test_checkpoints_of_an_earlier_run_are_not_gone_on_with(server, client, tiny_run, repo_id, tmp_path):
+    server.create(repo_id, files={"checkpoint-100/trainer_state.json": b"{}", "last-checkpoint/old.bin": b"old"})
+    hub = [
+        "--training.push_to_hub=true",
+        f"--training.hub_model_id={repo_id}",
+        "--training.hub_strategy=all_checkpoints",
+    ]
+    run = tiny_training(tiny_run.parent / "reviews.csv", tmp_path / "run", num_train_epochs=2)
+    assert client.cli("train", *run, *hub)[0] == 0
+    folders = {path.partition("/")[0] for path in server.repo(repo_id).files() if "/" in path}
+    assert folders == {"checkpoint-9", "checkpoint-18"}
+
+
+def test_a_checkpoint_that_no_run_made_is_not_fetched(server, client, tiny_run, repo_id, tmp_path):
+    server.create(repo_id, files={"last-checkpoint/trainer_state.json": b"{}"})
+    hub = ["--training.push_to_hub=true", f"--training.hub_model_id={repo_id}", "--training.resume=true"]
+    error = client.fails("train", *tiny_training(tiny_run.parent / "reviews.csv", tmp_path / "run"), *hub)
+    assert "has a checkpoint but no run.yaml" in error
+    assert not list((tmp_path / "run").glob("checkpoint*"))
+
+
 def test_a_push_that_fails_while_training_does_not_end_it(server, client, tiny_run, repo_id, tmp_path):
     server.faults.append(Fault(500, "POST .*/commit/", times=10))
     hub = ["--training.push_to_hub=true", f"--training.hub_model_id={repo_id}", "--training.hub_strategy=every_save"]
@@ -335,9 +378,13 @@ def test_a_last_push_that_fails_names_the_line_to_push_later(server, client, tin
 
 def test_the_trainer_by_itself_pushes_a_card_with_its_metrics(server, client, tiny_run, repo_id, tmp_path):
     data = str(tiny_run.parent / "reviews.csv")
-    assert client(hub_calls.trainer_pushes, str(tmp_path / "run"), data, repo_id) == ["End of training", repo_id]
+    message, accuracies = client(hub_calls.trainer_pushes, str(tmp_path / "run"), data, repo_id)
+    assert message == "End of training"
+    assert min(accuracies) < accuracies[-1], "the best by this run's measure is not the last"
     card = server.repo(repo_id).files()["README.md"].decode()
-    assert "| accuracy |" in card
+    assert f"| accuracy | {min(accuracies):.2%} |" in card
+    assert "language: en" in card
+    assert "- mine\n" in card
     assert titles(server, repo_id) == ["End of training", "initial commit"]
 
 
@@ -448,12 +495,14 @@ def test_bytes_that_are_wrong_each_time_are_never_loaded(server, client, model, 
         ("hf_writer", "other/theirs", "push to user/theirs"),
         ("hf_writer", "user/a b", "write USER/NAME"),
         ("hf_writer", "user/taken", "is taken by a model of type 'bert'"),
+        ("hf_writer", "user/weights", "is taken by weights without a config.json"),
     ],
 )
 def test_a_name_that_cannot_be_pushed_to(server, client, model, token, name, message):
     server.create("user/taken", files={"config.json": b'{"model_type": "bert"}'})
+    server.create("user/weights", files={"model.safetensors": b"of another library"})
     assert message in client.fails("push", model, name, token=token)
-    assert server.repos.keys() == {("model", "user/taken")}
+    assert server.repos.keys() == {("model", "user/taken"), ("model", "user/weights")}
 
 
 @pytest.mark.parametrize(
@@ -523,6 +572,12 @@ def only_a_pickle(folder: Path) -> str:
     return "no model.safetensors, only the pickle pytorch_model.bin"
 
 
+def spoil_value(folder: Path) -> str:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "hidden_size": -1}))
+    return "hidden_size=-1 must be greater than 0"
+
+
 def no_config(folder: Path) -> str:
     (folder / "config.json").unlink()
     return "holds no model that can be loaded"
@@ -530,7 +585,16 @@ def no_config(folder: Path) -> str:
 
 @pytest.mark.parametrize(
     "spoil",
-    [spoil_weights, spoil_vocabulary, spoil_model_type, spoil_version, spoil_bytes, only_a_pickle, no_config],
+    [
+        spoil_weights,
+        spoil_vocabulary,
+        spoil_model_type,
+        spoil_version,
+        spoil_value,
+        spoil_bytes,
+        only_a_pickle,
+        no_config,
+    ],
 )
 def test_a_folder_that_is_not_a_whole_model_is_neither_pushed_nor_read(server, client, model, repo_id, spoil):
     message = spoil(model)
@@ -555,6 +619,21 @@ def test_a_repository_of_pickles_is_refused_by_transformers_loaders_too(server, 
     assert not any("cdn" in request and "GET" in request for request in server.requests[-4:]), "it was downloaded"
 
 
+def test_a_file_of_weights_by_its_name_is_a_safetensors_file(model):
+    only_a_pickle(model)
+    with pytest.raises(OSError, match=r"name a .safetensors file"):
+        hf_rnn.RNNForSequenceClassification.from_pretrained(str(model / "pytorch_model.bin"))
+
+
+def test_a_damaged_shard_is_not_loaded(server, client, model, repo_id):
+    loaded = hf_rnn.RNNForSequenceClassification.from_pretrained(model)
+    (model / "model.safetensors").unlink()
+    loaded.save_pretrained(model, max_shard_size="4KB")
+    assert client.cli("push", model, repo_id)[0] == 0
+    server.faults.append(Fault("wrong_hash", "GET /cdn/", after=1))
+    assert "is not what was pushed" in client(hub_calls.load, repo_id)
+
+
 def test_code_of_a_repository_runs_neither_by_itself_nor_where_hf_rnn_is_installed(server, client, model, repo_id):
     ran = model / "ran"
     evil = f"open({str(ran)!r}, 'w')\nclass RNNConfig: pass\n".encode()
@@ -563,10 +642,14 @@ def test_code_of_a_repository_runs_neither_by_itself_nor_where_hf_rnn_is_install
         "auto_map": {"AutoConfig": "evil.RNNConfig", "AutoModelForSequenceClassification": "evil.RNNConfig"},
     }
     files = {file.name: file.read_bytes() for file in model.iterdir() if file.is_file()}
+    tokenizer = json.loads((model / "tokenizer_config.json").read_text())
+    tokenizer["auto_map"] = {"AutoTokenizer": ["modeling_rnn.Tokenizer", None]}
     changed = {"config.json": json.dumps(config).encode(), "evil.py": evil, "modeling_rnn.py": evil}
+    changed["tokenizer_config.json"] = json.dumps(tokenizer).encode()
     server.create(repo_id, files={**files, **changed})
     assert client(hub_calls.load, repo_id) == "hf_rnn.modeling_rnn"
     assert client(hub_calls.load, repo_id, trust_remote_code=True) == "hf_rnn.modeling_rnn"
+    client.cli("predict", repo_id, "some text")
     assert not ran.exists()
 
 
@@ -593,7 +676,7 @@ def test_no_file_of_a_repository_leaves_its_folder(server, client, tiny_run, rep
     newest = repo.history()[0].files
     repo.add({**newest, path: newest["run.yaml"]}, "evil", "user")
     run = tiny_training(data, tmp_path / "b" / "c" / "run", num_train_epochs=1)
-    client.cli("train", *run, *hub, "--training.resume=true")
+    assert client.cli("train", *run, *hub, "--training.resume=true")[0] == 0
     client.cli("predict", repo_id, "some text")
     assert not list(tmp_path.rglob("outside*"))
     assert not list(client.home.rglob("outside*"))
@@ -642,6 +725,42 @@ def test_what_was_written_by_hand_survives_the_next_push(server, client, model, 
     assert after.count(MARKER) == 1
     assert client.cli("push", model, repo_id, "--overwrite_card")[0] == 0
     assert "# Words of the folder" in repo.files()["README.md"].decode()
+
+
+@pytest.mark.parametrize(("times", "code"), [(1, 0), (99, 1)])
+def test_a_card_that_cannot_be_read_is_not_taken_for_none(server, client, model, repo_id, times, code):
+    server.create(repo_id, files={"README.md": b"# Mine\n\nWords of mine.\n"})
+    server.faults.append(Fault(500, "HEAD .*README.md", times))
+    assert client.cli("push", model, repo_id)[0] == code
+    assert b"Words of mine." in server.repo(repo_id).files()["README.md"]
+
+
+@pytest.mark.parametrize("card", [b"---\nlicense: [mit\n---\n# m", b"---\n- a\n---\n# m", b"# caf\xe9"])
+def test_a_card_that_makes_no_sense(server, client, model, repo_id, tiny_run, tmp_path, card):
+    server.create(repo_id, files={"README.md": card})
+    assert "README.md" in client.fails("push", model, repo_id)
+    assert server.repo(repo_id).files()["README.md"] == card
+    hub = ["--training.push_to_hub=true", f"--training.hub_model_id={repo_id}", "--training.hub_strategy=every_save"]
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "README.md").write_bytes(card)
+    run = tiny_training(tiny_run.parent / "reviews.csv", tmp_path / "run", num_train_epochs=1)
+    assert "The model is whole in" in client.fails("train", *run, *hub)
+    assert (tmp_path / "run" / "metrics.json").exists()
+    assert (tmp_path / "run" / "README.md").read_bytes() == card
+
+
+def test_a_card_of_placeholders_gives_way(server, client, model, repo_id):
+    placeholders = b"---\nlibrary_name: transformers\n---\n# Model Card\n\n[More Information Needed]\n"
+    server.create(repo_id, files={"README.md": placeholders})
+    client(hub_calls.push_to_hub, str(model), repo_id)
+    assert b"More Information Needed" not in server.repo(repo_id).files()["README.md"]
+
+
+def test_what_the_hub_says_of_a_right_that_is_lacking_is_passed_on(server, client, model, repo_id):
+    server.faults.append(Fault(403, "POST .*/commit/"))
+    error = client.fails("push", model, repo_id)
+    assert "(told to fail)" in error
+    assert "push to user/" not in error
 
 
 # Data sets ------------------------------------------------------------------------------------------------------------

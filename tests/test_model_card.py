@@ -79,14 +79,18 @@ EVIL = [
 ]
 
 
+@pytest.mark.parametrize("quoted", [True, False])
 @pytest.mark.parametrize("evil", EVIL)
-def test_a_users_text_and_labels_cannot_break_or_enter_the_card(evil):
+def test_a_users_text_and_labels_cannot_break_or_enter_the_card(evil, quoted):
     from markdown_it import MarkdownIt
 
     labels, texts = (evil, "good"), (f"{evil} and some words", "a fine film")
     run = {**RUN, "card": {"dataset": evil}}
-    card = render("user/small", config(labels), run, facts(labels, texts), [])
-    plain = render("user/small", config(), RUN, facts(), [])
+    known, innocent = facts(labels, texts), facts()
+    if not quoted:
+        known["data"]["examples"] = innocent["data"]["examples"] = []
+    card = render("user/small", config(labels), run, known, [])
+    plain = render("user/small", config(), RUN, innocent, [])
     assert not set("\x00\x1b\u202e") & set(card)
     data = ModelCard(card).data.to_dict()
     assert data["library_name"] == "transformers"
@@ -122,6 +126,26 @@ def test_merging_keeps_what_is_above_the_marker_and_what_is_not_ours():
     untouched = f"# small\n\n{INVITATION}\n{MARKER}\nold"
     assert "Words." in merge(new, untouched, hand)
     assert "Words." in merge(new, hand, "# Others\n\nOther words.\n")
+
+
+def test_another_model_takes_its_cell_s_tag_along_and_no_rows_of_the_old_one():
+    before = render("user/small", config(), RUN, facts(), [])
+    lstm = RNNConfig(**{**CONFIG, "cell_type": "lstm"}, problem_type="single_label_classification")
+    silent = facts(("LABEL_0", "LABEL_1"))
+    silent["data"]["examples"] = []
+    merged = ModelCard(merge(render("user/small", lstm, RUN, silent, []), before)).data.to_dict()
+    assert merged["tags"] == ["hf_rnn", "rnn", "lstm"]
+    assert "widget" not in merged
+
+
+def test_a_model_without_a_head_is_not_called_a_classifier(tmp_path):
+    from hf_rnn import RNNModel
+
+    RNNModel(config()).save_pretrained(tmp_path / "encoder")
+    card = render_folder(tmp_path / "encoder")
+    assert ModelCard(card).data.to_dict()["pipeline_tag"] == "feature-extraction"
+    assert "text-classification" not in card
+    assert "hf-rnn predict" not in card.partition("## Limits")[0]
 
 
 def test_rows_are_not_quoted_where_nobody_wants_it(tmp_path):

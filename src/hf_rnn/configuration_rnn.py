@@ -151,12 +151,14 @@ class RNNConfig(PreTrainedConfig):
 
     def save_pretrained(self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs):
         """As transformers', and the code that the configuration's `auto_map` names beside it."""
-        super().save_pretrained(save_directory, push_to_hub=push_to_hub, **kwargs)
+        super().save_pretrained(save_directory)
         for name in CODE_FILES:
             source, target = Path(__file__).with_name(name), Path(save_directory, name)
             # Of a model that was itself loaded from a repository's code, only the files that it needed are here.
             if source.exists() and not (target.exists() and target.samefile(source)):
                 shutil.copyfile(source, target)
+        if push_to_hub:
+            self.push_to_hub(kwargs.pop("repo_id", Path(save_directory).name), **kwargs)
 
     @property
     def num_directions(self) -> int:

@@ -5,6 +5,8 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
+from huggingface_hub.errors import StrictDataclassError
+
 
 class UserError(ValueError):
     """Something in the data, the configuration or the folders; the message says what, and what to write instead."""
@@ -13,6 +15,9 @@ class UserError(ValueError):
 def first_line(error: BaseException) -> str:
     """What an error says, on one line; its kind where it says nothing."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if isinstance(error, StrictDataclassError):
+        # Which check failed comes first, what it found last.
+        lines = lines[-1:]
     return lines[0].rstrip(".") if lines else type(error).__name__
 
 

@@ -3,6 +3,7 @@
 
 import json
 import logging
+import os
 import re
 import shutil
 import tempfile
@@ -12,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi, get_token, snapshot_download
-from huggingface_hub.errors import EntryNotFoundError, HFValidationError
+from huggingface_hub.errors import HFValidationError, StrictDataclassError
 from huggingface_hub.utils import validate_repo_id
 from safetensors import SafetensorError, safe_open
 from torch import device
@@ -22,7 +23,7 @@ from . import modeling_rnn
 from .configuration_rnn import CODE_FILES, RNNConfig
 from .errors import UserError, first_line
 from .hub_errors import explain, patiently
-from .model_card import CARD_FILE, PICTURES, add_tags, merge, render_folder
+from .model_card import CARD_FILE, PICTURES, add_tags, decode, is_untouched, merge, read_card, render_folder
 from .run_config import METRICS_FILE, RUN_FILE
 from .tokenization import check_vocabulary, load_tokenizer
 
@@ -39,6 +40,8 @@ MODEL_FILES = (
     "special_tokens_map.json",
     "added_tokens.json",
     "vocab.*",
+    "*.model",
+    "chat_template*",
     "merges.txt",
     RUN_FILE,
     METRICS_FILE,
@@ -79,7 +82,7 @@ def push(
     folder = Path(folder)
     check_model(folder)
 
-    here = (folder / CARD_FILE).read_text(encoding="utf-8") if (folder / CARD_FILE).exists() else None
+    here = read_card(folder / CARD_FILE)
 
     def card(old: str | None) -> str:
         order = (here, old) if overwrite_card else (old, here)
@@ -93,6 +96,7 @@ def push(
         revision=revision,
         message=commit_message or "Upload model",
         token=token,
+        is_stale=is_stale,
     )
 
 
@@ -121,18 +125,27 @@ def push_model(
         return commit(
             repo_id,
             model_files(Path(folder)),
-            card=lambda old: add_tags(old or new, tags or []),
+            card=lambda old: add_tags(new if is_untouched(old) else str(old), tags or []),
             message=commit_message or "Upload model",
-            stale=WEIGHTS,
+            is_stale=lambda path: matches(path, WEIGHTS),
             revision=revision,
             token=token,
             **options,
         )
 
 
+def matches(path: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatch(path, pattern) for pattern in patterns)
+
+
+def is_stale(path: str) -> bool:
+    """Whether a file of a repository belongs to the model there, and so to nothing once another one is pushed."""
+    return matches(path, STALE)
+
+
 def model_files(folder: Path) -> dict[str, Path | bytes]:
     """What of a folder belongs into a model's repository, by name."""
-    return {f.name: f for f in sorted(folder.iterdir()) if any(fnmatch(f.name, kind) for kind in MODEL_FILES)}
+    return {file.name: file for file in sorted(folder.iterdir()) if matches(file.name, MODEL_FILES)}
 
 
 def check_model(folder: Path, name: str | None = None) -> RNNConfig:
@@ -148,8 +161,8 @@ def check_model(folder: Path, name: str | None = None) -> RNNConfig:
     if not folder.is_dir():
         raise UserError(f"there is no folder {name!r}: name the output_dir of a training run that ended.")
     try:
-        config = AutoConfig.from_pretrained(folder)
-    except (OSError, ValueError) as error:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError, TypeError, StrictDataclassError) as error:
         hint = f" Its training has not ended: go on with --config {folder / RUN_FILE} --training.resume true."
         raise UserError(
             f"{name!r} holds no model that can be loaded ({first_line(error)}): name the output_dir of a training run "
@@ -165,10 +178,13 @@ def check_model(folder: Path, name: str | None = None) -> RNNConfig:
 
 def check_weights(folder: Path, config: RNNConfig, name: str) -> None:
     """Raises [`UserError`] that names each tensor in which a folder's weights are not those of its configuration."""
-    files = sorted(file for file in folder.iterdir() if any(fnmatch(file.name, kind) for kind in WEIGHTS[:2]))
+    files = sorted(file for file in folder.iterdir() if matches(file.name, WEIGHTS[:2]))
     if not files:
         pickle = next((f", only the pickle {file.name}, which can run any code" for file in folder.glob("*.bin")), "")
-        raise UserError(f"{name!r} has no model.safetensors{pickle}: save the model with model.save_pretrained.")
+        raise UserError(
+            f"{name!r} has no model.safetensors{pickle}: save the model with model.save_pretrained; or, if only a part "
+            f"of it is in the cache, hf download {name}."
+        )
     found: dict[str, list[int]] = {}
     for file in files:
         try:
@@ -215,13 +231,18 @@ def create(repo_id: str, private: bool | None = None, token: str | None = None) 
     api = HfApi(token=token)
     with_owner = patiently(lambda: api.create_repo(repo_id, private=private, exist_ok=True).repo_id, repo_id, token)
     head = patiently(lambda: api.model_info(with_owner), repo_id, token)
-    if any(file.rfilename == "config.json" for file in head.siblings or []):
-        other = json.loads(_read(api, with_owner, "config.json", head.sha) or "{}").get("model_type")
-        if other != RNNConfig.model_type:
-            raise UserError(
-                f"the name {with_owner!r} is taken by a model of type {other!r}: push to another name, or first "
-                f"make room with hf repos delete {with_owner}."
-            )
+    held = [file.rfilename for file in head.siblings or []]
+    other = None
+    if "config.json" in held:
+        config = patiently(lambda: _read(api, with_owner, "config.json", head.sha), repo_id, token)
+        other = f"a model of type {json.loads(config).get('model_type')!r}"
+    elif any(matches(path, WEIGHTS) for path in held):
+        other = "weights without a config.json"
+    if other not in (None, f"a model of type {RNNConfig.model_type!r}"):
+        raise UserError(
+            f"the name {with_owner!r} is taken by {other}: push to another name, or first make room with "
+            f"hf repos delete {with_owner}."
+        )
     return with_owner
 
 
@@ -230,10 +251,10 @@ def commit(
     files: Mapping[str, Path | bytes],
     *,
     message: str,
-    card: Callable[[str | None], str] | None = None,
+    card: Callable[[str | None], str],
     revision: str | None = None,
     token: str | None = None,
-    stale: Iterable[str] = STALE,
+    is_stale: Callable[[str], bool],
     **options,
 ) -> CommitInfo:
     """One commit of all files, on top of what the branch holds when it arrives.
@@ -241,7 +262,7 @@ def commit(
     Args:
         files: their paths in the repository, and what they hold.
         card: makes the repository's card out of the one that it has.
-        stale: patterns of files that are deleted where `files` lacks them.
+        is_stale: whether a file of the repository, by its path, is to go where `files` lacks it.
         options: of `HfApi.create_commit`.
 
     Raises:
@@ -249,17 +270,16 @@ def commit(
     """
     api = HfApi(token=token)
     branch = revision or "main"
-    if revision is not None:
+    if revision is not None and not revision.startswith("refs/pr/"):
         patiently(lambda: api.create_branch(repo_id, branch=revision, exist_ok=True), repo_id, token, revision)
 
     def attempt() -> CommitInfo:
         # The parent is named: if someone else commits in between, the Hub refuses, and the next try builds on theirs.
         head = api.model_info(repo_id, revision=branch)
         held = [file.rfilename for file in head.siblings or []]
-        added = dict(files)
-        if card is not None:
-            added[CARD_FILE] = card(_read(api, repo_id, CARD_FILE, head.sha) if CARD_FILE in held else None).encode()
-        gone = [path for path in held if path not in added and any(fnmatch(path, kind) for kind in stale)]
+        old = decode(_read(api, repo_id, CARD_FILE, head.sha)) if CARD_FILE in held else None
+        added = {**files, CARD_FILE: card(old).encode()}
+        gone = [path for path in held if path not in added and is_stale(path)]
         operations: list[Any] = [
             CommitOperationAdd(path, str(f) if isinstance(f, Path) else f) for path, f in added.items()
         ]
@@ -271,15 +291,17 @@ def commit(
     return patiently(attempt, repo_id, token, branch)
 
 
-def _read(api: HfApi, repo_id: str, path: str, revision: str) -> str | None:
-    try:
-        return Path(api.hf_hub_download(repo_id, path, revision=revision)).read_text(encoding="utf-8")
-    except EntryNotFoundError:
-        return None
+def _read(api: HfApi, repo_id: str, path: str, revision: str) -> bytes:
+    """A file that the repository is known to have: an error is never taken for its absence."""
+    return Path(api.hf_hub_download(repo_id, path, revision=revision)).read_bytes()
 
 
 def download(
-    repo_id: str, revision: str | None = None, token: str | None = None, cache_dir: str | Path | None = None
+    repo_id: str,
+    revision: str | None = None,
+    token: str | None = None,
+    cache_dir: str | Path | None = None,
+    local_files_only: bool = False,
 ) -> Path:
     """Brings a model from the Hub, or from the cache where there is no network.
 
@@ -290,28 +312,38 @@ def download(
         UserError: there is no such model or revision, no right to see it, no network, or what arrives is damaged.
     """
 
+    where: dict[str, Any] = {
+        "revision": revision,
+        "token": token,
+        "cache_dir": cache_dir,
+        "local_files_only": local_files_only,
+    }
+
     def fetch() -> Path:
-        return Path(
-            snapshot_download(
-                repo_id, revision=revision, token=token, cache_dir=cache_dir, allow_patterns=list(MODEL_FILES)
-            )
-        )
+        try:
+            return Path(snapshot_download(repo_id, allow_patterns=list(MODEL_FILES), **where))
+        except ValueError as error:
+            if "Invalid filename" not in str(error):
+                raise
+            raise UserError(f"{repo_id!r} has a file whose name leads out of its folder: do not use it.") from error
 
     for _ in range(2):
         folder = patiently(fetch, repo_id, token, revision)
         damaged = [file for file in folder.glob("*") if not modeling_rnn.is_intact(file)]
-        if not damaged and not (folder / "config.json").exists():
-            raise UserError(f"{repo_id!r} holds no model that can be loaded: it has no config.json. Name another one.")
         if not damaged:
-            return folder
+            break
         logger.info(f"{damaged[0].name} arrived damaged; fetching it again.")
         for file in damaged:
-            file.resolve().unlink()
-            file.unlink()
-    raise UserError(f"{damaged[0].name} of {repo_id!r} arrives damaged each time: tell the model's owner.")
+            file.resolve().unlink(missing_ok=True)
+            file.unlink(missing_ok=True)
+    else:
+        raise UserError(f"{damaged[0].name} of {repo_id!r} arrives damaged each time: tell the model's owner.")
+    if not (folder / "config.json").exists():
+        raise UserError(f"{repo_id!r} holds no model that can be loaded: it has no config.json. Name another one.")
+    return folder
 
 
-def fetch_checkpoint(repo_id: str, folder: Path, revision: str | None = None, token: str | None = None) -> str | None:
+def fetch_checkpoint(repo_id: str, folder: Path, revision: str | None = None, token: str | None = None) -> None:
     """Brings the newest checkpoint of a run, the best one where that is another, and its run.yaml from the Hub.
 
     Args:
@@ -319,8 +351,9 @@ def fetch_checkpoint(repo_id: str, folder: Path, revision: str | None = None, to
             checkpoint or all_checkpoints.
         folder: the run's output_dir, in which they will stand as if they had been written there.
 
-    Returns:
-        The checkpoint's folder; None where the repository has none.
+    Raises:
+        UserError: the repository cannot be had, or its checkpoint has no run.yaml. Without a checkpoint nothing is
+            done.
     """
     api = HfApi(token=token)
     if "/" not in repo_id:
@@ -329,12 +362,17 @@ def fetch_checkpoint(repo_id: str, folder: Path, revision: str | None = None, to
     paths = [file.rfilename for file in info.siblings or [] if _is_plain(file.rfilename)]
     newest = _newest_checkpoint(paths)
     if newest is None:
-        return None
+        return
+    if RUN_FILE not in paths:
+        raise UserError(
+            f"{repo_id!r} has a checkpoint but no {RUN_FILE}, so it is not a run of hf-rnn train: leave out "
+            "--training.resume, or name another --training.hub_model_id."
+        )
     fetching = folder / ".fetching"
     shutil.rmtree(fetching, ignore_errors=True)
 
     def fetch(patterns: list[str]) -> None:
-        wanted = [path for path in paths if any(fnmatch(path, pattern) for pattern in patterns)]
+        wanted = [path for path in paths if matches(path, patterns)]
         patiently(
             lambda: api.snapshot_download(repo_id, revision=info.sha, local_dir=fetching, allow_patterns=wanted),
             repo_id,
@@ -355,13 +393,12 @@ def fetch_checkpoint(repo_id: str, folder: Path, revision: str | None = None, to
         if source is not None and best != places[newest]:
             fetch([f"{source}/*"])
             places[source] = best
-    for source, target in places.items():
+    # The newest last: where it stands, all that it needs stands too.
+    os.replace(fetching / RUN_FILE, folder / RUN_FILE)
+    for source, target in reversed(places.items()):
         shutil.rmtree(folder / target, ignore_errors=True)
         shutil.move(fetching / source, folder / target)
-    if (fetching / RUN_FILE).exists():
-        shutil.move(fetching / RUN_FILE, folder / RUN_FILE)
     shutil.rmtree(fetching)
-    return str(folder / places[newest])
 
 
 def _newest_checkpoint(paths: list[str]) -> str | None:

@@ -11,6 +11,7 @@ from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
     HFValidationError,
+    LocalTokenNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
@@ -30,14 +31,15 @@ LONGEST_SILENCE = 60
 
 
 def patiently(call: Callable[[], T], repo_id: str, token: str | None = None, revision: str | None = None) -> T:
-    """Calls again where another try may help: too many requests, a failing server, a broken connection, a race.
+    """Calls again where another try may help: too many requests, a failing server, a broken or silent connection, a
+    race. The limit on silence is set on the client that the whole process shares, where nobody has set one.
 
     Raises:
         UserError: the Hub refused, or all tries failed.
     """
     for wait in (*WAITS, None):
         session = get_session()
-        if session.timeout.read is None:
+        if getattr(getattr(session, "timeout", 0), "read", 0) is None:
             session.timeout = LONGEST_SILENCE
         try:
             return call()
@@ -110,8 +112,12 @@ def explain(
         )
     if status == 401 and "Invalid credentials" in said:
         return "the Hub does not know the token in use (mistyped, or withdrawn): hf auth login."
+    dataset = repo_type == "dataset"
+    if among(LocalTokenNotFoundError):
+        return "there is no token to ask the Hub with: hf auth login (or set HF_TOKEN)."
     if among(GatedRepoError):
-        return f"{repo_id!r} is gated: ask for access at {constants.ENDPOINT}/{repo_id}, then hf auth login."
+        page = f"{constants.ENDPOINT}/{'datasets/' if dataset else ''}{repo_id}"
+        return f"{repo_id!r} is gated: ask for access at {page}, then hf auth login."
     if among(RevisionNotFoundError):
         return f"{repo_id!r} has no revision {revision or 'main'!r}{_revisions(repo_id, token, repo_type)}"
     if among(RepositoryNotFoundError) or "DatasetNotFoundError" in {kind.__name__ for kind in kinds}:
@@ -129,7 +135,9 @@ def explain(
     if status >= 500:
         return f"the Hub fails ({status}): run the same command again later."
     if among(OfflineModeIsEnabled):
-        return f"HF_HUB_OFFLINE is set, and {repo_id!r} is not in the cache: unset it, or first hf download {repo_id}."
+        option = "--repo-type dataset " if dataset else ""
+        fetch = f"hf download {option}{repo_id}"
+        return f"HF_HUB_OFFLINE is set, and {repo_id!r} is not in the cache: unset it, or first {fetch}."
     texts = [str(e) for e in _chain(error)]
     if any("Invalid metadata in README.md" in text for text in texts):
         reasons = " ".join(next(t for t in texts if "Invalid metadata" in t).split()[4:])
@@ -144,17 +152,16 @@ def _forbidden(repo_id: str, token: str | None, said: str) -> str:
     try:
         user = HfApi(token=token).whoami()
     except Exception:
-        return f"the token in use may not write to {repo_id!r} ({said}): hf auth login with one that may."
+        return f"the token in use may not do that to {repo_id!r} ({said}): hf auth login with one that may."
     role = user.get("auth", {}).get("accessToken", {}).get("role")
     if role == "read":
         return (
             f"the token in use may only read: make one that may write at {constants.ENDPOINT}/settings/tokens, then "
             "hf auth login."
         )
-    return (
-        f"{user['name']} may not write to {repo_id!r}: push to {user['name']}/{repo_id.rpartition('/')[2]}, or "
-        "hf auth login with another account."
-    )
+    owner, _, name = repo_id.rpartition("/")
+    elsewhere = f"push to {user['name']}/{name}, or " if owner not in ("", user["name"]) else ""
+    return f"{user['name']} may not do that to {repo_id!r} ({said}): {elsewhere}hf auth login with a token that may."
 
 
 def _revisions(repo_id: str, token: str | None, repo_type: str) -> str:
@@ -163,7 +170,8 @@ def _revisions(repo_id: str, token: str | None, repo_type: str) -> str:
     except Exception:
         return ": name a branch, a tag or a commit."
     names = [ref.name for ref in [*refs.branches, *refs.tags]]
-    return f", only {', '.join(names)}: write --revision {names[0]}." if names else ": it is empty."
+    option = "--data.revision" if repo_type == "dataset" else "--revision"
+    return f", only {', '.join(names)}: write {option} {names[0]}." if names else ": it is empty."
 
 
 __all__ = ["explain", "patiently"]

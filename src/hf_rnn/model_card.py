@@ -12,9 +12,14 @@ import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
+from torch import device
 
-from .configuration_rnn import RNNConfig, __version__
+from . import modeling_rnn
+from .configuration_rnn import CELL_TYPES, RNNConfig, __version__
+from .data import BUILT_IN
+from .errors import UserError, first_line
 from .run_config import METRICS_FILE, RUN_FILE
+from .training_arguments import RNNTrainingArguments
 
 CARD_FILE = "README.md"
 MARKER = "<!-- hf_rnn: a push writes all that stands below anew. -->"
@@ -25,6 +30,8 @@ PICTURES = {"confusion_matrix.png": "confusion matrix", "training_curves.png": "
 # In a checkout this is a link to the file at the project's top.
 _TEMPLATE = Path(__file__).with_name("model_card.md")
 _SHOWN_LABELS = 20
+# So many labels fit on a line.
+_FEW = 6
 _CELLS = {"lstm": "LSTM", "gru": "GRU", "rnn_tanh": "plain RNN (tanh)", "rnn_relu": "plain RNN (ReLU)"}
 # Our metrics → their words here, and their names on the Hub.
 _METRICS = {
@@ -40,7 +47,9 @@ _METRICS = {
     "spearman": ("Spearman correlation", "spearmanr"),
 }
 _SHARES = ("accuracy", "f1_macro", "f1_micro", "subset_accuracy")
-_METADATA_OF_OURS = ("pipeline_tag", "library_name", "model-index", "widget", "metrics", "datasets")
+_CELL_TAGS = {cell.partition("_")[0] for cell in CELL_TYPES} - {"rnn"}
+# What an earlier run wrote and a later one may not: rows of a data set, above all.
+_METADATA_OF_OURS = ("model-index", "widget", "metrics")
 
 
 def clean(text: object) -> str:
@@ -92,7 +101,7 @@ def render(
         facts: what its metrics.json holds, or {}.
         pictures: those of `PICTURES` that stand beside the card.
     """
-    labels = [] if config.problem_type == "regression" else list(config.id2label.values())
+    labels = list(config.id2label.values()) if _is_classifier(config) and not _is_regression(config) else []
     data = facts.get("data", {})
     examples = data.get("examples", [])
     first = examples[0] if examples else {"text": "the text to label"}
@@ -105,6 +114,8 @@ def render(
         invitation=INVITATION,
         marker=MARKER,
         model_id=clean(model_id),
+        pipeline_task="text-classification" if _is_classifier(config) else "feature-extraction",
+        answer="classify" if _is_classifier(config) else "read",
         question=question,
         summary=_summary(config, data, facts, run),
         labels=", ".join(map(escape, labels[:_SHOWN_LABELS])),
@@ -118,7 +129,7 @@ def render(
         classes=_classes(facts, labels),
         pictures=[(name, PICTURES[name]) for name in pictures],
         dataset=_dataset(data, run),
-        count_names=list(map(escape, labels)) if 0 < len(labels) <= 6 else [],
+        count_names=list(map(escape, labels)) if 0 < len(labels) <= _FEW else [],
         splits=_splits(data, labels),
         preprocessing=_preprocessing(run),
         architecture=_architecture(config),
@@ -140,8 +151,7 @@ def merge(new: str, *older: str | None, title: str = "") -> str:
         older: the one whose handwriting goes before first; None for one that is not there.
         title: another heading, besides the new card's, that the template gave and no hand wrote.
     """
-    after = ModelCard(new)
-    kept = [ModelCard(card, ignore_metadata_errors=True) for card in older if card is not None]
+    after, kept = ModelCard(new), [_parsed(card) for card in older if card is not None]
     untouched = _above(after)
     by_template = ("", untouched, f"# {title}\n\n{INVITATION}")
     hand = next((_above(card) for card in kept if _above(card) not in by_template), untouched)
@@ -149,30 +159,63 @@ def merge(new: str, *older: str | None, title: str = "") -> str:
     data: dict[str, Any] = {}
     for theirs in (card.data.to_dict() for card in reversed(kept)):
         data |= {name: value for name, value in theirs.items() if name not in _METADATA_OF_OURS}
-        ours["tags"] = list(dict.fromkeys([*ours["tags"], *(theirs.get("tags") or [])]))
+        others = [tag for tag in theirs.get("tags") or [] if tag not in _CELL_TAGS]
+        ours["tags"] = list(dict.fromkeys([*ours["tags"], *others]))
     header = yaml.safe_dump(data | ours, sort_keys=False, allow_unicode=True, width=1000).strip()
     generated = after.text.partition(MARKER)[2].strip()
     return f"---\n{header}\n---\n\n{hand}\n{MARKER}\n\n{generated}\n"
+
+
+def read_card(file: Path) -> str | None:
+    """The card in a file, or None where there is no file.
+
+    Raises:
+        UserError: it is not UTF-8.
+    """
+    return decode(file.read_bytes()) if file.exists() else None
+
+
+def decode(card: bytes) -> str:
+    """The text of a card; raises [`UserError`] where it is not UTF-8."""
+    try:
+        return card.decode()
+    except UnicodeDecodeError as error:
+        raise UserError(f"the card {CARD_FILE} is not UTF-8 ({error}): save it as UTF-8.") from error
+
+
+def is_untouched(card: str | None) -> bool:
+    """Whether nobody has written anything: there is no card, or only the placeholders of transformers' template."""
+    return card is None or (MARKER not in card and "[More Information Needed]" in card)
+
+
+def _parsed(card: str) -> ModelCard:
+    try:
+        return ModelCard(card, ignore_metadata_errors=True)
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"the metadata of the card {CARD_FILE} cannot be read ({first_line(error)}): mend what stands between its "
+            "two lines of ---."
+        ) from error
 
 
 def add_tags(card: str, tags: list[str]) -> str:
     """The card with more tags in its metadata."""
     if not tags:
         return card
-    changed = ModelCard(card)
+    changed = _parsed(card)
     changed.data["tags"] = list(dict.fromkeys([*(changed.data.get("tags") or []), *tags]))
     return str(changed)
 
 
 def _above(card: ModelCard) -> str:
-    return card.text.partition(MARKER)[0].strip()
+    return "" if is_untouched(card.text) else card.text.partition(MARKER)[0].strip()
 
 
 # The parts of the page ------------------------------------------------------------------------------------------------
 
 
 def _metadata(model_id: str, config: RNNConfig, run: dict, facts: dict) -> ModelCardData:
-    card, data = run.get("card", {}), facts.get("data", {})
+    card, data = _section(run, "card"), facts.get("data", {})
     dataset = _hub_dataset(run, data)
     name = clean(dataset or card.get("dataset") or data.get("title") or "unnamed")
     results = [
@@ -205,40 +248,54 @@ def _metadata(model_id: str, config: RNNConfig, run: dict, facts: dict) -> Model
     }
     return ModelCardData(
         library_name="transformers",
-        pipeline_tag="text-classification",
+        pipeline_tag="text-classification" if _is_classifier(config) else "feature-extraction",
         tags=["hf_rnn", "rnn", config.cell_type.partition("_")[0]],
         **{key: value for key, value in optional.items() if value is not None},
     )
 
 
+def _section(run: dict, name: str) -> dict:
+    return run.get(name) or {}
+
+
 def _built_in(run: dict) -> bool:
-    return run.get("data", {}).get("path", "made_up_reviews") == "made_up_reviews"
+    return _section(run, "data").get("path", BUILT_IN) == BUILT_IN
 
 
 def _million(count: int) -> str:
     return f"{count / 1e6:.1f} million" if count >= 1e6 else f"{count:,}"
 
 
+def _is_classifier(config: RNNConfig) -> bool:
+    return config.architectures != ["RNNModel"]
+
+
+def _is_regression(config: RNNConfig) -> bool:
+    return config.problem_type == "regression" or (config.problem_type is None and config.num_labels == 1)
+
+
 def _count(config: RNNConfig) -> int:
-    from torch import device
-
-    from .modeling_rnn import RNNForSequenceClassification
-
+    kind = modeling_rnn.RNNForSequenceClassification if _is_classifier(config) else modeling_rnn.RNNModel
     with device("meta"):
-        return sum(p.numel() for p in RNNForSequenceClassification(config).parameters())
+        return sum(parameter.numel() for parameter in kind(config).parameters())
 
 
 def _summary(config: RNNConfig, data: dict, facts: dict, run: dict) -> str:
     kind = f"{'bidirectional ' if config.bidirectional else ''}{_CELLS[config.cell_type]}"
     article = "An" if kind.startswith("LSTM") else "A"
     labels = list(map(escape, config.id2label.values()))
-    few = f"labels a text {', '.join(labels[:-1])} or {labels[-1]}"
-    task = {
-        "regression": "gives a text a number",
-        "multi_label_classification": f"gives a text any of {len(labels)} labels",
-    }.get(config.problem_type or "", few if len(labels) <= 6 else f"gives a text one of {len(labels)} labels")
+    if not _is_classifier(config):
+        task = "gives a text's tokens and their whole vectors"
+    elif _is_regression(config):
+        task = "gives a text a number"
+    elif config.problem_type == "multi_label_classification":
+        task = f"gives a text any of {len(labels)} labels"
+    elif len(labels) <= _FEW:
+        task = f"labels a text {', '.join(labels[:-1])} or {labels[-1]}"
+    else:
+        task = f"gives a text one of {len(labels)} labels"
     text = f"{article} {kind} of {_million(_count(config))} parameters that {task}"
-    name = run.get("card", {}).get("dataset") or data.get("title")
+    name = _section(run, "card").get("dataset") or data.get("title")
     text += f", trained from nothing on {escape(name)}." if name else "."
     split = "test" if "test" in facts else "validation"
     metric = next((m for m in facts.get(split, {}) if m in _METRICS), None)
@@ -276,7 +333,7 @@ def _classes(facts: dict, labels: list[str]) -> dict | None:
 
 def _hub_dataset(run: dict, data: dict) -> str | None:
     """The data set's name on the Hub; None for one that the Hub would not allow."""
-    name = run.get("card", {}).get("dataset") or data.get("hub_id")
+    name = _section(run, "card").get("dataset") or data.get("hub_id")
     try:
         validate_repo_id(name)
     except HFValidationError:
@@ -298,14 +355,14 @@ def _dataset(data: dict, run: dict) -> str:
 def _splits(data: dict, labels: list[str]) -> list[list[str]]:
     rows = []
     for split, facts in data.get("splits", {}).items():
-        counts = [f"{facts['labels'].get(label, 0):,}" for label in labels] if 0 < len(labels) <= 6 else []
+        counts = [f"{facts['labels'].get(label, 0):,}" for label in labels] if 0 < len(labels) <= _FEW else []
         tokens = [f"{facts['tokens'][key]:,}" for key in ("half", "95 %", "longest")]
         rows.append([escape(split), f"{facts['rows']:,}", *counts, *tokens])
     return rows
 
 
 def _preprocessing(run: dict) -> str:
-    tokenizer, data = run.get("tokenizer", {}), run.get("data", {})
+    tokenizer, data = _section(run, "tokenizer"), _section(run, "data")
     if tokenizer.get("path"):
         text = "Tokens are those of an existing tokenizer"
     else:
@@ -339,11 +396,9 @@ def _architecture(config: RNNConfig) -> list[tuple[str, str]]:
 
 
 def _training(run: dict, facts: dict) -> list[tuple[str, str]]:
-    about, settings = facts.get("run"), run.get("training", {})
+    about, settings = facts.get("run"), _section(run, "training")
     if not about:
         return []
-    from .training_arguments import RNNTrainingArguments
-
     defaults = RNNTrainingArguments.__dataclass_fields__
 
     def setting(name: str):
@@ -353,7 +408,7 @@ def _training(run: dict, facts: dict) -> list[tuple[str, str]]:
     spent = f"{minutes:.1f} minutes" if minutes >= 1 else f"{about['train_seconds']:.0f} seconds"
     batch = per_batch * about["world_size"] * setting("gradient_accumulation_steps")
     return [
-        ("epochs", f"{about['epochs']:g}, the best of them kept"),
+        ("epochs", f"{about['epochs']:g}{', the best of them kept' if setting('load_best_model_at_end') else ''}"),
         ("rows in a batch", f"{batch}"),
         ("learning rate", f"{setting('learning_rate'):g}, {escape(setting('lr_scheduler_type'))} schedule"),
         ("weight decay", f"{setting('weight_decay'):g}"),
@@ -374,7 +429,7 @@ def _limits(run: dict, facts: dict, labels: list[str]) -> str:
         lines.append(
             f"- About {100 * (1 - accuracy):.0f} of 100 answers on rows like those of the {split} split are wrong."
         )
-    if run.get("data", {}).get("max_length"):
+    if _section(run, "data").get("max_length"):
         lines.append("- `hf-rnn predict` cuts long texts as in training; `pipeline` reads them whole.")
     lines.append(
         "- The score is the model's own, not a measured probability. Words that the training rows hold only with one "

@@ -72,10 +72,15 @@ class RNNPreTrainedModel(PreTrainedModel):
         """
         if kwargs.get("use_safetensors") is False:
             raise ValueError("use_safetensors=False asks for a pickle, and reading one can run any code: leave it out.")
-        if pretrained_model_name_or_path is not None and kwargs.get("state_dict") is None:
-            _check_safetensors(str(pretrained_model_name_or_path), kwargs)
-            kwargs["use_safetensors"] = True
-        return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        path = None if kwargs.get("state_dict") else pretrained_model_name_or_path
+        if path is None:
+            return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        file = _safetensors_of(str(path), kwargs)
+        model = super().from_pretrained(path, *args, **{**kwargs, "use_safetensors": True})
+        for part in file.parent.glob("model*.safetensors*") if file else ():
+            if not is_intact(part):
+                raise OSError(f"{part.name} is not what was pushed: delete {part.resolve()}, and load the model again.")
+        return model
 
     def push_to_hub(self, repo_id: str, **kwargs):  # type: ignore[override]
         """As transformers': one commit of weights, configuration and code; with a card of ours where hf_rnn is
@@ -109,29 +114,35 @@ class RNNPreTrainedModel(PreTrainedModel):
                 init.copy_(parameter, bias)
 
 
-def _check_safetensors(path: str, kwargs: dict) -> None:
-    """Raises OSError for a model without weights in safetensors, before anything else of it is read."""
+def _safetensors_of(path: str, kwargs: dict) -> Path | None:
+    """The file of a model's weights, or of their index; None where transformers itself will say what is wrong.
+
+    Raises:
+        OSError: the weights are offered as a pickle only.
+    """
+    if os.path.isfile(path) and not path.endswith(".safetensors"):
+        raise OSError(
+            f"{path!r} is no safetensors file, and reading a pickle can run any code: name a .safetensors file."
+        )
+    if os.path.isfile(path):
+        return None
     where = {name: kwargs.get(name) for name in ("revision", "token", "cache_dir") if kwargs.get(name) is not None}
     where["local_files_only"] = kwargs.get("local_files_only", False)
-    folder = {"subfolder": kwargs.get("subfolder") or ""}
+    folder = kwargs.get("subfolder") or ""
     variant = f".{kwargs['variant']}" if kwargs.get("variant") else ""
     quiet = {
         f"_raise_exceptions_for_{reason}": False for reason in ("gated_repo", "missing_entries", "connection_errors")
     }
-    wanted = [f"model{variant}.safetensors", f"model.safetensors.index{variant}.json"]
-    found = [cached_file(path, name, **where, **folder, **quiet) for name in wanted if not os.path.isfile(path)]
-    for file in map(Path, filter(None, found)):
-        if not is_intact(file):
-            raise OSError(f"{file.name} is not what was pushed: delete {file.resolve()}, and load the model again.")
-    if any(found) or os.path.isfile(path):
-        return
-    prefix = f"{folder['subfolder']}/" if folder["subfolder"] else ""
+    for name in (f"model{variant}.safetensors", f"model.safetensors.index{variant}.json"):
+        if file := cached_file(path, name, subfolder=folder, **where, **quiet):
+            return Path(file)
     for name in ("pytorch_model.bin", "pytorch_model.bin.index.json"):
-        if has_file(path, prefix + name, **where):
+        if has_file(path, os.path.join(folder, name), **where):
             raise OSError(
                 f"{path!r} offers its weights as a pickle only ({name}), and reading one can run any code. Ask its "
                 "owner to save it anew: model.save_pretrained(...) writes model.safetensors."
             )
+    return None
 
 
 def is_intact(file: Path) -> bool:

@@ -51,7 +51,9 @@ class Predictor:
             UserError: it is not there, not a model of ours, or its files do not fit one another.
         """
         path, folder = str(path), Path(path)
-        where = {name: kwargs.pop(name) for name in ("revision", "token", "cache_dir") if name in kwargs}
+        where = {
+            name: kwargs.pop(name) for name in ("revision", "token", "cache_dir", "local_files_only") if name in kwargs
+        }
         if not folder.is_dir():
             if looks_local(path):
                 raise UserError(f"there is no folder {path!r}: name the output_dir of a training run that ended.")

@@ -150,7 +150,7 @@ def load_tokenizer(path: str, **kwargs) -> PreTrainedTokenizerBase:
         UserError: there is none, or it has no padding token.
     """
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path, **kwargs)
+        tokenizer = AutoTokenizer.from_pretrained(path, **{"trust_remote_code": False, **kwargs})
     except (OSError, ValueError) as error:
         raise UserError(
             f"no tokenizer can be loaded from {path!r} ({first_line(error)}): name a folder that "

@@ -2,6 +2,7 @@
 """transformers' Trainer on a task of ours."""
 
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ from transformers import EarlyStoppingCallback, PreTrainedTokenizerBase, Trainer
 from transformers.trainer_utils import HubStrategy, SaveStrategy
 
 from .errors import UserError
-from .hub import BEST, LAST, STALE, commit, create, model_files
-from .model_card import CARD_FILE, merge, render
+from .hub import BEST, LAST, commit, create, is_stale, model_files
+from .model_card import CARD_FILE, add_tags, merge, read_card, render
 from .run_config import RUN_FILE
 from .tasks import Task
 from .training_arguments import RNNTrainingArguments
@@ -30,6 +31,8 @@ class RNNTrainer(Trainer):
         processing_class: the tokenizer, saved with each checkpoint.
         train_dataset, eval_dataset: as `task.encode` gives them.
     """
+
+    args: RNNTrainingArguments
 
     def __init__(
         self, model, args: RNNTrainingArguments, task: Task, processing_class: PreTrainedTokenizerBase, **kwargs
@@ -68,79 +71,111 @@ class RNNTrainer(Trainer):
             UserError: no token, no right to write, or a name that is taken.
         """
         if self.is_world_process_zero():
-            name = self.args.hub_model_id or Path(self.args.output_dir).absolute().name
             private = self.args.hub_private_repo if private is None else private
-            self.hub_model_id: Any = create(name, private, token or self.args.hub_token)
+            self.hub_model_id: Any = create(self.args.hub_name, private, token or self.args.hub_token)
 
-    def create_model_card(self, *args, **kwargs) -> None:
+    def create_model_card(  # type: ignore[override]
+        self, language: str | None = None, license: str | None = None, tags: str | list[str] | None = None
+    ) -> None:
         """Writes the card of the model as it is now into output_dir."""
         if self.is_world_process_zero():
             file = Path(self.args.output_dir, CARD_FILE)
-            card = self._card(self.hub_model_id or Path(self.args.output_dir).absolute().name)
-            file.write_text(merge(card, file.read_text(encoding="utf-8") if file.exists() else None), encoding="utf-8")
+            card = merge(self._card(self.hub_model_id or self.args.hub_name, language, license), read_card(file))
+            file.write_text(add_tags(card, _listed(tags)), encoding="utf-8")
 
-    def push_to_hub(
+    def push_to_hub(  # type: ignore[override]
         self,
         commit_message: str | None = "End of training",
         blocking: bool = True,
         token: str | None = None,
         revision: str | None = None,
         private: bool | None = None,
-        **kwargs,
+        *,
+        language: str | None = None,
+        license: str | None = None,
+        tags: str | list[str] | None = None,
     ) -> CommitInfo | None:
         """Saves the model into output_dir and pushes it. Returns when it is there, whatever `blocking` says."""
+        self.callback_handler.on_push_begin(self.args, self.state, self.control)
         if self.hub_model_id is None:
             self.init_hf_repo(token, private)
         self.save_model(_internal_call=True)
         if not self.is_world_process_zero():
             return None
+        card = add_tags(self._card(self.hub_model_id, language, license), _listed(tags))
         files = model_files(Path(self.args.output_dir))
-        return self._commit(files, commit_message or "End of training", STALE, token, revision)
+        return self._commit(files, card, commit_message or "End of training", is_stale, token, revision)
 
     def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
         """One commit of the model and, if hub_strategy says so, of all that going on with the run needs."""
         args, state, folder = self.args, self.state, Path(checkpoint_folder)
         if not self.is_world_process_zero() or args.hub_strategy == HubStrategy.END:
             return
+        self.callback_handler.on_push_begin(args, state, self.control)
         files = model_files(folder)
         if self.run_text:
             files[RUN_FILE] = self.run_text.encode()
-        # A pickle that nothing needs.
-        whole = [file for file in folder.iterdir() if file.name != "training_args.bin"]
-        stale: tuple[str, ...] = STALE
         if args.hub_strategy == HubStrategy.ALL_CHECKPOINTS:
-            files |= {f"{folder.name}/{file.name}": file for file in whole}
+            files |= _whole(folder, folder.name)
         elif args.hub_strategy == HubStrategy.CHECKPOINT:
-            files |= {f"{LAST}/{file.name}": file for file in whole}
-            stale = (*STALE, f"{BEST}/*")
+            files |= _whole(folder, LAST)
             best = Path(state.best_model_checkpoint) if state.best_model_checkpoint else folder
             if best.name != folder.name and best.is_dir():
-                files |= {f"{BEST}/{name}": file for name, file in model_files(best).items()}
+                files |= _whole(best, BEST)
+
+        def of_another_run(path: str) -> bool:
+            place = path.partition("/")[0]
+            number = re.fullmatch(r"checkpoint-(\d+)", place)
+            later = number is not None and int(number[1]) > state.global_step
+            return later or place in (LAST, BEST) or is_stale(path)
+
         by_steps = args.save_strategy == SaveStrategy.STEPS
         done = f"step {state.global_step}" if by_steps else f"epoch {state.epoch:g}"
         try:
-            self._commit(files, f"Training in progress, {done}", stale)
+            self._commit(
+                files, self._card(self.hub_model_id, last=True), f"Training in progress, {done}", of_another_run
+            )
         except UserError as error:
             logger.warning(f"this checkpoint was not pushed: {error} Training goes on, and pushes the next one.")
 
-    def _commit(self, files, message: str, stale, token: str | None = None, revision: str | None = None) -> CommitInfo:
+    def _commit(self, files, card: str, message: str, stale, token: str | None = None, revision: str | None = None):
         return commit(
             self.hub_model_id,
             files,
-            card=lambda old: merge(self._card(self.hub_model_id), old),
+            card=lambda old: merge(card, old),
             message=message,
             revision=revision or self.args.hub_revision,
             token=token or self.args.hub_token,
-            stale=stale,
+            is_stale=stale,
         )
 
-    def _card(self, model_id: str) -> str:
-        """What can be said of the model in the middle of its training."""
-        seen = [row for row in self.state.log_history if "eval_loss" in row][-1:]
-        validation = {name.removeprefix("eval_"): value for row in seen for name, value in row.items()}
+    def _card(self, model_id: str, language: str | None = None, license: str | None = None, last: bool = False) -> str:
+        """What can be said of the model before its run has ended.
+
+        Args:
+            last: whether it is the newest model, not the best one, which stands here when training has ended.
+        """
+        state = self.state
+        rows = [row for row in state.log_history if "eval_loss" in row]
+        if self.args.load_best_model_at_end and not last:
+            rows = [row for row in rows if row["step"] == state.best_global_step] or rows
+        validation = {name.removeprefix("eval_"): value for row in rows[-1:] for name, value in row.items()}
         facts = {**self.facts, **({"validation": validation} if validation else {})}
-        config: Any = self.model.config
-        return render(model_id, config, yaml.safe_load(self.run_text) or {}, facts, pictures=[])
+        run = yaml.safe_load(self.run_text) or {}
+        given = {name: value for name, value in (("language", language), ("license", license)) if value}
+        run["card"] = {**(run.get("card") or {}), **given}
+        config: Any = self.accelerator.unwrap_model(self.model).config
+        return render(model_id, config, run, facts, pictures=[])
+
+
+def _whole(checkpoint: Path, place: str) -> dict[str, Path]:
+    """All files of a checkpoint by their paths in the repository, but for a pickle that nothing needs."""
+    files = sorted(file for file in checkpoint.rglob("*") if file.is_file() and file.name != "training_args.bin")
+    return {f"{place}/{file.relative_to(checkpoint).as_posix()}": file for file in files}
+
+
+def _listed(tags: str | list[str] | None) -> list[str]:
+    return [tags] if isinstance(tags, str) else list(tags or [])
 
 
 __all__ = ["RNNTrainer"]

@@ -23,7 +23,7 @@ from .environment import hardware, versions
 from .errors import UserError
 from .figures import draw_confusion, draw_curves
 from .hub import fetch_checkpoint, push
-from .model_card import CARD_FILE, merge, render_folder
+from .model_card import CARD_FILE, PICTURES, merge, read_card, render_folder
 from .run_config import METRICS_FILE, RUN_FILE, RunConfig, parse_run
 from .tasks import task_class
 from .tokenization import load_tokenizer, train_tokenizer
@@ -39,8 +39,7 @@ _RUN_FILES = (
     *CODE_FILES,
     "tokenizer*.json",
     "training_args.bin",
-    "training_curves.png",
-    "confusion_matrix.png",
+    *PICTURES,
 )
 
 
@@ -56,7 +55,7 @@ def train(config: str | Path | dict | list[str]) -> dict:
         about the run.
 
     Raises:
-        UserError: something in the configuration, the data or the output folder; nothing on disk was changed then.
+        UserError: something in the configuration, the data or the output folder; no older run was changed then.
     """
     run, text = parse_run(config)
     return Run(run, text).train()
@@ -86,11 +85,14 @@ class Run:
             if fetched:
                 checkpoint = self._fetch_checkpoint()
             if checkpoint is None:
-                where = f" nor has {args.hub_model_id or folder.name!r} on the Hub" if fetched else ""
+                where = f", nor has {args.hub_name!r} on the Hub" if fetched else ""
                 raise UserError(
                     f"{str(folder)!r} has no checkpoint to resume from{where}: leave out --training.resume."
                 )
             self._check_same_run(elsewhere=fetched)
+            if fetched and args.should_save:
+                # From now on this is the place of the run and of its data.
+                (folder / RUN_FILE).write_text(self.text, encoding="utf-8")
             return checkpoint
         if held and not args.overwrite:
             raise UserError(
@@ -105,8 +107,7 @@ class Run:
         with args.main_process_first(desc="fetching the checkpoint"):
             if args.should_save:
                 self.folder.mkdir(parents=True, exist_ok=True)
-                name = args.hub_model_id or self.folder.absolute().name
-                fetch_checkpoint(name, self.folder, args.hub_revision, args.hub_token)
+                fetch_checkpoint(args.hub_name, self.folder, args.hub_revision, args.hub_token)
         return get_last_checkpoint(self.folder)
 
     def _check_same_run(self, elsewhere: bool) -> None:
@@ -263,10 +264,12 @@ class Run:
             draw_confusion(answers, labels, trainer.task.label_names, split, saving / "confusion_matrix.png")
         # Last, since a folder with metrics is a run that ended.
         (saving / METRICS_FILE).write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        card = render_folder(saving, trainer.hub_model_id or self.folder.absolute().name)
-        old = self.folder / CARD_FILE
-        card = merge(card, old.read_text(encoding="utf-8") if old.exists() else None, title=self.folder.absolute().name)
-        (saving / CARD_FILE).write_text(card, encoding="utf-8")
+        card = render_folder(saving, trainer.hub_model_id or self.args.hub_name)
+        try:
+            card = merge(card, read_card(self.folder / CARD_FILE), title=self.folder.absolute().name)
+            (saving / CARD_FILE).write_text(card, encoding="utf-8")
+        except UserError as error:
+            logger.warning(f"{self.folder / CARD_FILE} is left as it is: {error}")
         for file in sorted(saving.iterdir(), key=lambda file: file.name == METRICS_FILE):
             os.replace(file, self.folder / file.name)
         saving.rmdir()

@@ -2,6 +2,7 @@
 """transformers' training arguments, with the defaults of a small recurrent model."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from transformers import TrainingArguments
@@ -47,6 +48,11 @@ class RNNTrainingArguments(TrainingArguments):
         self.chose_metric = self.metric_for_best_model is not None
         self.chose_direction = self.greater_is_better is not None
         super().__post_init__()
+
+    @property
+    def hub_name(self) -> str:
+        """The repository that a run is pushed to: `hub_model_id`, or the name of its folder."""
+        return self.hub_model_id or Path(self.output_dir).absolute().name
 
     def __getstate__(self) -> dict:
         # Trainer pickles its arguments into each checkpoint, which is no place for a secret.
