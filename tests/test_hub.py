@@ -727,10 +727,10 @@ def test_what_was_written_by_hand_survives_the_next_push(server, client, model, 
     assert "# Words of the folder" in repo.files()["README.md"].decode()
 
 
-@pytest.mark.parametrize(("times", "code"), [(1, 0), (99, 1)])
-def test_a_card_that_cannot_be_read_is_not_taken_for_none(server, client, model, repo_id, times, code):
+@pytest.mark.parametrize(("kind", "times", "code"), [(500, 1, 0), (403, 99, 1)])
+def test_a_card_that_cannot_be_read_is_not_taken_for_none(server, client, model, repo_id, kind, times, code):
     server.create(repo_id, files={"README.md": b"# Mine\n\nWords of mine.\n"})
-    server.faults.append(Fault(500, "HEAD .*README.md", times))
+    server.faults.append(Fault(kind, "HEAD .*README.md", times))
     assert client.cli("push", model, repo_id)[0] == code
     assert b"Words of mine." in server.repo(repo_id).files()["README.md"]
 

@@ -7,46 +7,25 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi, get_token, snapshot_download
-from huggingface_hub.errors import HFValidationError, StrictDataclassError
+from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
-from safetensors import SafetensorError, safe_open
-from torch import device
-from transformers import AutoConfig
 
 from . import modeling_rnn
-from .configuration_rnn import CODE_FILES, RNNConfig
-from .errors import UserError, first_line
+from .configuration_rnn import RNNConfig
+from .errors import UserError
 from .hub_errors import explain, patiently
 from .model_card import CARD_FILE, PICTURES, add_tags, decode, is_untouched, merge, read_card, render_folder
+from .model_folder import MODEL_FILES, WEIGHTS, check_model, matches, model_files
 from .run_config import METRICS_FILE, RUN_FILE
-from .tokenization import check_vocabulary, load_tokenizer
 
 logger = logging.getLogger(__name__)
 
-WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
-# What a model's repository holds; anything else in the folder (checkpoints, pickles, a user's own files) stays there.
-MODEL_FILES = (
-    "config.json",
-    "generation_config.json",
-    *WEIGHTS,
-    *CODE_FILES,
-    "tokenizer*.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.*",
-    "*.model",
-    "chat_template*",
-    "merges.txt",
-    RUN_FILE,
-    METRICS_FILE,
-    *PICTURES,
-)
 # Where checkpoints stand in a repository under hub_strategy="checkpoint".
 LAST, BEST = "last-checkpoint", "best-checkpoint"
 # Files of an earlier model that a later one may lack, and that would then belong to nothing.
@@ -134,83 +113,9 @@ def push_model(
         )
 
 
-def matches(path: str, patterns: Iterable[str]) -> bool:
-    return any(fnmatch(path, pattern) for pattern in patterns)
-
-
 def is_stale(path: str) -> bool:
     """Whether a file of a repository belongs to the model there, and so to nothing once another one is pushed."""
     return matches(path, STALE)
-
-
-def model_files(folder: Path) -> dict[str, Path | bytes]:
-    """What of a folder belongs into a model's repository, by name."""
-    return {file.name: file for file in sorted(folder.iterdir()) if matches(file.name, MODEL_FILES)}
-
-
-def check_model(folder: Path, name: str | None = None) -> RNNConfig:
-    """The configuration of a folder that holds a whole model of ours.
-
-    Args:
-        name: by which the user knows it, where that is not the folder.
-
-    Raises:
-        UserError: it is no model's folder, another library's model, or its files do not fit one another.
-    """
-    name = name or str(folder)
-    if not folder.is_dir():
-        raise UserError(f"there is no folder {name!r}: name the output_dir of a training run that ended.")
-    try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError, TypeError, StrictDataclassError) as error:
-        hint = f" Its training has not ended: go on with --config {folder / RUN_FILE} --training.resume true."
-        raise UserError(
-            f"{name!r} holds no model that can be loaded ({first_line(error)}): name the output_dir of a training run "
-            f"that ended, or a model on the Hub.{hint if any(folder.glob('checkpoint-*')) else ''}"
-        ) from error
-    if not isinstance(config, RNNConfig):
-        raise UserError(f"{name!r} is a {config.model_type} model, not one of hf_rnn: use it with transformers.")
-    check_weights(folder, config, name)
-    if any(folder.glob("tokenizer*")):
-        check_vocabulary(load_tokenizer(str(folder)), config, name)
-    return config
-
-
-def check_weights(folder: Path, config: RNNConfig, name: str) -> None:
-    """Raises [`UserError`] that names each tensor in which a folder's weights are not those of its configuration."""
-    files = sorted(file for file in folder.iterdir() if matches(file.name, WEIGHTS[:2]))
-    if not files:
-        pickle = next((f", only the pickle {file.name}, which can run any code" for file in folder.glob("*.bin")), "")
-        raise UserError(
-            f"{name!r} has no model.safetensors{pickle}: save the model with model.save_pretrained; or, if only a part "
-            f"of it is in the cache, hf download {name}."
-        )
-    found: dict[str, list[int]] = {}
-    for file in files:
-        try:
-            with safe_open(file, framework="pt") as tensors:
-                found |= {key: list(tensors.get_slice(key).get_shape()) for key in tensors.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError) as error:
-            raise UserError(
-                f"{file.name} of {name!r} is damaged ({first_line(error)}): save the model again."
-            ) from error
-    kind = (config.architectures or ["RNNForSequenceClassification"])[0]
-    if kind not in modeling_rnn.__all__:
-        raise UserError(f"{name!r} holds a {kind}, and this hf_rnn has {', '.join(modeling_rnn.__all__)}.")
-    with device("meta"):
-        wanted = {key: list(t.shape) for key, t in getattr(modeling_rnn, kind)(config).state_dict().items()}
-    wrong = [f"{key} is missing" for key in wanted if key not in found]
-    wrong += [f"{key} is not the model's" for key in found if key not in wanted]
-    wrong += [
-        f"{key} is {found[key]} and should be {wanted[key]}"
-        for key in wanted
-        if found.get(key, wanted[key]) != wanted[key]
-    ]
-    if wrong:
-        raise UserError(
-            f"the weights of {name!r} do not fit its config.json: {'; '.join(wrong)}. Put back the two files that one "
-            "save_pretrained wrote together."
-        )
 
 
 # Talking to the Hub --------------------------------------------------------------------------------------------------

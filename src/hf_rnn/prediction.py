@@ -15,7 +15,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from .data import DataArguments, check_column, choose_text, load
 from .errors import UserError, looks_local
-from .hub import check_model, download
+from .hub import download
+from .model_folder import check_model
 from .run_config import read_run
 from .tasks import Task, task_class
 from .tokenization import load_tokenizer

@@ -12,8 +12,9 @@ from transformers import EarlyStoppingCallback, PreTrainedTokenizerBase, Trainer
 from transformers.trainer_utils import HubStrategy, SaveStrategy
 
 from .errors import UserError
-from .hub import BEST, LAST, commit, create, is_stale, model_files
+from .hub import BEST, LAST, commit, create, is_stale
 from .model_card import CARD_FILE, add_tags, merge, read_card, render
+from .model_folder import model_files
 from .run_config import RUN_FILE
 from .tasks import Task
 from .training_arguments import RNNTrainingArguments
