@@ -33,6 +33,7 @@ WHOLE = {
     "model.safetensors",
     "modeling_rnn.py",
     "recurrence.py",
+    "recurrence_cpu.py",
     "run.yaml",
     "tokenizer.json",
     "tokenizer_config.json",

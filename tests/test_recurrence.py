@@ -6,6 +6,8 @@ import pytest
 import torch
 from torch import nn
 
+from hf_rnn import recurrence as recurrence_module
+from hf_rnn import recurrence_cpu
 from hf_rnn.recurrence import MODES, Recurrence, RecurrentState, locked_dropout, naive_recurrence
 
 CELLS = list(MODES)
@@ -71,6 +73,9 @@ def test_equals_the_naive_reference(cell_type, bidirectional, L, kind, T):
     expected = outputs_and_gradients(naive, recurrence, inputs, mask, state)
     assert_close(actual[0], expected[0])
     assert_close(actual[1], expected[1])
+    with torch.no_grad():  # where GRU and plain RNN go another way
+        outputs, final = recurrence(inputs, mask, state)
+    assert_close([*outputs, *(part for part in final if part is not None)], expected[0])
 
 
 @pytest.mark.parametrize(("cell_type", "bidirectional", "L"), list(itertools.product(CELLS, [False, True], [1, 2])))
@@ -201,3 +206,102 @@ def test_dropout_between_layers_does_not_touch_the_outputs_of_the_top_layer():
     again, _ = recurrence(torch.randn(2, 8, 5))
     assert outputs[-1].ne(0).all()
     assert not torch.equal(outputs[1], again[1])
+
+
+# GRU and plain RNN in training on a CPU ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def by_hand(monkeypatch):
+    """Counts the layers that are run by our own loop over time."""
+    calls = []
+
+    def spy(mode, *arguments):
+        calls.append(mode)
+        return recurrence_cpu.through_time(mode, *arguments)
+
+    monkeypatch.setattr(recurrence_module, "through_time", spy)
+    return calls
+
+
+@pytest.mark.parametrize("cell_type", CELLS)
+def test_which_cells_are_run_by_hand(cell_type, by_hand):
+    recurrence = Recurrence(cell_type, 3, 4, 2, bidirectional=True)
+    x = torch.randn(2, 5, 3)
+    with torch.no_grad():
+        recurrence(x)
+    assert by_hand == []
+    recurrence(x)
+    assert by_hand == ([] if cell_type == "lstm" else [MODES[cell_type]] * 2)
+
+
+@pytest.mark.parametrize("block", [1, 2, 3, 7, 100])
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("cell_type", ["gru", "rnn_tanh", "rnn_relu"])
+def test_blocks_of_any_number_of_steps_give_the_same(cell_type, bidirectional, block, by_hand, monkeypatch):
+    recurrence = Recurrence(cell_type, 3, 4, 2, bidirectional).double()
+    gates = {"gru": 3}.get(cell_type, 1)
+    monkeypatch.setattr(
+        recurrence_cpu, "CACHE", block * gates * 4 * 3 * 8 * recurrence.num_directions
+    )  # G x H x B x bytes of a number
+    inputs = torch.randn(3, 7, 3, dtype=torch.float64, requires_grad=True)
+    mask, state = make_mask("right", 3, 7), make_state(recurrence, 3)
+    actual = outputs_and_gradients(recurrence, recurrence, inputs, mask, state)
+    expected = outputs_and_gradients(
+        lambda *arguments: naive_recurrence(recurrence, *arguments), recurrence, inputs, mask, state
+    )
+    assert_close(actual[0], expected[0])
+    assert_close(actual[1], expected[1])
+    assert len(by_hand) == 2
+
+
+@pytest.mark.parametrize("cell_type", ["gru", "rnn_tanh", "rnn_relu"])
+def test_the_backward_pass_may_run_twice_over_one_graph(cell_type, by_hand):
+    recurrence = Recurrence(cell_type, 3, 4)
+    x = torch.randn(2, 5, 3, requires_grad=True)
+    loss = recurrence(x)[0][0].sum()
+    first = torch.autograd.grad(loss, [x, *recurrence.parameters()], retain_graph=True)
+    assert_close(torch.autograd.grad(loss, [x, *recurrence.parameters()]), first)
+    assert by_hand
+
+
+@pytest.mark.parametrize("cell_type", ["gru", "rnn_tanh"])
+def test_frozen_weights_and_frozen_inputs(cell_type, by_hand):
+    recurrence = Recurrence(cell_type, 3, 4)
+    x = torch.randn(2, 5, 3, requires_grad=True)
+    weights, (of_x, *_) = (
+        list(recurrence.parameters()),
+        torch.autograd.grad(recurrence(x)[0][0].sum(), [x, *recurrence.parameters()]),
+    )
+    of_weights = torch.autograd.grad(recurrence(x.detach())[0][0].sum(), weights)
+    recurrence.requires_grad_(False)
+    assert_close(torch.autograd.grad(recurrence(x)[0][0].sum(), [x]), [of_x])
+    recurrence.requires_grad_(True)
+    assert_close(of_weights, torch.autograd.grad(recurrence(x)[0][0].sum(), weights))
+
+
+@pytest.mark.parametrize("cell_type", ["gru", "rnn_tanh", "rnn_relu"])
+def test_by_hand_under_autocast_stays_near_full_precision(cell_type, by_hand):
+    torch.manual_seed(0)
+    recurrence = Recurrence(cell_type, 16, 16, bidirectional=True)
+    x, mask = torch.randn(4, 50, 16), make_mask("right", 4, 50)
+
+    def run():
+        out = recurrence(x, mask)[0][0]
+        return [out.detach(), *torch.autograd.grad(out.float().mean(), list(recurrence.parameters()))]
+
+    expected = run()
+    with torch.autocast("cpu", torch.bfloat16):
+        actual = run()
+    assert actual[0].dtype == torch.bfloat16
+    assert all(part.dtype == torch.float32 for part in actual[1:])
+    for a, e in zip(actual, expected, strict=True):
+        assert (a - e).norm() < 0.05 * e.norm()
+    assert len(by_hand) == 2
+
+
+def test_a_second_derivative_is_refused_in_words():
+    recurrence = Recurrence("gru", 3, 4)
+    x = torch.randn(2, 5, 3, requires_grad=True)
+    with pytest.raises(RuntimeError, match="create_graph=True"):
+        torch.autograd.grad(recurrence(x)[0][0].sum(), [x], create_graph=True)

@@ -21,6 +21,7 @@ WHOLE = {
     "configuration_rnn.py",
     "modeling_rnn.py",
     "recurrence.py",
+    "recurrence_cpu.py",
     "model.safetensors",
     "tokenizer.json",
     "tokenizer_config.json",

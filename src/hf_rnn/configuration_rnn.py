@@ -18,7 +18,7 @@ from transformers import PreTrainedConfig
 __version__ = "0.1.0"
 # The oldest release that understands all that a configuration can say today.
 FORMAT_VERSION = "0.1.0"
-CODE_FILES = ("configuration_rnn.py", "recurrence.py", "modeling_rnn.py")
+CODE_FILES = ("configuration_rnn.py", "recurrence.py", "recurrence_cpu.py", "modeling_rnn.py")
 AUTO_MAP = {
     "AutoConfig": "configuration_rnn.RNNConfig",
     "AutoModel": "modeling_rnn.RNNModel",

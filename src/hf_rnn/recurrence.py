@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from torch.backends.cudnn import rnn as cudnn_rnn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
+from .recurrence_cpu import CELLS as BY_HAND
+from .recurrence_cpu import through_time
+
 MODES = {"lstm": "LSTM", "gru": "GRU", "rnn_tanh": "RNN_TANH", "rnn_relu": "RNN_RELU"}
 
 
@@ -86,6 +89,10 @@ def _one_chunk(weights: list[Tensor]) -> list[Tensor]:
     return [part.view_as(w) for part, w in zip(flat.split([w.numel() for w in weights]), weights, strict=True)]
 
 
+def _side_by_side(directions: list[Tensor]) -> Tensor:
+    return directions[0].unsqueeze(0) if len(directions) == 1 else torch.stack(directions)
+
+
 class RecurrentLayer(GradientCheckpointingLayer):
     """One recurrent layer over a right-padded batch, both directions. It owns no weights: [`Recurrence`] does, under
     torch's names. It is a module of its own so that its activations can be recomputed instead of kept."""
@@ -116,47 +123,60 @@ class RecurrentLayer(GradientCheckpointingLayer):
         Returns:
             Outputs `[B, T, D*H]`, with any finite values in padded places, and the final h and c, `[D, B, H]`.
         """
-        outputs, hs, cs = [], [], []
-        for direction, direction_weights in enumerate(weights):
-            only = slice(direction, direction + 1)
-            out, h, c = self._run(
-                x if direction == 0 else self._reverse(x, ragged),
-                h0[only],
-                None if c0 is None else c0[only],
-                direction_weights,
-                ragged,
-                output_cell_state,
-            )
-            outputs.append(out if direction == 0 else self._reverse(out, ragged))
-            hs.append(h)
-            cs.append(c)
+        if self.training and self.weight_dropout > 0:
+            weights = [[w_ih, F.dropout(w_hh, self.weight_dropout), *b] for w_ih, w_hh, *b in weights]
+        inputs = [x] if len(weights) == 1 else [x, self._reverse(x, ragged)]
+        run = self._run_by_hand if self._is_slow_in_torch(x) else self._run
+        outputs, hs, cs = run(inputs, h0, c0, weights, ragged, output_cell_state)
+        outputs = [out if direction == 0 else self._reverse(out, ragged) for direction, out in enumerate(outputs)]
         return torch.cat(outputs, dim=-1), torch.cat(hs), None if cs[0] is None else torch.cat(cs)
+
+    def _is_slow_in_torch(self, x: Tensor) -> bool:
+        training = torch.is_grad_enabled() and not torch.compiler.is_compiling() and not torch.jit.is_tracing()
+        return self.mode in BY_HAND and x.device.type == "cpu" and training and x.numel() > 0
 
     @staticmethod
     def _reverse(x: Tensor, ragged: Ragged | None) -> Tensor:
         return x.flip(1) if ragged is None else _Permute.apply(x, ragged.reverse, ragged.reverse)
 
-    def _run(self, x, h0, c0, weights, ragged, output_cell_state) -> tuple[Tensor, Tensor, Tensor | None]:
-        """One direction, read from left to right: outputs `[B, T, H]` and each row's own final state `[1, B, H]`."""
-        if x.shape[1] == 0:
-            return x.new_zeros(x.shape[0], 0, self.hidden_size), h0, c0
+    def _run_by_hand(self, inputs, h0, c0, weights, ragged, output_cell_state):
+        """As `_run`, with all directions in one loop."""
+        by_kind = [_side_by_side(list(kind)) for kind in zip(*weights, strict=True)]
+        out = through_time(self.mode, _side_by_side([x.transpose(0, 1) for x in inputs]), h0, *by_kind)
+        outputs = [part.transpose(0, 1) for part in out]
+        hs = [self._final(part, h0[d : d + 1], ragged) for d, part in enumerate(outputs)]
+        return outputs, hs, [None] * len(outputs)
+
+    def _run(self, inputs, h0, c0, weights, ragged, output_cell_state):
+        """Each direction read from left to right: outputs `[B, T, H]` and the final h and c, `[1, B, H]`."""
         lstm = c0 is not None
-        drop = self.training and self.weight_dropout > 0
         hold = lstm and ragged is not None and output_cell_state
-        if drop or hold:
-            w_ih, w_hh, *biases = weights
-            if drop:
-                w_hh = F.dropout(w_hh, self.weight_dropout)
-            if hold:
-                x, w_ih = self._hold_cells(x, w_ih, ragged)
-            weights = _one_chunk([w_ih, w_hh, *biases])
-        kernel = getattr(torch._VF, self.mode.lower())
-        # `train` only tells cuDNN to keep what a backward pass needs: it refuses one in eval mode otherwise.
-        out, h, *c = kernel(x, (h0, c0) if lstm else h0, weights, True, 1, 0.0, torch.is_grad_enabled(), False, True)
-        if ragged is not None:
-            last = (ragged.lengths - 1).clamp(min=0)[:, None, None].expand(-1, 1, self.hidden_size)
-            h = torch.where(ragged.lengths[:, None] > 0, out.gather(1, last).squeeze(1), h0[0]).unsqueeze(0)
-        return out, h, c[0] if lstm and (ragged is None or output_cell_state) else None
+        outputs, hs, cs = [], [], []
+        for direction, (x, (w_ih, *others)) in enumerate(zip(inputs, weights, strict=True)):
+            h, c = (None if part is None else part[direction : direction + 1] for part in (h0, c0))
+            out = x.new_zeros(x.shape[0], 0, self.hidden_size)
+            if x.shape[1]:
+                if hold:
+                    x, w_ih = self._hold_cells(x, w_ih, ragged)
+                changed = hold or (self.training and self.weight_dropout > 0)
+                flat = _one_chunk([w_ih, *others]) if changed else [w_ih, *others]
+                kernel = getattr(torch._VF, self.mode.lower())
+                # `train` only tells cuDNN to keep what a backward pass needs: it refuses one in eval mode otherwise.
+                options = (True, 1, 0.0, torch.is_grad_enabled(), False, True)
+                out, last, *rest = kernel(x, (h, c) if lstm else h, flat, *options)
+                h = last if ragged is None else self._final(out, h, ragged)
+                c = rest[0] if lstm and (ragged is None or output_cell_state) else None
+            outputs.append(out)
+            hs.append(h)
+            cs.append(c)
+        return outputs, hs, cs
+
+    def _final(self, out: Tensor, h0: Tensor, ragged: Ragged | None) -> Tensor:
+        """h of each row after its own last token, `[1, B, H]`."""
+        if ragged is None:
+            return out[:, -1].unsqueeze(0)
+        last = (ragged.lengths - 1).clamp(min=0)[:, None, None].expand(-1, 1, self.hidden_size)
+        return torch.where(ragged.lengths[:, None] > 0, out.gather(1, last).squeeze(1), h0[0]).unsqueeze(0)
 
     def _hold_cells(self, x: Tensor, w_ih: Tensor, ragged: Ragged) -> tuple[Tensor, Tensor]:
         """Makes c_t = c_{t-1} after a row's end, since the kernel gives the cells of the last step only.
