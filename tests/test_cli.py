@@ -79,7 +79,7 @@ def test_evaluating_finds_the_columns_of_training_or_those_that_are_there(capsys
         (["predict", "./nowhere", "text"], 1, "there is no folder './nowhere'"),
         (["predict", "MODEL", "a", "--top_k", "-1"], 1, "--top_k -1 must be 0"),
         (["predict", "MODEL", "a", "--max_length", "-3"], 1, "--max_length -3 must be 1 or greater"),
-        (["predict", "MODEL", "a", "--batch_size", "0"], 1, "--batch_size 0 must be 1 or greater"),
+        (["predict", "MODEL", "a", "--batch_tokens", "0"], 1, "--batch_tokens 0 must be 1 or greater"),
         (["evaluate", "MODEL", "--data", "REVIEWS", "--split", "dev"], 1, "no split 'dev', only train"),
         (["evaluate", "MODEL", "--data", "REVIEWS", "--label_column", "lable"], 1, "did you mean 'label'"),
         (["evaluate", "MODEL", "--dta", "x"], 1, "no key 'dta': did you mean 'data'"),

@@ -15,7 +15,7 @@ TEXTS = ["the film was not good .", "", "  ", "the soup was bad , but the lamp w
 
 def test_answers_are_those_of_the_pipeline_in_order(tiny_run):
     predictor = Predictor.from_pretrained(tiny_run)
-    answers = predictor(TEXTS, batch_size=2)
+    answers = predictor(TEXTS, batch_tokens=12)
     expected = pipeline("text-classification", model=str(tiny_run))(TEXTS)
     for answer, theirs in zip(answers, expected, strict=True):
         assert answer["label"] == theirs["label"]

@@ -55,7 +55,7 @@ def _evaluate(arguments: list[str]) -> None:
 
     output = _new_file(options.output, overwrite=False)
     predictor = Predictor.from_pretrained(options.model, revision=options.revision)
-    results = evaluate(predictor, _data(predictor, options), options.split, options.batch_size, _given(options))
+    results = evaluate(predictor, _data(predictor, options), options.split, options.batch_tokens, _given(options))
     print(f"{results['rows']} rows: {_line(results)}")
     for name, value in results.items():
         if "/" in name:
@@ -95,7 +95,7 @@ def _predict(arguments: list[str]) -> None:
     if output:
         options.data = options.file
         data = _data(predictor, options)
-        rows = predict_file(predictor, data, output, options.batch_size, top_k, _given(options))
+        rows = predict_file(predictor, data, output, options.batch_tokens, top_k, _given(options))
         print(f"{rows} answers written to {output}")
         return
     from datasets import disable_progress_bars
@@ -104,7 +104,7 @@ def _predict(arguments: list[str]) -> None:
     options.data = None
     predictor.task = predictor.task.with_data(_data(predictor, options))
     for text, answer in zip(
-        options.texts, predictor(options.texts, batch_size=options.batch_size, top_k=top_k), strict=True
+        options.texts, predictor(options.texts, top_k=top_k, batch_tokens=options.batch_tokens), strict=True
     ):
         shown = text if len(text) <= 60 else text[:59] + "…"
         if "label" in answer:
@@ -154,7 +154,7 @@ def _add_data_options(parser) -> None:
     parser.add_argument("--text_pair_column", type=str, help="column of the second text")
     parser.add_argument("--max_length", type=int, help="tokens kept of a text; as in training if left out, 0 for all")
     parser.add_argument("--encoding", type=str, help="of text files; utf-8 if left out")
-    parser.add_argument("--batch_size", type=int, default=64, help="texts that are read at once")
+    parser.add_argument("--batch_tokens", type=int, default=16384, help="tokens that are read at once; bounds memory")
 
 
 def _parse(parser, arguments: list[str]):
@@ -170,8 +170,8 @@ def _parse(parser, arguments: list[str]):
         raise UserError(f"{explain(str(error), parser)} ({parser.prog} --help shows how)") from error
     if (options.get("max_length") or 0) < 0:
         raise UserError(f"--max_length {options.max_length} must be 1 or greater, or 0 for all tokens.")
-    if options.get("batch_size", 1) < 1:
-        raise UserError(f"--batch_size {options.batch_size} must be 1 or greater.")
+    if options.get("batch_tokens", 1) < 1:
+        raise UserError(f"--batch_tokens {options.batch_tokens} must be 1 or greater.")
     return options
 
 

@@ -3,8 +3,9 @@
 
 import json
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice, tee
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,19 @@ import torch
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from .batching import by_tokens
 from .data import DataArguments, check_column, choose_text, load
+from .environment import keep_freed_memory
 from .errors import UserError, looks_local
 from .hub import download
 from .model_folder import check_model
 from .run_config import read_run
 from .tasks import Task, task_class
-from .tokenization import load_tokenizer
+from .tokenization import load_tokenizer, token_ids
 
-CHUNK = 4096
+# Texts that are tokenized and sorted by length at a time, and tokens that the model then reads at once.
+WINDOW = 4096
+BATCH_TOKENS = 16384
 
 
 @dataclass
@@ -68,39 +73,52 @@ class Predictor:
         return cls(model, tokenizer, task)
 
     def __call__(
-        self, texts: Sequence[str], pairs: Sequence[str] | None = None, batch_size: int = 64, top_k: int | None = 1
+        self,
+        texts: Sequence[str],
+        pairs: Sequence[str] | None = None,
+        top_k: int | None = 1,
+        batch_tokens: int = BATCH_TOKENS,
     ) -> list[dict]:
         """
         Args:
             texts: strings, of any length.
             pairs: as many second texts, for a model of pairs.
-            batch_size: texts that are read at once.
             top_k: as in the task's `answers`.
+            batch_tokens: tokens that are read at once, padding among them; a longer text is read by itself.
 
         Returns:
             For each text, in order, what the task's `answers` gives.
         """
         if isinstance(texts, str):
             raise UserError("texts is one string: pass a list of texts, predictor([text]).")
-        if not len(texts):
-            return []
-        columns = {"text": texts} if pairs is None else {"text": texts, "text_pair": pairs}
-        rows = Dataset.from_dict(
-            {name: ["" if text is None else str(text) for text in column] for name, column in columns.items()}
-        )
-        return self.task.answers(self.logits(self.task.encode(rows, self.tokenizer), batch_size), top_k)
+        return list(self.stream(texts if pairs is None else zip(texts, pairs, strict=True), top_k, batch_tokens))
+
+    def stream(
+        self, texts: Iterable[str | tuple[str, str]], top_k: int | None = 1, batch_tokens: int = BATCH_TOKENS
+    ) -> Iterator[dict]:
+        """Answers for any number of texts, in their order, in bounded memory: as `predictor(texts)`, a part at a time.
+
+        Args:
+            texts: any iterable of strings, or of pairs of strings; None is read as an empty text.
+        """
+        rest = iter(texts)
+        while window := list(islice(rest, WINDOW)):
+            first, *second = zip(*(row if isinstance(row, tuple) else (row,) for row in window), strict=True)
+            columns = [["" if text is None else str(text) for text in column] for column in (first, *second)]
+            ids = self.task.cut(token_ids(self.tokenizer, *columns))
+            yield from self.task.answers(self.logits(ids, batch_tokens), top_k)
 
     @torch.inference_mode()
-    def logits(self, rows: Dataset, batch_size: int = 64) -> np.ndarray:
-        """Logits `[N, C]` of encoded rows, in their order; rows of similar length are read together."""
-        rows = rows.remove_columns([c for c in rows.column_names if c not in ("input_ids", "length")])
+    def logits(self, ids: Sequence[Sequence[int]], batch_tokens: int = BATCH_TOKENS) -> np.ndarray:
+        """Logits `[N, C]` of rows of token ids, in their order; rows of similar length are read together."""
+        device = self.model.device
+        if device.type == "cpu":
+            keep_freed_memory()
         collate = self.task.collator(self.tokenizer)
-        order = np.argsort(rows["length"], kind="stable")
-        logits = np.empty((len(rows), self.model.config.num_labels), dtype=np.float32)
-        for start in range(0, len(rows), batch_size):
-            places = order[start : start + batch_size]
-            batch = collate([rows[int(place)] for place in places])
-            batch = {name: tensor.to(self.model.device) for name, tensor in batch.items()}
+        logits = np.empty((len(ids), self.model.config.num_labels), dtype=np.float32)
+        for places in by_tokens([len(row) for row in ids], batch_tokens):
+            batch = collate([{"input_ids": ids[place]} for place in places])
+            batch = {name: tensor.to(device) for name, tensor in batch.items()}
             logits[places] = self.model(**batch).logits.float().cpu().numpy()
         return logits
 
@@ -119,7 +137,7 @@ def evaluate(
     predictor: Predictor,
     data: DataArguments,
     split: str | None = None,
-    batch_size: int = 64,
+    batch_tokens: int = BATCH_TOKENS,
     given: Collection[str] = ("text_column", "label_column"),
 ) -> dict:
     """Metrics of a model on a labelled data set.
@@ -129,7 +147,7 @@ def evaluate(
         data: where the rows are.
         given: columns in `data` that must be there; others are found anew where they are not.
         split: of the data set; its only one, or the test split, if None.
-        batch_size: rows that are read at once.
+        batch_tokens: as in [`Predictor`].
 
     Raises:
         UserError: see `data.load` and the task's `prepare_split`.
@@ -137,7 +155,7 @@ def evaluate(
     splits = load(data)
     task = predictor.task.with_data(_own_columns(data, next(iter(splits.values())), given))
     rows = task.encode(task.prepare_split(splits, split), predictor.tokenizer)
-    logits = predictor.logits(rows, batch_size)
+    logits = predictor.logits(rows.with_format("numpy")["input_ids"][:], batch_tokens)
     return {"rows": len(rows), **task.metrics(logits, np.asarray(rows["labels"]))}
 
 
@@ -145,7 +163,7 @@ def predict_file(
     predictor: Predictor,
     data: DataArguments,
     output: Path,
-    batch_size: int = 64,
+    batch_tokens: int = BATCH_TOKENS,
     top_k: int | None = 1,
     given: Collection[str] = ("text_column",),
 ) -> int:
@@ -165,18 +183,12 @@ def predict_file(
     check_column(rows, "text_pair_column", data)
     writing = output.with_name(output.name + ".part")
     with writing.open("w", encoding="utf-8") as lines:
-        for row, answer in zip(rows, _answers(predictor, rows, text, pair, batch_size, top_k), strict=True):
+        read, written = tee(rows)
+        texts = (row[text] if pair is None else (row[text], row[pair]) for row in read)
+        for row, answer in zip(written, predictor.stream(texts, top_k, batch_tokens), strict=True):
             lines.write(json.dumps({**row, "prediction": answer}, ensure_ascii=False, default=str) + "\n")
     os.replace(writing, output)
     return len(rows)
-
-
-def _answers(
-    predictor: Predictor, rows: Dataset, text: str, pair: str | None, batch_size: int, top_k: int | None
-) -> Iterator[dict]:
-    for start in range(0, len(rows), CHUNK):
-        chunk = rows[start : start + CHUNK]
-        yield from predictor(chunk[text], chunk[pair] if pair else None, batch_size, top_k)
 
 
 __all__ = ["Predictor", "evaluate", "predict_file"]

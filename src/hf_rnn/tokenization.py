@@ -1,7 +1,7 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """Fast tokenizers: trained from any iterable of texts, or loaded from a folder or the Hub."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -166,6 +166,24 @@ def load_tokenizer(path: str, **kwargs) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
+def token_ids(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], pairs: Sequence[str] | None = None
+) -> list[list[int]]:
+    """What `tokenizer(texts, pairs)["input_ids"]` is, without padding and at full length, and without the masks and
+    offsets that nobody asked for: they take longer than the ids."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        return tokenizer(list(texts), None if pairs is None else list(pairs), verbose=False)["input_ids"]
+    if backend.padding is not None:
+        backend.no_padding()
+    if backend.truncation is not None:
+        backend.no_truncation()
+    rows: list = list(texts) if pairs is None else list(zip(texts, pairs, strict=True))
+    if len(rows) == 1:
+        return [backend.encode(*(rows if pairs is None else rows[0])).ids]
+    return [encoding.ids for encoding in backend.encode_batch_fast(rows)]
+
+
 def check_vocabulary(tokenizer: PreTrainedTokenizerBase, config: RNNConfig, path: str) -> None:
     """A tokenizer of more entries than the model has vectors is not the one that it was trained with."""
     if len(tokenizer) > config.vocab_size:
@@ -176,4 +194,4 @@ def check_vocabulary(tokenizer: PreTrainedTokenizerBase, config: RNNConfig, path
         )
 
 
-__all__ = ["TokenizerArguments", "load_tokenizer", "train_tokenizer"]
+__all__ = ["TokenizerArguments", "load_tokenizer", "token_ids", "train_tokenizer"]

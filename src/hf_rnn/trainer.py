@@ -3,14 +3,18 @@
 
 import logging
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 from huggingface_hub import CommitInfo
+from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, PreTrainedTokenizerBase, Trainer
-from transformers.trainer_utils import HubStrategy, SaveStrategy
+from transformers.trainer_utils import HubStrategy, SaveStrategy, seed_worker
 
+from .batching import TokenBatchSampler
+from .environment import keep_freed_memory
 from .errors import UserError
 from .hub import BEST, LAST, commit, create, is_stale
 from .model_card import CARD_FILE, add_tags, merge, read_card, render
@@ -42,6 +46,8 @@ class RNNTrainer(Trainer):
             args.metric_for_best_model, args.greater_is_better = task.best_metric
         elif not args.chose_direction:
             args.greater_is_better = args.metric_for_best_model.removeprefix("eval_") not in ("loss", "mse", "mae")
+        if args.device.type == "cpu":
+            keep_freed_memory()
         self.task = task
         # What `Run` knows beyond the Trainer, for the card: the run's YAML, and facts about its data.
         self.run_text = ""
@@ -58,6 +64,28 @@ class RNNTrainer(Trainer):
             callbacks=callbacks,
             **kwargs,
         )
+
+    def get_train_dataloader(self) -> DataLoader:
+        """transformers' own; with `train_batch_tokens`, batches by a budget of tokens."""
+        args: Any = self.args
+        if args.train_batch_tokens is None:
+            return super().get_train_dataloader()
+        rows: Any = self.train_dataset
+        sampler = TokenBatchSampler(rows["length"], args.train_batch_tokens, args.data_seed or args.seed)
+        loader = DataLoader(
+            self._remove_unused_columns(rows, description="training"),
+            batch_sampler=sampler,
+            collate_fn=self.data_collator,
+            num_workers=args.dataloader_num_workers,
+            pin_memory=args.dataloader_pin_memory,
+            persistent_workers=args.dataloader_persistent_workers,
+            prefetch_factor=args.dataloader_prefetch_factor,
+            worker_init_fn=partial(seed_worker, num_workers=args.dataloader_num_workers, rank=args.process_index),
+        )
+        prepared = self.accelerator.prepare(loader)
+        # Of several processes each has its own share of the batches; the epoch has to reach the sampler behind it.
+        prepared.batch_sampler.set_epoch = sampler.set_epoch
+        return prepared
 
     def _headline(self, prediction) -> dict[str, float]:
         metrics = self.task.metrics(prediction.predictions, prediction.label_ids)

@@ -7,11 +7,13 @@ from pathlib import Path
 import torch
 from transformers import TrainingArguments
 
+from .errors import UserError
+
 
 @dataclass
 class RNNTrainingArguments(TrainingArguments):
     """
-    [`~transformers.TrainingArguments`], all of whose fields hold here too, with other defaults and four more fields.
+    [`~transformers.TrainingArguments`], all of whose fields hold here too, with other defaults and five more fields.
 
     Args:
         output_dir: the model's folder; checkpoints stand inside it.
@@ -19,12 +21,15 @@ class RNNTrainingArguments(TrainingArguments):
         resume: go on from the newest checkpoint in output_dir.
         early_stopping_patience: epochs (or evaluations) without a better model after which training ends; null for
             never.
+        train_batch_tokens: tokens that a training batch may have, padding among them, instead of
+            per_device_train_batch_size rows; null for rows.
     """
 
     output_dir: str | None = "rnn-model"
     overwrite: bool = False
     resume: bool = False
     early_stopping_patience: int | None = None
+    train_batch_tokens: int | None = None
 
     learning_rate: float = 2e-3
     num_train_epochs: float = 5.0
@@ -41,6 +46,11 @@ class RNNTrainingArguments(TrainingArguments):
     report_to: str | None = "none"
 
     def __post_init__(self):
+        if self.train_batch_tokens is not None and self.train_batch_tokens < 1:
+            raise UserError(
+                f"training.train_batch_tokens={self.train_batch_tokens} must be 1 or greater, such as 16384, or null "
+                "for per_device_train_batch_size rows."
+            )
         self.dataloader_pin_memory = self.dataloader_pin_memory and torch.cuda.is_available()
         # Without this, the processes of a launcher on a machine without accelerator would each train on their own.
         self.use_cpu = self.use_cpu or not torch.accelerator.is_available()

@@ -25,6 +25,7 @@ from ..data import (
 from ..errors import UserError, check_choice, nearest
 from ..metrics import MultiLabelMetrics, RegressionMetrics, SingleLabelMetrics
 from ..modeling_rnn import RNNForSequenceClassification
+from ..tokenization import token_ids
 
 logger = logging.getLogger(__name__)
 
@@ -259,12 +260,16 @@ class TextClassification:
         """`input_ids`, cut to `max_length`; their `length` and, before the cut, `full_length`; `labels`."""
 
         def encode(batch):
-            ids = tokenizer(batch["text"], batch.get("text_pair"), verbose=False)["input_ids"]
-            kept = [cut(row, self.data.max_length, self.data.truncation) for row in ids]
+            ids = token_ids(tokenizer, batch["text"], batch.get("text_pair"))
+            kept = self.cut(ids)
             return {"input_ids": kept, "length": [len(row) for row in kept], "full_length": [len(row) for row in ids]}
 
         columns = [name for name in ("text", "text_pair") if name in rows.column_names]
         return rows.map(encode, batched=True, remove_columns=columns, keep_in_memory=True, desc="tokenizing")
+
+    def cut(self, rows: list[list[int]]) -> list[list[int]]:
+        """Rows of token ids, those over `max_length` cut to it."""
+        return [cut(row, self.data.max_length, self.data.truncation) for row in rows]
 
     def collator(self, tokenizer: PreTrainedTokenizerBase) -> RaggedCollator:
         return RaggedCollator(tokenizer.pad_token_id, torch.long if self.problem_type == SINGLE else torch.float)

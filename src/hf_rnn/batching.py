@@ -1,0 +1,77 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Which rows are read together: those of similar length, so that little of a batch is padding."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch.utils.data import Sampler
+
+# Rows up to so much shorter than the longest of a bucket are taken for equally long in training.
+SIMILAR = 0.9
+
+
+def by_tokens(lengths: Sequence[int] | np.ndarray, tokens: int) -> Iterator[np.ndarray]:
+    """Batches of rows of similar length for prediction, longest first, so that memory is asked for once.
+
+    Args:
+        lengths: of the rows, in tokens.
+        tokens: places that a batch may have, padding among them; a longer row is a batch of its own.
+
+    Yields:
+        Indices of rows; each row stands in one batch.
+    """
+    order = np.argsort(-np.asarray(lengths), kind="stable")
+    start = 0
+    while start < len(order):
+        size = max(1, tokens // max(1, int(lengths[order[start]])))
+        yield order[start : start + size]
+        start += size
+
+
+class TokenBatchSampler(Sampler[list[int]]):
+    """Batches for training: of similar length, with a budget of tokens instead of a number of rows.
+
+    Rows are put into buckets by length; each epoch shuffles the rows within their buckets and then the batches. The
+    number of batches and of rows in each is the same in every epoch, so that a schedule of learning rates fits.
+
+    Args:
+        lengths: of the rows, in tokens.
+        tokens: places that a batch may have, padding among them; a longer row is a batch of its own.
+        seed: of the order, with the epoch.
+    """
+
+    def __init__(self, lengths: Sequence[int] | np.ndarray, tokens: int, seed: int = 0):
+        self.seed = seed
+        self.epoch = 0
+        at_least_one = np.maximum(np.asarray(lengths), 1)
+        self.order = np.argsort(-at_least_one, kind="stable")
+        ordered = at_least_one[self.order]
+        # Where each bucket and each batch begins in the order. A batch that begins in a bucket has rows no longer than
+        # the bucket's longest, even where it reaches into the next: it is filled by that length.
+        self.buckets, self.batches = [0], [0]
+        longest = int(ordered[0]) if len(ordered) else 0
+        while self.batches[-1] < len(ordered):
+            start = self.batches[-1]
+            if ordered[start] < SIMILAR * longest:
+                longest = int(ordered[start])
+                self.buckets.append(start)
+            self.batches.append(min(start + max(1, tokens // longest), len(ordered)))
+        self.buckets.append(len(ordered))
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.batches) - 1
+
+    def __iter__(self) -> Iterator[list[int]]:
+        generator = torch.Generator().manual_seed(self.seed + self.epoch)
+        order = self.order.copy()
+        for start, end in zip(self.buckets, self.buckets[1:], strict=False):
+            order[start:end] = order[start:end][torch.randperm(end - start, generator=generator).numpy()]
+        for batch in torch.randperm(len(self), generator=generator).tolist():
+            yield order[self.batches[batch] : self.batches[batch + 1]].tolist()
+
+
+__all__ = ["TokenBatchSampler", "by_tokens"]
