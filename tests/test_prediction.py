@@ -1,3 +1,4 @@
+import itertools
 import json
 import shutil
 from dataclasses import replace
@@ -6,7 +7,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer, BertConfig, pipeline
 
-from hf_rnn import DataArguments, Predictor
+from hf_rnn import DataArguments, Predictor, prediction
 from hf_rnn.errors import UserError
 from hf_rnn.prediction import evaluate, predict_file
 
@@ -21,6 +22,35 @@ def test_answers_are_those_of_the_pipeline_in_order(tiny_run):
         assert answer["label"] == theirs["label"]
         assert answer["score"] == pytest.approx(theirs["score"], abs=1e-6)
     assert predictor(TEXTS[:1])[0]["score"] == pytest.approx(answers[0]["score"], abs=1e-6)
+    assert predictor([]) == []
+
+
+def test_a_stream_is_answered_in_order_and_read_a_window_at_a_time(tiny_run, monkeypatch):
+    monkeypatch.setattr(prediction, "WINDOW", 4)
+    predictor = Predictor.from_pretrained(tiny_run)
+    seen = []
+
+    def endless():
+        for number in itertools.count():
+            seen.append(number)
+            yield "the film was good . " * (number % 7)
+
+    answers = list(itertools.islice(predictor.stream(endless(), top_k=None), 10))
+    assert len(seen) == 12  # three windows, not one text more
+    expected = predictor(["the film was good . " * (number % 7) for number in range(10)], top_k=None)
+    for answer, other in zip(answers, expected, strict=True):
+        assert answer["labels"] == other["labels"]
+        assert answer["scores"] == pytest.approx(other["scores"], abs=1e-6)
+
+
+def test_no_batch_of_a_prediction_is_over_its_budget_of_tokens(tiny_run):
+    predictor, shapes = Predictor.from_pretrained(tiny_run), []
+    predictor.model.register_forward_pre_hook(
+        lambda model, args, inputs: shapes.append(tuple(inputs["input_ids"].shape)), with_kwargs=True
+    )
+    texts = ["the film " * length for length in (1, 30, 2, 2, 9, 1, 1)]
+    predictor(texts, batch_tokens=20)
+    assert shapes == [(1, 60), (1, 18), (5, 4)]
     assert predictor([]) == []
 
 

@@ -3,7 +3,7 @@ from transformers import AutoTokenizer
 
 from hf_rnn import load_tokenizer, train_tokenizer
 from hf_rnn.errors import UserError
-from hf_rnn.tokenization import KINDS
+from hf_rnn.tokenization import KINDS, token_ids
 
 TEXTS = [
     "I don't like this film.<br />It's bad!",
@@ -114,3 +114,17 @@ def test_a_tokenizer_without_padding_token_is_refused(tmp_path):
 def test_a_folder_without_tokenizer_is_refused(tmp_path):
     with pytest.raises(UserError, match="no tokenizer can be loaded"):
         load_tokenizer(str(tmp_path))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_ids_alone_are_those_of_the_tokenizer(kind):
+    tokenizer = train(kind, lowercase=True, strip_html=True)
+    # Others' tokenizers come with habits of their own, which must not cut or pad here.
+    tokenizer.backend_tokenizer.enable_truncation(3)
+    tokenizer.backend_tokenizer.enable_padding(length=9)
+    texts, pairs = [*TEXTS, "", "  ", "</s> <pad>"], ["second"] * (len(TEXTS) + 3)
+    assert token_ids(tokenizer, texts) == tokenizer(texts)["input_ids"]
+    assert token_ids(tokenizer, texts, pairs) == tokenizer(texts, pairs)["input_ids"]
+    assert token_ids(tokenizer, texts[:1]) == tokenizer(texts[:1])["input_ids"]
+    assert token_ids(tokenizer, texts[:1], pairs[:1]) == tokenizer(texts[:1], pairs[:1])["input_ids"]
+    assert token_ids(tokenizer, []) == []

@@ -1,3 +1,4 @@
+import functools
 import json
 import math
 import shutil
@@ -149,10 +150,18 @@ class Stop(TrainerCallback):
             raise KeyboardInterrupt
 
 
-def test_a_run_that_was_cut_goes_on_and_ends_as_one_that_was_not(tiny_run, tmp_path, monkeypatch):
+BY_STEPS = {"save_strategy": "steps", "eval_strategy": "steps", "save_steps": 4, "eval_steps": 4}
+
+
+@pytest.mark.parametrize(
+    "training",
+    [{}, {"train_batch_tokens": 400, **BY_STEPS}],
+    ids=["by rows, after an epoch", "by tokens, within an epoch"],
+)
+def test_a_run_that_was_cut_goes_on_and_ends_as_one_that_was_not(training, tiny_run, tmp_path, monkeypatch):
     data = tiny_run.parent / "reviews.csv"
-    whole = hf_rnn.train(tiny_config(data, tmp_path / "whole", num_train_epochs=3))
-    cut = tiny_config(data, tmp_path / "cut", num_train_epochs=3)
+    whole = hf_rnn.train(tiny_config(data, tmp_path / "whole", num_train_epochs=3, **training))
+    cut = tiny_config(data, tmp_path / "cut", num_train_epochs=3, **training)
     trainer_init = hf_rnn.training.RNNTrainer.__init__
     with monkeypatch.context() as patch:
         patch.setattr(
@@ -167,6 +176,27 @@ def test_a_run_that_was_cut_goes_on_and_ends_as_one_that_was_not(tiny_run, tmp_p
     resumed = hf_rnn.train(cut)
     assert resumed["run"]["epochs"] == 3
     assert resumed["validation"] == pytest.approx(whole["validation"], abs=1e-6)
+    one, other = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "cut"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_training_batches_by_tokens(tiny_run, tmp_path, monkeypatch):
+    shapes = []
+    forward = hf_rnn.RNNForSequenceClassification.forward
+
+    @functools.wraps(forward)
+    def spy(self, input_ids=None, **inputs):
+        if self.training:
+            shapes.append(tuple(input_ids.shape))
+        return forward(self, input_ids, **inputs)
+
+    monkeypatch.setattr(hf_rnn.RNNForSequenceClassification, "forward", spy)
+    results = hf_rnn.train(tiny_config(tiny_run.parent / "reviews.csv", tmp_path / "run", train_batch_tokens=300))
+    assert sum(B for B, _ in shapes) == results["run"]["train_rows"]
+    assert all(B * T <= 300 for B, T in shapes)
+    assert len({B for B, _ in shapes}) > 2
+    with pytest.raises(UserError, match=r"training.train_batch_tokens=0 must be 1 or greater"):
+        hf_rnn.train(tiny_config(tiny_run.parent / "reviews.csv", tmp_path / "none", train_batch_tokens=0))
 
 
 def test_early_stopping_ends_training(tiny_run, tmp_path):
