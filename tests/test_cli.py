@@ -122,3 +122,25 @@ def test_two_processes_train_what_one_trains(tmp_path, tiny_run):
     assert metrics["validation"]["support/positive"] + metrics["validation"]["support/negative"] == 400
     # One process reaches this too, with each of the seeds 0 to 4.
     assert metrics["validation"]["accuracy"] >= 0.97
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["predict", "--help"], ["evaluate", "--help"], ["--version"], ["trian"]]
+)
+def test_what_needs_no_model_does_not_wait_for_torch(arguments, tmp_path):
+    """In a process of its own, started as the installed command is."""
+    (tmp_path / "hf-rnn").write_text(
+        "import sys\nfrom hf_rnn.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print('torch' in sys.modules, 'hf_rnn' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, tmp_path / "hf-rnn", *arguments], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "False True"
+
+
+def test_the_installed_command_predicts(tiny_run):
+    """It registers the models itself, later than `import hf_rnn` does."""
+    command = Path(sys.executable).with_name("hf-rnn")
+    done = subprocess.run([command, "predict", tiny_run, "the film was good ."], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[0] in ("positive", "negative")

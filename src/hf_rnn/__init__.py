@@ -5,17 +5,14 @@ Importing the package registers its models with transformers' Auto classes; that
 `AutoModelForSequenceClassification.from_pretrained` need.
 """
 
-from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
+import sys
+from importlib import import_module
+from pathlib import Path
 
-from .configuration_rnn import RNNConfig, __version__
-from .modeling_rnn import RNNForSequenceClassification, RNNModel, RNNPreTrainedModel
-
-AutoConfig.register(RNNConfig.model_type, RNNConfig, exist_ok=True)
-for _auto_class, _model_class in (
-    (AutoModel, RNNModel),
-    (AutoModelForSequenceClassification, RNNForSequenceClassification),
-):
-    _auto_class.register(RNNConfig, _model_class, exist_ok=True)
+# The command line says what it has to say of itself without waiting seconds for torch: it registers the models when a
+# command needs them.
+if Path((sys.argv or [""])[0]).stem not in ("hf-rnn", "hf-rnn-script"):
+    from .auto import RNNConfig, RNNForSequenceClassification, RNNModel, RNNPreTrainedModel, __version__
 
 # The workshop (tokenizers, data, training) pulls in libraries that a loaded model does not need: on first use only.
 _LAZY = {
@@ -33,10 +30,8 @@ _LAZY = {
 
 
 def __getattr__(name: str):
-    if name in _LAZY:
-        from importlib import import_module
-
-        return getattr(import_module(f".{_LAZY[name]}", __name__), name)
+    if name in __all__:
+        return getattr(import_module(f".{_LAZY.get(name, 'auto')}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
