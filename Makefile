@@ -3,10 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+BENCH_READY := $(VENV)/.bench-ready
+QUESTIONS := training_step time_to_accuracy prediction growth limit memory start_up preparation
+WITH_DATA = --data $(DATA)
 DATA ?= ../shared/data
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: quickstart test lint format conformance mutants bench results gpu-test clean
+.PHONY: quickstart test lint format conformance mutants bench bench-gpu results gpu-test clean
 
 # torch first, so that no other package decides which build of it is taken.
 $(READY): pyproject.toml constraints.txt
@@ -43,9 +46,17 @@ mutants: $(READY)
 gpu-test: $(READY)
 	$(BIN)/python -m pytest -m gpu -rs tests
 
-# Writes docs/benchmarks.md.
-bench: $(READY)
-	$(BIN)/python benchmarks/training_step.py
+# Keras and its backends, to compare with.
+$(BENCH_READY): $(READY)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[bench]"
+	touch $@
+
+# Answers all questions about speed (some two hours on two cores; nothing else should run) and writes docs/benchmarks.md.
+bench: $(BENCH_READY)
+	for question in $(QUESTIONS); do $(BIN)/python benchmarks/$$question.py $(WITH_DATA) || exit 1; done
+
+bench-gpu: $(READY)
+	$(BIN)/python benchmarks/gpu.py $(WITH_DATA)
 
 # Trains all configurations on the real data sets (about an hour on two cores) and writes docs/results.md.
 results: $(READY)

@@ -80,6 +80,63 @@ def test_a_model_gives_on_the_gpu_what_it_gives_on_the_cpu(dtype):
     torch.testing.assert_close(logits, expected, rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize("pooling", ["last", "max", "mean", "attention", "concat"])
+@pytest.mark.parametrize("kind", ["right", "left", "scattered"])
+@pytest.mark.parametrize("dtype", [None, torch.bfloat16, torch.float16])
+def test_a_step_never_waits_for_the_host(pooling, kind, dtype):
+    config = hf_rnn.RNNConfig(
+        vocab_size=50, hidden_size=32, bidirectional=True, pooling=pooling, embedding_dropout=0.1, weight_dropout=0.1
+    )
+    model = hf_rnn.RNNForSequenceClassification(config).cuda().train()
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
+    mask = make_mask(kind, 4, 20)
+    batch = {
+        "input_ids": torch.randint(1, 50, (4, 20)),
+        "attention_mask": mask.long(),
+        "labels": torch.randint(0, 2, (4,)),
+    }
+    batch = {name: tensor.cuda() for name, tensor in batch.items()}
+
+    def step():
+        with torch.autocast("cuda", dtype, enabled=dtype is not None):
+            loss = model(**batch).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+
+    step()
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("weight_dropout", [0.0, 0.5])
+@pytest.mark.parametrize("way", ["loaded onto it", "moved", "data parallel"])
+def test_weights_stay_one_chunk_of_memory(way, weight_dropout, tmp_path):
+    config = hf_rnn.RNNConfig(
+        vocab_size=50, hidden_size=32, num_hidden_layers=2, bidirectional=True, weight_dropout=weight_dropout
+    )
+    hf_rnn.RNNForSequenceClassification(config).save_pretrained(tmp_path)
+    where = {"device_map": "cuda"} if way == "loaded onto it" else {}
+    model = hf_rnn.RNNForSequenceClassification.from_pretrained(tmp_path, **where).cuda().train()
+    if way == "data parallel":
+        torch.distributed.init_process_group("nccl", init_method=f"file://{tmp_path}/store", rank=0, world_size=1)
+        model = torch.nn.parallel.DistributedDataParallel(model, device_ids=[0])
+    batch = {"input_ids": torch.randint(1, 50, (4, 20)).cuda(), "labels": torch.randint(0, 2, (4,)).cuda()}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            for _ in range(2):
+                model(**batch).loss.backward()
+    finally:
+        if way == "data parallel":
+            torch.distributed.destroy_process_group()
+
+
 def test_the_quickstart_trains(tmp_path):
     results = hf_rnn.train(["--config", str(QUICKSTART), "--training.output_dir", str(tmp_path / "model")])
     assert results["validation"]["accuracy"] >= 0.97

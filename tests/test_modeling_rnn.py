@@ -6,6 +6,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassificati
 
 from hf_rnn import RNNConfig, RNNForSequenceClassification, RNNModel
 from hf_rnn.configuration_rnn import CELL_TYPES, POOLINGS
+from hf_rnn.recurrence import Recurrence
 
 
 def loud(model: torch.nn.Module) -> torch.nn.Module:
@@ -269,3 +270,15 @@ def test_a_grown_vocabulary_reads_as_before():
     assert model.config.vocab_size == 60
     assert torch.equal(model(input_ids, attention_mask=mask).logits, before)
     model(torch.tensor([[55]]))
+
+
+def test_loading_lays_the_weights_out_for_the_device(tmp_path, monkeypatch):
+    """On a GPU cuDNN would else copy them at each call, with a warning; see test_gpu.py."""
+    RNNForSequenceClassification(RNNConfig(vocab_size=50)).save_pretrained(tmp_path)
+    flattened = []
+    monkeypatch.setattr(Recurrence, "flatten_parameters", lambda self: flattened.append(self.weight_ih_l0.is_meta))
+    RNNForSequenceClassification.from_pretrained(tmp_path)
+    assert flattened[-1] is False
+    model, info = RNNForSequenceClassification.from_pretrained(tmp_path, output_loading_info=True)
+    assert isinstance(model, RNNForSequenceClassification)
+    assert not info["missing_keys"]

@@ -344,13 +344,16 @@ class RaggedCollator:
     label_dtype: torch.dtype = torch.long
 
     def __call__(self, rows: list[dict]) -> dict[str, torch.Tensor]:
-        lengths = torch.tensor([len(row["input_ids"]) for row in rows])
+        lengths = [len(row["input_ids"]) for row in rows]
         # A batch of empty texts keeps one place: without any, half of the parameters would get no gradient.
-        T = max(1, int(lengths.max()))
-        input_ids = torch.full((len(rows), T), self.pad_token_id, dtype=torch.long)
-        for ids, row in zip(input_ids, rows, strict=True):
-            ids[: len(row["input_ids"])] = torch.as_tensor(row["input_ids"], dtype=torch.long)
-        batch = {"input_ids": input_ids, "attention_mask": (torch.arange(T) < lengths[:, None]).long()}
+        T = max(1, *lengths)
+        # numpy takes lists of numbers several times as fast as torch does.
+        input_ids = np.full((len(rows), T), self.pad_token_id, dtype=np.int64)
+        attention_mask = np.zeros_like(input_ids)
+        for ids, mask, length, row in zip(input_ids, attention_mask, lengths, rows, strict=True):
+            ids[:length] = row["input_ids"]
+            mask[:length] = 1
+        batch = {"input_ids": torch.from_numpy(input_ids), "attention_mask": torch.from_numpy(attention_mask)}
         if "labels" in rows[0]:
             batch["labels"] = torch.tensor([row["labels"] for row in rows], dtype=self.label_dtype)
         return batch

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 
-def _figure(width: float, height: float):
+def new_figure(width: float, height: float):
+    """An empty figure of so many inches."""
     # The object interface: no display is asked for, and no global state of a notebook is touched.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -25,7 +26,7 @@ def draw_curves(log_history: list[dict], metric: str, path: Path) -> None:
         path: of the PNG.
     """
     metric = metric.removeprefix("eval_")
-    figure = _figure(9, 3.5)
+    figure = new_figure(9, 3.5)
     left, right = figure.subplots(1, 2)
     panels = ((left, "loss", "training"), (left, "eval_loss", "validation"), (right, f"eval_{metric}", "validation"))
     for axes, key, label in panels:
@@ -56,7 +57,7 @@ def draw_confusion(predicted: np.ndarray, labels: np.ndarray, names: list[str], 
     counts = confusion_matrix(labels, predicted, labels=range(len(names)))
     shares = counts / counts.sum(1, keepdims=True).clip(min=1)
     side = min(max(3.6, 0.55 * len(names) + 2), 16)
-    figure = _figure(side + 0.8, side)
+    figure = new_figure(side + 0.8, side)
     axes = figure.subplots()
     image = axes.imshow(shares, vmin=0, vmax=1, cmap="Blues")
     figure.colorbar(image, ax=axes, label="share of the true class")

@@ -76,11 +76,16 @@ class RNNPreTrainedModel(PreTrainedModel):
         if path is None:
             return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
         file = _safetensors_of(str(path), kwargs)
-        model = super().from_pretrained(path, *args, **{**kwargs, "use_safetensors": True})
+        loaded: Any = super().from_pretrained(path, *args, **{**kwargs, "use_safetensors": True})
+        model = loaded[0] if isinstance(loaded, tuple) else loaded  # the other part is `output_loading_info`
+        for module in model.modules():
+            if isinstance(module, Recurrence):
+                # Weights that were loaded straight onto a GPU lie apart, and cuDNN would copy them at each call.
+                module.flatten_parameters()
         for part in file.parent.glob("model*.safetensors*") if file else ():
             if not is_intact(part):
                 raise OSError(f"{part.name} is not what was pushed: delete {part.resolve()}, and load the model again.")
-        return model
+        return loaded
 
     def push_to_hub(self, repo_id: str, **kwargs):  # type: ignore[override]
         """As transformers': one commit of weights, configuration and code; with a card of ours where hf_rnn is
@@ -217,7 +222,8 @@ class RNNModel(RNNPreTrainedModel):
             )
         if inputs_embeds is None:
             inputs_embeds = self._embed(input_ids)
-        inputs_embeds = locked_dropout(inputs_embeds, self.config.input_dropout, self.training)
+        if self.training:
+            inputs_embeds = locked_dropout(inputs_embeds, self.config.input_dropout, True)
         outputs, final = self.recurrence(
             inputs_embeds, attention_mask, self._split_state(initial_state), output_cell_state
         )
@@ -250,8 +256,8 @@ class RNNModel(RNNPreTrainedModel):
 
     def _join_state(self, state: Tensor) -> Tensor:
         """`[L*D, B, H]` to `[B, L, D*H]`: rows first, as the Trainer and data parallelism gather them."""
-        B = state.shape[1]
-        return state.transpose(0, 1).reshape(B, self.config.num_hidden_layers, self.config.output_size)
+        L = self.recurrence.num_layers
+        return state.transpose(0, 1).reshape(state.shape[1], L, state.shape[0] // L * state.shape[2])
 
     def _split_state(self, state: tuple[Tensor, ...] | None) -> RecurrentState | None:
         if state is None:

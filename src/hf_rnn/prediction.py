@@ -111,7 +111,7 @@ class Predictor:
     @torch.inference_mode()
     def logits(self, ids: Sequence[Sequence[int]], batch_tokens: int = BATCH_TOKENS) -> np.ndarray:
         """Logits `[N, C]` of rows of token ids, in their order; rows of similar length are read together."""
-        device = self.model.device
+        device = next(self.model.parameters()).device
         if device.type == "cpu":
             keep_freed_memory()
         collate = self.task.collator(self.tokenizer)

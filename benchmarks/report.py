@@ -1,0 +1,157 @@
+"""Results as JSON, one file per question, and docs/benchmarks.md with all of them."""
+
+import argparse
+import json
+import statistics
+import sys
+from datetime import date
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+from hf_rnn.environment import hardware, versions
+from hf_rnn.figures import new_figure
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "docs" / "benchmarks"
+QUESTIONS = (
+    "training_step",
+    "time_to_accuracy",
+    "prediction",
+    "growth",
+    "limit",
+    "memory",
+    "start_up",
+    "preparation",
+    "gpu",
+)
+
+
+def parser(doc: str, rounds: int) -> argparse.ArgumentParser:
+    """The options that each question has."""
+    options = argparse.ArgumentParser(description=doc.splitlines()[0])
+    options.add_argument("--rounds", type=int, default=rounds)
+    options.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with imdb")
+    return options
+
+
+def table(title: str, columns: list[str], rows: list[list], note: str = "") -> dict:
+    return {"title": title, "columns": columns, "rows": [[str(cell) for cell in row] for row in rows], "note": note}
+
+
+def comparison(title: str, figures: dict[str, list[float]], unit: str, ours: str, note: str = "", scale=1.0) -> dict:
+    """A table of medians, spreads and how many times our figure the others' are."""
+    medians = {name: statistics.median(values) * scale for name, values in figures.items()}
+    rows = [
+        [
+            name,
+            f"{medians[name]:.4g}",
+            f"{min(values) * scale:.4g} to {max(values) * scale:.4g}",
+            f"{medians[name] / medians[ours]:.2f}",
+        ]
+        for name, values in figures.items()
+    ]
+    return {
+        **table(title, ["contender", f"median {unit}", "range", f"times {ours}"], rows, note),
+        "bars": {"unit": unit, "medians": medians},
+    }
+
+
+def save(question: str, title: str, tables: list[dict], notes: str = "", lines: dict | None = None) -> None:
+    """Writes one question's JSON and the page anew."""
+    packages = {**versions()}
+    for name in ("keras", "jax", "tensorflow-cpu"):
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    result = {
+        "title": title,
+        "notes": notes,
+        "tables": tables,
+        "lines": lines,
+        "date": date.today().isoformat(),
+        "hardware": f"{hardware()}, {torch.get_num_threads()} threads",
+        "versions": packages,
+        "command": " ".join(["python", str(Path(sys.argv[0]).resolve().relative_to(ROOT)), *sys.argv[1:]]),
+    }
+    (FOLDER / f"{question}.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    render()
+
+
+def _chart(question: str, result: dict) -> str:
+    """Bars of all tables that compare, or lines; the Markdown that shows them."""
+    bars = [t for t in result["tables"] if "bars" in t]
+    panels = bars or (result["lines"] or {}).get("panels", [])
+    if not panels:
+        return ""
+    columns = 1 if bars else min(3, len(panels))
+    rows = -(-len(panels) // columns)
+    height = sum(0.32 * len(t["bars"]["medians"]) + 0.9 for t in bars) if bars else 2.8 * rows
+    figure = new_figure(9, height)
+    ratios = [len(t["bars"]["medians"]) + 2 for t in bars] if bars else None
+    axes = figure.subplots(rows, columns, squeeze=False, gridspec_kw={"height_ratios": ratios}).ravel()
+    for ax, panel in zip(axes, panels, strict=False):
+        ax.set_title(panel["title"], fontsize=9, loc="left")
+        if bars:
+            medians = panel["bars"]["medians"]
+            names = list(medians)[::-1]
+            colors = ["#d95f02" if name.startswith("hf_rnn") else "#7f8fa6" for name in names]
+            drawn = ax.barh(names, [medians[name] for name in names], color=colors)
+            ax.bar_label(drawn, fmt="%.3g", padding=3, fontsize=8)
+            ax.set_xlabel(panel["bars"]["unit"], fontsize=8)
+            ax.margins(x=0.12)
+        else:
+            for name, (x, y) in panel["series"].items():
+                ax.plot(x, y, marker="o", markersize=3, label=name)
+            ax.set(xlabel=panel["x"], ylabel=panel["y"])
+            if panel.get("log", True):
+                ax.set_xscale("log", base=2)
+                ax.set_yscale("log")
+            else:
+                ax.set_ylim(*panel.get("limits", (None, None)))
+            ax.grid(alpha=0.3)
+            if len(panel["series"]) > 1:
+                ax.legend(fontsize=7)
+        ax.tick_params(labelsize=8)
+    for ax in axes[len(panels) :]:
+        ax.set_visible(False)
+    figure.savefig(FOLDER / f"{question}.png", dpi=110)
+    return f"![{result['title']}](benchmarks/{question}.png)"
+
+
+def render() -> None:
+    """docs/benchmarks.md out of all results that there are."""
+    parts = [
+        "# Benchmarks",
+        "",
+        "Each table is written by the command under it: `make bench` runs them all, `make bench-gpu` those for a GPU.",
+        "Contenders run in processes of their own and in turn, round by round, once their answers were found to agree;",
+        "the tables give medians, the range of the rounds and ratios. Only ratios carry over to other machines.",
+        "[speed.md](speed.md) says what the figures mean, and where they fall short of what was aimed at.",
+        "",
+    ]
+    for question in QUESTIONS:
+        file = FOLDER / f"{question}.json"
+        if not file.exists():
+            continue
+        result = json.loads(file.read_text(encoding="utf-8"))
+        parts += [f"## {result['title']}", ""]
+        if result["notes"]:
+            parts += [result["notes"], ""]
+        for one in result["tables"]:
+            parts += [f"**{one['title']}**", ""]
+            parts += [f"| {' | '.join(one['columns'])} |", "|" + "---|" * len(one["columns"])]
+            parts += [f"| {' | '.join(row)} |" for row in one["rows"]]
+            parts += ["", *([one["note"], ""] if one["note"] else [])]
+        if chart := _chart(question, result):
+            parts += [chart, ""]
+        packages = ", ".join(f"{name} {number}" for name, number in result["versions"].items())
+        parts += [f"{result['date']}, {result['hardware']}; {packages}. Command: `{result['command']}`.", ""]
+    (ROOT / "docs" / "benchmarks.md").write_text("\n".join(parts), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    render()
