@@ -55,6 +55,7 @@ class PackedRecurrence(nn.Module):
             bidirectional=recurrence.bidirectional,
         )
         self.lstm.load_state_dict(recurrence.state_dict())
+        self.num_layers = recurrence.num_layers
 
     def forward(self, inputs, attention_mask, state=None, output_cell_state=True):
         from hf_rnn.recurrence import RecurrentState

@@ -1,5 +1,6 @@
 """The allocator's habit, seen in page faults."""
 
+import platform
 import subprocess
 import sys
 
@@ -24,7 +25,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
-@pytest.mark.skipif(not environment.keep_freed_memory(), reason="only glibc's allocator takes such settings")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's allocator takes such settings")
 def test_a_step_of_training_does_not_fault_its_memory_in_again():
     def faults(habit: str) -> int:
         command = [sys.executable, "-c", FAULTS, environment.__file__, habit]

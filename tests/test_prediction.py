@@ -43,6 +43,18 @@ def test_a_stream_is_answered_in_order_and_read_a_window_at_a_time(tiny_run, mon
         assert answer["scores"] == pytest.approx(other["scores"], abs=1e-6)
 
 
+def test_a_stream_takes_pairs_and_missing_texts_and_says_what_it_cannot_read(tiny_run):
+    predictor = Predictor.from_pretrained(tiny_run)
+    pairs = list(predictor.stream([("the film", "was good ."), ["the soup", None]]))
+    assert pairs == predictor(["the film", "the soup"], ["was good .", ""])
+    assert list(predictor.stream([None])) == predictor([""])
+    with pytest.raises(UserError, match=r"one string: pass a list of texts, \[text\]"):
+        predictor.stream("the film was good .")
+    for rows in (["a", ("b", "c")], [("a", "b", "c")]):
+        with pytest.raises(UserError, match="one text a row, or a pair"):
+            list(predictor.stream(rows))
+
+
 def test_no_batch_of_a_prediction_is_over_its_budget_of_tokens(tiny_run):
     predictor, shapes = Predictor.from_pretrained(tiny_run), []
     predictor.model.register_forward_pre_hook(

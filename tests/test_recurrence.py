@@ -305,3 +305,17 @@ def test_a_second_derivative_is_refused_in_words():
     x = torch.randn(2, 5, 3, requires_grad=True)
     with pytest.raises(RuntimeError, match="create_graph=True"):
         torch.autograd.grad(recurrence(x)[0][0].sum(), [x], create_graph=True)
+
+
+def test_transforms_of_functions_and_second_derivatives_get_torchs_own_kernel(by_hand, monkeypatch):
+    recurrence = Recurrence("gru", 3, 4)
+    x = torch.randn(2, 5, 3)
+    plain = torch.autograd.grad(recurrence(leaf := x.clone().requires_grad_())[0][0].sum(), [leaf])[0]
+    assert len(by_hand) == 1
+    transformed = torch.func.grad(lambda x: recurrence(x)[0][0].sum())(x)
+    torch.testing.assert_close(transformed, plain)
+    monkeypatch.setattr(recurrence_module, "BY_HAND", {})
+    (first,) = torch.autograd.grad(recurrence(leaf)[0][0].sum(), [leaf], create_graph=True)
+    first.sum().backward()
+    assert len(by_hand) == 1
+    assert recurrence.weight_hh_l0.grad.abs().sum() > 0

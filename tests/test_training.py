@@ -154,11 +154,12 @@ BY_STEPS = {"save_strategy": "steps", "eval_strategy": "steps", "save_steps": 4,
 
 
 @pytest.mark.parametrize(
-    "training",
-    [{}, {"train_batch_tokens": 400, **BY_STEPS}],
+    ("training", "stop"),
+    # By tokens there are 11 steps an epoch: the last checkpoint is the 20th, within the second epoch.
+    [({}, 1), ({"train_batch_tokens": 400, **BY_STEPS}, 2)],
     ids=["by rows, after an epoch", "by tokens, within an epoch"],
 )
-def test_a_run_that_was_cut_goes_on_and_ends_as_one_that_was_not(training, tiny_run, tmp_path, monkeypatch):
+def test_a_run_that_was_cut_goes_on_and_ends_as_one_that_was_not(training, stop, tiny_run, tmp_path, monkeypatch):
     data = tiny_run.parent / "reviews.csv"
     whole = hf_rnn.train(tiny_config(data, tmp_path / "whole", num_train_epochs=3, **training))
     cut = tiny_config(data, tmp_path / "cut", num_train_epochs=3, **training)
@@ -167,7 +168,7 @@ def test_a_run_that_was_cut_goes_on_and_ends_as_one_that_was_not(training, tiny_
         patch.setattr(
             hf_rnn.training.RNNTrainer,
             "__init__",
-            lambda self, *args, **kwargs: trainer_init(self, *args, callbacks=[Stop(1)], **kwargs),
+            lambda self, *args, **kwargs: trainer_init(self, *args, callbacks=[Stop(stop)], **kwargs),
         )
         with pytest.raises(KeyboardInterrupt):
             hf_rnn.train(cut)

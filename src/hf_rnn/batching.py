@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.utils.data import Sampler
 
-# Rows up to so much shorter than the longest of a bucket are taken for equally long in training.
+# The share of a bucket's longest row that the first row of each of its batches has at least, in training.
 SIMILAR = 0.9
 
 
@@ -47,8 +47,8 @@ class TokenBatchSampler(Sampler[list[int]]):
         at_least_one = np.maximum(np.asarray(lengths), 1)
         self.order = np.argsort(-at_least_one, kind="stable")
         ordered = at_least_one[self.order]
-        # Where each bucket and each batch begins in the order. A batch that begins in a bucket has rows no longer than
-        # the bucket's longest, even where it reaches into the next: it is filled by that length.
+        # Where each bucket and each batch begins in the order. All batches of a bucket are filled by its longest row,
+        # since shuffling may bring that row into any of them.
         self.buckets, self.batches = [0], [0]
         longest = int(ordered[0]) if len(ordered) else 0
         while self.batches[-1] < len(ordered):

@@ -4,7 +4,6 @@
 import logging
 import os
 import sys
-from importlib import import_module
 
 USAGE = """usage: hf-rnn COMMAND [...]
 
@@ -24,7 +23,6 @@ def _train(arguments: list[str]) -> None:
     if not arguments:
         arguments = ["--help"]
     run = Run(*parse_run(arguments))
-    import_module(".auto", __package__)
     results = run.train()
     if run.args.should_log:
         for split in ("validation", "test"):
@@ -170,7 +168,6 @@ def _parse(parser, arguments: list[str]):
         from .run_config import explain
 
         raise UserError(f"{explain(str(error), parser)} ({parser.prog} --help shows how)") from error
-    import_module(".auto", __package__)
     if (options.get("max_length") or 0) < 0:
         raise UserError(f"--max_length {options.max_length} must be 1 or greater, or 0 for all tokens.")
     if options.get("batch_tokens", 1) < 1:

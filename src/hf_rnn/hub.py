@@ -16,7 +16,7 @@ from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelet
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
-from . import modeling_rnn
+from . import auto, modeling_rnn  # noqa: F401  the command line has not registered the models yet
 from .configuration_rnn import RNNConfig
 from .errors import UserError
 from .hub_errors import explain, patiently

@@ -404,12 +404,13 @@ def _training(run: dict, facts: dict) -> list[tuple[str, str]]:
     def setting(name: str):
         return settings.get(name, defaults[name].default)
 
-    minutes, per_batch = about["train_seconds"] / 60, setting("per_device_train_batch_size")
+    minutes, tokens = about["train_seconds"] / 60, setting("train_batch_tokens")
     spent = f"{minutes:.1f} minutes" if minutes >= 1 else f"{about['train_seconds']:.0f} seconds"
+    per_batch = tokens or setting("per_device_train_batch_size")
     batch = per_batch * about["world_size"] * setting("gradient_accumulation_steps")
     return [
         ("epochs", f"{about['epochs']:g}{', the best of them kept' if setting('load_best_model_at_end') else ''}"),
-        ("rows in a batch", f"{batch}"),
+        (f"{'tokens' if tokens else 'rows'} in a batch", f"{batch}"),
         ("learning rate", f"{setting('learning_rate'):g}, {escape(setting('lr_scheduler_type'))} schedule"),
         ("weight decay", f"{setting('weight_decay'):g}"),
         ("seed", f"{setting('seed')}"),

@@ -14,6 +14,7 @@ import torch
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from . import auto  # noqa: F401  the command line has not registered the models yet
 from .batching import by_tokens
 from .data import DataArguments, check_column, choose_text, load
 from .environment import keep_freed_memory
@@ -32,6 +33,8 @@ BATCH_TOKENS = 16384
 @dataclass
 class Predictor:
     """A trained model with its tokenizer and its task: texts in, answers out.
+
+    On a CPU the process keeps the memory that it frees from then on ([`~hf_rnn.environment.keep_freed_memory`]).
 
     ```python
     >>> predictor = Predictor.from_pretrained("runs/imdb")
@@ -76,6 +79,7 @@ class Predictor:
         self,
         texts: Sequence[str],
         pairs: Sequence[str] | None = None,
+        *,
         top_k: int | None = 1,
         batch_tokens: int = BATCH_TOKENS,
     ) -> list[dict]:
@@ -89,22 +93,35 @@ class Predictor:
         Returns:
             For each text, in order, what the task's `answers` gives.
         """
-        if isinstance(texts, str):
-            raise UserError("texts is one string: pass a list of texts, predictor([text]).")
-        return list(self.stream(texts if pairs is None else zip(texts, pairs, strict=True), top_k, batch_tokens))
+        rows = texts if pairs is None else zip(texts, pairs, strict=True)
+        return list(self.stream(rows, top_k=top_k, batch_tokens=batch_tokens))
 
     def stream(
-        self, texts: Iterable[str | tuple[str, str]], top_k: int | None = 1, batch_tokens: int = BATCH_TOKENS
+        self, texts: Iterable[str | tuple[str, str]], *, top_k: int | None = 1, batch_tokens: int = BATCH_TOKENS
     ) -> Iterator[dict]:
         """Answers for any number of texts, in their order, in bounded memory: as `predictor(texts)`, a part at a time.
 
         Args:
             texts: any iterable of strings, or of pairs of strings; None is read as an empty text.
+            top_k, batch_tokens: as in `predictor(texts)`.
+
+        Raises:
+            UserError: one string instead of several; texts and pairs mixed, or more than two texts in a row.
         """
-        rest = iter(texts)
-        while window := list(islice(rest, WINDOW)):
-            first, *second = zip(*(row if isinstance(row, tuple) else (row,) for row in window), strict=True)
-            columns = [["" if text is None else str(text) for text in column] for column in (first, *second)]
+        if isinstance(texts, str):
+            raise UserError("texts is one string: pass a list of texts, [text].")
+        return self._stream(iter(texts), top_k, batch_tokens)
+
+    def _stream(self, texts: Iterator, top_k: int | None, batch_tokens: int) -> Iterator[dict]:
+        while window := list(islice(texts, WINDOW)):
+            rows = [row if isinstance(row, (tuple, list)) else (row,) for row in window]
+            wrong = next((row for row in rows if len(row) != len(rows[0]) or len(row) > 2), None)
+            if wrong is not None:
+                raise UserError(
+                    f"a row of {len(wrong)} texts, {str(wrong)[:60]}, stands among rows of {len(rows[0])}: pass one "
+                    "text a row, or a pair (text, second text) in each."
+                )
+            columns = [["" if text is None else str(text) for text in column] for column in zip(*rows, strict=True)]
             ids = self.task.cut(token_ids(self.tokenizer, *columns))
             yield from self.task.answers(self.logits(ids, batch_tokens), top_k)
 
@@ -185,7 +202,7 @@ def predict_file(
     with writing.open("w", encoding="utf-8") as lines:
         read, written = tee(rows)
         texts = (row[text] if pair is None else (row[text], row[pair]) for row in read)
-        for row, answer in zip(written, predictor.stream(texts, top_k, batch_tokens), strict=True):
+        for row, answer in zip(written, predictor.stream(texts, top_k=top_k, batch_tokens=batch_tokens), strict=True):
             lines.write(json.dumps({**row, "prediction": answer}, ensure_ascii=False, default=str) + "\n")
     os.replace(writing, output)
     return len(rows)

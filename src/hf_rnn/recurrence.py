@@ -126,14 +126,24 @@ class RecurrentLayer(GradientCheckpointingLayer):
         if self.training and self.weight_dropout > 0:
             weights = [[w_ih, F.dropout(w_hh, self.weight_dropout), *b] for w_ih, w_hh, *b in weights]
         inputs = [x] if len(weights) == 1 else [x, self._reverse(x, ragged)]
-        run = self._run_by_hand if self._is_slow_in_torch(x) else self._run
+        run = self._run_by_hand if self._needs_gradients_by_hand(x) else self._run
         outputs, hs, cs = run(inputs, h0, c0, weights, ragged, output_cell_state)
         outputs = [out if direction == 0 else self._reverse(out, ragged) for direction, out in enumerate(outputs)]
         return torch.cat(outputs, dim=-1), torch.cat(hs), None if cs[0] is None else torch.cat(cs)
 
-    def _is_slow_in_torch(self, x: Tensor) -> bool:
-        training = torch.is_grad_enabled() and not torch.compiler.is_compiling() and not torch.jit.is_tracing()
-        return self.mode in BY_HAND and x.device.type == "cpu" and training and x.numel() > 0
+    def _needs_gradients_by_hand(self, x: Tensor) -> bool:
+        """Whether torch would be slow: a cell without a fused kernel, on a CPU, whose gradients may be asked for. What
+        looks at the graph itself (compiling, tracing, `torch.func`) gets torch's own."""
+        looked_at = (
+            torch.compiler.is_compiling() or torch.jit.is_tracing() or torch._C._are_functorch_transforms_active()
+        )
+        return (
+            self.mode in BY_HAND
+            and x.device.type == "cpu"
+            and x.numel() > 0
+            and torch.is_grad_enabled()
+            and not looked_at
+        )
 
     @staticmethod
     def _reverse(x: Tensor, ragged: Ragged | None) -> Tensor:

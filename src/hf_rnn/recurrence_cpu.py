@@ -146,14 +146,15 @@ class _ThroughTime(torch.autograd.Function):
     def backward(ctx, grad_out):
         if torch.is_grad_enabled():
             raise RuntimeError(
-                "the gradient of a GRU or plain RNN on a CPU cannot be differentiated again (create_graph=True): "
-                "take second derivatives through hf_rnn.recurrence.naive_recurrence."
+                "the gradient of a GRU or plain RNN on a CPU cannot be differentiated again (create_graph=True): write "
+                "hf_rnn.recurrence_cpu.CELLS.clear() before the forward pass, for torch's own slower kernel, which can."
             )
         cell, block = ctx.cell, ctx.block
         x, h0, w_ih, w_hh, gates, inner, out = ctx.saved_tensors
         *D, T, B, F = x.shape
         H, G = h0.shape[-1], cell.gates
         grad_x = x.new_empty(*D, T, B, F) if ctx.needs_input_grad[1] else None
+        of_weights = any(ctx.needs_input_grad[3:])
         grad_w_ih, grad_w_hh = torch.zeros_like(w_ih), torch.zeros_like(w_hh)
         grad_b_ih, grad_b_hh = w_ih.new_zeros(*D, G * H), w_ih.new_zeros(*D, G * H)
         carry = torch.zeros_like(h0)
@@ -170,11 +171,13 @@ class _ThroughTime(torch.autograd.Function):
             direct, to_n = cell.factors(gates_now, inner_now, before, out_now, grad_gates)
             _back_through_block(grad_out_now, carry, grad_gates, grad_h_now, direct, w_hh)
             flat = _flat(grad_gates)
-            _add_product(grad_w_hh, flat, _flat(before))
-            grad_b_hh += flat.sum(-2)
+            if of_weights:
+                _add_product(grad_w_hh, flat, _flat(before))
+                grad_b_hh += flat.sum(-2)
             cell.to_input(grad_gates, grad_h_now, to_n)
-            _add_product(grad_w_ih, flat, _flat(x_now))
-            grad_b_ih += flat.sum(-2)
+            if of_weights:
+                _add_product(grad_w_ih, flat, _flat(x_now))
+                grad_b_ih += flat.sum(-2)
             if grad_x is not None:
                 torch.matmul(flat, w_ih, out=grad_x_now.view(*D, -1, F))
         return None, grad_x, carry, grad_w_ih, grad_w_hh, grad_b_ih, grad_b_hh

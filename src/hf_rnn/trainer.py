@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from huggingface_hub import CommitInfo
 from torch.utils.data import DataLoader
-from transformers import EarlyStoppingCallback, PreTrainedTokenizerBase, Trainer
+from transformers import EarlyStoppingCallback, PreTrainedTokenizerBase, Trainer, TrainerCallback
 from transformers.trainer_utils import HubStrategy, SaveStrategy, seed_worker
 
 from .batching import TokenBatchSampler
@@ -26,8 +26,21 @@ from .training_arguments import RNNTrainingArguments
 logger = logging.getLogger(__name__)
 
 
+class _Epochs(TrainerCallback):
+    """Tells a sampler the epoch, through whatever a launcher or a resumed run has wrapped around it."""
+
+    def __init__(self, sampler: TokenBatchSampler):
+        self.sampler = sampler
+
+    def on_epoch_begin(self, args, state, control, **kwargs):
+        # A sum of fractions may end a little below the whole number.
+        self.sampler.set_epoch(int((state.epoch or 0) + 1e-6))
+
+
 class RNNTrainer(Trainer):
     """transformers' Trainer on a task of ours: batches of similar length, metrics, early stopping.
+
+    On a CPU the process keeps the memory that it frees from then on ([`~hf_rnn.environment.keep_freed_memory`]).
 
     Args:
         model: a model of the task.
@@ -66,26 +79,36 @@ class RNNTrainer(Trainer):
         )
 
     def get_train_dataloader(self) -> DataLoader:
-        """transformers' own; with `train_batch_tokens`, batches by a budget of tokens."""
+        """transformers' own; with `train_batch_tokens`, batches by a budget of tokens.
+
+        Raises:
+            UserError: the rows have no `length` column, as `task.encode` makes it.
+        """
         args: Any = self.args
         if args.train_batch_tokens is None:
             return super().get_train_dataloader()
         rows: Any = self.train_dataset
-        sampler = TokenBatchSampler(rows["length"], args.train_batch_tokens, args.data_seed or args.seed)
+        if "length" not in rows.column_names:
+            raise UserError(
+                f"train_batch_tokens needs a column 'length', and the rows have {', '.join(rows.column_names)}: pass "
+                "train_dataset=task.encode(rows, tokenizer), or leave train_batch_tokens out."
+            )
+        seed = args.seed if args.data_seed is None else args.data_seed
+        sampler = TokenBatchSampler(rows["length"], args.train_batch_tokens, seed)
+        self.add_callback(_Epochs(sampler))
         loader = DataLoader(
             self._remove_unused_columns(rows, description="training"),
             batch_sampler=sampler,
             collate_fn=self.data_collator,
             num_workers=args.dataloader_num_workers,
             pin_memory=args.dataloader_pin_memory,
+            multiprocessing_context=args.dataloader_multiprocessing_context,
+            in_order=args.dataloader_in_order,
             persistent_workers=args.dataloader_persistent_workers,
             prefetch_factor=args.dataloader_prefetch_factor,
             worker_init_fn=partial(seed_worker, num_workers=args.dataloader_num_workers, rank=args.process_index),
         )
-        prepared = self.accelerator.prepare(loader)
-        # Of several processes each has its own share of the batches; the epoch has to reach the sampler behind it.
-        prepared.batch_sampler.set_epoch = sampler.set_epoch
-        return prepared
+        return self.accelerator.prepare(loader)
 
     def _headline(self, prediction) -> dict[str, float]:
         metrics = self.task.metrics(prediction.predictions, prediction.label_ids)

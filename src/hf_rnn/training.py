@@ -17,6 +17,7 @@ from datasets import DatasetDict
 from transformers import PreTrainedTokenizerBase, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 
+from . import auto  # noqa: F401  the command line has not registered the models yet
 from .configuration_rnn import CODE_FILES, RNNConfig
 from .data import load
 from .environment import hardware, versions

@@ -21,8 +21,8 @@ class RNNTrainingArguments(TrainingArguments):
         resume: go on from the newest checkpoint in output_dir.
         early_stopping_patience: epochs (or evaluations) without a better model after which training ends; null for
             never.
-        train_batch_tokens: tokens that a training batch may have, padding among them, instead of
-            per_device_train_batch_size rows; null for rows.
+        train_batch_tokens: tokens that a training batch of each process may have, padding among them, instead of
+            per_device_train_batch_size rows chosen by train_sampling_strategy; null for those.
     """
 
     output_dir: str | None = "rnn-model"
@@ -50,6 +50,11 @@ class RNNTrainingArguments(TrainingArguments):
             raise UserError(
                 f"training.train_batch_tokens={self.train_batch_tokens} must be 1 or greater, such as 16384, or null "
                 "for per_device_train_batch_size rows."
+            )
+        if self.train_batch_tokens is not None and self.auto_find_batch_size:
+            raise UserError(
+                "training.auto_find_batch_size looks for a number of rows, and training.train_batch_tokens sets a "
+                "number of tokens: leave one of them out."
             )
         self.dataloader_pin_memory = self.dataloader_pin_memory and torch.cuda.is_available()
         # Without this, the processes of a launcher on a machine without accelerator would each train on their own.
