@@ -40,14 +40,19 @@ def table(title: str, columns: list[str], rows: list[list], note: str = "") -> d
     return {"title": title, "columns": columns, "rows": [[str(cell) for cell in row] for row in rows], "note": note}
 
 
+def figure(value: float) -> str:
+    """Three or four digits, and no powers of ten."""
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}" if value >= 100 else f"{value:.3g}"
+
+
 def comparison(title: str, figures: dict[str, list[float]], unit: str, ours: str, note: str = "", scale=1.0) -> dict:
     """A table of medians, spreads and how many times our figure the others' are."""
     medians = {name: statistics.median(values) * scale for name, values in figures.items()}
     rows = [
         [
             name,
-            f"{medians[name]:.4g}",
-            f"{min(values) * scale:.4g} to {max(values) * scale:.4g}",
+            figure(medians[name]),
+            f"{figure(min(values) * scale)} to {figure(max(values) * scale)}",
             f"{medians[name] / medians[ours]:.2f}",
         ]
         for name, values in figures.items()
@@ -90,9 +95,9 @@ def _chart(question: str, result: dict) -> str:
     columns = 1 if bars else min(3, len(panels))
     rows = -(-len(panels) // columns)
     height = sum(0.32 * len(t["bars"]["medians"]) + 0.9 for t in bars) if bars else 2.8 * rows
-    figure = new_figure(9, height)
+    drawing = new_figure(9, height)
     ratios = [len(t["bars"]["medians"]) + 2 for t in bars] if bars else None
-    axes = figure.subplots(rows, columns, squeeze=False, gridspec_kw={"height_ratios": ratios}).ravel()
+    axes = drawing.subplots(rows, columns, squeeze=False, gridspec_kw={"height_ratios": ratios}).ravel()
     for ax, panel in zip(axes, panels, strict=False):
         ax.set_title(panel["title"], fontsize=9, loc="left")
         if bars:
@@ -100,7 +105,7 @@ def _chart(question: str, result: dict) -> str:
             names = list(medians)[::-1]
             colors = ["#d95f02" if name.startswith("hf_rnn") else "#7f8fa6" for name in names]
             drawn = ax.barh(names, [medians[name] for name in names], color=colors)
-            ax.bar_label(drawn, fmt="%.3g", padding=3, fontsize=8)
+            ax.bar_label(drawn, [figure(medians[name]) for name in names], padding=3, fontsize=8)
             ax.set_xlabel(panel["bars"]["unit"], fontsize=8)
             ax.margins(x=0.12)
         else:
@@ -118,7 +123,7 @@ def _chart(question: str, result: dict) -> str:
         ax.tick_params(labelsize=8)
     for ax in axes[len(panels) :]:
         ax.set_visible(False)
-    figure.savefig(FOLDER / f"{question}.png", dpi=110)
+    drawing.savefig(FOLDER / f"{question}.png", dpi=110)
     return f"![{result['title']}](benchmarks/{question}.png)"
 
 

@@ -53,6 +53,13 @@ def test_the_whole_text_of_a_small_card():
     assert card == expected.replace("@VERSION@", __version__).rstrip("\n")
 
 
+def test_a_batch_is_told_in_what_it_was_filled_by():
+    run = {**RUN, "training": {**RUN["training"], "train_batch_tokens": 4096, "gradient_accumulation_steps": 2}}
+    card = render("user/small", config(), run, facts(), [])
+    assert "| tokens in a batch | 8192 |" in card
+    assert "rows in a batch" not in card
+
+
 def test_a_model_without_a_run_has_a_card_too(tmp_path):
     config().save_pretrained(tmp_path / "bare")
     card = render_folder(tmp_path / "bare")
