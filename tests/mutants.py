@@ -77,7 +77,7 @@ MUTANTS = [
         "final state of the last step instead of the row's own",
         "recurrence.py",
         "last = (ragged.lengths - 1).clamp(min=0)[",
-        "last = torch.full_like(ragged.lengths, x.shape[1] - 1)[",
+        "last = torch.full_like(ragged.lengths, out.shape[1] - 1)[",
         "tests/test_recurrence.py",
     ),
     Mutant(
@@ -118,8 +118,8 @@ MUTANTS = [
     Mutant(
         "weight dropout in evaluation too",
         "recurrence.py",
-        "drop = self.training and self.weight_dropout > 0",
-        "drop = self.weight_dropout > 0",
+        "        if self.training and self.weight_dropout > 0:",
+        "        if self.weight_dropout > 0:",
         "tests/test_recurrence.py",
     ),
     Mutant(
@@ -153,15 +153,43 @@ MUTANTS = [
     Mutant(
         "the mask reads ids instead of lengths",
         "data.py",
-        "(torch.arange(T) < lengths[:, None]).long()",
-        "(input_ids != 0).long()",
+        "torch.from_numpy(attention_mask)",
+        "torch.from_numpy((input_ids != 0).astype(np.int64))",
         "tests/test_data.py",
+    ),
+    Mutant(
+        "a GRU's reset gate left out of its own gradient",
+        "recurrence_cpu.py",
+        ".mul_(1 - r)",
+        "",
+        "tests/test_recurrence.py",
+    ),
+    Mutant(
+        "a block of steps does not get the gradient of those behind it",
+        "recurrence_cpu.py",
+        "torch.add(grad_out_t, carry, out=grad_h_t)",
+        "torch.add(grad_out_t, carry if grad_h_t.data_ptr() != steps[-1][1].data_ptr() else 0, out=grad_h_t)",
+        "tests/test_recurrence.py",
+    ),
+    Mutant(
+        "the epoch does not reach the sampler",
+        "trainer.py",
+        "self.sampler.set_epoch(",
+        "print(",
+        "tests/test_training.py",
+    ),
+    Mutant(
+        "rows are never mixed between the batches of a bucket",
+        "batching.py",
+        "if ordered[start] < SIMILAR * longest:",
+        "if True:",
+        "tests/test_batching.py",
     ),
     Mutant(
         "the collator pads on the left",
         "data.py",
-        'ids[: len(row["input_ids"])] =',
-        'ids[len(ids) - len(row["input_ids"]) :] =',
+        "ids[:length] =",
+        "ids[len(ids) - length :] =",
         "tests/test_data.py",
     ),
     Mutant(
