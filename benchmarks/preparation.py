@@ -10,6 +10,7 @@ import report
 from datasets import Dataset, disable_progress_bars
 
 from hf_rnn import DataArguments, TextClassification, train_tokenizer
+from hf_rnn.prediction import WINDOW
 from hf_rnn.tokenization import KINDS, token_ids
 
 
@@ -28,7 +29,9 @@ def of_kind(kind: str, corpus: list[str], texts: list[str]) -> list[list[str]]:
     assert token_ids(tokenizer, texts[:200]) == tokenizer(texts[:200])["input_ids"]
     task = TextClassification(DataArguments())
     ways = {
-        "tokenize": lambda: token_ids(tokenizer, texts),
+        "tokenize, in the windows of prediction": lambda: [
+            token_ids(tokenizer, texts[start : start + WINDOW]) for start in range(0, len(texts), WINDOW)
+        ],
         "tokenize, as a data set for training": lambda: task.encode(Dataset.from_dict({"text": texts}), tokenizer),
         "tokenizer(texts) of transformers": lambda: tokenizer(texts),
     }

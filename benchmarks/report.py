@@ -8,6 +8,7 @@ from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from hf_rnn.environment import hardware, versions
@@ -84,6 +85,12 @@ def save(question: str, title: str, tables: list[dict], notes: str = "", lines: 
     }
     (FOLDER / f"{question}.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     render()
+
+
+def series(question: str) -> dict[str, np.ndarray]:
+    """The points `[n, 2]` of each line in the first panel of a question's chart, as they were last saved."""
+    panel = json.loads((FOLDER / f"{question}.json").read_text(encoding="utf-8"))["lines"]["panels"][0]
+    return {name: np.array(points).T for name, points in panel["series"].items()}
 
 
 def _chart(question: str, result: dict) -> str:

@@ -2,7 +2,7 @@
 
 Test accuracy is read along the way to draw the curve; nothing is chosen by it.
 
-    python benchmarks/time_to_accuracy.py [--epochs_of_keras 4] [--data ../shared/data]
+    python benchmarks/time_to_accuracy.py [--epochs_of_keras 4] [--contenders NAME …] [--data ../shared/data]
 """
 
 import tempfile
@@ -41,6 +41,7 @@ def hf_rnn(data: str, parts: int, overrides: list[str]):
     tokenizer = train_tokenizer(task.texts(prepared["train"]), **settings, show_progress=False)
     encoded = {name: task.encode(rows, tokenizer) for name, rows in prepared.items()}
     fields = {**vars(run.model), **task.config_fields(), "pad_token_id": tokenizer.pad_token_id}
+    fields |= {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id}
     model = task.model_class(RNNConfig(vocab_size=len(tokenizer), **fields))
     test = encoded["test"].with_format("numpy")
     points: list[tuple[float, float]] = []
@@ -114,27 +115,40 @@ def keras_seed(data: str, epochs: int):
 def main() -> None:
     parser = report.parser(__doc__, rounds=1)
     parser.add_argument("--epochs_of_keras", type=int, default=4)
+    parser.add_argument("--contenders", nargs="+", metavar="NAME", help="only these; the others as they last ran")
     parser.add_argument("--parts", type=int, default=5, help="of an epoch, after each of which accuracy is read")
     arguments = parser.parse_args()
     data = str(arguments.data / "imdb")
-    options = {"data": data, "parts": arguments.parts}
-    by_tokens = ["--training.bf16", "true", "--training.train_batch_tokens", "18000"]
-    curves = {}
-    # One after the other: a training run cannot be cut into rounds.
-    for contender in (
-        Contender("hf_rnn", "time_to_accuracy:hf_rnn", {**options, "overrides": []}),
-        Contender("hf_rnn, bf16", "time_to_accuracy:hf_rnn", {**options, "overrides": by_tokens[:2]}),
-        Contender("hf_rnn, bf16, by tokens", "time_to_accuracy:hf_rnn", {**options, "overrides": by_tokens}),
+    bf16, one_epoch = ["--training.bf16", "true"], ["--training.num_train_epochs", "1"]
+    overrides = {
+        "hf_rnn": [],
+        "hf_rnn, bf16": bf16,
+        "hf_rnn, bf16, by tokens": [*bf16, "--training.train_batch_tokens", "18000"],
+        "hf_rnn, bf16, one epoch": [*bf16, *one_epoch],
+    }
+    contenders = [
+        Contender(
+            name,
+            "time_to_accuracy:hf_rnn",
+            {"data": data, "parts": arguments.parts, "overrides": words},
+        )
+        for name, words in overrides.items()
+    ]
+    contenders.append(
         Contender(
             "keras, jax, seed model",
             "time_to_accuracy:keras_seed",
             {"data": data, "epochs": arguments.epochs_of_keras},
             environment={"KERAS_BACKEND": "jax"},
-        ),
-    ):
-        print(contender.name, flush=True)
-        (curves[contender.name],) = compare([contender], 1, warm_up=0, log=lambda line: None)[contender.name]
-        write(curves)
+        )
+    )
+    # One after the other: a training run cannot be cut into rounds.
+    curves = report.series("time_to_accuracy") if arguments.contenders else {}
+    for contender in contenders:
+        if not arguments.contenders or contender.name in arguments.contenders:
+            print(contender.name, flush=True)
+            (curves[contender.name],) = compare([contender], 1, warm_up=0, log=lambda line: None)[contender.name]
+            write(curves)
 
 
 def write(curves: dict[str, np.ndarray]) -> None:
@@ -157,8 +171,8 @@ def write(curves: dict[str, np.ndarray]) -> None:
 
 NOTES = """Seconds of training alone, one run each with seed 0; the clock stands still while the test reviews are
 read, and nothing is chosen by what they give. hf_rnn is `configs/imdb.yaml` with its two epochs; *by tokens* has
-`--training.train_batch_tokens 18000`. The Keras model is the seed's: 20,000 words, the last 200 tokens,
-Embedding(128) → 2 × LSTM(128), batches of 32, Adam."""
+`--training.train_batch_tokens 18000`, *one epoch* `--training.num_train_epochs 1`. The Keras
+model is the seed's: 20,000 words, the last 200 tokens, Embedding(128) → 2 × LSTM(128), batches of 32, Adam."""
 
 
 if __name__ == "__main__":
