@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shlex
 import statistics
 import sys
 from datetime import date
@@ -81,7 +82,7 @@ def save(question: str, title: str, tables: list[dict], notes: str = "", lines: 
         "date": date.today().isoformat(),
         "hardware": f"{hardware()}, {torch.get_num_threads()} threads",
         "versions": packages,
-        "command": " ".join(["python", str(Path(sys.argv[0]).resolve().relative_to(ROOT)), *sys.argv[1:]]),
+        "command": shlex.join(["python", str(Path(sys.argv[0]).resolve().relative_to(ROOT)), *sys.argv[1:]]),
     }
     (FOLDER / f"{question}.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     render()
