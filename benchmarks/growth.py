@@ -51,8 +51,8 @@ class Step:
         self.update()
 
 
-def medians(functions: dict, rounds: int) -> dict:
-    """Milliseconds of each, all in turn."""
+def rounds_of(functions: dict, rounds: int) -> dict:
+    """Milliseconds of each in each round, all in turn."""
     times: dict = {name: [] for name in functions}
     for number in range(rounds + 2):
         for name, function in functions.items():
@@ -60,7 +60,11 @@ def medians(functions: dict, rounds: int) -> dict:
             function()
             if number >= 2:
                 times[name].append((time.perf_counter() - begun) * 1e3)
-    return {name: statistics.median(values) for name, values in times.items()}
+    return times
+
+
+def medians(functions: dict, rounds: int) -> dict:
+    return {name: statistics.median(values) for name, values in rounds_of(functions, rounds).items()}
 
 
 def rows_predicted(data: Path) -> dict:

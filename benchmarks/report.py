@@ -30,12 +30,30 @@ QUESTIONS = (
 )
 
 
-def parser(doc: str, rounds: int) -> argparse.ArgumentParser:
+PRINT = "--print"
+
+
+def parser(doc: str, rounds: int, needs_data: bool = True) -> argparse.ArgumentParser:
     """The options that each question has."""
     options = argparse.ArgumentParser(description=doc.splitlines()[0])
-    options.add_argument("--rounds", type=int, default=rounds)
-    options.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with imdb")
+    options.add_argument("--rounds", type=_positive, default=rounds)
+    options.add_argument(
+        "--data", type=_folder if needs_data else Path, default="../shared/data", help="folder with imdb"
+    )
+    options.add_argument(PRINT, action="store_true", help="print the tables, and leave docs/ as it is")
     return options
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
+
+
+def _folder(text: str) -> Path:
+    if not Path(text, "imdb").is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {str(Path(text, 'imdb'))!r}: name that of the data sets")
+    return Path(text)
 
 
 def table(title: str, columns: list[str], rows: list[list], note: str = "") -> dict:
@@ -66,7 +84,10 @@ def comparison(title: str, figures: dict[str, list[float]], unit: str, ours: str
 
 
 def save(question: str, title: str, tables: list[dict], notes: str = "", lines: dict | None = None) -> None:
-    """Writes one question's JSON and the page anew."""
+    """Writes one question's JSON and the page anew; with `--print`, prints its tables."""
+    if PRINT in sys.argv:
+        print("\n\n".join(_markdown(one) for one in tables))
+        return
     packages = {**versions()}
     for name in ("keras", "jax", "tensorflow-cpu"):
         try:
@@ -122,7 +143,9 @@ def _chart(question: str, result: dict) -> str:
             ax.set(xlabel=panel["x"], ylabel=panel["y"])
             if panel.get("log", True):
                 ax.set_xscale("log", base=2)
-                ax.set_yscale("log")
+                ax.set_yscale("log", base=2)
+                for axis in (ax.xaxis, ax.yaxis):
+                    axis.set_major_formatter(lambda value, _: figure(value))
             else:
                 ax.set_ylim(*panel.get("limits", (None, None)))
             ax.grid(alpha=0.3)
@@ -133,6 +156,13 @@ def _chart(question: str, result: dict) -> str:
         ax.set_visible(False)
     drawing.savefig(FOLDER / f"{question}.png", dpi=110)
     return f"![{result['title']}](benchmarks/{question}.png)"
+
+
+def _markdown(table: dict) -> str:
+    lines = [f"**{table['title']}**", ""]
+    lines += [f"| {' | '.join(table['columns'])} |", "|" + "---|" * len(table["columns"])]
+    lines += [f"| {' | '.join(row)} |" for row in table["rows"]]
+    return "\n".join([*lines, *(["", table["note"]] if table["note"] else [])])
 
 
 def render() -> None:
@@ -155,10 +185,7 @@ def render() -> None:
         if result["notes"]:
             parts += [result["notes"], ""]
         for one in result["tables"]:
-            parts += [f"**{one['title']}**", ""]
-            parts += [f"| {' | '.join(one['columns'])} |", "|" + "---|" * len(one["columns"])]
-            parts += [f"| {' | '.join(row)} |" for row in one["rows"]]
-            parts += ["", *([one["note"], ""] if one["note"] else [])]
+            parts += [_markdown(one), ""]
         if chart := _chart(question, result):
             parts += [chart, ""]
         packages = ", ".join(f"{name} {number}" for name, number in result["versions"].items())

@@ -44,6 +44,7 @@ def test_training_evaluating_and_predicting(capsys, tmp_path, tiny_run):
     code, _, err = run(capsys, "predict", model, "--file", data, "--output", tmp_path / "out.jsonl")
     assert code == 1
     assert "exists already" in err
+    assert "--overwrite" in err
 
 
 def test_texts_and_files_are_cut_where_asked_for(capsys, tmp_path, tiny_run):

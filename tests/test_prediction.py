@@ -50,9 +50,29 @@ def test_a_stream_takes_pairs_and_missing_texts_and_says_what_it_cannot_read(tin
     assert list(predictor.stream([None])) == predictor([""])
     with pytest.raises(UserError, match=r"one string: pass a list of texts, \[text\]"):
         predictor.stream("the film was good .")
-    for rows in (["a", ("b", "c")], [("a", "b", "c")]):
+    for rows in (["a", ("b", "c")], [("a", "b", "c")], [()]):
         with pytest.raises(UserError, match="one text a row, or a pair"):
             list(predictor.stream(rows))
+    for rows in ([{"text": "a"}], [b"a"]):
+        with pytest.raises(UserError, match=r"is of type (dict|bytes): pass texts"):
+            list(predictor.stream(rows))
+    assert list(predictor.stream(["half a \ud83d"])) == predictor(["half a ?"])
+
+
+@pytest.mark.parametrize("options", [{"batch_tokens": 0}, {"batch_tokens": "x"}, {"top_k": 0}, {"top_k": -1}])
+def test_options_of_a_prediction_are_checked_before_any_text_is_read(tiny_run, options):
+    (name,) = options
+    with pytest.raises(UserError, match=f"{name}=.* must be a whole number from 1 on"):
+        Predictor.from_pretrained(tiny_run).stream(iter([]), **options)
+
+
+def test_a_column_called_prediction_is_not_written_over(tiny_run, tmp_path):
+    (tmp_path / "in.csv").write_text("text,prediction\nthe film was good .,mine\n")
+    with pytest.raises(UserError, match="has a column 'prediction'"):
+        predict_file(
+            Predictor.from_pretrained(tiny_run), DataArguments(path=str(tmp_path / "in.csv")), tmp_path / "out.jsonl"
+        )
+    assert not (tmp_path / "out.jsonl").exists()
 
 
 def test_no_batch_of_a_prediction_is_over_its_budget_of_tokens(tiny_run):

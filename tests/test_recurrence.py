@@ -307,6 +307,29 @@ def test_a_second_derivative_is_refused_in_words():
         torch.autograd.grad(recurrence(x)[0][0].sum(), [x], create_graph=True)
 
 
+# torch's own forward mode makes use of what torch deprecates.
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("cell_type", MODES)
+def test_transforms_of_functions_reach_through_padding(cell_type, bidirectional):
+    recurrence = Recurrence(cell_type, 3, 4, 1, bidirectional).double()
+    x = torch.randn(2, 5, 3, dtype=torch.float64, requires_grad=True)
+    mask = torch.tensor([[1, 1, 1, 0, 0], [0, 0, 1, 1, 1]])
+
+    def total(x):
+        return recurrence(x, mask)[0][0].sum()
+
+    (plain,) = torch.autograd.grad(total(x), [x])
+    torch.testing.assert_close(torch.func.grad(total)(x.detach()), plain)
+    _, slope = torch.func.jvp(total, (x.detach(),), (torch.ones_like(x),))
+    torch.testing.assert_close(slope, plain.sum())
+
+
+def test_a_mask_of_another_shape_is_refused():
+    with pytest.raises(ValueError, match=r"\[2, 9\].*\[B, T\] = \[2, 5\]"):
+        Recurrence("lstm", 3, 4)(torch.randn(2, 5, 3), torch.ones(2, 9))
+
+
 def test_transforms_of_functions_and_second_derivatives_get_torchs_own_kernel(by_hand, monkeypatch):
     recurrence = Recurrence("gru", 3, 4)
     x = torch.randn(2, 5, 3)

@@ -181,6 +181,14 @@ def test_a_run_that_was_cut_goes_on_and_ends_as_one_that_was_not(training, stop,
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+def test_resuming_with_batches_of_another_size_in_tokens_is_refused(tmp_path):
+    cut = tiny_config("made_up_reviews", tmp_path / "cut", train_batch_tokens=2048)
+    hf_rnn.train(cut)
+    cut["training"].update(resume=True, train_batch_tokens=512)
+    with pytest.raises(UserError, match=r"begun with training.train_batch_tokens=2048, and this is 512"):
+        hf_rnn.train(cut)
+
+
 def test_training_batches_by_tokens(tiny_run, tmp_path, monkeypatch):
     shapes = []
     forward = hf_rnn.RNNForSequenceClassification.forward

@@ -11,7 +11,7 @@ from pathlib import Path
 
 # The command line says what it has to say of itself without waiting seconds for torch: it registers the models when a
 # command needs them.
-if Path((sys.argv or [""])[0]).stem not in ("hf-rnn", "hf-rnn-script"):
+if Path(str((sys.argv or [""])[0])).stem not in ("hf-rnn", "hf-rnn-script"):
     from .auto import RNNConfig, RNNForSequenceClassification, RNNModel, RNNPreTrainedModel, __version__
 
 # The workshop (tokenizers, data, training) pulls in libraries that a loaded model does not need: on first use only.

@@ -53,7 +53,7 @@ def _evaluate(arguments: list[str]) -> None:
     options = _parse(parser, arguments)
     from .prediction import Predictor, evaluate
 
-    output = _new_file(options.output, overwrite=False)
+    output = _new_file(options.output)
     predictor = Predictor.from_pretrained(options.model, revision=options.revision)
     results = evaluate(predictor, _data(predictor, options), options.split, options.batch_tokens, _given(options))
     print(f"{results['rows']} rows: {_line(results)}")
@@ -210,7 +210,7 @@ def _data(predictor, options):
     return data if options.max_length is None else replace(data, max_length=options.max_length or None)
 
 
-def _new_file(path: str | None, overwrite: bool):
+def _new_file(path: str | None, overwrite: bool | None = None):
     from pathlib import Path
 
     from .errors import UserError
@@ -219,7 +219,8 @@ def _new_file(path: str | None, overwrite: bool):
         return None
     file = Path(path)
     if file.exists() and not overwrite:
-        raise UserError(f"{path!r} exists already: name another file, or delete that one first.")
+        otherwise = "delete that one first" if overwrite is None else "write --overwrite to replace that one"
+        raise UserError(f"{path!r} exists already: name another file, or {otherwise}.")
     if not file.parent.is_dir():
         raise UserError(f"the folder {str(file.parent)!r} of {path!r} does not exist: make it first.")
     return file

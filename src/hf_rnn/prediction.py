@@ -101,27 +101,33 @@ class Predictor:
     ) -> Iterator[dict]:
         """Answers for any number of texts, in their order, in bounded memory: as `predictor(texts)`, a part at a time.
 
+        A part is 4,096 texts: the first answer comes when so many have been read, or all.
+
         Args:
             texts: any iterable of strings, or of pairs of strings; None is read as an empty text.
             top_k, batch_tokens: as in `predictor(texts)`.
 
         Raises:
-            UserError: one string instead of several; texts and pairs mixed, or more than two texts in a row.
+            UserError: one string instead of several; texts and pairs mixed, or more than two texts in a row; something
+                that is no text; `batch_tokens` or `top_k` under 1.
         """
-        if isinstance(texts, str):
+        if isinstance(texts, (str, bytes)):
             raise UserError("texts is one string: pass a list of texts, [text].")
+        for name, value, other in (("batch_tokens", batch_tokens, ""), ("top_k", top_k, ", or None for all labels")):
+            if not (isinstance(value, int) and value >= 1) and not (name == "top_k" and value is None):
+                raise UserError(f"{name}={value!r} must be a whole number from 1 on{other}.")
         return self._stream(iter(texts), top_k, batch_tokens)
 
     def _stream(self, texts: Iterator, top_k: int | None, batch_tokens: int) -> Iterator[dict]:
         while window := list(islice(texts, WINDOW)):
             rows = [row if isinstance(row, (tuple, list)) else (row,) for row in window]
-            wrong = next((row for row in rows if len(row) != len(rows[0]) or len(row) > 2), None)
+            wrong = next((row for row in rows if len(row) != len(rows[0]) or len(row) not in (1, 2)), None)
             if wrong is not None:
                 raise UserError(
-                    f"a row of {len(wrong)} texts, {str(wrong)[:60]}, stands among rows of {len(rows[0])}: pass one "
-                    "text a row, or a pair (text, second text) in each."
+                    f"a row of {len(wrong)} texts, {str(wrong)[:60]}, cannot be read (the first has {len(rows[0])}): "
+                    "pass one text a row, or a pair (text, second text) in each."
                 )
-            columns = [["" if text is None else str(text) for text in column] for column in zip(*rows, strict=True)]
+            columns = [[_as_text(text) for text in column] for column in zip(*rows, strict=True)]
             ids = self.task.cut(token_ids(self.tokenizer, *columns))
             yield from self.task.answers(self.logits(ids, batch_tokens), top_k)
 
@@ -138,6 +144,16 @@ class Predictor:
             batch = {name: tensor.to(device) for name, tensor in batch.items()}
             logits[places] = self.model(**batch).logits.float().cpu().numpy()
         return logits
+
+
+def _as_text(value: Any) -> str:
+    """A text, or a number of a column of numbers; nothing for None. Half a surrogate pair is no character."""
+    if value is None:
+        return ""
+    if not isinstance(value, (str, int, float)):
+        raise UserError(f"{str(value)[:60]!r} is of type {type(value).__name__}: pass texts, as strings.")
+    text = str(value)
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _own_columns(data: DataArguments, rows: Dataset, given: Collection[str]) -> DataArguments:
@@ -196,6 +212,10 @@ def predict_file(
     rows = splits[next(iter(splits))]
     data = _own_columns(data, rows, given)
     predictor = replace(predictor, task=predictor.task.with_data(data))
+    if "prediction" in rows.column_names:
+        raise UserError(
+            f"{data.path!r} has a column 'prediction', in whose place the answers would stand: give it another name."
+        )
     text, pair = choose_text(rows, data), data.text_pair_column
     check_column(rows, "text_pair_column", data)
     writing = output.with_name(output.name + ".part")

@@ -59,10 +59,22 @@ class _Permute(torch.autograd.Function):
     """`x[b, index[b, t]]` for an index that is a permutation of each row: the gradient is a gather too, by the
     inverse, where torch's own would add up into zeros."""
 
+    generate_vmap_rule = True
+
     @staticmethod
-    def forward(ctx, x: Tensor, index: Tensor, inverse: Tensor) -> Tensor:
-        ctx.save_for_backward(index, inverse)
+    def forward(x: Tensor, index: Tensor, inverse: Tensor) -> Tensor:
         return x.gather(1, index.unsqueeze(-1).expand_as(x))
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        _, index, inverse = inputs
+        ctx.save_for_backward(index, inverse)
+        ctx.save_for_forward(index)
+
+    @staticmethod
+    def jvp(ctx, tangent: Tensor, *_):
+        (index,) = ctx.saved_tensors
+        return tangent.gather(1, index.unsqueeze(-1).expand_as(tangent))
 
     @staticmethod
     def backward(ctx, grad: Tensor):
@@ -207,9 +219,9 @@ class Recurrence(nn.RNNBase):
 
     Parameters have the names and shapes of `torch.nn.LSTM`, `GRU` and `RNN`: their state dicts load unchanged. Each
     layer and direction is one call of torch's fused kernel (oneDNN, cuDNN) on the *padded* batch, which is several
-    times faster than a packed one. It stays exact because right padding cannot reach back in time: rows are brought to
-    right-padded form, the backward direction reads them reversed within their own lengths, and final states are taken
-    at each row's end.
+    times faster than a packed one; `recurrence_cpu` trains the cells that have none. It stays exact because right
+    padding cannot reach back in time: rows are brought to right-padded form, the backward direction reads them reversed
+    within their own lengths, and final states are taken at each row's end.
 
     Args:
         cell_type: `lstm`, `gru`, `rnn_tanh` or `rnn_relu`.
@@ -281,8 +293,13 @@ class Recurrence(nn.RNNBase):
             row at its own length. A row of length 0 puts out zeros and ends in the state it started from.
 
         Raises:
-            ValueError: a state of another shape, or without the parts that the cell has.
+            ValueError: a mask or a state of another shape, or a state without the parts that the cell has.
         """
+        if attention_mask is not None and attention_mask.shape != inputs.shape[:2]:
+            raise ValueError(
+                f"attention_mask has the shape {list(attention_mask.shape)}, expected that of the inputs, [B, T] = "
+                f"{list(inputs.shape[:2])}."
+            )
         h0, c0 = self._initial_state(state, inputs)
         ragged = None if attention_mask is None else Ragged.from_mask(attention_mask)
         x = inputs

@@ -147,7 +147,8 @@ class _ThroughTime(torch.autograd.Function):
         if torch.is_grad_enabled():
             raise RuntimeError(
                 "the gradient of a GRU or plain RNN on a CPU cannot be differentiated again (create_graph=True): write "
-                "hf_rnn.recurrence_cpu.CELLS.clear() before the forward pass, for torch's own slower kernel, which can."
+                "hf_rnn.recurrence_cpu.CELLS.clear() before the forward pass, for torch's own slower kernel, which can "
+                "be, in all models of the process."
             )
         cell, block = ctx.cell, ctx.block
         x, h0, w_ih, w_hh, gates, inner, out = ctx.saved_tensors

@@ -124,6 +124,13 @@ class Run:
                     f"the run in {str(self.folder)!r} was begun with another {section} section: write --config "
                     f"{self.folder / RUN_FILE} --training.resume true to go on with it."
                 )
+        before, now = begun.training.train_batch_tokens, self.args.train_batch_tokens
+        if before != now:
+            # An epoch has another number of steps then, and what was read of this one could not be told.
+            raise UserError(
+                f"the run in {str(self.folder)!r} was begun with training.train_batch_tokens={before}, and this is "
+                f"{now}: write --config {self.folder / RUN_FILE} --training.resume true to go on with it."
+            )
 
     def train(self) -> dict:
         run, args = self.config, self.args
