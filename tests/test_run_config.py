@@ -19,6 +19,14 @@ def test_every_committed_config_is_read_and_reproduces_itself(file, tmp_path):
     assert (again.task, again.data, again.tokenizer, again.model) == (run.task, run.data, run.tokenizer, run.model)
 
 
+def test_a_null_that_is_no_default_is_part_of_the_run(tmp_path):
+    _, text = parse_run(["--data.test_split", "null", "--training.save_total_limit", "null"])
+    (tmp_path / "run.yaml").write_text(text)
+    run, _ = parse_run(tmp_path / "run.yaml")
+    assert run.data.test_split is None
+    assert run.training.save_total_limit is None
+
+
 def test_the_command_line_overrides_the_file():
     run, text = parse_run(
         ["--config", str(CONFIGS / "quickstart.yaml"), "--model.hidden_size", "7", "--training.seed", "3"]

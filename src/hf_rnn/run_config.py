@@ -134,7 +134,9 @@ def _dump(parser: ArgumentParser, namespace: Namespace) -> str:
         namespace.pop(key, None)
     for key in [key for key in vars(namespace.training) if key.startswith(("hub_", "push_to_hub"))]:
         namespace.pop(f"training.{key}")
-    return f"task: {namespace.pop('task')}\n{parser.dump(namespace, skip_default=True, skip_validation=True)}"
+    task = namespace.pop("task")
+    # A null that is no default has to be said; what is a default is left out by `skip_default`.
+    return f"task: {task}\n" + parser.dump(namespace, skip_default=True, skip_unset=False, skip_validation=True)
 
 
 def explain(message: str, parser: ArgumentParser) -> str:
