@@ -34,6 +34,7 @@ WHOLE = {
     "modeling_rnn.py",
     "recurrence.py",
     "recurrence_cpu.py",
+    "modeling_causal_rnn.py",
     "run.yaml",
     "tokenizer.json",
     "tokenizer_config.json",

@@ -15,6 +15,7 @@ import hf_rnn
 from hf_rnn.data import RaggedCollator
 from hf_rnn.errors import UserError
 from hf_rnn.made_up_reviews import made_up_reviews
+from hf_rnn.trainer import RNNTrainer
 
 WHOLE = {
     "README.md",
@@ -23,6 +24,7 @@ WHOLE = {
     "modeling_rnn.py",
     "recurrence.py",
     "recurrence_cpu.py",
+    "modeling_causal_rnn.py",
     "model.safetensors",
     "tokenizer.json",
     "tokenizer_config.json",
@@ -179,6 +181,24 @@ def test_a_run_that_was_cut_goes_on_and_ends_as_one_that_was_not(training, stop,
     assert resumed["validation"] == pytest.approx(whole["validation"], abs=1e-6)
     one, other = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "cut"))
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
+    compute_loss = RNNTrainer.compute_loss
+
+    def break_down(self, *arguments, **others):
+        loss = compute_loss(self, *arguments, **others)
+        return loss * float("nan") if self.state.global_step == 5 else loss
+
+    run = tiny_config(
+        "made_up_reviews", tmp_path / "run", save_strategy="steps", save_steps=2, eval_strategy="steps", eval_steps=2
+    )
+    monkeypatch.setattr(RNNTrainer, "compute_loss", break_down)
+    with pytest.raises(UserError, match=r"became nan by step 6 .*Go on from checkpoint-4 with --training.resume true"):
+        hf_rnn.train(run)
+    monkeypatch.setattr(RNNTrainer, "compute_loss", compute_loss)
+    run["training"]["resume"] = True
+    assert hf_rnn.train(run)["run"]["epochs"] == 1
 
 
 def test_resuming_with_batches_of_another_size_in_tokens_is_refused(tmp_path):

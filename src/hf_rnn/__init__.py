@@ -12,16 +12,27 @@ from pathlib import Path
 # The command line says what it has to say of itself without waiting seconds for torch: it registers the models when a
 # command needs them.
 if Path(str((sys.argv or [""])[0])).stem not in ("hf-rnn", "hf-rnn-script"):
-    from .auto import RNNConfig, RNNForSequenceClassification, RNNModel, RNNPreTrainedModel, __version__
+    from .auto import (
+        RNNConfig,
+        RNNForCausalLM,
+        RNNForSequenceClassification,
+        RNNModel,
+        RNNPreTrainedModel,
+        __version__,
+    )
 
 # The workshop (tokenizers, data, training) pulls in libraries that a loaded model does not need: on first use only.
 _LAZY = {
     "DataArguments": "data",
+    "LanguageModeling": "tasks.language_modeling",
+    "LanguageModelTrainer": "truncated_bptt",
     "Predictor": "prediction",
     "RaggedCollator": "data",
     "RNNTrainer": "trainer",
     "RNNTrainingArguments": "training_arguments",
     "TextClassification": "tasks.text_classification",
+    "TextStreams": "streams",
+    "TruncatedBPTT": "truncated_bptt",
     "push": "hub",
     "load_tokenizer": "tokenization",
     "train": "training",
@@ -35,4 +46,12 @@ def __getattr__(name: str):
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-__all__ = ["RNNConfig", "RNNForSequenceClassification", "RNNModel", "RNNPreTrainedModel", "__version__", *_LAZY]
+__all__ = [
+    "RNNConfig",
+    "RNNForCausalLM",
+    "RNNForSequenceClassification",
+    "RNNModel",
+    "RNNPreTrainedModel",
+    "__version__",
+    *_LAZY,
+]

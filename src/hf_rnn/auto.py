@@ -1,16 +1,29 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """Registers the models with transformers' Auto classes, so that `pipeline` and `AutoModel` know them."""
 
-from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification
 
 from .configuration_rnn import RNNConfig, __version__
+from .modeling_causal_rnn import RNNForCausalLM
 from .modeling_rnn import RNNForSequenceClassification, RNNModel, RNNPreTrainedModel
 
+_AUTO_CLASSES = {
+    RNNModel: AutoModel,
+    RNNForCausalLM: AutoModelForCausalLM,
+    RNNForSequenceClassification: AutoModelForSequenceClassification,
+}
+# By the names under which `config.json` has them.
+MODELS = {model_class.__name__: model_class for model_class in _AUTO_CLASSES}
+
 AutoConfig.register(RNNConfig.model_type, RNNConfig, exist_ok=True)
-for auto_class, model_class in (
-    (AutoModel, RNNModel),
-    (AutoModelForSequenceClassification, RNNForSequenceClassification),
-):
+for model_class, auto_class in _AUTO_CLASSES.items():
     auto_class.register(RNNConfig, model_class, exist_ok=True)
 
-__all__ = ["RNNConfig", "RNNForSequenceClassification", "RNNModel", "RNNPreTrainedModel", "__version__"]
+__all__ = [
+    "RNNConfig",
+    "RNNForCausalLM",
+    "RNNForSequenceClassification",
+    "RNNModel",
+    "RNNPreTrainedModel",
+    "__version__",
+]

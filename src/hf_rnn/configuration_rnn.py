@@ -18,10 +18,17 @@ from transformers import PreTrainedConfig
 __version__ = "0.1.0"
 # The oldest release that understands all that a configuration can say today.
 FORMAT_VERSION = "0.1.0"
-CODE_FILES = ("configuration_rnn.py", "recurrence.py", "recurrence_cpu.py", "modeling_rnn.py")
+CODE_FILES = (
+    "configuration_rnn.py",
+    "recurrence.py",
+    "recurrence_cpu.py",
+    "modeling_rnn.py",
+    "modeling_causal_rnn.py",
+)
 AUTO_MAP = {
     "AutoConfig": "configuration_rnn.RNNConfig",
     "AutoModel": "modeling_rnn.RNNModel",
+    "AutoModelForCausalLM": "modeling_causal_rnn.RNNForCausalLM",
     "AutoModelForSequenceClassification": "modeling_rnn.RNNForSequenceClassification",
 }
 
@@ -37,13 +44,15 @@ _OTHER_NAMES = {
     "dropout": "classifier_dropout",
 }
 _POSITIVE = ("vocab_size", "embedding_size", "hidden_size", "num_hidden_layers", "initializer_range")
-_PROBABILITIES = (
+DROPOUTS = (
     "embedding_dropout",
     "input_dropout",
     "hidden_dropout",
     "weight_dropout",
+    "output_dropout",
     "classifier_dropout",
 )
+_NOT_NEGATIVE = ("activation_regularization", "temporal_activation_regularization", "sampled_softmax")
 
 
 @strict
@@ -62,11 +71,24 @@ class RNNConfig(PreTrainedConfig):
         cell_type: `"lstm"` (Hochreiter and Schmidhuber 1997), `"gru"` (Cho et al. 2014), `"rnn_tanh"` or `"rnn_relu"`
             (Elman 1990).
         bidirectional: whether each layer also reads from right to left (Schuster and Paliwal 1997).
+        independent_directions: whether the directions are two stacks that never see each other, as in ELMo (Peters et
+            al. 2018), so that each can be trained as a language model; else each layer reads both directions of the
+            one below.
         embedding_dropout: probability that a word of the vocabulary is dropped everywhere in the batch (Gal and
             Ghahramani 2016).
         input_dropout: locked dropout on the embedded text: one mask per row, the same at each time step.
         hidden_dropout: locked dropout on what one recurrent layer hands to the next.
         weight_dropout: DropConnect on the hidden-to-hidden matrices (Merity et al. 2018).
+        output_dropout: locked dropout on what the language model's output layer reads (Merity et al. 2018).
+        activation_regularization: weight α of the mean square of what the output layer reads, dropout included, in the
+            language model's loss (Merity et al. 2018, "AR").
+        temporal_activation_regularization: weight β of the mean square of the difference between the top layer's
+            outputs at two steps in succession (the same, "TAR").
+        sampled_softmax: how many words, drawn anew for each batch, the language model's training loss compares the
+            right ones with, instead of with all of the vocabulary (Jean et al. 2015); 0 for all. Words are drawn by
+            rank, so a tokenizer has to number them by frequency, as [`train_tokenizer`] does.
+        tie_word_embeddings: whether the language model's output layer has the embedding's vectors for its rows (Press
+            and Wolf 2017); where H is not E, a linear layer comes between.
         classifier_dropout: dropout on the pooled vector, and on the classifier's hidden layer where there is one.
         classifier_hidden_size: width of a ReLU layer between pooling and the output layer; 0 for none.
         pooling: how a text's outputs become one vector: `"last"` (the final state of each direction), `"mean"`,
@@ -97,6 +119,7 @@ class RNNConfig(PreTrainedConfig):
         "final_cell_state",
         "hidden_states",
         "pooling_weights",
+        "past_key_values",
     ]
 
     vocab_size: int = 30000
@@ -105,10 +128,16 @@ class RNNConfig(PreTrainedConfig):
     num_hidden_layers: int = 1
     cell_type: str = "lstm"
     bidirectional: bool = False
+    independent_directions: bool = False
     embedding_dropout: float | int = 0.0
     input_dropout: float | int = 0.0
     hidden_dropout: float | int = 0.0
     weight_dropout: float | int = 0.0
+    output_dropout: float | int = 0.0
+    activation_regularization: float | int = 0.0
+    temporal_activation_regularization: float | int = 0.0
+    sampled_softmax: int = 0
+    tie_word_embeddings: bool = True
     classifier_dropout: float | int = 0.0
     classifier_hidden_size: int = 0
     pooling: str = "concat"
@@ -180,13 +209,20 @@ class RNNConfig(PreTrainedConfig):
         for name in _POSITIVE:
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name}={getattr(self, name)} must be greater than 0.")
-        for name in _PROBABILITIES:
+        for name in DROPOUTS:
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} is a probability: it must be in [0, 1).")
+        for name in _NOT_NEGATIVE:
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}={getattr(self, name)} must be 0 (off) or greater.")
         if self.classifier_hidden_size < 0:
             raise ValueError(f"classifier_hidden_size={self.classifier_hidden_size} must be 0 (no layer) or greater.")
 
     def validate_together(self):
+        if self.independent_directions and not self.bidirectional:
+            raise ValueError(
+                "independent_directions=True needs two directions: write bidirectional=True too, or leave it out."
+            )
         if self.pad_token_id is not None and not 0 <= self.pad_token_id < self.vocab_size:
             raise ValueError(
                 f"pad_token_id={self.pad_token_id} must be an id of the vocabulary: 0 <= pad_token_id < "

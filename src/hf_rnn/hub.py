@@ -18,7 +18,7 @@ from huggingface_hub.utils import validate_repo_id
 
 from . import auto, modeling_rnn  # noqa: F401  the command line has not registered the models yet
 from .configuration_rnn import RNNConfig
-from .errors import UserError
+from .errors import UserError, looks_local
 from .hub_errors import explain, patiently
 from .model_card import CARD_FILE, PICTURES, add_tags, decode, is_untouched, merge, read_card, render_folder
 from .model_folder import MODEL_FILES, WEIGHTS, check_model, matches, model_files
@@ -201,6 +201,19 @@ def _read(api: HfApi, repo_id: str, path: str, revision: str) -> bytes:
     return Path(api.hf_hub_download(repo_id, path, revision=revision)).read_bytes()
 
 
+def find_model(path: str, **where) -> Path:
+    """The folder of a model: the path itself, or where [`download`] brought it, whose options and errors are these.
+
+    Raises:
+        UserError: the path is that of a folder, and there is none.
+    """
+    if Path(path).is_dir():
+        return Path(path)
+    if looks_local(path):
+        raise UserError(f"there is no folder {path!r}: name the output_dir of a training run that ended.")
+    return download(path, **where)
+
+
 def download(
     repo_id: str,
     revision: str | None = None,
@@ -320,4 +333,4 @@ def _is_plain(path: str) -> bool:
     return not path.startswith("/") and "\\" not in path and ":" not in path and ".." not in PurePosixPath(path).parts
 
 
-__all__ = ["download", "fetch_checkpoint", "push", "push_model"]
+__all__ = ["download", "fetch_checkpoint", "find_model", "push", "push_model"]

@@ -14,8 +14,8 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 from torch import device
 
-from . import modeling_rnn
-from .configuration_rnn import CELL_TYPES, RNNConfig, __version__
+from .auto import MODELS
+from .configuration_rnn import CELL_TYPES, DROPOUTS, RNNConfig, __version__
 from .data import BUILT_IN
 from .errors import UserError, first_line
 from .run_config import METRICS_FILE, RUN_FILE
@@ -35,6 +35,8 @@ _FEW = 6
 _CELLS = {"lstm": "LSTM", "gru": "GRU", "rnn_tanh": "plain RNN (tanh)", "rnn_relu": "plain RNN (ReLU)"}
 # Our metrics → their words here, and their names on the Hub.
 _METRICS = {
+    "perplexity": ("perplexity per token", "perplexity"),
+    "word_perplexity": ("perplexity per word", "perplexity"),
     "accuracy": ("accuracy", "accuracy"),
     "f1_macro": ("macro F1", "f1"),
     "f1_micro": ("micro F1", "f1"),
@@ -45,6 +47,13 @@ _METRICS = {
     "r2": ("R²", "r_squared"),
     "pearson": ("Pearson correlation", "pearsonr"),
     "spearman": ("Spearman correlation", "spearmanr"),
+}
+_PERPLEXITIES = ("perplexity", "word_perplexity")
+# Architecture → its pipeline, and what the card's example calls that.
+_KINDS = {
+    "RNNModel": ("feature-extraction", "read"),
+    "RNNForCausalLM": ("text-generation", "write"),
+    "RNNForSequenceClassification": ("text-classification", "classify"),
 }
 _SHARES = ("accuracy", "f1_macro", "f1_micro", "subset_accuracy")
 _CELL_TAGS = {cell.partition("_")[0] for cell in CELL_TYPES} - {"rnn"}
@@ -104,7 +113,10 @@ def render(
     labels = list(config.id2label.values()) if _is_classifier(config) and not _is_regression(config) else []
     data = facts.get("data", {})
     examples = data.get("examples", [])
-    first = examples[0] if examples else {"text": "the text to label"}
+    pipeline_task, answer = _kind(config)
+    first = (
+        examples[0] if examples else {"text": "the text to go on with" if answer == "write" else "the text to label"}
+    )
     asked = {key: clean(first[key]) for key in ("text", "text_pair") if key in first}
     question = json.dumps(asked if len(asked) > 1 else asked["text"], ensure_ascii=False)
     card = ModelCard.from_template(
@@ -114,8 +126,8 @@ def render(
         invitation=INVITATION,
         marker=MARKER,
         model_id=clean(model_id),
-        pipeline_task="text-classification" if _is_classifier(config) else "feature-extraction",
-        answer="classify" if _is_classifier(config) else "read",
+        pipeline_task=pipeline_task,
+        answer=answer,
         question=question,
         summary=_summary(config, data, facts, run),
         labels=", ".join(map(escape, labels[:_SHOWN_LABELS])),
@@ -137,7 +149,7 @@ def render(
         data_path=""
         if data.get("hub_id") or _built_in(run)
         else f" --data.path {_hub_dataset(run, data) or 'YOUR-COPY'}",
-        limits=_limits(run, facts, labels),
+        limits=_limits(config, run, facts, labels),
         version=__version__,
     )
     return str(card)
@@ -220,8 +232,8 @@ def _metadata(model_id: str, config: RNNConfig, run: dict, facts: dict) -> Model
     name = clean(dataset or card.get("dataset") or data.get("title") or "unnamed")
     results = [
         EvalResult(
-            task_type="text-classification",
-            task_name="Text classification",
+            task_type=_kind(config)[0],
+            task_name=_kind(config)[0].replace("-", " ").capitalize(),
             dataset_type=name if dataset else re.sub(r"[^\w.-]+", "-", name).strip("-") or "unnamed",
             dataset_name=name,
             dataset_split=split,
@@ -248,7 +260,7 @@ def _metadata(model_id: str, config: RNNConfig, run: dict, facts: dict) -> Model
     }
     return ModelCardData(
         library_name="transformers",
-        pipeline_tag="text-classification" if _is_classifier(config) else "feature-extraction",
+        pipeline_tag=_kind(config)[0],
         tags=["hf_rnn", "rnn", config.cell_type.partition("_")[0]],
         **{key: value for key, value in optional.items() if value is not None},
     )
@@ -266,8 +278,17 @@ def _million(count: int) -> str:
     return f"{count / 1e6:.1f} million" if count >= 1e6 else f"{count:,}"
 
 
+def _architecture_of(config: RNNConfig) -> str:
+    name = (config.architectures or [""])[0]
+    return name if name in _KINDS else "RNNForSequenceClassification"
+
+
+def _kind(config: RNNConfig) -> tuple[str, str]:
+    return _KINDS[_architecture_of(config)]
+
+
 def _is_classifier(config: RNNConfig) -> bool:
-    return config.architectures != ["RNNModel"]
+    return _kind(config)[1] == "classify"
 
 
 def _is_regression(config: RNNConfig) -> bool:
@@ -275,16 +296,17 @@ def _is_regression(config: RNNConfig) -> bool:
 
 
 def _count(config: RNNConfig) -> int:
-    kind = modeling_rnn.RNNForSequenceClassification if _is_classifier(config) else modeling_rnn.RNNModel
     with device("meta"):
-        return sum(parameter.numel() for parameter in kind(config).parameters())
+        return sum(parameter.numel() for parameter in MODELS[_architecture_of(config)](config).parameters())
 
 
 def _summary(config: RNNConfig, data: dict, facts: dict, run: dict) -> str:
     kind = f"{'bidirectional ' if config.bidirectional else ''}{_CELLS[config.cell_type]}"
     article = "An" if kind.startswith("LSTM") else "A"
     labels = list(map(escape, config.id2label.values()))
-    if not _is_classifier(config):
+    if _kind(config)[1] == "write":
+        task = "tells the next token of a text, writes, and lends its encoder to classifiers"
+    elif not _is_classifier(config):
         task = "gives a text's tokens and their whole vectors"
     elif _is_regression(config):
         task = "gives a text a number"
@@ -305,6 +327,8 @@ def _summary(config: RNNConfig, data: dict, facts: dict, run: dict) -> str:
 
 
 def _shown(metric: str, value: float) -> str:
+    if metric in _PERPLEXITIES:
+        return f"{value:.2f}"
     return f"{value:.2%}" if metric in _SHARES else f"{value:.4f}"
 
 
@@ -377,12 +401,11 @@ def _preprocessing(run: dict) -> str:
 
 
 def _architecture(config: RNNConfig) -> list[tuple[str, str]]:
-    dropouts = {
-        name: getattr(config, name)
-        for name in ("embedding_dropout", "input_dropout", "hidden_dropout", "weight_dropout", "classifier_dropout")
-        if getattr(config, name)
-    }
+    dropouts = {name: getattr(config, name) for name in DROPOUTS if getattr(config, name)}
     directions = "two directions" if config.bidirectional else "one direction"
+    if config.independent_directions:
+        directions = "two stacks of one direction each"
+    top = [] if _kind(config)[1] == "write" else [("pooling", f"`{config.pooling}`")]
     return [
         ("parameters", f"{_count(config):,}"),
         ("embedding", f"{config.vocab_size:,} entries of {config.embedding_size}"),
@@ -390,7 +413,7 @@ def _architecture(config: RNNConfig) -> list[tuple[str, str]]:
             "recurrent layers",
             f"{config.num_hidden_layers} × {_CELLS[config.cell_type]} of {config.hidden_size}, {directions}",
         ),
-        ("pooling", f"`{config.pooling}`"),
+        *top,
         ("dropout", ", ".join(f"`{name}` {value:g}" for name, value in dropouts.items()) or "none"),
     ]
 
@@ -420,7 +443,7 @@ def _training(run: dict, facts: dict) -> list[tuple[str, str]]:
     ]
 
 
-def _limits(run: dict, facts: dict, labels: list[str]) -> str:
+def _limits(config: RNNConfig, run: dict, facts: dict, labels: list[str]) -> str:
     split = "test" if "test" in facts else "validation"
     accuracy = facts.get(split, {}).get("accuracy")
     lines = ["- It knows the language and the kind of text of the rows that it was trained on, and no others."]
@@ -432,6 +455,9 @@ def _limits(run: dict, facts: dict, labels: list[str]) -> str:
         )
     if _section(run, "data").get("max_length"):
         lines.append("- `hf-rnn predict` cuts long texts as in training; `pipeline` reads them whole.")
+    if _kind(config)[1] == "write":
+        lines.append("- What it writes is likely text, not true text.")
+        return "\n".join(lines)
     lines.append(
         "- The score is the model's own, not a measured probability. Words that the training rows hold only with one "
         "label, names of people and places among them, weigh in its answers: do not decide about people by it."

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from torch import device
 from transformers import AutoConfig
 
-from . import modeling_rnn
+from .auto import MODELS
 from .configuration_rnn import CODE_FILES, RNNConfig
 from .errors import UserError, first_line
 from .model_card import PICTURES
@@ -93,10 +93,13 @@ def check_weights(folder: Path, config: RNNConfig, name: str) -> None:
                 f"{file.name} of {name!r} is damaged ({first_line(error)}): save the model again."
             ) from error
     kind = (config.architectures or ["RNNForSequenceClassification"])[0]
-    if kind not in modeling_rnn.__all__:
-        raise UserError(f"{name!r} holds a {kind}, and this hf_rnn has {', '.join(modeling_rnn.__all__)}.")
+    if kind not in MODELS:
+        raise UserError(f"{name!r} holds a {kind}, and this hf_rnn has {', '.join(MODELS)}.")
     with device("meta"):
-        wanted = {key: list(t.shape) for key, t in getattr(modeling_rnn, kind)(config).state_dict().items()}
+        model = MODELS[kind](config)
+    # A tied weight stands in the file once.
+    tied = set(model.all_tied_weights_keys) - set(found)
+    wanted = {key: list(t.shape) for key, t in model.state_dict().items() if key not in tied}
     wrong = [f"{key} is missing" for key in wanted if key not in found]
     wrong += [f"{key} is not the model's" for key in found if key not in wanted]
     wrong += [

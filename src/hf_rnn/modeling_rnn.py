@@ -167,16 +167,22 @@ class RNNModel(RNNPreTrainedModel):
     def __init__(self, config: RNNConfig):
         super().__init__(config)
         self.embed_tokens = nn.Embedding(config.vocab_size, config.embedding_size, padding_idx=config.pad_token_id)
-        self.recurrence = Recurrence(
+        self.recurrence = self._stack(bidirectional=config.bidirectional and not config.independent_directions)
+        # Reads from right to left; beside it, `recurrence` reads from left to right alone.
+        self.backward_recurrence = self._stack(bidirectional=False) if config.independent_directions else None
+        self.post_init()
+
+    def _stack(self, bidirectional: bool) -> Recurrence:
+        config = self.config
+        return Recurrence(
             config.cell_type,
             config.embedding_size,
             config.hidden_size,
             num_layers=config.num_hidden_layers,
-            bidirectional=config.bidirectional,
+            bidirectional=bidirectional,
             hidden_dropout=config.hidden_dropout,
             weight_dropout=config.weight_dropout,
         )
-        self.post_init()
 
     def get_input_embeddings(self) -> nn.Embedding:
         return self.embed_tokens
@@ -193,6 +199,7 @@ class RNNModel(RNNPreTrainedModel):
         initial_state: tuple[Tensor, ...] | None = None,
         output_hidden_states: bool | None = None,
         output_cell_state: bool = True,
+        direction: str | None = None,
     ) -> RNNModelOutput:
         """
         Args:
@@ -203,10 +210,12 @@ class RNNModel(RNNPreTrainedModel):
                 `final_cell_state` of the text before this one.
             output_hidden_states: whether to return each layer's outputs; the config's value if None.
             output_cell_state: whether to return the LSTM's final cells.
+            direction: `"forward"` or `"backward"`: run that stack alone (D is 1 then), over a text whose tokens stand
+                in the order in which it reads them. None: all that the model has.
 
         Raises:
             ValueError: both or none of `input_ids` and `inputs_embeds`, a mask of another shape, an id outside the
-                vocabulary, a state of another shape.
+                vocabulary, a state of another shape, a direction that has no stack of its own.
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("write either input_ids=… or inputs_embeds=…, one of the two.")
@@ -224,9 +233,8 @@ class RNNModel(RNNPreTrainedModel):
             inputs_embeds = self._embed(input_ids)
         if self.training:
             inputs_embeds = locked_dropout(inputs_embeds, self.config.input_dropout, True)
-        outputs, final = self.recurrence(
-            inputs_embeds, attention_mask, self._split_state(initial_state), output_cell_state
-        )
+        state = self._split_state(initial_state, 1 if direction else self.config.num_directions)
+        outputs, final = self._read(inputs_embeds, attention_mask, state, output_cell_state, direction)
         if output_hidden_states is None:
             output_hidden_states = self.config.output_hidden_states
         return RNNModelOutput(
@@ -254,15 +262,41 @@ class RNNModel(RNNPreTrainedModel):
             embedded = embedded * F.embedding(input_ids, kept)
         return embedded
 
+    def _read(self, x, attention_mask, state, output_cell_state, direction):
+        """What [`Recurrence.forward`] returns, of one stack or of two that stand side by side."""
+        if direction is not None:
+            stacks = {"backward": self.backward_recurrence}
+            if self.backward_recurrence is not None or not self.config.bidirectional:
+                stacks["forward"] = self.recurrence
+            if stacks.get(direction) is None:
+                raise ValueError(
+                    f"direction={direction!r} is no stack of its own in a model with bidirectional="
+                    f"{self.config.bidirectional}, independent_directions={self.config.independent_directions}."
+                )
+            return stacks[direction](x, attention_mask, state, output_cell_state)
+        if self.backward_recurrence is None:
+            return self.recurrence(x, attention_mask, state, output_cell_state)
+        states: list[RecurrentState | None] = [None, None]
+        if state is not None:
+            states = [RecurrentState(*(part if part is None else part[d::2] for part in state)) for d in (0, 1)]
+        mask = None if attention_mask is None else attention_mask.flip(1)
+        forward, last = self.recurrence(x, attention_mask, states[0], output_cell_state)
+        backward, first = self.backward_recurrence(x.flip(1), mask, states[1], output_cell_state)
+        outputs = tuple(torch.cat([f, b.flip(1)], dim=-1) for f, b in zip(forward, backward, strict=True))
+        final = [
+            None if f is None else torch.stack([f, b], dim=1).flatten(0, 1) for f, b in zip(last, first, strict=True)
+        ]
+        return outputs, RecurrentState(*final)
+
     def _join_state(self, state: Tensor) -> Tensor:
         """`[L*D, B, H]` to `[B, L, D*H]`: rows first, as the Trainer and data parallelism gather them."""
         L = self.recurrence.num_layers
         return state.transpose(0, 1).reshape(state.shape[1], L, state.shape[0] // L * state.shape[2])
 
-    def _split_state(self, state: tuple[Tensor, ...] | None) -> RecurrentState | None:
+    def _split_state(self, state: tuple[Tensor, ...] | None, num_directions: int) -> RecurrentState | None:
         if state is None:
             return None
-        expected = (self.config.num_hidden_layers, self.config.output_size)
+        expected = (self.config.num_hidden_layers, num_directions * self.config.hidden_size)
         for part in state:
             if part is not None and (part.dim() != 3 or tuple(part.shape[1:]) != expected):
                 raise ValueError(

@@ -18,8 +18,8 @@ from . import auto  # noqa: F401  the command line has not registered the models
 from .batching import by_tokens
 from .data import DataArguments, check_column, choose_text, load
 from .environment import keep_freed_memory
-from .errors import UserError, looks_local
-from .hub import download
+from .errors import UserError
+from .hub import find_model
 from .model_folder import check_model
 from .run_config import read_run
 from .tasks import Task, task_class
@@ -59,14 +59,11 @@ class Predictor:
         Raises:
             UserError: it is not there, not a model of ours, or its files do not fit one another.
         """
-        path, folder = str(path), Path(path)
+        path = str(path)
         where = {
             name: kwargs.pop(name) for name in ("revision", "token", "cache_dir", "local_files_only") if name in kwargs
         }
-        if not folder.is_dir():
-            if looks_local(path):
-                raise UserError(f"there is no folder {path!r}: name the output_dir of a training run that ended.")
-            folder = download(path, **where)
+        folder = find_model(path, **where)
         config = check_model(folder, path)
         task_name, data = read_run(folder)
         task = task_class(task_name)(data, config)
@@ -119,6 +116,11 @@ class Predictor:
         return self._stream(iter(texts), top_k, batch_tokens)
 
     def _stream(self, texts: Iterator, top_k: int | None, batch_tokens: int) -> Iterator[dict]:
+        if self.task.problem_type == "language_modeling":
+            raise UserError(
+                "this is a language model, which labels nothing. To write with it: "
+                'pipeline("text-generation", model=…)("some text"); to measure it: hf-rnn evaluate.'
+            )
         while window := list(islice(texts, WINDOW)):
             rows = [row if isinstance(row, (tuple, list)) else (row,) for row in window]
             wrong = next((row for row in rows if len(row) != len(rows[0]) or len(row) not in (1, 2)), None)
@@ -188,8 +190,7 @@ def evaluate(
     splits = load(data)
     task = predictor.task.with_data(_own_columns(data, next(iter(splits.values())), given))
     rows = task.encode(task.prepare_split(splits, split), predictor.tokenizer)
-    logits = predictor.logits(rows.with_format("numpy")["input_ids"][:], batch_tokens)
-    return {"rows": len(rows), **task.metrics(logits, np.asarray(rows["labels"]))}
+    return {"rows": len(rows), **task.judge(predictor, rows, batch_tokens)}
 
 
 def predict_file(

@@ -25,9 +25,13 @@ METRICS_FILE = "metrics.json"
 ModelArguments = dataclasses.make_dataclass(
     "ModelArguments",
     [
-        (name, annotation, dataclasses.field(default=getattr(RNNConfig, name)))
-        for name, annotation in RNNConfig.__annotations__.items()
-        if name not in ("vocab_size", "pad_token_id", "bos_token_id", "eos_token_id")
+        # Folder or Hub id of a model whose encoder, and tokenizer, the new one takes over.
+        ("pretrained", str | None, None),
+        *(
+            (name, annotation, dataclasses.field(default=getattr(RNNConfig, name)))
+            for name, annotation in RNNConfig.__annotations__.items()
+            if name not in ("vocab_size", "pad_token_id", "bos_token_id", "eos_token_id")
+        ),
     ],
 )
 
@@ -102,7 +106,7 @@ def parse_run(arguments: list[str] | dict | str | Path) -> tuple[RunConfig, str]
     except (ArgumentError, TypeError, ValueError, OSError, yaml.YAMLError) as error:
         raise UserError(explain(str(error), parser)) from error
     try:
-        RNNConfig(**dataclasses.asdict(parts.model))
+        RNNConfig(**{k: v for k, v in dataclasses.asdict(parts.model).items() if k != "pretrained"})
     except StrictDataclassError as error:
         raise UserError(f"model: {str(error).splitlines()[-1].strip().removeprefix('ValueError: ')}") from error
     run = RunConfig(parts.task, parts.data, parts.tokenizer, parts.model, parts.training, parts.card)

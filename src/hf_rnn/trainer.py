@@ -7,18 +7,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
+from datasets import Dataset
 from huggingface_hub import CommitInfo
 from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, PreTrainedTokenizerBase, Trainer, TrainerCallback
-from transformers.trainer_utils import HubStrategy, SaveStrategy, seed_worker
+from transformers.trainer_utils import HubStrategy, SaveStrategy, get_last_checkpoint, seed_worker
 
 from .batching import TokenBatchSampler
 from .environment import keep_freed_memory
 from .errors import UserError
+from .fine_tuning import GradualUnfreezing, lower_the_lower
 from .hub import BEST, LAST, commit, create, is_stale
 from .model_card import CARD_FILE, add_tags, merge, read_card, render
 from .model_folder import model_files
+from .objectives import Objectives
 from .run_config import RUN_FILE
 from .tasks import Task
 from .training_arguments import RNNTrainingArguments
@@ -26,15 +30,15 @@ from .training_arguments import RNNTrainingArguments
 logger = logging.getLogger(__name__)
 
 
-class _Epochs(TrainerCallback):
-    """Tells a sampler the epoch, through whatever a launcher or a resumed run has wrapped around it."""
+class EpochCallback(TrainerCallback):
+    """Tells a sampler or a data set the epoch, through whatever a launcher or a resumed run has wrapped around it."""
 
-    def __init__(self, sampler: TokenBatchSampler):
-        self.sampler = sampler
+    def __init__(self, listener):
+        self.listener = listener
 
     def on_epoch_begin(self, args, state, control, **kwargs):
         # A sum of fractions may end a little below the whole number.
-        self.sampler.set_epoch(int((state.epoch or 0) + 1e-6))
+        self.listener.set_epoch(int((state.epoch or 0) + 1e-6))
 
 
 class RNNTrainer(Trainer):
@@ -48,12 +52,25 @@ class RNNTrainer(Trainer):
         task: what to collate and measure.
         processing_class: the tokenizer, saved with each checkpoint.
         train_dataset, eval_dataset: as `task.encode` gives them.
+        unlabelled_dataset: rows without labels, encoded, for the objectives that can learn from them.
+
+    Raises:
+        UserError: objectives beside the labels for anything but one label a text.
     """
 
     args: RNNTrainingArguments
+    _unchecked: Any = None
+    # The last step for which rows without labels were drawn, and how often for it.
+    _part = (-1, 0)
 
     def __init__(
-        self, model, args: RNNTrainingArguments, task: Task, processing_class: PreTrainedTokenizerBase, **kwargs
+        self,
+        model,
+        args: RNNTrainingArguments,
+        task: Task,
+        processing_class: PreTrainedTokenizerBase,
+        unlabelled_dataset: Dataset | None = None,
+        **kwargs,
     ):
         if not args.chose_metric:
             args.metric_for_best_model, args.greater_is_better = task.best_metric
@@ -65,9 +82,27 @@ class RNNTrainer(Trainer):
         # What `Run` knows beyond the Trainer, for the card: the run's YAML, and facts about its data.
         self.run_text = ""
         self.facts: dict = {}
+        names = ("entropy_minimisation", "adversarial", "virtual_adversarial", "perturbation")
+        self.objectives = Objectives(**{name: getattr(args, name) for name in names})
+        if self.objectives and task.problem_type != "single_label_classification":
+            raise UserError(
+                f"training.{', '.join(names[:3])} are for one label a text, and this is {task.problem_type}: leave "
+                "them out."
+            )
+        self.unlabelled = unlabelled_dataset
+        if unlabelled_dataset is not None:
+            self._unlabelled_order = np.argsort(unlabelled_dataset["length"], kind="stable")
+            self._unlabelled_lengths = np.sort(unlabelled_dataset["length"])
         callbacks = list(kwargs.pop("callbacks", []))
         if args.early_stopping_patience is not None:
             callbacks.append(EarlyStoppingCallback(args.early_stopping_patience))
+        if args.gradual_unfreezing:
+            if args.world_size > 1:
+                raise UserError(
+                    "training.gradual_unfreezing works in one process, and this run has "
+                    f"{args.world_size}: leave it out, and write a larger training.layer_lr_decay."
+                )
+            callbacks.append(GradualUnfreezing())
         super().__init__(
             model,
             args,
@@ -77,6 +112,70 @@ class RNNTrainer(Trainer):
             callbacks=callbacks,
             **kwargs,
         )
+
+    def training_step(self, model, inputs, num_items_in_batch=None):
+        """transformers' own; a loss that is no number ends the training.
+
+        Raises:
+            UserError: the loss became NaN or infinite; no checkpoint was saved since.
+        """
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        self._unchecked = self._unchecked + loss if self._unchecked is not None else loss
+        if loss.device.type == "cpu":
+            self._check_loss()
+        return loss
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        """transformers' own, or with the objectives beside the labels."""
+        if not (self.objectives and model.training):
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        unlabelled = None if self.unlabelled is None else self._prepare_inputs(self._unlabelled_batch(inputs))
+        plain = self.accelerator.unwrap_model(model)
+        loss, logits = self.objectives.loss(model, plain, inputs, unlabelled)
+        return (loss, {"loss": loss, "logits": logits}) if return_outputs else loss
+
+    def _unlabelled_batch(self, labelled: dict) -> dict:
+        """As many rows without labels, about as long as the labelled ones. Which they are follows from the seed, the
+        step and the part of the step alone, so that a resumed run reads the same."""
+        rows: Any = self.unlabelled
+        B, T = labelled["input_ids"].shape
+        step = self.state.global_step
+        self._part = (step, self._part[1] + 1 if self._part[0] == step else 0)
+        random = np.random.default_rng([self.args.seed, self.args.process_index, *self._part])
+        middle = int(np.searchsorted(self._unlabelled_lengths, T))
+        # A stretch of neighbours by length, anywhere within a twentieth of all rows from those of the same length.
+        reach = max(B, len(rows) // 20)
+        start = int(np.clip(middle - random.integers(0, reach + 1), 0, max(0, len(rows) - B)))
+        collated = self.data_collator([rows[int(place)] for place in self._unlabelled_order[start : start + B]])
+        collated.pop("labels", None)
+        return collated
+
+    def log(self, logs, start_time=None):
+        self._check_loss()
+        super().log(logs, start_time)
+
+    def _save_checkpoint(self, model, trial):
+        self._check_loss()
+        super()._save_checkpoint(model, trial)
+
+    def _check_loss(self) -> None:
+        """Asked for at each step it would make a GPU wait for the host; there a sum waits to be asked for."""
+        total, self._unchecked = self._unchecked, None
+        if total is None or total.isfinite():
+            return
+        saved = get_last_checkpoint(self.args.output_dir) if Path(self.args.output_dir).is_dir() else None
+        go_on = f" Go on from {Path(saved).name} with --training.resume true, or" if saved else " So"
+        raise UserError(
+            f"the loss became {float(total)} by step {self.state.global_step + 1} (epoch {self.state.epoch or 0:.2f}), "
+            f"and training was stopped.{go_on} begin anew with a smaller --training.learning_rate than "
+            f"{self.args.learning_rate:g}."
+        )
+
+    def create_optimizer(self, model=None):
+        optimizer = super().create_optimizer(model)
+        if self.args.layer_lr_decay != 1:
+            lower_the_lower(optimizer, self.model if model is None else model, self.args.layer_lr_decay)
+        return optimizer
 
     def get_train_dataloader(self) -> DataLoader:
         """transformers' own; with `train_batch_tokens`, batches by a budget of tokens.
@@ -95,7 +194,7 @@ class RNNTrainer(Trainer):
             )
         seed = args.seed if args.data_seed is None else args.data_seed
         sampler = TokenBatchSampler(rows["length"], args.train_batch_tokens, seed)
-        self.add_callback(_Epochs(sampler))
+        self.add_callback(EpochCallback(sampler))
         loader = DataLoader(
             self._remove_unused_columns(rows, description="training"),
             batch_sampler=sampler,
@@ -113,6 +212,13 @@ class RNNTrainer(Trainer):
     def _headline(self, prediction) -> dict[str, float]:
         metrics = self.task.metrics(prediction.predictions, prediction.label_ids)
         return {name: value for name, value in metrics.items() if "/" not in name}
+
+    def judge(self, rows, split: str) -> tuple[dict[str, float], tuple[np.ndarray, np.ndarray] | None]:
+        """All metrics of a split, and what was predicted beside the labels, where there is one answer for each row."""
+        output: Any = self.predict(rows, metric_key_prefix=split)
+        metrics = self.task.metrics(output.predictions, output.label_ids)
+        predicted = (self.task.predicted(output.predictions), np.asarray(output.label_ids))
+        return {"loss": float(output.metrics[f"{split}_loss"]), **metrics}, predicted
 
     # The Hub: each push is one commit, with a card -------------------------------------------------------------------
 

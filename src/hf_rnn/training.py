@@ -23,10 +23,11 @@ from .data import load
 from .environment import hardware, versions
 from .errors import UserError
 from .figures import draw_confusion, draw_curves
-from .hub import fetch_checkpoint, push
+from .hub import fetch_checkpoint, find_model, push
 from .model_card import CARD_FILE, PICTURES, merge, read_card, render_folder
+from .pretrained import take_encoder
 from .run_config import METRICS_FILE, RUN_FILE, RunConfig, parse_run
-from .tasks import task_class
+from .tasks import task_class, trainer_class
 from .tokenization import load_tokenizer, train_tokenizer
 from .trainer import RNNTrainer
 
@@ -143,27 +144,20 @@ class Run:
         with args.main_process_first(desc="tokenizing"):
             for split, rows in prepared.items():
                 encoded[split] = task.encode(rows, tokenizer)
-                if split != "train":
+                if split in ("validation", "test") and not task.in_order:
                     encoded[split] = encoded[split].select(np.argsort(encoded[split]["length"], kind="stable"))
         facts = task.facts(prepared, encoded, run.card.examples)
         if args.should_log:
             print(task.summary(facts), flush=True)
         set_seed(args.seed)
-        config = RNNConfig(
-            vocab_size=len(tokenizer),
-            pad_token_id=tokenizer.pad_token_id,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            **asdict(run.model),
-            **task.config_fields(),
-        )
-        trainer = RNNTrainer(
-            task.model_class(config),
+        trainer = trainer_class(run.task)(
+            self._model(task, tokenizer),
             args,
             task,
             tokenizer,
             train_dataset=encoded["train"],
             eval_dataset=encoded["validation"],
+            **({"unlabelled_dataset": encoded["unlabelled"]} if "unlabelled" in encoded else {}),
         )
         trainer.run_text, trainer.facts = self.text, {"data": facts}
         with args.main_process_first(desc="claiming the folder"):
@@ -193,6 +187,21 @@ class Run:
         args.distributed_state.wait_for_everyone()
         return results
 
+    def _model(self, task, tokenizer: PreTrainedTokenizerBase):
+        settings = asdict(self.config.model)
+        pretrained = settings.pop("pretrained")
+        if pretrained is not None:
+            return take_encoder(pretrained, task.model_class, settings, task.config_fields(), tokenizer)
+        config = RNNConfig(
+            vocab_size=len(tokenizer),
+            pad_token_id=tokenizer.pad_token_id,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            **settings,
+            **task.config_fields(),
+        )
+        return task.model_class(config)
+
     def _push(self, repo_id: str) -> None:
         args = self.args
         try:
@@ -215,6 +224,8 @@ class Run:
         path = settings.pop("path")
         if self.checkpoint is not None:
             return load_tokenizer(self.checkpoint)
+        if path is None and self.config.model.pretrained is not None:
+            path = str(find_model(self.config.model.pretrained))
         if path is not None:
             return load_tokenizer(path)
         tokenizer = None
@@ -250,12 +261,7 @@ class Run:
         predicted: dict[str, Any] = {}
         for split in ("validation", "test"):
             if split in encoded:
-                output: Any = trainer.predict(encoded[split], metric_key_prefix=split)
-                results[split] = {
-                    "loss": float(output.metrics[f"{split}_loss"]),
-                    **trainer.task.metrics(output.predictions, output.label_ids),
-                }
-                predicted[split] = (trainer.task.predicted(output.predictions), np.asarray(output.label_ids))
+                results[split], predicted[split] = trainer.judge(encoded[split], split)
         return results, predicted
 
     def _save(self, trainer: RNNTrainer, tokenizer, results: dict, predicted: dict) -> None:

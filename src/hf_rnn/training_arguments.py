@@ -13,7 +13,7 @@ from .errors import UserError
 @dataclass
 class RNNTrainingArguments(TrainingArguments):
     """
-    [`~transformers.TrainingArguments`], all of whose fields hold here too, with other defaults and five more fields.
+    [`~transformers.TrainingArguments`], all of whose fields hold here too, with other defaults and some more fields.
 
     Args:
         output_dir: the model's folder; checkpoints stand inside it.
@@ -23,6 +23,14 @@ class RNNTrainingArguments(TrainingArguments):
             never.
         train_batch_tokens: tokens that a training batch of each process may have, padding among them, instead of
             per_device_train_batch_size rows chosen by train_sampling_strategy; null for those.
+        window: tokens through which a language model's gradients go back, in the mean; its streams are
+            per_device_train_batch_size for each process.
+        layer_lr_decay: how many times smaller the learning rate of each layer is than that of the layer above it, such
+            as 2.6 for a model whose encoder has learnt before; learning_rate is that of the topmost.
+        gradual_unfreezing: train the topmost layer alone in the first epoch, and one layer more in each epoch after it.
+        entropy_minimisation, adversarial, virtual_adversarial: weights of what a classifier learns beside its labels,
+            from the texts of data.unlabelled_splits too; see [`~hf_rnn.objectives.Objectives`].
+        perturbation: how far the two latter move an embedded text, as a share of its norm.
     """
 
     output_dir: str | None = "rnn-model"
@@ -30,6 +38,13 @@ class RNNTrainingArguments(TrainingArguments):
     resume: bool = False
     early_stopping_patience: int | None = None
     train_batch_tokens: int | None = None
+    window: int = 70
+    layer_lr_decay: float = 1.0
+    gradual_unfreezing: bool = False
+    entropy_minimisation: float = 0.0
+    adversarial: float = 0.0
+    virtual_adversarial: float = 0.0
+    perturbation: float = 0.1
 
     learning_rate: float = 2e-3
     num_train_epochs: float = 5.0
@@ -46,6 +61,13 @@ class RNNTrainingArguments(TrainingArguments):
     report_to: str | None = "none"
 
     def __post_init__(self):
+        for name in ("entropy_minimisation", "adversarial", "virtual_adversarial", "perturbation"):
+            if getattr(self, name) < 0:
+                raise UserError(f"training.{name}={getattr(self, name)} must be 0 or greater.")
+        if self.layer_lr_decay <= 0:
+            raise UserError(f"training.layer_lr_decay={self.layer_lr_decay} must be greater than 0, such as 2.6.")
+        if self.window < 1:
+            raise UserError(f"training.window={self.window} must be 1 or greater, such as 70.")
         if self.train_batch_tokens is not None and self.train_batch_tokens < 1:
             raise UserError(
                 f"training.train_batch_tokens={self.train_batch_tokens} must be 1 or greater, such as 16384, or null "

@@ -31,20 +31,19 @@ import hf_rnn
 
 # Labels are prepared by looking the class name up in these static tables, which `register` does not enter.
 modeling_auto.MODEL_MAPPING_NAMES["hf_rnn"] = "RNNModel"
+modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES["hf_rnn"] = "RNNForCausalLM"
 modeling_auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES["hf_rnn"] = "RNNForSequenceClassification"
 
-for _task in ("text_classification", "feature_extraction"):
+for _task in ("text_classification", "feature_extraction", "text_generation"):
     sys.modules[f"tests.pipelines.test_pipelines_{_task}"] = pipeline_checks
 
 
 def _write_tiny_models() -> None:
     """The checkpoints that the pipeline tests load, one folder per architecture, and the table that lists them."""
-    if (TINY / "reports" / "tiny_model_summary.json").exists():
-        return
     texts = ["HuggingFace is in Paris and Montreal.", "This is great !", "And another test"] * 4
     tokenizer = hf_rnn.train_tokenizer(texts, vocab_size=320, show_progress=False)
     summary = {}
-    for cls in (hf_rnn.RNNModel, hf_rnn.RNNForSequenceClassification):
+    for cls in (hf_rnn.RNNModel, hf_rnn.RNNForSequenceClassification, hf_rnn.RNNForCausalLM):
         folder = TINY / "hf_rnn" / cls.__name__
         config = hf_rnn.RNNConfig(vocab_size=len(tokenizer), embedding_size=8, hidden_size=8, initializer_range=1.0)
         cls(config).save_pretrained(folder)
@@ -54,7 +53,7 @@ def _write_tiny_models() -> None:
             "processor_classes": [],
             "model_classes": [cls.__name__],
         }
-    (TINY / "reports").mkdir()
+    (TINY / "reports").mkdir(exist_ok=True)
     (TINY / "reports" / "tiny_model_summary.json").write_text(json.dumps(summary))
 
 
@@ -71,6 +70,6 @@ def pytest_runtest_makereport(item, call):
     if report.skipped and not hasattr(report, "wasxfail"):
         name = getattr(item, "originalname", item.name)
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-        if not may_skip(name, reason):
+        if not may_skip(name, reason, item.cls.pipeline_model_mapping):
             report.outcome = "failed"
             report.longrepr = f"{item.nodeid} skipped itself, and no list says that it may: {reason}"

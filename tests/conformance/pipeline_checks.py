@@ -2,7 +2,7 @@
 
 import unittest
 
-from transformers import FeatureExtractionPipeline, TextClassificationPipeline
+from transformers import FeatureExtractionPipeline, TextClassificationPipeline, TextGenerationPipeline
 
 
 class TextClassificationPipelineTests(unittest.TestCase):
@@ -40,3 +40,20 @@ class FeatureExtractionPipelineTests(unittest.TestCase):
         self.assertEqual(len(rows), len(pipeline.tokenizer(examples[0])["input_ids"]))
         self.assertEqual({len(row) for row in rows}, {pipeline.model.config.output_size})
         self.assertEqual(len(pipeline(examples)), 2)
+
+
+class TextGenerationPipelineTests(unittest.TestCase):
+    def get_test_pipeline(self, model, tokenizer=None, dtype="float32", **processors):
+        pipeline = TextGenerationPipeline(model=model, tokenizer=tokenizer, dtype=dtype, max_new_tokens=5, **processors)
+        return pipeline, ["HuggingFace is in", "This is another test"]
+
+    def run_pipeline_test(self, pipeline, examples):
+        (one,) = pipeline(examples[0])
+        self.assertTrue(one["generated_text"].startswith(examples[0]))
+        (rest,) = pipeline(examples[0], return_full_text=False)
+        self.assertFalse(rest["generated_text"].startswith(examples[0]))
+        two = pipeline(examples, num_return_sequences=2, do_sample=True)
+        self.assertEqual([len(answers) for answers in two], [2, 2])
+        together = pipeline(examples, batch_size=2, do_sample=False)
+        alone = [pipeline(example, do_sample=False) for example in examples]
+        self.assertEqual(together, alone)

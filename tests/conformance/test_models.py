@@ -3,11 +3,12 @@
 import unittest
 
 import torch
+from tests.generation.test_utils import GenerationTesterMixin
 from tests.test_configuration_common import ConfigTester
 from tests.test_modeling_common import ModelTesterMixin, ids_tensor
 from tests.test_pipeline_mixin import PipelineTesterMixin
 
-from hf_rnn import RNNConfig, RNNForSequenceClassification, RNNModel
+from hf_rnn import RNNConfig, RNNForCausalLM, RNNForSequenceClassification, RNNModel
 
 
 class RNNModelTester:
@@ -49,7 +50,7 @@ class RNNModelTester:
 
 
 class Conformance(ModelTesterMixin, PipelineTesterMixin):
-    all_model_classes = (RNNModel, RNNForSequenceClassification)
+    all_model_classes: tuple = (RNNModel, RNNForSequenceClassification)
     pipeline_model_mapping = {"feature-extraction": RNNModel, "text-classification": RNNForSequenceClassification}
     has_attentions = False
     test_can_init_all_missing_weights_before_2023 = True
@@ -73,6 +74,18 @@ class Conformance(ModelTesterMixin, PipelineTesterMixin):
         self.config_tester.run_common_tests()
 
 
+class CausalConformance(GenerationTesterMixin, Conformance):
+    """Of the tests of generation, transformers' source distribution has none; ours are in test_modeling_causal_rnn."""
+
+    all_model_classes = (RNNForCausalLM,)
+    all_generative_model_classes = (RNNForCausalLM,)
+    pipeline_model_mapping = {"text-generation": RNNForCausalLM}
+
+    def setUp(self):
+        super().setUp()
+        self._model_tester.bidirectional = False
+
+
 class LSTMTest(Conformance, unittest.TestCase):
     cell_type = "lstm"
 
@@ -87,3 +100,11 @@ class TanhRNNTest(Conformance, unittest.TestCase):
 
 class ReluRNNTest(Conformance, unittest.TestCase):
     cell_type = "rnn_relu"
+
+
+class CausalLSTMTest(CausalConformance, unittest.TestCase):
+    cell_type = "lstm"
+
+
+class CausalGRUTest(CausalConformance, unittest.TestCase):
+    cell_type = "gru"

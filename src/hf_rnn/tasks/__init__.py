@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from ..configuration_rnn import RNNConfig
     from ..data import DataArguments
     from ..modeling_rnn import RNNPreTrainedModel
+    from ..prediction import Predictor
+    from ..trainer import RNNTrainer
 
 
 class Task(Protocol):
@@ -26,6 +28,8 @@ class Task(Protocol):
     data: DataArguments
     problem_type: str
     label_names: list[str]
+    # Whether a row is read after the one before it: then rows are not sorted by length.
+    in_order: bool
 
     def __init__(self, data: DataArguments, config: RNNConfig | None = None): ...
     def prepare(self, splits: DatasetDict) -> DatasetDict: ...
@@ -40,12 +44,17 @@ class Task(Protocol):
     @property
     def best_metric(self) -> tuple[str, bool]: ...
     def predicted(self, logits: np.ndarray) -> np.ndarray: ...
+    def judge(self, predictor: Predictor, rows: Dataset, batch_tokens: int) -> dict[str, float]: ...
     def metrics(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]: ...
     def answers(self, logits: np.ndarray, top_k: int | None = 1) -> list[dict]: ...
     def with_data(self, data: DataArguments) -> Task: ...
 
 
-TASKS = {"text_classification": ("text_classification", "TextClassification")}
+# The file and the class of each task, and those of what trains it.
+TASKS = {
+    "text_classification": (".text_classification", "TextClassification", "..trainer", "RNNTrainer"),
+    "language_modeling": (".language_modeling", "LanguageModeling", "..truncated_bptt", "LanguageModelTrainer"),
+}
 
 
 def task_class(name: str) -> type[Task]:
@@ -55,5 +64,11 @@ def task_class(name: str) -> type[Task]:
         UserError: there is no such task.
     """
     check_choice("task", name, TASKS)
-    module, cls = TASKS[name]
-    return getattr(import_module(f".{module}", __name__), cls)
+    module, cls, *_ = TASKS[name]
+    return getattr(import_module(module, __name__), cls)
+
+
+def trainer_class(name: str) -> type[RNNTrainer]:
+    """What trains a task."""
+    *_, module, cls = TASKS[name]
+    return getattr(import_module(module, __name__), cls)

@@ -4,7 +4,6 @@
 import logging
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,14 +12,16 @@ from transformers import PreTrainedTokenizerBase
 
 from ..configuration_rnn import RNNConfig
 from ..data import (
-    BUILT_IN,
     DataArguments,
     RaggedCollator,
     choose_columns,
     choose_split,
     cut,
-    is_on_hub,
+    length_facts,
+    length_summary,
     split_validation,
+    title_facts,
+    unlabelled_texts,
 )
 from ..errors import UserError, check_choice, nearest
 from ..metrics import MultiLabelMetrics, RegressionMetrics, SingleLabelMetrics
@@ -48,6 +49,7 @@ class TextClassification:
     """
 
     model_class = RNNForSequenceClassification
+    in_order = False
 
     def __init__(self, data: DataArguments, config: RNNConfig | None = None):
         check_choice("data.truncation", data.truncation, TRUNCATIONS)
@@ -109,6 +111,8 @@ class TextClassification:
             train, validation = split_validation(train, self.data.validation_size, self.data.seed, by)
             logger.info(f"{len(validation)} rows of {train_name} were set aside as the validation split.")
         prepared = DatasetDict(train=train, validation=validation)
+        if self.data.unlabelled_splits:
+            prepared["unlabelled"] = unlabelled_texts(splits, self.data)
         test_name = self.data.test_split
         if test_name in splits and self._is_unlabelled(splits[test_name], columns[1]):
             logger.warning(f"the split {test_name} has no labels and is left out.")
@@ -290,28 +294,19 @@ class TextClassification:
             encoded: the same rows, as `encode` gives them.
             examples: whether to quote texts.
         """
-        on_hub = is_on_hub(self.data)
         return {
-            "title": self.data.path if on_hub or self.data.path == BUILT_IN else Path(self.data.path).stem,
-            "hub_id": self.data.path if on_hub else None,
-            "revision": self.data.revision,
-            "splits": {split: self._split_facts(rows) for split, rows in encoded.items()},
+            **title_facts(self.data),
+            "splits": {split: self._split_facts(rows) for split, rows in encoded.items() if split != "unlabelled"},
             "examples": self._examples(prepared["train"]) if examples else [],
         }
 
     def _split_facts(self, rows: Dataset) -> dict:
-        lengths, labels = np.asarray(rows["full_length"]), np.asarray(rows["labels"])
-        p5, p50, p95 = np.percentile(lengths, [5, 50, 95]).astype(int).tolist()
+        labels = np.asarray(rows["labels"])
         counts: dict[int, int] = Counter(labels.tolist()) if self.problem_type == SINGLE else {}
         if self.problem_type == MULTI:
             counts = dict(enumerate(labels.sum(0).astype(int).tolist()))
-        facts = {
-            "rows": len(rows),
-            "labels": {name: counts.get(i, 0) for i, name in enumerate(self.label_names) if counts},
-            "tokens": {"5 %": p5, "half": p50, "95 %": p95, "longest": int(lengths.max())},
-            "cut": float(np.mean(lengths > self.data.max_length)) if self.data.max_length else 0.0,
-            "empty": int((lengths == 0).sum()),
-        }
+        facts = length_facts(rows, self.data.max_length)
+        facts["labels"] = {name: counts.get(i, 0) for i, name in enumerate(self.label_names) if counts}
         if self.problem_type == REGRESSION:
             facts["values"] = {"from": float(labels.min()), "to": float(labels.max()), "mean": float(labels.mean())}
         return facts
@@ -340,13 +335,7 @@ class TextClassification:
 
     def summary(self, facts: dict) -> str:
         """Rows, balance of the labels, lengths and what is cut off, as a small table."""
-        lines = []
-        for split, of_split in facts["splits"].items():
-            tokens = ", ".join(f"{name} {count}" for name, count in of_split["tokens"].items())
-            line = f"{split:<11}{of_split['rows']:>8} rows · tokens: {tokens}"
-            if self.data.max_length is not None:
-                line += f" · cut to {self.data.max_length} ({self.data.truncation}): {of_split['cut']:.1%}"
-            lines.append(line + (f" · empty: {of_split['empty']}" if of_split["empty"] else ""))
+        lines = [length_summary(split, of_split, self.data) for split, of_split in facts["splits"].items()]
         train = facts["splits"]["train"]
         if "values" in train:
             lines.append("values     from {from:g} to {to:g}, mean {mean:g}".format(**train["values"]))
@@ -378,6 +367,11 @@ class TextClassification:
         return metric(names).compute(
             predictions=predicted.tolist(), references=np.asarray(labels).astype(dtype).tolist()
         )
+
+    def judge(self, predictor, rows: Dataset, batch_tokens: int) -> dict[str, float]:
+        """The metrics of a model on encoded rows."""
+        logits = predictor.logits(rows.with_format("numpy")["input_ids"][:], batch_tokens)
+        return self.metrics(logits, np.asarray(rows["labels"]))
 
     def answers(self, logits: np.ndarray, top_k: int | None = 1) -> list[dict]:
         """What the user reads for each row: `label` and `score`, `labels` with `scores`, or `value`.

@@ -1,0 +1,54 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Training a model whose encoder has learnt before, so that it does not forget (Howard and Ruder 2018, section 3.3)."""
+
+import re
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import TrainerCallback
+
+
+def layers(model: Any) -> list[list[nn.Parameter]]:
+    """The parameters of a model from the bottom up: embedding, each recurrent layer in all its directions, the rest."""
+    L = model.config.num_hidden_layers
+    found: list[list[nn.Parameter]] = [[] for _ in range(L + 2)]
+    embedding = model.get_input_embeddings().weight
+    for name, parameter in model.named_parameters():
+        layer = re.search(r"recurrence\.\w+_l(\d+)(_reverse)?$", name)
+        if parameter is embedding:
+            found[0].append(parameter)
+        else:
+            found[int(layer[1]) + 1 if layer else L + 1].append(parameter)
+    return [parameters for parameters in found if parameters]
+
+
+def lower_the_lower(optimizer: torch.optim.Optimizer, model: Any, factor: float) -> None:
+    """Gives each layer a learning rate that is `factor` times smaller than that of the layer above it, by splitting
+    the optimizer's groups of parameters; the first group is then one of the top layer, whose rate is the one set."""
+    depth = {id(p): depth for depth, of_layer in enumerate(reversed(layers(model))) for p in of_layer}
+    split = [
+        {**group, "params": [p for p in group["params"] if depth[id(p)] == d], "lr": group["lr"] / factor**d}
+        for d in range(max(depth.values()) + 1)
+        for group in optimizer.param_groups
+    ]
+    optimizer.param_groups = [group for group in split if group["params"]]
+
+
+class GradualUnfreezing(TrainerCallback):
+    """Trains the topmost layer alone in the first epoch, and one layer more in each epoch after it."""
+
+    def on_epoch_begin(self, args, state, control, model=None, **kwargs):
+        from_top = reversed(layers(model))
+        # A sum of fractions may end a little below the whole number.
+        trained = int((state.epoch or 0) + 1e-6) + 1
+        for depth, parameters in enumerate(from_top):
+            for parameter in parameters:
+                parameter.requires_grad_(depth < trained)
+
+    def on_train_end(self, args, state, control, model=None, **kwargs):
+        for parameter in model.parameters():
+            parameter.requires_grad_(True)
+
+
+__all__ = ["GradualUnfreezing", "layers", "lower_the_lower"]

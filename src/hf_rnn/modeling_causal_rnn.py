@@ -1,0 +1,286 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""The language model: it tells the next token, generates, and lends its encoder to the other models."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import GenerationMixin
+from transformers.utils import ModelOutput, can_return_tuple
+
+from .configuration_rnn import RNNConfig
+from .modeling_rnn import RNNModel, RNNPreTrainedModel
+from .recurrence import locked_dropout
+
+IGNORED = -100
+
+
+class RNNCache:
+    """The recurrent state in the place of transformers' cache: of the same size however much text was read.
+
+    Args:
+        state: `(h, c)`, or `(h,)` for cells without c, each `[B, L, D*H]`.
+        seen_tokens: how many tokens were read, padding among them.
+    """
+
+    is_compileable = False
+
+    def __init__(self, state: tuple[Tensor, ...], seen_tokens: int = 0):
+        self.state = state
+        self.seen_tokens = seen_tokens
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        return self.seen_tokens
+
+    def detach(self) -> "RNNCache":
+        """The same state without the graph that made it: where truncated back-propagation ends."""
+        return RNNCache(tuple(part.detach() for part in self.state), self.seen_tokens)
+
+    def reorder_cache(self, beam_idx: Tensor) -> None:
+        """Row i becomes what row `beam_idx[i]` was, as beam search asks for at each step."""
+        self.state = tuple(part.index_select(0, beam_idx.to(part.device)) for part in self.state)
+
+
+@dataclass
+class RNNCausalLMOutput(ModelOutput):
+    """
+    Args:
+        loss: a scalar, where labels were given: the mean over the tokens to be told, in nats, and in training the two
+            regularisations.
+        logits: `[B, T, V]`, before softmax; None where the loss was sampled, which makes none.
+        past_key_values: the state after the text, as an [`RNNCache`].
+        hidden_states: as in [`RNNModelOutput`].
+    """
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    past_key_values: RNNCache | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+
+
+class RNNForCausalLM(RNNPreTrainedModel, GenerationMixin):
+    """[`RNNModel`] and an output layer over the vocabulary, with the regularisation of AWD-LSTM (Merity et al. 2018).
+
+    With two independent directions, each is a language model of its own over the same embedding and output layer; the
+    logits, and what is generated, are those of the one that reads from left to right.
+
+    Raises:
+        ValueError: two directions that see each other, which would read the word that they are to tell.
+    """
+
+    _tied_weights_keys = {"lm_head.weight": "model.embed_tokens.weight"}
+    _is_stateful = True
+
+    def __init__(self, config: RNNConfig):
+        super().__init__(config)
+        if config.bidirectional and not config.independent_directions:
+            raise ValueError(
+                "a language model with bidirectional=True reads the word that it is to tell: write "
+                "independent_directions=True too, for two stacks that do not see each other, or bidirectional=False."
+            )
+        self.model = RNNModel(config)
+        H, E = config.hidden_size, config.embedding_size
+        between = config.tie_word_embeddings and H != E
+        self.projection = nn.Linear(H, E) if between else nn.Identity()
+        self.lm_head = nn.Linear(E if config.tie_word_embeddings else H, config.vocab_size)
+        # What a checkpoint does not hold is then no missing weight.
+        self._keys_to_ignore_on_save = list(self._tied_weights_keys) if config.tie_word_embeddings else None
+        self.post_init()
+
+    @classmethod
+    def _supports_default_dynamic_cache(cls) -> bool:
+        # The cache of attention grows; ours comes out of the first forward pass.
+        return False
+
+    def prepare_inputs_for_generation(  # type: ignore[override]
+        self,
+        input_ids: Tensor,
+        past_key_values: RNNCache | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        is_first_iteration: bool = False,
+        use_cache: bool | None = True,
+        **kwargs,
+    ) -> dict[str, Any]:
+        """What the next step reads: with a state, only what the state has not seen."""
+        inputs: dict[str, Any] = {"use_cache": use_cache, "past_key_values": past_key_values}
+        if inputs_embeds is not None and (is_first_iteration or past_key_values is None):
+            if input_ids.shape[1]:
+                inputs_embeds = torch.cat([inputs_embeds, self.model.embed_tokens(input_ids)], dim=1)
+            inputs["inputs_embeds"] = inputs_embeds
+            T = inputs_embeds.shape[1]
+        else:
+            if past_key_values is not None:
+                seen = past_key_values.get_seq_length() if is_first_iteration else input_ids.shape[1] - 1
+                input_ids = input_ids[:, seen:]
+            inputs["input_ids"] = input_ids
+            T = input_ids.shape[1]
+        if attention_mask is not None:
+            inputs["attention_mask"] = attention_mask[:, attention_mask.shape[1] - T :]
+        inputs.update((k, v) for k, v in kwargs.items() if k in ("logits_to_keep", "output_hidden_states"))
+        return inputs
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        shift_labels: Tensor | None = None,
+        reversed_input_ids: Tensor | None = None,
+        reversed_shift_labels: Tensor | None = None,
+        past_key_values: RNNCache | None = None,
+        use_cache: bool | None = True,
+        output_hidden_states: bool | None = None,
+        logits_to_keep: int | Tensor = 0,
+    ) -> RNNCausalLMOutput:
+        """
+        Args:
+            input_ids, attention_mask, inputs_embeds, output_hidden_states: as in [`RNNModel.forward`].
+            labels: `[B, T]`, the text itself: place t is told from the places before it. -100, and padding by the
+                mask, is not told. Of two independent directions both are trained.
+            shift_labels: `[B, T]`, before `labels`: what is to be told after each place, so that the last token of
+                a window is told too.
+            reversed_input_ids, reversed_shift_labels: `[B, T]`, beside `shift_labels`: another window, read from right
+                to left, for the second of two independent directions. Its tokens stand in the order of reading.
+            past_key_values: the state after the text before this one, as such a forward pass returned it.
+            use_cache: whether to return the state.
+            logits_to_keep: how many places from the end get logits, 0 for all; or which places.
+
+        Raises:
+            ValueError: labels of another shape, a state of another batch or another model, and what
+                [`RNNModel.forward`] raises.
+        """
+        text = {"input_ids": input_ids, "attention_mask": attention_mask, "inputs_embeds": inputs_embeds}
+        states = self._split(past_key_values)
+        read = self.model(
+            **text, initial_state=states[0], output_hidden_states=output_hidden_states, direction="forward"
+        )
+        targets = self._targets(labels, shift_labels, attention_mask, read.last_hidden_state)
+        loss, logits = self._tell(read.last_hidden_state, targets, attention_mask, logits_to_keep)
+        finals = [read]
+        whole = labels is not None and shift_labels is None
+        if self.config.independent_directions and (whole or reversed_input_ids is not None):
+            if whole:
+                text = {name: None if value is None else value.flip(1) for name, value in text.items()}
+                shift_labels = self._targets(labels.flip(1), None, text["attention_mask"], read.last_hidden_state)
+            else:
+                text, shift_labels = {"input_ids": reversed_input_ids}, reversed_shift_labels
+            finals.append(self.model(**text, initial_state=states[1], direction="backward"))
+            if shift_labels is not None:
+                second, _ = self._tell(finals[1].last_hidden_state, shift_labels, text.get("attention_mask"))
+                loss = second if loss is None else (loss + second) / 2
+        return RNNCausalLMOutput(
+            loss=loss,
+            logits=logits,
+            past_key_values=self._join(finals, past_key_values, read.last_hidden_state.shape[1]) if use_cache else None,
+            hidden_states=read.hidden_states,
+        )
+
+    def _split(self, cache: RNNCache | None) -> list[tuple[Tensor, ...] | None]:
+        """The states of the two directions, the second one None where it has read nothing."""
+        if cache is None:
+            return [None, None]
+        H = self.config.hidden_size
+        if not self.config.independent_directions or cache.state[0].shape[-1] == H:
+            return [cache.state, None]
+        return [tuple(part[..., d * H : (d + 1) * H] for part in cache.state) for d in (0, 1)]
+
+    @staticmethod
+    def _join(finals: list, before: RNNCache | None, T: int) -> RNNCache:
+        parts = [[final.final_hidden_state for final in finals], [final.final_cell_state for final in finals]]
+        state = tuple(torch.cat(part, dim=-1) for part in parts if part[0] is not None)
+        return RNNCache(state, T + (before.seen_tokens if before is not None else 0))
+
+    @staticmethod
+    def _targets(
+        labels: Tensor | None, shift_labels: Tensor | None, attention_mask: Tensor | None, hidden: Tensor
+    ) -> Tensor | None:
+        """`[B, T]`: what is to be told after each place."""
+        given = labels if shift_labels is None else shift_labels
+        expected = tuple(hidden.shape[:2])
+        if given is not None and tuple(given.shape) != expected:
+            raise ValueError(
+                f"the labels have the shape {tuple(given.shape)}, expected [B, T] = {expected}: pass labels=input_ids, "
+                "or shift_labels, which are one token further on."
+            )
+        if labels is None or shift_labels is not None:
+            return shift_labels
+        if attention_mask is None:
+            return F.pad(labels[:, 1:], (0, 1), value=IGNORED)
+        # Nothing is told of padding, nor after it: a row's first token is told in no padding.
+        padding = attention_mask == 0
+        shifted = F.pad(labels.masked_fill(padding, IGNORED)[:, 1:], (0, 1), value=IGNORED)
+        return shifted.masked_fill(padding, IGNORED)
+
+    def _tell(
+        self,
+        hidden: Tensor,
+        targets: Tensor | None,
+        attention_mask: Tensor | None,
+        logits_to_keep: int | Tensor = 0,
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """The loss, where there are targets `[B, T]`, and the logits after the outputs `[B, T, H]`."""
+        config = self.config
+        dropped = locked_dropout(hidden, config.output_dropout, self.training)
+        if targets is None:
+            keep = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
+            return None, self.lm_head(self.projection(dropped[:, keep]))
+        if self.training and config.sampled_softmax:
+            logits, told = None, targets != IGNORED
+            x = self.projection(dropped[told])
+            nats = sampled_nats(x, targets[told], self.lm_head.weight, self.lm_head.bias, config.sampled_softmax)
+        else:
+            logits = self.lm_head(self.projection(dropped))
+            nats = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="sum")
+        loss = nats / (targets != IGNORED).sum().clamp(min=1)
+        return (loss + self._regularization(hidden, dropped, attention_mask) if self.training else loss), logits
+
+    def _regularization(self, hidden: Tensor, dropped: Tensor, attention_mask: Tensor | None) -> Tensor | float:
+        """AR and TAR, means over tokens and over pairs of tokens in succession."""
+        alpha, beta = self.config.activation_regularization, self.config.temporal_activation_regularization
+        valid = hidden.new_ones(hidden.shape[:2]) if attention_mask is None else (attention_mask != 0).to(hidden.dtype)
+        added: Tensor | float = 0.0
+        if alpha:
+            added = added + alpha * _mean(dropped.pow(2).mean(-1), valid)
+        if beta:
+            added = added + beta * _mean((hidden[:, 1:] - hidden[:, :-1]).pow(2).mean(-1), valid[:, 1:] * valid[:, :-1])
+        return added
+
+
+def _mean(x: Tensor, weights: Tensor) -> Tensor:
+    return (x * weights).sum() / weights.sum().clamp(min=1)
+
+
+def sampled_nats(x: Tensor, targets: Tensor, weight: Tensor, bias: Tensor, num_samples: int) -> Tensor:
+    """Sum of the cross-entropies over the right words and some drawn ones, each word's logit lowered by the
+    logarithm of how often it is to be expected among them (Bengio and Senécal 2008, Jean et al. 2015): the gradient
+    tends to that over all words.
+
+    Words are drawn by Zipf's law over their ids, P(k) = log((k + 2) / (k + 1)) / log(V + 1).
+
+    Args:
+        x: `[N, E]`.
+        targets: `[N]`.
+        weight, bias: of the output layer, `[V, E]` and `[V]`.
+        num_samples: how many draws; a word drawn twice counts once.
+    """
+    V = weight.shape[0]
+    uniform = torch.rand(num_samples, device=x.device, dtype=torch.float64)
+    drawn = ((uniform * math.log(V + 1)).exp() - 1).long().clamp(max=V - 1).unique()
+
+    def log_expected(ids: Tensor) -> Tensor:
+        p = ((ids + 2.0) / (ids + 1.0)).log() / math.log(V + 1)
+        return (-torch.expm1(num_samples * torch.log1p(-p))).log()
+
+    right = (x * weight[targets]).sum(-1).float() + bias[targets] - log_expected(targets)
+    others = F.linear(x, weight[drawn], bias[drawn]).float() - log_expected(drawn)
+    others = others.masked_fill(drawn == targets[:, None], -torch.inf)
+    return (torch.logsumexp(torch.cat([right[:, None], others], dim=1), dim=1) - right).sum()
+
+
+__all__ = ["RNNCache", "RNNForCausalLM"]

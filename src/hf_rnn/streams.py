@@ -1,0 +1,184 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Contiguous text as parallel streams, which a language model reads window by window."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from .errors import UserError
+from .modeling_causal_rnn import IGNORED
+
+# How the lengths of windows vary (Merity et al. 2018, section 5): a twentieth have half the length, and all of them a
+# normal distribution of this standard deviation; none is shorter than this.
+HALVED, DEVIATION, SHORTEST = 0.05, 5.0, 5
+
+
+WINDOW = 70
+# A stream starts without context, which costs its first words; of a text that is measured, each has this many tokens.
+READ = 1000
+
+
+class TextStreams(Dataset):
+    """Documents one after the other, laid into B streams side by side, and cut into windows from left to right.
+
+    Window k+1 goes on where window k ended, in each of the streams: that is what lets a model carry its state. Item k
+    is one batch, `input_ids` and `shift_labels` `[B, T_k]`, the latter one token further on; with `both_ways` also
+    `reversed_input_ids` and `reversed_shift_labels`, windows over the same text from its end. Every token but the very
+    first is told once; where the text does not fill the last stream, labels are -100. `starts` is whether the state
+    has to be forgotten: in the first window of an epoch.
+
+    Args:
+        documents: token ids of each document.
+        batch_size: B, the streams of this process.
+        window: tokens T of a window.
+        separator: an id put after each document.
+        shuffle: whether each epoch has the documents in another order ([`set_epoch`]).
+        vary: whether the windows of an epoch vary in length, around `window`; their number stays the same.
+        both_ways: whether to give the windows of a second model that reads from right to left.
+        seed: of the order and the lengths, with the epoch.
+        rank, world_size: of this process among those that share the text.
+        words: how many words the text has, so that perplexities compare between tokenizers.
+
+    Raises:
+        UserError: the text is shorter than one window of all streams.
+    """
+
+    def __init__(
+        self,
+        documents: Iterable[Sequence[int]],
+        batch_size: int,
+        window: int,
+        separator: int,
+        shuffle: bool = False,
+        vary: bool = False,
+        both_ways: bool = False,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        words: int | None = None,
+    ):
+        self.documents = [np.append(np.asarray(ids, dtype=np.int32), np.int32(separator)) for ids in documents]
+        self.batch_size, self.window, self.separator = batch_size, window, separator
+        self.shuffle, self.vary, self.both_ways, self.seed = shuffle, vary, both_ways, seed
+        self.rows = slice(rank * batch_size, (rank + 1) * batch_size)
+        self.streams = batch_size * world_size
+        self.words = words
+        self.num_tokens = sum(map(len, self.documents)) - 1
+        if self.num_tokens < self.streams * window:
+            raise UserError(
+                f"the text has {self.num_tokens + 1} tokens, fewer than {self.streams} streams of one window of "
+                f"{window} each: write a smaller --training.per_device_train_batch_size, or a smaller "
+                "--training.window."
+            )
+        self.length = -(-self.num_tokens // self.streams)
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Lays out the streams of an epoch; the same for the same seed and epoch."""
+        order = np.arange(len(self.documents))
+        if self.shuffle:
+            np.random.default_rng([self.seed, epoch]).shuffle(order)
+        text = np.concatenate([self.documents[i] for i in order])
+        self.forward = self._laid_out(text)
+        self.backward = self._laid_out(text[::-1]) if self.both_ways else None
+        lengths = np.full(-(-self.length // self.window), float(self.window))
+        if self.vary:
+            random = np.random.default_rng([self.seed, epoch, 1])
+            lengths[random.random(len(lengths)) < HALVED] /= 2
+            lengths = np.maximum(lengths + DEVIATION * random.standard_normal(len(lengths)), SHORTEST)
+        ends = np.cumsum(lengths)
+        # Where lengths vary, all are stretched a little so that the last window ends with the text.
+        ends = ends * self.length / ends[-1] if self.vary else np.minimum(ends, self.length)
+        self.ends = np.concatenate([[0], ends.round()]).astype(int)
+
+    def _laid_out(self, text: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """Inputs and labels of this process' streams, `[B, length]` both."""
+        places = self.streams * self.length
+        inputs = np.full(places, self.separator, dtype=np.int64)
+        labels = np.full(places, IGNORED, dtype=np.int64)
+        inputs[: self.num_tokens], labels[: self.num_tokens] = text[:-1], text[1:]
+        own = [torch.from_numpy(flat.reshape(self.streams, -1)[self.rows]) for flat in (inputs, labels)]
+        return own[0], own[1]
+
+    def __len__(self) -> int:
+        return len(self.ends) - 1
+
+    def __getitem__(self, index: int) -> dict:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        window = slice(self.ends[index], self.ends[index + 1])
+        item: dict = {"starts": index == 0}
+        item |= {"input_ids": self.forward[0][:, window], "shift_labels": self.forward[1][:, window]}
+        if self.backward is not None:
+            item["reversed_input_ids"] = self.backward[0][:, window]
+            item["reversed_shift_labels"] = self.backward[1][:, window]
+        return item
+
+
+def streams_to_read(
+    rows,
+    batch_size: int,
+    separator: int,
+    both_ways: bool = False,
+    window: int = WINDOW,
+    rank: int = 0,
+    world_size: int = 1,
+) -> TextStreams:
+    """Rows of a split in the order in which they stand, for measuring a model on them.
+
+    Args:
+        rows: as [`LanguageModeling.encode`] gives them.
+        batch_size: the most streams of each process; fewer where the text is short.
+    """
+    tokens = sum(rows["length"]) + len(rows) - 1
+    return TextStreams(
+        rows["input_ids"],
+        max(1, min(batch_size, tokens // READ // world_size)),
+        max(1, min(window, tokens // world_size)),
+        separator,
+        both_ways=both_ways,
+        rank=rank,
+        world_size=world_size,
+        words=sum(rows["words"]),
+    )
+
+
+@torch.no_grad()
+def read_streams(model, batches: Iterable[dict]) -> tuple[float, int]:
+    """Sum of the negative log-likelihoods of all tokens of some streams, in nats, and how many there are.
+
+    Args:
+        model: an [`RNNForCausalLM`]; it is set to eval mode.
+        batches: what [`TextStreams`] holds, on the model's device.
+    """
+    model.eval()
+    state, nats, tokens = None, 0.0, 0
+    for batch in batches:
+        inputs = {name: value for name, value in batch.items() if name != "starts"}
+        outputs = model(**inputs, past_key_values=state)
+        state = outputs.past_key_values
+        told = int((inputs["shift_labels"] != IGNORED).sum())
+        nats += float(outputs.loss) * told
+        tokens += told
+    return nats, tokens
+
+
+def perplexities(nats: float, tokens: float, words: int | None) -> dict[str, float]:
+    """`loss` in nats per token, and its exponential per token and per word.
+
+    Args:
+        nats: sum of the negative log-likelihoods of all tokens.
+        tokens, words: how many the text has.
+    """
+    metrics = {"loss": nats / tokens, "perplexity": _exp(nats / tokens)}
+    return metrics if not words else {**metrics, "word_perplexity": _exp(nats / words)}
+
+
+def _exp(x: float) -> float:
+    # A model that has learnt nothing of long words may go beyond what a float holds.
+    return float(np.exp(min(x, 700.0)))
+
+
+__all__ = ["TextStreams", "perplexities", "read_streams", "streams_to_read"]

@@ -1,0 +1,156 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Language modeling: text without labels, whose next token is to be told."""
+
+import logging
+from collections.abc import Iterator
+
+import torch
+from datasets import Dataset, DatasetDict, concatenate_datasets
+from transformers import PreTrainedTokenizerBase
+
+from ..configuration_rnn import RNNConfig
+from ..data import (
+    DataArguments,
+    RaggedCollator,
+    choose_split,
+    cut,
+    length_facts,
+    length_summary,
+    split_validation,
+    texts_of,
+    title_facts,
+)
+from ..errors import UserError
+from ..modeling_causal_rnn import RNNForCausalLM
+from ..streams import WINDOW, perplexities, read_streams, streams_to_read
+from ..tokenization import token_ids
+
+logger = logging.getLogger(__name__)
+
+
+class LanguageModeling:
+    """What training and evaluating a language model have to ask of its data; each row is a document.
+
+    Args:
+        data: which column and splits. `unlabelled_splits` are read beside the training split; labels are not read.
+        config: of a trained model.
+    """
+
+    model_class = RNNForCausalLM
+    problem_type = "language_modeling"
+    in_order = True
+    best_metric = ("perplexity", False)
+
+    def __init__(self, data: DataArguments, config: RNNConfig | None = None):
+        if data.max_length is not None and data.max_length < 1:
+            raise UserError(f"data.max_length={data.max_length} must be 1 or greater, or null for no limit.")
+        self.data = data
+        self.label_names: list[str] = []
+
+    def prepare(self, splits: DatasetDict) -> DatasetDict:
+        """Rows of `text` in the splits train, validation and, where the data set has one, test.
+
+        Raises:
+            UserError: no such split or column, or no text.
+        """
+        data = self.data
+        train_name = choose_split(splits, data.train_split)
+        wanted = [train_name or str(data.train_split), *data.unlabelled_splits]
+        train = concatenate_datasets([texts_of(splits, name, data) for name in wanted])
+        validation_name = choose_split(splits, data.validation_split)
+        if validation_name is not None:
+            validation = texts_of(splits, validation_name, data)
+        else:
+            train, validation = split_validation(train, data.validation_size, data.seed, None)
+            logger.info(f"{len(validation)} documents of {', '.join(wanted)} were set aside as the validation split.")
+        prepared = DatasetDict(train=train, validation=validation)
+        if data.test_split in splits:
+            prepared["test"] = texts_of(splits, data.test_split, data)
+        return prepared
+
+    def prepare_split(self, splits: DatasetDict, split: str | None) -> Dataset:
+        """The texts of one split, for evaluating a trained model; a data set of one split needs no name.
+
+        Raises:
+            UserError: no such split or column, or no text.
+        """
+        split = split or (next(iter(splits)) if len(splits) == 1 else self.data.test_split)
+        return texts_of(splits, str(split), self.data)
+
+    @staticmethod
+    def texts(rows: Dataset) -> Iterator[str]:
+        """All texts of a split, for training a tokenizer."""
+        yield from rows["text"]
+
+    def encode(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset:
+        """`input_ids` of each document, cut to `max_length`; their `length` and, before the cut, `full_length`; and its
+        `words`: what spaces separate, and its end.
+
+        Raises:
+            UserError: the tokenizer has no token for the end of a document.
+        """
+        if tokenizer.eos_token_id is None:
+            raise UserError(
+                "the tokenizer has no end-of-text token, which a language model needs between documents: set "
+                "tokenizer.eos_token, save the tokenizer, and name its folder with --tokenizer.path."
+            )
+
+        def encode(batch):
+            ids = token_ids(tokenizer, batch["text"])
+            kept = self.cut(ids)
+            return {
+                "input_ids": kept,
+                "length": [len(row) for row in kept],
+                "full_length": [len(row) for row in ids],
+                "words": [len(text.split()) + 1 for text in batch["text"]],
+            }
+
+        return rows.map(encode, batched=True, remove_columns=["text"], keep_in_memory=True, desc="tokenizing")
+
+    def cut(self, rows: list[list[int]]) -> list[list[int]]:
+        """Rows of token ids, those over `max_length` cut to it."""
+        return [cut(row, self.data.max_length, self.data.truncation) for row in rows]
+
+    def collator(self, tokenizer: PreTrainedTokenizerBase) -> RaggedCollator:
+        return RaggedCollator(tokenizer.pad_token_id)
+
+    def config_fields(self) -> dict:
+        return {}
+
+    def facts(self, prepared: DatasetDict, encoded: DatasetDict, examples: bool = True) -> dict:
+        """What there is to say of the data: documents, tokens and words of each split."""
+        splits = {
+            split: {
+                **length_facts(rows, self.data.max_length),
+                "labels": {},
+                "all_tokens": sum(rows["length"]) + len(rows),
+                "words": sum(rows["words"]),
+            }
+            for split, rows in encoded.items()
+        }
+        return {**title_facts(self.data), "splits": splits, "examples": []}
+
+    def judge(self, predictor, rows: Dataset, batch_tokens: int) -> dict[str, float]:
+        """Loss and perplexities of a model on encoded rows."""
+        both = predictor.model.config.independent_directions
+        streams = streams_to_read(rows, max(1, batch_tokens // WINDOW), predictor.tokenizer.eos_token_id, both)
+        device = predictor.model.device
+        batches = (
+            {name: part.to(device) if isinstance(part, torch.Tensor) else part for name, part in streams[i].items()}
+            for i in range(len(streams))
+        )
+        return perplexities(*read_streams(predictor.model, batches), streams.words)
+
+    def with_data(self, data: DataArguments) -> "LanguageModeling":
+        """The same over other data."""
+        return LanguageModeling(data)
+
+    def summary(self, facts: dict) -> str:
+        """Documents, their lengths, and all tokens and words of each split."""
+        return "\n".join(
+            f"{length_summary(split, of_split, self.data)} · {of_split['all_tokens']} tokens, {of_split['words']} words"
+            for split, of_split in facts["splits"].items()
+        )
+
+
+__all__ = ["LanguageModeling"]

@@ -1,0 +1,135 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Training on streams of text by truncated back-propagation through time (Werbos 1990, Mikolov et al. 2010)."""
+
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch.utils.data import DataLoader
+from transformers.trainer_utils import EvalLoopOutput
+
+from .modeling_causal_rnn import RNNCache
+from .streams import TextStreams, perplexities, read_streams, streams_to_read
+from .trainer import EpochCallback, RNNTrainer
+
+
+class TruncatedBPTT:
+    """Makes a Trainer of transformers train on [`TextStreams`] by truncated back-propagation through time: each window
+    starts from the state in which the one before it ended, and no gradient passes between them. The state is part of a
+    checkpoint, so that a run that was stopped in the middle of an epoch goes on to the same weights.
+
+    ```python
+    >>> class StreamTrainer(TruncatedBPTT, Trainer): ...
+
+    >>> streams = TextStreams(tokenizer(texts)["input_ids"], batch_size=32, window=70, separator=tokenizer.eos_token_id)
+    >>> StreamTrainer(model, args, train_dataset=streams).train()
+    ```
+
+    The model takes `past_key_values` and returns it, as [`RNNForCausalLM`] does; `per_device_train_batch_size` is the
+    data set's own. Evaluating gives `loss` (nats per token), `perplexity` and, where the data set knows its words,
+    `word_perplexity`.
+    """
+
+    _carried: RNNCache | None = None
+
+    def get_train_dataloader(self: Any) -> DataLoader:
+        self.add_callback(EpochCallback(self.train_dataset))
+        return _windows(self.train_dataset)
+
+    def get_eval_dataloader(self: Any, eval_dataset=None) -> DataLoader:
+        if isinstance(eval_dataset, str):
+            eval_dataset = self.eval_dataset[eval_dataset]
+        return _windows(self.eval_dataset if eval_dataset is None else eval_dataset)
+
+    def compute_loss(self: Any, model, inputs, return_outputs: bool = False, num_items_in_batch=None):
+        if inputs.pop("starts"):
+            self._carried = None
+        outputs = model(**inputs, past_key_values=self._carried)
+        self._carried = outputs.past_key_values.detach()
+        return (outputs.loss, outputs) if return_outputs else outputs.loss
+
+    def evaluation_loop(
+        self: Any, dataloader, description, prediction_loss_only=None, ignore_keys=None, metric_key_prefix="eval"
+    ) -> EvalLoopOutput:
+        """Reads the streams of a data set once; each process its own, and the sums are those of all."""
+        with self.compute_loss_context_manager():
+            nats, tokens = read_streams(self.model, map(self._prepare_inputs, dataloader))
+        sums = torch.tensor([nats, tokens], dtype=torch.float64 if self.args.device.type == "cpu" else torch.float32)
+        nats, tokens = self.accelerator.reduce(sums.to(self.args.device)).tolist()
+        metrics = perplexities(nats, tokens, dataloader.dataset.words)
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items()}
+        return EvalLoopOutput(predictions=None, label_ids=None, metrics=metrics, num_samples=int(tokens))  # type: ignore[arg-type]
+
+    def _save_rng_state(self: Any, output_dir: str) -> None:
+        super()._save_rng_state(output_dir)  # type: ignore[misc]
+        if self._carried is not None:
+            parts = {f"{i}": part.contiguous() for i, part in enumerate(self._carried.state)}
+            metadata = {"seen_tokens": str(self._carried.seen_tokens)}
+            save_file(parts, _state_file(output_dir, self.args.process_index), metadata=metadata)
+
+    def _load_rng_state(self: Any, checkpoint: str | None) -> None:
+        super()._load_rng_state(checkpoint)  # type: ignore[misc]
+        file = None if checkpoint is None else _state_file(checkpoint, self.args.process_index)
+        if file is not None and file.exists():
+            parts = load_file(file, device=str(self.args.device))
+            self._carried = RNNCache(tuple(parts[name] for name in sorted(parts)))
+
+
+def _windows(streams: TextStreams) -> DataLoader:
+    # One item is a whole batch; a sampler of batches of one is what accelerate knows how to go on from.
+    return DataLoader(streams, batch_size=1, collate_fn=itemgetter(0))
+
+
+def _state_file(folder: str, process_index: int) -> Path:
+    return Path(folder, f"recurrent_state_{process_index}.safetensors")
+
+
+class LanguageModelTrainer(TruncatedBPTT, RNNTrainer):
+    """[`RNNTrainer`] on the rows of the task `language_modeling`, laid into streams.
+
+    Args:
+        train_dataset, eval_dataset: as `task.encode` gives them.
+    """
+
+    def __init__(self, model, args, task, processing_class, train_dataset=None, eval_dataset=None, **kwargs):
+        self.separator = processing_class.eos_token_id
+        self.both_ways = model.config.independent_directions
+        if train_dataset is not None:
+            train_dataset = TextStreams(
+                train_dataset["input_ids"],
+                args.per_device_train_batch_size,
+                args.window,
+                self.separator,
+                shuffle=True,
+                vary=True,
+                both_ways=self.both_ways,
+                seed=args.seed if args.data_seed is None else args.data_seed,
+                rank=args.process_index,
+                world_size=args.world_size,
+            )
+        if eval_dataset is not None:
+            eval_dataset = self._streams_to_read(eval_dataset, args)
+        super().__init__(
+            model, args, task, processing_class, train_dataset=train_dataset, eval_dataset=eval_dataset, **kwargs
+        )
+
+    def _streams_to_read(self, rows, args) -> TextStreams:
+        return streams_to_read(
+            rows,
+            args.per_device_eval_batch_size,
+            self.separator,
+            self.both_ways,
+            window=args.window,
+            rank=args.process_index,
+            world_size=args.world_size,
+        )
+
+    def judge(self, rows, split: str) -> tuple[dict[str, float], None]:
+        """The metrics of a split."""
+        metrics = self.evaluate(self._streams_to_read(rows, self.args), metric_key_prefix=split)
+        return {name: metrics[f"{split}_{name}"] for name in ("loss", "perplexity", "word_perplexity")}, None
+
+
+__all__ = ["LanguageModelTrainer", "TruncatedBPTT"]

@@ -1,0 +1,125 @@
+import logging
+
+import pytest
+from datasets import Dataset, DatasetDict
+from transformers import AutoModelForCausalLM, pipeline
+
+import hf_rnn
+from hf_rnn.cli import main
+from hf_rnn.data import DataArguments
+from hf_rnn.errors import UserError
+from hf_rnn.tasks.language_modeling import LanguageModeling
+
+
+@pytest.fixture(scope="module")
+def language_model(tmp_path_factory):
+    """The folder of a small language model, trained on some made-up reviews; and what the run gave."""
+    folder = tmp_path_factory.mktemp("lm") / "model"
+    results = hf_rnn.train(
+        {
+            "task": "language_modeling",
+            "tokenizer": {"kind": "bpe", "vocab_size": 400},
+            "model": {"embedding_size": 16, "hidden_size": 24, "num_hidden_layers": 2, "weight_dropout": 0.1},
+            "training": {
+                "output_dir": str(folder),
+                "num_train_epochs": 3,
+                "window": 30,
+                "disable_tqdm": True,
+                "learning_rate": 0.01,
+            },
+        }
+    )
+    return folder, results
+
+
+def test_a_run_learns_and_leaves_a_model_that_writes(language_model, caplog):
+    folder, results = language_model
+    assert results["test"]["perplexity"] < 40
+    assert results["test"]["word_perplexity"] > results["test"]["perplexity"]
+    with caplog.at_level(logging.WARNING):
+        write = pipeline("text-generation", model=str(folder))
+        (answer,) = write("the film was", max_new_tokens=8, do_sample=False)
+    assert answer["generated_text"].startswith("the film was")
+    assert "missing" not in caplog.text
+
+
+def test_the_card_shows_perplexities_and_how_to_write(language_model):
+    folder, results = language_model
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert 'write = pipeline("text-generation"' in card
+    assert f"| perplexity per word | {results['validation']['word_perplexity']:.2f} |" in card
+
+
+def test_the_command_line_measures_it(language_model, capsys):
+    folder, results = language_model
+    assert main(["evaluate", str(folder), "--split", "test"]) == 0
+    assert f"perplexity {results['test']['perplexity']:.4f}" in capsys.readouterr().out
+
+
+def test_it_labels_nothing(language_model, capsys):
+    folder, _ = language_model
+    assert main(["predict", str(folder), "this film"]) == 1
+    assert 'pipeline("text-generation"' in capsys.readouterr().err
+
+
+def test_it_lends_its_encoder(language_model):
+    folder, _ = language_model
+    lender = AutoModelForCausalLM.from_pretrained(folder)
+    classifier = hf_rnn.RNNForSequenceClassification.from_pretrained(folder, num_labels=2)
+    for ours, theirs in zip(classifier.model.parameters(), lender.model.parameters(), strict=True):
+        assert ours.equal(theirs)
+
+
+def test_two_directions_are_trained_as_one(tmp_path):
+    results = hf_rnn.train(
+        {
+            "task": "language_modeling",
+            "tokenizer": {"kind": "word"},
+            "model": {
+                "embedding_size": 16,
+                "hidden_size": 16,
+                "bidirectional": True,
+                "independent_directions": True,
+                "sampled_softmax": 50,
+            },
+            "training": {
+                "output_dir": str(tmp_path / "lm"),
+                "max_steps": 60,
+                "eval_strategy": "no",
+                "save_strategy": "no",
+                "load_best_model_at_end": False,
+                "disable_tqdm": True,
+                "learning_rate": 0.02,
+            },
+        }
+    )
+    assert results["validation"]["perplexity"] < 40
+
+
+def splits(**texts) -> DatasetDict:
+    return DatasetDict({name: Dataset.from_dict({"text": rows}) for name, rows in texts.items()})
+
+
+def test_unlabelled_splits_are_read_beside_the_training_split():
+    task = LanguageModeling(DataArguments(unlabelled_splits=["more"], validation_size=0.25))
+    prepared = task.prepare(splits(train=["a", "b"] * 4, more=["c"] * 8, test=["d"]))
+    assert sorted([*prepared["train"]["text"], *prepared["validation"]["text"]]) == ["a"] * 4 + ["b"] * 4 + ["c"] * 8
+    assert prepared["test"]["text"][:] == ["d"]
+
+
+def test_a_missing_unlabelled_split_is_named():
+    task = LanguageModeling(DataArguments(unlabelled_splits=["unsupervised"]))
+    with pytest.raises(UserError, match="no split 'unsupervised', only train, test"):
+        task.prepare(splits(train=["a"], test=["b"]))
+
+
+def test_a_split_without_text_is_refused():
+    with pytest.raises(UserError, match="has no text"):
+        LanguageModeling(DataArguments()).prepare(splits(train=["", " "]))
+
+
+def test_a_tokenizer_without_an_end_is_refused():
+    tokenizer = hf_rnn.train_tokenizer(["a text"], kind="word", min_frequency=1, show_progress=False)
+    tokenizer.eos_token = None
+    with pytest.raises(UserError, match="no end-of-text token"):
+        LanguageModeling(DataArguments()).encode(splits(train=["a text"])["train"], tokenizer)

@@ -1,0 +1,115 @@
+"""Fine-tuning an encoder that has learnt before: what is trained when, and how fast."""
+
+import pytest
+import torch
+from transformers import TrainerCallback
+
+import hf_rnn
+from hf_rnn import RNNConfig, RNNForCausalLM, RNNForSequenceClassification, RNNModel
+from hf_rnn.errors import UserError
+from hf_rnn.fine_tuning import layers, lower_the_lower
+from hf_rnn.pretrained import move_embeddings, take_encoder
+
+
+def config(**fields) -> RNNConfig:
+    return RNNConfig(vocab_size=20, embedding_size=4, hidden_size=5, num_hidden_layers=2, **fields)
+
+
+@pytest.mark.parametrize("independent", [False, True])
+def test_layers_from_the_bottom_up(independent):
+    model = RNNForSequenceClassification(config(bidirectional=True, independent_directions=independent))
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    found = [sorted(names[id(p)] for p in of_layer) for of_layer in layers(model)]
+    assert found[0] == ["model.embed_tokens.weight"]
+    assert all("_l0" in name for name in found[1])
+    assert all("_l1" in name for name in found[2])
+    assert all(name.startswith("classifier") for name in found[3])
+    assert sum(map(len, found)) == len(names)
+
+
+def test_lower_layers_learn_more_slowly():
+    model = RNNForSequenceClassification(config())
+    optimizer = torch.optim.AdamW([{"params": list(model.parameters()), "weight_decay": 0.1}], lr=0.01)
+    lower_the_lower(optimizer, model, 2.0)
+    rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    assert [rates[id(of_layer[0])] for of_layer in layers(model)] == [0.00125, 0.0025, 0.005, 0.01]
+    assert len(rates) == len(list(model.parameters()))
+    assert all(group["weight_decay"] == 0.1 for group in optimizer.param_groups)
+    assert optimizer.param_groups[0]["lr"] == 0.01
+
+
+def run(folder, lender, **training) -> dict:
+    return hf_rnn.train(
+        {
+            "model": {"pretrained": str(lender), "classifier_dropout": 0.1},
+            "training": {
+                "output_dir": str(folder),
+                "disable_tqdm": True,
+                "load_best_model_at_end": False,
+                "learning_rate": 0.01,
+                **training,
+            },
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def lender(tmp_path_factory):
+    """A language model that has learnt nothing, and its tokenizer."""
+    folder = tmp_path_factory.mktemp("lender") / "lm"
+    texts = hf_rnn.made_up_reviews.made_up_reviews(300)["text"]
+    tokenizer = hf_rnn.train_tokenizer(texts, kind="word", show_progress=False)
+    torch.manual_seed(0)
+    fields = {"vocab_size": len(tokenizer), "embedding_size": 8, "hidden_size": 8, "num_hidden_layers": 2}
+    RNNForCausalLM(RNNConfig(**fields, bos_token_id=2, eos_token_id=3)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_a_run_starts_from_an_encoder(tmp_path, lender):
+    run(tmp_path / "clf", lender, max_steps=1, learning_rate=1e-9, eval_strategy="no", save_strategy="no")
+    before = RNNModel.from_pretrained(lender)
+    after = RNNForSequenceClassification.from_pretrained(tmp_path / "clf")
+    assert after.config.hidden_size == 8
+    for ours, theirs in zip(after.model.parameters(), before.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-7, rtol=0)
+
+
+def test_layers_are_unfrozen_one_by_one(tmp_path, lender, monkeypatch):
+    trained = []
+
+    class Watch(TrainerCallback):
+        def on_step_end(self, args, state, control, model=None, **kwargs):
+            trained.append([parameters[0].requires_grad for parameters in layers(model)])
+
+    from hf_rnn.trainer import RNNTrainer
+
+    init = RNNTrainer.__init__
+    monkeypatch.setattr(RNNTrainer, "__init__", lambda self, *a, **k: init(self, *a, **{**k, "callbacks": [Watch()]}))
+    run(tmp_path / "clf", lender, num_train_epochs=5, per_device_train_batch_size=1800, gradual_unfreezing=True)
+    expected = [[depth + epoch >= 3 for depth in range(4)] for epoch in range(5)]
+    assert trained == [row for row in expected for _ in range(2)]
+
+
+def test_a_size_that_is_not_the_encoders_is_refused(tmp_path, lender):
+    settings = {name: getattr(RNNConfig, name) for name in RNNConfig.__annotations__}
+    settings["hidden_size"] = 64
+    tokenizer = hf_rnn.load_tokenizer(str(lender))
+    with pytest.raises(UserError, match=r"hidden_size=64.*has 8"):
+        take_encoder(str(lender), RNNForSequenceClassification, settings, {}, tokenizer)
+
+
+def test_another_tokenizer_keeps_the_vectors_of_shared_entries(lender):
+    before = hf_rnn.load_tokenizer(str(lender))
+    texts = ["the film was a wonderful xylophone"] * 3
+    after = hf_rnn.train_tokenizer(texts, kind="word", show_progress=False)
+    model = RNNForCausalLM.from_pretrained(lender)
+    old = model.get_input_embeddings().weight.detach().clone()
+    move_embeddings(model, before, after)
+    new = model.get_input_embeddings().weight
+    assert new.shape == (len(after), 8)
+    shared, fresh = after.get_vocab()["film"], after.get_vocab()["xylophone"]
+    assert torch.equal(new[shared], old[before.get_vocab()["film"]])
+    torch.testing.assert_close(new[fresh], old.mean(0))
+    assert model.lm_head.weight is new
+    assert model(torch.tensor([[shared, fresh]])).logits.shape[-1] == len(after)

@@ -1,0 +1,106 @@
+"""Training on streams: the state goes from window to window, through a stop too, and gradients do not."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from transformers import Trainer, TrainerCallback, TrainingArguments
+
+from hf_rnn import RNNConfig, RNNForCausalLM
+from hf_rnn.streams import TextStreams
+from hf_rnn.truncated_bptt import TruncatedBPTT
+
+END, V = 3, 40
+
+
+class StreamTrainer(TruncatedBPTT, Trainer):
+    pass
+
+
+class StopAt(TrainerCallback):
+    def __init__(self, step: int):
+        self.step = step
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if state.global_step == self.step:
+            control.should_save = control.should_training_stop = True
+
+
+def make(**fields) -> RNNForCausalLM:
+    torch.manual_seed(0)
+    config = {"embedding_size": 8, "hidden_size": 8, "num_hidden_layers": 2, "hidden_dropout": 0.2, **fields}
+    return RNNForCausalLM(RNNConfig(vocab_size=V, eos_token_id=END, **config))
+
+
+def documents(count: int = 60) -> list[list[int]]:
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randint(4, V, (11,), generator=generator).tolist() for _ in range(count)]
+
+
+def trainer(folder, model=None, epochs=2, callbacks=None, both_ways=False, **arguments) -> StreamTrainer:
+    streams = TextStreams(documents(), 4, 10, END, shuffle=True, vary=True, both_ways=both_ways)
+    args = TrainingArguments(
+        str(folder),
+        num_train_epochs=epochs,
+        use_cpu=True,
+        report_to="none",
+        disable_tqdm=True,
+        save_strategy="no",
+        learning_rate=0.01,
+        seed=0,
+        **arguments,
+    )
+    return StreamTrainer(model or make(), args, train_dataset=streams, eval_dataset=streams, callbacks=callbacks)
+
+
+@pytest.mark.parametrize("both_ways", [False, True])
+@pytest.mark.parametrize("step", [7, 18, 25])
+def test_a_stopped_run_goes_on_to_the_same_weights(tmp_path, step, both_ways):
+    fields = {"bidirectional": both_ways, "independent_directions": both_ways}
+    whole = trainer(tmp_path / "whole", make(**fields), both_ways=both_ways)
+    whole.train()
+    assert whole.state.global_step == 36
+    trainer(tmp_path / "cut", make(**fields), callbacks=[StopAt(step)], both_ways=both_ways).train()
+    resumed = trainer(tmp_path / "cut", make(**fields), both_ways=both_ways)
+    resumed.train(resume_from_checkpoint=True)
+    assert resumed.state.global_step == 36
+    for (name, a), b in zip(whole.model.named_parameters(), resumed.model.parameters(), strict=True):
+        assert torch.equal(a, b), name
+
+
+def test_the_loss_of_an_evaluation_is_that_of_the_whole_text(tmp_path):
+    model = make()
+    streams = TextStreams(documents(), 1, 10, END, words=500)
+    metrics = trainer(tmp_path, model).evaluate(streams)
+    text = torch.tensor([[token for row in documents() for token in [*row, END]]])
+    with torch.no_grad():
+        nats = F.cross_entropy(model.eval()(text).logits[0, :-1], text[0, 1:], reduction="sum").item()
+    tokens = text.shape[1] - 1
+    assert metrics["eval_loss"] == pytest.approx(nats / tokens, rel=1e-5)
+    assert metrics["eval_perplexity"] == pytest.approx(math.exp(nats / tokens), rel=1e-4)
+    assert metrics["eval_word_perplexity"] == pytest.approx(math.exp(nats / 500), rel=1e-4)
+
+
+def test_each_window_starts_where_the_last_one_ended_and_an_epoch_anew(tmp_path):
+    seen = []
+
+    class Watched(StreamTrainer):
+        def compute_loss(self, model, inputs, **others):
+            before = None if inputs["starts"] or self._carried is None else self._carried.state[0].clone()
+            seen.append((inputs["starts"], before))
+            out = super().compute_loss(model, inputs, **others)
+            assert not self._carried.state[0].requires_grad
+            return out
+
+    run = trainer(tmp_path)
+    run.__class__ = Watched
+    run.train()
+    assert [starts for starts, _ in seen] == ([True] + [False] * 17) * 2
+    assert all(state is not None and state.abs().sum() > 0 for starts, state in seen if not starts)
+
+
+def test_bf16_carries_its_state(tmp_path):
+    run = trainer(tmp_path, epochs=1, bf16=True)
+    run.train()
+    assert run.state.global_step == 18
