@@ -55,8 +55,8 @@ MUTANTS = [
     Mutant(
         "mask ignored by the recurrence",
         "modeling_rnn.py",
-        "            inputs_embeds, attention_mask, self._split_state(",
-        "            inputs_embeds, None, self._split_state(",
+        "self._read(inputs_embeds, attention_mask, state",
+        "self._read(inputs_embeds, None, state",
         "tests/test_modeling_rnn.py",
     ),
     Mutant(
@@ -174,7 +174,7 @@ MUTANTS = [
     Mutant(
         "the epoch does not reach the sampler",
         "trainer.py",
-        "self.sampler.set_epoch(",
+        "self.listener.set_epoch(",
         "print(",
         "tests/test_training.py",
     ),
@@ -233,6 +233,48 @@ MUTANTS = [
         "(logits > 0).astype(int)",
         "(logits > 0.5).astype(int)",
         "tests/tasks",
+    ),
+    Mutant(
+        "stale recurrent state in generation",
+        "modeling_causal_rnn.py",
+        "return RNNCache(state, T + (before.seen_tokens if before is not None else 0))",
+        "return before or RNNCache(state, T)",
+        "tests/test_modeling_causal_rnn.py",
+    ),
+    Mutant(
+        "beams not reordered",
+        "modeling_causal_rnn.py",
+        "self.state = tuple(part.index_select(0, beam_idx.to(part.device)) for part in self.state)",
+        "pass",
+        "tests/test_modeling_causal_rnn.py",
+    ),
+    Mutant(
+        "language-model head not tied",
+        "modeling_causal_rnn.py",
+        '_tied_weights_keys = {"lm_head.weight": "model.embed_tokens.weight"}',
+        "_tied_weights_keys = {}",
+        "tests/test_modeling_causal_rnn.py",
+    ),
+    Mutant(
+        "the state is not part of a checkpoint",
+        "truncated_bptt.py",
+        "        if file is not None and file.exists():",
+        "        if False:",
+        "tests/test_truncated_bptt.py",
+    ),
+    Mutant(
+        "an epoch goes on from the last one's state",
+        "truncated_bptt.py",
+        "            self._carried = None",
+        "            pass",
+        "tests/test_truncated_bptt.py",
+    ),
+    Mutant(
+        "the second direction reads from the beginning",
+        "streams.py",
+        "self._laid_out(text[::-1])",
+        "self._laid_out(text)",
+        "tests/test_streams.py",
     ),
 ]
 

@@ -89,6 +89,14 @@ def test_training_twice_gives_the_same_tokenizer():
     assert train("bpe").get_vocab() == train("bpe").get_vocab()
 
 
+@pytest.mark.parametrize("kind", ["bpe", "word"])
+def test_what_is_written_joins_what_was_read(kind):
+    tokenizer = train_tokenizer(["the film was good , really good ."] * 5, kind=kind, vocab_size=400, min_frequency=1)
+    ids = tokenizer("the film was good , really good .")["input_ids"]
+    cut = len(tokenizer("the film was")["input_ids"])
+    assert "the film was" + tokenizer.decode(ids[cut:]) == "the film was good , really good ."
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

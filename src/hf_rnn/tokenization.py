@@ -122,8 +122,9 @@ def _parts(kind: str, vocab_size: int, min_frequency: int, show_progress: bool) 
     if kind == "unigram":
         trainer = trainers.UnigramTrainer(unk_token=UNK, **common)
         return models.Unigram(), pre_tokenizers.Metaspace(), decoders.Metaspace(), trainer
-    # Words need their spaces back, which is what no decoder means; characters have theirs among them.
-    pattern, decoder, frequency = (_WORD, None, min_frequency) if kind == "word" else (_CHARACTER, decoders.Fuse(), 0)
+    # Words get their spaces back, the first one too: what a language model writes is joined to what it read.
+    spaced: Any = decoders.Sequence([decoders.Replace(Regex("^"), " "), decoders.Fuse()])
+    pattern, decoder, frequency = (_WORD, spaced, min_frequency) if kind == "word" else (_CHARACTER, decoders.Fuse(), 0)
     split = pre_tokenizers.Split(pattern, behavior="removed", invert=True)
     trainer = trainers.WordLevelTrainer(min_frequency=frequency, **common)
     return models.WordLevel(unk_token=UNK), split, decoder, trainer
