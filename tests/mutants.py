@@ -176,7 +176,7 @@ MUTANTS = [
         "trainer.py",
         "self.listener.set_epoch(",
         "print(",
-        "tests/test_training.py",
+        "tests/test_truncated_bptt.py",
     ),
     Mutant(
         "rows are never mixed between the batches of a bucket",

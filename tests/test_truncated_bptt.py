@@ -84,10 +84,11 @@ def test_the_loss_of_an_evaluation_is_that_of_the_whole_text(tmp_path):
 
 def test_each_window_starts_where_the_last_one_ended_and_an_epoch_anew(tmp_path):
     run = trainer(tmp_path)
-    given, ended = [], []
+    given, ended, read = [], [], []
 
     def before(model, arguments, options):
         given.append(options["past_key_values"])
+        read.append(options["input_ids"])
 
     def after(model, arguments, options, outputs):
         ended.append(outputs.past_key_values)
@@ -96,6 +97,8 @@ def test_each_window_starts_where_the_last_one_ended_and_an_epoch_anew(tmp_path)
     run.model.register_forward_hook(after, with_kwargs=True)
     run.train()
     assert [state is None for state in given] == ([True] + [False] * 17) * 2
+    epochs = [torch.cat(read[start : start + 18], dim=1) for start in (0, 18)]
+    assert not torch.equal(*epochs), "each epoch has its own order"
     for state, last in zip(given[1:], ended, strict=False):
         if state is not None:
             assert torch.equal(state.state[0], last.state[0])
