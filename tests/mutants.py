@@ -173,7 +173,7 @@ MUTANTS = [
     ),
     Mutant(
         "the epoch does not reach the sampler",
-        "trainer.py",
+        "callbacks.py",
         "self.listener.set_epoch(",
         "print(",
         "tests/test_truncated_bptt.py",

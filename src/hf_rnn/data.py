@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from datasets import ClassLabel, Dataset, DatasetDict, Features, Value, concatenate_datasets, load_dataset
+from datasets import ClassLabel, Dataset, DatasetDict, load_dataset
 from datasets import exceptions as datasets_exceptions
 
 from .errors import UserError, first_line, looks_local, nearest
@@ -298,28 +298,6 @@ def choose_split(splits: DatasetDict, names: Sequence[str] | str) -> str | None:
     return next((name for name in names if name in splits), None)
 
 
-def texts_of(splits: DatasetDict, split: str, data: DataArguments) -> Dataset:
-    """A split's `text` alone, missing ones read as empty.
-
-    Raises:
-        UserError: no such split or column, or no text in it.
-    """
-    if split not in splits:
-        raise UserError(
-            f"the data set {data.path!r} has no split {split!r}, only {', '.join(splits)}: write one of these."
-        )
-    column = choose_text(splits[split], data)
-    texts = ["" if text is None else str(text) for text in splits[split][column]]
-    if not any(text.strip() for text in texts):
-        raise UserError(f"the column {column!r} of the split {split!r} of {data.path!r} has no text.")
-    return Dataset.from_dict({"text": texts}, features=Features({"text": Value("string")}))
-
-
-def unlabelled_texts(splits: DatasetDict, data: DataArguments) -> Dataset:
-    """The texts of all `unlabelled_splits`."""
-    return concatenate_datasets([texts_of(splits, name, data) for name in data.unlabelled_splits])
-
-
 def split_validation(rows: Dataset, share: float, seed: int, stratify_by: str | None) -> tuple[Dataset, Dataset]:
     """Training and validation rows, each class in both in its proportion where it has rows enough.
 
@@ -346,41 +324,6 @@ def split_validation(rows: Dataset, share: float, seed: int, stratify_by: str | 
         np.arange(len(rows)), test_size=held_out, random_state=seed, stratify=groups, shuffle=True
     )
     return rows.select(np.sort(train)), rows.select(np.sort(validation))
-
-
-def length_facts(rows: Dataset, max_length: int | None) -> dict:
-    """How many rows a split has, how long they are, and what a limit takes away.
-
-    Args:
-        rows: with a column `full_length`, in tokens.
-    """
-    lengths = np.asarray(rows["full_length"])
-    p5, p50, p95 = np.percentile(lengths, [5, 50, 95]).astype(int).tolist()
-    return {
-        "rows": len(rows),
-        "tokens": {"5 %": p5, "half": p50, "95 %": p95, "longest": int(lengths.max())},
-        "cut": float(np.mean(lengths > max_length)) if max_length else 0.0,
-        "empty": int((lengths == 0).sum()),
-    }
-
-
-def title_facts(data: DataArguments) -> dict:
-    """What a data set is called, and where on the Hub it is."""
-    on_hub = is_on_hub(data)
-    return {
-        "title": data.path if on_hub or data.path == BUILT_IN else Path(data.path).stem,
-        "hub_id": data.path if on_hub else None,
-        "revision": data.revision,
-    }
-
-
-def length_summary(split: str, facts: dict, data: DataArguments) -> str:
-    """A split's line of the table that is printed before training."""
-    tokens = ", ".join(f"{name} {count}" for name, count in facts["tokens"].items())
-    line = f"{split:<11}{facts['rows']:>8} rows · tokens: {tokens}"
-    if data.max_length is not None:
-        line += f" · cut to {data.max_length} ({data.truncation}): {facts['cut']:.1%}"
-    return line + (f" · empty: {facts['empty']}" if facts["empty"] else "")
 
 
 def cut(ids: list[int], max_length: int | None, truncation: str) -> list[int]:

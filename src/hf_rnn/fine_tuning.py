@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import TrainerCallback
 
 
 def layers(model: Any) -> list[list[nn.Parameter]]:
@@ -35,20 +34,4 @@ def lower_the_lower(optimizer: torch.optim.Optimizer, model: Any, factor: float)
     optimizer.param_groups = [group for group in split if group["params"]]
 
 
-class GradualUnfreezing(TrainerCallback):
-    """Trains the topmost layer alone in the first epoch, and one layer more in each epoch after it."""
-
-    def on_epoch_begin(self, args, state, control, model=None, **kwargs):
-        from_top = reversed(layers(model))
-        # A sum of fractions may end a little below the whole number.
-        trained = int((state.epoch or 0) + 1e-6) + 1
-        for depth, parameters in enumerate(from_top):
-            for parameter in parameters:
-                parameter.requires_grad_(depth < trained)
-
-    def on_train_end(self, args, state, control, model=None, **kwargs):
-        for parameter in model.parameters():
-            parameter.requires_grad_(True)
-
-
-__all__ = ["GradualUnfreezing", "layers", "lower_the_lower"]
+__all__ = ["layers", "lower_the_lower"]

@@ -4,7 +4,7 @@
 Shapes: B labelled rows, U unlabelled ones, N = B + U.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -101,6 +101,9 @@ class Objectives:
         return (direction * scale[:, None, None]).to(embedded.dtype).detach()
 
 
+OBJECTIVES = tuple(field.name for field in fields(Objectives))
+
+
 def entropy(logits: Tensor) -> Tensor:
     """Mean entropy of the answers `[N, C]`, in nats."""
     return -(logits.softmax(-1) * logits.log_softmax(-1)).sum(-1).mean()
@@ -117,4 +120,4 @@ def _stacked(above: Tensor, below: Tensor) -> Tensor:
     return torch.cat([F.pad(part, (0, T - part.shape[1])) for part in (above, below)])
 
 
-__all__ = ["Objectives", "divergence", "entropy"]
+__all__ = ["OBJECTIVES", "Objectives", "divergence", "entropy"]

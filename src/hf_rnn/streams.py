@@ -13,8 +13,6 @@ from .modeling_causal_rnn import IGNORED
 # How the lengths of windows vary (Merity et al. 2018, section 5): a twentieth have half the length, and all of them a
 # normal distribution of this standard deviation; none is shorter than this.
 HALVED, DEVIATION, SHORTEST = 0.05, 5.0, 5
-
-
 WINDOW = 70
 # A stream starts without context, which costs its first words; of a text that is measured, each has this many tokens.
 READ = 1000
@@ -73,10 +71,14 @@ class TextStreams(Dataset):
                 "--training.window."
             )
         self.length = -(-self.num_tokens // self.streams)
+        self.epoch: int | None = None
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
         """Lays out the streams of an epoch; the same for the same seed and epoch."""
+        if epoch == self.epoch:
+            return
+        self.epoch = epoch
         order = np.arange(len(self.documents))
         if self.shuffle:
             np.random.default_rng([self.seed, epoch]).shuffle(order)
@@ -109,8 +111,8 @@ class TextStreams(Dataset):
         if not 0 <= index < len(self):
             raise IndexError(index)
         window = slice(self.ends[index], self.ends[index + 1])
-        item: dict = {"starts": index == 0}
-        item |= {"input_ids": self.forward[0][:, window], "shift_labels": self.forward[1][:, window]}
+        inputs, labels = self.forward
+        item = {"starts": index == 0, "input_ids": inputs[:, window], "shift_labels": labels[:, window]}
         if self.backward is not None:
             item["reversed_input_ids"] = self.backward[0][:, window]
             item["reversed_shift_labels"] = self.backward[1][:, window]
@@ -151,12 +153,12 @@ def read_streams(model, batches: Iterable[dict]) -> tuple[float, int]:
 
     Args:
         model: an [`RNNForCausalLM`]; it is set to eval mode.
-        batches: what [`TextStreams`] holds, on the model's device.
+        batches: what [`TextStreams`] holds, on any device.
     """
     model.eval()
     state, nats, tokens = None, 0.0, 0
     for batch in batches:
-        inputs = {name: value for name, value in batch.items() if name != "starts"}
+        inputs = {name: value.to(model.device) for name, value in batch.items() if name != "starts"}
         outputs = model(**inputs, past_key_values=state)
         state = outputs.past_key_values
         told = int((inputs["shift_labels"] != IGNORED).sum())

@@ -12,33 +12,23 @@ import yaml
 from datasets import Dataset
 from huggingface_hub import CommitInfo
 from torch.utils.data import DataLoader
-from transformers import EarlyStoppingCallback, PreTrainedTokenizerBase, Trainer, TrainerCallback
+from transformers import EarlyStoppingCallback, PreTrainedTokenizerBase, Trainer
 from transformers.trainer_utils import HubStrategy, SaveStrategy, get_last_checkpoint, seed_worker
 
 from .batching import TokenBatchSampler
+from .callbacks import EpochCallback, GradualUnfreezing
 from .environment import keep_freed_memory
 from .errors import UserError
-from .fine_tuning import GradualUnfreezing, lower_the_lower
+from .fine_tuning import lower_the_lower
 from .hub import BEST, LAST, commit, create, is_stale
 from .model_card import CARD_FILE, add_tags, merge, read_card, render
 from .model_folder import model_files
-from .objectives import Objectives
+from .objectives import OBJECTIVES, Objectives
 from .run_config import RUN_FILE
 from .tasks import Task
 from .training_arguments import RNNTrainingArguments
 
 logger = logging.getLogger(__name__)
-
-
-class EpochCallback(TrainerCallback):
-    """Tells a sampler or a data set the epoch, through whatever a launcher or a resumed run has wrapped around it."""
-
-    def __init__(self, listener):
-        self.listener = listener
-
-    def on_epoch_begin(self, args, state, control, **kwargs):
-        # A sum of fractions may end a little below the whole number.
-        self.listener.set_epoch(int((state.epoch or 0) + 1e-6))
 
 
 class RNNTrainer(Trainer):
@@ -82,12 +72,11 @@ class RNNTrainer(Trainer):
         # What `Run` knows beyond the Trainer, for the card: the run's YAML, and facts about its data.
         self.run_text = ""
         self.facts: dict = {}
-        names = ("entropy_minimisation", "adversarial", "virtual_adversarial", "perturbation")
-        self.objectives = Objectives(**{name: getattr(args, name) for name in names})
+        self.objectives = Objectives(**{name: getattr(args, name) for name in OBJECTIVES})
         if self.objectives and task.problem_type != "single_label_classification":
             raise UserError(
-                f"training.{', '.join(names[:3])} are for one label a text, and this is {task.problem_type}: leave "
-                "them out."
+                f"training.{', '.join(OBJECTIVES[:3])} are for one label a text, and this is {task.problem_type}: "
+                "leave them out."
             )
         self.unlabelled = unlabelled_dataset
         if unlabelled_dataset is not None:
@@ -192,8 +181,7 @@ class RNNTrainer(Trainer):
                 f"train_batch_tokens needs a column 'length', and the rows have {', '.join(rows.column_names)}: pass "
                 "train_dataset=task.encode(rows, tokenizer), or leave train_batch_tokens out."
             )
-        seed = args.seed if args.data_seed is None else args.data_seed
-        sampler = TokenBatchSampler(rows["length"], args.train_batch_tokens, seed)
+        sampler = TokenBatchSampler(rows["length"], args.train_batch_tokens, args.order_seed)
         self.add_callback(EpochCallback(sampler))
         loader = DataLoader(
             self._remove_unused_columns(rows, description="training"),

@@ -157,7 +157,7 @@ class Run:
             tokenizer,
             train_dataset=encoded["train"],
             eval_dataset=encoded["validation"],
-            **({"unlabelled_dataset": encoded["unlabelled"]} if "unlabelled" in encoded else {}),
+            unlabelled_dataset=encoded.get("unlabelled"),
         )
         trainer.run_text, trainer.facts = self.text, {"data": facts}
         with args.main_process_first(desc="claiming the folder"):

@@ -8,6 +8,7 @@ import torch
 from transformers import TrainingArguments
 
 from .errors import UserError
+from .objectives import OBJECTIVES
 
 
 @dataclass
@@ -61,7 +62,7 @@ class RNNTrainingArguments(TrainingArguments):
     report_to: str | None = "none"
 
     def __post_init__(self):
-        for name in ("entropy_minimisation", "adversarial", "virtual_adversarial", "perturbation"):
+        for name in OBJECTIVES:
             if getattr(self, name) < 0:
                 raise UserError(f"training.{name}={getattr(self, name)} must be 0 or greater.")
         if self.layer_lr_decay <= 0:
@@ -85,6 +86,11 @@ class RNNTrainingArguments(TrainingArguments):
         self.chose_metric = self.metric_for_best_model is not None
         self.chose_direction = self.greater_is_better is not None
         super().__post_init__()
+
+    @property
+    def order_seed(self) -> int:
+        """Of the order in which rows are read: `data_seed`, or `seed`."""
+        return self.seed if self.data_seed is None else self.data_seed
 
     @property
     def hub_name(self) -> str:

@@ -10,9 +10,10 @@ from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader
 from transformers.trainer_utils import EvalLoopOutput
 
+from .callbacks import EpochCallback
 from .modeling_causal_rnn import RNNCache
 from .streams import TextStreams, perplexities, read_streams, streams_to_read
-from .trainer import EpochCallback, RNNTrainer
+from .trainer import RNNTrainer
 
 
 class TruncatedBPTT:
@@ -55,7 +56,7 @@ class TruncatedBPTT:
     ) -> EvalLoopOutput:
         """Reads the streams of a data set once; each process its own, and the sums are those of all."""
         with self.compute_loss_context_manager():
-            nats, tokens = read_streams(self.model, map(self._prepare_inputs, dataloader))
+            nats, tokens = read_streams(self.model, dataloader)
         sums = torch.tensor([nats, tokens], dtype=torch.float64 if self.args.device.type == "cpu" else torch.float32)
         nats, tokens = self.accelerator.reduce(sums.to(self.args.device)).tolist()
         metrics = perplexities(nats, tokens, dataloader.dataset.words)
@@ -66,8 +67,7 @@ class TruncatedBPTT:
         super()._save_rng_state(output_dir)  # type: ignore[misc]
         if self._carried is not None:
             parts = {f"{i}": part.contiguous() for i, part in enumerate(self._carried.state)}
-            metadata = {"seen_tokens": str(self._carried.seen_tokens)}
-            save_file(parts, _state_file(output_dir, self.args.process_index), metadata=metadata)
+            save_file(parts, _state_file(output_dir, self.args.process_index))
 
     def _load_rng_state(self: Any, checkpoint: str | None) -> None:
         super()._load_rng_state(checkpoint)  # type: ignore[misc]
@@ -105,7 +105,7 @@ class LanguageModelTrainer(TruncatedBPTT, RNNTrainer):
                 shuffle=True,
                 vary=True,
                 both_ways=self.both_ways,
-                seed=args.seed if args.data_seed is None else args.data_seed,
+                seed=args.order_seed,
                 rank=args.process_index,
                 world_size=args.world_size,
             )

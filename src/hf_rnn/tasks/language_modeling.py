@@ -4,31 +4,20 @@
 import logging
 from collections.abc import Iterator
 
-import torch
-from datasets import Dataset, DatasetDict, concatenate_datasets
+from datasets import Dataset, DatasetDict
 from transformers import PreTrainedTokenizerBase
 
 from ..configuration_rnn import RNNConfig
-from ..data import (
-    DataArguments,
-    RaggedCollator,
-    choose_split,
-    cut,
-    length_facts,
-    length_summary,
-    split_validation,
-    texts_of,
-    title_facts,
-)
+from ..data import DataArguments, RaggedCollator, choose_split, split_validation
 from ..errors import UserError
 from ..modeling_causal_rnn import RNNForCausalLM
 from ..streams import WINDOW, perplexities, read_streams, streams_to_read
-from ..tokenization import token_ids
+from .text_task import TextTask
 
 logger = logging.getLogger(__name__)
 
 
-class LanguageModeling:
+class LanguageModeling(TextTask):
     """What training and evaluating a language model have to ask of its data; each row is a document.
 
     Args:
@@ -42,9 +31,7 @@ class LanguageModeling:
     best_metric = ("perplexity", False)
 
     def __init__(self, data: DataArguments, config: RNNConfig | None = None):
-        if data.max_length is not None and data.max_length < 1:
-            raise UserError(f"data.max_length={data.max_length} must be 1 or greater, or null for no limit.")
-        self.data = data
+        super().__init__(data)
         self.label_names: list[str] = []
 
     def prepare(self, splits: DatasetDict) -> DatasetDict:
@@ -54,18 +41,17 @@ class LanguageModeling:
             UserError: no such split or column, or no text.
         """
         data = self.data
-        train_name = choose_split(splits, data.train_split)
-        wanted = [train_name or str(data.train_split), *data.unlabelled_splits]
-        train = concatenate_datasets([texts_of(splits, name, data) for name in wanted])
+        wanted = [self.train_split(splits), *data.unlabelled_splits]
+        train = self.texts_alone(splits, wanted)
         validation_name = choose_split(splits, data.validation_split)
         if validation_name is not None:
-            validation = texts_of(splits, validation_name, data)
+            validation = self.texts_alone(splits, [validation_name])
         else:
             train, validation = split_validation(train, data.validation_size, data.seed, None)
             logger.info(f"{len(validation)} documents of {', '.join(wanted)} were set aside as the validation split.")
         prepared = DatasetDict(train=train, validation=validation)
         if data.test_split in splits:
-            prepared["test"] = texts_of(splits, data.test_split, data)
+            prepared["test"] = self.texts_alone(splits, [data.test_split])
         return prepared
 
     def prepare_split(self, splits: DatasetDict, split: str | None) -> Dataset:
@@ -74,8 +60,7 @@ class LanguageModeling:
         Raises:
             UserError: no such split or column, or no text.
         """
-        split = split or (next(iter(splits)) if len(splits) == 1 else self.data.test_split)
-        return texts_of(splits, str(split), self.data)
+        return self.texts_alone(splits, [self.split_to_read(splits, split)])
 
     @staticmethod
     def texts(rows: Dataset) -> Iterator[str]:
@@ -96,20 +81,9 @@ class LanguageModeling:
             )
 
         def encode(batch):
-            ids = token_ids(tokenizer, batch["text"])
-            kept = self.cut(ids)
-            return {
-                "input_ids": kept,
-                "length": [len(row) for row in kept],
-                "full_length": [len(row) for row in ids],
-                "words": [len(text.split()) + 1 for text in batch["text"]],
-            }
+            return {**self.tokens(tokenizer, batch), "words": [len(text.split()) + 1 for text in batch["text"]]}
 
         return rows.map(encode, batched=True, remove_columns=["text"], keep_in_memory=True, desc="tokenizing")
-
-    def cut(self, rows: list[list[int]]) -> list[list[int]]:
-        """Rows of token ids, those over `max_length` cut to it."""
-        return [cut(row, self.data.max_length, self.data.truncation) for row in rows]
 
     def collator(self, tokenizer: PreTrainedTokenizerBase) -> RaggedCollator:
         return RaggedCollator(tokenizer.pad_token_id)
@@ -121,25 +95,21 @@ class LanguageModeling:
         """What there is to say of the data: documents, tokens and words of each split."""
         splits = {
             split: {
-                **length_facts(rows, self.data.max_length),
+                **self.length_facts(rows),
                 "labels": {},
                 "all_tokens": sum(rows["length"]) + len(rows),
                 "words": sum(rows["words"]),
             }
             for split, rows in encoded.items()
         }
-        return {**title_facts(self.data), "splits": splits, "examples": []}
+        return {**self.title(), "splits": splits, "examples": []}
 
     def judge(self, predictor, rows: Dataset, batch_tokens: int) -> dict[str, float]:
         """Loss and perplexities of a model on encoded rows."""
         both = predictor.model.config.independent_directions
         streams = streams_to_read(rows, max(1, batch_tokens // WINDOW), predictor.tokenizer.eos_token_id, both)
-        device = predictor.model.device
-        batches = (
-            {name: part.to(device) if isinstance(part, torch.Tensor) else part for name, part in streams[i].items()}
-            for i in range(len(streams))
-        )
-        return perplexities(*read_streams(predictor.model, batches), streams.words)
+        windows = (streams[index] for index in range(len(streams)))
+        return perplexities(*read_streams(predictor.model, windows), streams.words)
 
     def with_data(self, data: DataArguments) -> "LanguageModeling":
         """The same over other data."""
@@ -148,7 +118,7 @@ class LanguageModeling:
     def summary(self, facts: dict) -> str:
         """Documents, their lengths, and all tokens and words of each split."""
         return "\n".join(
-            f"{length_summary(split, of_split, self.data)} · {of_split['all_tokens']} tokens, {of_split['words']} words"
+            f"{self.length_summary(split, of_split)} · {of_split['all_tokens']} tokens, {of_split['words']} words"
             for split, of_split in facts["splits"].items()
         )
 

@@ -4,6 +4,7 @@
 import logging
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,17 +17,12 @@ from ..data import (
     RaggedCollator,
     choose_columns,
     choose_split,
-    cut,
-    length_facts,
-    length_summary,
     split_validation,
-    title_facts,
-    unlabelled_texts,
 )
 from ..errors import UserError, check_choice, nearest
 from ..metrics import MultiLabelMetrics, RegressionMetrics, SingleLabelMetrics
 from ..modeling_rnn import RNNForSequenceClassification
-from ..tokenization import token_ids
+from .text_task import TextTask
 
 logger = logging.getLogger(__name__)
 
@@ -37,10 +33,9 @@ SINGLE, MULTI, REGRESSION = PROBLEM_TYPES = (
 )
 UNLABELLED = -1
 EXAMPLE_LENGTH = 100
-TRUNCATIONS = ("head", "tail", "head_tail")
 
 
-class TextClassification:
+class TextClassification(TextTask):
     """Everything about the task that training, evaluation and prediction have to ask.
 
     Args:
@@ -52,12 +47,9 @@ class TextClassification:
     in_order = False
 
     def __init__(self, data: DataArguments, config: RNNConfig | None = None):
-        check_choice("data.truncation", data.truncation, TRUNCATIONS)
+        super().__init__(data)
         if data.problem_type is not None:
             check_choice("data.problem_type", data.problem_type, PROBLEM_TYPES)
-        if data.max_length is not None and data.max_length < 1:
-            raise UserError(f"data.max_length={data.max_length} must be 1 or greater, or null for no limit.")
-        self.data = data
         self.problem_type = data.problem_type
         self.label_names = list(data.label_names or [])
         if len(set(self.label_names)) < len(self.label_names):
@@ -76,14 +68,7 @@ class TextClassification:
         Raises:
             UserError: no such split or column, or labels that cannot be learnt or are not the model's.
         """
-        train_name = choose_split(splits, self.data.train_split)
-        if train_name is None:
-            given = self.data.train_split
-            wanted = given if isinstance(given, str) else " or ".join(given)
-            raise UserError(
-                f"the data set {self.data.path!r} has no split {wanted}, only "
-                f"{', '.join(splits)}: write --data.train_split {next(iter(splits))}."
-            )
+        train_name = self.train_split(splits)
         columns = choose_columns(splits[train_name], self.data)
         train = self._labelled(splits[train_name], train_name, columns)
         feature = splits[train_name].features[columns[1]]
@@ -112,7 +97,7 @@ class TextClassification:
             logger.info(f"{len(validation)} rows of {train_name} were set aside as the validation split.")
         prepared = DatasetDict(train=train, validation=validation)
         if self.data.unlabelled_splits:
-            prepared["unlabelled"] = unlabelled_texts(splits, self.data)
+            prepared["unlabelled"] = self.texts_alone(splits, self.data.unlabelled_splits)
         test_name = self.data.test_split
         if test_name in splits and self._is_unlabelled(splits[test_name], columns[1]):
             logger.warning(f"the split {test_name} has no labels and is left out.")
@@ -126,12 +111,7 @@ class TextClassification:
         Raises:
             UserError: no such split or column, or labels that are not the model's.
         """
-        split = split or (next(iter(splits)) if len(splits) == 1 else self.data.test_split)
-        if split not in splits:
-            raise UserError(
-                f"the data set {self.data.path!r} has no split {split!r}, only {', '.join(splits)}: "
-                f"write --split {next(iter(splits))}."
-            )
+        split = self.split_to_read(splits, split)
         logger.info(f"evaluating on the split {split} of {self.data.path}.")
         columns = choose_columns(splits[split], self.data)
         if self._is_unlabelled(splits[split], columns[1]):
@@ -262,18 +242,14 @@ class TextClassification:
 
     def encode(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset:
         """`input_ids`, cut to `max_length`; their `length` and, before the cut, `full_length`; `labels`."""
-
-        def encode(batch):
-            ids = token_ids(tokenizer, batch["text"], batch.get("text_pair"))
-            kept = self.cut(ids)
-            return {"input_ids": kept, "length": [len(row) for row in kept], "full_length": [len(row) for row in ids]}
-
         columns = [name for name in ("text", "text_pair") if name in rows.column_names]
-        return rows.map(encode, batched=True, remove_columns=columns, keep_in_memory=True, desc="tokenizing")
-
-    def cut(self, rows: list[list[int]]) -> list[list[int]]:
-        """Rows of token ids, those over `max_length` cut to it."""
-        return [cut(row, self.data.max_length, self.data.truncation) for row in rows]
+        return rows.map(
+            partial(self.tokens, tokenizer),
+            batched=True,
+            remove_columns=columns,
+            keep_in_memory=True,
+            desc="tokenizing",
+        )
 
     def collator(self, tokenizer: PreTrainedTokenizerBase) -> RaggedCollator:
         return RaggedCollator(tokenizer.pad_token_id, torch.long if self.problem_type == SINGLE else torch.float)
@@ -295,7 +271,7 @@ class TextClassification:
             examples: whether to quote texts.
         """
         return {
-            **title_facts(self.data),
+            **self.title(),
             "splits": {split: self._split_facts(rows) for split, rows in encoded.items() if split != "unlabelled"},
             "examples": self._examples(prepared["train"]) if examples else [],
         }
@@ -305,7 +281,7 @@ class TextClassification:
         counts: dict[int, int] = Counter(labels.tolist()) if self.problem_type == SINGLE else {}
         if self.problem_type == MULTI:
             counts = dict(enumerate(labels.sum(0).astype(int).tolist()))
-        facts = length_facts(rows, self.data.max_length)
+        facts = self.length_facts(rows)
         facts["labels"] = {name: counts.get(i, 0) for i, name in enumerate(self.label_names) if counts}
         if self.problem_type == REGRESSION:
             facts["values"] = {"from": float(labels.min()), "to": float(labels.max()), "mean": float(labels.mean())}
@@ -335,7 +311,7 @@ class TextClassification:
 
     def summary(self, facts: dict) -> str:
         """Rows, balance of the labels, lengths and what is cut off, as a small table."""
-        lines = [length_summary(split, of_split, self.data) for split, of_split in facts["splits"].items()]
+        lines = [self.length_summary(split, of_split) for split, of_split in facts["splits"].items()]
         train = facts["splits"]["train"]
         if "values" in train:
             lines.append("values     from {from:g} to {to:g}, mean {mean:g}".format(**train["values"]))

@@ -1,0 +1,118 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""What all tasks over texts have in common: splits by name, tokens cut to a length, and facts about both."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from datasets import Dataset, DatasetDict, Features, Value, concatenate_datasets
+from transformers import PreTrainedTokenizerBase
+
+from ..data import BUILT_IN, DataArguments, choose_split, choose_text, cut, is_on_hub
+from ..errors import UserError, check_choice
+from ..tokenization import token_ids
+
+TRUNCATIONS = ("head", "tail", "head_tail")
+
+
+class TextTask:
+    """
+    Args:
+        data: which columns, splits and lengths.
+
+    Raises:
+        UserError: no such truncation, or a length under 1.
+    """
+
+    def __init__(self, data: DataArguments):
+        check_choice("data.truncation", data.truncation, TRUNCATIONS)
+        if data.max_length is not None and data.max_length < 1:
+            raise UserError(f"data.max_length={data.max_length} must be 1 or greater, or null for no limit.")
+        self.data = data
+
+    # Splits ----------------------------------------------------------------------------------------------------------
+
+    def train_split(self, splits: DatasetDict) -> str:
+        """The name of the split to train on; raises [`UserError`] where there is none."""
+        name = choose_split(splits, self.data.train_split)
+        if name is None:
+            given = self.data.train_split
+            self._missing(splits, given if isinstance(given, str) else " or ".join(given), "--data.train_split")
+        return str(name)
+
+    def split_to_read(self, splits: DatasetDict, split: str | None) -> str:
+        """The name of the split to evaluate on: the one named, the only one, or the test split; raises [`UserError`]
+        where there is none."""
+        split = split or (next(iter(splits)) if len(splits) == 1 else self.data.test_split)
+        if split not in splits:
+            self._missing(splits, repr(split), "--split")
+        return str(split)
+
+    def _missing(self, splits: DatasetDict, wanted: str, option: str) -> None:
+        raise UserError(
+            f"the data set {self.data.path!r} has no split {wanted}, only {', '.join(splits)}: "
+            f"write {option} {next(iter(splits))}."
+        )
+
+    def texts_alone(self, splits: DatasetDict, names: Sequence[str]) -> Dataset:
+        """The `text` of some splits, one after the other, missing ones read as empty.
+
+        Raises:
+            UserError: no such split or column, or no text in one of them.
+        """
+        texts: list[Dataset] = []
+        for split in names:
+            if split not in splits:
+                self._missing(splits, repr(split), "--data.unlabelled_splits")
+            column = choose_text(splits[split], self.data)
+            rows = ["" if text is None else str(text) for text in splits[split][column]]
+            if not any(text.strip() for text in rows):
+                raise UserError(f"the column {column!r} of the split {split!r} of {self.data.path!r} has no text.")
+            texts.append(Dataset.from_dict({"text": rows}, features=Features({"text": Value("string")})))
+        return concatenate_datasets(texts)
+
+    # Tokens ----------------------------------------------------------------------------------------------------------
+
+    def tokens(self, tokenizer: PreTrainedTokenizerBase, batch: dict) -> dict[str, list]:
+        """`input_ids` of a batch's texts or pairs, cut to `max_length`; their `length` and, before the cut,
+        `full_length`."""
+        ids = token_ids(tokenizer, batch["text"], batch.get("text_pair"))
+        kept = self.cut(ids)
+        return {"input_ids": kept, "length": [len(row) for row in kept], "full_length": [len(row) for row in ids]}
+
+    def cut(self, rows: list[list[int]]) -> list[list[int]]:
+        """Rows of token ids, those over `max_length` cut to it."""
+        return [cut(row, self.data.max_length, self.data.truncation) for row in rows]
+
+    # Facts -----------------------------------------------------------------------------------------------------------
+
+    def title(self) -> dict:
+        """What the data set is called, and where on the Hub it is."""
+        data, on_hub = self.data, is_on_hub(self.data)
+        return {
+            "title": data.path if on_hub or data.path == BUILT_IN else Path(data.path).stem,
+            "hub_id": data.path if on_hub else None,
+            "revision": data.revision,
+        }
+
+    def length_facts(self, rows: Dataset) -> dict:
+        """How many rows an encoded split has, how long they are, and what `max_length` takes away."""
+        lengths = np.asarray(rows["full_length"])
+        p5, p50, p95 = np.percentile(lengths, [5, 50, 95]).astype(int).tolist()
+        return {
+            "rows": len(rows),
+            "tokens": {"5 %": p5, "half": p50, "95 %": p95, "longest": int(lengths.max())},
+            "cut": float(np.mean(lengths > self.data.max_length)) if self.data.max_length else 0.0,
+            "empty": int((lengths == 0).sum()),
+        }
+
+    def length_summary(self, split: str, facts: dict) -> str:
+        """A split's line of the table that is printed before training."""
+        tokens = ", ".join(f"{name} {count}" for name, count in facts["tokens"].items())
+        line = f"{split:<11}{facts['rows']:>8} rows · tokens: {tokens}"
+        if self.data.max_length is not None:
+            line += f" · cut to {self.data.max_length} ({self.data.truncation}): {facts['cut']:.1%}"
+        return line + (f" · empty: {facts['empty']}" if facts["empty"] else "")
+
+
+__all__ = ["TextTask"]
