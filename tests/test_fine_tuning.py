@@ -8,7 +8,7 @@ import hf_rnn
 from hf_rnn import RNNConfig, RNNForCausalLM, RNNForSequenceClassification, RNNModel
 from hf_rnn.errors import UserError
 from hf_rnn.fine_tuning import layers, lower_the_lower
-from hf_rnn.pretrained import move_embeddings, take_encoder
+from hf_rnn.pretrained import ENCODER, move_embeddings, take_encoder
 
 
 def config(**fields) -> RNNConfig:
@@ -73,6 +73,31 @@ def test_a_run_starts_from_an_encoder(tmp_path, lender):
     assert after.config.hidden_size == 8
     for ours, theirs in zip(after.model.parameters(), before.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-7, rtol=0)
+
+
+@pytest.mark.parametrize("forward_only", [False, True])
+def test_both_directions_are_taken_over_or_the_forward_one_alone(tmp_path, lender, forward_only):
+    fields = RNNConfig.from_pretrained(lender).to_dict()
+    both = RNNForCausalLM(RNNConfig(**{**fields, "bidirectional": True, "independent_directions": True}))
+    both.save_pretrained(tmp_path)
+    tokenizer = hf_rnn.load_tokenizer(str(lender))
+    tokenizer.save_pretrained(tmp_path)
+    settings = {name: getattr(RNNConfig, name) for name in ENCODER}
+    model = take_encoder(
+        str(tmp_path), RNNForSequenceClassification, settings, {"num_labels": 2}, tokenizer, forward_only
+    )
+    assert model.config.num_directions == (1 if forward_only else 2)
+    theirs = dict(both.model.named_parameters())
+    for name, ours in model.model.named_parameters():
+        assert torch.equal(ours, theirs[name])
+    assert any(name.startswith("backward") for name, _ in model.model.named_parameters()) != forward_only
+
+
+def test_the_forward_direction_of_a_model_that_has_no_other_is_refused(tmp_path, lender):
+    with pytest.raises(UserError, match="independent_directions=False: leave it out"):
+        take_encoder(str(lender), RNNForSequenceClassification, {}, {}, None, forward_only=True)
+    with pytest.raises(UserError, match=r"chooses among the directions of model\.pretrained"):
+        hf_rnn.train({"model": {"forward_only": True}, "training": {"output_dir": str(tmp_path / "new")}})
 
 
 def test_layers_are_unfrozen_one_by_one(tmp_path, lender, monkeypatch):

@@ -1,4 +1,5 @@
 import pytest
+from datasets import Dataset
 from transformers import AutoTokenizer
 
 from hf_rnn import load_tokenizer, train_tokenizer
@@ -37,6 +38,20 @@ def test_saving_and_loading_gives_the_same_ids(kind, tmp_path):
         assert loaded(TEXTS, TEXTS[::-1])["input_ids"] == tokenizer(TEXTS, TEXTS[::-1])["input_ids"]
         assert loaded.pad_token_id == 0
         assert loaded.model_input_names == ["input_ids", "attention_mask"]
+
+
+def test_words_between_spaces_stay_as_they_are_and_the_unknown_word_is_the_unknown_token():
+    tokenizer = train("whitespace", ["a @-@ b <unk> c's"], min_frequency=1)
+    assert len(tokenizer) == 8
+    assert tokenizer.tokenize("a @-@ b <unk> c's seen") == ["a", "@-@", "b", "<unk>", "c's", "<unk>"]
+    assert tokenizer("<unk>")["input_ids"] == [tokenizer.unk_token_id] == [1]
+
+
+def test_wikitext_has_its_released_vocabulary(real_data):
+    texts = Dataset.from_parquet(str(real_data / "wikitext2" / "train.parquet"))["text"]
+    tokenizer = train("whitespace", texts, vocab_size=40000, min_frequency=1)
+    # 33,278 types, the unknown word and the end mark among them; padding and the beginning are ours.
+    assert len(tokenizer) == 33278 + 2
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -100,7 +115,10 @@ def test_what_is_written_joins_what_was_read(kind):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"kind": "words"}, r"kind='words' is not one of bpe, unigram, word, char: did you mean kind='word'"),
+        (
+            {"kind": "words"},
+            r"kind='words' is not one of bpe, unigram, word, whitespace, char: did you mean kind='word'",
+        ),
         ({"kind": "bpe", "vocab_size": 100}, r"vocab_size=100 is too small for kind='bpe': write at least 260"),
         ({"kind": "word", "texts": ["", "  "]}, "no text to train a tokenizer from"),
         ({"kind": "bpe", "texts": []}, "no text to train a tokenizer from"),

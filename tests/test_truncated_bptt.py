@@ -5,11 +5,16 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from datasets import Dataset
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
+import hf_rnn
 from hf_rnn import RNNConfig, RNNForCausalLM
+from hf_rnn.data import DataArguments
 from hf_rnn.streams import TextStreams
-from hf_rnn.truncated_bptt import TruncatedBPTT
+from hf_rnn.tasks.language_modeling import LanguageModeling
+from hf_rnn.training_arguments import RNNTrainingArguments
+from hf_rnn.truncated_bptt import LanguageModelTrainer, TruncatedBPTT
 
 END, V = 3, 40
 
@@ -109,3 +114,21 @@ def test_bf16_carries_its_state(tmp_path):
     run = trainer(tmp_path, epochs=1, bf16=True)
     run.train()
     assert run.state.global_step == 18
+
+
+@pytest.mark.parametrize("order", ["group_by_length", "sequential"])
+def test_rows_that_are_pieces_of_a_text_can_stay_in_order(tmp_path, order):
+    task = LanguageModeling(DataArguments())
+    rows = Dataset.from_dict({"text": [f"w{i} w{i + 1}" for i in range(40)]})
+    tokenizer = hf_rnn.train_tokenizer(rows["text"], kind="word", min_frequency=1, show_progress=False)
+    encoded = task.encode(rows, tokenizer)
+    args = RNNTrainingArguments(
+        tmp_path, per_device_train_batch_size=1, train_sampling_strategy=order, load_best_model_at_end=False, window=10
+    )
+    model = RNNForCausalLM(RNNConfig(vocab_size=len(tokenizer), embedding_size=4, hidden_size=4))
+    streams = LanguageModelTrainer(
+        model, args, task, tokenizer, train_dataset=encoded, eval_dataset=encoded
+    ).train_dataset
+    read = torch.cat([streams[i]["shift_labels"] for i in range(len(streams))], dim=1)[0]
+    text = [token for row in encoded["input_ids"] for token in [*row, tokenizer.eos_token_id]][1:]
+    assert (read.tolist() == text) == (order == "sequential")

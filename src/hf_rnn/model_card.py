@@ -390,7 +390,13 @@ def _preprocessing(run: dict) -> str:
     if tokenizer.get("path"):
         text = "Tokens are those of an existing tokenizer"
     else:
-        kind = {"bpe": "byte-level BPE", "unigram": "unigram", "word": "words", "char": "characters"}
+        kind = {
+            "bpe": "byte-level BPE",
+            "unigram": "unigram",
+            "word": "words",
+            "whitespace": "words between spaces",
+            "char": "characters",
+        }
         text = f"Tokens: {kind.get(tokenizer.get('kind', 'bpe'), 'words')}, learnt from the training rows"
         text += ", lower-cased" if tokenizer.get("lowercase") else ""
         text += ", HTML tags left out" if tokenizer.get("strip_html") else ""

@@ -29,6 +29,7 @@ def take_encoder(
     settings: dict[str, Any],
     task_fields: dict[str, Any],
     tokenizer: PreTrainedTokenizerBase,
+    forward_only: bool = False,
 ) -> PreTrainedModel:
     """A new model on the encoder of another one, a language model above all; what lies above the encoder is new.
 
@@ -39,12 +40,21 @@ def take_encoder(
         task_fields: of the configuration, such as the labels.
         tokenizer: of the new model. Entries that the other model's tokenizer has too keep their vectors, and new ones
             start from the mean of all.
+        forward_only: of two independent directions, take the one that reads from left to right alone.
 
     Raises:
-        UserError: nothing is there, or a size that is written down is not the other model's.
+        UserError: nothing is there, a size that is written down is not the other model's, or it has no direction of
+            its own to take.
     """
     folder = find_model(path)
     config = check_model(folder, path)
+    if forward_only:
+        if not config.independent_directions:
+            raise UserError(
+                f"model.forward_only takes one of two independent directions, and the encoder of {path!r} has "
+                f"independent_directions=False: leave it out."
+            )
+        config.bidirectional = config.independent_directions = False
     for name in ENCODER:
         default, theirs = getattr(RNNConfig, name), getattr(config, name)
         if settings[name] not in (default, theirs):

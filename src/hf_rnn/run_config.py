@@ -27,6 +27,8 @@ ModelArguments = dataclasses.make_dataclass(
     [
         # Folder or Hub id of a model whose encoder, and tokenizer, the new one takes over.
         ("pretrained", str | None, None),
+        # Of two independent directions of that model, whether to take over the one from left to right alone.
+        ("forward_only", bool, False),
         *(
             (name, annotation, dataclasses.field(default=getattr(RNNConfig, name)))
             for name, annotation in RNNConfig.__annotations__.items()
@@ -106,9 +108,11 @@ def parse_run(arguments: list[str] | dict | str | Path) -> tuple[RunConfig, str]
     except (ArgumentError, TypeError, ValueError, OSError, yaml.YAMLError) as error:
         raise UserError(explain(str(error), parser)) from error
     try:
-        RNNConfig(**{k: v for k, v in dataclasses.asdict(parts.model).items() if k != "pretrained"})
+        RNNConfig(**{k: v for k, v in dataclasses.asdict(parts.model).items() if hasattr(RNNConfig, k)})
     except StrictDataclassError as error:
         raise UserError(f"model: {str(error).splitlines()[-1].strip().removeprefix('ValueError: ')}") from error
+    if parts.model.forward_only and parts.model.pretrained is None:
+        raise UserError("model.forward_only chooses among the directions of model.pretrained, which is not there.")
     run = RunConfig(parts.task, parts.data, parts.tokenizer, parts.model, parts.training, parts.card)
     return run, _dump(parser, namespace)
 

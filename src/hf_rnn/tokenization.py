@@ -12,11 +12,13 @@ from .configuration_rnn import RNNConfig
 from .errors import UserError, check_choice, first_line
 
 PAD, UNK, BOS, EOS = SPECIAL_TOKENS = ["<pad>", "<unk>", "<s>", "</s>"]
-KINDS = ("bpe", "unigram", "word", "char")
+KINDS = ("bpe", "unigram", "word", "whitespace", "char")
 
 # Scripts that are written without spaces: each character is a word of its own for kind="word".
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _WORD = Regex(rf"[{_UNSPACED}]|[\w&&[^{_UNSPACED}]]+(?:['’][\w&&[^{_UNSPACED}]]+)*|[^\w\s]")
+_BETWEEN_SPACES = Regex(r"\S+")
+_SPECIAL = Regex(r"(?<!\S)(?:" + "|".join(SPECIAL_TOKENS) + r")(?!\S)")
 _CHARACTER = Regex("(?m:.)")
 _MODEL_INPUTS = ["input_ids", "attention_mask"]
 
@@ -26,7 +28,7 @@ class TokenizerArguments:
     """
     Args:
         path: folder or Hub id of an existing tokenizer; the other settings are for training one, where this is None.
-        kind: bpe, unigram, word or char.
+        kind: bpe, unigram, word, whitespace or char.
         vocab_size: the most entries that the trained vocabulary may have.
         lowercase: whether upper and lower case are one.
         min_frequency: how often a word or pair must be seen to become an entry.
@@ -56,7 +58,8 @@ def train_tokenizer(
         texts: strings.
         kind: `"bpe"`: byte-level byte-pair encoding (Sennrich et al. 2016), for any language, without unknown tokens;
             `"unigram"` (Kudo 2018); `"word"`: words and punctuation marks, one token per character in scripts that are
-            written without spaces; `"char"`: characters.
+            written without spaces; `"whitespace"`: what stands between spaces, for text whose words were parted before,
+            with its special tokens, such as `<unk>`, read as ours; `"char"`: characters.
         vocab_size: the most entries that it may have, special tokens among them.
         lowercase: whether upper and lower case are one.
         min_frequency: how often a word (or, for `"bpe"`, a pair) must be seen to become an entry; `"unigram"` chooses
@@ -86,6 +89,10 @@ def train_tokenizer(
     tokenizer = Tokenizer(model)
     tokenizer.normalizer = normalizers.Sequence(steps)
     tokenizer.pre_tokenizer = pre_tokenizer
+    if kind == "whitespace":
+        # A special token that stands in the text is one already, and no word to be learnt.
+        special: Any = pre_tokenizers.Split(_SPECIAL, behavior="removed")
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([special, pre_tokenizer])
     trim: list[Any] = [processors.ByteLevel(trim_offsets=True)] if kind == "bpe" else []
     tokenizer.post_processor = processors.Sequence(
         [*trim, processors.TemplateProcessing(single="$A", pair=f"$A {EOS} $B", special_tokens=[(EOS, 3)])]
@@ -94,6 +101,7 @@ def train_tokenizer(
         tokenizer.decoder = decoder
     counted = _Counted(texts)
     tokenizer.train_from_iterator(counted, trainer)
+    tokenizer.pre_tokenizer = pre_tokenizer
     if not counted.characters:
         raise UserError("there is no text to train a tokenizer from: the column is empty, or all its rows are.")
     return PreTrainedTokenizerFast(
@@ -122,11 +130,14 @@ def _parts(kind: str, vocab_size: int, min_frequency: int, show_progress: bool) 
     if kind == "unigram":
         trainer = trainers.UnigramTrainer(unk_token=UNK, **common)
         return models.Unigram(), pre_tokenizers.Metaspace(), decoders.Metaspace(), trainer
-    # Words get their spaces back, the first one too: what a language model writes is joined to what it read.
-    spaced: Any = decoders.Sequence([decoders.Replace(Regex("^"), " "), decoders.Fuse()])
-    pattern, decoder, frequency = (_WORD, spaced, min_frequency) if kind == "word" else (_CHARACTER, decoders.Fuse(), 0)
+    if kind == "char":
+        pattern, decoder, min_frequency = _CHARACTER, decoders.Fuse(), 0
+    else:
+        # Words get their spaces back, the first one too: what a language model writes is joined to what it read.
+        decoder = decoders.Sequence([decoders.Replace(Regex("^"), " "), decoders.Fuse()])
+        pattern = _WORD if kind == "word" else _BETWEEN_SPACES
     split = pre_tokenizers.Split(pattern, behavior="removed", invert=True)
-    trainer = trainers.WordLevelTrainer(min_frequency=frequency, **common)
+    trainer = trainers.WordLevelTrainer(min_frequency=min_frequency, **common)
     return models.WordLevel(unk_token=UNK), split, decoder, trainer
 
 

@@ -189,9 +189,9 @@ class Run:
 
     def _model(self, task, tokenizer: PreTrainedTokenizerBase):
         settings = asdict(self.config.model)
-        pretrained = settings.pop("pretrained")
+        pretrained, forward_only = settings.pop("pretrained"), settings.pop("forward_only")
         if pretrained is not None:
-            return take_encoder(pretrained, task.model_class, settings, task.config_fields(), tokenizer)
+            return take_encoder(pretrained, task.model_class, settings, task.config_fields(), tokenizer, forward_only)
         config = RNNConfig(
             vocab_size=len(tokenizer),
             pad_token_id=tokenizer.pad_token_id,

@@ -87,7 +87,8 @@ def _state_file(folder: str, process_index: int) -> Path:
 
 
 class LanguageModelTrainer(TruncatedBPTT, RNNTrainer):
-    """[`RNNTrainer`] on the rows of the task `language_modeling`, laid into streams.
+    """[`RNNTrainer`] on the rows of the task `language_modeling`, laid into streams: each epoch has the rows in another
+    order, and with `train_sampling_strategy="sequential"` as they stand, which suits rows that are pieces of a text.
 
     Args:
         train_dataset, eval_dataset: as `task.encode` gives them.
@@ -102,7 +103,7 @@ class LanguageModelTrainer(TruncatedBPTT, RNNTrainer):
                 args.per_device_train_batch_size,
                 args.window,
                 self.separator,
-                shuffle=True,
+                shuffle=args.train_sampling_strategy != "sequential",
                 vary=True,
                 both_ways=self.both_ways,
                 seed=args.order_seed,
