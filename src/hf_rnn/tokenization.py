@@ -131,7 +131,8 @@ def _parts(kind: str, vocab_size: int, min_frequency: int, show_progress: bool) 
         trainer = trainers.UnigramTrainer(unk_token=UNK, **common)
         return models.Unigram(), pre_tokenizers.Metaspace(), decoders.Metaspace(), trainer
     if kind == "char":
-        pattern, decoder, min_frequency = _CHARACTER, decoders.Fuse(), 0
+        pattern, min_frequency = _CHARACTER, 0
+        decoder: Any = decoders.Fuse()
     else:
         # Words get their spaces back, the first one too: what a language model writes is joined to what it read.
         decoder = decoders.Sequence([decoders.Replace(Regex("^"), " "), decoders.Fuse()])

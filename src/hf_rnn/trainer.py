@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, PreTrainedTokenizerBase, Trainer
 from transformers.trainer_utils import HubStrategy, SaveStrategy, get_last_checkpoint, seed_worker
 
+from .averaging import WeightAverage
 from .batching import TokenBatchSampler
 from .callbacks import EpochCallback, GradualUnfreezing
 from .environment import keep_freed_memory
@@ -83,6 +84,9 @@ class RNNTrainer(Trainer):
             self._unlabelled_order = np.argsort(unlabelled_dataset["length"], kind="stable")
             self._unlabelled_lengths = np.sort(unlabelled_dataset["length"])
         callbacks = list(kwargs.pop("callbacks", []))
+        self.average = WeightAverage()
+        if args.averaging is not None:
+            callbacks.append(self.average)
         if args.early_stopping_patience is not None:
             callbacks.append(EarlyStoppingCallback(args.early_stopping_patience))
         if args.gradual_unfreezing:
@@ -143,9 +147,23 @@ class RNNTrainer(Trainer):
         self._check_loss()
         super().log(logs, start_time)
 
+    def evaluate(self, *args, **kwargs):
+        with self.average.in_place(self.model):
+            return super().evaluate(*args, **kwargs)
+
     def _save_checkpoint(self, model, trial):
         self._check_loss()
-        super()._save_checkpoint(model, trial)
+        with self.average.in_place(self.model):
+            super()._save_checkpoint(model, trial)
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        super()._save_rng_state(output_dir)
+        if self.args.should_save:
+            self.average.save(self.model, output_dir)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        self.average.load(self.model, resume_from_checkpoint)
 
     def _check_loss(self) -> None:
         """Asked for at each step it would make a GPU wait for the host; there a sum waits to be asked for."""

@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 from transformers import TrainingArguments
 
-from .errors import UserError
+from .averaging import AVERAGINGS
+from .errors import UserError, check_choice
 from .objectives import OBJECTIVES
 
 
@@ -29,6 +30,11 @@ class RNNTrainingArguments(TrainingArguments):
         layer_lr_decay: how many times smaller the learning rate of each layer is than that of the layer above it, such
             as 2.6 for a model whose encoder has learnt before; learning_rate is that of the topmost.
         gradual_unfreezing: train the topmost layer alone in the first epoch, and one layer more in each epoch after it.
+        averaging: ema, swa or nt_asgd: what is measured and saved is a mean of the weights over steps; see
+            [`~hf_rnn.averaging.WeightAverage`]; null for the weights of the last step.
+        averaging_decay: of ema, how many times less each step counts than the one after it.
+        averaging_start: of swa, the share of the steps after which it begins.
+        averaging_patience: of nt_asgd, the evaluations after which one that is no better begins it.
         entropy_minimisation, adversarial, virtual_adversarial: weights of what a classifier learns beside its labels,
             from the texts of data.unlabelled_splits too; see [`~hf_rnn.objectives.Objectives`].
         perturbation: how far the two latter move an embedded text, as a share of its norm.
@@ -42,6 +48,10 @@ class RNNTrainingArguments(TrainingArguments):
     window: int = 70
     layer_lr_decay: float = 1.0
     gradual_unfreezing: bool = False
+    averaging: str | None = None
+    averaging_decay: float = 0.999
+    averaging_start: float = 0.75
+    averaging_patience: int = 5
     entropy_minimisation: float = 0.0
     adversarial: float = 0.0
     virtual_adversarial: float = 0.0
@@ -65,6 +75,13 @@ class RNNTrainingArguments(TrainingArguments):
         for name in OBJECTIVES:
             if getattr(self, name) < 0:
                 raise UserError(f"training.{name}={getattr(self, name)} must be 0 or greater.")
+        if self.averaging is not None:
+            check_choice("training.averaging", self.averaging, AVERAGINGS)
+        for name in ("averaging_decay", "averaging_start"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UserError(f"training.{name}={getattr(self, name)} must be at least 0 and less than 1.")
+        if self.averaging_patience < 1:
+            raise UserError(f"training.averaging_patience={self.averaging_patience} must be 1 or greater, such as 5.")
         if self.layer_lr_decay <= 0:
             raise UserError(f"training.layer_lr_decay={self.layer_lr_decay} must be greater than 0, such as 2.6.")
         if self.window < 1:
