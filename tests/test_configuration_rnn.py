@@ -19,6 +19,7 @@ from hf_rnn import RNNConfig
         ({"bidirectional": "yes"}, "'yes'", "bool"),
         ({"vocab_size": 5, "pad_token_id": 7}, "pad_token_id=7", "pad_token_id < vocab_size=5"),
         ({"hidden_dropout": 0.2}, "hidden_dropout=0.2", "no second layer"),
+        ({"bidirectional": True, "backprop_length": 50}, "backprop_length=50", "independent_directions=True"),
         ({"classifier_hidden_size": -3}, "-3", "0 .no layer. or greater"),
     ],
 )

@@ -282,3 +282,24 @@ def test_loading_lays_the_weights_out_for_the_device(tmp_path, monkeypatch):
     model, info = RNNForSequenceClassification.from_pretrained(tmp_path, output_loading_info=True)
     assert isinstance(model, RNNForSequenceClassification)
     assert not info["missing_keys"]
+
+
+@pytest.mark.parametrize("both_ways", [False, True])
+def test_gradients_go_back_through_the_last_tokens_alone(both_ways):
+    fields = {"bidirectional": both_ways, "independent_directions": both_ways, "num_hidden_layers": 2}
+    config = RNNConfig(vocab_size=20, embedding_size=4, hidden_size=5, pooling="concat", **fields)
+    model = RNNForSequenceClassification(config).train()
+    ids, mask = torch.randint(1, 20, (3, 9)), torch.ones(3, 9, dtype=torch.long)
+    mask[1, 7:] = 0
+    x = model.model.embed_tokens(ids).detach().requires_grad_()
+    whole = model(inputs_embeds=x, attention_mask=mask).logits
+    model.config.backprop_length = 4
+    logits = model(inputs_embeds=x, attention_mask=mask).logits
+    torch.testing.assert_close(logits, whole)
+    (slope,) = torch.autograd.grad(logits.sum(), [x])
+    felt = slope.abs().sum(-1)[0] > 0
+    # The end is where each direction ends.
+    assert felt.tolist() == ([True] * 4 + [False] if both_ways else [False] * 5) + [True] * 4
+    model.eval()
+    (slope,) = torch.autograd.grad(model(inputs_embeds=x).logits.sum(), [x])
+    assert (slope.abs().sum(-1) > 0).all()

@@ -52,7 +52,12 @@ DROPOUTS = (
     "output_dropout",
     "classifier_dropout",
 )
-_NOT_NEGATIVE = ("activation_regularization", "temporal_activation_regularization", "sampled_softmax")
+_NOT_NEGATIVE = (
+    "backprop_length",
+    "activation_regularization",
+    "temporal_activation_regularization",
+    "sampled_softmax",
+)
 
 
 @strict
@@ -79,6 +84,9 @@ class RNNConfig(PreTrainedConfig):
         input_dropout: locked dropout on the embedded text: one mask per row, the same at each time step.
         hidden_dropout: locked dropout on what one recurrent layer hands to the next.
         weight_dropout: DropConnect on the hidden-to-hidden matrices (Merity et al. 2018).
+        backprop_length: in training, gradients go back through this many tokens at the end of a batch's longest text,
+            the end in the order in which a direction reads it; what comes before is read without, in constant memory
+            but for its outputs (Howard and Ruder 2018, "BPT3C"). 0 for the whole text.
         output_dropout: locked dropout on what the language model's output layer reads (Merity et al. 2018).
         activation_regularization: weight α of the mean square of what the output layer reads, dropout included, in the
             language model's loss (Merity et al. 2018, "AR").
@@ -133,6 +141,7 @@ class RNNConfig(PreTrainedConfig):
     input_dropout: float | int = 0.0
     hidden_dropout: float | int = 0.0
     weight_dropout: float | int = 0.0
+    backprop_length: int = 0
     output_dropout: float | int = 0.0
     activation_regularization: float | int = 0.0
     temporal_activation_regularization: float | int = 0.0
@@ -222,6 +231,11 @@ class RNNConfig(PreTrainedConfig):
         if self.independent_directions and not self.bidirectional:
             raise ValueError(
                 "independent_directions=True needs two directions: write bidirectional=True too, or leave it out."
+            )
+        if self.backprop_length and self.bidirectional and not self.independent_directions:
+            raise ValueError(
+                f"backprop_length={self.backprop_length} needs directions that end apart: write "
+                "independent_directions=True too, or bidirectional=False."
             )
         if self.pad_token_id is not None and not 0 <= self.pad_token_id < self.vocab_size:
             raise ValueError(

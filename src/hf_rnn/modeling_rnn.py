@@ -273,20 +273,31 @@ class RNNModel(RNNPreTrainedModel):
                     f"direction={direction!r} is no stack of its own in a model with bidirectional="
                     f"{self.config.bidirectional}, independent_directions={self.config.independent_directions}."
                 )
-            return stacks[direction](x, attention_mask, state, output_cell_state)
+            return self._through(stacks[direction], x, attention_mask, state, output_cell_state)
         if self.backward_recurrence is None:
-            return self.recurrence(x, attention_mask, state, output_cell_state)
+            return self._through(self.recurrence, x, attention_mask, state, output_cell_state)
         states: list[RecurrentState | None] = [None, None]
         if state is not None:
             states = [RecurrentState(*(part if part is None else part[d::2] for part in state)) for d in (0, 1)]
         mask = None if attention_mask is None else attention_mask.flip(1)
-        forward, last = self.recurrence(x, attention_mask, states[0], output_cell_state)
-        backward, first = self.backward_recurrence(x.flip(1), mask, states[1], output_cell_state)
+        forward, last = self._through(self.recurrence, x, attention_mask, states[0], output_cell_state)
+        backward, first = self._through(self.backward_recurrence, x.flip(1), mask, states[1], output_cell_state)
         outputs = tuple(torch.cat([f, b.flip(1)], dim=-1) for f, b in zip(forward, backward, strict=True))
         final = [
             None if f is None else torch.stack([f, b], dim=1).flatten(0, 1) for f, b in zip(last, first, strict=True)
         ]
         return outputs, RecurrentState(*final)
+
+    def _through(self, stack: Recurrence, x: Tensor, mask: Tensor | None, state, output_cell_state: bool):
+        """What the stack returns, without gradients but for the last `backprop_length` tokens."""
+        cut = x.shape[1] - self.config.backprop_length
+        if not (self.training and self.config.backprop_length and cut > 0):
+            return stack(x, mask, state, output_cell_state)
+        masks = (None, None) if mask is None else (mask[:, :cut], mask[:, cut:])
+        with torch.no_grad():
+            early, state = stack(x[:, :cut], masks[0], state)
+        late, final = stack(x[:, cut:], masks[1], state, output_cell_state)
+        return tuple(torch.cat(parts, dim=1) for parts in zip(early, late, strict=True)), final
 
     def _join_state(self, state: Tensor) -> Tensor:
         """`[L*D, B, H]` to `[B, L, D*H]`: rows first, as the Trainer and data parallelism gather them."""
