@@ -10,13 +10,22 @@ import sys
 import tempfile
 
 import torch
-from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer, pipeline
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    pipeline,
+)
 
 TEXTS = ["the film was not good .", "", "the price was awful , but the camera was far from bad . " * 5]
 
 
 def look(path: str, options: dict) -> dict:
-    model = AutoModelForSequenceClassification.from_pretrained(path, **options)
+    writes = AutoConfig.from_pretrained(path, **options).architectures == ["RNNForCausalLM"]
+    auto_class = AutoModelForCausalLM if writes else AutoModelForSequenceClassification
+    model = auto_class.from_pretrained(path, **options)
     tokenizer = AutoTokenizer.from_pretrained(path, **options)
     base = AutoModel.from_pretrained(path, **options)
     batch = tokenizer(TEXTS, padding=True, return_tensors="pt")
@@ -30,16 +39,21 @@ def look(path: str, options: dict) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
         options_here = {name: value for name, value in options.items() if name != "revision"}
-        again = AutoModelForSequenceClassification.from_pretrained(folder, **options_here).state_dict()
+        again = auto_class.from_pretrained(folder, **options_here).state_dict()
     assert all(torch.equal(tensor, again[name]) for name, tensor in model.state_dict().items())
-    classify = pipeline("text-classification", model=path, **options)
+    if writes:
+        write = pipeline("text-generation", model=path, **options)
+        answers = write(TEXTS[0], max_new_tokens=5, do_sample=False, return_tensors=True)[0]["generated_token_ids"]
+    else:
+        classify = pipeline("text-classification", model=path, **options)
+        answers = [row["score"] for row in classify(TEXTS, batch_size=2)]
     return {
         "module": type(model).__module__.split(".")[0],
         "dtype": str(model.dtype),
         "weights": digest.hexdigest(),
         "logits": logits.tolist(),
         "states": float(states.abs().sum()),
-        "answers": [row["score"] for row in classify(TEXTS, batch_size=2)],
+        "answers": answers,
     }
 
 

@@ -137,6 +137,12 @@ def test_what_was_pushed_loads_in_three_ways_bit_by_bit(server, client, tmp_path
         settings = {"bidirectional": cell != "gru", "pooling": "attention" if cell == "gru" else "concat"}
         random_model(tokenizer, cell_type=cell, **settings).save_pretrained(tmp_path / cell)
         models[cell] = (tmp_path / cell, [], {})
+    both_ways = {"bidirectional": True, "independent_directions": True}
+    language_model = hf_rnn.RNNForCausalLM(random_model(tokenizer, **both_ways, eos_token_id=3).config)
+    language_model.save_pretrained(tmp_path / "language_model")
+    lent = hf_rnn.RNNForSequenceClassification.from_pretrained(tmp_path / "language_model", num_labels=3)
+    lent.save_pretrained(tmp_path / "lent")
+    models |= {name: (tmp_path / name, [], {}) for name in ("language_model", "lent")}
     random_model(tokenizer).to(torch.bfloat16).save_pretrained(tmp_path / "bf16")
     models["bf16"] = (tmp_path / "bf16", [], {})
     random_model(tokenizer).save_pretrained(tmp_path / "sharded", max_shard_size="2KB")

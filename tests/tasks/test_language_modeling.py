@@ -1,4 +1,9 @@
 import logging
+import os
+import signal
+from importlib import import_module
+from multiprocessing import get_context
+from pathlib import Path
 
 import pytest
 from datasets import Dataset, DatasetDict
@@ -94,6 +99,42 @@ def test_two_directions_are_trained_as_one(tmp_path):
         }
     )
     assert results["validation"]["perplexity"] < 40
+
+
+def arguments(folder: Path, *more: str) -> list[str]:
+    """A command line of two epochs of 44 steps each, saved after each tenth."""
+    steps = "--training.save_strategy steps --training.save_steps 10 --training.eval_strategy no"
+    model = "--model.bidirectional true --model.independent_directions true --model.input_dropout 0.2"
+    sizes = "--model.embedding_size 8 --model.hidden_size 8 --training.window 40 --training.num_train_epochs 2"
+    quiet = "--training.load_best_model_at_end false --training.disable_tqdm true --tokenizer.kind word"
+    options = f"train --task language_modeling {steps} {model} {sizes} {quiet} --training.output_dir {folder}"
+    return [*options.split(), *more]
+
+
+def killed(folder: Path, step: int) -> None:
+    """Trains until a step begins that a SIGKILL ends."""
+    from hf_rnn.truncated_bptt import LanguageModelTrainer
+
+    class Dying(LanguageModelTrainer):
+        def training_step(self, *args, **kwargs):
+            if self.state.global_step == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return super().training_step(*args, **kwargs)
+
+    import_module("hf_rnn.training").trainer_class = lambda task: Dying
+    main(arguments(folder))
+
+
+def test_killed_in_the_middle_of_an_epoch_it_goes_on_to_the_same_weights(tmp_path):
+    assert main(arguments(tmp_path / "whole")) == 0
+    process = get_context("spawn").Process(target=killed, args=(tmp_path / "cut", 25))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    assert [path.name for path in (tmp_path / "cut").glob("checkpoint-*")] == ["checkpoint-20"]
+    assert main(arguments(tmp_path / "cut", "--training.resume", "true")) == 0
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "cut")]
+    assert weights[0] == weights[1]
 
 
 def splits(**texts) -> DatasetDict:
