@@ -33,6 +33,7 @@ _LAZY = {
     "TextClassification": "tasks.text_classification",
     "TextStreams": "streams",
     "TruncatedBPTT": "truncated_bptt",
+    "average": "merging",
     "push": "hub",
     "load_tokenizer": "tokenization",
     "train": "training",

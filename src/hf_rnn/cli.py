@@ -11,6 +11,7 @@ USAGE = """usage: hf-rnn COMMAND [...]
   hf-rnn evaluate MODEL [--data PATH] [--split NAME]                    metrics on a labelled data set
   hf-rnn predict MODEL "some text" ...                                  answers for texts
   hf-rnn predict MODEL --file in.csv --output out.jsonl                 answers for a file
+  hf-rnn average MODEL MODEL ... --output FOLDER                        the mean of several models' weights
   hf-rnn push MODEL USER/NAME [--private] [--revision BRANCH]           a trained model to the Hub, as one commit
 
 hf-rnn COMMAND --help lists all options."""
@@ -54,7 +55,7 @@ def _evaluate(arguments: list[str]) -> None:
     from .prediction import Predictor, evaluate
 
     output = _new_file(options.output)
-    predictor = Predictor.from_pretrained(options.model, revision=options.revision)
+    predictor = Predictor.from_pretrained(options.model, others=options.others, revision=options.revision)
     results = evaluate(predictor, _data(predictor, options), options.split, options.batch_tokens, _given(options))
     print(f"{results['rows']} rows: {_line(results)}")
     for name, value in results.items():
@@ -90,7 +91,7 @@ def _predict(arguments: list[str]) -> None:
     from .prediction import Predictor, predict_file
 
     output = _new_file(options.output, options.overwrite)
-    predictor = Predictor.from_pretrained(options.model, revision=options.revision)
+    predictor = Predictor.from_pretrained(options.model, others=options.others, revision=options.revision)
     top_k = options.top_k or None
     if output:
         options.data = options.file
@@ -114,6 +115,16 @@ def _predict(arguments: list[str]) -> None:
         else:
             pairs = zip(answer["labels"], answer["scores"], strict=True)
             print(", ".join(f"{label} {score:.4f}" for label, score in pairs) + f"\t{shown}")
+
+
+def _average(arguments: list[str]) -> None:
+    parser = _parser("average", "Saves the mean of the weights of several models that began alike.")
+    parser.add_argument("models", nargs="+", type=str, help="folders or Hub ids")
+    parser.add_argument("--output", type=str, required=True, help="a new folder")
+    options = _parse(parser, arguments)
+    from .merging import average
+
+    print(f"the mean of {len(options.models)} models is in {average(options.models, options.output)}")
 
 
 def _push(arguments: list[str]) -> None:
@@ -149,6 +160,9 @@ def _parser(command: str, description: str):
 
 
 def _add_data_options(parser) -> None:
+    parser.add_argument(
+        "--others", type=str, action="append", default=[], help="a further model, whose logits are averaged in"
+    )
     parser.add_argument("--revision", type=str, help="branch, tag or commit of a model on the Hub")
     parser.add_argument("--text_column", type=str, help="column of the text")
     parser.add_argument("--text_pair_column", type=str, help="column of the second text")
@@ -226,7 +240,7 @@ def _new_file(path: str | None, overwrite: bool | None = None):
     return file
 
 
-COMMANDS = {"train": _train, "evaluate": _evaluate, "predict": _predict, "push": _push}
+COMMANDS = {"train": _train, "evaluate": _evaluate, "predict": _predict, "average": _average, "push": _push}
 
 
 def main(arguments: list[str] | None = None) -> int:

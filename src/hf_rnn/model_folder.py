@@ -8,7 +8,7 @@ from pathlib import Path
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 from torch import device
-from transformers import AutoConfig
+from transformers import AutoConfig, PreTrainedTokenizerBase
 
 from .auto import MODELS
 from .configuration_rnn import CODE_FILES, RNNConfig
@@ -74,6 +74,27 @@ def check_model(folder: Path, name: str | None = None) -> RNNConfig:
     return config
 
 
+def check_alike(
+    config: RNNConfig,
+    tokenizer: PreTrainedTokenizerBase,
+    other: RNNConfig,
+    other_tokenizer: PreTrainedTokenizerBase,
+    name: str,
+) -> None:
+    """Raises [`UserError`] where another model, by its name, does not answer with the same labels about the same
+    tokens: then no mean can be taken of the two."""
+    if other.architectures != config.architectures or other.id2label != config.id2label:
+        theirs, ours = ({*c.architectures, *c.id2label.values()} for c in (other, config))
+        raise UserError(
+            f"{name!r} answers something else ({', '.join(sorted(theirs - ours)) or 'labels in another order'}) than "
+            "the first model: name models that were trained on the same task."
+        )
+    if other_tokenizer.get_vocab() != tokenizer.get_vocab():
+        raise UserError(
+            f"{name!r} has another tokenizer than the first model: train both with the same, --tokenizer.path FIRST."
+        )
+
+
 def check_weights(folder: Path, config: RNNConfig, name: str) -> None:
     """Raises [`UserError`] that names each tensor in which a folder's weights are not those of its configuration."""
     files = sorted(file for file in folder.iterdir() if matches(file.name, WEIGHTS[:2]))
@@ -114,4 +135,4 @@ def check_weights(folder: Path, config: RNNConfig, name: str) -> None:
         )
 
 
-__all__ = ["check_model", "matches", "model_files"]
+__all__ = ["check_alike", "check_model", "matches", "model_files"]

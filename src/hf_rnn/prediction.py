@@ -20,7 +20,7 @@ from .data import DataArguments, check_column, choose_text, load
 from .environment import keep_freed_memory
 from .errors import UserError
 from .hub import find_model
-from .model_folder import check_model
+from .model_folder import check_alike, check_model
 from .run_config import read_run
 from .tasks import Task, task_class
 from .tokenization import load_tokenizer, token_ids
@@ -46,20 +46,30 @@ class Predictor:
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
     task: Task
+    others: Sequence[PreTrainedModel] = ()
 
     @classmethod
-    def from_pretrained(cls, path: str | Path, device: str | None = None, **kwargs) -> "Predictor":
+    def from_pretrained(
+        cls, path: str | Path, device: str | None = None, others: Sequence[str | Path] = (), **kwargs
+    ) -> "Predictor":
         """Loads a model folder, or a model from the Hub.
 
         Args:
             path: folder or Hub id.
             device: such as `"cuda"`; a GPU where there is one if None.
+            others: further models, of other runs on the same tokenizer and labels: the answers are those of the mean
+                of all logits.
             kwargs: of `from_pretrained`, such as `revision`.
 
         Raises:
-            UserError: it is not there, not a model of ours, or its files do not fit one another.
+            UserError: it is not there, not a model of ours, or its files do not fit one another; another model has
+                another tokenizer or other labels.
         """
         path = str(path)
+        if others:
+            predictor = cls.from_pretrained(path, device, **kwargs)
+            predictor.others = [predictor._beside(cls.from_pretrained(other, device), other) for other in others]
+            return predictor
         where = {
             name: kwargs.pop(name) for name in ("revision", "token", "cache_dir", "local_files_only") if name in kwargs
         }
@@ -71,6 +81,12 @@ class Predictor:
         tokenizer = load_tokenizer(str(folder))
         model.eval().to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         return cls(model, tokenizer, task)
+
+    def _beside(self, other: "Predictor", path: str | Path) -> PreTrainedModel:
+        """The other model, if it answers the same question about the same tokens."""
+        configs: list[Any] = [self.model.config, other.model.config]
+        check_alike(configs[0], self.tokenizer, configs[1], other.tokenizer, str(path))
+        return other.model
 
     def __call__(
         self,
@@ -144,7 +160,8 @@ class Predictor:
         for places in by_tokens([len(row) for row in ids], batch_tokens):
             batch = collate([{"input_ids": ids[place]} for place in places])
             batch = {name: tensor.to(device) for name, tensor in batch.items()}
-            logits[places] = self.model(**batch).logits.float().cpu().numpy()
+            answers = [model(**batch).logits.float() for model in (self.model, *self.others)]
+            logits[places] = torch.stack(answers).mean(0).cpu().numpy()
         return logits
 
 

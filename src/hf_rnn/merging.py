@@ -1,0 +1,74 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Several runs as one model: the mean of their weights."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from .auto import MODELS
+from .errors import UserError
+from .hub import find_model
+from .model_card import CARD_FILE, render_folder
+from .model_folder import check_alike, check_model
+from .run_config import RUN_FILE
+from .tokenization import load_tokenizer
+
+
+@torch.no_grad()
+def average(models: Sequence[str | Path], output: str | Path) -> Path:
+    """Saves the mean of the weights of several models as one (Wortsman et al. 2022, "model soups").
+
+    It is of use for runs that began with the same weights, such as classifiers on one language model, or the same
+    run's checkpoints: the means of others answer like a model that has learnt nothing.
+
+    Args:
+        models: folders or Hub ids, two or more, of the same sizes, labels and tokenizer.
+        output: a folder that is not there yet; with a card, and the `run.yaml` of the first model.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UserError: fewer than two models, models that differ in more than their weights, or a folder that is there.
+    """
+    output = Path(output)
+    if output.exists():
+        raise UserError(f"{str(output)!r} exists already: name a new folder, --output FOLDER.")
+    if len(models) < 2:
+        raise UserError(f"a mean needs two models or more, and {len(models)} is named: average([A, B], output).")
+    names = [str(path) for path in models]
+    folders = [find_model(name) for name in names]
+    configs = [check_model(folder, name) for folder, name in zip(folders, names, strict=True)]
+    tokenizers = [load_tokenizer(str(folder)) for folder in folders]
+    merged = MODELS[configs[0].architectures[0]].from_pretrained(folders[0])
+    mean = {name: parameter.double() for name, parameter in merged.named_parameters()}
+    for config, tokenizer, folder, name in list(zip(configs, tokenizers, folders, names, strict=True))[1:]:
+        check_alike(configs[0], tokenizers[0], config, tokenizer, name)
+        other = dict(MODELS[config.architectures[0]].from_pretrained(folder).named_parameters())
+        sizes = [{key: tuple(value.shape) for key, value in part.items()} for part in (mean, other)]
+        if sizes[0] != sizes[1]:
+            wrong = next(key for key in {**sizes[0], **sizes[1]} if sizes[0].get(key) != sizes[1].get(key))
+            raise UserError(
+                f"{wrong} of {name!r} is {sizes[1].get(wrong)}, and {sizes[0].get(wrong)} in {names[0]!r}: name models "
+                "of the same sizes."
+            )
+        for key, value in other.items():
+            mean[key] += value
+    for key, parameter in merged.named_parameters():
+        parameter.copy_(mean[key] / len(models))
+    writing = output.with_name(f".{output.name}.saving")
+    shutil.rmtree(writing, ignore_errors=True)
+    merged.save_pretrained(writing)
+    tokenizers[0].save_pretrained(writing)
+    if (folders[0] / RUN_FILE).exists():
+        shutil.copyfile(folders[0] / RUN_FILE, writing / RUN_FILE)
+    card = render_folder(writing, output.absolute().name)
+    (writing / CARD_FILE).write_text(card, encoding="utf-8")
+    os.replace(writing, output)
+    return output
+
+
+__all__ = ["average"]
