@@ -75,6 +75,25 @@ def test_a_run_starts_from_an_encoder(tmp_path, lender):
         torch.testing.assert_close(ours, theirs, atol=1e-7, rtol=0)
 
 
+def test_a_run_may_have_a_tokenizer_of_its_own(tmp_path, lender):
+    still = {"max_steps": 1, "learning_rate": 1e-9, "eval_strategy": "no", "save_strategy": "no"}
+    sections = {"model": {"pretrained": str(lender)}, "tokenizer": {"kind": "word", "vocab_size": 60}}
+    training = {"output_dir": str(tmp_path / "own"), "load_best_model_at_end": False, **still}
+    hf_rnn.train({**sections, "training": training})
+    theirs, ours = (hf_rnn.load_tokenizer(str(folder)) for folder in (lender, tmp_path / "own"))
+    assert len(ours) == 60 < len(theirs)
+    old, new = (RNNModel.from_pretrained(f).embed_tokens.weight for f in (lender, tmp_path / "own"))
+    shared = sorted(set(ours.get_vocab()) & set(theirs.get_vocab()))
+    assert len(shared) > 50
+    for word in shared:
+        row, known = new[ours.get_vocab()[word]], old[theirs.get_vocab()[word]]
+        torch.testing.assert_close(row, known, atol=1e-7, rtol=0)
+    run(tmp_path / "lent", lender, **still)
+    cards = [(tmp_path / name / "README.md").read_text(encoding="utf-8") for name in ("own", "lent")]
+    assert "Tokens: words, learnt from the training rows" in cards[0]
+    assert "Tokens are those of an existing tokenizer" in cards[1]
+
+
 @pytest.mark.parametrize("forward_only", [False, True])
 def test_both_directions_are_taken_over_or_the_forward_one_alone(tmp_path, lender, forward_only):
     fields = RNNConfig.from_pretrained(lender).to_dict()

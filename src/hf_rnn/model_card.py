@@ -387,7 +387,7 @@ def _splits(data: dict, labels: list[str]) -> list[list[str]]:
 
 def _preprocessing(run: dict) -> str:
     tokenizer, data = _section(run, "tokenizer"), _section(run, "data")
-    if tokenizer.get("path"):
+    if tokenizer.get("path") or (_section(run, "model").get("pretrained") and not tokenizer.get("kind")):
         text = "Tokens are those of an existing tokenizer"
     else:
         kind = {
@@ -397,7 +397,7 @@ def _preprocessing(run: dict) -> str:
             "whitespace": "words between spaces",
             "char": "characters",
         }
-        text = f"Tokens: {kind.get(tokenizer.get('kind', 'bpe'), 'words')}, learnt from the training rows"
+        text = f"Tokens: {kind.get(tokenizer.get('kind') or 'bpe', 'words')}, learnt from the training rows"
         text += ", lower-cased" if tokenizer.get("lowercase") else ""
         text += ", HTML tags left out" if tokenizer.get("strip_html") else ""
     most = data.get("max_length")

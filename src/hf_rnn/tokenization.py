@@ -28,7 +28,8 @@ class TokenizerArguments:
     """
     Args:
         path: folder or Hub id of an existing tokenizer; the other settings are for training one, where this is None.
-        kind: bpe, unigram, word, whitespace or char.
+        kind: bpe, unigram, word, whitespace or char; null for the tokenizer of model.pretrained where there is one,
+            else bpe.
         vocab_size: the most entries that the trained vocabulary may have.
         lowercase: whether upper and lower case are one.
         min_frequency: how often a word or pair must be seen to become an entry.
@@ -36,7 +37,7 @@ class TokenizerArguments:
     """
 
     path: str | None = None
-    kind: str = "bpe"
+    kind: str | None = None
     vocab_size: int = 30000
     lowercase: bool = False
     min_frequency: int = 2

@@ -224,10 +224,11 @@ class Run:
         path = settings.pop("path")
         if self.checkpoint is not None:
             return load_tokenizer(self.checkpoint)
-        if path is None and self.config.model.pretrained is not None:
+        if path is None and settings["kind"] is None and self.config.model.pretrained is not None:
             path = str(find_model(self.config.model.pretrained))
         if path is not None:
             return load_tokenizer(path)
+        settings["kind"] = settings["kind"] or "bpe"
         tokenizer = None
         if self.args.process_index == 0:
             tokenizer = train_tokenizer(task.texts(rows), **settings, show_progress=not self.args.disable_tqdm)
