@@ -26,6 +26,7 @@ QUESTIONS = (
     "memory",
     "start_up",
     "preparation",
+    "objectives",
     "gpu",
 )
 
