@@ -58,7 +58,7 @@ bench: $(BENCH_READY)
 bench-gpu: $(READY)
 	$(BIN)/python benchmarks/gpu.py $(WITH_DATA)
 
-# Trains all configurations on the real data sets (about an hour on two cores) and writes docs/results.md.
+# Trains all configurations on the real data sets (a day on two cores; those on record are left out) and writes docs/results.md.
 results: $(READY)
 	$(BIN)/python scripts/results.py --data $(DATA)
 
