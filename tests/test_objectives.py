@@ -36,34 +36,75 @@ def test_entropy_and_divergence():
     assert divergence(logits, logits).item() == pytest.approx(0, abs=1e-7)
 
 
+def moved_texts(model, objectives: Objectives, rows: dict) -> torch.Tensor:
+    """The embedded texts that the objective has the model read beside the plain ones."""
+    seen = []
+
+    def wrapped(**inputs):
+        seen.append(inputs["inputs_embeds"].detach())
+        return model(**inputs)
+
+    objectives.loss(wrapped, model, rows, None)
+    return seen[0]
+
+
 def test_a_text_is_moved_by_its_share_to_where_the_loss_is_greater(model):
     rows = batch(8, 7, 1)
     mask, labels = rows["attention_mask"], rows["labels"]
-    embedded = model.model._embed(rows["input_ids"])
-    moved = Objectives(adversarial=1, perturbation=0.05)._worst_for_labels(model, embedded, mask, labels)
-    assert torch.all(moved[mask == 0] == 0)
+    embedded = model.model._embed(rows["input_ids"]).detach()
+    moved = moved_texts(model, Objectives(adversarial=1, perturbation=0.05), rows)
+    assert torch.equal(moved[mask == 0], embedded[mask == 0])
     norms = (embedded * mask.unsqueeze(-1)).flatten(1).norm(dim=1)
-    torch.testing.assert_close(moved.flatten(1).norm(dim=1), 0.05 * norms)
+    torch.testing.assert_close((moved - embedded).flatten(1).norm(dim=1), 0.05 * norms)
 
     def losses(x):
         return F.cross_entropy(model(inputs_embeds=x, attention_mask=mask).logits, labels, reduction="none")
 
-    assert torch.all(losses(embedded + moved) > losses(embedded))
+    assert torch.all(losses(moved) > losses(embedded))
 
 
-def test_a_text_is_moved_to_where_its_answer_changes_most(model):
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_a_text_is_moved_to_where_its_answer_changes_most(model, dropout):
     rows = batch(8, 7, 1)
     mask = rows["attention_mask"]
     objectives = Objectives(virtual_adversarial=1, perturbation=0.05)
-    embedded = model.model._embed(rows["input_ids"])
+    embedded = model.model._embed(rows["input_ids"]).detach()
     clean = model(inputs_embeds=embedded, attention_mask=mask).logits
 
-    def change(step):
-        return divergence(clean, model(inputs_embeds=embedded + step, attention_mask=mask).logits).item()
+    def change(x):
+        return divergence(clean, model.eval()(inputs_embeds=x, attention_mask=mask).logits).item()
 
-    worst = change(objectives._worst_for_answers(model, embedded, mask))
-    by_chance = [change(objectives._of_length(torch.randn_like(embedded), embedded, mask)) for _ in range(20)]
-    assert worst > 1.5 * max(by_chance)
+    # What is dropped while the texts are moved must not decide where to.
+    model.config.input_dropout = dropout
+    worst = [change(moved_texts(model.train(), objectives, rows)) for _ in range(10)]
+    by_chance = [
+        change(embedded + objectives._of_length(torch.randn_like(embedded), embedded, mask)) for _ in range(20)
+    ]
+    assert sum(worst) / len(worst) > 1.5 * max(by_chance)
+
+
+def test_the_gradients_are_those_of_the_sum(model):
+    rows = batch(8, 7, 1)
+    objectives = Objectives(entropy_minimisation=0.5, adversarial=2, virtual_adversarial=3)
+    torch.manual_seed(1)
+    moved = moved_texts(model, objectives, rows)
+    torch.manual_seed(1)
+    loss, _ = objectives.loss(model, model, rows, None)
+    loss.backward()
+    carried = [parameter.grad for parameter in model.parameters()]
+    model.zero_grad()
+    mask, labels = rows["attention_mask"], rows["labels"]
+    words = model.model._embed(rows["input_ids"])
+    steps = moved - torch.cat([words, words]).detach()
+    clean, adversarial, virtual = (
+        model(inputs_embeds=words + step, attention_mask=mask).logits for step in (0, *steps.split(8))
+    )
+    expected = F.cross_entropy(clean, labels) + 0.5 * entropy(clean) + 2 * F.cross_entropy(adversarial, labels)
+    expected = expected + 3 * divergence(clean.detach(), virtual)
+    torch.testing.assert_close(loss, expected)
+    expected.backward()
+    for parameter, gradient in zip(model.parameters(), carried, strict=True):
+        torch.testing.assert_close(gradient, parameter.grad)
 
 
 def test_the_loss_is_the_weighted_sum_over_labelled_and_unlabelled_rows(model):

@@ -22,8 +22,8 @@ class Objectives:
 
     Args:
         entropy_minimisation: mean entropy of the answers, N rows (Grandvalet and Bengio 2004).
-        adversarial: loss of the labels with the embedded texts moved to where it is greatest, B rows (Miyato et al.
-            2017, equation 1).
+        adversarial: loss of the labels with the embedded texts moved to where their loss is greatest, B rows (Miyato
+            et al. 2017, equation 1).
         virtual_adversarial: divergence of the answers from those with the embedded texts moved to where they change
             most, N rows (the same, equation 4).
         perturbation: how far an embedded text is moved, as a share of its own norm.
@@ -52,43 +52,48 @@ class Objectives:
         B = len(ids)
         if unlabelled is not None:
             ids, mask = _stacked(ids, unlabelled["input_ids"]), _stacked(mask, unlabelled["attention_mask"])
-        embedded = model.model._embed(ids)
-        passes = [(embedded, mask)]
-        if self.adversarial:
-            passes.append((embedded[:B] + self._worst_for_labels(model, embedded[:B], mask[:B], labels), mask[:B]))
-        if self.virtual_adversarial:
-            passes.append((embedded + self._worst_for_answers(model, embedded, mask), mask))
-        # One pass through all of them: data parallelism counts on one.
-        logits = wrapped(
-            inputs_embeds=torch.cat([part for part, _ in passes]),
-            attention_mask=torch.cat([part for _, part in passes]),
-        ).logits.float()
-        clean, *others = logits.split([len(part) for part, _ in passes])
+        words = model.model._embed(ids)
+        embedded = words.detach().requires_grad_()
+        random = _generator(embedded).get_rng_state()
+        moving = self.adversarial or self.virtual_adversarial
+        read = model if moving else wrapped
+        clean = read(inputs_embeds=embedded if moving else words, attention_mask=mask).logits.float()
         loss = F.cross_entropy(clean[:B], labels)
         if self.entropy_minimisation:
             loss = loss + self.entropy_minimisation * entropy(clean)
+        if not moving:
+            return loss, clean[:B]
+        # Where to move the texts follows from the gradients of this pass. Those of the weights come with them, and are
+        # carried over into the loss, or the same pass would be gone back through twice.
+        table = model.get_input_embeddings().weight
+        learning = [parameter for parameter in model.parameters() if parameter.requires_grad and parameter is not table]
+        slopes = torch.autograd.grad(loss, [embedded, *learning])
+        moved = []
+        if self.adversarial:
+            moved.append((words[:B] + self._of_length(slopes[0][:B], words[:B], mask[:B]), mask[:B]))
+        if self.virtual_adversarial:
+            moved.append(
+                (words + self._worst_for_answers(model, embedded.detach(), mask, clean.detach(), random), mask)
+            )
+        # One pass through all of them: data parallelism counts on one.
+        parts = [torch.cat(part) for part in zip(*moved, strict=True)]
+        logits = wrapped(inputs_embeds=parts[0], attention_mask=parts[1]).logits.float()
+        carried = sum((slope * part).sum() for slope, part in zip(slopes, [words, *learning], strict=True))
+        loss = loss.detach() + (carried - carried.detach())
+        others = list(logits.split([len(part) for part, _ in moved]))
         if self.adversarial:
             loss = loss + self.adversarial * F.cross_entropy(others.pop(0), labels)
         if self.virtual_adversarial:
             loss = loss + self.virtual_adversarial * divergence(clean.detach(), others.pop(0))
-        return loss, clean[:B]
+        return loss, clean[:B].detach()
 
-    def _worst_for_labels(self, model, embedded: Tensor, mask: Tensor, labels: Tensor) -> Tensor:
-        moved = embedded.detach().requires_grad_()
-        logits = model(inputs_embeds=moved, attention_mask=mask).logits.float()
-        (slope,) = torch.autograd.grad(F.cross_entropy(logits, labels), [moved])
-        return self._of_length(slope, embedded, mask)
-
-    def _worst_for_answers(self, model, embedded: Tensor, mask: Tensor) -> Tensor:
-        embedded = embedded.detach()
-        # The same words and units have to be dropped on both sides, or the difference would be that of the dropout.
+    def _worst_for_answers(self, model, embedded: Tensor, mask: Tensor, clean: Tensor, random: Tensor) -> Tensor:
+        """Where the answers change most from `clean`, given when the generator of random numbers stood at `random`."""
+        step = FIRST_STEP * self._of_length(torch.randn_like(embedded), embedded, mask)
+        step.requires_grad_()
+        # The same units have to be dropped on both sides, or the difference would be that of the dropout.
         with torch.random.fork_rng(devices=[embedded.device] if embedded.is_cuda else []):
-            state = torch.get_rng_state()
-            with torch.no_grad():
-                clean = model(inputs_embeds=embedded, attention_mask=mask).logits.float()
-            torch.set_rng_state(state)
-            step = FIRST_STEP * self._of_length(torch.randn_like(embedded), embedded, mask)
-            step.requires_grad_()
+            _generator(embedded).set_rng_state(random)
             moved = model(inputs_embeds=embedded + step, attention_mask=mask).logits.float()
         (slope,) = torch.autograd.grad(divergence(clean, moved), [step])
         return self._of_length(slope, embedded, mask)
@@ -112,6 +117,11 @@ def entropy(logits: Tensor) -> Tensor:
 def divergence(logits: Tensor, others: Tensor) -> Tensor:
     """Mean Kullback-Leibler divergence of the answers of `others` from those of `logits`, `[N, C]` both, in nats."""
     return F.kl_div(others.log_softmax(-1), logits.log_softmax(-1), reduction="batchmean", log_target=True)
+
+
+def _generator(tensor: Tensor):
+    """The module of the random numbers that are drawn on the tensor's device."""
+    return torch.cuda if tensor.is_cuda else torch
 
 
 def _stacked(above: Tensor, below: Tensor) -> Tensor:
