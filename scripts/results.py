@@ -42,13 +42,13 @@ class Row:
     def record(self) -> Path:
         return RECORDS / f"{self.name}.json"
 
-    def train(self, data: Path, seed: int) -> None:
+    def train(self, data: Path, seed: int, lend: bool = False) -> None:
+        """Trains it, unless that is on record; with `lend`, also if its weights are not there."""
         records = json.loads(self.record.read_text(encoding="utf-8")) if self.record.exists() else {}
-        lends = any(row.base == self.name for row in ROWS.values())
-        if str(seed) in records and not (lends and not (self.folder(seed) / "metrics.json").exists()):
+        if str(seed) in records and not (lend and not (self.folder(seed) / "metrics.json").exists()):
             return
         if self.base:
-            ROWS[self.base].train(data, FIRST_SEED)
+            ROWS[self.base].train(data, FIRST_SEED, lend=True)
         command = f"hf-rnn train --config configs/{self.config or self.name}.yaml --data.path DATA/{self.data}"
         command = f"{command} {self.changes}".strip()
         arguments = command.replace("DATA/", f"{data}/").split()[2:]

@@ -276,6 +276,55 @@ MUTANTS = [
         "self._laid_out(text)",
         "tests/test_streams.py",
     ),
+    Mutant(
+        "the gradients of the clean pass are lost",
+        "objectives.py",
+        "loss = loss.detach() + (carried - carried.detach())",
+        "loss = loss.detach()",
+        "tests/test_objectives.py",
+    ),
+    Mutant(
+        "texts are moved to where the loss is smaller",
+        "objectives.py",
+        "return (direction * scale[:, None, None])",
+        "return (-direction * scale[:, None, None])",
+        "tests/test_objectives.py",
+    ),
+    Mutant(
+        "the first steps of a moving average weigh as much as the others",
+        "averaging.py",
+        "max(1 - decay, 1 / (self.count + 1))",
+        "1 - decay",
+        "tests/test_averaging.py",
+    ),
+    Mutant(
+        "the weights beside a mean are not part of a checkpoint",
+        "trainer.py",
+        "            self.average.save(self.model, output_dir)",
+        "            pass",
+        "tests/test_averaging.py",
+    ),
+    Mutant(
+        "the mean of weights is that of the first model",
+        "merging.py",
+        "mean[key] += value",
+        "mean[key] += mean[key]",
+        "tests/test_merging.py",
+    ),
+    Mutant(
+        "gradients go back through the whole text",
+        "modeling_rnn.py",
+        "with torch.no_grad():\n            early",
+        "with torch.enable_grad():\n            early",
+        "tests/test_modeling_rnn.py",
+    ),
+    Mutant(
+        "words of another tokenizer take the vectors of their numbers",
+        "pretrained.py",
+        "origin = [ours[token] for token in shared], [theirs[token] for token in shared]",
+        "origin = [ours[token] for token in shared], [min(ours[token], len(before) - 1) for token in shared]",
+        "tests/test_fine_tuning.py",
+    ),
 ]
 
 

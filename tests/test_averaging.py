@@ -131,6 +131,38 @@ def test_a_checkpoint_is_the_mean_and_a_resumed_run_ends_with_the_same(tmp_path)
         assert torch.equal(ours, theirs)
 
 
+def test_nt_asgd_begun_by_the_evaluation_of_a_checkpoint_goes_on_from_it(tmp_path, monkeypatch):
+    settings = {"averaging": "nt_asgd", "averaging_patience": 1, "metric_for_best_model": "loss"}
+    settings |= {"save_strategy": "steps", "save_steps": 1, "train_sampling_strategy": "sequential"}
+
+    def run(folder, watch, **more) -> RNNTrainer:
+        made = trainer(tmp_path / folder, watch, **settings)
+        # It begins at the fifth step, which is the last one before the stop.
+        losses = {1: 9, 2: 8, 3: 7, 4: 6.5, 5: 8.5}
+        monkeypatch.setattr(
+            made,
+            "evaluation_loop",
+            lambda *a, **k: EvalLoopOutput(None, None, {"eval_loss": float(losses.get(made.state.global_step, 1))}, 1),
+        )
+        made.train(**more)
+        return made
+
+    whole = run("whole", Watch())
+    run("cut", Watch(stop_after=5))
+    resumed = run("cut", Watch(), resume_from_checkpoint=True)
+    for ours, theirs in zip(resumed.model.parameters(), whole.model.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_several_data_sets_are_measured_with_the_mean(tmp_path):
+    run = trainer(tmp_path, averaging="ema", eval_steps=6)
+    run.eval_dataset = {"one": run.eval_dataset, "two": run.eval_dataset}
+    run.args.metric_for_best_model = "one_accuracy"
+    run.train()
+    measured = [row for row in run.state.log_history if "eval_two_loss" in row]
+    assert len(measured) == 2
+
+
 def test_the_best_mean_is_the_model(tmp_path):
     run = trainer(
         tmp_path, averaging="ema", save_strategy="steps", save_steps=1, load_best_model_at_end=True, save_total_limit=1
@@ -146,6 +178,8 @@ def test_the_best_mean_is_the_model(tmp_path):
     [
         ({"averaging": "mean"}, r"training\.averaging='mean' is not one of ema, swa, nt_asgd"),
         ({"averaging_decay": 1.0}, r"training\.averaging_decay=1\.0 must be at least 0 and less than 1"),
+        ({"averaging": "nt_asgd", "eval_strategy": "no"}, r"averaging=nt_asgd begins after an evaluation"),
+        ({"layer_lr_decay": 2.6}, r"layer_lr_decay=2\.6 must be greater than 0 and at most 1, such as 0\.4"),
         ({"averaging_patience": 0}, r"training\.averaging_patience=0 must be 1 or greater"),
     ],
 )

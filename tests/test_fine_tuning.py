@@ -1,5 +1,7 @@
 """Fine-tuning an encoder that has learnt before: what is trained when, and how fast."""
 
+import shutil
+
 import pytest
 import torch
 from transformers import TrainerCallback
@@ -7,7 +9,7 @@ from transformers import TrainerCallback
 import hf_rnn
 from hf_rnn import RNNConfig, RNNForCausalLM, RNNForSequenceClassification, RNNModel
 from hf_rnn.errors import UserError
-from hf_rnn.fine_tuning import layers, lower_the_lower
+from hf_rnn.fine_tuning import discriminative_learning_rates, layers
 from hf_rnn.pretrained import ENCODER, move_embeddings, take_encoder
 
 
@@ -30,7 +32,7 @@ def test_layers_from_the_bottom_up(independent):
 def test_lower_layers_learn_more_slowly():
     model = RNNForSequenceClassification(config())
     optimizer = torch.optim.AdamW([{"params": list(model.parameters()), "weight_decay": 0.1}], lr=0.01)
-    lower_the_lower(optimizer, model, 2.0)
+    discriminative_learning_rates(optimizer, model, 0.5)
     rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
     assert [rates[id(of_layer[0])] for of_layer in layers(model)] == [0.00125, 0.0025, 0.005, 0.01]
     assert len(rates) == len(list(model.parameters()))
@@ -73,6 +75,42 @@ def test_a_run_starts_from_an_encoder(tmp_path, lender):
     assert after.config.hidden_size == 8
     for ours, theirs in zip(after.model.parameters(), before.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-7, rtol=0)
+
+
+def test_a_classifier_lends_its_encoder_and_not_its_answers(tmp_path, lender):
+    still = {"max_steps": 1, "learning_rate": 1e-9, "eval_strategy": "no", "save_strategy": "no"}
+    fields = RNNConfig.from_pretrained(lender).to_dict()
+    for num_labels in (2, 6):
+        RNNForSequenceClassification(RNNConfig(**fields, num_labels=num_labels)).save_pretrained(tmp_path / "other")
+        hf_rnn.load_tokenizer(str(lender)).save_pretrained(tmp_path / "other")
+        run(tmp_path / str(num_labels), tmp_path / "other", **still)
+        theirs, ours = (
+            RNNForSequenceClassification.from_pretrained(folder)
+            for folder in (tmp_path / "other", tmp_path / str(num_labels))
+        )
+        torch.testing.assert_close(ours.model.embed_tokens.weight, theirs.model.embed_tokens.weight)
+        assert ours.config.num_labels == 2
+        assert not torch.allclose(ours.classifier.out_proj.weight, theirs.classifier.out_proj.weight[:2], atol=1e-3)
+
+
+def test_a_run_goes_on_where_what_it_began_with_is_gone(tmp_path, lender):
+    gone = tmp_path / "gone"
+    gone.symlink_to(lender)
+    settings = {"max_steps": 4, "save_strategy": "steps", "save_steps": 2, "eval_strategy": "no", "save_total_limit": 2}
+    run(tmp_path / "clf", gone, **settings)
+    weights = tmp_path / "clf" / "model.safetensors"
+    whole = weights.read_bytes()
+    gone.unlink()
+    weights.unlink()
+    shutil.rmtree(tmp_path / "clf" / "checkpoint-4")
+    run(tmp_path / "clf", gone, **settings, resume=True)
+    assert weights.read_bytes() == whole
+
+
+def test_the_settings_of_a_tokenizer_that_is_taken_over_are_refused(tmp_path, lender):
+    sections = {"model": {"pretrained": str(lender)}, "tokenizer": {"lowercase": True}}
+    with pytest.raises(UserError, match=r"leave the tokenizer section out, or write --tokenizer\.kind"):
+        hf_rnn.train({**sections, "training": {"output_dir": str(tmp_path / "new")}})
 
 
 def test_a_run_may_have_a_tokenizer_of_its_own(tmp_path, lender):
@@ -148,6 +186,9 @@ def test_another_tokenizer_keeps_the_vectors_of_shared_entries(lender):
     texts = ["the film was a wonderful xylophone"] * 3
     after = hf_rnn.train_tokenizer(texts, kind="word", show_progress=False)
     model = RNNForCausalLM.from_pretrained(lender)
+    torch.nn.init.normal_(model.lm_head.bias)
+    biases = model.lm_head.bias.detach().clone()
+    before.eos_token, after.eos_token = "</s>", "<s>"
     old = model.get_input_embeddings().weight.detach().clone()
     move_embeddings(model, before, after)
     new = model.get_input_embeddings().weight
@@ -156,4 +197,7 @@ def test_another_tokenizer_keeps_the_vectors_of_shared_entries(lender):
     assert torch.equal(new[shared], old[before.get_vocab()["film"]])
     torch.testing.assert_close(new[fresh], old.mean(0))
     assert model.lm_head.weight is new
+    assert model.lm_head.bias[shared] == biases[before.get_vocab()["film"]]
+    torch.testing.assert_close(model.lm_head.bias[fresh], biases.mean())
+    assert model.config.eos_token_id == model.generation_config.eos_token_id == after.get_vocab()["<s>"]
     assert model(torch.tensor([[shared, fresh]])).logits.shape[-1] == len(after)

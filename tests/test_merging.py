@@ -72,7 +72,20 @@ def test_models_of_other_sizes_have_answers_and_no_mean_of_weights(folders, tmp_
     assert hf_rnn.Predictor.from_pretrained(folders / "a", others=[folders / "wide"])(TEXTS)
     with pytest.raises(UserError, match="name models of the same sizes"):
         hf_rnn.average([folders / "a", folders / "wide"], tmp_path / "mean")
-    assert not list(tmp_path.iterdir())
+    for name, value in (("pooling", "max"), ("cell_type", "gru")):
+        config = hf_rnn.RNNConfig.from_pretrained(folders / "a", **{name: value})
+        hf_rnn.RNNForSequenceClassification(config).save_pretrained(tmp_path / name)
+        hf_rnn.load_tokenizer(str(folders / "a")).save_pretrained(tmp_path / name)
+        with pytest.raises(UserError, match=f"has {name}='{value}'.*name models that compute the same"):
+            hf_rnn.average([folders / "a", tmp_path / name], tmp_path / "mean")
+    assert not (tmp_path / "mean").exists()
+
+
+def test_one_path_where_several_belong_is_refused(folders, tmp_path):
+    with pytest.raises(UserError, match="others is one path: pass a list"):
+        hf_rnn.Predictor.from_pretrained(folders / "a", others=str(folders / "b"))
+    with pytest.raises(UserError, match="models is one path: pass a list"):
+        hf_rnn.average(str(folders / "a"), tmp_path / "mean")
 
 
 def test_other_labels_another_tokenizer_one_model_and_a_taken_folder_are_refused(folders, tiny_run, tmp_path):

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from transformers import AutoModelForCausalLM, TextStreamer
 
 from hf_rnn import RNNConfig, RNNForCausalLM, RNNForSequenceClassification
-from hf_rnn.modeling_causal_rnn import sampled_nats
+from hf_rnn.modeling_causal_rnn import sampled_softmax_loss
 
 CELLS = ["lstm", "gru", "rnn_tanh", "rnn_relu"]
 V = 31
@@ -229,9 +229,9 @@ def test_sampling_the_softmax_tends_to_the_whole():
     x, weight, bias = torch.randn(40, 6), torch.randn(V, 6), torch.randn(V)
     targets = torch.randint(0, V, (40,))
     whole = F.cross_entropy(x @ weight.T + bias, targets, reduction="sum")
-    torch.testing.assert_close(sampled_nats(x, targets, weight, bias, 20000), whole, rtol=1e-4, atol=0)
+    torch.testing.assert_close(sampled_softmax_loss(x, targets, weight, bias, 20000), whole, rtol=1e-4, atol=0)
     # The logarithm of a sampled sum is too low in the mean, the less so the more is drawn.
-    means = [sum(sampled_nats(x, targets, weight, bias, n) for _ in range(100)) / 100 for n in (20, 60, 300)]
+    means = [sum(sampled_softmax_loss(x, targets, weight, bias, n) for _ in range(100)) / 100 for n in (20, 60, 300)]
     assert means[0] < means[1] < means[2] < 1.01 * whole
     assert means[2] > 0.95 * whole
 

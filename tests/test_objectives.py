@@ -161,6 +161,11 @@ def test_a_run_reads_rows_without_labels(tmp_path, monkeypatch):
     assert set(results["data"]["splits"]) == {"train", "validation"}
 
 
+def test_labels_that_are_smoothed_are_refused(tmp_path):
+    with pytest.raises(UserError, match=r"label_smoothing_factor=0\.1 does not go with training\.adversarial=1\.0"):
+        hf_rnn.train(run(tmp_path, adversarial=1.0, label_smoothing_factor=0.1))
+
+
 def test_objectives_are_for_one_label(tmp_path):
     settings = run(tmp_path, virtual_adversarial=1.0)
     settings["data"] = {**settings["data"], "problem_type": "regression", "label_names": None}

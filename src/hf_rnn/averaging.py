@@ -65,7 +65,8 @@ class WeightAverage(TrainerCallback):
     @contextmanager
     def in_place(self, model: nn.Module) -> Iterator[None]:
         """The model has the mean for its weights, where there is one, until the block ends."""
-        if not self.count:
+        # A Trainer evaluates several data sets by calling itself.
+        if not self.count or self.raw:
             yield
             return
         self.raw = [parameter.detach().clone() for parameter in model.parameters()]
@@ -78,8 +79,9 @@ class WeightAverage(TrainerCallback):
 
     def save(self, model: nn.Module, folder: str | Path) -> None:
         """Into a checkpoint, whose model is the mean: the weights that training goes on from. Inside `in_place`."""
-        if self.count:
-            raw = {name: weight for (name, _), weight in zip(model.named_parameters(), self.raw, strict=True)}
+        if self.begun:
+            weights = self.raw or [parameter.detach() for parameter in model.parameters()]
+            raw = {name: weight for (name, _), weight in zip(model.named_parameters(), weights, strict=True)}
             save_file({**raw, STEPS: torch.tensor(self.count)}, Path(folder, RAW_FILE))
 
     def load(self, model: nn.Module, folder: str | Path) -> None:

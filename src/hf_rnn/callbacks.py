@@ -3,8 +3,6 @@
 
 from transformers import TrainerCallback, TrainerState
 
-from .fine_tuning import layers
-
 
 def epoch_of(state: TrainerState) -> int:
     """The number of the epoch that begins, from 0 on. A sum of fractions may end a little below the whole number."""
@@ -21,17 +19,4 @@ class EpochCallback(TrainerCallback):
         self.listener.set_epoch(epoch_of(state))
 
 
-class GradualUnfreezing(TrainerCallback):
-    """Trains the topmost layer alone in the first epoch, and one layer more in each epoch after it."""
-
-    def on_epoch_begin(self, args, state, control, model=None, **kwargs):
-        for depth, parameters in enumerate(reversed(layers(model))):
-            for parameter in parameters:
-                parameter.requires_grad_(depth <= epoch_of(state))
-
-    def on_train_end(self, args, state, control, model=None, **kwargs):
-        for parameter in model.parameters():
-            parameter.requires_grad_(True)
-
-
-__all__ = ["EpochCallback", "GradualUnfreezing", "epoch_of"]
+__all__ = ["EpochCallback", "epoch_of"]

@@ -33,7 +33,11 @@ def _train(arguments: list[str]) -> None:
         print(
             f"{facts['parameters']:,} parameters, {facts['epochs']:g} epochs in {facts['train_seconds']:.0f} s. "
             f"The model is in {run.folder}, its figures in {run.folder / METRICS_FILE}.\n"
-            f'Ask it: hf-rnn predict {run.folder} "some text"'
+            + (
+                f'Let it write: pipeline("text-generation", model="{run.folder}")'
+                if run.config.task == "language_modeling"
+                else f'Ask it: hf-rnn predict {run.folder} "some text"'
+            )
         )
 
 

@@ -1,8 +1,8 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """The configuration of every hf_rnn model: pure data, checked when it is made.
 
-This file, `recurrence.py` and `modeling_rnn.py` are saved beside each model, so that it also loads where hf_rnn is not
-installed (`trust_remote_code=True`). They import only each other.
+`CODE_FILES`, this one among them, are saved beside each model, so that it also loads where hf_rnn is not installed
+(`trust_remote_code=True`). They import only each other.
 """
 
 import difflib
@@ -86,7 +86,8 @@ class RNNConfig(PreTrainedConfig):
         weight_dropout: DropConnect on the hidden-to-hidden matrices (Merity et al. 2018).
         backprop_length: in training, gradients go back through this many tokens at the end of a batch's longest text,
             the end in the order in which a direction reads it; what comes before is read without, in constant memory
-            but for its outputs (Howard and Ruder 2018, "BPT3C"). 0 for the whole text.
+            but for its outputs and with dropout masks of its own (Howard and Ruder 2018, "BPT3C"). 0 for the whole
+            text.
         output_dropout: locked dropout on what the language model's output layer reads (Merity et al. 2018).
         activation_regularization: weight α of the mean square of what the output layer reads, dropout included, in the
             language model's loss (Merity et al. 2018, "AR").

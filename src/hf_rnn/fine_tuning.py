@@ -6,6 +6,9 @@ from typing import Any
 
 import torch
 from torch import nn
+from transformers import TrainerCallback
+
+from .callbacks import epoch_of
 
 
 def layers(model: Any) -> list[list[nn.Parameter]]:
@@ -22,16 +25,29 @@ def layers(model: Any) -> list[list[nn.Parameter]]:
     return [parameters for parameters in found if parameters]
 
 
-def lower_the_lower(optimizer: torch.optim.Optimizer, model: Any, factor: float) -> None:
-    """Gives each layer a learning rate that is `factor` times smaller than that of the layer above it, by splitting
-    the optimizer's groups of parameters; the first group is then one of the top layer, whose rate is the one set."""
+def discriminative_learning_rates(optimizer: torch.optim.Optimizer, model: Any, decay: float) -> None:
+    """Gives each layer `decay` times the learning rate of the layer above it, by splitting the optimizer's groups of
+    parameters; the first group is then one of the top layer, whose rate is the one set."""
     depth = {id(p): depth for depth, of_layer in enumerate(reversed(layers(model))) for p in of_layer}
     split = [
-        {**group, "params": [p for p in group["params"] if depth[id(p)] == d], "lr": group["lr"] / factor**d}
+        {**group, "params": [p for p in group["params"] if depth[id(p)] == d], "lr": group["lr"] * decay**d}
         for d in range(max(depth.values()) + 1)
         for group in optimizer.param_groups
     ]
     optimizer.param_groups = [group for group in split if group["params"]]
 
 
-__all__ = ["layers", "lower_the_lower"]
+class GradualUnfreezing(TrainerCallback):
+    """Trains the topmost layer alone in the first epoch, and one layer more in each epoch after it."""
+
+    def on_epoch_begin(self, args, state, control, model=None, **kwargs):
+        for depth, parameters in enumerate(reversed(layers(model))):
+            for parameter in parameters:
+                parameter.requires_grad_(depth <= epoch_of(state))
+
+    def on_train_end(self, args, state, control, model=None, **kwargs):
+        for parameter in model.parameters():
+            parameter.requires_grad_(True)
+
+
+__all__ = ["GradualUnfreezing", "discriminative_learning_rates", "layers"]

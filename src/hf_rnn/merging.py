@@ -12,7 +12,7 @@ from .auto import MODELS
 from .errors import UserError
 from .hub import find_model
 from .model_card import CARD_FILE, render_folder
-from .model_folder import check_alike, check_model
+from .model_folder import architecture, check_alike, check_model
 from .run_config import RUN_FILE
 from .tokenization import load_tokenizer
 
@@ -34,20 +34,32 @@ def average(models: Sequence[str | Path], output: str | Path) -> Path:
     Raises:
         UserError: fewer than two models, models that differ in more than their weights, or a folder that is there.
     """
+    if isinstance(models, (str, Path)):
+        raise UserError(f"models is one path: pass a list of two or more, [{str(models)!r}, …].")
     output = Path(output)
     if output.exists():
         raise UserError(f"{str(output)!r} exists already: name a new folder, --output FOLDER.")
     if len(models) < 2:
-        raise UserError(f"a mean needs two models or more, and {len(models)} is named: average([A, B], output).")
+        raise UserError(
+            f"a mean needs two models or more, and {len(models)} is named: hf-rnn average A B --output FOLDER, or "
+            "average([A, B], output)."
+        )
     names = [str(path) for path in models]
     folders = [find_model(name) for name in names]
     configs = [check_model(folder, name) for folder, name in zip(folders, names, strict=True)]
     tokenizers = [load_tokenizer(str(folder)) for folder in folders]
-    merged = MODELS[configs[0].architectures[0]].from_pretrained(folders[0])
+    merged = MODELS[architecture(configs[0])].from_pretrained(folders[0])
     mean = {name: parameter.double() for name, parameter in merged.named_parameters()}
     for config, tokenizer, folder, name in list(zip(configs, tokenizers, folders, names, strict=True))[1:]:
         check_alike(configs[0], tokenizers[0], config, tokenizer, name)
-        other = dict(MODELS[config.architectures[0]].from_pretrained(folder).named_parameters())
+        for field in ("cell_type", "pooling"):
+            first, theirs = getattr(configs[0], field), getattr(config, field)
+            if theirs != first:
+                raise UserError(
+                    f"{name!r} has {field}={theirs!r}, and {names[0]!r} has {first!r}: name models that compute the "
+                    "same."
+                )
+        other = dict(MODELS[architecture(config)].from_pretrained(folder).named_parameters())
         sizes = [{key: tuple(value.shape) for key, value in part.items()} for part in (mean, other)]
         if sizes[0] != sizes[1]:
             wrong = next(key for key in {**sizes[0], **sizes[1]} if sizes[0].get(key) != sizes[1].get(key))

@@ -18,6 +18,7 @@ from .auto import MODELS
 from .configuration_rnn import CELL_TYPES, DROPOUTS, RNNConfig, __version__
 from .data import BUILT_IN
 from .errors import UserError, first_line
+from .objectives import OBJECTIVES
 from .run_config import METRICS_FILE, RUN_FILE
 from .training_arguments import RNNTrainingArguments
 
@@ -318,7 +319,9 @@ def _summary(config: RNNConfig, data: dict, facts: dict, run: dict) -> str:
         task = f"gives a text one of {len(labels)} labels"
     text = f"{article} {kind} of {_million(_count(config))} parameters that {task}"
     name = _section(run, "card").get("dataset") or data.get("title")
-    text += f", trained from nothing on {escape(name)}." if name else "."
+    pretrained = _section(run, "model").get("pretrained")
+    origin = f"fine-tuned from `{escape(Path(pretrained).name)}`" if pretrained else "trained from nothing"
+    text += f", {origin} on {escape(name)}." if name else "."
     split = "test" if "test" in facts else "validation"
     metric = next((m for m in facts.get(split, {}) if m in _METRICS), None)
     if metric:
@@ -437,11 +440,20 @@ def _training(run: dict, facts: dict) -> list[tuple[str, str]]:
     spent = f"{minutes:.1f} minutes" if minutes >= 1 else f"{about['train_seconds']:.0f} seconds"
     per_batch = tokens or setting("per_device_train_batch_size")
     batch = per_batch * about["world_size"] * setting("gradient_accumulation_steps")
+    filled = "tokens" if tokens else "rows"
+    if about.get("task") == "language_modeling":
+        filled = f"streams of {setting('window')} tokens"
+    more = [
+        f"`{name}` {settings[name]}"
+        for name in ("gradual_unfreezing", "layer_lr_decay", "averaging", *OBJECTIVES)
+        if settings.get(name, defaults[name].default) != defaults[name].default
+    ]
     return [
         ("epochs", f"{about['epochs']:g}{', the best of them kept' if setting('load_best_model_at_end') else ''}"),
-        (f"{'tokens' if tokens else 'rows'} in a batch", f"{batch}"),
+        (f"{filled} in a batch", f"{batch}"),
         ("learning rate", f"{setting('learning_rate'):g}, {escape(setting('lr_scheduler_type'))} schedule"),
         ("weight decay", f"{setting('weight_decay'):g}"),
+        *([("besides", ", ".join(more))] if more else []),
         ("seed", f"{setting('seed')}"),
         ("time", f"{spent} on {escape(about['hardware'])}"),
         ("versions", escape(", ".join(f"{name} {version}" for name, version in about["versions"].items()))),

@@ -74,6 +74,11 @@ def check_model(folder: Path, name: str | None = None) -> RNNConfig:
     return config
 
 
+def architecture(config: RNNConfig) -> str:
+    """The name of the class whose weights a folder has."""
+    return (config.architectures or ["RNNForSequenceClassification"])[0]
+
+
 def check_alike(
     config: RNNConfig,
     tokenizer: PreTrainedTokenizerBase,
@@ -83,8 +88,8 @@ def check_alike(
 ) -> None:
     """Raises [`UserError`] where another model, by its name, does not answer with the same labels about the same
     tokens: then no mean can be taken of the two."""
-    if other.architectures != config.architectures or other.id2label != config.id2label:
-        theirs, ours = ({*c.architectures, *c.id2label.values()} for c in (other, config))
+    if architecture(other) != architecture(config) or other.id2label != config.id2label:
+        theirs, ours = ({architecture(c), *c.id2label.values()} for c in (other, config))
         raise UserError(
             f"{name!r} answers something else ({', '.join(sorted(theirs - ours)) or 'labels in another order'}) than "
             "the first model: name models that were trained on the same task."
@@ -113,7 +118,7 @@ def check_weights(folder: Path, config: RNNConfig, name: str) -> None:
             raise UserError(
                 f"{file.name} of {name!r} is damaged ({first_line(error)}): save the model again."
             ) from error
-    kind = (config.architectures or ["RNNForSequenceClassification"])[0]
+    kind = architecture(config)
     if kind not in MODELS:
         raise UserError(f"{name!r} holds a {kind}, and this hf_rnn has {', '.join(MODELS)}.")
     with device("meta"):
@@ -135,4 +140,4 @@ def check_weights(folder: Path, config: RNNConfig, name: str) -> None:
         )
 
 
-__all__ = ["check_alike", "check_model", "matches", "model_files"]
+__all__ = ["architecture", "check_alike", "check_model", "matches", "model_files"]

@@ -48,8 +48,8 @@ class RNNCache:
 class RNNCausalLMOutput(ModelOutput):
     """
     Args:
-        loss: a scalar, where labels were given: the mean over the tokens to be told, in nats, and in training the two
-            regularisations.
+        loss: a scalar, where labels were given: the mean over the tokens to be predicted, in nats, and in training the
+            two regularisations.
         logits: `[B, T, V]`, before softmax; None where the loss was sampled, which makes none.
         past_key_values: the state after the text, as an [`RNNCache`].
         hidden_states: as in [`RNNModelOutput`].
@@ -141,10 +141,10 @@ class RNNForCausalLM(RNNPreTrainedModel, GenerationMixin):
         """
         Args:
             input_ids, attention_mask, inputs_embeds, output_hidden_states: as in [`RNNModel.forward`].
-            labels: `[B, T]`, the text itself: place t is told from the places before it. -100, and padding by the
-                mask, is not told. Of two independent directions both are trained.
-            shift_labels: `[B, T]`, before `labels`: what is to be told after each place, so that the last token of
-                a window is told too.
+            labels: `[B, T]`, the text itself: place t is predicted from the places before it. -100, and padding by the
+                mask, is not predicted. Of two independent directions both are trained.
+            shift_labels: `[B, T]`, before `labels`: what is to be predicted after each place, so that the last token of
+                a window is predicted too.
             reversed_input_ids, reversed_shift_labels: `[B, T]`, beside `shift_labels`: another window, read from right
                 to left, for the second of two independent directions. Its tokens stand in the order of reading.
             past_key_values: the state after the text before this one, as such a forward pass returned it.
@@ -161,7 +161,7 @@ class RNNForCausalLM(RNNPreTrainedModel, GenerationMixin):
             **text, initial_state=states[0], output_hidden_states=output_hidden_states, direction="forward"
         )
         targets = self._targets(labels, shift_labels, attention_mask, read.last_hidden_state)
-        loss, logits = self._tell(read.last_hidden_state, targets, attention_mask, logits_to_keep)
+        loss, logits = self._loss_and_logits(read.last_hidden_state, targets, attention_mask, logits_to_keep)
         finals = [read]
         whole = labels is not None and shift_labels is None
         if self.config.independent_directions and (whole or reversed_input_ids is not None):
@@ -172,7 +172,7 @@ class RNNForCausalLM(RNNPreTrainedModel, GenerationMixin):
                 text, shift_labels = {"input_ids": reversed_input_ids}, reversed_shift_labels
             finals.append(self.model(**text, initial_state=states[1], direction="backward"))
             if shift_labels is not None:
-                second, _ = self._tell(finals[1].last_hidden_state, shift_labels, text.get("attention_mask"))
+                second, _ = self._loss_and_logits(finals[1].last_hidden_state, shift_labels, text.get("attention_mask"))
                 loss = second if loss is None else (loss + second) / 2
         return RNNCausalLMOutput(
             loss=loss,
@@ -200,7 +200,7 @@ class RNNForCausalLM(RNNPreTrainedModel, GenerationMixin):
     def _targets(
         labels: Tensor | None, shift_labels: Tensor | None, attention_mask: Tensor | None, hidden: Tensor
     ) -> Tensor | None:
-        """`[B, T]`: what is to be told after each place."""
+        """`[B, T]`: what is to be predicted after each place."""
         given = labels if shift_labels is None else shift_labels
         expected = tuple(hidden.shape[:2])
         if given is not None and tuple(given.shape) != expected:
@@ -212,12 +212,12 @@ class RNNForCausalLM(RNNPreTrainedModel, GenerationMixin):
             return shift_labels
         if attention_mask is None:
             return F.pad(labels[:, 1:], (0, 1), value=IGNORED)
-        # Nothing is told of padding, nor after it: a row's first token is told in no padding.
+        # Nothing is predicted in padding, nor padding itself.
         padding = attention_mask == 0
         shifted = F.pad(labels.masked_fill(padding, IGNORED)[:, 1:], (0, 1), value=IGNORED)
         return shifted.masked_fill(padding, IGNORED)
 
-    def _tell(
+    def _loss_and_logits(
         self,
         hidden: Tensor,
         targets: Tensor | None,
@@ -231,9 +231,11 @@ class RNNForCausalLM(RNNPreTrainedModel, GenerationMixin):
             keep = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
             return None, self.lm_head(self.projection(dropped[:, keep]))
         if self.training and config.sampled_softmax:
-            logits, told = None, targets != IGNORED
-            x = self.projection(dropped[told])
-            nats = sampled_nats(x, targets[told], self.lm_head.weight, self.lm_head.bias, config.sampled_softmax)
+            logits, predicted = None, targets != IGNORED
+            x = self.projection(dropped[predicted])
+            nats = sampled_softmax_loss(
+                x, targets[predicted], self.lm_head.weight, self.lm_head.bias, config.sampled_softmax
+            )
         else:
             logits = self.lm_head(self.projection(dropped))
             nats = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="sum")
@@ -256,7 +258,7 @@ def _mean(x: Tensor, weights: Tensor) -> Tensor:
     return (x * weights).sum() / weights.sum().clamp(min=1)
 
 
-def sampled_nats(x: Tensor, targets: Tensor, weight: Tensor, bias: Tensor, num_samples: int) -> Tensor:
+def sampled_softmax_loss(x: Tensor, targets: Tensor, weight: Tensor, bias: Tensor, num_samples: int) -> Tensor:
     """Sum of the cross-entropies over the right words and some drawn ones, each word's logit lowered by the
     logarithm of how often it is to be expected among them (Bengio and Senécal 2008, Jean et al. 2015): the gradient
     tends to that over all words.

@@ -22,8 +22,8 @@ class Objectives:
 
     Args:
         entropy_minimisation: mean entropy of the answers, N rows (Grandvalet and Bengio 2004).
-        adversarial: loss of the labels with the embedded texts moved to where their loss is greatest, B rows (Miyato
-            et al. 2017, equation 1).
+        adversarial: loss of the labels with the embedded texts moved to where their loss, entropy included, is
+            greatest, B rows (Miyato et al. 2017, equation 1).
         virtual_adversarial: divergence of the answers from those with the embedded texts moved to where they change
             most, N rows (the same, equation 4).
         perturbation: how far an embedded text is moved, as a share of its own norm.
@@ -36,6 +36,11 @@ class Objectives:
 
     def __bool__(self) -> bool:
         return any((self.entropy_minimisation, self.adversarial, self.virtual_adversarial))
+
+    @property
+    def read_unlabelled(self) -> bool:
+        """Whether there is something to learn from texts without labels."""
+        return bool(self.entropy_minimisation or self.virtual_adversarial)
 
     def loss(self, wrapped: Any, model: Any, labelled: dict[str, Tensor], unlabelled: dict[str, Tensor] | None):
         """The whole loss of a step.

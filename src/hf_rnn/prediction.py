@@ -59,16 +59,25 @@ class Predictor:
             device: such as `"cuda"`; a GPU where there is one if None.
             others: further models, of other runs on the same tokenizer and labels: the answers are those of the mean
                 of all logits.
-            kwargs: of `from_pretrained`, such as `revision`.
+            kwargs: of `from_pretrained`, such as `revision`, which is the first model's alone.
 
         Raises:
             UserError: it is not there, not a model of ours, or its files do not fit one another; another model has
                 another tokenizer or other labels.
         """
         path = str(path)
+        if isinstance(others, (str, Path)):
+            raise UserError(f"others is one path: pass a list, [{str(others)!r}].")
         if others:
             predictor = cls.from_pretrained(path, device, **kwargs)
-            predictor.others = [predictor._beside(cls.from_pretrained(other, device), other) for other in others]
+            if predictor.task.problem_type == "language_modeling":
+                raise UserError(
+                    f"{path!r} is a language model, and the mean of logits is that of classifiers: leave others out."
+                )
+            kwargs.pop("revision", None)
+            predictor.others = [
+                predictor._beside(cls.from_pretrained(other, device, **kwargs), other) for other in others
+            ]
             return predictor
         where = {
             name: kwargs.pop(name) for name in ("revision", "token", "cache_dir", "local_files_only") if name in kwargs

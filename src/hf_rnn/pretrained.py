@@ -6,10 +6,12 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from .auto import MODELS
 from .configuration_rnn import RNNConfig
 from .errors import UserError
 from .hub import find_model
-from .model_folder import check_model
+from .model_folder import architecture, check_model
+from .modeling_causal_rnn import RNNForCausalLM
 from .tokenization import load_tokenizer
 
 # What the encoder's weights decide.
@@ -31,12 +33,14 @@ def take_encoder(
     tokenizer: PreTrainedTokenizerBase,
     forward_only: bool = False,
 ) -> PreTrainedModel:
-    """A new model on the encoder of another one, a language model above all; what lies above the encoder is new.
+    """A new model on the encoder of another one, a language model above all. What lies above the encoder is new, but
+    for a language model that goes on from a language model: that takes over the output layer too.
 
     Args:
         path: folder or Hub id of the other model.
         model_class: of the new one.
-        settings: the model section of a run. The encoder's sizes are those of the other model, whatever is left out.
+        settings: the model section of a run. The encoder's sizes are those of the other model where they are left out
+            or written as their defaults.
         task_fields: of the configuration, such as the labels.
         tokenizer: of the new model. Entries that the other model's tokenizer has too keep their vectors, and new ones
             start from the mean of all.
@@ -64,6 +68,7 @@ def take_encoder(
             )
         settings = {**settings, name: theirs}
     before = load_tokenizer(str(folder))
+    lender: Any = MODELS[architecture(config)].from_pretrained(folder, config=config)
     config = RNNConfig(
         vocab_size=config.vocab_size,
         pad_token_id=config.pad_token_id,
@@ -72,7 +77,11 @@ def take_encoder(
         **settings,
         **task_fields,
     )
-    model: Any = model_class.from_pretrained(folder, config=config)
+    model: Any = model_class(config)
+    if isinstance(lender, RNNForCausalLM) and isinstance(model, RNNForCausalLM):
+        model.load_state_dict(lender.state_dict())
+    else:
+        model.base_model.load_state_dict(lender.base_model.state_dict())
     if tokenizer.get_vocab() != before.get_vocab():
         move_embeddings(model, before, tokenizer)
     return model
@@ -80,19 +89,30 @@ def take_encoder(
 
 @torch.no_grad()
 def move_embeddings(model: Any, before: PreTrainedTokenizerBase, after: PreTrainedTokenizerBase) -> None:
-    """Gives the embedding of a model the entries of another tokenizer: those that both have keep their vectors, new
-    ones start from the mean (Howard and Ruder 2018, section 3.2)."""
-    old = model.get_input_embeddings().weight.detach().clone()
+    """Gives the embedding of a model, and the output layer of a language model, the entries of another tokenizer: those
+    that both have keep their weights, new ones start from the mean (Howard and Ruder 2018, section 3.2)."""
+    kept = [weight.detach().clone() for weight in _by_entry(model)]
     model.resize_token_embeddings(len(after), mean_resizing=False)
-    new = model.get_input_embeddings().weight
-    known = before.get_vocab()
-    new[:] = old[: len(before)].mean(0)
-    for token, index in after.get_vocab().items():
-        if token in known:
-            new[index] = old[known[token]]
-    model.config.pad_token_id = after.pad_token_id
+    theirs, ours = before.get_vocab(), after.get_vocab()
+    shared = [token for token in ours if token in theirs]
+    to, origin = [ours[token] for token in shared], [theirs[token] for token in shared]
+    for new, old in zip(_by_entry(model), kept, strict=True):
+        new[:] = old[: len(before)].mean(0)
+        new[to] = old[origin]
+    model.get_input_embeddings().padding_idx = after.pad_token_id
     if after.pad_token_id is not None:
-        new[after.pad_token_id] = 0
+        model.get_input_embeddings().weight[after.pad_token_id] = 0
+    for config in (model.config, getattr(model, "generation_config", None)):
+        for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
+            if config is not None:
+                setattr(config, name, getattr(after, name))
+
+
+def _by_entry(model: Any) -> list[torch.Tensor]:
+    """The parameters that have a row for each entry of the vocabulary, a tied one once."""
+    embedding, output = model.get_input_embeddings(), model.get_output_embeddings()
+    above = [] if output is None else [weight for weight in output.parameters() if weight is not embedding.weight]
+    return [embedding.weight, *above]
 
 
 __all__ = ["move_embeddings", "take_encoder"]

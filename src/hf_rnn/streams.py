@@ -24,8 +24,8 @@ class TextStreams(Dataset):
     Window k+1 goes on where window k ended, in each of the streams: that is what lets a model carry its state. Item k
     is one batch, `input_ids` and `shift_labels` `[B, T_k]`, the latter one token further on; with `both_ways` also
     `reversed_input_ids` and `reversed_shift_labels`, windows over the same text from its end. Every token but the very
-    first is told once; where the text does not fill the last stream, labels are -100. `starts` is whether the state
-    has to be forgotten: in the first window of an epoch.
+    first is predicted once; where the text does not fill the last stream, labels are -100. `starts` is whether the
+    state has to be forgotten: in the first window of an epoch.
 
     Args:
         documents: token ids of each document.
@@ -83,8 +83,8 @@ class TextStreams(Dataset):
         if self.shuffle:
             np.random.default_rng([self.seed, epoch]).shuffle(order)
         text = np.concatenate([self.documents[i] for i in order])
-        self.forward = self._laid_out(text)
-        self.backward = self._laid_out(text[::-1]) if self.both_ways else None
+        self.left_to_right = self._laid_out(text)
+        self.right_to_left = self._laid_out(text[::-1]) if self.both_ways else None
         lengths = np.full(-(-self.length // self.window), float(self.window))
         if self.vary:
             random = np.random.default_rng([self.seed, epoch, 1])
@@ -111,11 +111,11 @@ class TextStreams(Dataset):
         if not 0 <= index < len(self):
             raise IndexError(index)
         window = slice(self.ends[index], self.ends[index + 1])
-        inputs, labels = self.forward
+        inputs, labels = self.left_to_right
         item = {"starts": index == 0, "input_ids": inputs[:, window], "shift_labels": labels[:, window]}
-        if self.backward is not None:
-            item["reversed_input_ids"] = self.backward[0][:, window]
-            item["reversed_shift_labels"] = self.backward[1][:, window]
+        if self.right_to_left is not None:
+            item["reversed_input_ids"] = self.right_to_left[0][:, window]
+            item["reversed_shift_labels"] = self.right_to_left[1][:, window]
         return item
 
 
@@ -133,12 +133,14 @@ def streams_to_read(
     Args:
         rows: as [`LanguageModeling.encode`] gives them.
         batch_size: the most streams of each process; fewer where the text is short.
+        window: the most tokens of a window.
     """
     tokens = sum(rows["length"]) + len(rows) - 1
+    batch_size = max(1, min(batch_size, tokens // READ // world_size))
     return TextStreams(
         rows["input_ids"],
-        max(1, min(batch_size, tokens // READ // world_size)),
-        max(1, min(window, tokens // world_size)),
+        batch_size,
+        max(1, min(window, tokens // (batch_size * world_size))),
         separator,
         both_ways=both_ways,
         rank=rank,
@@ -161,9 +163,9 @@ def read_streams(model, batches: Iterable[dict]) -> tuple[float, int]:
         inputs = {name: value.to(model.device) for name, value in batch.items() if name != "starts"}
         outputs = model(**inputs, past_key_values=state)
         state = outputs.past_key_values
-        told = int((inputs["shift_labels"] != IGNORED).sum())
-        nats += float(outputs.loss) * told
-        tokens += told
+        predicted = int((inputs["shift_labels"] != IGNORED).sum())
+        nats += float(outputs.loss) * predicted
+        tokens += predicted
     return nats, tokens
 
 

@@ -17,10 +17,10 @@ from transformers.trainer_utils import HubStrategy, SaveStrategy, get_last_check
 
 from .averaging import WeightAverage
 from .batching import TokenBatchSampler
-from .callbacks import EpochCallback, GradualUnfreezing
+from .callbacks import EpochCallback
 from .environment import keep_freed_memory
 from .errors import UserError
-from .fine_tuning import lower_the_lower
+from .fine_tuning import GradualUnfreezing, discriminative_learning_rates
 from .hub import BEST, LAST, commit, create, is_stale
 from .model_card import CARD_FILE, add_tags, merge, read_card, render
 from .model_folder import model_files
@@ -46,7 +46,8 @@ class RNNTrainer(Trainer):
         unlabelled_dataset: rows without labels, encoded, for the objectives that can learn from them.
 
     Raises:
-        UserError: objectives beside the labels for anything but one label a text.
+        UserError: objectives beside the labels for anything but one label a text, or with smoothed labels; gradual
+            unfreezing in several processes.
     """
 
     args: RNNTrainingArguments
@@ -74,10 +75,13 @@ class RNNTrainer(Trainer):
         self.run_text = ""
         self.facts: dict = {}
         self.objectives = Objectives(**{name: getattr(args, name) for name in OBJECTIVES})
-        if self.objectives and task.problem_type != "single_label_classification":
+        chosen = ", ".join(f"training.{name}={getattr(args, name)}" for name in OBJECTIVES[:3] if getattr(args, name))
+        if chosen and task.problem_type != "single_label_classification":
+            raise UserError(f"{chosen}: for one label a text alone, and this is {task.problem_type}: leave it out.")
+        if chosen and args.label_smoothing_factor:
             raise UserError(
-                f"training.{', '.join(OBJECTIVES[:3])} are for one label a text, and this is {task.problem_type}: "
-                "leave them out."
+                f"training.label_smoothing_factor={args.label_smoothing_factor} does not go with {chosen}: leave one "
+                "of them out."
             )
         self.unlabelled = unlabelled_dataset
         if unlabelled_dataset is not None:
@@ -122,7 +126,8 @@ class RNNTrainer(Trainer):
         """transformers' own, or with the objectives beside the labels."""
         if not (self.objectives and model.training):
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        unlabelled = None if self.unlabelled is None else self._prepare_inputs(self._unlabelled_batch(inputs))
+        needed = self.unlabelled is not None and self.objectives.read_unlabelled
+        unlabelled = self._prepare_inputs(self._unlabelled_batch(inputs)) if needed else None
         plain = self.accelerator.unwrap_model(model)
         loss, logits = self.objectives.loss(model, plain, inputs, unlabelled)
         return (loss, {"loss": loss, "logits": logits}) if return_outputs else loss
@@ -181,7 +186,7 @@ class RNNTrainer(Trainer):
     def create_optimizer(self, model=None):
         optimizer = super().create_optimizer(model)
         if self.args.layer_lr_decay != 1:
-            lower_the_lower(optimizer, self.model if model is None else model, self.args.layer_lr_decay)
+            discriminative_learning_rates(optimizer, self.model if model is None else model, self.args.layer_lr_decay)
         return optimizer
 
     def get_train_dataloader(self) -> DataLoader:

@@ -28,7 +28,7 @@ from .model_card import CARD_FILE, PICTURES, merge, read_card, render_folder
 from .pretrained import take_encoder
 from .run_config import METRICS_FILE, RUN_FILE, RunConfig, parse_run
 from .tasks import task_class, trainer_class
-from .tokenization import load_tokenizer, train_tokenizer
+from .tokenization import TokenizerArguments, load_tokenizer, train_tokenizer
 from .trainer import RNNTrainer
 
 logger = logging.getLogger(__name__)
@@ -125,13 +125,17 @@ class Run:
                     f"the run in {str(self.folder)!r} was begun with another {section} section: write --config "
                     f"{self.folder / RUN_FILE} --training.resume true to go on with it."
                 )
-        before, now = begun.training.train_batch_tokens, self.args.train_batch_tokens
-        if before != now:
-            # An epoch has another number of steps then, and what was read of this one could not be told.
-            raise UserError(
-                f"the run in {str(self.folder)!r} was begun with training.train_batch_tokens={before}, and this is "
-                f"{now}: write --config {self.folder / RUN_FILE} --training.resume true to go on with it."
-            )
+        names = ["train_batch_tokens"]
+        if self.config.task == "language_modeling":
+            names += ["window", "per_device_train_batch_size"]
+        for name in names:
+            before, now = getattr(begun.training, name), getattr(self.args, name)
+            if before != now:
+                # An epoch has another number of steps then, and nobody could say what was read of this one.
+                raise UserError(
+                    f"the run in {str(self.folder)!r} was begun with training.{name}={before}, and this is {now}: "
+                    f"write --config {self.folder / RUN_FILE} --training.resume true to go on with it."
+                )
 
     def train(self) -> dict:
         run, args = self.config, self.args
@@ -188,6 +192,9 @@ class Run:
         return results
 
     def _model(self, task, tokenizer: PreTrainedTokenizerBase):
+        if self.checkpoint is not None:
+            # What it began with may be gone by now.
+            return task.model_class.from_pretrained(self.checkpoint)
         settings = asdict(self.config.model)
         pretrained, forward_only = settings.pop("pretrained"), settings.pop("forward_only")
         if pretrained is not None:
@@ -225,6 +232,11 @@ class Run:
         if self.checkpoint is not None:
             return load_tokenizer(self.checkpoint)
         if path is None and settings["kind"] is None and self.config.model.pretrained is not None:
+            if self.config.tokenizer != TokenizerArguments():
+                raise UserError(
+                    "the tokenizer is that of model.pretrained, and its settings are fixed: leave the tokenizer "
+                    "section out, or write --tokenizer.kind word (or bpe, …) too, for one of its own."
+                )
             path = str(find_model(self.config.model.pretrained))
         if path is not None:
             return load_tokenizer(path)

@@ -27,12 +27,12 @@ class RNNTrainingArguments(TrainingArguments):
             per_device_train_batch_size rows chosen by train_sampling_strategy; null for those.
         window: tokens through which a language model's gradients go back, in the mean; its streams are
             per_device_train_batch_size for each process.
-        layer_lr_decay: how many times smaller the learning rate of each layer is than that of the layer above it, such
-            as 2.6 for a model whose encoder has learnt before; learning_rate is that of the topmost.
+        layer_lr_decay: learning rate of each layer, as a share of that of the layer above it, such as 0.4 for a model
+            whose encoder has learnt before; learning_rate is that of the topmost.
         gradual_unfreezing: train the topmost layer alone in the first epoch, and one layer more in each epoch after it.
         averaging: ema, swa or nt_asgd: what is measured and saved is a mean of the weights over steps; see
             [`~hf_rnn.averaging.WeightAverage`]; null for the weights of the last step.
-        averaging_decay: of ema, how many times less each step counts than the one after it.
+        averaging_decay: of ema, how many times as much each step counts as the one after it.
         averaging_start: of swa, the share of the steps after which it begins.
         averaging_patience: of nt_asgd, the evaluations after which one that is no better begins it.
         entropy_minimisation, adversarial, virtual_adversarial: weights of what a classifier learns beside its labels,
@@ -77,13 +77,20 @@ class RNNTrainingArguments(TrainingArguments):
                 raise UserError(f"training.{name}={getattr(self, name)} must be 0 or greater.")
         if self.averaging is not None:
             check_choice("training.averaging", self.averaging, AVERAGINGS)
+        if self.averaging == "nt_asgd" and self.eval_strategy == "no":
+            raise UserError(
+                "training.averaging=nt_asgd begins after an evaluation, and training.eval_strategy is no: write "
+                "--training.eval_strategy epoch, or --training.averaging swa."
+            )
         for name in ("averaging_decay", "averaging_start"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"training.{name}={getattr(self, name)} must be at least 0 and less than 1.")
         if self.averaging_patience < 1:
             raise UserError(f"training.averaging_patience={self.averaging_patience} must be 1 or greater, such as 5.")
-        if self.layer_lr_decay <= 0:
-            raise UserError(f"training.layer_lr_decay={self.layer_lr_decay} must be greater than 0, such as 2.6.")
+        if not 0 < self.layer_lr_decay <= 1:
+            raise UserError(
+                f"training.layer_lr_decay={self.layer_lr_decay} must be greater than 0 and at most 1, such as 0.4."
+            )
         if self.window < 1:
             raise UserError(f"training.window={self.window} must be 1 or greater, such as 70.")
         if self.train_batch_tokens is not None and self.train_batch_tokens < 1:

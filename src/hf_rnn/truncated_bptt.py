@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 from transformers.trainer_utils import EvalLoopOutput
 
 from .callbacks import EpochCallback
+from .errors import UserError
 from .modeling_causal_rnn import RNNCache
 from .streams import TextStreams, perplexities, read_streams, streams_to_read
 from .trainer import RNNTrainer
@@ -74,6 +75,12 @@ class TruncatedBPTT:
         file = None if checkpoint is None else _state_file(checkpoint, self.args.process_index)
         if file is not None and file.exists():
             parts = load_file(file, device=str(self.args.device))
+            rows, expected = len(parts["0"]), self.train_dataset.batch_size
+            if rows != expected:
+                raise UserError(
+                    f"the checkpoint has the state of {rows} streams, and this run has {expected}: go on with "
+                    f"--training.per_device_train_batch_size {rows}."
+                )
             self._carried = RNNCache(tuple(parts[name] for name in sorted(parts)))
 
 
@@ -92,9 +99,17 @@ class LanguageModelTrainer(TruncatedBPTT, RNNTrainer):
 
     Args:
         train_dataset, eval_dataset: as `task.encode` gives them.
+
+    Raises:
+        UserError: the text is shorter than one window of all streams, or `train_batch_tokens` is set.
     """
 
     def __init__(self, model, args, task, processing_class, train_dataset=None, eval_dataset=None, **kwargs):
+        if args.train_batch_tokens is not None:
+            raise UserError(
+                f"training.train_batch_tokens={args.train_batch_tokens} is for rows, and a language model reads "
+                "streams: write --training.per_device_train_batch_size and --training.window instead."
+            )
         self.separator = processing_class.eos_token_id
         self.both_ways = model.config.independent_directions
         if train_dataset is not None:
@@ -129,7 +144,9 @@ class LanguageModelTrainer(TruncatedBPTT, RNNTrainer):
 
     def judge(self, rows, split: str) -> tuple[dict[str, float], None]:
         """The metrics of a split."""
-        metrics = self.evaluate(self._streams_to_read(rows, self.args), metric_key_prefix=split)
+        # Not `evaluate`, after which callbacks would look for the metric of the validation split.
+        streams = self.get_eval_dataloader(self._streams_to_read(rows, self.args))
+        metrics: Any = self.evaluation_loop(streams, split, metric_key_prefix=split).metrics
         return {name: metrics[f"{split}_{name}"] for name in ("loss", "perplexity", "word_perplexity")}, None
 
 

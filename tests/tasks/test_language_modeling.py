@@ -1,5 +1,6 @@
 import logging
 import os
+import shutil
 import signal
 from importlib import import_module
 from multiprocessing import get_context
@@ -13,6 +14,7 @@ import hf_rnn
 from hf_rnn.cli import main
 from hf_rnn.data import DataArguments
 from hf_rnn.errors import UserError
+from hf_rnn.streams import streams_to_read
 from hf_rnn.tasks.language_modeling import LanguageModeling
 
 
@@ -125,8 +127,9 @@ def killed(folder: Path, step: int) -> None:
     main(arguments(folder))
 
 
-def test_killed_in_the_middle_of_an_epoch_it_goes_on_to_the_same_weights(tmp_path):
+def test_killed_in_the_middle_of_an_epoch_it_goes_on_to_the_same_weights(tmp_path, capsys):
     assert main(arguments(tmp_path / "whole")) == 0
+    assert 'Let it write: pipeline("text-generation", model=' in capsys.readouterr().out
     process = get_context("spawn").Process(target=killed, args=(tmp_path / "cut", 25))
     process.start()
     process.join()
@@ -135,6 +138,49 @@ def test_killed_in_the_middle_of_an_epoch_it_goes_on_to_the_same_weights(tmp_pat
     assert main(arguments(tmp_path / "cut", "--training.resume", "true")) == 0
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "cut")]
     assert weights[0] == weights[1]
+
+
+def test_it_does_not_go_on_with_other_streams(language_model, tmp_path):
+    folder = shutil.copytree(language_model[0], tmp_path / "lm")
+    again = ["train", "--config", str(folder / "run.yaml"), "--training.output_dir", str(folder)]
+    for option, value in (("window", "50"), ("per_device_train_batch_size", "8")):
+        with pytest.raises(UserError, match=rf"begun with training\.{option}=.* and this is {value}: write --config"):
+            hf_rnn.train([*again[1:], "--training.resume", "true", f"--training.{option}", value])
+
+
+def test_others_and_batches_by_tokens_are_for_classifiers(language_model, tmp_path):
+    folder, _ = language_model
+    with pytest.raises(UserError, match="is a language model, and the mean of logits is that of classifiers"):
+        hf_rnn.Predictor.from_pretrained(folder, others=[folder])
+    with pytest.raises(UserError, match=r"train_batch_tokens=512 is for rows"):
+        hf_rnn.train(
+            {
+                "task": "language_modeling",
+                "training": {"output_dir": str(tmp_path / "lm"), "train_batch_tokens": 512, "disable_tqdm": True},
+            }
+        )
+    assert not (tmp_path / "lm").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"max_length": 50}, "max_length=50 would cut documents"),
+        ({"validation_split": "validatoin"}, "data.validation_split 'validatoin' is not a split of"),
+        ({"test_split": "train"}, "must be three different ones"),
+    ],
+)
+def test_settings_that_would_mislead_are_refused(settings, message):
+    with pytest.raises(UserError, match=message):
+        LanguageModeling(DataArguments(**settings)).prepare(splits(train=["a"] * 4, test=["b"]))
+
+
+def test_a_window_longer_than_the_text_is_cut_to_it(language_model):
+    folder, _ = language_model
+    task = LanguageModeling(DataArguments())
+    rows = task.encode(splits(test=["a film"] * 900)["test"], hf_rnn.load_tokenizer(str(folder)))
+    streams = streams_to_read(rows, 64, 3, window=100_000)
+    assert sum(int((streams[i]["shift_labels"] != -100).sum()) for i in range(len(streams))) == streams.num_tokens
 
 
 def splits(**texts) -> DatasetDict:

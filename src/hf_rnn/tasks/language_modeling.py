@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Language modeling: text without labels, whose next token is to be told."""
+"""Language modeling: text without labels, whose next token is to be predicted."""
 
 import logging
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from datasets import Dataset, DatasetDict
 from transformers import PreTrainedTokenizerBase
 
 from ..configuration_rnn import RNNConfig
-from ..data import DataArguments, RaggedCollator, choose_split, split_validation
+from ..data import DataArguments, RaggedCollator, split_validation
 from ..errors import UserError
 from ..modeling_causal_rnn import RNNForCausalLM
 from ..streams import WINDOW, perplexities, read_streams, streams_to_read
@@ -23,6 +23,9 @@ class LanguageModeling(TextTask):
     Args:
         data: which column and splits. `unlabelled_splits` are read beside the training split; labels are not read.
         config: of a trained model.
+
+    Raises:
+        UserError: `max_length`, which documents of a stream do not have.
     """
 
     model_class = RNNForCausalLM
@@ -32,18 +35,23 @@ class LanguageModeling(TextTask):
 
     def __init__(self, data: DataArguments, config: RNNConfig | None = None):
         super().__init__(data)
+        if data.max_length is not None:
+            raise UserError(
+                f"max_length={data.max_length} would cut documents, and a language model reads streams of any length: "
+                "leave it out; how far gradients go back is --training.window."
+            )
         self.label_names: list[str] = []
 
     def prepare(self, splits: DatasetDict) -> DatasetDict:
         """Rows of `text` in the splits train, validation and, where the data set has one, test.
 
         Raises:
-            UserError: no such split or column, or no text.
+            UserError: no such split or column, one split for two uses, or no text.
         """
         data = self.data
-        wanted = [self.train_split(splits), *data.unlabelled_splits]
+        train_name, validation_name = self.chosen_splits(splits)
+        wanted = [train_name, *data.unlabelled_splits]
         train = self.texts_alone(splits, wanted)
-        validation_name = choose_split(splits, data.validation_split)
         if validation_name is not None:
             validation = self.texts_alone(splits, [validation_name])
         else:
@@ -68,8 +76,8 @@ class LanguageModeling(TextTask):
         yield from rows["text"]
 
     def encode(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset:
-        """`input_ids` of each document, cut to `max_length`; their `length` and, before the cut, `full_length`; and its
-        `words`: what spaces separate, and its end.
+        """`input_ids` of each document; their `length`, which is the `full_length` too; and its `words`: what spaces
+        separate, and its end.
 
         Raises:
             UserError: the tokenizer has no token for the end of a document.

@@ -16,7 +16,6 @@ from ..data import (
     DataArguments,
     RaggedCollator,
     choose_columns,
-    choose_split,
     split_validation,
 )
 from ..errors import UserError, check_choice, nearest
@@ -68,7 +67,7 @@ class TextClassification(TextTask):
         Raises:
             UserError: no such split or column, or labels that cannot be learnt or are not the model's.
         """
-        train_name = self.train_split(splits)
+        train_name, validation_name = self.chosen_splits(splits)
         columns = choose_columns(splits[train_name], self.data)
         train = self._labelled(splits[train_name], train_name, columns)
         feature = splits[train_name].features[columns[1]]
@@ -77,17 +76,6 @@ class TextClassification(TextTask):
             self.label_names = list(feature.names)
         self._learn_labels(train, gaps=len(train) < len(splits[train_name]))
         train = self._encode_labels(train, train_name)
-        validation_name = choose_split(splits, self.data.validation_split)
-        for key, names in (("validation_split", self.data.validation_split), ("test_split", [self.data.test_split])):
-            default = getattr(DataArguments(), key)
-            if names not in (default, [default], [None], []) and choose_split(splits, names) is None:
-                raise UserError(f"data.{key} {names!r} is not a split of {self.data.path!r}: {', '.join(splits)}.")
-        named = [name for name in (train_name, validation_name, self.data.test_split) if name is not None]
-        if len(set(named)) < len(named):
-            raise UserError(
-                f"the splits for training ({train_name}), validation ({validation_name}) and test "
-                f"({self.data.test_split}) must be three different ones."
-            )
         if validation_name is not None:
             rows = self._labelled(splits[validation_name], validation_name, columns)
             validation = self._encode_labels(rows, validation_name)

@@ -40,10 +40,35 @@ class TextTask:
             self._missing(splits, given if isinstance(given, str) else " or ".join(given), "--data.train_split")
         return str(name)
 
+    def chosen_splits(self, splits: DatasetDict) -> tuple[str, str | None]:
+        """Names of the training and the validation split; None where the latter has to be set aside from the former.
+
+        Raises:
+            UserError: a split that is named is not there, or one is named for two uses.
+        """
+        data, train = self.data, self.train_split(splits)
+        validation = choose_split(splits, data.validation_split)
+        for key, names in (("validation_split", data.validation_split), ("test_split", [data.test_split])):
+            default = getattr(DataArguments(), key)
+            if names not in (default, [default], [None], []) and choose_split(splits, names) is None:
+                raise UserError(f"data.{key} {names!r} is not a split of {data.path!r}: {', '.join(splits)}.")
+        named = [name for name in (train, validation, data.test_split) if name is not None]
+        if len(set(named)) < len(named):
+            raise UserError(
+                f"the splits for training ({train}), validation ({validation}) and test ({data.test_split}) must be "
+                "three different ones."
+            )
+        return train, validation
+
     def split_to_read(self, splits: DatasetDict, split: str | None) -> str:
         """The name of the split to evaluate on: the one named, the only one, or the test split; raises [`UserError`]
         where there is none."""
         split = split or (next(iter(splits)) if len(splits) == 1 else self.data.test_split)
+        if split is None:
+            raise UserError(
+                f"the run had no test split, and {self.data.path!r} has {', '.join(splits)}: write --split with one of "
+                "them."
+            )
         if split not in splits:
             self._missing(splits, repr(split), "--split")
         return str(split)
