@@ -83,8 +83,10 @@ LADDER = {
     "+ both directions": IMDB_FINETUNE,
 }
 LEFT_OUT = {
-    "gradual unfreezing": Row("imdb_at_once", "imdb", "imdb_finetune", "--training.gradual_unfreezing false", **LM),
     "lower rates of lower layers": Row("imdb_one_rate", "imdb", "imdb_finetune", "--training.layer_lr_decay 1", **LM),
+    "all layers from the beginning": Row(
+        "imdb_unfreezing", "imdb", "imdb_finetune", "--training.gradual_unfreezing true", **LM
+    ),
 }
 ROWS = {row.name: row for row in [*LANGUAGE_MODELS, *CLASSIFIERS, *LADDER.values(), *LEFT_OUT.values()]}
 PUBLISHED = {
