@@ -27,6 +27,7 @@ class Row:
         config: under configs/; the name itself if None.
         changes: options of the command line.
         base: the row whose weights it begins with.
+        title: in the tables of parts.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Row:
     config: str | None = None
     changes: str = ""
     base: str | None = None
+    title: str = ""
 
     def folder(self, seed: int) -> Path:
         return ROOT / "runs" / (self.name if seed == FIRST_SEED else f"{self.name}-{seed}")
@@ -64,31 +66,31 @@ class Row:
         return list(json.loads(self.record.read_text(encoding="utf-8")).values()) if self.record.exists() else []
 
 
-LM = {"base": "imdb_lm"}
-IMDB, IMDB_FINETUNE = Row("imdb", "imdb"), Row("imdb_finetune", "imdb", **LM)
+IMDB = Row("imdb", "imdb", title="supervised")
+IMDB_FINETUNE = Row("imdb_finetune", "imdb", base="imdb_lm", title="+ both directions")
 CLASSIFIERS = [
     Row("imdb_seed", "imdb"),
     IMDB,
     Row("sst2", "sst2"),
     Row("trec", "trec"),
     IMDB_FINETUNE,
-    Row("sst2_finetune", "sst2", **LM),
-    Row("trec_finetune", "trec", **LM),
+    Row("sst2_finetune", "sst2", base="imdb_lm"),
+    Row("trec_finetune", "trec", base="imdb_lm"),
 ]
 LANGUAGE_MODELS = [Row("imdb_lm", "imdb"), Row("wikitext2_lm", "wikitext2")]
-ONE_WAY = "--model.forward_only true"
-LADDER = {
-    "supervised": IMDB,
-    "+ language model, one direction": Row("imdb_one_way", "imdb", "imdb_finetune", ONE_WAY, **LM),
-    "+ both directions": IMDB_FINETUNE,
-}
-LEFT_OUT = {
-    "lower rates of lower layers": Row("imdb_one_rate", "imdb", "imdb_finetune", "--training.layer_lr_decay 1", **LM),
-    "all layers from the beginning": Row(
-        "imdb_unfreezing", "imdb", "imdb_finetune", "--training.gradual_unfreezing true", **LM
-    ),
-}
-ROWS = {row.name: row for row in [*LANGUAGE_MODELS, *CLASSIFIERS, *LADDER.values(), *LEFT_OUT.values()]}
+
+
+def part(name: str, changes: str, title: str) -> Row:
+    """`imdb_finetune` with something changed."""
+    return Row(name, "imdb", "imdb_finetune", changes, base="imdb_lm", title=title)
+
+
+LADDER = [IMDB, part("imdb_one_way", "--model.forward_only true", "+ language model, one direction"), IMDB_FINETUNE]
+LEFT_OUT = [
+    part("imdb_one_rate", "--training.layer_lr_decay 1", "lower rates of lower layers"),
+    part("imdb_unfreezing", "--training.gradual_unfreezing true", "all layers from the beginning"),
+]
+ROWS = {row.name: row for row in [*LANGUAGE_MODELS, *CLASSIFIERS, *LADDER, *LEFT_OUT]}
 PUBLISHED = {
     "Miyato et al. 2017, adversarial and virtual adversarial training": "94.1 %",
     "Howard and Ruder 2018, ULMFiT, forward and backward": "95.4 %",
@@ -122,14 +124,12 @@ def minutes(row: Row, runs: list[dict]) -> str:
     return f"{own} + {minutes(ROWS[row.base], ROWS[row.base].ended())}" if row.base else own
 
 
-def table(head: str, rows: dict[str, Row] | list[Row], cells) -> list[str]:
-    titles = list(rows) if isinstance(rows, dict) else []
-    lines = [head, "|" + "---|" * head.count(" | ") + "---|"]
-    for place, row in enumerate(rows.values() if isinstance(rows, dict) else rows):
-        runs = row.ended()
-        if runs:
-            lines.append("| " + " | ".join([*titles[place : place + 1], *cells(row, runs)]) + " |")
-    return [*lines, ""] if len(lines) > 2 else []
+def table(head: str, rows: list[Row], cells) -> list[str]:
+    ended = [(row, row.ended()) for row in rows if row.ended()]
+    if not ended:
+        return []
+    lines = ["| " + " | ".join(cells(row, runs)) + " |" for row, runs in ended]
+    return [head, "|" + "---|" * head.count(" | ") + "---|", *lines, ""]
 
 
 def _facts(row: Row, runs: list[dict]) -> list[str]:
@@ -140,6 +140,10 @@ def _facts(row: Row, runs: list[dict]) -> list[str]:
 def accuracy(row: Row, runs: list[dict]) -> list[str]:
     metrics = (("test", "accuracy"), ("test", "f1_macro"), ("validation", "accuracy"))
     return [f"`{runs[0]['command']}`", *[of(runs, *metric) for metric in metrics], *_facts(row, runs)]
+
+
+def titled(row: Row, runs: list[dict]) -> list[str]:
+    return [row.title, *accuracy(row, runs)]
 
 
 def perplexity(row: Row, runs: list[dict]) -> list[str]:
@@ -168,12 +172,12 @@ def page() -> str:
         *table("| command | test | validation | epochs | minutes | parameters |", LANGUAGE_MODELS, perplexity),
         "## From supervised to language model",
         "",
-        *table(f"| IMDB | command | {columns}", LADDER, accuracy),
+        *table(f"| IMDB | command | {columns}", LADDER, titled),
         "| published | test accuracy |",
         "|---|---|",
         *[f"| {who} | {figure} |" for who, figure in PUBLISHED.items()],
         "",
-        *table(f"| left out of `imdb_finetune` | command | {columns}", LEFT_OUT, accuracy),
+        *table(f"| left out of `imdb_finetune` | command | {columns}", LEFT_OUT, titled),
         "## Where and when",
         "",
     ]

@@ -12,6 +12,9 @@ from hf_rnn.errors import UserError
 from hf_rnn.fine_tuning import discriminative_learning_rates, layers
 from hf_rnn.pretrained import ENCODER, move_embeddings, take_encoder
 
+# A run that changes nothing to speak of.
+STILL = {"max_steps": 1, "learning_rate": 1e-9, "eval_strategy": "no", "save_strategy": "no"}
+
 
 def config(**fields) -> RNNConfig:
     return RNNConfig(vocab_size=20, embedding_size=4, hidden_size=5, num_hidden_layers=2, **fields)
@@ -69,7 +72,7 @@ def lender(tmp_path_factory):
 
 
 def test_a_run_starts_from_an_encoder(tmp_path, lender):
-    run(tmp_path / "clf", lender, max_steps=1, learning_rate=1e-9, eval_strategy="no", save_strategy="no")
+    run(tmp_path / "clf", lender, **STILL)
     before = RNNModel.from_pretrained(lender)
     after = RNNForSequenceClassification.from_pretrained(tmp_path / "clf")
     assert after.config.hidden_size == 8
@@ -78,12 +81,11 @@ def test_a_run_starts_from_an_encoder(tmp_path, lender):
 
 
 def test_a_classifier_lends_its_encoder_and_not_its_answers(tmp_path, lender):
-    still = {"max_steps": 1, "learning_rate": 1e-9, "eval_strategy": "no", "save_strategy": "no"}
     fields = RNNConfig.from_pretrained(lender).to_dict()
     for num_labels in (2, 6):
         RNNForSequenceClassification(RNNConfig(**fields, num_labels=num_labels)).save_pretrained(tmp_path / "other")
         hf_rnn.load_tokenizer(str(lender)).save_pretrained(tmp_path / "other")
-        run(tmp_path / str(num_labels), tmp_path / "other", **still)
+        run(tmp_path / str(num_labels), tmp_path / "other", **STILL)
         theirs, ours = (
             RNNForSequenceClassification.from_pretrained(folder)
             for folder in (tmp_path / "other", tmp_path / str(num_labels))
@@ -114,9 +116,8 @@ def test_the_settings_of_a_tokenizer_that_is_taken_over_are_refused(tmp_path, le
 
 
 def test_a_run_may_have_a_tokenizer_of_its_own(tmp_path, lender):
-    still = {"max_steps": 1, "learning_rate": 1e-9, "eval_strategy": "no", "save_strategy": "no"}
     sections = {"model": {"pretrained": str(lender)}, "tokenizer": {"kind": "word", "vocab_size": 60}}
-    training = {"output_dir": str(tmp_path / "own"), "load_best_model_at_end": False, **still}
+    training = {"output_dir": str(tmp_path / "own"), "load_best_model_at_end": False, **STILL}
     hf_rnn.train({**sections, "training": training})
     theirs, ours = (hf_rnn.load_tokenizer(str(folder)) for folder in (lender, tmp_path / "own"))
     assert len(ours) == 60 < len(theirs)
@@ -126,7 +127,7 @@ def test_a_run_may_have_a_tokenizer_of_its_own(tmp_path, lender):
     for word in shared:
         row, known = new[ours.get_vocab()[word]], old[theirs.get_vocab()[word]]
         torch.testing.assert_close(row, known, atol=1e-7, rtol=0)
-    run(tmp_path / "lent", lender, **still)
+    run(tmp_path / "lent", lender, **STILL)
     cards = [(tmp_path / name / "README.md").read_text(encoding="utf-8") for name in ("own", "lent")]
     assert "Tokens: words, learnt from the training rows" in cards[0]
     assert "Tokens are those of an existing tokenizer" in cards[1]

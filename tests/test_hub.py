@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
 import hf_rnn
-from hf_rnn.model_card import MARKER
+from hf_rnn.handwriting import MARKER
 
 ROOT = Path(__file__).parents[1]
 WHOLE = {

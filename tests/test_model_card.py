@@ -5,7 +5,8 @@ import yaml
 from huggingface_hub import ModelCard
 
 from hf_rnn import RNNConfig, __version__
-from hf_rnn.model_card import INVITATION, MARKER, merge, render, render_folder
+from hf_rnn.handwriting import INVITATION, MARKER, merge
+from hf_rnn.model_card import render, render_folder
 
 CONFIG = {"vocab_size": 100, "embedding_size": 4, "hidden_size": 3, "cell_type": "gru", "classifier_dropout": 0.5}
 RUN = {

@@ -15,6 +15,12 @@ _AUTO_CLASSES = {
 # By the names under which `config.json` has them.
 MODELS = {model_class.__name__: model_class for model_class in _AUTO_CLASSES}
 
+
+def architecture(config: RNNConfig) -> str:
+    """The name of the class whose weights a configuration is of."""
+    return (config.architectures or ["RNNForSequenceClassification"])[0]
+
+
 AutoConfig.register(RNNConfig.model_type, RNNConfig, exist_ok=True)
 for model_class, auto_class in _AUTO_CLASSES.items():
     auto_class.register(RNNConfig, model_class, exist_ok=True)

@@ -19,8 +19,9 @@ from huggingface_hub.utils import validate_repo_id
 from . import auto, modeling_rnn  # noqa: F401  the command line has not registered the models yet
 from .configuration_rnn import RNNConfig
 from .errors import UserError, looks_local
+from .handwriting import CARD_FILE, add_tags, decode, is_untouched, merge, read_card
 from .hub_errors import explain, patiently
-from .model_card import CARD_FILE, PICTURES, add_tags, decode, is_untouched, merge, read_card, render_folder
+from .model_card import PICTURES, render_folder
 from .model_folder import MODEL_FILES, WEIGHTS, check_model, matches, model_files
 from .run_config import METRICS_FILE, RUN_FILE
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import torch
 
-from .auto import MODELS
+from .auto import MODELS, architecture
 from .errors import UserError
+from .handwriting import CARD_FILE
 from .hub import find_model
-from .model_card import CARD_FILE, render_folder
-from .model_folder import architecture, check_alike, check_model
+from .model_card import render_folder
+from .model_folder import check_alike, check_model
 from .run_config import RUN_FILE
 from .tokenization import load_tokenizer
 

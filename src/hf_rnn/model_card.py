@@ -14,19 +14,14 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 from torch import device
 
-from .auto import MODELS
-from .configuration_rnn import CELL_TYPES, DROPOUTS, RNNConfig, __version__
+from .auto import MODELS, architecture
+from .configuration_rnn import DROPOUTS, RNNConfig, __version__
 from .data import BUILT_IN
-from .errors import UserError, first_line
+from .handwriting import INVITATION, MARKER
 from .objectives import OBJECTIVES
 from .run_config import METRICS_FILE, RUN_FILE
 from .training_arguments import RNNTrainingArguments
 
-CARD_FILE = "README.md"
-MARKER = "<!-- hf_rnn: a push writes all that stands below anew. -->"
-INVITATION = (
-    "<!-- Write here what readers should know of this model; a push keeps all that stands above the next line. -->"
-)
 PICTURES = {"confusion_matrix.png": "confusion matrix", "training_curves.png": "training curves"}
 # In a checkout this is a link to the file at the project's top.
 _TEMPLATE = Path(__file__).with_name("model_card.md")
@@ -57,9 +52,6 @@ _KINDS = {
     "RNNForSequenceClassification": ("text-classification", "classify"),
 }
 _SHARES = ("accuracy", "f1_macro", "f1_micro", "subset_accuracy")
-_CELL_TAGS = {cell.partition("_")[0] for cell in CELL_TYPES} - {"rnn"}
-# What an earlier run wrote and a later one may not: rows of a data set, above all.
-_METADATA_OF_OURS = ("model-index", "widget", "metrics")
 
 
 def clean(text: object) -> str:
@@ -156,74 +148,6 @@ def render(
     return str(card)
 
 
-def merge(new: str, *older: str | None, title: str = "") -> str:
-    """A new card with what was written by hand in older ones: all above the marker, and metadata that is not ours.
-
-    Args:
-        new: as the template makes it.
-        older: the one whose handwriting goes before first; None for one that is not there.
-        title: another heading, besides the new card's, that the template gave and no hand wrote.
-    """
-    after, kept = ModelCard(new), [_parsed(card) for card in older if card is not None]
-    untouched = _above(after)
-    by_template = ("", untouched, f"# {title}\n\n{INVITATION}")
-    hand = next((_above(card) for card in kept if _above(card) not in by_template), untouched)
-    ours = after.data.to_dict()
-    data: dict[str, Any] = {}
-    for theirs in (card.data.to_dict() for card in reversed(kept)):
-        data |= {name: value for name, value in theirs.items() if name not in _METADATA_OF_OURS}
-        others = [tag for tag in theirs.get("tags") or [] if tag not in _CELL_TAGS]
-        ours["tags"] = list(dict.fromkeys([*ours["tags"], *others]))
-    header = yaml.safe_dump(data | ours, sort_keys=False, allow_unicode=True, width=1000).strip()
-    generated = after.text.partition(MARKER)[2].strip()
-    return f"---\n{header}\n---\n\n{hand}\n{MARKER}\n\n{generated}\n"
-
-
-def read_card(file: Path) -> str | None:
-    """The card in a file, or None where there is no file.
-
-    Raises:
-        UserError: it is not UTF-8.
-    """
-    return decode(file.read_bytes()) if file.exists() else None
-
-
-def decode(card: bytes) -> str:
-    """The text of a card; raises [`UserError`] where it is not UTF-8."""
-    try:
-        return card.decode()
-    except UnicodeDecodeError as error:
-        raise UserError(f"the card {CARD_FILE} is not UTF-8 ({error}): save it as UTF-8.") from error
-
-
-def is_untouched(card: str | None) -> bool:
-    """Whether nobody has written anything: there is no card, or only the placeholders of transformers' template."""
-    return card is None or (MARKER not in card and "[More Information Needed]" in card)
-
-
-def _parsed(card: str) -> ModelCard:
-    try:
-        return ModelCard(card, ignore_metadata_errors=True)
-    except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"the metadata of the card {CARD_FILE} cannot be read ({first_line(error)}): mend what stands between its "
-            "two lines of ---."
-        ) from error
-
-
-def add_tags(card: str, tags: list[str]) -> str:
-    """The card with more tags in its metadata."""
-    if not tags:
-        return card
-    changed = _parsed(card)
-    changed.data["tags"] = list(dict.fromkeys([*(changed.data.get("tags") or []), *tags]))
-    return str(changed)
-
-
-def _above(card: ModelCard) -> str:
-    return "" if is_untouched(card.text) else card.text.partition(MARKER)[0].strip()
-
-
 # The parts of the page ------------------------------------------------------------------------------------------------
 
 
@@ -280,7 +204,7 @@ def _million(count: int) -> str:
 
 
 def _architecture_of(config: RNNConfig) -> str:
-    name = (config.architectures or [""])[0]
+    name = architecture(config)
     return name if name in _KINDS else "RNNForSequenceClassification"
 
 

@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from torch import device
 from transformers import AutoConfig, PreTrainedTokenizerBase
 
-from .auto import MODELS
+from .auto import MODELS, architecture
 from .configuration_rnn import CODE_FILES, RNNConfig
 from .errors import UserError, first_line
 from .model_card import PICTURES
@@ -74,11 +74,6 @@ def check_model(folder: Path, name: str | None = None) -> RNNConfig:
     return config
 
 
-def architecture(config: RNNConfig) -> str:
-    """The name of the class whose weights a folder has."""
-    return (config.architectures or ["RNNForSequenceClassification"])[0]
-
-
 def check_alike(
     config: RNNConfig,
     tokenizer: PreTrainedTokenizerBase,
@@ -140,4 +135,4 @@ def check_weights(folder: Path, config: RNNConfig, name: str) -> None:
         )
 
 
-__all__ = ["architecture", "check_alike", "check_model", "matches", "model_files"]
+__all__ = ["check_alike", "check_model", "matches", "model_files"]

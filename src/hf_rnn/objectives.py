@@ -59,7 +59,8 @@ class Objectives:
             ids, mask = _stacked(ids, unlabelled["input_ids"]), _stacked(mask, unlabelled["attention_mask"])
         words = model.model._embed(ids)
         embedded = words.detach().requires_grad_()
-        random = _generator(embedded).get_rng_state()
+        # Only where it is needed: a GPU waits for the host to read it.
+        random = _generator(embedded).get_rng_state() if self.virtual_adversarial else None
         moving = self.adversarial or self.virtual_adversarial
         read = model if moving else wrapped
         clean = read(inputs_embeds=embedded if moving else words, attention_mask=mask).logits.float()
@@ -92,7 +93,7 @@ class Objectives:
             loss = loss + self.virtual_adversarial * divergence(clean.detach(), others.pop(0))
         return loss, clean[:B].detach()
 
-    def _worst_for_answers(self, model, embedded: Tensor, mask: Tensor, clean: Tensor, random: Tensor) -> Tensor:
+    def _worst_for_answers(self, model, embedded: Tensor, mask: Tensor, clean: Tensor, random) -> Tensor:
         """Where the answers change most from `clean`, given when the generator of random numbers stood at `random`."""
         step = FIRST_STEP * self._of_length(torch.randn_like(embedded), embedded, mask)
         step.requires_grad_()

@@ -6,11 +6,11 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from .auto import MODELS
+from .auto import MODELS, architecture
 from .configuration_rnn import RNNConfig
 from .errors import UserError
 from .hub import find_model
-from .model_folder import architecture, check_model
+from .model_folder import check_model
 from .modeling_causal_rnn import RNNForCausalLM
 from .tokenization import load_tokenizer
 

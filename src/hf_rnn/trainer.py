@@ -21,8 +21,9 @@ from .callbacks import EpochCallback
 from .environment import keep_freed_memory
 from .errors import UserError
 from .fine_tuning import GradualUnfreezing, discriminative_learning_rates
+from .handwriting import CARD_FILE, add_tags, merge, read_card
 from .hub import BEST, LAST, commit, create, is_stale
-from .model_card import CARD_FILE, add_tags, merge, read_card, render
+from .model_card import render
 from .model_folder import model_files
 from .objectives import OBJECTIVES, Objectives
 from .run_config import RUN_FILE

@@ -23,8 +23,9 @@ from .data import load
 from .environment import hardware, versions
 from .errors import UserError
 from .figures import draw_confusion, draw_curves
+from .handwriting import CARD_FILE, merge, read_card
 from .hub import fetch_checkpoint, find_model, push
-from .model_card import CARD_FILE, PICTURES, merge, read_card, render_folder
+from .model_card import PICTURES, render_folder
 from .pretrained import take_encoder
 from .run_config import METRICS_FILE, RUN_FILE, RunConfig, parse_run
 from .tasks import task_class, trainer_class

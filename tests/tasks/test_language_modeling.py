@@ -142,10 +142,10 @@ def test_killed_in_the_middle_of_an_epoch_it_goes_on_to_the_same_weights(tmp_pat
 
 def test_it_does_not_go_on_with_other_streams(language_model, tmp_path):
     folder = shutil.copytree(language_model[0], tmp_path / "lm")
-    again = ["train", "--config", str(folder / "run.yaml"), "--training.output_dir", str(folder)]
+    again = ["--config", str(folder / "run.yaml"), "--training.resume", "true", "--training.output_dir", str(folder)]
     for option, value in (("window", "50"), ("per_device_train_batch_size", "8")):
         with pytest.raises(UserError, match=rf"begun with training\.{option}=.* and this is {value}: write --config"):
-            hf_rnn.train([*again[1:], "--training.resume", "true", f"--training.{option}", value])
+            hf_rnn.train([*again, f"--training.{option}", value])
 
 
 def test_others_and_batches_by_tokens_are_for_classifiers(language_model, tmp_path):
