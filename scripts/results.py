@@ -67,7 +67,7 @@ class Row:
 
 
 IMDB = Row("imdb", "imdb", title="supervised")
-IMDB_FINETUNE = Row("imdb_finetune", "imdb", base="imdb_lm", title="+ both directions")
+IMDB_FINETUNE = Row("imdb_finetune", "imdb", base="imdb_lm", title="+ language model, both directions")
 CLASSIFIERS = [
     Row("imdb_seed", "imdb"),
     IMDB,
@@ -85,7 +85,15 @@ def part(name: str, changes: str, title: str) -> Row:
     return Row(name, "imdb", "imdb_finetune", changes, base="imdb_lm", title=title)
 
 
-LADDER = [IMDB, part("imdb_one_way", "--model.forward_only true", "+ language model, one direction"), IMDB_FINETUNE]
+ONE_WAY = "--model.forward_only true"
+# Miyato et al. move a text by 5 where the norm of its embedding is about 320.
+ADVERSARIAL = "--training.adversarial 1 --training.perturbation 0.02"
+LADDER = [
+    IMDB,
+    part("imdb_one_way", ONE_WAY, "+ language model, one direction"),
+    part("imdb_one_way_adversarial", f"{ONE_WAY} {ADVERSARIAL}", "+ adversarial training"),
+    IMDB_FINETUNE,
+]
 LEFT_OUT = [
     part("imdb_one_rate", "--training.layer_lr_decay 1", "lower rates of lower layers"),
     part("imdb_unfreezing", "--training.gradual_unfreezing true", "all layers from the beginning"),

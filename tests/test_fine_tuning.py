@@ -80,6 +80,20 @@ def test_a_run_starts_from_an_encoder(tmp_path, lender):
         torch.testing.assert_close(ours, theirs, atol=1e-7, rtol=0)
 
 
+def test_the_encoder_decides_what_its_layers_can_have(tmp_path, lender):
+    settings = {"model": {"pretrained": str(lender), "hidden_dropout": 0.2}}
+    hf_rnn.train({**settings, "training": {"output_dir": str(tmp_path / "clf"), "disable_tqdm": True, **STILL}})
+    after = RNNForSequenceClassification.from_pretrained(tmp_path / "clf")
+    assert (after.config.num_hidden_layers, after.config.hidden_dropout) == (2, 0.2)
+    settings["model"] = {"pretrained": str(tmp_path / "one"), "hidden_dropout": 0.2}
+    fields = RNNConfig.from_pretrained(lender).to_dict()
+    RNNForCausalLM(RNNConfig(**{**fields, "num_hidden_layers": 1})).save_pretrained(tmp_path / "one")
+    hf_rnn.load_tokenizer(str(lender)).save_pretrained(tmp_path / "one")
+    with pytest.raises(UserError, match=r"model: hidden_dropout=0\.2 .* num_hidden_layers=1"):
+        hf_rnn.train({**settings, "training": {"output_dir": str(tmp_path / "other")}})
+    assert not (tmp_path / "other").exists()
+
+
 def test_a_classifier_lends_its_encoder_and_not_its_answers(tmp_path, lender):
     fields = RNNConfig.from_pretrained(lender).to_dict()
     for num_labels in (2, 6):

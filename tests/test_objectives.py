@@ -166,6 +166,17 @@ def test_labels_that_are_smoothed_are_refused(tmp_path):
         hf_rnn.train(run(tmp_path, adversarial=1.0, label_smoothing_factor=0.1))
 
 
+def test_rows_without_labels_that_nothing_reads_are_refused(tmp_path):
+    with pytest.raises(UserError, match=r"200 rows without labels would not be read: write --training\.virtual"):
+        hf_rnn.train(run(tmp_path, adversarial=1.0))
+
+
+def test_objectives_within_a_step_are_not_for_fp16(tmp_path):
+    settings = run(tmp_path, virtual_adversarial=1.0, fp16=True)
+    with pytest.raises(UserError, match=r"fp16 does not go with training\.virtual_adversarial=1\.0: write .*bf16"):
+        hf_rnn.train(settings)
+
+
 def test_objectives_are_for_one_label(tmp_path):
     settings = run(tmp_path, virtual_adversarial=1.0)
     settings["data"] = {**settings["data"], "problem_type": "regression", "label_names": None}

@@ -12,6 +12,7 @@ from .errors import UserError
 from .hub import find_model
 from .model_folder import check_model
 from .modeling_causal_rnn import RNNForCausalLM
+from .run_config import checked_config
 from .tokenization import load_tokenizer
 
 # What the encoder's weights decide.
@@ -23,6 +24,7 @@ ENCODER = (
     "bidirectional",
     "independent_directions",
 )
+SPECIAL_IDS = ("pad_token_id", "bos_token_id", "eos_token_id")
 
 
 def take_encoder(
@@ -47,8 +49,8 @@ def take_encoder(
         forward_only: of two independent directions, take the one that reads from left to right alone.
 
     Raises:
-        UserError: nothing is there, a size that is written down is not the other model's, or it has no direction of
-            its own to take.
+        UserError: nothing is there, a size that is written down is not the other model's, a setting does not go with
+            such an encoder, or it has no direction of its own to take.
     """
     folder = find_model(path)
     config = check_model(folder, path)
@@ -69,14 +71,8 @@ def take_encoder(
         settings = {**settings, name: theirs}
     before = load_tokenizer(str(folder))
     lender: Any = MODELS[architecture(config)].from_pretrained(folder, config=config)
-    config = RNNConfig(
-        vocab_size=config.vocab_size,
-        pad_token_id=config.pad_token_id,
-        bos_token_id=config.bos_token_id,
-        eos_token_id=config.eos_token_id,
-        **settings,
-        **task_fields,
-    )
+    of_tokenizer = {name: getattr(config, name) for name in ("vocab_size", *SPECIAL_IDS)}
+    config = checked_config({**of_tokenizer, **settings, **task_fields})
     model: Any = model_class(config)
     if isinstance(lender, RNNForCausalLM) and isinstance(model, RNNForCausalLM):
         model.load_state_dict(lender.state_dict())
@@ -103,7 +99,7 @@ def move_embeddings(model: Any, before: PreTrainedTokenizerBase, after: PreTrain
     if after.pad_token_id is not None:
         model.get_input_embeddings().weight[after.pad_token_id] = 0
     for config in (model.config, getattr(model, "generation_config", None)):
-        for name in ("pad_token_id", "bos_token_id", "eos_token_id"):
+        for name in SPECIAL_IDS:
             if config is not None:
                 setattr(config, name, getattr(after, name))
 

@@ -37,6 +37,9 @@ ModelArguments = dataclasses.make_dataclass(
     ],
 )
 
+# Whether they can hold, the number of layers and of directions says, which an encoder of before brings with it.
+_JUDGED_BY_ENCODER = ("hidden_dropout", "backprop_length")
+
 
 @dataclass
 class CardArguments:
@@ -107,14 +110,22 @@ def parse_run(arguments: list[str] | dict | str | Path) -> tuple[RunConfig, str]
         parts = parser.instantiate(namespace)
     except (ArgumentError, TypeError, ValueError, OSError, yaml.YAMLError) as error:
         raise UserError(explain(str(error), parser)) from error
-    try:
-        RNNConfig(**{k: v for k, v in dataclasses.asdict(parts.model).items() if hasattr(RNNConfig, k)})
-    except StrictDataclassError as error:
-        raise UserError(f"model: {str(error).splitlines()[-1].strip().removeprefix('ValueError: ')}") from error
+    settings = {k: v for k, v in dataclasses.asdict(parts.model).items() if hasattr(RNNConfig, k)}
+    if parts.model.pretrained is not None:
+        settings = {k: v for k, v in settings.items() if k not in _JUDGED_BY_ENCODER}
+    checked_config(settings)
     if parts.model.forward_only and parts.model.pretrained is None:
         raise UserError("model.forward_only chooses among the directions of model.pretrained, which is not there.")
     run = RunConfig(parts.task, parts.data, parts.tokenizer, parts.model, parts.training, parts.card)
     return run, _dump(parser, namespace)
+
+
+def checked_config(settings: dict[str, Any]) -> RNNConfig:
+    """The configuration that the model section of a run, and what else decides it, give; raises [`UserError`]."""
+    try:
+        return RNNConfig(**settings)
+    except StrictDataclassError as error:
+        raise UserError(f"model: {str(error).splitlines()[-1].strip().removeprefix('ValueError: ')}") from error
 
 
 def read_run(folder: Path) -> tuple[str, DataArguments]:
@@ -168,4 +179,4 @@ def explain(message: str, parser: ArgumentParser) -> str:
     return f"there is no key {name!r}" + (f": did you mean {near!r}?" if near else f"; the keys are {', '.join(keys)}.")
 
 
-__all__ = ["RUN_FILE", "RunConfig", "parse_run", "run_parser"]
+__all__ = ["RUN_FILE", "RunConfig", "checked_config", "parse_run", "run_parser"]

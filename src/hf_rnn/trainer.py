@@ -47,8 +47,8 @@ class RNNTrainer(Trainer):
         unlabelled_dataset: rows without labels, encoded, for the objectives that can learn from them.
 
     Raises:
-        UserError: objectives beside the labels for anything but one label a text, or with smoothed labels; gradual
-            unfreezing in several processes.
+        UserError: objectives beside the labels for anything but one label a text, with smoothed labels or in fp16;
+            rows without labels for none of them; gradual unfreezing in several processes.
     """
 
     args: RNNTrainingArguments
@@ -83,6 +83,14 @@ class RNNTrainer(Trainer):
             raise UserError(
                 f"training.label_smoothing_factor={args.label_smoothing_factor} does not go with {chosen}: leave one "
                 "of them out."
+            )
+        if args.fp16 and (self.objectives.adversarial or self.objectives.virtual_adversarial):
+            # Their gradients are taken within a step, where fp16's would need a scale of their own.
+            raise UserError(f"training.fp16 does not go with {chosen}: write --training.bf16 true, or leave it out.")
+        if unlabelled_dataset is not None and not self.objectives.read_unlabelled:
+            raise UserError(
+                f"{len(unlabelled_dataset)} rows without labels would not be read: write "
+                "--training.virtual_adversarial 1 (or entropy_minimisation), or leave data.unlabelled_splits out."
             )
         self.unlabelled = unlabelled_dataset
         if unlabelled_dataset is not None:
@@ -127,8 +135,7 @@ class RNNTrainer(Trainer):
         """transformers' own, or with the objectives beside the labels."""
         if not (self.objectives and model.training):
             return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        needed = self.unlabelled is not None and self.objectives.read_unlabelled
-        unlabelled = self._prepare_inputs(self._unlabelled_batch(inputs)) if needed else None
+        unlabelled = None if self.unlabelled is None else self._prepare_inputs(self._unlabelled_batch(inputs))
         plain = self.accelerator.unwrap_model(model)
         loss, logits = self.objectives.loss(model, plain, inputs, unlabelled)
         return (loss, {"loss": loss, "logits": logits}) if return_outputs else loss
