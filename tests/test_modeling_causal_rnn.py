@@ -94,10 +94,23 @@ def test_generation_goes_on_from_a_state(ids):
     assert torch.equal(going_on, model.generate(ids, max_new_tokens=5))
 
 
-def test_generation_from_embeddings(ids):
+@pytest.mark.parametrize("use_cache", [True, False])
+@pytest.mark.parametrize("num_beams", [1, 3])
+def test_generation_from_embeddings(ids, use_cache, num_beams):
     model = make()
-    from_embeddings = model.generate(inputs_embeds=model.model.embed_tokens(ids), max_new_tokens=5)
-    assert torch.equal(from_embeddings, model.generate(ids, max_new_tokens=5)[:, 12:])
+    options = {"max_new_tokens": 5, "use_cache": use_cache, "num_beams": num_beams}
+    expected = model.generate(ids, **options)
+    embedded = model.model.embed_tokens(ids)
+    assert torch.equal(model.generate(inputs_embeds=embedded, **options), expected[:, 12:])
+    # With both, the embeddings are read and the ids stand before what is written, as in all of transformers.
+    assert torch.equal(model.generate(ids, inputs_embeds=embedded, **options), expected)
+
+
+def test_a_state_that_has_read_the_whole_prompt_is_refused(ids):
+    model = make()
+    state = model(ids).past_key_values
+    with pytest.raises(ValueError, match="has read 12 tokens, and the prompt has 12"):
+        model.generate(ids, past_key_values=state, max_new_tokens=5)
 
 
 def test_several_answers_to_one_prompt(ids):

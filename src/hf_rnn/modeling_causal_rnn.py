@@ -98,29 +98,35 @@ class RNNForCausalLM(RNNPreTrainedModel, GenerationMixin):
     def prepare_inputs_for_generation(  # type: ignore[override]
         self,
         input_ids: Tensor,
+        next_sequence_length: int | None = None,
         past_key_values: RNNCache | None = None,
         attention_mask: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
         is_first_iteration: bool = False,
-        use_cache: bool | None = True,
         **kwargs,
     ) -> dict[str, Any]:
-        """What the next step reads: with a state, only what the state has not seen."""
-        inputs: dict[str, Any] = {"use_cache": use_cache, "past_key_values": past_key_values}
-        if inputs_embeds is not None and (is_first_iteration or past_key_values is None):
-            if input_ids.shape[1]:
-                inputs_embeds = torch.cat([inputs_embeds, self.model.embed_tokens(input_ids)], dim=1)
-            inputs["inputs_embeds"] = inputs_embeds
-            T = inputs_embeds.shape[1]
-        else:
-            if past_key_values is not None:
-                seen = past_key_values.get_seq_length() if is_first_iteration else input_ids.shape[1] - 1
-                input_ids = input_ids[:, seen:]
-            inputs["input_ids"] = input_ids
-            T = input_ids.shape[1]
+        """As transformers', with the part of the mask that belongs to what is read: the rest is in the state.
+
+        Raises:
+            ValueError: a state that has read the whole prompt already.
+        """
+        if past_key_values is not None and next_sequence_length is not None and next_sequence_length < 1:
+            width = input_ids.shape[1] if inputs_embeds is None else inputs_embeds.shape[1]
+            raise ValueError(
+                f"past_key_values has read {past_key_values.get_seq_length()} tokens, and the prompt has {width}: pass "
+                "the whole text, what the state has read included, and at least one token more."
+            )
+        inputs = super().prepare_inputs_for_generation(  # type: ignore[safe-super]
+            input_ids, next_sequence_length, past_key_values, None, inputs_embeds, is_first_iteration, **kwargs
+        )
+        if inputs_embeds is not None and attention_mask is not None and past_key_values is None:
+            # Without a state, the embedded prompt is read anew at each step, and what was written behind it.
+            written = input_ids[:, input_ids.shape[1] + inputs_embeds.shape[1] - attention_mask.shape[1] :]
+            embedded = torch.cat([inputs_embeds, self.model.embed_tokens(written)], dim=1)
+            inputs |= {"input_ids": None, "inputs_embeds": embedded}
         if attention_mask is not None:
-            inputs["attention_mask"] = attention_mask[:, attention_mask.shape[1] - T :]
-        inputs.update((k, v) for k, v in kwargs.items() if k in ("logits_to_keep", "output_hidden_states"))
+            read = inputs["input_ids"] if inputs.get("inputs_embeds") is None else inputs["inputs_embeds"]
+            inputs["attention_mask"] = attention_mask[:, attention_mask.shape[1] - read.shape[1] :]
         return inputs
 
     @can_return_tuple

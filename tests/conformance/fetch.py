@@ -1,9 +1,13 @@
 """Brings transformers' own test suite, of the installed version, out of its source distribution on the package index.
 
 It is laid out under `.cache/conformance` as a package `tests`, with the four small things that the archive lacks. Run
-it before `pytest tests/conformance`; it does nothing where the suite is there already.
+it before `pytest tests/conformance`; where the suite is there already, it is not fetched again.
+
+The tests of generation are not in the archive. Out of a clone of transformers' repository of about the same version
+they run too: `make conformance GENERATION_TESTS=CLONE/tests/generation/test_utils.py`.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -21,8 +25,8 @@ STAND_INS = {
     "tests/exporters/__init__.py": "",
     "tests/exporters/test_export.py": "class ExportTesterMixin:\n    pass\n",
     "tests/generation/__init__.py": "",
-    "tests/generation/test_utils.py": "class GenerationTesterMixin:\n    pass\n",
 }
+GENERATION = "class GenerationTesterMixin:\n    pass\n"
 
 
 def suite() -> Path:
@@ -32,8 +36,15 @@ def suite() -> Path:
 
 def fetch() -> Path:
     folder = suite()
-    if folder.is_dir():
-        return folder
+    if not folder.is_dir():
+        _unpack(folder)
+    given = os.environ.get("GENERATION_TESTS")
+    tests = Path(given).read_text(encoding="utf-8") if given else GENERATION
+    (folder / "tests" / "generation" / "test_utils.py").write_text(tests, encoding="utf-8")
+    return folder
+
+
+def _unpack(folder: Path) -> None:
     CACHE.mkdir(parents=True, exist_ok=True)
     wanted = f"transformers=={version('transformers')}"
     subprocess.run(
@@ -60,7 +71,6 @@ def fetch() -> Path:
     (source / "src").mkdir(exist_ok=True)
     (source / "src" / "transformers").symlink_to(Path(transformers.__file__).parent)
     source.rename(folder)
-    return folder
 
 
 if __name__ == "__main__":

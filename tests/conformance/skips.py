@@ -10,12 +10,16 @@ _PLAN = "no tensor-parallel plan: a layer of this size is never split over devic
 _MAPPING = "weights are saved under their own names: there is no key conversion to reverse"
 _FP32 = "no module has to stay in float32"
 
+_STATIC = "the state never grows: there is no static form of it to compile for"
+_ASSISTED = "assisted generation takes back what was read, and a state cannot"
+
 # Skips that follow from what our models are, by name (without the number of a parameterised case).
 OURS = {
     "test_attention_outputs": _ATTENTION,
     "test_attn_implementation_composite_models": _ATTENTION,
     "test_can_set_attention_dynamically": _ATTENTION,
     "test_can_set_attention_dynamically_composite_model": _ATTENTION,
+    "test_eager_matches_sdpa_generate": _ATTENTION,
     "test_eager_matches_sdpa_inference": _ATTENTION,
     "test_sdpa_can_dispatch_composite_models": _ATTENTION,
     "test_sdpa_can_dispatch_non_composite_models": _ATTENTION,
@@ -32,6 +36,16 @@ OURS = {
     "test_tp_plan_matches_params": _PLAN,
     "test_can_load_from_already_mapped_keys": _MAPPING,
     "test_reverse_loading_mapping": _MAPPING,
+    "test_assisted_decoding_matches_greedy_search": _ASSISTED,
+    "test_assisted_decoding_sample": _ASSISTED,
+    "test_custom_4d_attention_mask": _ATTENTION,
+    "test_eager_padding_matches_padding_free_with_position_ids": _ATTENTION,
+    "test_generate_compilation_all_outputs": _STATIC,
+    "test_generate_compile_model_forward_fullgraph": _STATIC,
+    "test_generate_from_inputs_embeds_with_static_cache": _STATIC,
+    "test_generate_with_and_without_position_ids": _ROPE,
+    "test_generate_with_static_cache": _STATIC,
+    "test_sdpa_padding_matches_padding_free_with_position_ids": _ATTENTION,
     "test_keep_in_fp32_modules": _FP32,
     "test_keep_in_fp32_modules_exist": _FP32,
     "test_capture_outputs_decorator": "all layers are one module, which returns each layer's outputs without hooks",

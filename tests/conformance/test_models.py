@@ -55,13 +55,14 @@ class Conformance(ModelTesterMixin, PipelineTesterMixin):
     has_attentions = False
     test_can_init_all_missing_weights_before_2023 = True
     cell_type: str
+    tester_class = RNNModelTester
 
     @property
     def model_tester(self) -> RNNModelTester:
         return self._model_tester
 
     def setUp(self):
-        self._model_tester = RNNModelTester(self, self.cell_type)
+        self._model_tester = self.tester_class(self, self.cell_type)
         self.config_tester = ConfigTester(
             self,
             config_class=RNNConfig,
@@ -74,16 +75,42 @@ class Conformance(ModelTesterMixin, PipelineTesterMixin):
         self.config_tester.run_common_tests()
 
 
-class CausalConformance(GenerationTesterMixin, Conformance):
-    """Of the tests of generation, transformers' source distribution has none; ours are in test_modeling_causal_rnn."""
+class CausalRNNModelTester(RNNModelTester):
+    def __init__(self, parent, cell_type: str):
+        super().__init__(parent, cell_type)
+        self.bidirectional = False
+
+    def get_config(self) -> RNNConfig:
+        config = super().get_config()
+        config.bos_token_id = 1
+        # Where it is missing, the tests of generation take the model for one without a cache.
+        config.use_cache = True
+        return config
+
+
+class CausalConformance(Conformance, GenerationTesterMixin):
+    """The tests of generation run where they can be had (see fetch.py); ours are in test_modeling_causal_rnn."""
 
     all_model_classes = (RNNForCausalLM,)
     all_generative_model_classes = (RNNForCausalLM,)
     pipeline_model_mapping = {"text-generation": RNNForCausalLM}
+    tester_class = CausalRNNModelTester
 
     def setUp(self):
         super().setUp()
-        self._model_tester.bidirectional = False
+        # What has no attention is taken for what cannot read padding.
+        self.has_attentions = self._testMethodName == "test_left_padding_compatibility"
+
+    def _check_past_key_values_for_generate(self, batch_size, past_key_values, seq_length, config):
+        parts = 2 if config.cell_type == "lstm" else 1
+        shape = (batch_size, config.num_hidden_layers, config.hidden_size)
+        self.assertEqual([tuple(part.shape) for part in past_key_values.state], [shape] * parts)
+        self.assertEqual(past_key_values.get_seq_length(), seq_length)
+
+    def _check_caches_are_equal(self, cache1, cache2):
+        self.assertEqual(cache1.get_seq_length(), cache2.get_seq_length())
+        for part, other in zip(cache1.state, cache2.state, strict=True):
+            torch.testing.assert_close(part, other)
 
 
 class LSTMTest(Conformance, unittest.TestCase):
