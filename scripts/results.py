@@ -2,16 +2,20 @@
 
 What each run gave is kept in docs/results/, a file for each row; a run that stands there is not trained again, unless
 another one begins with its weights and they are gone. Delete its entry to have it trained anew.
+
+`--together` measures several runs of a row as one: the mean of their weights, and of their answers.
 """
 
 import argparse
 import json
+import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean, stdev
 
 import hf_rnn
+from hf_rnn.prediction import evaluate
 
 ROOT = Path(__file__).parents[1]
 RECORDS = ROOT / "docs" / "results"
@@ -46,8 +50,7 @@ class Row:
 
     def train(self, data: Path, seed: int, lend: bool = False) -> None:
         """Trains it, unless that is on record; with `lend`, also if its weights are not there."""
-        records = json.loads(self.record.read_text(encoding="utf-8")) if self.record.exists() else {}
-        if str(seed) in records and not (lend and not (self.folder(seed) / "metrics.json").exists()):
+        if str(seed) in self.records() and not (lend and not (self.folder(seed) / "metrics.json").exists()):
             return
         if self.base:
             ROWS[self.base].train(data, FIRST_SEED, lend=True)
@@ -57,13 +60,35 @@ class Row:
         arguments += ["--training.output_dir", str(self.folder(seed)), "--training.overwrite", "true"]
         metrics = hf_rnn.train([*arguments, "--training.seed", str(seed)])
         about = {key: metrics[key] for key in ("run", "validation", "test") if key in metrics}
-        records[str(seed)] = {"command": command, **about}
+        self.keep(str(seed), {"command": command, **about})
+
+    def together(self, data: Path, seeds: list[int]) -> None:
+        """Measures runs that were trained before as one model."""
+        first, *others = folders = [self.folder(seed) for seed in seeds]
+        merged = first.with_name(f"{self.name}-mean")
+        shutil.rmtree(merged, ignore_errors=True)
+        hf_rnn.average(folders, merged)
+        of, apart = [str(folder.relative_to(ROOT)) for folder in folders], str(merged.relative_to(ROOT))
+        for kind, model, more, command in (
+            ("weights", merged, [], f"hf-rnn average {' '.join(of)} --output {apart}; hf-rnn evaluate {apart}"),
+            ("answers", first, others, f"hf-rnn evaluate {of[0]} --others {' '.join(of[1:])}"),
+        ):
+            predictor = hf_rnn.Predictor.from_pretrained(model, others=more)
+            rows = replace(predictor.task.data, path=str(data / self.data))
+            test = evaluate(predictor, rows)
+            self.keep(kind, {"command": command, "runs": len(seeds), "test": test})
+
+    def keep(self, key: str, record: dict) -> None:
         RECORDS.mkdir(exist_ok=True)
-        self.record.write_text(json.dumps(records, indent=2) + "\n", encoding="utf-8")
+        text = json.dumps({**self.records(), key: record}, indent=2)
+        self.record.write_text(text + "\n", encoding="utf-8")
+
+    def records(self) -> dict[str, dict]:
+        return json.loads(self.record.read_text(encoding="utf-8")) if self.record.exists() else {}
 
     def ended(self) -> list[dict]:
         """What its runs gave, by seed."""
-        return list(json.loads(self.record.read_text(encoding="utf-8")).values()) if self.record.exists() else []
+        return [record for key, record in self.records().items() if key.isdigit()]
 
 
 IMDB = Row("imdb", "imdb", title="supervised")
@@ -80,9 +105,9 @@ CLASSIFIERS = [
 LANGUAGE_MODELS = [Row("imdb_lm", "imdb"), Row("wikitext2_lm", "wikitext2")]
 
 
-def part(name: str, changes: str, title: str) -> Row:
+def part(name: str, changes: str, title: str, base: str | None = "imdb_lm") -> Row:
     """`imdb_finetune` with something changed."""
-    return Row(name, "imdb", "imdb_finetune", changes, base="imdb_lm", title=title)
+    return Row(name, "imdb", "imdb_finetune", changes, base, title)
 
 
 ONE_WAY = "--model.forward_only true"
@@ -94,9 +119,18 @@ LADDER = [
     part("imdb_one_way_adversarial", f"{ONE_WAY} {ADVERSARIAL}", "+ adversarial training"),
     IMDB_FINETUNE,
 ]
+# The language model's sizes and tokenizer, for a classifier that begins with nothing.
+FROM_NOTHING = (
+    "--model.pretrained null --model.embedding_size 256 --model.hidden_size 512 --tokenizer.kind word "
+    "--tokenizer.vocab_size 30000 --tokenizer.lowercase true --tokenizer.strip_html true"
+)
 LEFT_OUT = [
-    part("imdb_one_rate", "--training.layer_lr_decay 1", "lower rates of lower layers"),
-    part("imdb_unfreezing", "--training.gradual_unfreezing true", "all layers from the beginning"),
+    part("imdb_no_lm", FROM_NOTHING, "the language model", base=None),
+    part("imdb_one_rate", f"{ONE_WAY} --training.layer_lr_decay 1", "lower rates of lower layers"),
+    part("imdb_unfreezing", f"{ONE_WAY} --training.gradual_unfreezing true", "all layers from the first epoch on"),
+    part("imdb_last", f"{ONE_WAY} --model.pooling last", "maximum and mean in the pooling"),
+    part("imdb_no_dropconnect", f"{ONE_WAY} --model.weight_dropout 0", "dropout of recurrent weights"),
+    part("imdb_400", f"{ONE_WAY} --data.max_length 400", "more than 400 tokens of a text"),
 ]
 ROWS = {row.name: row for row in [*LANGUAGE_MODELS, *CLASSIFIERS, *LADDER, *LEFT_OUT]}
 PUBLISHED = {
@@ -159,6 +193,18 @@ def perplexity(row: Row, runs: list[dict]) -> list[str]:
     return [f"`{runs[0]['command']}`", *per_word, *_facts(row, runs)]
 
 
+def as_one() -> list[str]:
+    lines = []
+    for name, row in ROWS.items():
+        for kind in ("weights", "answers"):
+            if record := row.records().get(kind):
+                figures = " | ".join(f"{record['test'][metric]:.2%}" for metric in ("accuracy", "f1_macro"))
+                what = f"`{name}`, mean of the {kind} of {record['runs']} runs"
+                lines.append(f"| {what} | `{record['command']}` | {figures} |")
+    head = ["| several runs as one | command | test accuracy | macro F1 |", "|---|---|---|---|"]
+    return [*head, *lines, ""] if lines else []
+
+
 def page() -> str:
     columns = "test accuracy | macro F1 | validation accuracy | epochs | minutes | parameters |"
     lines = [
@@ -171,6 +217,7 @@ def page() -> str:
         "`make results` runs all of it and writes this page.",
         "",
         *table(f"| command | {columns}", CLASSIFIERS, accuracy),
+        *as_one(),
         "The `_finetune` rows begin with the encoder of `imdb_lm`: its minutes are those after the plus sign.",
         "",
         "## Language models",
@@ -185,7 +232,7 @@ def page() -> str:
         "|---|---|",
         *[f"| {who} | {figure} |" for who, figure in PUBLISHED.items()],
         "",
-        *table(f"| left out of `imdb_finetune` | command | {columns}", LEFT_OUT, titled),
+        *table(f"| left out of `imdb_one_way` | command | {columns}", LEFT_OUT, titled),
         "## Where and when",
         "",
     ]
@@ -205,9 +252,14 @@ def main() -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder with one folder of Parquet files per data set")
     parser.add_argument("--only", nargs="*", choices=ROWS, default=list(ROWS), help="rows to train")
     parser.add_argument("--seeds", type=int, default=1, help="runs of each row")
+    parser.add_argument("--together", action="store_true", help="measure these runs as one, instead of training them")
     arguments = parser.parse_args()
+    seeds = list(range(FIRST_SEED, FIRST_SEED + arguments.seeds))
     for name in arguments.only:
-        for seed in range(FIRST_SEED, FIRST_SEED + arguments.seeds):
+        if arguments.together:
+            ROWS[name].together(arguments.data, seeds)
+            continue
+        for seed in seeds:
             ROWS[name].train(arguments.data, seed)
     text = page()
     print(text)
