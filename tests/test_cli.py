@@ -145,3 +145,19 @@ def test_the_installed_command_predicts(tiny_run):
     done = subprocess.run([command, "predict", tiny_run, "the film was good ."], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[0] in ("positive", "negative")
+
+
+def test_without_a_test_split_no_rows_of_training_are_measured_unasked(capsys, tiny_run):
+    code, out, err = run(capsys, "evaluate", tiny_run)
+    assert (code, out) == (1, "")
+    assert "no split 'test', only train: write --split train" in err
+    code, out, _ = run(capsys, "evaluate", tiny_run, "--split", "train")
+    assert code == 0
+    assert out.startswith("300 rows")
+
+
+def test_what_an_error_says_to_write_is_an_option_of_the_command(capsys, tmp_path, tiny_run):
+    (tmp_path / "a.csv").write_text("one,two,label\nwords,words,negative\n")
+    code, _, err = run(capsys, "evaluate", tiny_run, "--data", tmp_path / "a.csv")
+    assert code == 1
+    assert "Write --text_column " in err

@@ -1,8 +1,10 @@
-"""The allocator's habit, seen in page faults."""
+"""How memory is kept, seen in page faults and in what is resident."""
 
+import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -32,3 +34,35 @@ def test_a_step_of_training_does_not_fault_its_memory_in_again():
         return int(subprocess.run(command, capture_output=True, check=True).stdout)
 
     assert faults("kept") < 0.1 * faults("given back")
+
+
+KERNELS = """
+import runpy, sys, torch
+if sys.argv[2] == "few":
+    runpy.run_path(sys.argv[1])["bound_kernel_caches"]()
+torch.set_num_threads(1)
+layer = torch.nn.LSTM(16, 16)
+def resident() -> int:
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmRSS"))
+before = resident()
+for T in range(5, 305):
+    layer(torch.randn(T, 4, 16))[0].sum().backward()
+print(resident() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells what is resident there")
+def test_batches_of_many_lengths_do_not_fill_the_memory_with_kernels():
+    def growth(kernels: str) -> int:
+        command = [sys.executable, "-c", KERNELS, environment.__file__, kernels]
+        return int(subprocess.run(command, capture_output=True, check=True).stdout)
+
+    assert growth("few") < 0.7 * growth("all")
+
+
+def test_what_the_environment_says_of_kernels_stays(monkeypatch):
+    monkeypatch.setenv("LRU_CACHE_CAPACITY", "1000")
+    monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", raising=False)
+    environment.bound_kernel_caches()
+    assert os.environ["LRU_CACHE_CAPACITY"] == "1000"
+    assert os.environ.pop("ONEDNN_PRIMITIVE_CACHE_CAPACITY") == "64"

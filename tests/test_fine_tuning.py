@@ -10,7 +10,7 @@ import hf_rnn
 from hf_rnn import RNNConfig, RNNForCausalLM, RNNForSequenceClassification, RNNModel
 from hf_rnn.errors import UserError
 from hf_rnn.fine_tuning import discriminative_learning_rates, layers
-from hf_rnn.pretrained import ENCODER, move_embeddings, take_encoder
+from hf_rnn.pretrained import move_embeddings, take_encoder
 
 # A run that changes nothing to speak of.
 STILL = {"max_steps": 1, "learning_rate": 1e-9, "eval_strategy": "no", "save_strategy": "no"}
@@ -154,10 +154,7 @@ def test_both_directions_are_taken_over_or_the_forward_one_alone(tmp_path, lende
     both.save_pretrained(tmp_path)
     tokenizer = hf_rnn.load_tokenizer(str(lender))
     tokenizer.save_pretrained(tmp_path)
-    settings = {name: getattr(RNNConfig, name) for name in ENCODER}
-    model = take_encoder(
-        str(tmp_path), RNNForSequenceClassification, settings, {"num_labels": 2}, tokenizer, forward_only
-    )
+    model = take_encoder(str(tmp_path), RNNForSequenceClassification, {}, {"num_labels": 2}, tokenizer, forward_only)
     assert model.config.num_directions == (1 if forward_only else 2)
     theirs = dict(both.model.named_parameters())
     for name, ours in model.model.named_parameters():
@@ -189,11 +186,24 @@ def test_layers_are_unfrozen_one_by_one(tmp_path, lender, monkeypatch):
 
 
 def test_a_size_that_is_not_the_encoders_is_refused(tmp_path, lender):
-    settings = {name: getattr(RNNConfig, name) for name in RNNConfig.__annotations__}
-    settings["hidden_size"] = 64
     tokenizer = hf_rnn.load_tokenizer(str(lender))
     with pytest.raises(UserError, match=r"hidden_size=64.*has 8"):
-        take_encoder(str(lender), RNNForSequenceClassification, settings, {}, tokenizer)
+        take_encoder(str(lender), RNNForSequenceClassification, {"hidden_size": 64}, {}, tokenizer)
+
+
+def test_a_size_that_is_written_counts_where_it_is_the_default_too(tmp_path, lender):
+    model = {"pretrained": str(lender), "num_hidden_layers": 1}
+    with pytest.raises(UserError, match=r"model\.num_hidden_layers=1, and the encoder of .* has 2"):
+        hf_rnn.train({"model": model, "training": {"output_dir": str(tmp_path / "clf")}})
+    assert not (tmp_path / "clf").exists()
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_what_is_no_model_is_named(tmp_path, there):
+    (tmp_path / "empty").mkdir()
+    path = tmp_path / ("empty" if there else "nowhere")
+    with pytest.raises(UserError, match=rf"{path.name}'"):
+        hf_rnn.train({"model": {"pretrained": str(path)}, "training": {"output_dir": str(tmp_path / "clf")}})
 
 
 def test_another_tokenizer_keeps_the_vectors_of_shared_entries(lender):

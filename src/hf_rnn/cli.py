@@ -3,6 +3,7 @@
 
 import logging
 import os
+import re
 import sys
 
 USAGE = """usage: hf-rnn COMMAND [...]
@@ -60,7 +61,9 @@ def _evaluate(arguments: list[str]) -> None:
 
     output = _new_file(options.output)
     predictor = Predictor.from_pretrained(options.model, others=options.others, revision=options.revision)
-    results = evaluate(predictor, _data(predictor, options), options.split, options.batch_tokens, _given(options))
+    # Of the training run's own data, what nobody names is not to be rows that were trained on.
+    split = options.split or (predictor.task.data.test_split if options.data is None else None)
+    results = evaluate(predictor, _data(predictor, options), split, options.batch_tokens, _given(options))
     print(f"{results['rows']} rows: {_line(results)}")
     for name, value in results.items():
         if "/" in name:
@@ -163,6 +166,10 @@ def _parser(command: str, description: str):
     return ArgumentParser(prog=f"hf-rnn {command}", description=description, exit_on_error=False, allow_abbrev=False)
 
 
+# Of the data section, what `evaluate` and `predict` have as options of their own.
+DATA_OPTIONS = ("text_column", "text_pair_column", "label_column", "encoding", "max_length")
+
+
 def _add_data_options(parser) -> None:
     parser.add_argument(
         "--others", type=str, action="append", default=[], help="a further model, whose logits are averaged in"
@@ -213,8 +220,7 @@ def _texts_last(parser, arguments: list[str]) -> list[str]:
 
 
 def _given(options) -> list[str]:
-    names = ("text_column", "text_pair_column", "label_column", "encoding")
-    return [name for name in names if getattr(options, name, None) is not None]
+    return [name for name in DATA_OPTIONS[:-1] if getattr(options, name, None) is not None]
 
 
 def _data(predictor, options):
@@ -285,6 +291,9 @@ def main(arguments: list[str] | None = None) -> int:
 
         expected = isinstance(error, UserError)
         message = str(error) if expected else f"{type(error).__name__}: {error} (HF_RNN_TRACEBACK=1 shows where)"
+        if arguments[0] in ("evaluate", "predict"):
+            # Their options stand in no sections.
+            message = re.sub(rf"--data\.({'|'.join(DATA_OPTIONS)})\b", r"--\1", message)
         print(f"hf-rnn {arguments[0]}: {message}", file=sys.stderr)
         return 1
     return 0

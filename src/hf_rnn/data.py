@@ -25,6 +25,7 @@ READERS = {
     ".json": ("json", {}),
     ".jsonl": ("json", {}),
     ".parquet": ("parquet", {}),
+    ".txt": ("text", {}),
 }
 SPLITS = {"train": "train", "validation": "validation", "valid": "validation", "dev": "validation", "test": "test"}
 BUILT_IN = "made_up_reviews"
@@ -34,8 +35,9 @@ BUILT_IN = "made_up_reviews"
 class DataArguments:
     """
     Args:
-        path: a data set on the Hub; a CSV, TSV, JSON, JSON Lines or Parquet file; a folder with one such file per
-            split (train.csv, test.csv, …) or one subfolder of .txt files per class; or made_up_reviews.
+        path: a data set on the Hub; a CSV, TSV, JSON, JSON Lines or Parquet file, or a .txt file, whose lines are its
+            rows; a folder with one such file per split (train.csv, test.csv, …), or one subfolder of .txt files per
+            class, or .txt files that are a text each; or made_up_reviews.
         name: configuration of a data set on the Hub that has several.
         revision: branch, tag or commit of a data set on the Hub.
         text_column: column of the text; found by its name or content if None.
@@ -130,13 +132,17 @@ def _load_from_hub(data: DataArguments) -> DatasetDict:
 def _load_folder(path: Path, data: DataArguments) -> DatasetDict:
     files: dict[str, list[Path]] = {}
     for file in sorted(path.iterdir()):
-        if file.suffix.lower() in READERS:
-            files.setdefault(_split_of(file.stem), []).append(file)
+        kind, split = file.suffix.lower(), _split_of(file.stem)
+        # A .txt file of another name is a text among others, or says something about the folder.
+        if kind in READERS and (kind != ".txt" or split in SPLITS.values()):
+            files.setdefault(split, []).append(file)
     if files:
         return _load_files(files, data)
     folders = sorted(p for p in path.iterdir() if p.is_dir())
     by_split = {_split_of(p.name): p for p in folders if _split_of(p.name) in SPLITS.values()}
     found = {split: _load_texts(folder, data) for split, folder in (by_split or {"train": path}).items()}
+    if not any(found.values()):
+        found = {"train": _load_texts(path, data, "*.txt")}
     if not any(found.values()):
         raise UserError(
             f"the folder {str(path)!r} has neither files of {', '.join(READERS)} "
@@ -151,9 +157,9 @@ def _split_of(name: str) -> str:
     return SPLITS.get(stem.lower(), stem)
 
 
-def _load_texts(folder: Path, data: DataArguments) -> Dataset:
+def _load_texts(folder: Path, data: DataArguments, files: str = "*/*.txt") -> Dataset:
     texts, labels = [], []
-    for file in sorted(folder.glob("*/*.txt")):
+    for file in sorted(folder.glob(files)):
         try:
             texts.append(file.read_text(encoding=data.encoding))
         except UnicodeDecodeError as error:

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The machine that this runs on: what it is, and one habit of its allocator."""
+"""The machine that this runs on: what it is, and how its memory is kept."""
 
 import ctypes
 import os
@@ -25,6 +25,17 @@ def versions() -> dict[str, str]:
     """Versions of Python and of the libraries that decide a result."""
     packages = ("torch", "transformers", "tokenizers", "datasets", "accelerate")
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+
+
+def bound_kernel_caches() -> None:
+    """Lets torch keep few kernels, for training on batches whose shapes seldom come back.
+
+    On a CPU, oneDNN makes a kernel for each shape of a product or a layer, and torch and oneDNN each keep a thousand:
+    with batches of many lengths they grow to gigabytes, and are hardly ever asked for again. It counts where no such
+    kernel has run in the process; what the environment says already stays.
+    """
+    for name in ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
+        os.environ.setdefault(name, "64")
 
 
 @cache

@@ -212,7 +212,12 @@ def find_model(path: str, **where) -> Path:
         return Path(path)
     if looks_local(path):
         raise UserError(f"there is no folder {path!r}: name the output_dir of a training run that ended.")
-    return download(path, **where)
+    try:
+        return download(path, **where)
+    except UserError as error:
+        if repr(path) in str(error):
+            raise
+        raise UserError(f"there is no folder {path!r}, and on the Hub: {error}") from error
 
 
 def download(

@@ -116,7 +116,8 @@ class RNNForCausalLM(RNNPreTrainedModel, GenerationMixin):
                 f"past_key_values has read {past_key_values.get_seq_length()} tokens, and the prompt has {width}: pass "
                 "the whole text, what the state has read included, and at least one token more."
             )
-        inputs = super().prepare_inputs_for_generation(  # type: ignore[safe-super]
+        general: Any = super()
+        inputs = general.prepare_inputs_for_generation(
             input_ids, next_sequence_length, past_key_values, None, inputs_embeds, is_first_iteration, **kwargs
         )
         if inputs_embeds is not None and attention_mask is not None and past_key_values is None:

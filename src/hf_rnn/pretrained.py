@@ -7,7 +7,6 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from .auto import MODELS, architecture
-from .configuration_rnn import RNNConfig
 from .errors import UserError
 from .hub import find_model
 from .model_folder import check_model
@@ -41,8 +40,7 @@ def take_encoder(
     Args:
         path: folder or Hub id of the other model.
         model_class: of the new one.
-        settings: the model section of a run. The encoder's sizes are those of the other model where they are left out
-            or written as their defaults.
+        settings: the model section of a run. The encoder's sizes are those of the other model where they are left out.
         task_fields: of the configuration, such as the labels.
         tokenizer: of the new model. Entries that the other model's tokenizer has too keep their vectors, and new ones
             start from the mean of all.
@@ -62,8 +60,8 @@ def take_encoder(
             )
         config.bidirectional = config.independent_directions = False
     for name in ENCODER:
-        default, theirs = getattr(RNNConfig, name), getattr(config, name)
-        if settings[name] not in (default, theirs):
+        theirs = getattr(config, name)
+        if settings.get(name, theirs) != theirs:
             raise UserError(
                 f"model.{name}={settings[name]!r}, and the encoder of {path!r} has {theirs!r}: leave it out, or train "
                 "a language model of that size."

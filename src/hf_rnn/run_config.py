@@ -59,7 +59,7 @@ class CardArguments:
 
 @dataclass
 class RunConfig:
-    """The sections of a run's YAML."""
+    """The sections of a run's YAML; `given` are the keys of its model section that somebody wrote."""
 
     task: str
     data: DataArguments
@@ -67,6 +67,7 @@ class RunConfig:
     model: Any
     training: RNNTrainingArguments
     card: CardArguments
+    given: frozenset[str] = frozenset()
 
 
 def run_parser() -> ArgumentParser:
@@ -100,13 +101,11 @@ def parse_run(arguments: list[str] | dict | str | Path) -> tuple[RunConfig, str]
         UserError: an unknown key (the nearest one is named) or a value of the wrong type.
     """
     parser = run_parser()
+    read = {dict: parser.parse_object, list: parser.parse_args}.get(type(arguments))
     try:
-        if isinstance(arguments, dict):
-            namespace = parser.parse_object(arguments)
-        elif isinstance(arguments, list):
-            namespace = parser.parse_args(arguments)
-        else:
-            namespace = parser.parse_path(str(arguments))
+        if read is None:
+            read, arguments = parser.parse_path, str(arguments)
+        namespace, written = read(arguments), read(arguments, defaults=False)
         parts = parser.instantiate(namespace)
     except (ArgumentError, TypeError, ValueError, OSError, yaml.YAMLError) as error:
         raise UserError(explain(str(error), parser)) from error
@@ -116,7 +115,8 @@ def parse_run(arguments: list[str] | dict | str | Path) -> tuple[RunConfig, str]
     checked_config(settings)
     if parts.model.forward_only and parts.model.pretrained is None:
         raise UserError("model.forward_only chooses among the directions of model.pretrained, which is not there.")
-    run = RunConfig(parts.task, parts.data, parts.tokenizer, parts.model, parts.training, parts.card)
+    given = frozenset(vars(written.get("model") or Namespace()))
+    run = RunConfig(parts.task, parts.data, parts.tokenizer, parts.model, parts.training, parts.card, given)
     return run, _dump(parser, namespace)
 
 

@@ -37,7 +37,8 @@ class TextStreams(Dataset):
         both_ways: whether to give the windows of a second model that reads from right to left.
         seed: of the order and the lengths, with the epoch.
         rank, world_size: of this process among those that share the text.
-        words: how many words the text has, so that perplexities compare between tokenizers.
+        words: how many words the text has, so that perplexities compare between tokenizers; the attribute is how many
+            of them are predicted.
 
     Raises:
         UserError: the text is shorter than one window of all streams.
@@ -62,8 +63,9 @@ class TextStreams(Dataset):
         self.shuffle, self.vary, self.both_ways, self.seed = shuffle, vary, both_ways, seed
         self.rows = slice(rank * batch_size, (rank + 1) * batch_size)
         self.streams = batch_size * world_size
-        self.words = words
         self.num_tokens = sum(map(len, self.documents)) - 1
+        # The first token is never predicted: its share of the words is not either.
+        self.words = None if words is None else words * self.num_tokens / (self.num_tokens + 1)
         if self.num_tokens < self.streams * window:
             raise UserError(
                 f"the text has {self.num_tokens + 1} tokens, fewer than {self.streams} streams of one window of "
@@ -169,12 +171,12 @@ def read_streams(model, batches: Iterable[dict]) -> tuple[float, int]:
     return nats, tokens
 
 
-def perplexities(nats: float, tokens: float, words: int | None) -> dict[str, float]:
+def perplexities(nats: float, tokens: float, words: float | None) -> dict[str, float]:
     """`loss` in nats per token, and its exponential per token and per word.
 
     Args:
         nats: sum of the negative log-likelihoods of all tokens.
-        tokens, words: how many the text has.
+        tokens, words: how many of them were predicted.
     """
     metrics = {"loss": nats / tokens, "perplexity": _exp(nats / tokens)}
     return metrics if not words else {**metrics, "word_perplexity": _exp(nats / words)}

@@ -18,7 +18,7 @@ from transformers.trainer_utils import HubStrategy, SaveStrategy, get_last_check
 from .averaging import WeightAverage
 from .batching import TokenBatchSampler
 from .callbacks import EpochCallback
-from .environment import keep_freed_memory
+from .environment import bound_kernel_caches, keep_freed_memory
 from .errors import UserError
 from .fine_tuning import GradualUnfreezing, discriminative_learning_rates
 from .handwriting import CARD_FILE, add_tags, merge, read_card
@@ -36,7 +36,8 @@ logger = logging.getLogger(__name__)
 class RNNTrainer(Trainer):
     """transformers' Trainer on a task of ours: batches of similar length, metrics, early stopping.
 
-    On a CPU the process keeps the memory that it frees from then on ([`~hf_rnn.environment.keep_freed_memory`]).
+    On a CPU the process keeps the memory that it frees from then on ([`~hf_rnn.environment.keep_freed_memory`]), and
+    fewer kernels ([`~hf_rnn.environment.bound_kernel_caches`]).
 
     Args:
         model: a model of the task.
@@ -71,6 +72,7 @@ class RNNTrainer(Trainer):
             args.greater_is_better = args.metric_for_best_model.removeprefix("eval_") not in ("loss", "mse", "mae")
         if args.device.type == "cpu":
             keep_freed_memory()
+            bound_kernel_caches()
         self.task = task
         # What `Run` knows beyond the Trainer, for the card: the run's YAML, and facts about its data.
         self.run_text = ""

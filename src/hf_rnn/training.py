@@ -26,7 +26,8 @@ from .figures import draw_confusion, draw_curves
 from .handwriting import CARD_FILE, merge, read_card
 from .hub import fetch_checkpoint, find_model, push
 from .model_card import PICTURES, render_folder
-from .pretrained import take_encoder
+from .model_folder import check_model
+from .pretrained import ENCODER, take_encoder
 from .run_config import METRICS_FILE, RUN_FILE, RunConfig, parse_run
 from .tasks import task_class, trainer_class
 from .tokenization import TokenizerArguments, load_tokenizer, train_tokenizer
@@ -126,13 +127,14 @@ class Run:
                     f"the run in {str(self.folder)!r} was begun with another {section} section: write --config "
                     f"{self.folder / RUN_FILE} --training.resume true to go on with it."
                 )
-        names = ["train_batch_tokens"]
+        names = ["train_batch_tokens", "averaging"]
         if self.config.task == "language_modeling":
             names += ["window", "per_device_train_batch_size"]
         for name in names:
             before, now = getattr(begun.training, name), getattr(self.args, name)
             if before != now:
-                # An epoch has another number of steps then, and nobody could say what was read of this one.
+                # An epoch has another number of steps then, and nobody could say what was read of this one; and what
+                # stands in a checkpoint are the weights or a mean of them.
                 raise UserError(
                     f"the run in {str(self.folder)!r} was begun with training.{name}={before}, and this is {now}: "
                     f"write --config {self.folder / RUN_FILE} --training.resume true to go on with it."
@@ -196,9 +198,12 @@ class Run:
         if self.checkpoint is not None:
             # What it began with may be gone by now.
             return task.model_class.from_pretrained(self.checkpoint)
-        settings = asdict(self.config.model)
+        run = self.config
+        settings = asdict(run.model)
         pretrained, forward_only = settings.pop("pretrained"), settings.pop("forward_only")
         if pretrained is not None:
+            # What nobody wrote is the encoder's to say.
+            settings = {name: settings[name] for name in settings if name not in ENCODER or name in run.given}
             return take_encoder(pretrained, task.model_class, settings, task.config_fields(), tokenizer, forward_only)
         config = RNNConfig(
             vocab_size=len(tokenizer),
@@ -208,7 +213,10 @@ class Run:
             **settings,
             **task.config_fields(),
         )
-        return task.model_class(config)
+        try:
+            return task.model_class(config)
+        except ValueError as error:
+            raise UserError(f"model: {error}") from error
 
     def _push(self, repo_id: str) -> None:
         args = self.args
@@ -239,6 +247,7 @@ class Run:
                     "section out, or write --tokenizer.kind word (or bpe, …) too, for one of its own."
                 )
             path = str(find_model(self.config.model.pretrained))
+            check_model(Path(path), self.config.model.pretrained)
         if path is not None:
             return load_tokenizer(path)
         settings["kind"] = settings["kind"] or "bpe"

@@ -101,7 +101,8 @@ class LanguageModelTrainer(TruncatedBPTT, RNNTrainer):
         train_dataset, eval_dataset: as `task.encode` gives them.
 
     Raises:
-        UserError: the text is shorter than one window of all streams, or `train_batch_tokens` is set.
+        UserError: the text is shorter than one window of all streams, `train_batch_tokens` is set, or the softmax is to
+            be sampled with a tokenizer that does not number its entries by frequency.
     """
 
     def __init__(self, model, args, task, processing_class, train_dataset=None, eval_dataset=None, **kwargs):
@@ -109,6 +110,12 @@ class LanguageModelTrainer(TruncatedBPTT, RNNTrainer):
             raise UserError(
                 f"training.train_batch_tokens={args.train_batch_tokens} is for rows, and a language model reads "
                 "streams: write --training.per_device_train_batch_size and --training.window instead."
+            )
+        kind = type(processing_class.backend_tokenizer.model).__name__
+        if model.config.sampled_softmax and kind == "BPE":
+            raise UserError(
+                f"model.sampled_softmax={model.config.sampled_softmax} draws entries by rank, and a BPE tokenizer does "
+                "not number them by how frequent they are: write --model.sampled_softmax 0, or --tokenizer.kind word."
             )
         self.separator = processing_class.eos_token_id
         self.both_ways = model.config.independent_directions

@@ -143,7 +143,7 @@ def test_killed_in_the_middle_of_an_epoch_it_goes_on_to_the_same_weights(tmp_pat
 def test_it_does_not_go_on_with_other_streams(language_model, tmp_path):
     folder = shutil.copytree(language_model[0], tmp_path / "lm")
     again = ["--config", str(folder / "run.yaml"), "--training.resume", "true", "--training.output_dir", str(folder)]
-    for option, value in (("window", "50"), ("per_device_train_batch_size", "8")):
+    for option, value in (("window", "50"), ("per_device_train_batch_size", "8"), ("averaging", "ema")):
         with pytest.raises(UserError, match=rf"begun with training\.{option}=.* and this is {value}: write --config"):
             hf_rnn.train([*again, f"--training.{option}", value])
 
@@ -196,8 +196,44 @@ def test_unlabelled_splits_are_read_beside_the_training_split():
 
 def test_a_missing_unlabelled_split_is_named():
     task = LanguageModeling(DataArguments(unlabelled_splits=["unsupervised"]))
-    with pytest.raises(UserError, match="no split 'unsupervised', only train, test"):
+    with pytest.raises(UserError, match=r"no split 'unsupervised', only train, test: leave data\.unlabelled_splits"):
         task.prepare(splits(train=["a"], test=["b"]))
+    with pytest.raises(UserError, match=r"write --data\.unlabelled_splits '\[more\]'"):
+        task.prepare(splits(test=["b"], train=["a"], more=["c"]))
+
+
+def lm(folder, path, **model) -> dict:
+    training = {"output_dir": str(folder), "disable_tqdm": True, "num_train_epochs": 1, "window": 10}
+    return {
+        "task": "language_modeling",
+        "data": {"path": str(path)},
+        "tokenizer": {"kind": model.pop("kind", "word"), "vocab_size": 300},
+        "model": {"embedding_size": 8, "hidden_size": 8, **model},
+        "training": {**training, "per_device_train_batch_size": 2},
+    }
+
+
+def test_plain_text_is_read_by_lines_or_by_files(tmp_path):
+    lines = [f"the film number {i} was not as bad as the last one ." for i in range(60)]
+    (tmp_path / "corpus.txt").write_text("\n".join(lines))
+    results = hf_rnn.train(lm(tmp_path / "lm", tmp_path / "corpus.txt"))
+    assert results["run"]["train_rows"] == 54
+    (tmp_path / "flat").mkdir()
+    for i in range(5):
+        (tmp_path / "flat" / f"{i}.txt").write_text("\n".join(lines[i::5]))
+    assert hf_rnn.train(lm(tmp_path / "flat_lm", tmp_path / "flat"))["run"]["train_rows"] == 3
+    with pytest.raises(UserError, match=r"has no split 'test', only train: write --split train"):
+        hf_rnn.prediction.evaluate(
+            hf_rnn.Predictor.from_pretrained(tmp_path / "lm"), DataArguments(str(tmp_path / "corpus.txt")), "test"
+        )
+
+
+def test_what_a_language_model_cannot_be_is_one_message(tmp_path):
+    with pytest.raises(UserError, match=r"model: a language model with bidirectional=True"):
+        hf_rnn.train(lm(tmp_path / "lm", "made_up_reviews", bidirectional=True))
+    with pytest.raises(UserError, match=r"sampled_softmax=20 draws entries by rank, and a BPE tokenizer does not"):
+        hf_rnn.train(lm(tmp_path / "lm", "made_up_reviews", sampled_softmax=20, kind="bpe"))
+    assert not (tmp_path / "lm").exists()
 
 
 def test_a_split_without_text_is_refused():

@@ -38,7 +38,7 @@ class LanguageModeling(TextTask):
         if data.max_length is not None:
             raise UserError(
                 f"max_length={data.max_length} would cut documents, and a language model reads streams of any length: "
-                "leave it out; how far gradients go back is --training.window."
+                "leave it out (how far gradients go back in training is training.window)."
             )
         self.label_names: list[str] = []
 

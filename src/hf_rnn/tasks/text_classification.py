@@ -100,7 +100,6 @@ class TextClassification(TextTask):
             UserError: no such split or column, or labels that are not the model's.
         """
         split = self.split_to_read(splits, split)
-        logger.info(f"evaluating on the split {split} of {self.data.path}.")
         columns = choose_columns(splits[split], self.data)
         if self._is_unlabelled(splits[split], columns[1]):
             raise UserError(f"the split {split!r} of {self.data.path!r} has no labels to compare with.")

@@ -1,6 +1,7 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """What all tasks over texts have in common: splits by name, tokens cut to a length, and facts about both."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,9 +9,11 @@ import numpy as np
 from datasets import Dataset, DatasetDict, Features, Value, concatenate_datasets
 from transformers import PreTrainedTokenizerBase
 
-from ..data import BUILT_IN, DataArguments, choose_split, choose_text, cut, is_on_hub
-from ..errors import UserError, check_choice
+from ..data import BUILT_IN, SPLITS, DataArguments, choose_split, choose_text, cut, is_on_hub
+from ..errors import UserError, check_choice, nearest
 from ..tokenization import token_ids
+
+logger = logging.getLogger(__name__)
 
 TRUNCATIONS = ("head", "tail", "head_tail")
 
@@ -71,6 +74,7 @@ class TextTask:
             )
         if split not in splits:
             self._missing(splits, repr(split), "--split")
+        logger.info(f"evaluating on the split {split} of {self.data.path}.")
         return str(split)
 
     def _missing(self, splits: DatasetDict, wanted: str, option: str) -> None:
@@ -88,7 +92,12 @@ class TextTask:
         texts: list[Dataset] = []
         for split in names:
             if split not in splits:
-                self._missing(splits, repr(split), "--data.unlabelled_splits")
+                apart = [name for name in splits if name not in SPLITS.values()]
+                near = nearest(split, apart) or next(iter(apart), None)
+                raise UserError(
+                    f"the data set {self.data.path!r} has no split {split!r}, only {', '.join(splits)}: "
+                    + (f"write --data.unlabelled_splits '[{near}]'." if near else "leave data.unlabelled_splits out.")
+                )
             column = choose_text(splits[split], self.data)
             rows = ["" if text is None else str(text) for text in splits[split][column]]
             if not any(text.strip() for text in rows):
