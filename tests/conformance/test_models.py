@@ -55,14 +55,14 @@ class Conformance(ModelTesterMixin, PipelineTesterMixin):
     has_attentions = False
     test_can_init_all_missing_weights_before_2023 = True
     cell_type: str
-    tester_class = RNNModelTester
+    model_tester_class = RNNModelTester
 
     @property
     def model_tester(self) -> RNNModelTester:
         return self._model_tester
 
     def setUp(self):
-        self._model_tester = self.tester_class(self, self.cell_type)
+        self._model_tester = self.model_tester_class(self, self.cell_type)
         self.config_tester = ConfigTester(
             self,
             config_class=RNNConfig,
@@ -94,7 +94,7 @@ class CausalConformance(Conformance, GenerationTesterMixin):
     all_model_classes = (RNNForCausalLM,)
     all_generative_model_classes = (RNNForCausalLM,)
     pipeline_model_mapping = {"text-generation": RNNForCausalLM}
-    tester_class = CausalRNNModelTester
+    model_tester_class = CausalRNNModelTester
 
     def setUp(self):
         super().setUp()
