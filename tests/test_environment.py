@@ -44,9 +44,12 @@ torch.set_num_threads(1)
 layer = torch.nn.LSTM(16, 16)
 def resident() -> int:
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmRSS"))
+def step(T):
+    layer(torch.randn(T, 4, 16, requires_grad=True))[0].sum().backward()
+step(5)
 before = resident()
-for T in range(5, 305):
-    layer(torch.randn(T, 4, 16))[0].sum().backward()
+for T in range(6, 306):
+    step(T)
 print(resident() - before)
 """
 
@@ -55,9 +58,11 @@ print(resident() - before)
 def test_batches_of_many_lengths_do_not_fill_the_memory_with_kernels():
     def growth(kernels: str) -> int:
         command = [sys.executable, "-c", KERNELS, environment.__file__, kernels]
-        return int(subprocess.run(command, capture_output=True, check=True).stdout)
+        return int(subprocess.run(command, capture_output=True, check=True, env=untold).stdout)
 
-    assert growth("few") < 0.7 * growth("all")
+    # A Trainer of another test may have told this process already.
+    untold = {name: value for name, value in os.environ.items() if not name.endswith("CACHE_CAPACITY")}
+    assert growth("few") < 0.5 * growth("all")
 
 
 def test_what_the_environment_says_of_kernels_stays(monkeypatch):
