@@ -111,8 +111,8 @@ class LanguageModelTrainer(TruncatedBPTT, RNNTrainer):
                 f"training.train_batch_tokens={args.train_batch_tokens} is for rows, and a language model reads "
                 "streams: write --training.per_device_train_batch_size and --training.window instead."
             )
-        kind = type(processing_class.backend_tokenizer.model).__name__
-        if model.config.sampled_softmax and kind == "BPE":
+        backend = getattr(processing_class, "backend_tokenizer", None)
+        if model.config.sampled_softmax and backend is not None and type(backend.model).__name__ == "BPE":
             raise UserError(
                 f"model.sampled_softmax={model.config.sampled_softmax} draws entries by rank, and a BPE tokenizer does "
                 "not number them by how frequent they are: write --model.sampled_softmax 0, or --tokenizer.kind word."

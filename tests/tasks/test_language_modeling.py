@@ -14,6 +14,7 @@ import hf_rnn
 from hf_rnn.cli import main
 from hf_rnn.data import DataArguments
 from hf_rnn.errors import UserError
+from hf_rnn.prediction import evaluate
 from hf_rnn.streams import streams_to_read
 from hf_rnn.tasks.language_modeling import LanguageModeling
 
@@ -223,9 +224,7 @@ def test_plain_text_is_read_by_lines_or_by_files(tmp_path):
         (tmp_path / "flat" / f"{i}.txt").write_text("\n".join(lines[i::5]))
     assert hf_rnn.train(lm(tmp_path / "flat_lm", tmp_path / "flat"))["run"]["train_rows"] == 3
     with pytest.raises(UserError, match=r"has no split 'test', only train: write --split train"):
-        hf_rnn.prediction.evaluate(
-            hf_rnn.Predictor.from_pretrained(tmp_path / "lm"), DataArguments(str(tmp_path / "corpus.txt")), "test"
-        )
+        evaluate(hf_rnn.Predictor.from_pretrained(tmp_path / "lm"), DataArguments(str(tmp_path / "corpus.txt")), "test")
 
 
 def test_what_a_language_model_cannot_be_is_one_message(tmp_path):
