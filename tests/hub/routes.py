@@ -1,307 +1,45 @@
-"""A Hub on 127.0.0.1: repositories with commit history, for tests and for trying things by hand.
-
-    python -m tests.hub_server          # then, in another shell, what it prints
-
-It speaks what huggingface_hub's client asks for: whoami, create and delete, info, tree, refs, preupload, LFS (whole
-and in parts), commit, resolve with ETag and Range, branches, tags, card validation. Everything lives in memory.
-`Fault`s make it fail on demand.
-"""
+"""What the Hub of the tests answers to each request of huggingface_hub's client."""
 
 import base64
 import hashlib
 import json
 import re
-import socket
-import threading
 import urllib.parse
-from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime, timezone
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import yaml
 
-# Token → user and role.
-TOKENS = {"hf_writer": ("user", "write"), "hf_reader": ("user", "read"), "hf_other": ("other", "write")}
-LFS_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".png", ".parquet")
-CARD = re.compile(r"^\s*---[\r\n]+(.*?)[\r\n]+---(?:[\r\n]|$)", re.DOTALL)
+from .connection import Connection, HubError
+from .repositories import CARD, LFS_SUFFIXES, Blob, Commit, Repo
+
+_KIND, _ID, _REV = r"(?P<kind>models|datasets)", r"(?P<id>[^/]+/[^/]+)", r"(?P<revision>[^/]+)"
+_REPO = rf"/api/{_KIND}/{_ID}"
+_PLAIN = r"/(?P<kind>datasets/)?(?P<id>[^/]+/[^/]+?)"
 
 
-@dataclass(frozen=True)
-class Blob:
-    data: bytes
-    lfs: bool = False
-
-    @property
-    def oid(self) -> str:
-        return hashlib.sha1(b"blob %d\0" % len(self.data) + self.data).hexdigest()
-
-    @property
-    def etag(self) -> str:
-        return hashlib.sha256(self.data).hexdigest() if self.lfs else self.oid
-
-
-@dataclass(frozen=True)
-class Commit:
-    parent: str | None
-    files: dict[str, Blob]
-    title: str
-    author: str
-    date: str = field(default_factory=lambda: datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z"))
-
-    @property
-    def oid(self) -> str:
-        tree = sorted((path, blob.oid) for path, blob in self.files.items())
-        return hashlib.sha1(repr((self.parent, tree, self.title, self.date)).encode()).hexdigest()
-
-
-@dataclass
-class Repo:
-    id: str
-    kind: str
-    private: bool = False
-    gated: bool = False
-    commits: dict[str, Commit] = field(default_factory=dict)
-    branches: dict[str, str] = field(default_factory=dict)
-    tags: dict[str, str] = field(default_factory=dict)
-
-    def add(self, files: dict[str, Blob], title: str, author: str, branch: str = "main") -> str:
-        commit = Commit(self.branches.get(branch), files, title, author)
-        self.commits[commit.oid] = commit
-        self.branches[branch] = commit.oid
-        return commit.oid
-
-    def find(self, revision: str) -> str | None:
-        """The commit that a branch, a tag or a commit's own id names."""
-        revision = revision.removeprefix("refs/heads/")
-        return (
-            self.branches.get(revision) or self.tags.get(revision) or (revision if revision in self.commits else None)
-        )
-
-    def history(self, revision: str = "main") -> list[Commit]:
-        """Commits from the newest to the oldest."""
-        found, oid = [], self.find(revision)
-        while oid is not None:
-            found.append(self.commits[oid])
-            oid = self.commits[oid].parent
-        return found
-
-    def files(self, revision: str = "main") -> dict[str, bytes]:
-        return {path: blob.data for path, blob in self.commits[self.find(revision)].files.items()}
-
-    def card(self, commit: Commit) -> dict:
-        """The metadata of the card; none where it cannot be read."""
-        readme = commit.files.get("README.md")
-        found = readme and CARD.match(readme.data.decode(errors="replace"))
-        try:
-            metadata = yaml.safe_load(found[1]) if found else None
-        except yaml.YAMLError:
-            metadata = None
-        return metadata if isinstance(metadata, dict) else {}
-
-
-@dataclass
-class Fault:
-    """Makes matching requests fail.
-
-    Args:
-        kind: an HTTP status (`429`, `500`, …); `cut` (the connection breaks in the middle of the body); `wrong_hash`
-            (the bytes that arrive are not those that were sent); `race` (another commit comes first); `lost` (all is
-            done, but the answer never arrives); `hang` (no answer until the server closes).
-        match: regular expression over `METHOD path`.
-        times: how many requests it spoils.
-        after: how many matching requests pass before.
-    """
-
-    kind: int | str
-    match: str
-    times: int = 1
-    after: int = 0
-    retry_after: int | None = None
-
-    def hits(self, request: str) -> bool:
-        if not self.times or not re.search(self.match, request):
-            return False
-        if self.after:
-            self.after -= 1
-            return False
-        self.times -= 1
-        return True
-
-
-class HubError(Exception):
-    def __init__(self, status: int, message: str, code: str | None = None, **headers: str):
-        super().__init__(message)
-        self.status, self.message = status, message
-        self.headers = {"X-Error-Message": message, **({"X-Error-Code": code} if code else {}), **headers}
-
-
-class HubServer:
-    """`with HubServer() as hub:` serves `hub.url` until the end of the block."""
-
-    def __init__(self, port: int = 0, chunk_size: int | None = None):
-        self.repos: dict[tuple[str, str], Repo] = {}
-        self.objects: dict[str, bytes] = {}
-        self.parts: dict[str, dict[int, bytes]] = defaultdict(dict)
-        self.faults: list[Fault] = []
-        self.requests: list[str] = []
-        self.chunk_size = chunk_size
-        self.changed = threading.Condition(threading.RLock())
-        self.closing = threading.Event()
-        handler = type("Handler", (_Handler,), {"hub": self})
-        self.http = ThreadingHTTPServer(("127.0.0.1", port), handler)
-        self.http.daemon_threads = True
-        self.http.block_on_close = False
-        self.url = f"http://127.0.0.1:{self.http.server_port}"
-
-    def __enter__(self) -> "HubServer":
-        threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        return self
-
-    def __exit__(self, *_) -> None:
-        self.closing.set()
-        self.http.shutdown()
-        self.http.server_close()
-
-    def environment(self, home, token: str | None = "hf_writer") -> dict[str, str]:
-        """The environment variables with which a process uses this Hub and no other."""
-        variables = {"HF_ENDPOINT": self.url, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0"}
-        variables |= {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_IMPLICIT_TOKEN": "0"}
-        return variables | ({"HF_TOKEN": token} if token else {"HF_TOKEN": ""})
-
-    def repo(self, name: str, kind: str = "model") -> Repo:
-        return self.repos[kind, name]
-
-    def create(
-        self, name: str, kind: str = "model", private: bool = False, files: dict[str, bytes] | None = None
-    ) -> Repo:
-        repo = self.repos[kind, name] = Repo(name, kind, private)
-        start = {".gitattributes": Blob(b"*.safetensors filter=lfs\n")}
-        repo.add(start, "initial commit", name.split("/")[0])
-        if files:
-            blobs = {path: Blob(data, path.endswith(LFS_SUFFIXES)) for path, data in files.items()}
-            repo.add(start | blobs, "files", name.split("/")[0])
-        return repo
-
-    def wait_for(self, condition: Callable[[], bool], seconds: float = 60) -> None:
-        """Waits until something that a commit changes holds."""
-        with self.changed:
-            assert self.changed.wait_for(condition, seconds), "the server never saw it"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    hub: HubServer
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def log_message(self, *_) -> None:
-        pass
-
-    # One request -----------------------------------------------------------------------------------------------------
-
-    def _serve(self) -> None:
-        url = urllib.parse.urlsplit(self.path)
-        self.place = url.path
-        self.query = dict(urllib.parse.parse_qsl(url.query))
-        request = f"{self.command} {urllib.parse.unquote(self.path)}"
-        with self.hub.changed:
-            self.hub.requests.append(request)
-            self.fault = next((fault for fault in self.hub.faults if fault.hits(request)), None)
-        kind = self.fault.kind if self.fault else None
-        if kind == "hang":
-            self.hub.closing.wait()
-            return self._break_off()
-        length = int(self.headers.get("Content-Length") or 0)
-        if kind == "cut" and length:
-            self.rfile.read(length // 2)
-            return self._break_off()
-        self.body = self._chunked() if self.headers.get("Transfer-Encoding") == "chunked" else self.rfile.read(length)
-        try:
-            if isinstance(kind, int):
-                wait = {} if self.fault.retry_after is None else {"Retry-After": str(self.fault.retry_after)}
-                raise HubError(kind, "told to fail", **wait)
-            self._route()
-        except HubError as error:
-            self._send(error.status, json.dumps({"error": error.message, **self._url()}).encode(), error.headers)
-
-    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _serve
-
-    def _url(self) -> dict:
-        # A conflict over a repository's name must say where it is.
-        return {"url": f"{self.hub.url}/{self.conflict}"} if getattr(self, "conflict", None) else {}
-
-    def _chunked(self) -> bytes:
-        body = b""
-        while size := int(self.rfile.readline().split(b";")[0], 16):
-            body += self.rfile.read(size)
-            self.rfile.readline()
-        self.rfile.readline()
-        return body
-
-    def _break_off(self) -> None:
-        self.close_connection = True
-        self.connection.shutdown(socket.SHUT_RDWR)
-
-    def _send(self, status: int, body: bytes = b"", headers: dict | None = None) -> None:
-        if self.fault is not None and self.fault.kind == "lost":
-            return self._break_off()
-        cut = self.fault is not None and self.fault.kind == "cut"
-        if self.fault is not None and self.fault.kind == "wrong_hash" and self.command == "GET" and status < 300:
-            body = body[:-1] + bytes([body[-1] ^ 1])
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), "X-Request-Id": "test", **(headers or {})}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body[: len(body) // 2] if cut else body)
-        if cut:
-            self.wfile.flush()
-            self._break_off()
-
-    def _json(self, value, status: int = 200) -> None:
-        self._send(status, json.dumps(value).encode(), {"Content-Type": "application/json"})
-
-    def _route(self) -> None:
-        for methods, pattern, name in _ROUTES:
-            found = re.fullmatch(pattern, self.place)
-            if found and self.command in methods.split():
-                named = {key: urllib.parse.unquote(value or "") for key, value in found.groupdict().items()}
-                with self.hub.changed:
-                    getattr(self, f"_{name}")(**named)
-                    self.hub.changed.notify_all()
-                return
-        raise HubError(404, f"there is nothing at {self.place}")
-
-    # Who may do what -------------------------------------------------------------------------------------------------
-
-    def _user(self) -> tuple[str, str] | None:
-        header = self.headers.get("Authorization")
-        if header is None:
-            return None
-        token = header.removeprefix("Bearer ")
-        if token not in TOKENS:
-            raise HubError(401, "Invalid credentials in Authorization header")
-        return TOKENS[token]
-
-    def _find(self, kind: str, id: str, write: bool = False, content: bool = False) -> Repo:
-        user, repo = self._user(), self.hub.repos.get((kind.rstrip("s"), id))
-        owner = user is not None and id.split("/")[0] == user[0]
-        if repo is None or (repo.private and not owner):
-            if user is None:
-                raise HubError(401, "Invalid username or password.", "RepoNotFound")
-            raise HubError(404, "Repository not found", "RepoNotFound")
-        if content and repo.gated and not owner:
-            raise HubError(403 if user else 401, f"Access to model {id} is restricted.", "GatedRepo")
-        if write and not (owner and user[1] == "write"):
-            raise HubError(403, "you must use a token with write access" if owner else "you must be its owner")
-        return repo
-
-    def _commit_of(self, repo: Repo, revision: str) -> Commit:
-        oid = repo.find(revision)
-        if oid is None:
-            raise HubError(404, f"Invalid rev id: {revision}", "RevisionNotFound")
-        return repo.commits[oid]
+class Routes(Connection):
+    routes = (
+        ("GET", r"/api/whoami-v2", "whoami"),
+        ("POST", r"/api/repos/create", "create"),
+        ("DELETE", r"/api/repos/delete", "delete"),
+        ("POST", r"/api/validate-yaml", "validate"),
+        ("GET", rf"/api/{_KIND}", "list"),
+        ("GET", rf"{_REPO}(?:/revision/{_REV})?", "info"),
+        ("PUT", rf"{_REPO}/settings", "settings"),
+        ("GET", rf"{_REPO}/refs", "refs"),
+        ("GET", rf"{_REPO}/commits/{_REV}", "commits"),
+        ("GET", rf"{_REPO}/tree/{_REV}(?:/(?P<path>.+))?", "tree"),
+        ("POST", rf"{_REPO}/paths-info/{_REV}", "paths_info"),
+        ("POST", rf"{_REPO}/preupload/{_REV}", "preupload"),
+        ("POST", rf"{_REPO}/commit/{_REV}", "commit"),
+        ("POST DELETE", rf"{_REPO}/branch/(?P<name>.+)", "branch"),
+        ("POST DELETE", rf"{_REPO}/tag/(?P<name>.+)", "tag"),
+        ("POST", rf"{_PLAIN}\.git/info/lfs/objects/batch", "lfs_batch"),
+        ("PUT POST", r"/lfs/(?P<oid>[0-9a-f]{64})", "lfs_put"),
+        ("PUT", r"/lfs/(?P<oid>[0-9a-f]{64})/(?P<part>\d+)", "lfs_part"),
+        ("POST", r"/lfs/(?P<oid>[0-9a-f]{64})/verify", "lfs_verify"),
+        ("GET HEAD", r"/cdn/(?P<oid>[0-9a-f]{64})", "cdn"),
+        ("GET HEAD", rf"{_PLAIN}/resolve/{_REV}/(?P<path>.+)", "resolve"),
+    )
 
     # Users and repositories ------------------------------------------------------------------------------------------
 
@@ -585,47 +323,3 @@ class _Handler(BaseHTTPRequestHandler):
                     if value is None:
                         errors.append(f'"model-index[0].results[0].{path}" is required')
         self._json({"errors": [{"message": e} for e in errors], "warnings": []}, 400 if errors else 200)
-
-
-_KIND, _ID, _REV = r"(?P<kind>models|datasets)", r"(?P<id>[^/]+/[^/]+)", r"(?P<revision>[^/]+)"
-_REPO = rf"/api/{_KIND}/{_ID}"
-_PLAIN = r"/(?P<kind>datasets/)?(?P<id>[^/]+/[^/]+?)"
-_ROUTES = (
-    ("GET", r"/api/whoami-v2", "whoami"),
-    ("POST", r"/api/repos/create", "create"),
-    ("DELETE", r"/api/repos/delete", "delete"),
-    ("POST", r"/api/validate-yaml", "validate"),
-    ("GET", rf"/api/{_KIND}", "list"),
-    ("GET", rf"{_REPO}(?:/revision/{_REV})?", "info"),
-    ("PUT", rf"{_REPO}/settings", "settings"),
-    ("GET", rf"{_REPO}/refs", "refs"),
-    ("GET", rf"{_REPO}/commits/{_REV}", "commits"),
-    ("GET", rf"{_REPO}/tree/{_REV}(?:/(?P<path>.+))?", "tree"),
-    ("POST", rf"{_REPO}/paths-info/{_REV}", "paths_info"),
-    ("POST", rf"{_REPO}/preupload/{_REV}", "preupload"),
-    ("POST", rf"{_REPO}/commit/{_REV}", "commit"),
-    ("POST DELETE", rf"{_REPO}/branch/(?P<name>.+)", "branch"),
-    ("POST DELETE", rf"{_REPO}/tag/(?P<name>.+)", "tag"),
-    ("POST", rf"{_PLAIN}\.git/info/lfs/objects/batch", "lfs_batch"),
-    ("PUT POST", r"/lfs/(?P<oid>[0-9a-f]{64})", "lfs_put"),
-    ("PUT", r"/lfs/(?P<oid>[0-9a-f]{64})/(?P<part>\d+)", "lfs_part"),
-    ("POST", r"/lfs/(?P<oid>[0-9a-f]{64})/verify", "lfs_verify"),
-    ("GET HEAD", r"/cdn/(?P<oid>[0-9a-f]{64})", "cdn"),
-    ("GET HEAD", rf"{_PLAIN}/resolve/{_REV}/(?P<path>.+)", "resolve"),
-)
-
-
-def main() -> None:
-    with HubServer(port=8899) as hub:
-        print(f"A Hub is at {hub.url}, until Ctrl-C. In another shell:\n")
-        for name, value in hub.environment("/tmp/hub-server-home").items():
-            print(f"export {name}={value}")
-        print("\nTokens: " + ", ".join(f"{token} ({user}, {role})" for token, (user, role) in TOKENS.items()))
-        try:
-            threading.Event().wait()
-        except KeyboardInterrupt:
-            print()
-
-
-if __name__ == "__main__":
-    main()

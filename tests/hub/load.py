@@ -1,4 +1,4 @@
-"""Loads models in a process of its own and prints what came: `python hub_load.py WAY`, a list of models on its input.
+"""Loads models in a process of its own and prints what came: `python load.py WAY`, a list of models on its input.
 
 WAY is `package` (hf_rnn imported) or `code` (hf_rnn not installed, the repository's code trusted).
 """

@@ -1,0 +1,79 @@
+"""Processes that use the Hub of the tests, and what they push there."""
+
+import os
+import subprocess
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+from conftest import tiny_config
+from safetensors.torch import load_file
+
+from . import calls
+from .server import HubServer
+
+WHOLE = {
+    ".gitattributes",
+    "README.md",
+    "config.json",
+    "configuration_rnn.py",
+    "confusion_matrix.png",
+    "metrics.json",
+    "model.safetensors",
+    "modeling_rnn.py",
+    "recurrence.py",
+    "recurrence_cpu.py",
+    "modeling_causal_rnn.py",
+    "run.yaml",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "training_curves.png",
+}
+
+
+class Client:
+    """Another process, whose Hub is the server of the test."""
+
+    def __init__(self, server: HubServer, home: Path):
+        self.server, self.home = server, home
+        self.environment = server.environment(home)
+        self.pool = ProcessPoolExecutor(1, get_context("spawn"), initializer=calls.start, initargs=(self.environment,))
+
+    def __call__(self, function: Callable, *arguments, **options):
+        return self.pool.submit(function, *arguments, **options).result(120)
+
+    def cli(self, *arguments, token: str | None = None, folder: Path | None = None) -> tuple[int, str, str]:
+        return self(calls.cli, [str(a) for a in arguments], token, str(folder) if folder else None)
+
+    def fails(self, *arguments, **options) -> str:
+        code, _, error = self.cli(*arguments, **options)
+        assert code == 1
+        assert error.count("\n") == 0, "an error is one line"
+        return error
+
+    def process(self, *arguments, home: Path | None = None, text: str | None = None, **environment) -> str:
+        """The output of a process of its own."""
+        variables = {**os.environ, **self.server.environment(home or self.home), "OMP_NUM_THREADS": "1", **environment}
+        done = subprocess.run(arguments, env=variables, input=text, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+def titles(server: HubServer, repo_id: str, revision: str = "main") -> list[str]:
+    return [commit.title for commit in server.repo(repo_id).history(revision)]
+
+
+def tiny_training(data: Path, folder: Path, **training) -> list[str]:
+    """The command line of the run that `tiny_config` describes."""
+    sections = tiny_config(data, folder, **{"num_train_epochs": 4, "learning_rate": 0.003, **training})
+    return [
+        f"--{s}.{key}={value}".replace("=True", "=true") for s, keys in sections.items() for key, value in keys.items()
+    ]
+
+
+def only_a_pickle(folder: Path) -> str:
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    return "no model.safetensors, only the pickle pytorch_model.bin"

@@ -1,0 +1,41 @@
+"""A Hub of its own for each test, and a process that knows no other."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from hub.client import Client
+from hub.server import HubServer
+
+
+@pytest.fixture(scope="session")
+def server():
+    with HubServer(chunk_size=10_000) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def client(server, tmp_path_factory):
+    client = Client(server, tmp_path_factory.mktemp("home"))
+    yield client
+    client.pool.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def _an_empty_hub(server):
+    server.repos.clear()
+    server.objects.clear()
+    server.faults.clear()
+
+
+@pytest.fixture
+def repo_id(request) -> str:
+    """A name that no other test uses, for the client's cache is shared."""
+    return "user/" + re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[-80:].strip("-")
+
+
+@pytest.fixture
+def model(tiny_run, tmp_path) -> Path:
+    """A folder of a trained model that a test may spoil."""
+    return Path(shutil.copytree(tiny_run, tmp_path / "model"))
