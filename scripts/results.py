@@ -8,6 +8,7 @@ another one begins with its weights and they are gone. Delete its entry to have 
 
 import argparse
 import json
+import shlex
 import shutil
 import sys
 from dataclasses import dataclass, replace
@@ -56,7 +57,7 @@ class Row:
             ROWS[self.base].train(data, FIRST_SEED, lend=True)
         command = f"hf-rnn train --config configs/{self.config or self.name}.yaml --data.path DATA/{self.data}"
         command = f"{command} {self.changes}".strip()
-        arguments = command.replace("DATA/", f"{data}/").split()[2:]
+        arguments = shlex.split(command.replace("DATA/", f"{data}/"))[2:]
         arguments += ["--training.output_dir", str(self.folder(seed)), "--training.overwrite", "true"]
         metrics = hf_rnn.train([*arguments, "--training.seed", str(seed)])
         about = {key: metrics[key] for key in ("run", "validation", "test") if key in metrics}
@@ -71,7 +72,7 @@ class Row:
         of, apart = [str(folder.relative_to(ROOT)) for folder in folders], str(merged.relative_to(ROOT))
         for kind, model, more, command in (
             ("weights", merged, [], f"hf-rnn average {' '.join(of)} --output {apart}; hf-rnn evaluate {apart}"),
-            ("answers", first, others, f"hf-rnn evaluate {of[0]} --others {' '.join(of[1:])}"),
+            ("answers", first, others, " --others ".join([f"hf-rnn evaluate {of[0]}", *of[1:]])),
         ):
             predictor = hf_rnn.Predictor.from_pretrained(model, others=more)
             rows = replace(predictor.task.data, path=str(data / self.data))
@@ -113,10 +114,12 @@ def part(name: str, changes: str, title: str, base: str | None = "imdb_lm") -> R
 ONE_WAY = "--model.forward_only true"
 # Miyato et al. move a text by 5 where the norm of its embedding is about 320.
 ADVERSARIAL = "--training.adversarial 1 --training.perturbation 0.02"
+UNLABELLED = "--training.entropy_minimisation 1 --data.unlabelled_splits '[unsupervised]'"
 LADDER = [
     IMDB,
     part("imdb_one_way", ONE_WAY, "+ language model, one direction"),
     part("imdb_one_way_adversarial", f"{ONE_WAY} {ADVERSARIAL}", "+ adversarial training"),
+    part("imdb_one_way_mixed", f"{ONE_WAY} {ADVERSARIAL} {UNLABELLED}", "+ entropy of unlabelled reviews"),
     IMDB_FINETUNE,
 ]
 # The language model's sizes and tokenizer, for a classifier that begins with nothing.

@@ -162,25 +162,27 @@ def test_columns_that_are_not_plain_are_listed(rows, arguments, message):
 
 def test_the_validation_split_is_stratified_and_apart():
     rows = Dataset.from_dict({"id": list(range(100)), "labels": [0] * 90 + [1] * 10})
-    train, validation = split_validation(rows, 0.2, seed=0, stratify_by="labels")
+    train, validation = split_validation(rows, DataArguments(validation_size=0.2), "labels")
     assert sorted([*train["id"], *validation["id"]]) == list(range(100))
     assert sum(validation["labels"]) == 2
     assert len(validation) == 20
-    again, _ = split_validation(rows, 0.2, seed=0, stratify_by="labels")
+    again, _ = split_validation(rows, DataArguments(validation_size=0.2), "labels")
     assert again["id"] == train["id"]
-    assert split_validation(rows, 0.2, seed=1, stratify_by="labels")[0]["id"] != train["id"]
+    assert split_validation(rows, DataArguments(validation_size=0.2, seed=1), "labels")[0]["id"] != train["id"]
 
 
 def test_a_class_of_one_row_does_not_stop_the_split():
     rows = Dataset.from_dict({"labels": [0] * 20 + [1]})
-    train, validation = split_validation(rows, 0.1, seed=0, stratify_by="labels")
+    train, validation = split_validation(rows, DataArguments(), "labels")
     assert len(train) + len(validation) == 21
 
 
 @pytest.mark.parametrize(("share", "count"), [(0, 50), (1.5, 50), (0.1, 2)])
 def test_a_validation_share_that_cannot_be_is_refused(share, count):
     with pytest.raises(UserError):
-        split_validation(Dataset.from_dict({"labels": [0, 1] * (count // 2)}), share, 0, "labels")
+        split_validation(
+            Dataset.from_dict({"labels": [0, 1] * (count // 2)}), DataArguments(validation_size=share), "labels"
+        )
 
 
 def test_overlong_texts_keep_what_they_are_told_to_keep():

@@ -194,3 +194,11 @@ def test_cards_of_other_kinds_of_labels(tmp_path, labels, words):
     assert words in card
     assert "## Evaluation" in card
     assert "a film of" in card
+
+
+def test_the_run_again_needs_a_copy_of_what_stood_in_a_folder_of_ours(tmp_path):
+    (tmp_path / "lm").mkdir()
+    run = {**RUN, "model": {"pretrained": str(tmp_path / "lm")}}
+    assert "--data.path YOUR-COPY --model.pretrained YOUR-COPY" in render("me/model", config(), run, facts(), [])
+    run = {**RUN, "model": {"pretrained": "somebody/lm"}}
+    assert "--data.path YOUR-COPY --training.output_dir" in render("me/model", config(), run, facts(), [])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from transformers import AutoModelForCausalLM, TextStreamer
+from transformers import AutoModelForCausalLM, TextStreamer, Trainer, TrainingArguments
 
 from hf_rnn import RNNConfig, RNNForCausalLM, RNNForSequenceClassification
 from hf_rnn.modeling_causal_rnn import sampled_softmax_loss
@@ -286,3 +286,25 @@ def test_a_state_of_another_batch_or_model_is_refused(ids):
 def test_labels_of_another_shape_are_refused(ids):
     with pytest.raises(ValueError, match=r"labels=input_ids"):
         make()(ids, labels=ids[:, 1:])
+
+
+def test_the_mask_of_all_that_was_read_goes_with_a_state():
+    model = make()
+    ids = torch.randint(4, V, (2, 7))
+    ids[0, :2] = 0
+    mask = (ids != 0).long()
+    whole = model(ids, attention_mask=mask).logits
+    state = model(ids[:, :4], attention_mask=mask[:, :4]).past_key_values
+    torch.testing.assert_close(model(ids[:, 4:], past_key_values=state, attention_mask=mask).logits, whole[:, 4:])
+
+
+def test_a_plain_trainer_smooths_the_labels_one_token_further_on(tmp_path):
+    model = make()
+    rows = [{"input_ids": row, "labels": row} for row in torch.randint(4, V, (4, 6))]
+    args = TrainingArguments(str(tmp_path), use_cpu=True, label_smoothing_factor=0.1, report_to="none")
+    trainer = Trainer(model, args, train_dataset=rows)
+    ids = torch.stack([row["input_ids"] for row in rows])
+    with torch.no_grad():
+        loss = trainer.compute_loss(model.eval(), {"input_ids": ids, "labels": ids})
+        logits = model(ids).logits[:, :-1].flatten(0, 1)
+    torch.testing.assert_close(loss, F.cross_entropy(logits, ids[:, 1:].flatten(), label_smoothing=0.1))

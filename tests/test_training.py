@@ -341,15 +341,87 @@ def test_a_tokenizer_of_another_kind_of_model_works_through_the_pipeline(tiny_ru
     assert pipeline("text-classification", model=str(tmp_path / "model"))("the film was good .")
 
 
-@pytest.mark.parametrize(("metric", "greater_is_better"), [("mae", False), ("eval_loss", False), ("f1_macro", True)])
-def test_a_chosen_metric_has_its_own_direction(metric, greater_is_better, tmp_path):
+@pytest.mark.parametrize(
+    ("problem_type", "metric", "greater_is_better"),
+    [
+        ("regression", "mae", False),
+        ("regression", "pearson", True),
+        ("single_label_classification", "eval_loss", False),
+        ("single_label_classification", "f1_macro", True),
+        ("multi_label_classification", "subset_accuracy", True),
+    ],
+)
+def test_a_chosen_metric_has_its_own_direction(problem_type, metric, greater_is_better, tmp_path):
     task = hf_rnn.TextClassification(hf_rnn.DataArguments(label_names=["a", "b"]))
-    task.problem_type = "single_label_classification"
+    task.problem_type = problem_type
     model = hf_rnn.RNNForSequenceClassification(hf_rnn.RNNConfig(vocab_size=300))
     tokenizer = hf_rnn.train_tokenizer(["a"], vocab_size=300, show_progress=False)
     args = hf_rnn.RNNTrainingArguments(output_dir=str(tmp_path), metric_for_best_model=metric)
-    trainer = hf_rnn.RNNTrainer(model, args, task, tokenizer, train_dataset=[], eval_dataset=[])
+    trainer = hf_rnn.RNNTrainer(model, args, task, tokenizer, train_dataset=[], eval_dataset=[], callbacks=None)
     assert trainer.args.greater_is_better == greater_is_better
+
+
+@pytest.mark.parametrize(
+    ("training", "message"),
+    [
+        ({"metric_for_best_model": "f1"}, "metric_for_best_model='f1' is not one of accuracy, f1_macro"),
+        ({"early_stopping_patience": 0}, "early_stopping_patience=0 must be 1 or greater"),
+        (
+            {
+                "early_stopping_patience": 2,
+                "eval_strategy": "no",
+                "save_strategy": "no",
+                "load_best_model_at_end": False,
+            },
+            "counts evaluations, and training.eval_strategy is no",
+        ),
+        ({"per_device_train_batch_size": 0}, "per_device_train_batch_size=0 must be 1 or greater"),
+    ],
+)
+def test_settings_of_the_best_model_are_checked_before_training(tiny_run, tmp_path, training, message):
+    with pytest.raises(UserError, match=message):
+        hf_rnn.train(tiny_config(tiny_run.parent / "reviews.csv", tmp_path / "model", **training))
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(
+    ("section", "settings", "message"),
+    [
+        ("model", {"sampled_softmax": 100}, "model.sampled_softmax=100 has no use in the task text_classification"),
+        ("tokenizer", {"path": "somewhere"}, "its settings are fixed: leave the other ones"),
+    ],
+)
+def test_settings_that_nothing_reads_are_refused(tiny_run, tmp_path, section, settings, message):
+    config = tiny_config(tiny_run.parent / "reviews.csv", tmp_path / "model")
+    config[section] |= settings
+    with pytest.raises(UserError, match=message):
+        hf_rnn.train(config)
+
+
+def test_labels_are_smoothed_for_one_label_a_text_alone(tmp_path):
+    rows = [{"text": text, "label": float(i)} for i, text in enumerate(made_up_reviews(40)["text"])]
+    (tmp_path / "a.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    config = tiny_config(tmp_path / "a.jsonl", tmp_path / "model", label_smoothing_factor=0.1)
+    config["data"]["problem_type"] = "regression"
+    with pytest.raises(UserError, match=r"label_smoothing_factor=0\.1: for one label a text alone, and this is regr"):
+        hf_rnn.train(config)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"seed": 7}, r"training\.seed=42, and this is 7"),
+        ({"layer_lr_decay": 0.5}, r"training\.layer_lr_decay=1\.0, and this is 0\.5"),
+        ({"per_device_train_batch_size": 16}, r"training\.gradient_accumulation_steps=32, and this is 16"),
+    ],
+)
+def test_a_run_goes_on_with_the_rows_that_it_would_have_read(tiny_run, tmp_path, changed, message):
+    data = tiny_run.parent / "reviews.csv"
+    hf_rnn.train(tiny_config(data, tmp_path / "model"))
+    with pytest.raises(UserError, match=message):
+        hf_rnn.train(tiny_config(data, tmp_path / "model", resume=True, num_train_epochs=2, **changed))
+    halves = {"per_device_train_batch_size": 16, "gradient_accumulation_steps": 2}
+    hf_rnn.train(tiny_config(data, tmp_path / "model", resume=True, num_train_epochs=2, **halves))
 
 
 def test_one_batch_can_be_learnt_by_heart():

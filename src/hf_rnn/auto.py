@@ -2,6 +2,7 @@
 """Registers the models with transformers' Auto classes, so that `pipeline` and `AutoModel` know them."""
 
 from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification
+from transformers.models.auto import modeling_auto
 
 from .configuration_rnn import RNNConfig, __version__
 from .modeling_causal_rnn import RNNForCausalLM
@@ -24,6 +25,8 @@ def architecture(config: RNNConfig) -> str:
 AutoConfig.register(RNNConfig.model_type, RNNConfig, exist_ok=True)
 for model_class, auto_class in _AUTO_CLASSES.items():
     auto_class.register(RNNConfig, model_class, exist_ok=True)
+# Here, not by `register`, a Trainer looks up whether labels that it smooths are one token further on.
+modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[RNNConfig.model_type] = RNNForCausalLM.__name__
 
 __all__ = [
     "RNNConfig",

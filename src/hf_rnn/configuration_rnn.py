@@ -104,7 +104,8 @@ class RNNConfig(PreTrainedConfig):
             `"max"`, `"concat"` ([last, max, mean], Howard and Ruder 2018) or `"attention"` (Yang et al. 2016).
         forget_gate_bias: initial bias of the LSTM's forget gate (Jozefowicz et al. 2015); other cells have none.
         initializer_range: standard deviation of the normal distribution that embeddings and linear layers start from.
-        pad_token_id: id of the padding token, whose vector starts at zero and stays there; `None` for no such token.
+        pad_token_id: id of the padding token, whose vector starts at zero and stays there but where a language model's
+            output layer has it too; `None` for no such token.
         bos_token_id, eos_token_id: ids of the tokens that begin and end a text, where the tokenizer has them.
 
     Labels (`num_labels`, `id2label`, `label2id`, `problem_type`) are those of [`~transformers.PreTrainedConfig`].

@@ -29,6 +29,7 @@ READERS = {
 }
 SPLITS = {"train": "train", "validation": "validation", "valid": "validation", "dev": "validation", "test": "test"}
 BUILT_IN = "made_up_reviews"
+VALIDATIONS = ("random", "end")
 
 
 @dataclass
@@ -52,6 +53,8 @@ class DataArguments:
             classifier by objectives that need no label, such as training.virtual_adversarial.
         test_split: split for the last evaluation; null for none.
         validation_size: share of the training rows that become the validation split where there is none.
+        validation_from: which rows these are: random, or the end of the training split, where rows follow from those
+            before them, such as the lines of one text.
         max_length: tokens that are kept of a longer text; null for all.
         truncation: what is kept of a longer text, head, tail or head_tail (half of each).
         encoding: of CSV, TSV, JSON and text files.
@@ -71,6 +74,7 @@ class DataArguments:
     unlabelled_splits: list[str] = field(default_factory=list)
     test_split: str | None = "test"
     validation_size: float = 0.1
+    validation_from: str = "random"
     max_length: int | None = None
     truncation: str = "head_tail"
     encoding: str = "utf-8"
@@ -304,16 +308,17 @@ def choose_split(splits: DatasetDict, names: Sequence[str] | str) -> str | None:
     return next((name for name in names if name in splits), None)
 
 
-def split_validation(rows: Dataset, share: float, seed: int, stratify_by: str | None) -> tuple[Dataset, Dataset]:
+def split_validation(rows: Dataset, data: DataArguments, stratify_by: str | None) -> tuple[Dataset, Dataset]:
     """Training and validation rows, each class in both in its proportion where it has rows enough.
 
     Args:
         rows: the training split.
-        share: of the rows that become validation rows.
+        data: its `validation_size`, `validation_from` and `seed`.
         stratify_by: column of integers, or None for a plain random split.
     """
     from sklearn.model_selection import train_test_split
 
+    share = data.validation_size
     if not 0 < share < 1:
         raise UserError(f"data.validation_size={share} must be a share between 0 and 1, such as 0.1.")
     groups = None if stratify_by is None else np.asarray(rows[stratify_by])
@@ -325,9 +330,14 @@ def split_validation(rows: Dataset, share: float, seed: int, stratify_by: str | 
             logger.warning("a class has too few rows to stand in both splits: the validation split is plain random.")
             groups = None
     if held_out >= len(rows):
-        raise UserError(f"{len(rows)} training rows are too few to hold {held_out} out for validation.")
+        raise UserError(
+            f"{len(rows)} training rows are too few to hold {held_out} out for validation: name a data set of more "
+            "rows (a .txt file has one for each line), or one with a validation split, --data.validation_split NAME."
+        )
+    if data.validation_from == "end":
+        return rows.select(range(len(rows) - held_out)), rows.select(range(len(rows) - held_out, len(rows)))
     train, validation = train_test_split(
-        np.arange(len(rows)), test_size=held_out, random_state=seed, stratify=groups, shuffle=True
+        np.arange(len(rows)), test_size=held_out, random_state=data.seed, stratify=groups, shuffle=True
     )
     return rows.select(np.sort(train)), rows.select(np.sort(validation))
 

@@ -14,7 +14,7 @@ from .handwriting import CARD_FILE
 from .hub import find_model
 from .model_card import render_folder
 from .model_folder import check_alike, check_model
-from .run_config import RUN_FILE
+from .run_config import RUN_FILE, run_file
 from .tokenization import load_tokenizer
 
 
@@ -76,8 +76,8 @@ def average(models: Sequence[str | Path], output: str | Path) -> Path:
     shutil.rmtree(writing, ignore_errors=True)
     merged.save_pretrained(writing)
     tokenizers[0].save_pretrained(writing)
-    if (folders[0] / RUN_FILE).exists():
-        shutil.copyfile(folders[0] / RUN_FILE, writing / RUN_FILE)
+    if run := run_file(folders[0]):
+        shutil.copyfile(run, writing / RUN_FILE)
     card = render_folder(writing, output.absolute().name)
     (writing / CARD_FILE).write_text(card, encoding="utf-8")
     os.replace(writing, output)

@@ -17,6 +17,7 @@ from torch import device
 from .auto import MODELS, architecture
 from .configuration_rnn import DROPOUTS, RNNConfig, __version__
 from .data import BUILT_IN
+from .errors import looks_local
 from .handwriting import INVITATION, MARKER
 from .objectives import OBJECTIVES
 from .run_config import METRICS_FILE, RUN_FILE
@@ -139,9 +140,7 @@ def render(
         preprocessing=_preprocessing(run),
         architecture=_architecture(config),
         training=_training(run, facts),
-        data_path=""
-        if data.get("hub_id") or _built_in(run)
-        else f" --data.path {_hub_dataset(run, data) or 'YOUR-COPY'}",
+        changes=_own_places(run, data),
         limits=_limits(config, run, facts, labels),
         version=__version__,
     )
@@ -280,6 +279,17 @@ def _classes(facts: dict, labels: list[str]) -> dict | None:
         if f"f1/{label}" in found
     ]
     return {"split": split, "rows": rows} if rows else None
+
+
+def _own_places(run: dict, data: dict) -> str:
+    """Options of the run again, for what stood in a folder that nobody else has."""
+    options = ""
+    if not (data.get("hub_id") or _built_in(run)):
+        options += f" --data.path {_hub_dataset(run, data) or 'YOUR-COPY'}"
+    pretrained = (run.get("model") or {}).get("pretrained")
+    if pretrained and (looks_local(pretrained) or Path(pretrained).exists()):
+        options += " --model.pretrained YOUR-COPY"
+    return options
 
 
 def _hub_dataset(run: dict, data: dict) -> str | None:

@@ -154,7 +154,8 @@ class RNNForCausalLM(RNNPreTrainedModel, GenerationMixin):
                 a window is predicted too.
             reversed_input_ids, reversed_shift_labels: `[B, T]`, beside `shift_labels`: another window, read from right
                 to left, for the second of two independent directions. Its tokens stand in the order of reading.
-            past_key_values: the state after the text before this one, as such a forward pass returned it.
+            past_key_values: the state after the text before this one, as such a forward pass returned it; then
+                `attention_mask` may be that of both texts.
             use_cache: whether to return the state.
             logits_to_keep: how many places from the end get logits, 0 for all; or which places.
 
@@ -162,6 +163,10 @@ class RNNForCausalLM(RNNPreTrainedModel, GenerationMixin):
             ValueError: labels of another shape, a state of another batch or another model, and what
                 [`RNNModel.forward`] raises.
         """
+        if past_key_values is not None and attention_mask is not None:
+            # Users of transformers pass the mask of all that was read: what is in the state needs none.
+            new: Any = input_ids if inputs_embeds is None else inputs_embeds
+            attention_mask = attention_mask[:, -new.shape[1] :]
         text = {"input_ids": input_ids, "attention_mask": attention_mask, "inputs_embeds": inputs_embeds}
         states = self._split(past_key_values)
         read = self.model(

@@ -14,15 +14,15 @@ import torch
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from . import auto  # noqa: F401  the command line has not registered the models yet
+from .auto import architecture
 from .batching import by_tokens
 from .data import DataArguments, check_column, choose_text, load
 from .environment import keep_freed_memory
 from .errors import UserError
 from .hub import find_model
 from .model_folder import check_alike, check_model
-from .run_config import read_run
-from .tasks import Task, task_class
+from .run_config import RUN_FILE, read_run
+from .tasks import Task, task_class, task_of
 from .tokenization import load_tokenizer, token_ids
 
 # Texts that are tokenized and sorted by length at a time, and tokens that the model then reads at once.
@@ -85,7 +85,13 @@ class Predictor:
         folder = find_model(path, **where)
         config = check_model(folder, path)
         task_name, data = read_run(folder)
-        task = task_class(task_name)(data, config)
+        cls_of_task = task_of(architecture(config), path)
+        if task_name is not None and task_class(task_name) is not cls_of_task:
+            raise UserError(
+                f"{path!r} is an {architecture(config)}, and its {RUN_FILE} is of the task {task_name}: put back the "
+                "files that one run wrote together."
+            )
+        task = cls_of_task(data, config)
         model: Any = task.model_class.from_pretrained(folder, config=config, **kwargs)
         tokenizer = load_tokenizer(str(folder))
         model.eval().to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
@@ -211,8 +217,10 @@ def evaluate(
         batch_tokens: as in [`Predictor`].
 
     Raises:
-        UserError: see `data.load` and the task's `prepare_split`.
+        UserError: no data set is named; see `data.load` and the task's `prepare_split`.
     """
+    if not data.path:
+        raise UserError(f"the model has no {RUN_FILE} that names its data: name a data set, --data PATH.")
     splits = load(data)
     task = predictor.task.with_data(_own_columns(data, next(iter(splits.values())), given))
     rows = task.encode(task.prepare_split(splits, split), predictor.tokenizer)
@@ -246,12 +254,16 @@ def predict_file(
     text, pair = choose_text(rows, data), data.text_pair_column
     check_column(rows, "text_pair_column", data)
     writing = output.with_name(output.name + ".part")
-    with writing.open("w", encoding="utf-8") as lines:
-        read, written = tee(rows)
-        texts = (row[text] if pair is None else (row[text], row[pair]) for row in read)
-        for row, answer in zip(written, predictor.stream(texts, top_k=top_k, batch_tokens=batch_tokens), strict=True):
-            lines.write(json.dumps({**row, "prediction": answer}, ensure_ascii=False, default=str) + "\n")
-    os.replace(writing, output)
+    read, written = tee(rows)
+    texts = (row[text] if pair is None else (row[text], row[pair]) for row in read)
+    answers = predictor.stream(texts, top_k=top_k, batch_tokens=batch_tokens)
+    try:
+        with writing.open("w", encoding="utf-8") as lines:
+            for row, answer in zip(written, answers, strict=True):
+                lines.write(json.dumps({**row, "prediction": answer}, ensure_ascii=False, default=str) + "\n")
+        os.replace(writing, output)
+    finally:
+        writing.unlink(missing_ok=True)
     return len(rows)
 
 

@@ -14,7 +14,7 @@ from .modeling_causal_rnn import RNNForCausalLM
 from .run_config import checked_config
 from .tokenization import load_tokenizer
 
-# What the encoder's weights decide.
+# What the weights that are taken over decide: the encoder's, and of a language model the output layer's.
 ENCODER = (
     "embedding_size",
     "hidden_size",
@@ -23,6 +23,7 @@ ENCODER = (
     "bidirectional",
     "independent_directions",
 )
+OUTPUT = ("tie_word_embeddings",)
 SPECIAL_IDS = ("pad_token_id", "bos_token_id", "eos_token_id")
 
 
@@ -59,7 +60,13 @@ def take_encoder(
                 f"independent_directions=False: leave it out."
             )
         config.bidirectional = config.independent_directions = False
-    for name in ENCODER:
+    goes_on = architecture(config) == RNNForCausalLM.__name__ == model_class.__name__
+    if model_class is RNNForCausalLM and config.bidirectional and not config.independent_directions:
+        raise UserError(
+            f"the encoder of {path!r} has bidirectional=True, and a language model on it would read the word that it "
+            "is to tell: name a model with independent_directions=True, or with bidirectional=False."
+        )
+    for name in (*ENCODER, *(OUTPUT if goes_on else ())):
         theirs = getattr(config, name)
         if settings.get(name, theirs) != theirs:
             raise UserError(
@@ -72,7 +79,7 @@ def take_encoder(
     of_tokenizer = {name: getattr(config, name) for name in ("vocab_size", *SPECIAL_IDS)}
     config = checked_config({**of_tokenizer, **settings, **task_fields})
     model: Any = model_class(config)
-    if isinstance(lender, RNNForCausalLM) and isinstance(model, RNNForCausalLM):
+    if goes_on:
         model.load_state_dict(lender.state_dict())
     else:
         model.base_model.load_state_dict(lender.base_model.state_dict())

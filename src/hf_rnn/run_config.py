@@ -128,14 +128,22 @@ def checked_config(settings: dict[str, Any]) -> RNNConfig:
         raise UserError(f"model: {str(error).splitlines()[-1].strip().removeprefix('ValueError: ')}") from error
 
 
-def read_run(folder: Path) -> tuple[str, DataArguments]:
-    """The task and the data section of the run that made a model; the defaults where the folder has no run.
+def run_file(folder: Path) -> Path | None:
+    """The file of the run that made a model, which stands beside a checkpoint's folder; None where there is none."""
+    places = [folder, *([folder.parent] if folder.name.startswith("checkpoint-") else [])]
+    return next((place / RUN_FILE for place in places if (place / RUN_FILE).is_file()), None)
+
+
+def read_run(folder: Path) -> tuple[str | None, DataArguments]:
+    """The task and the data section of the run that made a model; None and a nameless data set where no run did.
 
     The training section is left alone: what suits the machine that trained may not suit the one that predicts.
     """
-    file = folder / RUN_FILE
+    file = run_file(folder)
+    if file is None:
+        return None, DataArguments(path="")
     try:
-        sections = (yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None) or {}
+        sections = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
         known = {field.name for field in dataclasses.fields(DataArguments)}
         data = {key: value for key, value in (sections.get("data") or {}).items() if key in known}
     except (yaml.YAMLError, AttributeError, UnicodeDecodeError) as error:

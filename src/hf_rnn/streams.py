@@ -11,11 +11,13 @@ from .errors import UserError
 from .modeling_causal_rnn import IGNORED
 
 # How the lengths of windows vary (Merity et al. 2018, section 5): a twentieth have half the length, and all of them a
-# normal distribution of this standard deviation; none is shorter than this.
+# normal distribution of this standard deviation; none is shorter than this, before all are stretched or shrunk to end
+# with the text.
 HALVED, DEVIATION, SHORTEST = 0.05, 5.0, 5
 WINDOW = 70
-# A stream starts without context, which costs its first words; of a text that is measured, each has this many tokens.
-READ = 1000
+# A stream starts without context, which costs its first words: how many there are decides a figure a little. A text
+# that is measured has one for so many tokens, and no more than so many.
+READ, STREAMS = 1000, 64
 
 
 class TextStreams(Dataset):
@@ -61,18 +63,18 @@ class TextStreams(Dataset):
         self.documents = [np.append(np.asarray(ids, dtype=np.int32), np.int32(separator)) for ids in documents]
         self.batch_size, self.window, self.separator = batch_size, window, separator
         self.shuffle, self.vary, self.both_ways, self.seed = shuffle, vary, both_ways, seed
-        self.rows = slice(rank * batch_size, (rank + 1) * batch_size)
-        self.streams = batch_size * world_size
+        self.streams = np.arange(rank * batch_size, (rank + 1) * batch_size)
         self.num_tokens = sum(map(len, self.documents)) - 1
         # The first token is never predicted: its share of the words is not either.
         self.words = None if words is None else words * self.num_tokens / (self.num_tokens + 1)
-        if self.num_tokens < self.streams * window:
+        of_all = batch_size * world_size
+        if self.num_tokens < of_all * window:
             raise UserError(
-                f"the text has {self.num_tokens + 1} tokens, fewer than {self.streams} streams of one window of "
+                f"the text has {self.num_tokens + 1} tokens, fewer than {of_all} streams of one window of "
                 f"{window} each: write a smaller --training.per_device_train_batch_size, or a smaller "
                 "--training.window."
             )
-        self.length = -(-self.num_tokens // self.streams)
+        self.length = -(-self.num_tokens // of_all)
         self.epoch: int | None = None
         self.set_epoch(0)
 
@@ -84,9 +86,7 @@ class TextStreams(Dataset):
         order = np.arange(len(self.documents))
         if self.shuffle:
             np.random.default_rng([self.seed, epoch]).shuffle(order)
-        text = np.concatenate([self.documents[i] for i in order])
-        self.left_to_right = self._laid_out(text)
-        self.right_to_left = self._laid_out(text[::-1]) if self.both_ways else None
+        self.text = np.concatenate([self.documents[i] for i in order])
         lengths = np.full(-(-self.length // self.window), float(self.window))
         if self.vary:
             random = np.random.default_rng([self.seed, epoch, 1])
@@ -97,36 +97,34 @@ class TextStreams(Dataset):
         ends = ends * self.length / ends[-1] if self.vary else np.minimum(ends, self.length)
         self.ends = np.concatenate([[0], ends.round()]).astype(int)
 
-    def _laid_out(self, text: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """Inputs and labels of this process' streams, `[B, length]` both."""
-        places = self.streams * self.length
-        inputs = np.full(places, self.separator, dtype=np.int64)
-        labels = np.full(places, IGNORED, dtype=np.int64)
-        inputs[: self.num_tokens], labels[: self.num_tokens] = text[:-1], text[1:]
-        own = [torch.from_numpy(flat.reshape(self.streams, -1)[self.rows]) for flat in (inputs, labels)]
-        return own[0], own[1]
-
     def __len__(self) -> int:
         return len(self.ends) - 1
 
     def __getitem__(self, index: int) -> dict:
         if not 0 <= index < len(self):
             raise IndexError(index)
-        window = slice(self.ends[index], self.ends[index + 1])
-        inputs, labels = self.left_to_right
-        item = {"starts": index == 0, "input_ids": inputs[:, window], "shift_labels": labels[:, window]}
-        if self.right_to_left is not None:
-            item["reversed_input_ids"] = self.right_to_left[0][:, window]
-            item["reversed_shift_labels"] = self.right_to_left[1][:, window]
+        window = np.arange(self.ends[index], self.ends[index + 1])
+        inputs, labels = self._window(self.text, window)
+        item = {"starts": index == 0, "input_ids": inputs, "shift_labels": labels}
+        if self.both_ways:
+            item["reversed_input_ids"], item["reversed_shift_labels"] = self._window(self.text[::-1], window)
         return item
+
+    def _window(self, text: np.ndarray, window: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """Inputs and labels at some places of each of this process' streams, `[B, T]` both."""
+        places = self.streams[:, None] * self.length + window
+        predicted = places < self.num_tokens
+        places = np.minimum(places, self.num_tokens - 1)
+        inputs = np.where(predicted, text[places], self.separator)
+        labels = np.where(predicted, text[places + 1], IGNORED)
+        return torch.from_numpy(inputs.astype(np.int64)), torch.from_numpy(labels.astype(np.int64))
 
 
 def streams_to_read(
     rows,
-    batch_size: int,
     separator: int,
     both_ways: bool = False,
-    window: int = WINDOW,
+    at_once: int = STREAMS * WINDOW,
     rank: int = 0,
     world_size: int = 1,
 ) -> TextStreams:
@@ -134,15 +132,14 @@ def streams_to_read(
 
     Args:
         rows: as [`LanguageModeling.encode`] gives them.
-        batch_size: the most streams of each process; fewer where the text is short.
-        window: the most tokens of a window.
+        at_once: the most tokens that each process reads at once, which costs memory and changes no figure.
     """
     tokens = sum(rows["length"]) + len(rows) - 1
-    batch_size = max(1, min(batch_size, tokens // READ // world_size))
+    batch_size = max(1, min(STREAMS, tokens // READ) // world_size)
     return TextStreams(
         rows["input_ids"],
         batch_size,
-        max(1, min(window, tokens // (batch_size * world_size))),
+        max(1, min(at_once // batch_size, tokens // (batch_size * world_size))),
         separator,
         both_ways=both_ways,
         rank=rank,

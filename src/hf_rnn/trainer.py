@@ -19,7 +19,7 @@ from .averaging import WeightAverage
 from .batching import TokenBatchSampler
 from .callbacks import EpochCallback
 from .environment import bound_kernel_caches, keep_freed_memory
-from .errors import UserError
+from .errors import UserError, check_choice
 from .fine_tuning import GradualUnfreezing, discriminative_learning_rates
 from .handwriting import CARD_FILE, add_tags, merge, read_card
 from .hub import BEST, LAST, commit, create, is_stale
@@ -48,8 +48,9 @@ class RNNTrainer(Trainer):
         unlabelled_dataset: rows without labels, encoded, for the objectives that can learn from them.
 
     Raises:
-        UserError: objectives beside the labels for anything but one label a text, with smoothed labels or in fp16;
-            rows without labels for none of them; gradual unfreezing in several processes.
+        UserError: a metric that the task does not have; smoothed labels, or objectives beside the labels, for anything
+            but one label a text; both of them, or objectives in fp16; rows without labels for none of them; gradual
+            unfreezing in several processes.
     """
 
     args: RNNTrainingArguments
@@ -66,10 +67,7 @@ class RNNTrainer(Trainer):
         unlabelled_dataset: Dataset | None = None,
         **kwargs,
     ):
-        if not args.chose_metric:
-            args.metric_for_best_model, args.greater_is_better = task.best_metric
-        elif not args.chose_direction:
-            args.greater_is_better = args.metric_for_best_model.removeprefix("eval_") not in ("loss", "mse", "mae")
+        _choose_metric(args, task, kwargs.get("eval_dataset"))
         if args.device.type == "cpu":
             keep_freed_memory()
             bound_kernel_caches()
@@ -78,27 +76,12 @@ class RNNTrainer(Trainer):
         self.run_text = ""
         self.facts: dict = {}
         self.objectives = Objectives(**{name: getattr(args, name) for name in OBJECTIVES})
-        chosen = ", ".join(f"training.{name}={getattr(args, name)}" for name in OBJECTIVES[:3] if getattr(args, name))
-        if chosen and task.problem_type != "single_label_classification":
-            raise UserError(f"{chosen}: for one label a text alone, and this is {task.problem_type}: leave it out.")
-        if chosen and args.label_smoothing_factor:
-            raise UserError(
-                f"training.label_smoothing_factor={args.label_smoothing_factor} does not go with {chosen}: leave one "
-                "of them out."
-            )
-        if args.fp16 and (self.objectives.adversarial or self.objectives.virtual_adversarial):
-            # Their gradients are taken within a step, where fp16's would need a scale of their own.
-            raise UserError(f"training.fp16 does not go with {chosen}: write --training.bf16 true, or leave it out.")
-        if unlabelled_dataset is not None and not self.objectives.read_unlabelled:
-            raise UserError(
-                f"{len(unlabelled_dataset)} rows without labels would not be read: write "
-                "--training.virtual_adversarial 1 (or entropy_minimisation), or leave data.unlabelled_splits out."
-            )
         self.unlabelled = unlabelled_dataset
+        _check_objectives(args, task, self.objectives, unlabelled_dataset)
         if unlabelled_dataset is not None:
             self._unlabelled_order = np.argsort(unlabelled_dataset["length"], kind="stable")
             self._unlabelled_lengths = np.sort(unlabelled_dataset["length"])
-        callbacks = list(kwargs.pop("callbacks", []))
+        callbacks = list(kwargs.pop("callbacks", None) or [])
         self.average = WeightAverage()
         if args.averaging is not None:
             callbacks.append(self.average)
@@ -345,6 +328,39 @@ class RNNTrainer(Trainer):
         run["card"] = {**(run.get("card") or {}), **given}
         config: Any = self.accelerator.unwrap_model(self.model).config
         return render(model_id, config, run, facts, pictures=[])
+
+
+def _choose_metric(args: RNNTrainingArguments, task: Task, eval_dataset: Any) -> None:
+    """By what the best model is kept: what was written, or the first of the task's own measures."""
+    greater_is_better = {**task.measures, "loss": False}
+    if not args.chose_metric:
+        args.metric_for_best_model = next(iter(greater_is_better))
+    name = str(args.metric_for_best_model).removeprefix("eval_")
+    for one_of_several in eval_dataset if isinstance(eval_dataset, dict) else ():
+        name = name.removeprefix(f"{one_of_several}_")
+    check_choice("training.metric_for_best_model", name, greater_is_better)
+    if not args.chose_direction:
+        args.greater_is_better = greater_is_better[name]
+
+
+def _check_objectives(args: RNNTrainingArguments, task: Task, objectives: Objectives, unlabelled: Any) -> None:
+    """Raises [`UserError`] where the task, or another setting, does not go with what is learnt beside the labels."""
+    chosen = ", ".join(f"training.{name}={getattr(args, name)}" for name in OBJECTIVES[:3] if getattr(args, name))
+    smoothed = f"training.label_smoothing_factor={args.label_smoothing_factor}" if args.label_smoothing_factor else ""
+    if (chosen or smoothed) and task.problem_type != "single_label_classification":
+        raise UserError(
+            f"{chosen or smoothed}: for one label a text alone, and this is {task.problem_type}: leave it out."
+        )
+    if chosen and smoothed:
+        raise UserError(f"{smoothed} does not go with {chosen}: leave one of them out.")
+    if args.fp16 and (objectives.adversarial or objectives.virtual_adversarial):
+        # Their gradients are taken within a step, where fp16's would need a scale of their own.
+        raise UserError(f"training.fp16 does not go with {chosen}: write --training.bf16 true, or leave it out.")
+    if unlabelled is not None and not objectives.read_unlabelled:
+        raise UserError(
+            f"{len(unlabelled)} rows without labels would not be read: write --training.virtual_adversarial 1 (or "
+            "entropy_minimisation), or leave data.unlabelled_splits out."
+        )
 
 
 def _whole(checkpoint: Path, place: str) -> dict[str, Path]:

@@ -3,6 +3,7 @@
 
 import json
 import logging
+import math
 import os
 import shutil
 import time
@@ -27,11 +28,12 @@ from .handwriting import CARD_FILE, merge, read_card
 from .hub import fetch_checkpoint, find_model, push
 from .model_card import PICTURES, render_folder
 from .model_folder import check_model
-from .pretrained import ENCODER, take_encoder
+from .pretrained import ENCODER, OUTPUT, take_encoder
 from .run_config import METRICS_FILE, RUN_FILE, RunConfig, parse_run
 from .tasks import task_class, trainer_class
 from .tokenization import TokenizerArguments, load_tokenizer, train_tokenizer
 from .trainer import RNNTrainer
+from .training_arguments import RNNTrainingArguments
 
 logger = logging.getLogger(__name__)
 
@@ -127,26 +129,36 @@ class Run:
                     f"the run in {str(self.folder)!r} was begun with another {section} section: write --config "
                     f"{self.folder / RUN_FILE} --training.resume true to go on with it."
                 )
-        names = ["train_batch_tokens", "averaging"]
-        if self.config.task == "language_modeling":
-            names += ["window", "per_device_train_batch_size"]
-        for name in names:
-            before, now = getattr(begun.training, name), getattr(self.args, name)
-            if before != now:
-                # An epoch has another number of steps then, and nobody could say what was read of this one; and what
-                # stands in a checkpoint are the weights or a mean of them.
+        before, now = self._reading(begun.training), self._reading(self.args)
+        for name in before:
+            if before[name] != now[name]:
                 raise UserError(
-                    f"the run in {str(self.folder)!r} was begun with training.{name}={before}, and this is {now}: "
-                    f"write --config {self.folder / RUN_FILE} --training.resume true to go on with it."
+                    f"the run in {str(self.folder)!r} was begun with training.{name}={before[name]}, and this is "
+                    f"{now[name]}: write --config {self.folder / RUN_FILE} --training.resume true to go on with it."
                 )
+
+    def _reading(self, args: RNNTrainingArguments) -> dict[str, Any]:
+        """What decides which rows each step of an epoch reads, and what stands in a checkpoint."""
+        names = ["seed", "data_seed", "train_sampling_strategy", "train_batch_tokens", "averaging", "layer_lr_decay"]
+        if self.config.task == "language_modeling":
+            names += ["window", "per_device_train_batch_size", "gradient_accumulation_steps"]
+        of = {name: getattr(args, name) for name in names}
+        # A step of classifiers may be cut in more parts, as on a machine of less memory.
+        parts = ("per_device_train_batch_size", "gradient_accumulation_steps")
+        return of | {" * training.".join(parts): math.prod(getattr(args, part) for part in parts)}
 
     def train(self) -> dict:
         run, args = self.config, self.args
         set_seed(args.seed)
         task = task_class(run.task)(run.data)
+        for name in task.no_use:
+            section, _, key = name.partition(".")
+            value = getattr(getattr(run, section), key)
+            if value != getattr(type(getattr(run, section)), key):
+                raise UserError(f"{name}={value!r} has no use in the task {run.task}: leave it out.")
         with args.main_process_first(desc="reading the data"):
             prepared = task.prepare(load(run.data))
-        tokenizer = self._tokenizer(task, prepared["train"])
+        tokenizer = task.fitted(self._tokenizer(task, prepared["train"]))
         encoded = DatasetDict()
         with args.main_process_first(desc="tokenizing"):
             for split, rows in prepared.items():
@@ -203,7 +215,8 @@ class Run:
         pretrained, forward_only = settings.pop("pretrained"), settings.pop("forward_only")
         if pretrained is not None:
             # What nobody wrote is the encoder's to say.
-            settings = {name: settings[name] for name in settings if name not in ENCODER or name in run.given}
+            taken = (*ENCODER, *OUTPUT)
+            settings = {name: settings[name] for name in settings if name not in taken or name in run.given}
             return take_encoder(pretrained, task.model_class, settings, task.config_fields(), tokenizer, forward_only)
         config = RNNConfig(
             vocab_size=len(tokenizer),
@@ -248,6 +261,11 @@ class Run:
                 )
             path = str(find_model(self.config.model.pretrained))
             check_model(Path(path), self.config.model.pretrained)
+        elif path is not None and self.config.tokenizer != TokenizerArguments(path=path):
+            raise UserError(
+                f"tokenizer.path={path!r} names a tokenizer, and its settings are fixed: leave the other ones of the "
+                "tokenizer section out."
+            )
         if path is not None:
             return load_tokenizer(path)
         settings["kind"] = settings["kind"] or "bpe"

@@ -87,6 +87,17 @@ class RNNTrainingArguments(TrainingArguments):
                 raise UserError(f"training.{name}={getattr(self, name)} must be at least 0 and less than 1.")
         if self.averaging_patience < 1:
             raise UserError(f"training.averaging_patience={self.averaging_patience} must be 1 or greater, such as 5.")
+        patience = self.early_stopping_patience
+        if patience is not None and patience < 1:
+            raise UserError(f"training.early_stopping_patience={patience} must be 1 or greater, or null for never.")
+        if patience is not None and self.eval_strategy == "no":
+            raise UserError(
+                f"training.early_stopping_patience={patience} counts evaluations, and training.eval_strategy is no: "
+                "write --training.eval_strategy epoch, or leave it out."
+            )
+        for name in ("per_device_train_batch_size", "per_device_eval_batch_size"):
+            if getattr(self, name) < 1:
+                raise UserError(f"training.{name}={getattr(self, name)} must be 1 or greater, such as 32.")
         if not 0 < self.layer_lr_decay <= 1:
             raise UserError(
                 f"training.layer_lr_decay={self.layer_lr_decay} must be greater than 0 and at most 1, such as 0.4."

@@ -16,6 +16,9 @@ from .modeling_causal_rnn import RNNCache
 from .streams import TextStreams, perplexities, read_streams, streams_to_read
 from .trainer import RNNTrainer
 
+# Of each process, in a checkpoint.
+STATE_FILE = "recurrent_state_{}.safetensors"
+
 
 class TruncatedBPTT:
     """Makes a Trainer of transformers train on [`TextStreams`] by truncated back-propagation through time: each window
@@ -45,6 +48,9 @@ class TruncatedBPTT:
             eval_dataset = self.eval_dataset[eval_dataset]
         return _windows(self.eval_dataset if eval_dataset is None else eval_dataset)
 
+    def get_test_dataloader(self: Any, test_dataset) -> DataLoader:
+        return self.get_eval_dataloader(test_dataset)
+
     def compute_loss(self: Any, model, inputs, return_outputs: bool = False, num_items_in_batch=None):
         if inputs.pop("starts"):
             self._carried = None
@@ -72,8 +78,16 @@ class TruncatedBPTT:
 
     def _load_rng_state(self: Any, checkpoint: str | None) -> None:
         super()._load_rng_state(checkpoint)  # type: ignore[misc]
-        file = None if checkpoint is None else _state_file(checkpoint, self.args.process_index)
-        if file is not None and file.exists():
+        if checkpoint is None:
+            return
+        saved, processes = len(list(Path(checkpoint).glob(STATE_FILE.format("*")))), self.args.world_size
+        if saved not in (0, processes):
+            raise UserError(
+                f"the checkpoint has the state of {saved} processes, and this run has {processes}: go on with "
+                f"accelerate launch --num_processes {saved}."
+            )
+        file = _state_file(checkpoint, self.args.process_index)
+        if file.exists():
             parts = load_file(file, device=str(self.args.device))
             rows, expected = len(parts["0"]), self.train_dataset.batch_size
             if rows != expected:
@@ -90,7 +104,7 @@ def _windows(streams: TextStreams) -> DataLoader:
 
 
 def _state_file(folder: str, process_index: int) -> Path:
-    return Path(folder, f"recurrent_state_{process_index}.safetensors")
+    return Path(folder, STATE_FILE.format(process_index))
 
 
 class LanguageModelTrainer(TruncatedBPTT, RNNTrainer):
@@ -101,8 +115,9 @@ class LanguageModelTrainer(TruncatedBPTT, RNNTrainer):
         train_dataset, eval_dataset: as `task.encode` gives them.
 
     Raises:
-        UserError: the text is shorter than one window of all streams, `train_batch_tokens` is set, or the softmax is to
-            be sampled with a tokenizer that does not number its entries by frequency.
+        UserError: the text is shorter than one window of all streams, `train_batch_tokens` or `auto_find_batch_size` is
+            set, one process has several GPUs, or the softmax is to be sampled with a tokenizer that does not number its
+            entries by frequency.
     """
 
     def __init__(self, model, args, task, processing_class, train_dataset=None, eval_dataset=None, **kwargs):
@@ -110,6 +125,16 @@ class LanguageModelTrainer(TruncatedBPTT, RNNTrainer):
             raise UserError(
                 f"training.train_batch_tokens={args.train_batch_tokens} is for rows, and a language model reads "
                 "streams: write --training.per_device_train_batch_size and --training.window instead."
+            )
+        if args.auto_find_batch_size:
+            raise UserError(
+                "training.auto_find_batch_size=True is for rows, and a language model has the same streams all the "
+                "time: leave it out, and write a smaller --training.per_device_train_batch_size."
+            )
+        if args.n_gpu > 1:
+            raise UserError(
+                f"one process cannot carry the states of streams on {args.n_gpu} GPUs: write accelerate launch "
+                f"--multi_gpu --num_processes {args.n_gpu} scripts/train.py …, or CUDA_VISIBLE_DEVICES=0."
             )
         backend = getattr(processing_class, "backend_tokenizer", None)
         if model.config.sampled_softmax and backend is not None and type(backend.model).__name__ == "BPE":
@@ -132,28 +157,25 @@ class LanguageModelTrainer(TruncatedBPTT, RNNTrainer):
                 rank=args.process_index,
                 world_size=args.world_size,
             )
-        if eval_dataset is not None:
-            eval_dataset = self._streams_to_read(eval_dataset, args)
         super().__init__(
             model, args, task, processing_class, train_dataset=train_dataset, eval_dataset=eval_dataset, **kwargs
         )
 
-    def _streams_to_read(self, rows, args) -> TextStreams:
-        return streams_to_read(
-            rows,
-            args.per_device_eval_batch_size,
-            self.separator,
-            self.both_ways,
-            window=args.window,
-            rank=args.process_index,
-            world_size=args.world_size,
-        )
+    def get_eval_dataloader(self, eval_dataset=None) -> DataLoader:
+        args = self.args
+        rows: Any = self.eval_dataset if eval_dataset is None else eval_dataset
+        if isinstance(rows, str):
+            rows = self.eval_dataset[rows]
+        if isinstance(rows, TextStreams):
+            return _windows(rows)
+        at_once = args.per_device_eval_batch_size * args.window
+        place = {"rank": args.process_index, "world_size": args.world_size}
+        return _windows(streams_to_read(rows, self.separator, self.both_ways, at_once, **place))
 
     def judge(self, rows, split: str) -> tuple[dict[str, float], None]:
         """The metrics of a split."""
         # Not `evaluate`, after which callbacks would look for the metric of the validation split.
-        streams = self.get_eval_dataloader(self._streams_to_read(rows, self.args))
-        metrics: Any = self.evaluation_loop(streams, split, metric_key_prefix=split).metrics
+        metrics: Any = self.evaluation_loop(self.get_eval_dataloader(rows), split, metric_key_prefix=split).metrics
         return {name: metrics[f"{split}_{name}"] for name in ("loss", "perplexity", "word_perplexity")}, None
 
 

@@ -31,7 +31,6 @@ import hf_rnn
 
 # Labels are prepared by looking the class name up in these static tables, which `register` does not enter.
 modeling_auto.MODEL_MAPPING_NAMES["hf_rnn"] = "RNNModel"
-modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES["hf_rnn"] = "RNNForCausalLM"
 modeling_auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES["hf_rnn"] = "RNNForSequenceClassification"
 
 for _task in ("text_classification", "feature_extraction", "text_generation"):

@@ -1,3 +1,4 @@
+import json
 import logging
 import os
 import shutil
@@ -17,6 +18,7 @@ from hf_rnn.errors import UserError
 from hf_rnn.prediction import evaluate
 from hf_rnn.streams import streams_to_read
 from hf_rnn.tasks.language_modeling import LanguageModeling
+from hf_rnn.truncated_bptt import LanguageModelTrainer
 
 
 @pytest.fixture(scope="module")
@@ -180,8 +182,149 @@ def test_a_window_longer_than_the_text_is_cut_to_it(language_model):
     folder, _ = language_model
     task = LanguageModeling(DataArguments())
     rows = task.encode(splits(test=["a film"] * 900)["test"], hf_rnn.load_tokenizer(str(folder)))
-    streams = streams_to_read(rows, 64, 3, window=100_000)
+    streams = streams_to_read(rows, 3, at_once=100_000)
     assert sum(int((streams[i]["shift_labels"] != -100).sum()) for i in range(len(streams))) == streams.num_tokens
+
+
+def test_how_much_is_read_at_once_changes_no_perplexity(language_model):
+    folder, _ = language_model
+    predictor = hf_rnn.Predictor.from_pretrained(folder)
+    rows = predictor.task.encode(splits(test=["a film that was not bad ."] * 900)["test"], predictor.tokenizer)
+    whole, parts = (predictor.task.judge(predictor, rows, batch_tokens) for batch_tokens in (16384, 50))
+    assert whole == pytest.approx(parts, rel=1e-5)
+    assert len(streams_to_read(rows, 3, at_once=50)) > len(streams_to_read(rows, 3))
+
+
+def test_words_are_those_of_the_normalised_text_and_unknown_ones_are_counted():
+    tokenizer = hf_rnn.train_tokenizer(
+        ["a good film"] * 3, kind="word", strip_html=True, vocab_size=7, show_progress=False
+    )
+    rows = LanguageModeling(DataArguments()).encode(splits(test=["good film<br /><br />a bad one"])["test"], tokenizer)
+    assert rows["words"][:] == [6]
+    assert rows["unknown"][:] == [2]
+
+
+def test_the_end_of_a_text_can_be_held_out():
+    lines = [f"line {i}" for i in range(20)]
+    prepared = LanguageModeling(DataArguments(validation_from="end")).prepare(splits(train=lines))
+    assert (prepared["train"]["text"][:], prepared["validation"]["text"][:]) == (lines[:-2], lines[-2:])
+    with pytest.raises(UserError, match=r"data\.validation_from='ends' is not one of random, end"):
+        LanguageModeling(DataArguments(validation_from="ends"))
+
+
+def test_it_begins_to_write_where_a_document_ends(language_model):
+    folder, _ = language_model
+    tokenizer = hf_rnn.load_tokenizer(str(folder))
+    assert (tokenizer.bos_token, tokenizer.padding_side) == ("</s>", "left")
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    written = model.generate(max_new_tokens=3, do_sample=False)
+    assert written[0, 0] == tokenizer.eos_token_id == model.generation_config.bos_token_id
+    texts = ["the film was", "a fine and quite long film was"]
+    both = model.generate(**tokenizer(texts, padding=True, return_tensors="pt"), max_new_tokens=4, do_sample=False)
+    for row, text in zip(both, texts, strict=True):
+        alone = model.generate(**tokenizer(text, return_tensors="pt"), max_new_tokens=4, do_sample=False)
+        assert row[-4:].tolist() == alone[0, -4:].tolist()
+
+
+def test_without_its_run_a_model_is_what_its_weights_are(language_model, tmp_path, capsys):
+    folder = shutil.copytree(language_model[0], tmp_path / "lm")
+    (folder / "run.yaml").unlink()
+    assert main(["predict", str(folder), "this film"]) == 1
+    assert 'pipeline("text-generation"' in capsys.readouterr().err
+    assert main(["evaluate", str(folder)]) == 1
+    assert "the model has no run.yaml that names its data: name a data set, --data PATH" in capsys.readouterr().err
+    (folder / "run.yaml").write_text("task: text_classification\n")
+    assert main(["predict", str(folder), "this film"]) == 1
+    assert "is an RNNForCausalLM, and its run.yaml is of the task text_classification" in capsys.readouterr().err
+
+
+def test_a_checkpoint_is_of_the_run_that_it_stands_in(language_model, capsys):
+    folder, _ = language_model
+    (checkpoint,) = folder.glob("checkpoint-*")
+    assert main(["evaluate", str(checkpoint), "--split", "test"]) == 0
+    assert "perplexity" in capsys.readouterr().out
+
+
+def test_an_encoder_alone_answers_nothing(language_model, tmp_path):
+    folder, _ = language_model
+    hf_rnn.RNNModel.from_pretrained(folder).save_pretrained(tmp_path / "encoder")
+    hf_rnn.load_tokenizer(str(folder)).save_pretrained(tmp_path / "encoder")
+    with pytest.raises(UserError, match="is an RNNModel, which answers nothing"):
+        hf_rnn.Predictor.from_pretrained(tmp_path / "encoder")
+
+
+@pytest.mark.parametrize("hidden_size", [8, 12])
+def test_a_language_model_goes_on_with_the_output_layer_of_another(tmp_path, hidden_size):
+    first = lm(tmp_path / "first", "made_up_reviews", tie_word_embeddings=False, hidden_size=hidden_size)
+    hf_rnn.train(first)
+    again = lm(tmp_path / "again", "made_up_reviews")
+    again["model"], again["tokenizer"] = {"pretrained": str(tmp_path / "first")}, {}
+    again["training"] |= {"learning_rate": 0.0}
+    hf_rnn.train(again)
+    before, after = (AutoModelForCausalLM.from_pretrained(tmp_path / name).state_dict() for name in ("first", "again"))
+    assert before.keys() == after.keys()
+    assert all(before[name].equal(after[name]) for name in before)
+    again["model"] |= {"tie_word_embeddings": True}
+    again["training"] |= {"output_dir": str(tmp_path / "tied")}
+    with pytest.raises(UserError, match=r"model\.tie_word_embeddings=True, and the encoder of .* has False"):
+        hf_rnn.train(again)
+
+
+def test_a_language_model_cannot_see_what_it_is_to_tell(tiny_run, tmp_path):
+    config = hf_rnn.RNNConfig(vocab_size=50, embedding_size=8, hidden_size=8, bidirectional=True)
+    hf_rnn.RNNForSequenceClassification(config).save_pretrained(tmp_path / "seeing")
+    hf_rnn.train_tokenizer(["a film"], kind="word", min_frequency=1, show_progress=False).save_pretrained(
+        tmp_path / "seeing"
+    )
+    run = lm(tmp_path / "lm", "made_up_reviews")
+    run["model"], run["tokenizer"] = {"pretrained": str(tmp_path / "seeing")}, {}
+    with pytest.raises(UserError, match="has bidirectional=True, and a language model on it would read the word"):
+        hf_rnn.train(run)
+
+
+@pytest.mark.parametrize(
+    ("section", "settings", "message"),
+    [
+        ("model", {"pooling": "max"}, "model.pooling='max' has no use in the task language_modeling"),
+        ("training", {"label_smoothing_factor": 0.1}, "for one label a text alone, and this is language_modeling"),
+        ("training", {"auto_find_batch_size": True}, "auto_find_batch_size=True is for rows"),
+        ("training", {"metric_for_best_model": "accuracy"}, "is not one of perplexity, word_perplexity, loss"),
+    ],
+)
+def test_settings_of_classifiers_are_refused(tmp_path, section, settings, message):
+    run = lm(tmp_path / "lm", "made_up_reviews")
+    run[section] |= settings
+    with pytest.raises(UserError, match=message):
+        hf_rnn.train(run)
+    assert not (tmp_path / "lm").exists()
+
+
+def test_the_model_of_the_least_perplexity_is_kept(tmp_path):
+    run = lm(tmp_path / "lm", "made_up_reviews")
+    # So fast that it unlearns.
+    run["training"] |= {"num_train_epochs": 3, "learning_rate": 3.0, "lr_scheduler_type": "constant", "warmup_steps": 0}
+    run["training"] |= {"metric_for_best_model": "word_perplexity", "save_total_limit": 3}
+    results = hf_rnn.train(run)
+    state = (tmp_path / "lm").glob("checkpoint-*/trainer_state.json")
+    histories = [json.loads(file.read_text())["log_history"] for file in state]
+    seen = [row["eval_word_perplexity"] for row in max(histories, key=len) if "eval_word_perplexity" in row]
+    assert results["validation"]["word_perplexity"] == pytest.approx(min(seen), rel=1e-4)
+    assert min(seen) < max(seen)
+
+
+def test_the_trainer_takes_encoded_rows_whenever_they_come(language_model, tmp_path):
+    folder, _ = language_model
+    predictor = hf_rnn.Predictor.from_pretrained(folder)
+    rows = predictor.task.encode(splits(test=["a film that was not bad ."] * 90)["test"], predictor.tokenizer)
+    args = hf_rnn.RNNTrainingArguments(str(tmp_path), disable_tqdm=True)
+    trainer = LanguageModelTrainer(
+        predictor.model, args, predictor.task, predictor.tokenizer, eval_dataset={"a": rows, "b": rows}
+    )
+    metrics = trainer.evaluate()
+    expected = predictor.task.judge(predictor, rows, 16384)["perplexity"]
+    assert metrics["eval_a_perplexity"] == metrics["eval_b_perplexity"] == pytest.approx(expected, rel=1e-5)
+    assert trainer.evaluate(rows)["eval_perplexity"] == pytest.approx(expected, rel=1e-5)
+    assert trainer.predict(rows).metrics["test_perplexity"] == pytest.approx(expected, rel=1e-5)
 
 
 def splits(**texts) -> DatasetDict:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol
 
-from ..errors import check_choice
+from ..errors import UserError, check_choice
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,11 +30,14 @@ class Task(Protocol):
     label_names: list[str]
     # Whether a row is read after the one before it: then rows are not sorted by length.
     in_order: bool
+    # Keys of a run that the task does not read.
+    no_use: tuple[str, ...]
 
     def __init__(self, data: DataArguments, config: RNNConfig | None = None): ...
     def prepare(self, splits: DatasetDict) -> DatasetDict: ...
     def prepare_split(self, splits: DatasetDict, split: str | None) -> Dataset: ...
     def texts(self, rows: Dataset) -> Iterator[str]: ...
+    def fitted(self, tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase: ...
     def encode(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset: ...
     def cut(self, rows: list[list[int]]) -> list[list[int]]: ...
     def collator(self, tokenizer: PreTrainedTokenizerBase) -> Callable[[list[dict]], dict]: ...
@@ -42,7 +45,7 @@ class Task(Protocol):
     def facts(self, prepared: DatasetDict, encoded: DatasetDict, examples: bool = True) -> dict: ...
     def summary(self, facts: dict) -> str: ...
     @property
-    def best_metric(self) -> tuple[str, bool]: ...
+    def measures(self) -> dict[str, bool]: ...
     def predicted(self, logits: np.ndarray) -> np.ndarray: ...
     def judge(self, predictor: Predictor, rows: Dataset, batch_tokens: int) -> dict[str, float]: ...
     def metrics(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]: ...
@@ -66,6 +69,25 @@ def task_class(name: str) -> type[Task]:
     check_choice("task", name, TASKS)
     module, cls, *_ = TASKS[name]
     return getattr(import_module(module, __name__), cls)
+
+
+def task_of(architecture: str, name: str) -> type[Task]:
+    """The task whose model a class is.
+
+    Args:
+        architecture: the class, by its name in `config.json`.
+        name: by which the user knows the model.
+
+    Raises:
+        UserError: a model without a head.
+    """
+    for task in map(task_class, TASKS):
+        if task.model_class.__name__ == architecture:
+            return task
+    raise UserError(
+        f"{name!r} is an {architecture}, which answers nothing: name a model that was trained on a task, or train one "
+        f"on it, hf-rnn train --model.pretrained {name}."
+    )
 
 
 def trainer_class(name: str) -> type[RNNTrainer]:

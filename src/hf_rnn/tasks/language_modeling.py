@@ -8,10 +8,10 @@ from datasets import Dataset, DatasetDict
 from transformers import PreTrainedTokenizerBase
 
 from ..configuration_rnn import RNNConfig
-from ..data import DataArguments, RaggedCollator, split_validation
+from ..data import DataArguments, RaggedCollator
 from ..errors import UserError
 from ..modeling_causal_rnn import RNNForCausalLM
-from ..streams import WINDOW, perplexities, read_streams, streams_to_read
+from ..streams import STREAMS, WINDOW, perplexities, read_streams, streams_to_read
 from .text_task import TextTask
 
 logger = logging.getLogger(__name__)
@@ -31,7 +31,14 @@ class LanguageModeling(TextTask):
     model_class = RNNForCausalLM
     problem_type = "language_modeling"
     in_order = True
-    best_metric = ("perplexity", False)
+    no_use = (
+        "model.pooling",
+        "model.classifier_dropout",
+        "model.classifier_hidden_size",
+        "model.backprop_length",
+        "data.text_pair_column",
+    )
+    measures = {"perplexity": False, "word_perplexity": False}
 
     def __init__(self, data: DataArguments, config: RNNConfig | None = None):
         super().__init__(data)
@@ -55,8 +62,7 @@ class LanguageModeling(TextTask):
         if validation_name is not None:
             validation = self.texts_alone(splits, [validation_name])
         else:
-            train, validation = split_validation(train, data.validation_size, data.seed, None)
-            logger.info(f"{len(validation)} documents of {', '.join(wanted)} were set aside as the validation split.")
+            train, validation = self.hold_out(train, ", ".join(wanted))
         prepared = DatasetDict(train=train, validation=validation)
         if data.test_split in splits:
             prepared["test"] = self.texts_alone(splits, [data.test_split])
@@ -75,9 +81,17 @@ class LanguageModeling(TextTask):
         """All texts of a split, for training a tokenizer."""
         yield from rows["text"]
 
+    def fitted(self, tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
+        """With the end of a document as the beginning of the next, for no other beginning is ever read; and padding on
+        the left, where a prompt's end is what generation goes on from."""
+        tokenizer.bos_token = tokenizer.eos_token
+        # The latter is what is saved.
+        tokenizer.padding_side = tokenizer.init_kwargs["padding_side"] = "left"
+        return tokenizer
+
     def encode(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset:
-        """`input_ids` of each document; their `length`, which is the `full_length` too; and its `words`: what spaces
-        separate, and its end.
+        """`input_ids` of each document; their `length`, which is the `full_length` too; its `words`: what spaces
+        separate in the text as the tokenizer normalises it, and its end; how many of its tokens are `unknown`.
 
         Raises:
             UserError: the tokenizer has no token for the end of a document.
@@ -88,8 +102,16 @@ class LanguageModeling(TextTask):
                 "tokenizer.eos_token, save the tokenizer, and name its folder with --tokenizer.path."
             )
 
+        backend = getattr(tokenizer, "backend_tokenizer", None)
+        normalizer = None if backend is None else backend.normalizer
+
+        def words(text: str) -> int:
+            return len((text if normalizer is None else normalizer.normalize_str(text)).split()) + 1
+
         def encode(batch):
-            return {**self.tokens(tokenizer, batch), "words": [len(text.split()) + 1 for text in batch["text"]]}
+            encoded = self.tokens(tokenizer, batch)
+            unknown = [row.count(tokenizer.unk_token_id) for row in encoded["input_ids"]]
+            return {**encoded, "words": [words(text) for text in batch["text"]], "unknown": unknown}
 
         return rows.map(encode, batched=True, remove_columns=["text"], keep_in_memory=True, desc="tokenizing")
 
@@ -107,6 +129,7 @@ class LanguageModeling(TextTask):
                 "labels": {},
                 "all_tokens": sum(rows["length"]) + len(rows),
                 "words": sum(rows["words"]),
+                "unknown": sum(rows["unknown"]) / max(1, sum(rows["length"])),
             }
             for split, rows in encoded.items()
         }
@@ -115,7 +138,8 @@ class LanguageModeling(TextTask):
     def judge(self, predictor, rows: Dataset, batch_tokens: int) -> dict[str, float]:
         """Loss and perplexities of a model on encoded rows."""
         both = predictor.model.config.independent_directions
-        streams = streams_to_read(rows, max(1, batch_tokens // WINDOW), predictor.tokenizer.eos_token_id, both)
+        at_once = min(batch_tokens, STREAMS * WINDOW)
+        streams = streams_to_read(rows, predictor.tokenizer.eos_token_id, both, at_once)
         windows = (streams[index] for index in range(len(streams)))
         return perplexities(*read_streams(predictor.model, windows), streams.words)
 
@@ -126,7 +150,8 @@ class LanguageModeling(TextTask):
     def summary(self, facts: dict) -> str:
         """Documents, their lengths, and all tokens and words of each split."""
         return "\n".join(
-            f"{self.length_summary(split, of_split)} · {of_split['all_tokens']} tokens, {of_split['words']} words"
+            f"{self.length_summary(split, of_split)} · {of_split['all_tokens']} tokens, {of_split['words']} words, "
+            f"{of_split['unknown']:.1%} unknown"
             for split, of_split in facts["splits"].items()
         )
 

@@ -16,7 +16,6 @@ from ..data import (
     DataArguments,
     RaggedCollator,
     choose_columns,
-    split_validation,
 )
 from ..errors import UserError, check_choice, nearest
 from ..metrics import MultiLabelMetrics, RegressionMetrics, SingleLabelMetrics
@@ -44,6 +43,13 @@ class TextClassification(TextTask):
 
     model_class = RNNForSequenceClassification
     in_order = False
+    no_use = (
+        "model.sampled_softmax",
+        "model.output_dropout",
+        "model.activation_regularization",
+        "model.temporal_activation_regularization",
+        "model.tie_word_embeddings",
+    )
 
     def __init__(self, data: DataArguments, config: RNNConfig | None = None):
         super().__init__(data)
@@ -81,8 +87,7 @@ class TextClassification(TextTask):
             validation = self._encode_labels(rows, validation_name)
         else:
             by = "labels" if self.problem_type == SINGLE else None
-            train, validation = split_validation(train, self.data.validation_size, self.data.seed, by)
-            logger.info(f"{len(validation)} rows of {train_name} were set aside as the validation split.")
+            train, validation = self.hold_out(train, train_name, by)
         prepared = DatasetDict(train=train, validation=validation)
         if self.data.unlabelled_splits:
             prepared["unlabelled"] = self.texts_alone(splits, self.data.unlabelled_splits)
@@ -310,9 +315,13 @@ class TextClassification(TextTask):
     # Judging ---------------------------------------------------------------------------------------------------------
 
     @property
-    def best_metric(self) -> tuple[str, bool]:
-        """The metric by which the best model is kept, and whether greater is better."""
-        return {SINGLE: ("accuracy", True), MULTI: ("f1_micro", True), REGRESSION: ("mse", False)}[self.problem_type]
+    def measures(self) -> dict[str, bool]:
+        """The metrics of a whole split, and of each whether greater is better; by the first the best model is kept."""
+        return {
+            SINGLE: {"accuracy": True, "f1_macro": True, "matthews_correlation": True},
+            MULTI: {"f1_micro": True, "f1_macro": True, "subset_accuracy": True},
+            REGRESSION: {"mse": False, "mae": False, "r2": True, "pearson": True, "spearman": True},
+        }[self.problem_type]
 
     def predicted(self, logits: np.ndarray) -> np.ndarray:
         """`[B]` class indices, `[B, C]` of 0 and 1 (probability over one half), or `[B]` values."""

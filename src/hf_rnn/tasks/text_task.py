@@ -9,7 +9,17 @@ import numpy as np
 from datasets import Dataset, DatasetDict, Features, Value, concatenate_datasets
 from transformers import PreTrainedTokenizerBase
 
-from ..data import BUILT_IN, SPLITS, DataArguments, choose_split, choose_text, cut, is_on_hub
+from ..data import (
+    BUILT_IN,
+    SPLITS,
+    VALIDATIONS,
+    DataArguments,
+    choose_split,
+    choose_text,
+    cut,
+    is_on_hub,
+    split_validation,
+)
 from ..errors import UserError, check_choice, nearest
 from ..tokenization import token_ids
 
@@ -24,11 +34,12 @@ class TextTask:
         data: which columns, splits and lengths.
 
     Raises:
-        UserError: no such truncation, or a length under 1.
+        UserError: no such truncation or choice of validation rows, or a length under 1.
     """
 
     def __init__(self, data: DataArguments):
         check_choice("data.truncation", data.truncation, TRUNCATIONS)
+        check_choice("data.validation_from", data.validation_from, VALIDATIONS)
         if data.max_length is not None and data.max_length < 1:
             raise UserError(f"data.max_length={data.max_length} must be 1 or greater, or null for no limit.")
         self.data = data
@@ -105,7 +116,20 @@ class TextTask:
             texts.append(Dataset.from_dict({"text": rows}, features=Features({"text": Value("string")})))
         return concatenate_datasets(texts)
 
+    def hold_out(self, rows: Dataset, name: str, stratify_by: str | None = None) -> tuple[Dataset, Dataset]:
+        """Training and validation rows, where the data set has no split for the latter."""
+        train, validation = split_validation(rows, self.data, stratify_by)
+        logger.info(
+            f"{len(validation)} rows of {name} were set aside as the validation split "
+            f"(data.validation_from={self.data.validation_from})."
+        )
+        return train, validation
+
     # Tokens ----------------------------------------------------------------------------------------------------------
+
+    def fitted(self, tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
+        """The tokenizer, as models of the task need it."""
+        return tokenizer
 
     def tokens(self, tokenizer: PreTrainedTokenizerBase, batch: dict) -> dict[str, list]:
         """`input_ids` of a batch's texts or pairs, cut to `max_length`; their `length` and, before the cut,
