@@ -202,22 +202,24 @@ def _read(api: HfApi, repo_id: str, path: str, revision: str) -> bytes:
     return Path(api.hf_hub_download(repo_id, path, revision=revision)).read_bytes()
 
 
-def find_model(path: str, **where) -> Path:
-    """The folder of a model: the path itself, or where [`download`] brought it, whose options and errors are these.
+def find_model(path: str, **where) -> tuple[Path, RNNConfig]:
+    """The folder of a whole model and its configuration: the path itself, or where [`download`] brought it, whose
+    options and errors are these.
 
     Raises:
-        UserError: the path is that of a folder, and there is none.
+        UserError: the path is that of a folder, and there is none; or it holds no whole model.
     """
-    if Path(path).is_dir():
-        return Path(path)
-    if looks_local(path):
-        raise UserError(f"there is no folder {path!r}: name the output_dir of a training run that ended.")
-    try:
-        return download(path, **where)
-    except UserError as error:
-        if repr(path) in str(error):
-            raise
-        raise UserError(f"there is no folder {path!r}, and on the Hub: {error}") from error
+    folder = Path(path)
+    if not folder.is_dir():
+        if looks_local(path):
+            raise UserError(f"there is no folder {path!r}: name the output_dir of a training run that ended.")
+        try:
+            folder = download(path, **where)
+        except UserError as error:
+            if repr(path) in str(error):
+                raise
+            raise UserError(f"there is no folder {path!r}, and on the Hub: {error}") from error
+    return folder, check_model(folder, path)
 
 
 def download(

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from .auto import MODELS, architecture
+from .configuration_rnn import RNNConfig
 from .errors import UserError
 from .handwriting import CARD_FILE
 from .hub import find_model
 from .model_card import render_folder
-from .model_folder import check_alike, check_model
+from .model_folder import check_alike
 from .run_config import RUN_FILE, run_file
 from .tokenization import load_tokenizer
 
@@ -46,28 +48,14 @@ def average(models: Sequence[str | Path], output: str | Path) -> Path:
             "average([A, B], output)."
         )
     names = [str(path) for path in models]
-    folders = [find_model(name) for name in names]
-    configs = [check_model(folder, name) for folder, name in zip(folders, names, strict=True)]
+    folders, configs = zip(*map(find_model, names), strict=True)
     tokenizers = [load_tokenizer(str(folder)) for folder in folders]
     merged = MODELS[architecture(configs[0])].from_pretrained(folders[0])
     mean = {name: parameter.double() for name, parameter in merged.named_parameters()}
     for config, tokenizer, folder, name in list(zip(configs, tokenizers, folders, names, strict=True))[1:]:
         check_alike(configs[0], tokenizers[0], config, tokenizer, name)
-        for field in ("cell_type", "pooling"):
-            first, theirs = getattr(configs[0], field), getattr(config, field)
-            if theirs != first:
-                raise UserError(
-                    f"{name!r} has {field}={theirs!r}, and {names[0]!r} has {first!r}: name models that compute the "
-                    "same."
-                )
         other = dict(MODELS[architecture(config)].from_pretrained(folder).named_parameters())
-        sizes = [{key: tuple(value.shape) for key, value in part.items()} for part in (mean, other)]
-        if sizes[0] != sizes[1]:
-            wrong = next(key for key in {**sizes[0], **sizes[1]} if sizes[0].get(key) != sizes[1].get(key))
-            raise UserError(
-                f"{wrong} of {name!r} is {sizes[1].get(wrong)}, and {sizes[0].get(wrong)} in {names[0]!r}: name models "
-                "of the same sizes."
-            )
+        _check_same_network(configs[0], mean, names[0], config, other, name)
         for key, value in other.items():
             mean[key] += value
     for key, parameter in merged.named_parameters():
@@ -82,6 +70,30 @@ def average(models: Sequence[str | Path], output: str | Path) -> Path:
     (writing / CARD_FILE).write_text(card, encoding="utf-8")
     os.replace(writing, output)
     return output
+
+
+def _check_same_network(
+    config: RNNConfig,
+    weights: dict[str, Tensor],
+    name: str,
+    other: RNNConfig,
+    other_weights: dict[str, Tensor],
+    other_name: str,
+) -> None:
+    """Raises [`UserError`] where two models, by their names, do not compute the same with their weights."""
+    for field in ("cell_type", "pooling"):
+        ours, theirs = getattr(config, field), getattr(other, field)
+        if theirs != ours:
+            raise UserError(
+                f"{other_name!r} has {field}={theirs!r}, and {name!r} has {ours!r}: name models that compute the same."
+            )
+    sizes, other_sizes = ({key: tuple(w.shape) for key, w in part.items()} for part in (weights, other_weights))
+    for key in {**sizes, **other_sizes}:
+        if sizes.get(key) != other_sizes.get(key):
+            raise UserError(
+                f"{key} of {other_name!r} is {other_sizes.get(key)}, and {sizes.get(key)} in {name!r}: name models of "
+                "the same sizes."
+            )
 
 
 __all__ = ["average"]

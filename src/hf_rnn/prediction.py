@@ -20,7 +20,7 @@ from .data import DataArguments, check_column, choose_text, load
 from .environment import keep_freed_memory
 from .errors import UserError
 from .hub import find_model
-from .model_folder import check_alike, check_model
+from .model_folder import check_alike
 from .run_config import RUN_FILE, read_run
 from .tasks import Task, task_class, task_of
 from .tokenization import load_tokenizer, token_ids
@@ -82,8 +82,7 @@ class Predictor:
         where = {
             name: kwargs.pop(name) for name in ("revision", "token", "cache_dir", "local_files_only") if name in kwargs
         }
-        folder = find_model(path, **where)
-        config = check_model(folder, path)
+        folder, config = find_model(path, **where)
         task_name, data = read_run(folder)
         cls_of_task = task_of(architecture(config), path)
         if task_name is not None and task_class(task_name) is not cls_of_task:

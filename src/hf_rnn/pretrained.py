@@ -9,7 +9,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from .auto import MODELS, architecture
 from .errors import UserError
 from .hub import find_model
-from .model_folder import check_model
 from .modeling_causal_rnn import RNNForCausalLM
 from .run_config import checked_config
 from .tokenization import load_tokenizer
@@ -51,8 +50,7 @@ def take_encoder(
         UserError: nothing is there, a size that is written down is not the other model's, a setting does not go with
             such an encoder, or it has no direction of its own to take.
     """
-    folder = find_model(path)
-    config = check_model(folder, path)
+    folder, config = find_model(path)
     if forward_only:
         if not config.independent_directions:
             raise UserError(

@@ -27,7 +27,6 @@ from .figures import draw_confusion, draw_curves
 from .handwriting import CARD_FILE, merge, read_card
 from .hub import fetch_checkpoint, find_model, push
 from .model_card import PICTURES, render_folder
-from .model_folder import check_model
 from .pretrained import ENCODER, OUTPUT, take_encoder
 from .run_config import METRICS_FILE, RUN_FILE, RunConfig, parse_run
 from .tasks import task_class, trainer_class
@@ -259,8 +258,8 @@ class Run:
                     "the tokenizer is that of model.pretrained, and its settings are fixed: leave the tokenizer "
                     "section out, or write --tokenizer.kind word (or bpe, …) too, for one of its own."
                 )
-            path = str(find_model(self.config.model.pretrained))
-            check_model(Path(path), self.config.model.pretrained)
+            folder, _ = find_model(self.config.model.pretrained)
+            path = str(folder)
         elif path is not None and self.config.tokenizer != TokenizerArguments(path=path):
             raise UserError(
                 f"tokenizer.path={path!r} names a tokenizer, and its settings are fixed: leave the other ones of the "
