@@ -12,6 +12,7 @@ USAGE = """usage: hf-rnn COMMAND [...]
   hf-rnn evaluate MODEL [--data PATH] [--split NAME]                    metrics on a labelled data set
   hf-rnn predict MODEL "some text" ...                                  answers for texts
   hf-rnn predict MODEL --file in.csv --output out.jsonl                 answers for a file
+  hf-rnn write MODEL "some text" [--max_new_tokens 50]                   what a language model goes on with
   hf-rnn average MODEL MODEL ... --output FOLDER                        the mean of several models' weights
   hf-rnn push MODEL USER/NAME [--private] [--revision BRANCH]           a trained model to the Hub, as one commit
 
@@ -35,7 +36,7 @@ def _train(arguments: list[str]) -> None:
             f"{facts['parameters']:,} parameters, {facts['epochs']:g} epochs in {facts['train_seconds']:.0f} s. "
             f"The model is in {run.folder}, its figures in {run.folder / METRICS_FILE}.\n"
             + (
-                f'Let it write: pipeline("text-generation", model="{run.folder}")'
+                f'Let it write: hf-rnn write {run.folder} "some text"'
                 if run.config.task == "language_modeling"
                 else f'Ask it: hf-rnn predict {run.folder} "some text"'
             )
@@ -122,6 +123,25 @@ def _predict(arguments: list[str]) -> None:
         else:
             pairs = zip(answer["labels"], answer["scores"], strict=True)
             print(", ".join(f"{label} {score:.4f}" for label, score in pairs) + f"\t{shown}")
+
+
+def _write(arguments: list[str]) -> None:
+    parser = _parser("write", "Lets a language model go on with texts.")
+    parser.add_argument("model", type=str, help="folder or Hub id")
+    parser.add_argument("texts", nargs="*", type=str, help="texts; none for the beginning of a document")
+    parser.add_argument("--max_new_tokens", type=int, default=50, help="tokens written at most")
+    parser.add_argument("--temperature", type=float, default=1.0, help="0 for the likeliest token each time")
+    parser.add_argument("--seed", type=int, default=0, help="of what is drawn")
+    parser.add_argument("--revision", type=str, help="branch, tag or commit of a model on the Hub")
+    options = _parse(parser, arguments)
+    from transformers import set_seed
+
+    from .prediction import Predictor, write
+
+    predictor = Predictor.from_pretrained(options.model, revision=options.revision)
+    for text in options.texts or [""]:
+        set_seed(options.seed)
+        print(write(predictor, text, options.max_new_tokens, options.temperature))
 
 
 def _average(arguments: list[str]) -> None:
@@ -250,7 +270,14 @@ def _new_file(path: str | None, overwrite: bool | None = None):
     return file
 
 
-COMMANDS = {"train": _train, "evaluate": _evaluate, "predict": _predict, "average": _average, "push": _push}
+COMMANDS = {
+    "train": _train,
+    "evaluate": _evaluate,
+    "predict": _predict,
+    "write": _write,
+    "average": _average,
+    "push": _push,
+}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -148,8 +148,8 @@ class Predictor:
     def _stream(self, texts: Iterator, top_k: int | None, batch_tokens: int) -> Iterator[dict]:
         if self.task.problem_type == "language_modeling":
             raise UserError(
-                "this is a language model, which labels nothing. To write with it: "
-                'pipeline("text-generation", model=…)("some text"); to measure it: hf-rnn evaluate.'
+                'this is a language model, which labels nothing. To write with it: hf-rnn write MODEL "some text"; to '
+                "measure it: hf-rnn evaluate MODEL."
             )
         while window := list(islice(texts, WINDOW)):
             rows = [row if isinstance(row, (tuple, list)) else (row,) for row in window]
@@ -266,4 +266,33 @@ def predict_file(
     return len(rows)
 
 
-__all__ = ["Predictor", "evaluate", "predict_file"]
+@torch.inference_mode()
+def write(predictor: Predictor, text: str, max_new_tokens: int = 50, temperature: float = 1.0) -> str:
+    """What a language model goes on with after a text; after none, with the beginning of a document.
+
+    Args:
+        predictor: of a language model.
+        max_new_tokens: at most so many; it stops at the end of a document.
+        temperature: by which logits are divided before a token is drawn; 0 for the likeliest token each time.
+
+    Returns:
+        The text and what was written.
+
+    Raises:
+        UserError: a model that writes nothing, no token to write, or a temperature under 0.
+    """
+    if predictor.task.problem_type != "language_modeling":
+        raise UserError('this model answers and does not write: hf-rnn predict MODEL "some text".')
+    if max_new_tokens < 1:
+        raise UserError(f"max_new_tokens={max_new_tokens} must be 1 or greater, such as 50.")
+    if temperature < 0:
+        raise UserError(f"temperature={temperature} must be 0, for the likeliest token each time, or greater.")
+    model, tokenizer = predictor.model, predictor.tokenizer
+    ids = token_ids(tokenizer, [_as_text(text)])[0] or [tokenizer.bos_token_id]
+    drawn = {"do_sample": True, "temperature": temperature, "top_k": 0} if temperature else {"do_sample": False}
+    generate: Any = model.generate
+    (written,) = generate(torch.tensor([ids], device=model.device), max_new_tokens=max_new_tokens, **drawn)
+    return str(tokenizer.decode(written, skip_special_tokens=True)).lstrip()
+
+
+__all__ = ["Predictor", "evaluate", "predict_file", "write"]

@@ -15,7 +15,7 @@ import hf_rnn
 from hf_rnn.cli import main
 from hf_rnn.data import DataArguments
 from hf_rnn.errors import UserError
-from hf_rnn.prediction import evaluate
+from hf_rnn.prediction import evaluate, write
 from hf_rnn.streams import streams_to_read
 from hf_rnn.tasks.language_modeling import LanguageModeling
 from hf_rnn.truncated_bptt import LanguageModelTrainer
@@ -69,7 +69,37 @@ def test_the_command_line_measures_it(language_model, capsys):
 def test_it_labels_nothing(language_model, capsys):
     folder, _ = language_model
     assert main(["predict", str(folder), "this film"]) == 1
-    assert 'pipeline("text-generation"' in capsys.readouterr().err
+    assert 'hf-rnn write MODEL "some text"' in capsys.readouterr().err
+
+
+def test_it_writes_on_the_command_line(language_model, capsys):
+    folder, _ = language_model
+    command = ["write", str(folder), "the film was", "--max_new_tokens", "6"]
+    assert main([*command, "--temperature", "0"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line == write(hf_rnn.Predictor.from_pretrained(folder), "the film was", 6, temperature=0)
+    assert line.startswith("the film was")
+    drawn = []
+    for seed in "001":
+        assert main([*command, "--seed", seed]) == 0
+        drawn.append(capsys.readouterr().out)
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert main(["write", str(folder), "--max_new_tokens", "6"]) == 0
+    assert capsys.readouterr().out.strip()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--max_new_tokens", "0"], "max_new_tokens=0 must be 1"),
+        (["--temperature", "-1"], "temperature=-1.0 must be 0"),
+    ],
+)
+def test_what_cannot_be_written(language_model, tiny_run, capsys, options, message):
+    assert main(["write", str(language_model[0]), "the film", *options]) == 1
+    assert message in capsys.readouterr().err
+    assert main(["write", str(tiny_run), "the film"]) == 1
+    assert "answers and does not write: hf-rnn predict" in capsys.readouterr().err
 
 
 def test_it_lends_its_encoder(language_model):
@@ -132,7 +162,7 @@ def killed(folder: Path, step: int) -> None:
 
 def test_killed_in_the_middle_of_an_epoch_it_goes_on_to_the_same_weights(tmp_path, capsys):
     assert main(arguments(tmp_path / "whole")) == 0
-    assert 'Let it write: pipeline("text-generation", model=' in capsys.readouterr().out
+    assert "Let it write: hf-rnn write " in capsys.readouterr().out
     process = get_context("spawn").Process(target=killed, args=(tmp_path / "cut", 25))
     process.start()
     process.join()
@@ -230,7 +260,7 @@ def test_without_its_run_a_model_is_what_its_weights_are(language_model, tmp_pat
     folder = shutil.copytree(language_model[0], tmp_path / "lm")
     (folder / "run.yaml").unlink()
     assert main(["predict", str(folder), "this film"]) == 1
-    assert 'pipeline("text-generation"' in capsys.readouterr().err
+    assert "this is a language model" in capsys.readouterr().err
     assert main(["evaluate", str(folder)]) == 1
     assert "the model has no run.yaml that names its data: name a data set, --data PATH" in capsys.readouterr().err
     (folder / "run.yaml").write_text("task: text_classification\n")
