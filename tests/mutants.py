@@ -202,8 +202,8 @@ MUTANTS = [
     Mutant(
         "the validation split drawn without regard to classes",
         "data.py",
-        "random_state=seed, stratify=groups,",
-        "random_state=seed, stratify=None,",
+        "random_state=data.seed, stratify=groups,",
+        "random_state=data.seed, stratify=None,",
         "tests/test_data.py",
     ),
     Mutant(
@@ -258,7 +258,7 @@ MUTANTS = [
     Mutant(
         "the state is not part of a checkpoint",
         "truncated_bptt.py",
-        "        if file is not None and file.exists():",
+        "        if file.exists():",
         "        if False:",
         "tests/test_truncated_bptt.py",
     ),
@@ -272,9 +272,23 @@ MUTANTS = [
     Mutant(
         "the second direction reads from the beginning",
         "streams.py",
-        "self._laid_out(text[::-1])",
-        "self._laid_out(text)",
+        "self._window(self.text[::-1], window)",
+        "self._window(self.text, window)",
         "tests/test_streams.py",
+    ),
+    Mutant(
+        "a stream is told the token that it reads",
+        "streams.py",
+        "text[places + 1]",
+        "text[places]",
+        "tests/test_streams.py",
+    ),
+    Mutant(
+        "every metric is better when it is greater",
+        "trainer.py",
+        "args.greater_is_better = greater_is_better[name]",
+        "args.greater_is_better = True",
+        "tests/tasks/test_language_modeling.py",
     ),
     Mutant(
         "the gradients of the clean pass are lost",
