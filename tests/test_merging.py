@@ -1,9 +1,12 @@
 """Several runs as one: the mean of their weights, saved; or the mean of their logits."""
 
 import json
+import logging
+import shutil
 
 import pytest
 import torch
+import yaml
 from transformers import pipeline
 
 import hf_rnn
@@ -43,9 +46,25 @@ def test_the_mean_of_weights_is_one_saved_model(folders, tmp_path, capsys):
 
 
 def test_the_run_of_the_first_comes_along(tiny_run, tmp_path):
-    hf_rnn.average([tiny_run, tiny_run], tmp_path / "mean")
+    (checkpoint,) = tiny_run.glob("checkpoint-*")
+    hf_rnn.average([checkpoint, tiny_run], tmp_path / "mean")
     assert (tmp_path / "mean" / "run.yaml").read_text() == (tiny_run / "run.yaml").read_text()
     assert main(["evaluate", str(tmp_path / "mean"), "--split", "train"]) == 0
+
+
+def test_models_that_began_apart_have_no_mean_that_knows_anything(tiny_run, tmp_path, caplog):
+    shutil.copytree(tiny_run, tmp_path / "other")
+    with caplog.at_level(logging.WARNING):
+        hf_rnn.average([tiny_run, tmp_path / "other"], tmp_path / "mean")
+    assert "trained from nothing" in caplog.text
+    for name in ("other", "third"):
+        shutil.copytree(tiny_run, tmp_path / name, dirs_exist_ok=True)
+        run = yaml.safe_load((tiny_run / "run.yaml").read_text())
+        run["model"]["pretrained"] = "somebody/lm"
+        (tmp_path / name / "run.yaml").write_text(yaml.safe_dump(run))
+    caplog.clear()
+    hf_rnn.average([tmp_path / "other", tmp_path / "third"], tmp_path / "of one")
+    assert not caplog.text
 
 
 def test_answers_are_those_of_the_mean_of_logits(folders):
@@ -86,6 +105,10 @@ def test_one_path_where_several_belong_is_refused(folders, tmp_path):
         hf_rnn.Predictor.from_pretrained(folders / "a", others=str(folders / "b"))
     with pytest.raises(UserError, match="models is one path: pass a list"):
         hf_rnn.average(str(folders / "a"), tmp_path / "mean")
+    with pytest.raises(UserError, match="is named twice: name each model once"):
+        hf_rnn.average([folders / "a", folders / "b", folders / "a"], tmp_path / "mean")
+    with pytest.raises(UserError, match=r"nowhere' of .* does not exist: make it first"):
+        hf_rnn.average([folders / "a", folders / "b"], tmp_path / "nowhere" / "mean")
 
 
 def test_other_labels_another_tokenizer_one_model_and_a_taken_folder_are_refused(folders, tiny_run, tmp_path):

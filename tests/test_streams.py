@@ -80,3 +80,9 @@ def test_only_the_first_window_forgets():
 def test_a_text_shorter_than_one_window_is_refused():
     with pytest.raises(UserError, match=r"11 tokens.*4 streams.*window of 70.*per_device_train_batch_size"):
         TextStreams([[5] * 10], 4, 70, END)
+
+
+@pytest.mark.parametrize("sizes", [{"batch_size": 0, "window": 5}, {"batch_size": 2, "window": -1}])
+def test_streams_of_no_size_are_refused(sizes):
+    with pytest.raises(UserError, match=r"of TextStreams must be 1 or greater"):
+        TextStreams([range(100)], separator=0, **sizes)

@@ -376,6 +376,12 @@ def test_a_chosen_metric_has_its_own_direction(problem_type, metric, greater_is_
             "counts evaluations, and training.eval_strategy is no",
         ),
         ({"per_device_train_batch_size": 0}, "per_device_train_batch_size=0 must be 1 or greater"),
+        ({"gradient_accumulation_steps": 0}, "gradient_accumulation_steps=0 must be 1 or greater"),
+        ({"learning_rate": -1.0}, r"learning_rate=-1\.0 must be 0 or greater"),
+        ({"max_steps": 0}, "max_steps=0 trains nothing"),
+        ({"num_train_epochs": 0}, "num_train_epochs=0.* trains nothing"),
+        ({"train_sampling_strategy": "sequental"}, "'sequental' is not one of .*: did you mean .*'sequential'"),
+        ({"gradual_unfreezing": True}, r"without model\.pretrained they have learnt nothing"),
     ],
 )
 def test_settings_of_the_best_model_are_checked_before_training(tiny_run, tmp_path, training, message):
@@ -412,6 +418,8 @@ def test_labels_are_smoothed_for_one_label_a_text_alone(tmp_path):
     [
         ({"seed": 7}, r"training\.seed=42, and this is 7"),
         ({"layer_lr_decay": 0.5}, r"training\.layer_lr_decay=1\.0, and this is 0\.5"),
+        ({"learning_rate": 0.5}, r"training\.learning_rate=0\.01, and this is 0\.5"),
+        ({"max_steps": 2}, r"checkpoint-9 has gone 9 steps, and training\.max_steps=2 are fewer"),
         ({"per_device_train_batch_size": 16}, r"training\.gradient_accumulation_steps=32, and this is 16"),
     ],
 )

@@ -11,6 +11,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 import hf_rnn
 from hf_rnn import RNNConfig, RNNForCausalLM
 from hf_rnn.data import DataArguments
+from hf_rnn.errors import UserError
 from hf_rnn.streams import TextStreams
 from hf_rnn.tasks.language_modeling import LanguageModeling
 from hf_rnn.training_arguments import RNNTrainingArguments
@@ -134,3 +135,9 @@ def test_rows_that_are_pieces_of_a_text_can_stay_in_order(tmp_path, order):
     read = torch.cat([streams[i]["shift_labels"] for i in range(len(streams))], dim=1)[0]
     text = [token for row in encoded["input_ids"] for token in [*row, tokenizer.eos_token_id]][1:]
     assert (read.tolist() == text) == (order == "sequential")
+
+
+def test_rows_that_are_no_streams_are_refused(tmp_path):
+    args = TrainingArguments(str(tmp_path), use_cpu=True, report_to="none")
+    with pytest.raises(UserError, match="train_dataset is a list, and TruncatedBPTT reads streams: pass TextStreams"):
+        StreamTrainer(make(), args, train_dataset=[{"input_ids": [1, 2, 3]}] * 20).train()

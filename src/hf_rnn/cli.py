@@ -136,7 +136,11 @@ def _write(arguments: list[str]) -> None:
     options = _parse(parser, arguments)
     from transformers import set_seed
 
+    from .errors import UserError
     from .prediction import Predictor, write
+
+    if options.seed < 0:
+        raise UserError(f"--seed {options.seed} must be 0 or greater.")
 
     predictor = Predictor.from_pretrained(options.model, revision=options.revision)
     for text in options.texts or [""]:

@@ -1,12 +1,14 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """Several runs as one model: the mean of their weights."""
 
+import logging
 import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+import yaml
 from torch import Tensor
 
 from .auto import MODELS, architecture
@@ -18,6 +20,8 @@ from .model_card import render_folder
 from .model_folder import check_alike
 from .run_config import RUN_FILE, run_file
 from .tokenization import load_tokenizer
+
+logger = logging.getLogger(__name__)
 
 
 @torch.no_grad()
@@ -47,8 +51,18 @@ def average(models: Sequence[str | Path], output: str | Path) -> Path:
             f"a mean needs two models or more, and {len(models)} is named: hf-rnn average A B --output FOLDER, or "
             "average([A, B], output)."
         )
+    if not output.absolute().parent.is_dir():
+        raise UserError(f"the folder {str(output.parent)!r} of {str(output)!r} does not exist: make it first.")
     names = [str(path) for path in models]
+    twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
+    if twice is not None:
+        raise UserError(f"{twice!r} is named twice: name each model once.")
     folders, configs = zip(*map(find_model, names), strict=True)
+    if len({run_file(folder) for folder in folders}) > 1 and not all(map(_began_elsewhere, folders)):
+        logger.warning(
+            "some of these models were trained from nothing, each from weights of its own: their mean will have learnt "
+            "nothing. hf-rnn evaluate A --others B takes the mean of their answers."
+        )
     tokenizers = [load_tokenizer(str(folder)) for folder in folders]
     merged = MODELS[architecture(configs[0])].from_pretrained(folders[0])
     mean = {name: parameter.double() for name, parameter in merged.named_parameters()}
@@ -70,6 +84,13 @@ def average(models: Sequence[str | Path], output: str | Path) -> Path:
     (writing / CARD_FILE).write_text(card, encoding="utf-8")
     os.replace(writing, output)
     return output
+
+
+def _began_elsewhere(folder: Path) -> bool:
+    """Whether the run that made a model began with another one's weights; nobody can say where no run is known."""
+    run = run_file(folder)
+    sections = yaml.safe_load(run.read_text(encoding="utf-8")) if run else None
+    return sections is None or bool((sections.get("model") or {}).get("pretrained"))
 
 
 def _check_same_network(

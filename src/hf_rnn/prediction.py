@@ -2,6 +2,7 @@
 """Answers of a saved model: for texts, for a file, and against the labels of a data set."""
 
 import json
+import logging
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -25,8 +26,12 @@ from .run_config import RUN_FILE, read_run
 from .tasks import Task, task_class, task_of
 from .tokenization import load_tokenizer, token_ids
 
+logger = logging.getLogger(__name__)
+
 # Texts that are tokenized and sorted by length at a time, and tokens that the model then reads at once.
 WINDOW = 4096
+# A lower temperature than this would divide logits to infinity.
+COLDEST = 0.01
 BATCH_TOKENS = 16384
 
 
@@ -285,14 +290,23 @@ def write(predictor: Predictor, text: str, max_new_tokens: int = 50, temperature
         raise UserError('this model answers and does not write: hf-rnn predict MODEL "some text".')
     if max_new_tokens < 1:
         raise UserError(f"max_new_tokens={max_new_tokens} must be 1 or greater, such as 50.")
-    if temperature < 0:
-        raise UserError(f"temperature={temperature} must be 0, for the likeliest token each time, or greater.")
+    if temperature != 0 and temperature < COLDEST:
+        raise UserError(
+            f"temperature={temperature} must be 0, for the likeliest token each time, or {COLDEST} or more."
+        )
     model, tokenizer = predictor.model, predictor.tokenizer
     ids = token_ids(tokenizer, [_as_text(text)])[0] or [tokenizer.bos_token_id]
+    if tokenizer.unk_token_id in ids:
+        logger.warning(f"{text[:60]!r} has words that the model does not know, and reads as {tokenizer.unk_token}.")
     drawn = {"do_sample": True, "temperature": temperature, "top_k": 0} if temperature else {"do_sample": False}
     generate: Any = model.generate
-    (written,) = generate(torch.tensor([ids], device=model.device), max_new_tokens=max_new_tokens, **drawn)
-    return str(tokenizer.decode(written, skip_special_tokens=True)).lstrip()
+    prompt = torch.tensor([ids], device=model.device)
+    (written,) = generate(
+        prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=max_new_tokens, **drawn
+    ).tolist()
+    # Decoded together, since the first token of a text loses the space before it.
+    read, whole = (str(tokenizer.decode(row, skip_special_tokens=True)) for row in (ids, written))
+    return (text + whole[len(read) :]).lstrip()
 
 
 __all__ = ["Predictor", "evaluate", "predict_file", "write"]

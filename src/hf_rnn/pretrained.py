@@ -1,10 +1,13 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """What a new model takes over from one that was trained before: its encoder, and the vectors of its words."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging
 
 from .auto import MODELS, architecture
 from .errors import UserError
@@ -73,7 +76,8 @@ def take_encoder(
             )
         settings = {**settings, name: theirs}
     before = load_tokenizer(str(folder))
-    lender: Any = MODELS[architecture(config)].from_pretrained(folder, config=config)
+    with _quiet():
+        lender: Any = MODELS[architecture(config)].from_pretrained(folder, config=config)
     of_tokenizer = {name: getattr(config, name) for name in ("vocab_size", *SPECIAL_IDS)}
     config = checked_config({**of_tokenizer, **settings, **task_fields})
     model: Any = model_class(config)
@@ -84,6 +88,17 @@ def take_encoder(
     if tokenizer.get_vocab() != before.get_vocab():
         move_embeddings(model, before, tokenizer)
     return model
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The direction that is not wanted would be reported as weights that are no use."""
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 @torch.no_grad()

@@ -43,7 +43,7 @@ class TextStreams(Dataset):
             of them are predicted.
 
     Raises:
-        UserError: the text is shorter than one window of all streams.
+        UserError: the text is shorter than one window of all streams, or there are none of either.
     """
 
     def __init__(
@@ -60,6 +60,9 @@ class TextStreams(Dataset):
         world_size: int = 1,
         words: int | None = None,
     ):
+        for name, value in (("batch_size", batch_size), ("window", window)):
+            if value < 1:
+                raise UserError(f"{name}={value} of TextStreams must be 1 or greater.")
         self.documents = [np.append(np.asarray(ids, dtype=np.int32), np.int32(separator)) for ids in documents]
         self.batch_size, self.window, self.separator = batch_size, window, separator
         self.shuffle, self.vary, self.both_ways, self.seed = shuffle, vary, both_ways, seed

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from accelerate.utils import broadcast_object_list
 from datasets import DatasetDict
-from transformers import PreTrainedTokenizerBase, set_seed
+from transformers import PreTrainedTokenizerBase, TrainerState, set_seed
+from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_utils import get_last_checkpoint
 
 from . import auto  # noqa: F401  the command line has not registered the models yet
@@ -95,6 +96,7 @@ class Run:
                     f"{str(folder)!r} has no checkpoint to resume from{where}: leave out --training.resume."
                 )
             self._check_same_run(elsewhere=fetched)
+            self._check_steps(Path(checkpoint))
             if fetched and args.should_save:
                 # From now on this is the place of the run and of its data.
                 (folder / RUN_FILE).write_text(self.text, encoding="utf-8")
@@ -136,9 +138,19 @@ class Run:
                     f"{now[name]}: write --config {self.folder / RUN_FILE} --training.resume true to go on with it."
                 )
 
+    def _check_steps(self, checkpoint: Path) -> None:
+        done = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME)).global_step
+        if 0 < self.args.max_steps < done:
+            raise UserError(
+                f"{checkpoint.name} has gone {done} steps, and training.max_steps={self.args.max_steps} are fewer: "
+                "write as many or more."
+            )
+
     def _reading(self, args: RNNTrainingArguments) -> dict[str, Any]:
         """What decides which rows each step of an epoch reads, and what stands in a checkpoint."""
-        names = ["seed", "data_seed", "train_sampling_strategy", "train_batch_tokens", "averaging", "layer_lr_decay"]
+        names = ["seed", "data_seed", "train_sampling_strategy", "train_batch_tokens", "averaging"]
+        # What a checkpoint's optimizer brings with it.
+        names += ["optim", "learning_rate", "layer_lr_decay", "weight_decay"]
         if self.config.task == "language_modeling":
             names += ["window", "per_device_train_batch_size", "gradient_accumulation_steps"]
         of = {name: getattr(args, name) for name in names}
@@ -150,6 +162,11 @@ class Run:
         run, args = self.config, self.args
         set_seed(args.seed)
         task = task_class(run.task)(run.data)
+        if args.gradual_unfreezing and run.model.pretrained is None:
+            raise UserError(
+                "training.gradual_unfreezing=True keeps layers as they begin, and without model.pretrained they have "
+                "learnt nothing: leave it out, or name a model, --model.pretrained FOLDER."
+            )
         for name in task.no_use:
             section, _, key = name.partition(".")
             value = getattr(getattr(run, section), key)

@@ -11,6 +11,15 @@ from .averaging import AVERAGINGS
 from .errors import UserError, check_choice
 from .objectives import OBJECTIVES
 
+SAMPLINGS = ("random", "sequential", "group_by_length", "batch_rebalance")
+LEAST = {
+    "per_device_train_batch_size": 1,
+    "per_device_eval_batch_size": 1,
+    "gradient_accumulation_steps": 1,
+    "learning_rate": 0,
+    "seed": 0,
+}
+
 
 @dataclass
 class RNNTrainingArguments(TrainingArguments):
@@ -95,9 +104,13 @@ class RNNTrainingArguments(TrainingArguments):
                 f"training.early_stopping_patience={patience} counts evaluations, and training.eval_strategy is no: "
                 "write --training.eval_strategy epoch, or leave it out."
             )
-        for name in ("per_device_train_batch_size", "per_device_eval_batch_size"):
-            if getattr(self, name) < 1:
-                raise UserError(f"training.{name}={getattr(self, name)} must be 1 or greater, such as 32.")
+        check_choice("training.train_sampling_strategy", self.train_sampling_strategy, SAMPLINGS)
+        for name, least in LEAST.items():
+            if getattr(self, name) < least:
+                raise UserError(f"training.{name}={getattr(self, name)} must be {least} or greater.")
+        if self.num_train_epochs <= 0 or self.max_steps == 0:
+            name = "max_steps" if self.max_steps == 0 else "num_train_epochs"
+            raise UserError(f"training.{name}={getattr(self, name)} trains nothing: write one greater than 0.")
         if not 0 < self.layer_lr_decay <= 1:
             raise UserError(
                 f"training.layer_lr_decay={self.layer_lr_decay} must be greater than 0 and at most 1, such as 0.4."

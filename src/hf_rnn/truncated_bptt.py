@@ -40,6 +40,11 @@ class TruncatedBPTT:
     _carried: RNNCache | None = None
 
     def get_train_dataloader(self: Any) -> DataLoader:
+        if not isinstance(self.train_dataset, TextStreams):
+            raise UserError(
+                f"train_dataset is a {type(self.train_dataset).__name__}, and TruncatedBPTT reads streams: pass "
+                "TextStreams(ids_of_each_document, batch_size=32, window=70, separator=tokenizer.eos_token_id)."
+            )
         self.add_callback(EpochCallback(self.train_dataset))
         return _windows(self.train_dataset)
 

@@ -93,6 +93,7 @@ def test_it_writes_on_the_command_line(language_model, capsys):
     [
         (["--max_new_tokens", "0"], "max_new_tokens=0 must be 1"),
         (["--temperature", "-1"], "temperature=-1.0 must be 0"),
+        (["--seed", "-1"], "--seed -1 must be 0 or greater"),
     ],
 )
 def test_what_cannot_be_written(language_model, tiny_run, capsys, options, message):
@@ -100,6 +101,14 @@ def test_what_cannot_be_written(language_model, tiny_run, capsys, options, messa
     assert message in capsys.readouterr().err
     assert main(["write", str(tiny_run), "the film"]) == 1
     assert "answers and does not write: hf-rnn predict" in capsys.readouterr().err
+
+
+def test_what_it_does_not_know_stays_in_the_text(tmp_path, caplog):
+    hf_rnn.train(lm(tmp_path / "lm", "made_up_reviews", kind="char"))
+    predictor = hf_rnn.Predictor.from_pretrained(tmp_path / "lm")
+    with caplog.at_level(logging.WARNING):
+        assert write(predictor, "the \u2603 film", 3).startswith("the \u2603 film")
+    assert "has words that the model does not know" in caplog.text
 
 
 def test_it_lends_its_encoder(language_model):
@@ -200,7 +209,8 @@ def test_others_and_batches_by_tokens_are_for_classifiers(language_model, tmp_pa
     [
         ({"max_length": 50}, "max_length=50 would cut documents"),
         ({"validation_split": "validatoin"}, "data.validation_split 'validatoin' is not a split of"),
-        ({"test_split": "train"}, "must be three different ones"),
+        ({"test_split": "train"}, "must be different ones"),
+        ({"unlabelled_splits": ["test"]}, r"and without labels \(test\) must be different ones"),
     ],
 )
 def test_settings_that_would_mislead_are_refused(settings, message):

@@ -129,7 +129,7 @@ def test_rows_without_label_are_left_out_and_texts_that_are_missing_are_empty():
         ({"train": ["a", "b"] * 9}, {"max_length": 0}, "data.max_length=0 must be 1 or greater"),
         ({"validation": ["a", "b"]}, {}, "no split train, only validation: write --data.train_split validation"),
         ({"validation": ["a", "b"]}, {"train_split": "mine"}, "no split mine, only validation"),
-        ({"train": ["a", "b"] * 9}, {"validation_split": ["train"]}, "must be three different ones"),
+        ({"train": ["a", "b"] * 9}, {"validation_split": ["train"]}, "must be different ones"),
     ],
 )
 def test_labels_that_cannot_be_learnt(data, arguments, message):

@@ -67,10 +67,12 @@ class TextTask:
             if names not in (default, [default], [None], []) and choose_split(splits, names) is None:
                 raise UserError(f"data.{key} {names!r} is not a split of {data.path!r}: {', '.join(splits)}.")
         named = [name for name in (train, validation, data.test_split) if name is not None]
+        named += data.unlabelled_splits
         if len(set(named)) < len(named):
+            unlabelled = f" and without labels ({', '.join(data.unlabelled_splits)})" if data.unlabelled_splits else ""
             raise UserError(
-                f"the splits for training ({train}), validation ({validation}) and test ({data.test_split}) must be "
-                "three different ones."
+                f"the splits for training ({train}), validation ({validation}), test ({data.test_split}){unlabelled} "
+                "must be different ones."
             )
         return train, validation
 
