@@ -296,6 +296,8 @@ def test_the_mask_of_all_that_was_read_goes_with_a_state():
     whole = model(ids, attention_mask=mask).logits
     state = model(ids[:, :4], attention_mask=mask[:, :4]).past_key_values
     torch.testing.assert_close(model(ids[:, 4:], past_key_values=state, attention_mask=mask).logits, whole[:, 4:])
+    with pytest.raises(ValueError, match="inputs_embeds"):
+        model(past_key_values=state, attention_mask=mask)
 
 
 def test_a_plain_trainer_smooths_the_labels_one_token_further_on(tmp_path):

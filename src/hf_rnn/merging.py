@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-import yaml
 from torch import Tensor
 
 from .auto import MODELS, architecture
@@ -18,7 +17,7 @@ from .handwriting import CARD_FILE
 from .hub import find_model
 from .model_card import render_folder
 from .model_folder import check_alike
-from .run_config import RUN_FILE, run_file
+from .run_config import RUN_FILE, read_run, run_file
 from .tokenization import load_tokenizer
 
 logger = logging.getLogger(__name__)
@@ -88,9 +87,8 @@ def average(models: Sequence[str | Path], output: str | Path) -> Path:
 
 def _began_elsewhere(folder: Path) -> bool:
     """Whether the run that made a model began with another one's weights; nobody can say where no run is known."""
-    run = run_file(folder)
-    sections = yaml.safe_load(run.read_text(encoding="utf-8")) if run else None
-    return sections is None or bool((sections.get("model") or {}).get("pretrained"))
+    task, _, pretrained = read_run(folder)
+    return task is None or pretrained is not None
 
 
 def _check_same_network(

@@ -105,7 +105,7 @@ class RNNForCausalLM(RNNPreTrainedModel, GenerationMixin):
         is_first_iteration: bool = False,
         **kwargs,
     ) -> dict[str, Any]:
-        """As transformers', with the part of the mask that belongs to what is read: the rest is in the state.
+        """As transformers', with the mask of all that was read, of which `forward` takes what it needs.
 
         Raises:
             ValueError: a state that has read the whole prompt already.
@@ -126,8 +126,7 @@ class RNNForCausalLM(RNNPreTrainedModel, GenerationMixin):
             embedded = torch.cat([inputs_embeds, self.model.embed_tokens(written)], dim=1)
             inputs |= {"input_ids": None, "inputs_embeds": embedded}
         if attention_mask is not None:
-            read = inputs["input_ids"] if inputs.get("inputs_embeds") is None else inputs["inputs_embeds"]
-            inputs["attention_mask"] = attention_mask[:, attention_mask.shape[1] - read.shape[1] :]
+            inputs["attention_mask"] = attention_mask
         return inputs
 
     @can_return_tuple
@@ -163,9 +162,9 @@ class RNNForCausalLM(RNNPreTrainedModel, GenerationMixin):
             ValueError: labels of another shape, a state of another batch or another model, and what
                 [`RNNModel.forward`] raises.
         """
-        if past_key_values is not None and attention_mask is not None:
-            # Users of transformers pass the mask of all that was read: what is in the state needs none.
-            new: Any = input_ids if inputs_embeds is None else inputs_embeds
+        new = input_ids if inputs_embeds is None else inputs_embeds
+        if past_key_values is not None and attention_mask is not None and new is not None:
+            # transformers passes the mask of all that was read: what is in the state needs none.
             attention_mask = attention_mask[:, -new.shape[1] :]
         text = {"input_ids": input_ids, "attention_mask": attention_mask, "inputs_embeds": inputs_embeds}
         states = self._split(past_key_values)

@@ -88,7 +88,7 @@ class Predictor:
             name: kwargs.pop(name) for name in ("revision", "token", "cache_dir", "local_files_only") if name in kwargs
         }
         folder, config = find_model(path, **where)
-        task_name, data = read_run(folder)
+        task_name, data, _ = read_run(folder)
         cls_of_task = task_of(architecture(config), path)
         if task_name is not None and task_class(task_name) is not cls_of_task:
             raise UserError(

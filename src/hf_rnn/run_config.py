@@ -134,23 +134,25 @@ def run_file(folder: Path) -> Path | None:
     return next((place / RUN_FILE for place in places if (place / RUN_FILE).is_file()), None)
 
 
-def read_run(folder: Path) -> tuple[str | None, DataArguments]:
-    """The task and the data section of the run that made a model; None and a nameless data set where no run did.
+def read_run(folder: Path) -> tuple[str | None, DataArguments, str | None]:
+    """The task, the data section and the `model.pretrained` of the run that made a model; None and a nameless data set
+    where no run did.
 
     The training section is left alone: what suits the machine that trained may not suit the one that predicts.
     """
     file = run_file(folder)
     if file is None:
-        return None, DataArguments(path="")
+        return None, DataArguments(path=""), None
     try:
         sections = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
         known = {field.name for field in dataclasses.fields(DataArguments)}
         data = {key: value for key, value in (sections.get("data") or {}).items() if key in known}
+        pretrained = (sections.get("model") or {}).get("pretrained")
     except (yaml.YAMLError, AttributeError, UnicodeDecodeError) as error:
         raise UserError(
             f"{str(file)!r} is not the {RUN_FILE} of a training run ({first_line(error)}): mend it."
         ) from error
-    return sections.get("task", "text_classification"), DataArguments(**data)
+    return sections.get("task", "text_classification"), DataArguments(**data), pretrained
 
 
 def _dump(parser: ArgumentParser, namespace: Namespace) -> str:

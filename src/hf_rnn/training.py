@@ -7,6 +7,7 @@ import math
 import os
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import date
 from pathlib import Path
@@ -151,27 +152,33 @@ class Run:
         names = ["seed", "data_seed", "train_sampling_strategy", "train_batch_tokens", "averaging"]
         # What a checkpoint's optimizer brings with it.
         names += ["optim", "learning_rate", "layer_lr_decay", "weight_decay"]
+        parts = ["per_device_train_batch_size", "gradient_accumulation_steps"]
         if self.config.task == "language_modeling":
-            names += ["window", "per_device_train_batch_size", "gradient_accumulation_steps"]
-        of = {name: getattr(args, name) for name in names}
+            return {name: getattr(args, name) for name in [*names, "window", *parts]}
         # A step of classifiers may be cut in more parts, as on a machine of less memory.
-        parts = ("per_device_train_batch_size", "gradient_accumulation_steps")
-        return of | {" * training.".join(parts): math.prod(getattr(args, part) for part in parts)}
+        rows = {" * training.".join(parts): math.prod(getattr(args, part) for part in parts)}
+        return {name: getattr(args, name) for name in names} | rows
+
+    def _check_use(self, no_use: Sequence[str]) -> None:
+        """Raises [`UserError`] for a setting that the task, or a model that begins with nothing, has no use for."""
+        run = self.config
+        if self.args.gradual_unfreezing and run.model.pretrained is None:
+            raise UserError(
+                "training.gradual_unfreezing=True keeps layers as they begin, and without model.pretrained they have "
+                "learnt nothing: leave it out, or name a model, --model.pretrained FOLDER."
+            )
+        for name in no_use:
+            section, _, key = name.partition(".")
+            settings = getattr(run, section)
+            value, default = getattr(settings, key), getattr(type(settings), key)
+            if value != default:
+                raise UserError(f"{name}={value!r} has no use in the task {run.task}: leave it out.")
 
     def train(self) -> dict:
         run, args = self.config, self.args
         set_seed(args.seed)
         task = task_class(run.task)(run.data)
-        if args.gradual_unfreezing and run.model.pretrained is None:
-            raise UserError(
-                "training.gradual_unfreezing=True keeps layers as they begin, and without model.pretrained they have "
-                "learnt nothing: leave it out, or name a model, --model.pretrained FOLDER."
-            )
-        for name in task.no_use:
-            section, _, key = name.partition(".")
-            value = getattr(getattr(run, section), key)
-            if value != getattr(type(getattr(run, section)), key):
-                raise UserError(f"{name}={value!r} has no use in the task {run.task}: leave it out.")
+        self._check_use(task.no_use)
         with args.main_process_first(desc="reading the data"):
             prepared = task.prepare(load(run.data))
         tokenizer = task.fitted(self._tokenizer(task, prepared["train"]))

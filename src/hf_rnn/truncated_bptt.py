@@ -51,10 +51,13 @@ class TruncatedBPTT:
     def get_eval_dataloader(self: Any, eval_dataset=None) -> DataLoader:
         if isinstance(eval_dataset, str):
             eval_dataset = self.eval_dataset[eval_dataset]
-        return _windows(self.eval_dataset if eval_dataset is None else eval_dataset)
+        return _windows(self._streams_of(self.eval_dataset if eval_dataset is None else eval_dataset))
 
     def get_test_dataloader(self: Any, test_dataset) -> DataLoader:
         return self.get_eval_dataloader(test_dataset)
+
+    def _streams_of(self, eval_dataset: Any) -> TextStreams:
+        return eval_dataset
 
     def compute_loss(self: Any, model, inputs, return_outputs: bool = False, num_items_in_batch=None):
         if inputs.pop("starts"):
@@ -166,16 +169,13 @@ class LanguageModelTrainer(TruncatedBPTT, RNNTrainer):
             model, args, task, processing_class, train_dataset=train_dataset, eval_dataset=eval_dataset, **kwargs
         )
 
-    def get_eval_dataloader(self, eval_dataset=None) -> DataLoader:
+    def _streams_of(self, eval_dataset: Any) -> TextStreams:
+        if isinstance(eval_dataset, TextStreams):
+            return eval_dataset
         args = self.args
-        rows: Any = self.eval_dataset if eval_dataset is None else eval_dataset
-        if isinstance(rows, str):
-            rows = self.eval_dataset[rows]
-        if isinstance(rows, TextStreams):
-            return _windows(rows)
         at_once = args.per_device_eval_batch_size * args.window
         place = {"rank": args.process_index, "world_size": args.world_size}
-        return _windows(streams_to_read(rows, self.separator, self.both_ways, at_once, **place))
+        return streams_to_read(eval_dataset, self.separator, self.both_ways, at_once, **place)
 
     def judge(self, rows, split: str) -> tuple[dict[str, float], None]:
         """The metrics of a split."""
