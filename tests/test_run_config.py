@@ -53,7 +53,9 @@ def test_what_happens_to_an_older_run_is_no_part_of_a_run():
         ({"model": {"cell_type": "lstn"}}, r"cell_type='lstn' must be one of lstm, .*write cell_type='lstm'"),
         ({"model": {"classifier_dropout": 2}}, r"classifier_dropout=2.* is a probability"),
         ({"model": {"hidden_dropout": 0.3}}, r"no second layer"),
-        ({"training": {"save_strategy": "steps"}}, r"load_best_model_at_end"),
+        (["--training.nonsense", "1"], r"no key 'training.nonsense'; the keys are training.output_dir, [^m]*[^d]*"),
+        ({"training": {"save_strategy": "steps"}}, r"save_strategy is steps where .*write --training.load_best_model"),
+        ({"training": {"eval_strategy": "no"}}, r"write --training.load_best_model_at_end false"),
         (["--config", "nowhere.yaml"], r"nowhere.yaml"),
     ],
 )
@@ -62,10 +64,23 @@ def test_what_is_wrong_is_named(arguments, message):
         parse_run(arguments)
 
 
-def test_a_file_that_is_not_yaml(tmp_path):
-    (tmp_path / "a.yaml").write_text("model: [unclosed")
-    with pytest.raises(UserError):
-        parse_run(tmp_path / "a.yaml")
+@pytest.mark.parametrize("as_option", [False, True])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("model: [unclosed", r"a.yaml' is no YAML that can be read \(line 1, column 17: .*\): mend it"),
+        ("\xe9".encode("latin-1"), r"a.yaml' is no YAML that can be read"),
+        ("", r"a.yaml' has no sections: name one"),
+        ("just words", r"a.yaml' has no sections: name one"),
+        ("task: text_classification\nmodel: 3", r"section model of .*a.yaml' is 3: write its keys below it"),
+        ("model:\ntraining:\n  seed: 3", r"section model of .*a.yaml' is None: leave it out, or write its keys"),
+    ],
+)
+def test_a_file_that_is_no_run(text, message, as_option, tmp_path):
+    file = tmp_path / "a.yaml"
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(UserError, match=message):
+        parse_run(["--config", str(file)] if as_option else file)
 
 
 def test_yaml_cannot_make_objects(tmp_path):

@@ -290,8 +290,12 @@ def sampled_softmax_loss(x: Tensor, targets: Tensor, weight: Tensor, bias: Tenso
         p = ((ids + 2.0) / (ids + 1.0)).log() / math.log(V + 1)
         return (-torch.expm1(num_samples * torch.log1p(-p))).log()
 
-    right = (x * weight[targets]).sum(-1).float() + bias[targets] - log_expected(targets)
-    others = F.linear(x, weight[drawn], bias[drawn]).float() - log_expected(drawn)
+    # Taken from the layer once: each time costs the backward pass a gradient of the whole vocabulary.
+    ids, place = torch.cat([drawn, targets]).unique(return_inverse=True)
+    weight, bias = weight[ids], bias[ids]
+    of_drawn, of_right = place[: len(drawn)], place[len(drawn) :]
+    right = (x * weight[of_right]).sum(-1).float() + bias[of_right] - log_expected(targets)
+    others = F.linear(x, weight[of_drawn], bias[of_drawn]).float() - log_expected(drawn)
     others = others.masked_fill(drawn == targets[:, None], -torch.inf)
     return (torch.logsumexp(torch.cat([right[:, None], others], dim=1), dim=1) - right).sum()
 

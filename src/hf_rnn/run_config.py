@@ -5,6 +5,7 @@ import dataclasses
 import re
 from argparse import ArgumentError
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,15 @@ class CardArguments:
     examples: bool = True
 
 
+SECTIONS = {
+    "data": DataArguments,
+    "tokenizer": TokenizerArguments,
+    "model": ModelArguments,
+    "training": RNNTrainingArguments,
+    "card": CardArguments,
+}
+
+
 @dataclass
 class RunConfig:
     """The sections of a run's YAML; `given` are the keys of its model section that somebody wrote."""
@@ -80,11 +90,8 @@ def run_parser() -> ArgumentParser:
     )
     parser.add_argument("--config", action="config", help="YAML file of the run, such as configs/imdb.yaml")
     parser.add_argument("--task", type=str, default="text_classification", help="what to learn")
-    parser.add_class_arguments(DataArguments, "data")
-    parser.add_class_arguments(TokenizerArguments, "tokenizer")
-    parser.add_class_arguments(ModelArguments, "model")
-    parser.add_class_arguments(RNNTrainingArguments, "training")
-    parser.add_class_arguments(CardArguments, "card")
+    for section, arguments in SECTIONS.items():
+        parser.add_class_arguments(arguments, section)
     return parser
 
 
@@ -102,6 +109,8 @@ def parse_run(arguments: list[str] | dict | str | Path) -> tuple[RunConfig, str]
     """
     parser = run_parser()
     read = {dict: parser.parse_object, list: parser.parse_args}.get(type(arguments))
+    for file in _files(arguments):
+        check_file(file)
     try:
         if read is None:
             read, arguments = parser.parse_path, str(arguments)
@@ -118,6 +127,36 @@ def parse_run(arguments: list[str] | dict | str | Path) -> tuple[RunConfig, str]
     given = frozenset(vars(written.get("model") or Namespace()))
     run = RunConfig(parts.task, parts.data, parts.tokenizer, parts.model, parts.training, parts.card, given)
     return run, _dump(parser, namespace)
+
+
+def _files(arguments: list[str] | dict | str | Path) -> list[Path]:
+    """The YAML files that a run's arguments name."""
+    if isinstance(arguments, dict):
+        return []
+    if not isinstance(arguments, list):
+        return [Path(arguments)]
+    named = [value for option, value in pairwise(arguments) if option == "--config"]
+    return [Path(name) for name in named + [a.partition("=")[2] for a in arguments if a.startswith("--config=")]]
+
+
+def check_file(file: Path) -> None:
+    """Raises [`UserError`], with the file's name, where it has not the form of a run; jsonargparse says what it holds
+    that a run has not, and where there is no file."""
+    if not file.is_file():
+        return
+    try:
+        sections = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}" if mark else first_line(error)
+        raise UserError(f"{str(file)!r} is no YAML that can be read ({where}): mend it.") from error
+    form = "write its keys below it, indented, such as\nmodel:\n  hidden_size: 256"
+    if not isinstance(sections, dict):
+        raise UserError(f"{str(file)!r} has no sections: name one, and {form}")
+    for name, section in sections.items():
+        if name in SECTIONS and not isinstance(section, dict):
+            remedy = "leave it out, or " if section is None else ""
+            raise UserError(f"the section {name} of {str(file)!r} is {section!r}: {remedy}{form}")
 
 
 def checked_config(settings: dict[str, Any]) -> RNNConfig:
@@ -186,7 +225,9 @@ def explain(message: str, parser: ArgumentParser) -> str:
     inside = {key.rpartition(".")[2]: key for key in keys if key.rpartition(".")[0] == section}
     # Within a known section its own keys are meant, and the section's name must not count as likeness.
     near = inside.get(nearest(last, inside)) if inside else nearest(name, keys)
-    return f"there is no key {name!r}" + (f": did you mean {near!r}?" if near else f"; the keys are {', '.join(keys)}.")
+    if near:
+        return f"there is no key {name!r}: did you mean {near!r}?"
+    return f"there is no key {name!r}; the keys are {', '.join(inside.values() or keys)}."
 
 
 __all__ = ["RUN_FILE", "RunConfig", "checked_config", "parse_run", "run_parser"]

@@ -133,6 +133,12 @@ class RNNTrainingArguments(TrainingArguments):
         # transformers fills in the loss; where nobody chose it, `RNNTrainer` takes the task's own metric.
         self.chose_metric = self.metric_for_best_model is not None
         self.chose_direction = self.greater_is_better is not None
+        if self.load_best_model_at_end and self.save_strategy not in ("best", self.eval_strategy):
+            raise UserError(
+                f"training.load_best_model_at_end needs a checkpoint at each evaluation, and training.save_strategy is "
+                f"{self.save_strategy} where training.eval_strategy is {self.eval_strategy}: make them the same, or "
+                "write --training.load_best_model_at_end false."
+            )
         super().__post_init__()
 
     @property
