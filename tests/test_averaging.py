@@ -78,6 +78,14 @@ def test_swa_is_the_mean_of_the_last_steps(tmp_path):
     check_equal(run.model, mean(watch.weights[6:]))
 
 
+def test_a_second_training_has_a_mean_of_its_own(tmp_path):
+    watch = Watch()
+    run = trainer(tmp_path, watch, averaging="swa", averaging_start=0.5)
+    run.train()
+    run.train()
+    check_equal(run.model, mean(watch.weights[STEPS + 6 :]))
+
+
 def test_ema_weighs_older_steps_less(tmp_path):
     watch = Watch()
     run = trainer(tmp_path, watch, averaging="ema", averaging_decay=0.75)

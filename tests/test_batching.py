@@ -1,10 +1,11 @@
 """Batches by a budget of tokens."""
 
 import numpy as np
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_rnn.batching import SIMILAR, TokenBatchSampler, by_tokens
+from hf_rnn.batching import SIMILAR, EpochLengthSampler, TokenBatchSampler, by_tokens
 
 LENGTHS = st.lists(st.integers(0, 300), max_size=200)
 TOKENS = st.integers(1, 2000)
@@ -30,6 +31,20 @@ def test_each_epoch_has_each_row_once_within_the_budget_in_the_same_number_of_ba
         assert len(batches) == len(sampler)
         assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
         assert all(len(batch) == 1 or places(batch, lengths) <= tokens for batch in batches)
+
+
+def test_rows_of_an_epoch_differ_and_come_again():
+    lengths = np.random.default_rng(0).integers(1, 100, 500).tolist()
+    sampler = EpochLengthSampler(lengths, 20, seed=3)
+    first = list(sampler)
+    sampler.set_epoch(1)
+    torch.rand(1)
+    second = list(sampler)
+    assert sorted(first) == sorted(second) == list(range(500))
+    assert second != first
+    sampler.set_epoch(0)
+    assert list(sampler) == first
+    assert list(EpochLengthSampler(lengths, 20, seed=4)) != first
 
 
 def test_epochs_differ_and_come_again():

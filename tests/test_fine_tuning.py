@@ -109,6 +109,19 @@ def test_a_classifier_lends_its_encoder_and_not_its_answers(tmp_path, lender):
         assert not torch.allclose(ours.classifier.out_proj.weight, theirs.classifier.out_proj.weight[:2], atol=1e-3)
 
 
+def test_one_direction_of_a_classifier(tmp_path, lender):
+    fields = {**RNNConfig.from_pretrained(lender).to_dict(), "bidirectional": True, "independent_directions": True}
+    torch.manual_seed(1)
+    other = RNNForSequenceClassification(RNNConfig(**fields))
+    other.save_pretrained(tmp_path / "other")
+    tokenizer = hf_rnn.load_tokenizer(str(lender))
+    tokenizer.save_pretrained(tmp_path / "other")
+    model = take_encoder(str(tmp_path / "other"), RNNForSequenceClassification, {}, {}, tokenizer, forward_only=True)
+    theirs = other.model.state_dict()
+    for name, weight in model.model.state_dict().items():
+        assert torch.equal(weight, theirs[name]), name
+
+
 def test_a_run_goes_on_where_what_it_began_with_is_gone(tmp_path, lender):
     gone = tmp_path / "gone"
     gone.symlink_to(lender)

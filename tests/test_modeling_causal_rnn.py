@@ -214,6 +214,56 @@ def test_both_directions_are_trained(ids):
     assert all(parameter.grad.abs().sum() > 0 for parameter in model.parameters())
 
 
+def test_a_text_after_another_is_read_from_its_own_end(ids):
+    model = make(bidirectional=True, independent_directions=True)
+    before = model(ids, reversed_input_ids=ids).past_key_values
+    alone = make(bidirectional=False)
+    alone.load_state_dict(
+        {
+            k.replace("backward_recurrence", "recurrence"): v
+            for k, v in model.state_dict().items()
+            if ".recurrence" not in k
+        }
+    )
+    forward = make(bidirectional=False)
+    forward.load_state_dict(model.state_dict(), strict=False)
+    expected = forward(ids, labels=ids, past_key_values=forward(ids).past_key_values).loss
+    expected = (expected + alone(ids.flip(1), labels=ids.flip(1)).loss) / 2
+    torch.testing.assert_close(model(ids, labels=ids, past_key_values=before).loss, expected)
+
+
+@pytest.mark.parametrize("cell_type", ["lstm", "gru", "rnn_tanh"])
+def test_a_state_of_fewer_bits_is_gone_on_from(cell_type, ids):
+    model = make(cell_type=cell_type)
+    with torch.no_grad():
+        with torch.autocast("cpu", torch.bfloat16):
+            state = model(ids[:, :6]).past_key_values
+        logits = model(ids[:, 6:], past_key_values=state).logits
+        torch.testing.assert_close(logits, model(ids).logits[:, 6:], atol=0.05, rtol=0.05)
+
+
+def test_arguments_of_other_names_are_refused(ids):
+    with pytest.raises(TypeError, match="unexpected keyword argument 'shifted_labels'"):
+        make()(ids, shifted_labels=ids)
+
+
+def test_a_plain_trainer_measures_the_loss(tmp_path, ids):
+    rows = [{"input_ids": row, "labels": row} for row in ids]
+    args = TrainingArguments(str(tmp_path), use_cpu=True, report_to="none", disable_tqdm=True)
+    model = make()
+    measured = Trainer(model, args, eval_dataset=rows).evaluate()["eval_loss"]
+    assert measured == pytest.approx(model(ids, labels=ids).loss.item(), abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", [RNNForCausalLM, RNNForSequenceClassification])
+def test_what_from_pretrained_changes_is_checked(kind, tmp_path):
+    make(bidirectional=True, independent_directions=True).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="independent_directions=True needs two directions"):
+        kind.from_pretrained(tmp_path, bidirectional=False)
+    one = kind.from_pretrained(tmp_path, bidirectional=False, independent_directions=False)
+    assert not any("backward" in name for name, _ in one.named_parameters())
+
+
 def test_both_directions_in_pieces(ids):
     model = make(bidirectional=True, independent_directions=True).double()
 

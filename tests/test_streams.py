@@ -15,6 +15,12 @@ def documents(count: int = 23) -> list[list[int]]:
     return [random.integers(4, 99, random.integers(0, 40)).tolist() for _ in range(count)]
 
 
+def test_windows_too_short_to_vary_are_refused():
+    assert len(TextStreams(documents(), 1, 4, END)) > 1
+    with pytest.raises(UserError, match=r"window=4 cannot vary: write 5 or greater"):
+        TextStreams(documents(), 1, 4, END, vary=True)
+
+
 def read(streams: TextStreams, kind: str = "") -> tuple[torch.Tensor, torch.Tensor]:
     """Inputs and labels of all windows, side by side."""
     items = [streams[i] for i in range(len(streams))]

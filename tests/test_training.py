@@ -157,12 +157,14 @@ BY_STEPS = {"save_strategy": "steps", "eval_strategy": "steps", "save_steps": 4,
 
 @pytest.mark.parametrize(
     ("training", "stop"),
-    # By tokens there are 11 steps an epoch: the last checkpoint is the 20th, within the second epoch.
-    [({}, 1), ({"train_batch_tokens": 400, **BY_STEPS}, 2)],
-    ids=["by rows, after an epoch", "by tokens, within an epoch"],
+    # By rows there are 9 steps an epoch and by tokens 11: the last checkpoint is the 16th or 20th, within the second.
+    [({}, 1), (BY_STEPS, 2), ({"train_batch_tokens": 400, **BY_STEPS}, 2)],
+    ids=["by rows, after an epoch", "by rows, within an epoch", "by tokens, within an epoch"],
 )
 def test_a_run_that_was_cut_goes_on_and_ends_as_one_that_was_not(training, stop, tiny_run, tmp_path, monkeypatch):
     data = tiny_run.parent / "reviews.csv"
+    # The best model may be one of before the cut.
+    training = {**training, "load_best_model_at_end": False}
     whole = hf_rnn.train(tiny_config(data, tmp_path / "whole", num_train_epochs=3, **training))
     cut = tiny_config(data, tmp_path / "cut", num_train_epochs=3, **training)
     trainer_init = hf_rnn.training.RNNTrainer.__init__
@@ -239,6 +241,25 @@ def test_early_stopping_ends_training(tiny_run, tmp_path):
         )
     )
     assert results["run"]["epochs"] == 3
+
+
+def test_a_run_that_was_cut_knows_how_long_it_waited_and_how_long_it_took(tiny_run, tmp_path):
+    data, patience = tiny_run.parent / "reviews.csv", {"learning_rate": 0.0, "early_stopping_patience": 2}
+    hf_rnn.train(tiny_config(data, tmp_path / "model", num_train_epochs=2, **patience))
+    state = next((tmp_path / "model").glob("checkpoint-*/trainer_state.json"))
+    callbacks = json.loads(state.read_text())
+    callbacks["stateful_callbacks"]["Stopwatch"]["attributes"]["before"] += 1000
+    state.write_text(json.dumps(callbacks))
+    resumed = hf_rnn.train(tiny_config(data, tmp_path / "model", num_train_epochs=30, resume=True, **patience))
+    assert resumed["run"]["epochs"] == 3
+    assert resumed["run"]["train_seconds"] > 1000
+
+
+def test_checkpoints_without_optimizer_are_nothing_to_go_on_with(tiny_run, tmp_path):
+    data = tiny_run.parent / "reviews.csv"
+    hf_rnn.train(tiny_config(data, tmp_path / "model", save_only_model=True, load_best_model_at_end=False))
+    with pytest.raises(UserError, match=r"begun with training\.save_only_model=True.*--training.overwrite true"):
+        hf_rnn.train(tiny_config(data, tmp_path / "model", num_train_epochs=2, resume=True))
 
 
 def test_the_best_model_is_kept_not_the_last(tiny_run, tmp_path):
@@ -378,6 +399,7 @@ def test_a_chosen_metric_has_its_own_direction(problem_type, metric, greater_is_
         ({"per_device_train_batch_size": 0}, "per_device_train_batch_size=0 must be 1 or greater"),
         ({"gradient_accumulation_steps": 0}, "gradient_accumulation_steps=0 must be 1 or greater"),
         ({"learning_rate": -1.0}, r"learning_rate=-1\.0 must be 0 or greater"),
+        ({"data_seed": -1}, r"data_seed=-1 must be 0 or greater"),
         ({"max_steps": 0}, "max_steps=0 trains nothing"),
         ({"num_train_epochs": 0}, "num_train_epochs=0.* trains nothing"),
         ({"train_sampling_strategy": "sequental"}, "'sequental' is not one of .*: did you mean .*'sequential'"),
@@ -394,6 +416,7 @@ def test_settings_of_the_best_model_are_checked_before_training(tiny_run, tmp_pa
     ("section", "settings", "message"),
     [
         ("model", {"sampled_softmax": 100}, "model.sampled_softmax=100 has no use in the task text_classification"),
+        ("training", {"window": 50}, "training.window=50 has no use in the task text_classification"),
         ("tokenizer", {"path": "somewhere"}, "its settings are fixed: leave the other ones"),
     ],
 )

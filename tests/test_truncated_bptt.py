@@ -137,6 +137,16 @@ def test_rows_that_are_pieces_of_a_text_can_stay_in_order(tmp_path, order):
     assert (read.tolist() == text) == (order == "sequential")
 
 
+def test_streams_of_other_processes_and_several_devices_are_refused(tmp_path, monkeypatch):
+    args = TrainingArguments(str(tmp_path), use_cpu=True, report_to="none")
+    streams = TextStreams(documents(), 4, 10, END, rank=1, world_size=2)
+    with pytest.raises(UserError, match="are for 2 processes, and this run has 1: pass TextStreams"):
+        StreamTrainer(make(), args, train_dataset=streams).train()
+    monkeypatch.setattr(TrainingArguments, "n_gpu", 2)
+    with pytest.raises(UserError, match="cannot carry the states of streams on 2 GPUs: write accelerate launch"):
+        StreamTrainer(make(), args, train_dataset=streams)
+
+
 def test_rows_that_are_no_streams_are_refused(tmp_path):
     args = TrainingArguments(str(tmp_path), use_cpu=True, report_to="none")
     with pytest.raises(UserError, match="train_dataset is a list, and TruncatedBPTT reads streams: pass TextStreams"):

@@ -60,7 +60,7 @@ class WeightAverage(TrainerCallback):
         # The best checkpoint, where it was loaded, holds a mean already.
         if not (args.load_best_model_at_end and state.best_model_checkpoint) and self.count:
             _put(self.mean, model)
-        self.count = 0
+        self.begun, self.count = False, 0
 
     @contextmanager
     def in_place(self, model: nn.Module) -> Iterator[None]:

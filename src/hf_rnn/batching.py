@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 from torch.utils.data import Sampler
+from transformers.trainer_pt_utils import LengthGroupedSampler
 
 # The share of a bucket's longest row that the first row of each of its batches has at least, in training.
 SIMILAR = 0.9
@@ -74,4 +75,21 @@ class TokenBatchSampler(Sampler[list[int]]):
             yield order[self.batches[batch] : self.batches[batch + 1]].tolist()
 
 
-__all__ = ["TokenBatchSampler", "by_tokens"]
+class EpochLengthSampler(LengthGroupedSampler):
+    """transformers' own, whose order follows from the seed and the epoch alone, so that a run that goes on within an
+    epoch reads the rest of it."""
+
+    def __init__(self, lengths: list[int], batch_size: int, seed: int = 0):
+        super().__init__(batch_size, lengths=lengths)
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        self.generator = torch.Generator().manual_seed(self.seed + self.epoch)
+        return super().__iter__()
+
+
+__all__ = ["EpochLengthSampler", "TokenBatchSampler", "by_tokens"]

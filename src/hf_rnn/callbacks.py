@@ -1,7 +1,10 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""What happens at the beginning of an epoch."""
+"""What is told of the course of a training: its epochs and its time."""
+
+import time
 
 from transformers import TrainerCallback, TrainerState
+from transformers.trainer_callback import ExportableState
 
 
 def epoch_of(state: TrainerState) -> int:
@@ -19,4 +22,27 @@ class EpochCallback(TrainerCallback):
         self.listener.set_epoch(epoch_of(state))
 
 
-__all__ = ["EpochCallback", "epoch_of"]
+class Stopwatch(TrainerCallback, ExportableState):
+    """The seconds that a training took, with those before the checkpoint that it goes on from."""
+
+    def __init__(self):
+        self.before = 0.0
+        self.started: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        return self.before + (time.perf_counter() - self.started if self.started is not None else 0.0)
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        if not state.global_step:
+            self.before = 0.0
+        self.started = time.perf_counter()
+
+    def on_train_end(self, args, state, control, **kwargs):
+        self.before, self.started = self.seconds, None
+
+    def state(self) -> dict:
+        return {"args": {}, "attributes": {"before": self.seconds}}
+
+
+__all__ = ["EpochCallback", "Stopwatch", "epoch_of"]

@@ -373,10 +373,11 @@ def _training(run: dict, facts: dict) -> list[tuple[str, str]]:
     minutes, tokens = about["train_seconds"] / 60, setting("train_batch_tokens")
     spent = f"{minutes:.1f} minutes" if minutes >= 1 else f"{about['train_seconds']:.0f} seconds"
     per_batch = tokens or setting("per_device_train_batch_size")
-    batch = per_batch * about["world_size"] * setting("gradient_accumulation_steps")
-    filled = "tokens" if tokens else "rows"
+    batch = per_batch * about["world_size"]
     if about.get("task") == "language_modeling":
-        filled = f"streams of {setting('window')} tokens"
+        filled = f"streams of {setting('gradient_accumulation_steps') * setting('window')} tokens"
+    else:
+        batch, filled = batch * setting("gradient_accumulation_steps"), "tokens" if tokens else "rows"
     more = [
         f"`{name}` {settings[name]}"
         for name in ("gradual_unfreezing", "layer_lr_decay", "averaging", *OBJECTIVES)

@@ -3,12 +3,13 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import GenerationMixin
+from transformers.processing_utils import Unpack
 from transformers.utils import ModelOutput, can_return_tuple
 
 from .configuration_rnn import RNNConfig
@@ -59,6 +60,18 @@ class RNNCausalLMOutput(ModelOutput):
     logits: Tensor | None = None
     past_key_values: RNNCache | None = None
     hidden_states: tuple[Tensor, ...] | None = None
+
+
+class ShiftedLabels(TypedDict, total=False):
+    """
+    Args:
+        shift_labels: `[B, T]`, before `labels`: what is to be predicted after each place, so that the last token of a
+            window is predicted too.
+        reversed_shift_labels: `[B, T]`, of `reversed_input_ids`.
+    """
+
+    shift_labels: Tensor | None
+    reversed_shift_labels: Tensor | None
 
 
 class RNNForCausalLM(RNNPreTrainedModel, GenerationMixin):
@@ -136,32 +149,35 @@ class RNNForCausalLM(RNNPreTrainedModel, GenerationMixin):
         attention_mask: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
-        shift_labels: Tensor | None = None,
         reversed_input_ids: Tensor | None = None,
-        reversed_shift_labels: Tensor | None = None,
         past_key_values: RNNCache | None = None,
         use_cache: bool | None = True,
         output_hidden_states: bool | None = None,
         logits_to_keep: int | Tensor = 0,
+        **shifted: Unpack[ShiftedLabels],
     ) -> RNNCausalLMOutput:
         """
         Args:
             input_ids, attention_mask, inputs_embeds, output_hidden_states: as in [`RNNModel.forward`].
             labels: `[B, T]`, the text itself: place t is predicted from the places before it. -100, and padding by the
                 mask, is not predicted. Of two independent directions both are trained.
-            shift_labels: `[B, T]`, before `labels`: what is to be predicted after each place, so that the last token of
-                a window is predicted too.
-            reversed_input_ids, reversed_shift_labels: `[B, T]`, beside `shift_labels`: another window, read from right
-                to left, for the second of two independent directions. Its tokens stand in the order of reading.
+            reversed_input_ids: `[B, T]`, beside `shift_labels`: another window, read from right to left, for the second
+                of two independent directions. Its tokens stand in the order of reading.
             past_key_values: the state after the text before this one, as such a forward pass returned it; then
                 `attention_mask` may be that of both texts.
             use_cache: whether to return the state.
             logits_to_keep: how many places from the end get logits, 0 for all; or which places.
+            shifted: [`ShiftedLabels`], by their names.
 
         Raises:
             ValueError: labels of another shape, a state of another batch or another model, and what
                 [`RNNModel.forward`] raises.
+            TypeError: an argument of another name.
         """
+        # By name alone: a Trainer asks all arguments that it can see with "label" in their names of each batch.
+        if unknown := shifted.keys() - ShiftedLabels.__annotations__.keys():
+            raise TypeError(f"RNNForCausalLM.forward() got an unexpected keyword argument {min(unknown)!r}")
+        shift_labels, reversed_shift_labels = shifted.get("shift_labels"), shifted.get("reversed_shift_labels")
         new = input_ids if inputs_embeds is None else inputs_embeds
         if past_key_values is not None and attention_mask is not None and new is not None:
             # transformers passes the mask of all that was read: what is in the state needs none.
@@ -181,7 +197,9 @@ class RNNForCausalLM(RNNPreTrainedModel, GenerationMixin):
                 shift_labels = self._targets(labels.flip(1), None, text["attention_mask"], read.last_hidden_state)
             else:
                 text, shift_labels = {"input_ids": reversed_input_ids}, reversed_shift_labels
-            finals.append(self.model(**text, initial_state=states[1], direction="backward"))
+            # A text that is read whole from its end has nothing before it that was read.
+            state = None if whole else states[1]
+            finals.append(self.model(**text, initial_state=state, direction="backward"))
             if shift_labels is not None:
                 second, _ = self._loss_and_logits(finals[1].last_hidden_state, shift_labels, text.get("attention_mask"))
                 loss = second if loss is None else (loss + second) / 2
@@ -287,7 +305,7 @@ def sampled_softmax_loss(x: Tensor, targets: Tensor, weight: Tensor, bias: Tenso
     drawn = ((uniform * math.log(V + 1)).exp() - 1).long().clamp(max=V - 1).unique()
 
     def log_expected(ids: Tensor) -> Tensor:
-        p = ((ids + 2.0) / (ids + 1.0)).log() / math.log(V + 1)
+        p = (ids + 1.0).reciprocal().log1p() / math.log(V + 1)
         return (-torch.expm1(num_samples * torch.log1p(-p))).log()
 
     # Taken from the layer once: each time costs the backward pass a gradient of the whole vocabulary.

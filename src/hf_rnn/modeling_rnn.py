@@ -61,6 +61,11 @@ class RNNPreTrainedModel(PreTrainedModel):
     # Losses are means over the batch, whatever `num_items_in_batch` says: the Trainer has to divide by its steps.
     accepts_loss_kwargs = False
 
+    def __init__(self, config: RNNConfig, *args, **kwargs):
+        # What `from_pretrained` is given by name changes a configuration that was checked before.
+        config.validate_together()
+        super().__init__(config, *args, **kwargs)
+
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike | None, *args, **kwargs):
         """As transformers', from safetensors alone.

@@ -9,10 +9,11 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
-from .auto import MODELS, architecture
+from .auto import architecture
 from .errors import UserError
 from .hub import find_model
 from .modeling_causal_rnn import RNNForCausalLM
+from .modeling_rnn import RNNModel
 from .run_config import checked_config
 from .tokenization import load_tokenizer
 
@@ -77,7 +78,8 @@ def take_encoder(
         settings = {**settings, name: theirs}
     before = load_tokenizer(str(folder))
     with _quiet():
-        lender: Any = MODELS[architecture(config)].from_pretrained(folder, config=config)
+        # Of a classifier the encoder alone: its head may not fit what is taken.
+        lender: Any = (RNNForCausalLM if goes_on else RNNModel).from_pretrained(folder, config=config)
     of_tokenizer = {name: getattr(config, name) for name in ("vocab_size", *SPECIAL_IDS)}
     config = checked_config({**of_tokenizer, **settings, **task_fields})
     model: Any = model_class(config)

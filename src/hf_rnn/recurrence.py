@@ -338,7 +338,8 @@ class Recurrence(nn.RNNBase):
                     f"state.{name} has the shape {tuple(part.shape)}, expected [L*D, B, H] = {expected}: "
                     "start each batch with a state of its own rows."
                 )
-        return state
+        # Autocast gives states of fewer bits than those that a pass without it, or of another kind, has to start from.
+        return RecurrentState(*(part if part is None else part.to(inputs.dtype) for part in state))
 
     @staticmethod
     def _in_place(x: Tensor, ragged: Ragged | None) -> Tensor:

@@ -43,7 +43,8 @@ class TextStreams(Dataset):
             of them are predicted.
 
     Raises:
-        UserError: the text is shorter than one window of all streams, or there are none of either.
+        UserError: the text is shorter than one window of all streams, there are none of either, or the windows are too
+            short to vary.
     """
 
     def __init__(
@@ -63,9 +64,12 @@ class TextStreams(Dataset):
         for name, value in (("batch_size", batch_size), ("window", window)):
             if value < 1:
                 raise UserError(f"{name}={value} of TextStreams must be 1 or greater.")
+        if vary and window < SHORTEST:
+            raise UserError(f"window={window} cannot vary: write {SHORTEST} or greater, such as --training.window 70.")
         self.documents = [np.append(np.asarray(ids, dtype=np.int32), np.int32(separator)) for ids in documents]
         self.batch_size, self.window, self.separator = batch_size, window, separator
         self.shuffle, self.vary, self.both_ways, self.seed = shuffle, vary, both_ways, seed
+        self.world_size = world_size
         self.streams = np.arange(rank * batch_size, (rank + 1) * batch_size)
         self.num_tokens = sum(map(len, self.documents)) - 1
         # The first token is never predicted: its share of the words is not either.

@@ -16,8 +16,8 @@ from transformers import EarlyStoppingCallback, PreTrainedTokenizerBase, Trainer
 from transformers.trainer_utils import HubStrategy, SaveStrategy, get_last_checkpoint, seed_worker
 
 from .averaging import WeightAverage
-from .batching import TokenBatchSampler
-from .callbacks import EpochCallback
+from .batching import EpochLengthSampler, LengthGroupedSampler, TokenBatchSampler
+from .callbacks import EpochCallback, Stopwatch
 from .environment import bound_kernel_caches, keep_freed_memory
 from .errors import UserError, check_choice
 from .fine_tuning import GradualUnfreezing, discriminative_learning_rates
@@ -81,7 +81,7 @@ class RNNTrainer(Trainer):
         if unlabelled_dataset is not None:
             self._unlabelled_order = np.argsort(unlabelled_dataset["length"], kind="stable")
             self._unlabelled_lengths = np.sort(unlabelled_dataset["length"])
-        callbacks = list(kwargs.pop("callbacks", None) or [])
+        callbacks = [Stopwatch(), *(kwargs.pop("callbacks", None) or [])]
         self.average = WeightAverage()
         if args.averaging is not None:
             callbacks.append(self.average)
@@ -103,6 +103,11 @@ class RNNTrainer(Trainer):
             callbacks=callbacks,
             **kwargs,
         )
+
+    @property
+    def train_seconds(self) -> float:
+        """How long the training took, in all parts of a run that was cut."""
+        return next(each.seconds for each in self.callback_handler.callbacks if isinstance(each, Stopwatch))
 
     def training_step(self, model, inputs, num_items_in_batch=None):
         """transformers' own; a loss that is no number ends the training.
@@ -181,6 +186,13 @@ class RNNTrainer(Trainer):
         if self.args.layer_lr_decay != 1:
             discriminative_learning_rates(optimizer, self.model if model is None else model, self.args.layer_lr_decay)
         return optimizer
+
+    def _get_train_sampler(self, train_dataset=None):
+        sampler: Any = super()._get_train_sampler(train_dataset)
+        if isinstance(sampler, LengthGroupedSampler):
+            sampler = EpochLengthSampler(sampler.lengths, sampler.batch_size, self.args.order_seed)
+            self.add_callback(EpochCallback(sampler))
+        return sampler
 
     def get_train_dataloader(self) -> DataLoader:
         """transformers' own; with `train_batch_tokens`, batches by a budget of tokens.

@@ -6,7 +6,6 @@ import logging
 import math
 import os
 import shutil
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import date
@@ -131,6 +130,11 @@ class Run:
                     f"the run in {str(self.folder)!r} was begun with another {section} section: write --config "
                     f"{self.folder / RUN_FILE} --training.resume true to go on with it."
                 )
+        if begun.training.save_only_model:
+            raise UserError(
+                f"the run in {str(self.folder)!r} was begun with training.save_only_model=True, and its checkpoints "
+                "have no optimizer to go on with: write --training.overwrite true to begin anew."
+            )
         before, now = self._reading(begun.training), self._reading(self.args)
         for name in before:
             if before[name] != now[name]:
@@ -205,15 +209,13 @@ class Run:
         with args.main_process_first(desc="claiming the folder"):
             if args.should_save:
                 self._claim()
-        started = time.perf_counter()
         trainer.train(resume_from_checkpoint=self.checkpoint)
-        seconds = time.perf_counter() - started
         results, figures = self._evaluate(trainer, encoded)
         results["run"] = {
             "task": run.task,
             "epochs": round(trainer.state.epoch, 3),
             "best_step": trainer.state.best_global_step,
-            "train_seconds": round(seconds, 1),
+            "train_seconds": round(trainer.train_seconds, 1),
             "train_rows": len(encoded["train"]),
             "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
             "world_size": args.world_size,

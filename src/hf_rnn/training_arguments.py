@@ -18,6 +18,7 @@ LEAST = {
     "gradient_accumulation_steps": 1,
     "learning_rate": 0,
     "seed": 0,
+    "data_seed": 0,
 }
 
 
@@ -76,6 +77,7 @@ class RNNTrainingArguments(TrainingArguments):
     eval_strategy: str = "epoch"
     save_strategy: str = "epoch"
     save_total_limit: int | None = 1
+    restore_callback_states_from_checkpoint: bool = True
     load_best_model_at_end: bool = True
     logging_strategy: str = "epoch"
     report_to: str | None = "none"
@@ -106,7 +108,7 @@ class RNNTrainingArguments(TrainingArguments):
             )
         check_choice("training.train_sampling_strategy", self.train_sampling_strategy, SAMPLINGS)
         for name, least in LEAST.items():
-            if getattr(self, name) < least:
+            if (getattr(self, name) or 0) < least:
                 raise UserError(f"training.{name}={getattr(self, name)} must be {least} or greater.")
         if self.num_train_epochs <= 0 or self.max_steps == 0:
             name = "max_steps" if self.max_steps == 0 else "num_train_epochs"

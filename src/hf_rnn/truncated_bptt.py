@@ -28,7 +28,9 @@ class TruncatedBPTT:
     ```python
     >>> class StreamTrainer(TruncatedBPTT, Trainer): ...
 
-    >>> streams = TextStreams(tokenizer(texts)["input_ids"], batch_size=32, window=70, separator=tokenizer.eos_token_id)
+    >>> place = {"rank": args.process_index, "world_size": args.world_size}
+    >>> ids = tokenizer(texts)["input_ids"]
+    >>> streams = TextStreams(ids, batch_size=32, window=70, separator=tokenizer.eos_token_id, **place)
     >>> StreamTrainer(model, args, train_dataset=streams).train()
     ```
 
@@ -39,11 +41,25 @@ class TruncatedBPTT:
 
     _carried: RNNCache | None = None
 
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        trainer: Any = self
+        if trainer.args.n_gpu > 1:
+            raise UserError(
+                f"one process cannot carry the states of streams on {trainer.args.n_gpu} GPUs: write accelerate launch "
+                f"--multi_gpu --num_processes {trainer.args.n_gpu} scripts/train.py …, or CUDA_VISIBLE_DEVICES=0."
+            )
+
     def get_train_dataloader(self: Any) -> DataLoader:
         if not isinstance(self.train_dataset, TextStreams):
             raise UserError(
                 f"train_dataset is a {type(self.train_dataset).__name__}, and TruncatedBPTT reads streams: pass "
                 "TextStreams(ids_of_each_document, batch_size=32, window=70, separator=tokenizer.eos_token_id)."
+            )
+        if self.train_dataset.world_size != self.args.world_size:
+            raise UserError(
+                f"the streams of train_dataset are for {self.train_dataset.world_size} processes, and this run has "
+                f"{self.args.world_size}: pass TextStreams(…, rank=args.process_index, world_size=args.world_size)."
             )
         self.add_callback(EpochCallback(self.train_dataset))
         return _windows(self.train_dataset)
@@ -138,11 +154,6 @@ class LanguageModelTrainer(TruncatedBPTT, RNNTrainer):
             raise UserError(
                 "training.auto_find_batch_size=True is for rows, and a language model has the same streams all the "
                 "time: leave it out, and write a smaller --training.per_device_train_batch_size."
-            )
-        if args.n_gpu > 1:
-            raise UserError(
-                f"one process cannot carry the states of streams on {args.n_gpu} GPUs: write accelerate launch "
-                f"--multi_gpu --num_processes {args.n_gpu} scripts/train.py …, or CUDA_VISIBLE_DEVICES=0."
             )
         backend = getattr(processing_class, "backend_tokenizer", None)
         if model.config.sampled_softmax and backend is not None and type(backend.model).__name__ == "BPE":

@@ -328,6 +328,7 @@ def test_a_language_model_cannot_see_what_it_is_to_tell(tiny_run, tmp_path):
         ("model", {"pooling": "max"}, "model.pooling='max' has no use in the task language_modeling"),
         ("training", {"label_smoothing_factor": 0.1}, "for one label a text alone, and this is language_modeling"),
         ("training", {"auto_find_batch_size": True}, "auto_find_batch_size=True is for rows"),
+        ("training", {"bf16_full_eval": True}, "training.bf16_full_eval=True has no use in the task language_modeling"),
         ("training", {"metric_for_best_model": "accuracy"}, "is not one of perplexity, word_perplexity, loss"),
     ],
 )

@@ -37,6 +37,8 @@ class LanguageModeling(TextTask):
         "model.classifier_hidden_size",
         "model.backprop_length",
         "data.text_pair_column",
+        "training.bf16_full_eval",
+        "training.fp16_full_eval",
     )
     measures = {"perplexity": False, "word_perplexity": False}
 

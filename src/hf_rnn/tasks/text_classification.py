@@ -49,6 +49,7 @@ class TextClassification(TextTask):
         "model.activation_regularization",
         "model.temporal_activation_regularization",
         "model.tie_word_embeddings",
+        "training.window",
     )
 
     def __init__(self, data: DataArguments, config: RNNConfig | None = None):
