@@ -155,8 +155,8 @@ NOTES = [
     "epoch and went on from the checkpoint of the first; its minutes are those of both parts.",
     "The perplexity of `imdb_lm` was read off its loss, 4.468 nats a token, when words came to be counted without HTML "
     "tags: 184.77 a word, and 175.18 with them. 1.6 % of its validation tokens are unknown words.",
-    "`wikitext2_lm` had both cores; tests ran beside it for some ten of its minutes. Its rate was chosen by one epoch on "
-    "the training text: 0.003 gave a validation perplexity of 234.9, 0.008 of 203.5.",
+    "`wikitext2_lm` had both cores; tests ran beside it for some ten of its minutes. Its rate was chosen by one epoch "
+    "on the training text: 0.003 gave a validation perplexity of 234.9, 0.008 of 203.5.",
     "The test rows were read for each seed of a row, for each part left out or added, and for the means; nothing was "
     "chosen by them.",
     "`imdb` was read four times on the test rows, once for each configuration that validation rows had chosen: 30,000 "

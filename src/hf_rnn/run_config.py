@@ -147,8 +147,9 @@ def check_file(file: Path) -> None:
     try:
         sections = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}" if mark else first_line(error)
+        mark: Any = getattr(error, "problem_mark", None)
+        what = getattr(error, "problem", first_line(error))
+        where = f"line {mark.line + 1}, column {mark.column + 1}: {what}" if mark else what
         raise UserError(f"{str(file)!r} is no YAML that can be read ({where}): mend it.") from error
     form = "write its keys below it, indented, such as\nmodel:\n  hidden_size: 256"
     if not isinstance(sections, dict):
