@@ -101,7 +101,7 @@ def trainer_pushes(folder: str, data: str, repo_id: str) -> tuple[str, list[floa
     # The worst epoch counts as the best, so that the best is not the last.
     worst = {"metric_for_best_model": "accuracy", "greater_is_better": False}
     args = hf_rnn.RNNTrainingArguments(
-        folder, num_train_epochs=4, learning_rate=0.01, disable_tqdm=True, hub_model_id=repo_id, **worst
+        folder, num_train_epochs=4, learning_rate=0.03, disable_tqdm=True, hub_model_id=repo_id, **worst
     )
     trainer = hf_rnn.RNNTrainer(
         task.model_class(config),
