@@ -189,17 +189,22 @@ def test_independent_directions_do_not_see_what_they_tell(ids):
     assert not torch.equal(before[:, 6:], after[:, 6:])
 
 
-def test_both_directions_are_trained(ids):
-    model = make(bidirectional=True, independent_directions=True)
-    forward = make(bidirectional=False)
+def apart(model: RNNForCausalLM) -> tuple[RNNForCausalLM, RNNForCausalLM]:
+    """The two directions of a model, as a model each."""
+    forward, backward = make(bidirectional=False), make(bidirectional=False)
     forward.load_state_dict(model.state_dict(), strict=False)
-    backward = make(bidirectional=False)
     state = {
         k.replace("backward_recurrence", "recurrence"): v
         for k, v in model.state_dict().items()
         if ".recurrence" not in k
     }
     backward.load_state_dict(state)
+    return forward, backward
+
+
+def test_both_directions_are_trained(ids):
+    model = make(bidirectional=True, independent_directions=True)
+    forward, backward = apart(model)
     loss = model(ids, labels=ids).loss
     expected = (forward(ids, labels=ids).loss + backward(ids.flip(1), labels=ids.flip(1)).loss) / 2
     torch.testing.assert_close(loss, expected)
@@ -217,18 +222,9 @@ def test_both_directions_are_trained(ids):
 def test_a_text_after_another_is_read_from_its_own_end(ids):
     model = make(bidirectional=True, independent_directions=True)
     before = model(ids, reversed_input_ids=ids).past_key_values
-    alone = make(bidirectional=False)
-    alone.load_state_dict(
-        {
-            k.replace("backward_recurrence", "recurrence"): v
-            for k, v in model.state_dict().items()
-            if ".recurrence" not in k
-        }
-    )
-    forward = make(bidirectional=False)
-    forward.load_state_dict(model.state_dict(), strict=False)
+    forward, backward = apart(model)
     expected = forward(ids, labels=ids, past_key_values=forward(ids).past_key_values).loss
-    expected = (expected + alone(ids.flip(1), labels=ids.flip(1)).loss) / 2
+    expected = (expected + backward(ids.flip(1), labels=ids.flip(1)).loss) / 2
     torch.testing.assert_close(model(ids, labels=ids, past_key_values=before).loss, expected)
 
 

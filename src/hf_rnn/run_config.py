@@ -109,14 +109,14 @@ def parse_run(arguments: list[str] | dict | str | Path) -> tuple[RunConfig, str]
     """
     parser = run_parser()
     read = {dict: parser.parse_object, list: parser.parse_args}.get(type(arguments))
-    for file in _files(arguments):
-        check_file(file)
     try:
         if read is None:
             read, arguments = parser.parse_path, str(arguments)
         namespace, written = read(arguments), read(arguments, defaults=False)
         parts = parser.instantiate(namespace)
     except (ArgumentError, TypeError, ValueError, OSError, yaml.YAMLError) as error:
+        for file in _files(arguments):
+            _check_form(file)
         raise UserError(explain(str(error), parser)) from error
     settings = {k: v for k, v in dataclasses.asdict(parts.model).items() if hasattr(RNNConfig, k)}
     if parts.model.pretrained is not None:
@@ -135,13 +135,13 @@ def _files(arguments: list[str] | dict | str | Path) -> list[Path]:
         return []
     if not isinstance(arguments, list):
         return [Path(arguments)]
-    named = [value for option, value in pairwise(arguments) if option == "--config"]
-    return [Path(name) for name in named + [a.partition("=")[2] for a in arguments if a.startswith("--config=")]]
+    words = [word for argument in arguments for word in argument.split("=", 1)]
+    return [Path(word) for option, word in pairwise(words) if option == "--config"]
 
 
-def check_file(file: Path) -> None:
-    """Raises [`UserError`], with the file's name, where it has not the form of a run; jsonargparse says what it holds
-    that a run has not, and where there is no file."""
+def _check_form(file: Path) -> None:
+    """Raises [`UserError`], with the file's name, where that is why a run could not be read: the file has not the form
+    of one. What it holds that a run has not, and that there is no file, jsonargparse says."""
     if not file.is_file():
         return
     try:

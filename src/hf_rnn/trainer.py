@@ -13,10 +13,11 @@ from datasets import Dataset
 from huggingface_hub import CommitInfo
 from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, PreTrainedTokenizerBase, Trainer
+from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import HubStrategy, SaveStrategy, get_last_checkpoint, seed_worker
 
 from .averaging import WeightAverage
-from .batching import EpochLengthSampler, LengthGroupedSampler, TokenBatchSampler
+from .batching import EpochLengthSampler, TokenBatchSampler
 from .callbacks import EpochCallback, Stopwatch
 from .environment import bound_kernel_caches, keep_freed_memory
 from .errors import UserError, check_choice
