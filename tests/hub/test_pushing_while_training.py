@@ -129,8 +129,10 @@ def test_a_last_push_that_fails_names_the_line_to_push_later(server, client, tin
     assert client.cli("push", folder, repo_id)[0] == 0
 
 
-def test_the_trainer_by_itself_pushes_a_card_with_its_metrics(server, client, tiny_run, repo_id, tmp_path):
-    data = str(tiny_run.parent / "reviews.csv")
+def test_the_trainer_by_itself_pushes_a_card_with_its_metrics(server, client, repo_id, tmp_path):
+    rows = ["text,label", *["a bad film,negative", "a good film,positive", "a fine film,positive"] * 100]
+    (tmp_path / "reviews.csv").write_text("\n".join(rows))
+    data = str(tmp_path / "reviews.csv")
     message, accuracies = client(calls.trainer_pushes, str(tmp_path / "run"), data, repo_id)
     assert message == "End of training"
     assert min(accuracies) < accuracies[-1], "the best by this run's measure is not the last"
