@@ -153,6 +153,9 @@ NOTES = [
     "and `imdb_no_lm`, had one thread each, and two programs shared the two cores; the first run of `imdb_one_way` "
     "stood still for some 8 of its 35 minutes (the others took 22 and 24). `imdb_finetune` was stopped in its second "
     "epoch and went on from the checkpoint of the first; its minutes are those of both parts.",
+    "The seeds 43 and 44 of `imdb_finetune` and `imdb_one_way_mixed`, 44 of `trec_finetune`, 43 of `sst2_finetune`, "
+    "and `imdb_unfreezing` and `imdb_400` came later, one thread each as before: since then the order of rows follows "
+    "from the seed and the epoch alone. Tests ran beside some of them, which made the slowest a seventh slower.",
     "The perplexity of `imdb_lm` was read off its loss, 4.468 nats a token, when words came to be counted without HTML "
     "tags: 184.77 a word, and 175.18 with them. 1.6 % of its validation tokens are unknown words.",
     "`wikitext2_lm` had both cores; tests ran beside it for some ten of its minutes. Its rate was chosen by one epoch "
