@@ -68,3 +68,31 @@ def tiny_config(data, output_dir, **training) -> dict:
             **training,
         },
     }
+
+
+def files(folder: Path) -> set[str]:
+    """The names of the files that stand in a folder."""
+    return {path.name for path in folder.iterdir() if path.is_file()}
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    """Two runs' folders hold the same weights, metrics and log, but for the times."""
+    import json
+
+    from safetensors.torch import load_file
+
+    weights, same = (load_file(folder / "model.safetensors") for folder in (one, other))
+    assert weights.keys() == same.keys()
+    assert all(torch.equal(weights[name], same[name]) for name in weights)
+    first, second = (json.loads((folder / "metrics.json").read_text()) for folder in (one, other))
+    assert first["validation"] == second["validation"]
+    assert first["run"]["best_step"] == second["run"]["best_step"]
+
+    def log(folder: Path) -> list[dict]:
+        newest = max(folder.glob("checkpoint-*/trainer_state.json"), key=lambda path: int(path.parent.name[11:]))
+        rows = json.loads(newest.read_text())["log_history"]
+        return [
+            {name: value for name, value in row.items() if "runtime" not in name and "per" not in name} for row in rows
+        ]
+
+    assert log(one) == log(other)

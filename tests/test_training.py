@@ -2,20 +2,18 @@ import functools
 import json
 import math
 import shutil
-from pathlib import Path
 
 import pytest
 import torch
-from conftest import tiny_config
+from conftest import files, tiny_config
 from PIL import Image
 from safetensors.torch import load_file
-from transformers import PreTrainedTokenizerFast, TrainerCallback, pipeline
+from transformers import PreTrainedTokenizerFast, pipeline
 
 import hf_rnn
 from hf_rnn.data import RaggedCollator
 from hf_rnn.errors import UserError
 from hf_rnn.made_up_reviews import made_up_reviews
-from hf_rnn.trainer import RNNTrainer
 
 WHOLE = {
     "README.md",
@@ -33,10 +31,6 @@ WHOLE = {
     "training_curves.png",
     "confusion_matrix.png",
 }
-
-
-def files(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir() if path.is_file()}
 
 
 def test_a_run_leaves_a_whole_model_folder(tiny_run):
@@ -111,104 +105,10 @@ def test_nothing_is_written_where_the_data_are_wrong(tmp_path):
     assert not (tmp_path / "model").exists()
 
 
-@pytest.mark.parametrize(
-    ("training", "message"),
-    [
-        ({"resume": True}, "no checkpoint to resume from"),
-        ({"resume": True, "overwrite": True}, "exclude each other"),
-    ],
-)
-def test_resuming_needs_a_checkpoint(tiny_run, tmp_path, training, message):
-    with pytest.raises(UserError, match=message):
-        hf_rnn.train(tiny_config(tiny_run.parent / "reviews.csv", tmp_path / "model", **training))
-
-
 def test_the_output_folder_may_not_be_a_file(tiny_run, tmp_path):
     (tmp_path / "model").write_text("")
     with pytest.raises(UserError, match="is a file: name a folder"):
         hf_rnn.train(tiny_config(tiny_run.parent / "reviews.csv", tmp_path / "model"))
-
-
-@pytest.mark.parametrize(("section", "changes"), [("model", {"hidden_size": 5}), ("data", {"path": "made_up_reviews"})])
-def test_resuming_with_something_else_is_refused_and_changes_nothing(tiny_run, tmp_path, section, changes):
-    folder = tmp_path / "model"
-    shutil.copytree(tiny_run, folder)
-    before = {name: (folder / name).read_bytes() for name in files(folder)}
-    config = tiny_config(tiny_run.parent / "reviews.csv", folder, resume=True)
-    config[section] |= changes
-    with pytest.raises(UserError, match=rf"begun with another {section} section: write --config .*run.yaml"):
-        hf_rnn.train(config)
-    assert {name: (folder / name).read_bytes() for name in files(folder)} == before
-
-
-class Stop(TrainerCallback):
-    """Ends the process's training after some epochs, as a power cut would."""
-
-    def __init__(self, epoch: int):
-        self.epoch = epoch
-
-    def on_epoch_begin(self, args, state, control, **kwargs):
-        if state.epoch >= self.epoch:
-            raise KeyboardInterrupt
-
-
-BY_STEPS = {"save_strategy": "steps", "eval_strategy": "steps", "save_steps": 4, "eval_steps": 4}
-
-
-@pytest.mark.parametrize(
-    ("training", "stop"),
-    # By rows there are 9 steps an epoch and by tokens 11: the last checkpoint is the 16th or 20th, within the second.
-    [({}, 1), (BY_STEPS, 2), ({"train_batch_tokens": 400, **BY_STEPS}, 2)],
-    ids=["by rows, after an epoch", "by rows, within an epoch", "by tokens, within an epoch"],
-)
-def test_a_run_that_was_cut_goes_on_and_ends_as_one_that_was_not(training, stop, tiny_run, tmp_path, monkeypatch):
-    data = tiny_run.parent / "reviews.csv"
-    # The best model may be one of before the cut.
-    training = {**training, "load_best_model_at_end": False}
-    whole = hf_rnn.train(tiny_config(data, tmp_path / "whole", num_train_epochs=3, **training))
-    cut = tiny_config(data, tmp_path / "cut", num_train_epochs=3, **training)
-    trainer_init = hf_rnn.training.RNNTrainer.__init__
-    with monkeypatch.context() as patch:
-        patch.setattr(
-            hf_rnn.training.RNNTrainer,
-            "__init__",
-            lambda self, *args, **kwargs: trainer_init(self, *args, callbacks=[Stop(stop)], **kwargs),
-        )
-        with pytest.raises(KeyboardInterrupt):
-            hf_rnn.train(cut)
-    assert "model.safetensors" not in files(tmp_path / "cut")
-    cut["training"]["resume"] = True
-    resumed = hf_rnn.train(cut)
-    assert resumed["run"]["epochs"] == 3
-    assert resumed["validation"] == pytest.approx(whole["validation"], abs=1e-6)
-    one, other = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "cut"))
-    assert all(torch.equal(one[name], other[name]) for name in one)
-
-
-def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
-    compute_loss = RNNTrainer.compute_loss
-
-    def break_down(self, *arguments, **others):
-        loss = compute_loss(self, *arguments, **others)
-        return loss * float("nan") if self.state.global_step == 5 else loss
-
-    run = tiny_config(
-        "made_up_reviews", tmp_path / "run", save_strategy="steps", save_steps=2, eval_strategy="steps", eval_steps=2
-    )
-    monkeypatch.setattr(RNNTrainer, "compute_loss", break_down)
-    with pytest.raises(UserError, match=r"became nan by step 6 .*Go on from checkpoint-4 with --training.resume true"):
-        hf_rnn.train(run)
-    monkeypatch.setattr(RNNTrainer, "compute_loss", compute_loss)
-    run["training"]["resume"] = True
-    assert hf_rnn.train(run)["run"]["epochs"] == 1
-
-
-def test_resuming_with_batches_of_another_size_in_tokens_is_refused(tmp_path):
-    cut = tiny_config("made_up_reviews", tmp_path / "cut", train_batch_tokens=2048)
-    hf_rnn.train(cut)
-    cut["training"].update(resume=True, train_batch_tokens=512)
-    with pytest.raises(UserError, match=r"begun with training.train_batch_tokens=2048, and this is 512"):
-        hf_rnn.train(cut)
 
 
 def test_training_batches_by_tokens(tiny_run, tmp_path, monkeypatch):
@@ -241,25 +141,6 @@ def test_early_stopping_ends_training(tiny_run, tmp_path):
         )
     )
     assert results["run"]["epochs"] == 3
-
-
-def test_a_run_that_was_cut_knows_how_long_it_waited_and_how_long_it_took(tiny_run, tmp_path):
-    data, patience = tiny_run.parent / "reviews.csv", {"learning_rate": 0.0, "early_stopping_patience": 2}
-    hf_rnn.train(tiny_config(data, tmp_path / "model", num_train_epochs=2, **patience))
-    state = next((tmp_path / "model").glob("checkpoint-*/trainer_state.json"))
-    callbacks = json.loads(state.read_text())
-    callbacks["stateful_callbacks"]["Stopwatch"]["attributes"]["before"] += 1000
-    state.write_text(json.dumps(callbacks))
-    resumed = hf_rnn.train(tiny_config(data, tmp_path / "model", num_train_epochs=30, resume=True, **patience))
-    assert resumed["run"]["epochs"] == 3
-    assert resumed["run"]["train_seconds"] > 1000
-
-
-def test_checkpoints_without_optimizer_are_nothing_to_go_on_with(tiny_run, tmp_path):
-    data = tiny_run.parent / "reviews.csv"
-    hf_rnn.train(tiny_config(data, tmp_path / "model", save_only_model=True, load_best_model_at_end=False))
-    with pytest.raises(UserError, match=r"begun with training\.save_only_model=True.*--training.overwrite true"):
-        hf_rnn.train(tiny_config(data, tmp_path / "model", num_train_epochs=2, resume=True))
 
 
 def test_the_best_model_is_kept_not_the_last(tiny_run, tmp_path):
@@ -434,25 +315,6 @@ def test_labels_are_smoothed_for_one_label_a_text_alone(tmp_path):
     config["data"]["problem_type"] = "regression"
     with pytest.raises(UserError, match=r"label_smoothing_factor=0\.1: for one label a text alone, and this is regr"):
         hf_rnn.train(config)
-
-
-@pytest.mark.parametrize(
-    ("changed", "message"),
-    [
-        ({"seed": 7}, r"training\.seed=42, and this is 7"),
-        ({"layer_lr_decay": 0.5}, r"training\.layer_lr_decay=1\.0, and this is 0\.5"),
-        ({"learning_rate": 0.5}, r"training\.learning_rate=0\.01, and this is 0\.5"),
-        ({"max_steps": 2}, r"checkpoint-9 has gone 9 steps, and training\.max_steps=2 are fewer"),
-        ({"per_device_train_batch_size": 16}, r"training\.gradient_accumulation_steps=32, and this is 16"),
-    ],
-)
-def test_a_run_goes_on_with_the_rows_that_it_would_have_read(tiny_run, tmp_path, changed, message):
-    data = tiny_run.parent / "reviews.csv"
-    hf_rnn.train(tiny_config(data, tmp_path / "model"))
-    with pytest.raises(UserError, match=message):
-        hf_rnn.train(tiny_config(data, tmp_path / "model", resume=True, num_train_epochs=2, **changed))
-    halves = {"per_device_train_batch_size": 16, "gradient_accumulation_steps": 2}
-    hf_rnn.train(tiny_config(data, tmp_path / "model", resume=True, num_train_epochs=2, **halves))
 
 
 def test_one_batch_can_be_learnt_by_heart():

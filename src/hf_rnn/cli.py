@@ -289,6 +289,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     Returns:
         0; 1 if something failed, which is said in one message; 2 for a wrong command line; 130 if interrupted.
+        A training that SIGTERM stopped ends the process with 143.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -311,9 +312,11 @@ def main(arguments: list[str] | None = None) -> int:
     logging.getLogger("hf_rnn").setLevel(logging.INFO if first else logging.ERROR)
     try:
         COMMANDS[arguments[0]](arguments[1:])
-    except KeyboardInterrupt:
-        hint = " --training.resume true goes on from the last checkpoint." if arguments[0] == "train" else ""
-        print(f"hf-rnn: interrupted.{hint}", file=sys.stderr)
+    except KeyboardInterrupt as interrupt:
+        # What a training says that saved a checkpoint first is enough.
+        if not interrupt.args:
+            hint = " --training.resume true goes on from the last checkpoint." if arguments[0] == "train" else ""
+            print(f"hf-rnn: interrupted.{hint}", file=sys.stderr)
         return 130
     except Exception as error:
         if os.environ.get("HF_RNN_TRACEBACK"):

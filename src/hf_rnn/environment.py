@@ -54,3 +54,11 @@ def keep_freed_memory() -> bool:
         return False
     mmap_max, trim_threshold, never = -4, -1, -1  # of malloc.h
     return bool(mallopt(mmap_max, 0) and mallopt(trim_threshold, never))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, of a GPU or of the machine."""
+    from accelerate.utils.memory import should_reduce_batch_size
+
+    in_words = isinstance(error, RuntimeError) and "not enough memory" in str(error)
+    return isinstance(error, MemoryError) or in_words or should_reduce_batch_size(error)

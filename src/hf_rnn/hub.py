@@ -17,6 +17,7 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
 from . import auto, modeling_rnn  # noqa: F401  the command line has not registered the models yet
+from .checkpoints import best_of, damage, set_aside
 from .configuration_rnn import RNNConfig
 from .errors import UserError, looks_local
 from .handwriting import CARD_FILE, add_tags, decode, is_untouched, merge, read_card
@@ -307,23 +308,26 @@ def fetch_checkpoint(repo_id: str, folder: Path, revision: str | None = None, to
         )
 
     fetch([f"{newest}/*", RUN_FILE])
-    state_file = fetching / newest / "trainer_state.json"
-    state = json.loads(state_file.read_text(encoding="utf-8"))
+    state = json.loads((fetching / newest / "trainer_state.json").read_text(encoding="utf-8"))
     places = {newest: f"checkpoint-{int(state['global_step'])}"}
-    best = PurePosixPath((state.get("best_model_checkpoint") or "").replace("\\", "/")).name
-    if re.fullmatch(r"checkpoint-\d+", best):
-        # The state names the best checkpoint by its path on the machine that wrote it.
-        state["best_model_checkpoint"] = str(folder / best)
-        state_file.write_text(json.dumps(state, indent=2), encoding="utf-8")
-        source = next((name for name in (best, BEST) if f"{name}/config.json" in paths), None)
-        if source is not None and best != places[newest]:
-            fetch([f"{source}/*"])
-            places[source] = best
+    best = best_of(fetching / newest)
+    source = next((name for name in (best, BEST) if f"{name}/config.json" in paths), None)
+    if best is not None and source is not None and best != places[newest]:
+        fetch([f"{source}/*"])
+        places[source] = best
+    for source in places:
+        harm = damage(fetching / source)
+        if harm is not None:
+            raise UserError(
+                f"{source} of {repo_id!r} is not whole ({harm}): leave out --training.resume to begin anew, or name "
+                "another --training.hub_revision."
+            )
     # The newest last: where it stands, all that it needs stands too.
     os.replace(fetching / RUN_FILE, folder / RUN_FILE)
-    for source, target in reversed(places.items()):
-        shutil.rmtree(folder / target, ignore_errors=True)
-        shutil.move(fetching / source, folder / target)
+    for place, target in reversed(places.items()):
+        if (folder / target).exists():
+            set_aside(folder / target)
+        shutil.move(fetching / place, folder / target)
     shutil.rmtree(fetching)
 
 

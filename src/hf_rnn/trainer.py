@@ -14,12 +14,13 @@ from huggingface_hub import CommitInfo
 from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, PreTrainedTokenizerBase, Trainer
 from transformers.trainer_pt_utils import LengthGroupedSampler
-from transformers.trainer_utils import HubStrategy, SaveStrategy, get_last_checkpoint, seed_worker
+from transformers.trainer_utils import HubStrategy, SaveStrategy, seed_worker
 
 from .averaging import WeightAverage
 from .batching import EpochLengthSampler, TokenBatchSampler
 from .callbacks import EpochCallback, Stopwatch
-from .environment import bound_kernel_caches, keep_freed_memory
+from .checkpoints import WholeCheckpoints, newest_whole
+from .environment import bound_kernel_caches, is_out_of_memory, keep_freed_memory
 from .errors import UserError, check_choice
 from .fine_tuning import GradualUnfreezing, discriminative_learning_rates
 from .handwriting import CARD_FILE, add_tags, merge, read_card
@@ -28,14 +29,16 @@ from .model_card import render
 from .model_folder import model_files
 from .objectives import OBJECTIVES, Objectives
 from .run_config import RUN_FILE
+from .stopping import GracefulStop
 from .tasks import Task
 from .training_arguments import RNNTrainingArguments
 
 logger = logging.getLogger(__name__)
 
 
-class RNNTrainer(Trainer):
-    """transformers' Trainer on a task of ours: batches of similar length, metrics, early stopping.
+class RNNTrainer(WholeCheckpoints, Trainer):
+    """transformers' Trainer on a task of ours: batches of similar length, metrics, early stopping, checkpoints that are
+    whole ([`~hf_rnn.checkpoints.WholeCheckpoints`]), signals that save one ([`~hf_rnn.stopping.GracefulStop`]).
 
     On a CPU the process keeps the memory that it frees from then on ([`~hf_rnn.environment.keep_freed_memory`]), and
     fewer kernels ([`~hf_rnn.environment.bound_kernel_caches`]).
@@ -82,7 +85,8 @@ class RNNTrainer(Trainer):
         if unlabelled_dataset is not None:
             self._unlabelled_order = np.argsort(unlabelled_dataset["length"], kind="stable")
             self._unlabelled_lengths = np.sort(unlabelled_dataset["length"])
-        callbacks = [Stopwatch(), *(kwargs.pop("callbacks", None) or [])]
+        self.stop = GracefulStop()
+        callbacks = [Stopwatch(), self.stop, *(kwargs.pop("callbacks", None) or [])]
         self.average = WeightAverage()
         if args.averaging is not None:
             callbacks.append(self.average)
@@ -110,13 +114,24 @@ class RNNTrainer(Trainer):
         """How long the training took, in all parts of a run that was cut."""
         return next(each.seconds for each in self.callback_handler.callbacks if isinstance(each, Stopwatch))
 
+    def train(self, *args, **kwargs):
+        with self.stop.listening():
+            return super().train(*args, **kwargs)
+
     def training_step(self, model, inputs, num_items_in_batch=None):
         """transformers' own; a loss that is no number ends the training.
 
         Raises:
-            UserError: the loss became NaN or infinite; no checkpoint was saved since.
+            UserError: the loss became NaN or infinite, and no checkpoint was saved since; or a batch found no room in
+                memory.
         """
-        loss = super().training_step(model, inputs, num_items_in_batch)
+        try:
+            loss = super().training_step(model, inputs, num_items_in_batch)
+        except (RuntimeError, MemoryError) as error:
+            # Where the Trainer looks for a batch size, it looks for this error.
+            if self.args.auto_find_batch_size or not is_out_of_memory(error):
+                raise
+            raise self._no_room_for(inputs, self._smaller_batches()) from error
         self._unchecked = self._unchecked + loss if self._unchecked is not None else loss
         if loss.device.type == "cpu":
             self._check_loss()
@@ -147,6 +162,32 @@ class RNNTrainer(Trainer):
         collated.pop("labels", None)
         return collated
 
+    def prediction_step(self, model, inputs, *args, **kwargs):
+        try:
+            return super().prediction_step(model, inputs, *args, **kwargs)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            smaller = f"--training.per_device_eval_batch_size {max(1, self.args.per_device_eval_batch_size // 2)}"
+            raise self._no_room_for(inputs, smaller) from error
+
+    def _no_room_for(self, inputs: dict, smaller: str) -> UserError:
+        rows, longest = inputs["input_ids"].shape
+        return UserError(
+            f"there was no memory for a batch of {rows} rows, the longest of {longest} tokens, at step "
+            f"{self.state.global_step + 1}: write {smaller}."
+        )
+
+    def _smaller_batches(self) -> str:
+        args = self.args
+        if args.train_batch_tokens is not None:
+            return f"--training.train_batch_tokens {max(1, args.train_batch_tokens // 2)}"
+        rows, steps = args.per_device_train_batch_size, args.gradient_accumulation_steps
+        return (
+            f"--training.per_device_train_batch_size {max(1, rows // 2)} --training.gradient_accumulation_steps "
+            f"{steps * 2} (the same training in smaller parts), or --data.max_length for shorter texts"
+        )
+
     def log(self, logs, start_time=None):
         self._check_loss()
         super().log(logs, start_time)
@@ -174,8 +215,8 @@ class RNNTrainer(Trainer):
         total, self._unchecked = self._unchecked, None
         if total is None or total.isfinite():
             return
-        saved = get_last_checkpoint(self.args.output_dir) if Path(self.args.output_dir).is_dir() else None
-        go_on = f" Go on from {Path(saved).name} with --training.resume true, or" if saved else " So"
+        saved = newest_whole(Path(self.args.output_dir))
+        go_on = f" Go on from {saved.name} with --training.resume true, or" if saved else " So"
         raise UserError(
             f"the loss became {float(total)} by step {self.state.global_step + 1} (epoch {self.state.epoch or 0:.2f}), "
             f"and training was stopped.{go_on} begin anew with a smaller --training.learning_rate than "
@@ -377,8 +418,8 @@ def _check_objectives(args: RNNTrainingArguments, task: Task, objectives: Object
 
 
 def _whole(checkpoint: Path, place: str) -> dict[str, Path]:
-    """All files of a checkpoint by their paths in the repository, but for a pickle that nothing needs."""
-    files = sorted(file for file in checkpoint.rglob("*") if file.is_file() and file.name != "training_args.bin")
+    """All files of a checkpoint by their paths in the repository."""
+    files = sorted(file for file in checkpoint.rglob("*") if file.is_file())
     return {f"{place}/{file.relative_to(checkpoint).as_posix()}": file for file in files}
 
 

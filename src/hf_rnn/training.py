@@ -15,15 +15,16 @@ from typing import Any
 import numpy as np
 from accelerate.utils import broadcast_object_list
 from datasets import DatasetDict
+from safetensors import SafetensorError
 from transformers import PreTrainedTokenizerBase, TrainerState, set_seed
 from transformers.trainer import TRAINER_STATE_NAME
-from transformers.trainer_utils import get_last_checkpoint
 
 from . import auto  # noqa: F401  the command line has not registered the models yet
+from .checkpoints import ASIDE, claim, newest_whole, nothing_whole, numbered, of_the_disk, remove
 from .configuration_rnn import CODE_FILES, RNNConfig
 from .data import load
 from .environment import hardware, versions
-from .errors import UserError
+from .errors import UserError, first_line
 from .figures import draw_confusion, draw_curves
 from .handwriting import CARD_FILE, merge, read_card
 from .hub import fetch_checkpoint, find_model, push
@@ -44,9 +45,19 @@ _RUN_FILES = (
     RUN_FILE,
     *CODE_FILES,
     "tokenizer*.json",
-    "training_args.bin",
+    ASIDE,
     *PICTURES,
 )
+
+
+def _check_writable(folder: Path) -> None:
+    """Raises [`UserError`], before any work, where nothing can be written to a folder, or it cannot be made."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(
+            f"training.output_dir={str(folder)!r} cannot be written to (no right to write in {str(there)!r}): give the "
+            "right, or name another folder."
+        )
 
 
 def train(config: str | Path | dict | list[str]) -> dict:
@@ -77,26 +88,27 @@ class Run:
         self.folder = Path(self.args.output_dir)
         self.checkpoint = self._find_checkpoint()
 
-    def _find_checkpoint(self) -> str | None:
+    def _find_checkpoint(self) -> Path | None:
         """Decides, before any work, whether this run may write to its folder."""
         args, folder = self.args, self.folder
         if folder.exists() and not folder.is_dir():
             raise UserError(f"training.output_dir={str(folder)!r} is a file: name a folder.")
+        _check_writable(folder)
         held = [path for trace in _RUN_TRACES for path in folder.glob(trace)]
         if args.resume and args.overwrite:
             raise UserError("training.resume and training.overwrite exclude each other: write one of them.")
         if args.resume:
-            checkpoint = get_last_checkpoint(folder) if folder.is_dir() else None
+            checkpoint = newest_whole(folder, args.load_best_model_at_end)
             fetched = checkpoint is None and args.push_to_hub
             if fetched:
                 checkpoint = self._fetch_checkpoint()
             if checkpoint is None:
                 where = f", nor has {args.hub_name!r} on the Hub" if fetched else ""
-                raise UserError(
+                raise nothing_whole(folder) or UserError(
                     f"{str(folder)!r} has no checkpoint to resume from{where}: leave out --training.resume."
                 )
             self._check_same_run(elsewhere=fetched)
-            self._check_steps(Path(checkpoint))
+            self._check_steps(checkpoint)
             if fetched and args.should_save:
                 # From now on this is the place of the run and of its data.
                 (folder / RUN_FILE).write_text(self.text, encoding="utf-8")
@@ -108,14 +120,14 @@ class Run:
             )
         return None
 
-    def _fetch_checkpoint(self) -> str | None:
+    def _fetch_checkpoint(self) -> Path | None:
         """The newest checkpoint that was pushed, brought here by one process for all."""
         args = self.args
         with args.main_process_first(desc="fetching the checkpoint"):
             if args.should_save:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 fetch_checkpoint(args.hub_name, self.folder, args.hub_revision, args.hub_token)
-        return get_last_checkpoint(self.folder)
+        return newest_whole(self.folder, args.load_best_model_at_end)
 
     def _check_same_run(self, elsewhere: bool) -> None:
         """What was begun with some data, tokenizer and model cannot go on with others. On another machine the same data
@@ -206,10 +218,14 @@ class Run:
             unlabelled_dataset=encoded.get("unlabelled"),
         )
         trainer.run_text, trainer.facts = self.text, {"data": facts}
+        trainer.stop.how_to_go_on = f"hf-rnn train --config {self.folder / RUN_FILE} --training.resume true"
+        # None of them still reads what is moved now.
+        args.distributed_state.wait_for_everyone()
         with args.main_process_first(desc="claiming the folder"):
             if args.should_save:
                 self._claim()
-        trainer.train(resume_from_checkpoint=self.checkpoint)
+        go_on = self.folder / self.checkpoint.name if self.checkpoint else None
+        trainer.train(resume_from_checkpoint=go_on)
         results, figures = self._evaluate(trainer, encoded)
         results["run"] = {
             "task": run.task,
@@ -277,7 +293,7 @@ class Run:
         settings = asdict(self.config.tokenizer)
         path = settings.pop("path")
         if self.checkpoint is not None:
-            return load_tokenizer(self.checkpoint)
+            return load_tokenizer(str(self.checkpoint))
         if path is None and settings["kind"] is None and self.config.model.pretrained is not None:
             if self.config.tokenizer != TokenizerArguments():
                 raise UserError(
@@ -307,6 +323,7 @@ class Run:
         """Makes the folder this run's own. The files of a run that is to be replaced are moved aside, not deleted: if
         this one does not end, they are still there. Files that no run writes are not touched."""
         if self.checkpoint is not None:
+            claim(self.checkpoint, self.folder)
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         old = [path for kind in _RUN_FILES for path in self.folder.glob(kind)]
@@ -334,6 +351,29 @@ class Run:
         """Writes the model folder beside its place and moves the files in when all are there."""
         saving = self.folder / ".saving"
         shutil.rmtree(saving, ignore_errors=True)
+        try:
+            self._write(saving, trainer, tokenizer, results, predicted)
+        except (OSError, RuntimeError, SafetensorError) as error:
+            if not of_the_disk(error):
+                raise
+            shutil.rmtree(saving, ignore_errors=True)
+            raise UserError(
+                f"the model could not be written to {str(self.folder)!r} ({first_line(error)}): make room there; then "
+                f"{trainer.stop.how_to_go_on} saves it without training again."
+            ) from error
+        for file in sorted(saving.iterdir(), key=lambda file: file.name == METRICS_FILE):
+            os.replace(file, self.folder / file.name)
+        saving.rmdir()
+        shutil.rmtree(self._aside, ignore_errors=True)
+        best = trainer.state.best_model_checkpoint
+        if best and self.args.save_total_limit == 1:
+            # The newest was kept until now, in case that this was cut.
+            for checkpoint in numbered(self.folder):
+                if checkpoint.name != Path(best).name:
+                    remove(checkpoint)
+        shutil.rmtree(self.folder / ASIDE, ignore_errors=True)
+
+    def _write(self, saving: Path, trainer: RNNTrainer, tokenizer, results: dict, predicted: dict) -> None:
         trainer.accelerator.unwrap_model(trainer.model).save_pretrained(saving)
         tokenizer.save_pretrained(saving)
         (saving / RUN_FILE).write_text(self.text, encoding="utf-8")
@@ -350,10 +390,6 @@ class Run:
             (saving / CARD_FILE).write_text(card, encoding="utf-8")
         except UserError as error:
             logger.warning(f"{self.folder / CARD_FILE} is left as it is: {error}")
-        for file in sorted(saving.iterdir(), key=lambda file: file.name == METRICS_FILE):
-            os.replace(file, self.folder / file.name)
-        saving.rmdir()
-        shutil.rmtree(self._aside, ignore_errors=True)
 
 
 __all__ = ["Run", "train"]

@@ -188,6 +188,13 @@ class LanguageModelTrainer(TruncatedBPTT, RNNTrainer):
         place = {"rank": args.process_index, "world_size": args.world_size}
         return streams_to_read(eval_dataset, self.separator, self.both_ways, at_once, **place)
 
+    def _smaller_batches(self) -> str:
+        args = self.args
+        return (
+            f"--training.window {max(1, args.window // 2)} or --training.per_device_train_batch_size "
+            f"{max(1, args.per_device_train_batch_size // 2)}, and begin anew"
+        )
+
     def judge(self, rows, split: str) -> tuple[dict[str, float], None]:
         """The metrics of a split."""
         # Not `evaluate`, after which callbacks would look for the metric of the validation split.

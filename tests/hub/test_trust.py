@@ -59,7 +59,8 @@ def test_a_token_stands_in_no_file_that_a_run_writes_or_pushes(server, client, t
     assert code == 0
     assert "hf_writer" not in out + error
     written = [file for file in (tmp_path / "run").rglob("*") if file.is_file()]
-    assert any(file.name == "training_args.bin" for file in written)
+    assert any(file.name == "optimizer.pt" for file in written)
+    assert not any(file.name == "training_args.bin" for file in written)
     assert not [file for file in written if b"hf_writer" in file.read_bytes()]
     assert not [path for path, data in server.repo(repo_id).files().items() if b"hf_writer" in data]
 
