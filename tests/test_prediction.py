@@ -1,7 +1,5 @@
 import itertools
-import json
 import shutil
-from dataclasses import replace
 
 import pytest
 import torch
@@ -9,7 +7,7 @@ from transformers import AutoTokenizer, BertConfig, pipeline
 
 from hf_rnn import DataArguments, Predictor, prediction
 from hf_rnn.errors import UserError
-from hf_rnn.prediction import evaluate, predict_file
+from hf_rnn.prediction import evaluate
 
 TEXTS = ["the film was not good .", "", "  ", "the soup was bad , but the lamp was lovely .", "unseen words only"]
 
@@ -66,15 +64,6 @@ def test_options_of_a_prediction_are_checked_before_any_text_is_read(tiny_run, o
         Predictor.from_pretrained(tiny_run).stream(iter([]), **options)
 
 
-def test_a_column_called_prediction_is_not_written_over(tiny_run, tmp_path):
-    (tmp_path / "in.csv").write_text("text,prediction\nthe film was good .,mine\n")
-    with pytest.raises(UserError, match="has a column 'prediction'"):
-        predict_file(
-            Predictor.from_pretrained(tiny_run), DataArguments(path=str(tmp_path / "in.csv")), tmp_path / "out.jsonl"
-        )
-    assert not (tmp_path / "out.jsonl").exists()
-
-
 def test_no_batch_of_a_prediction_is_over_its_budget_of_tokens(tiny_run):
     predictor, shapes = Predictor.from_pretrained(tiny_run), []
     predictor.model.register_forward_pre_hook(
@@ -98,31 +87,6 @@ def test_evaluating_gives_the_metrics_of_the_predictions(tiny_run, tmp_path):
     ]
     assert metrics["accuracy"] == sum(right) / 2
     assert metrics["rows"] == 2
-
-
-def test_a_file_gets_one_answer_a_row(tiny_run, tmp_path):
-    rows = [{"id": i, "text": text} for i, text in enumerate(TEXTS)]
-    (tmp_path / "in.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
-    predictor = Predictor.from_pretrained(tiny_run)
-    output = tmp_path / "out.jsonl"
-    assert predict_file(predictor, DataArguments(path=str(tmp_path / "in.jsonl")), output) == len(TEXTS)
-    answers = [json.loads(line) for line in output.read_text().splitlines()]
-    assert [answer["id"] for answer in answers] == list(range(len(TEXTS)))
-    labels = [answer["prediction"]["label"] for answer in answers]
-    assert labels == [answer["label"] for answer in predictor(TEXTS)]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl", "out.jsonl"]
-
-
-def test_pairs_of_a_file_are_read_as_pairs(tiny_run, tmp_path):
-    (tmp_path / "in.csv").write_text("a,b\nthe film,was good .\nthe soup,was bad .\n")
-    predictor = Predictor.from_pretrained(tiny_run)
-    data = DataArguments(path=str(tmp_path / "in.csv"), text_column="a", text_pair_column="b")
-    predict_file(predictor, data, tmp_path / "out.jsonl")
-    answers = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
-    expected = predictor(["the film </s> was good .", "the soup </s> was bad ."])
-    assert [a["prediction"]["score"] for a in answers] == pytest.approx([e["score"] for e in expected], abs=1e-6)
-    with pytest.raises(UserError, match="text_pair_column 'c' is not a column"):
-        predict_file(predictor, replace(data, text_pair_column="c"), tmp_path / "other.jsonl")
 
 
 def test_texts_are_cut_as_in_training(tiny_run):

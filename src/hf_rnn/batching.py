@@ -1,6 +1,7 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """Which rows are read together: those of similar length, so that little of a batch is padding."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -92,4 +93,44 @@ class EpochLengthSampler(LengthGroupedSampler):
         return super().__iter__()
 
 
-__all__ = ["EpochLengthSampler", "TokenBatchSampler", "by_tokens"]
+class ShardedBatches(Sampler[list[int]]):
+    """The batches of one of several processes: each step reads as many batches of a sampler as there are processes, and
+    each of them one. Where fewer are left at the end of an epoch, they are divided; no row is left out or doubled.
+
+    Args:
+        batches: yields the same batches in all processes.
+        rank, world_size: of the process, and how many there are.
+    """
+
+    def __init__(self, batches: Sampler[list[int]], rank: int, world_size: int):
+        self.batches, self.rank, self.world_size = batches, rank, world_size
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.batches) / self.world_size)  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[list[int]]:
+        group: list[list[int]] = []
+        for batch in self.batches:
+            group.append(batch)
+            if len(group) == self.world_size:
+                yield group[self.rank]
+                group = []
+        if group:
+            yield _divided(group, self.world_size)[self.rank]
+
+
+def _divided(batches: list[list[int]], parts: int) -> list[list[int]]:
+    """As many batches as parts, out of fewer. Where there are fewer rows than parts, each part is all of them, which
+    leaves their mean as it is."""
+    batches = list(batches)
+    if sum(map(len, batches)) < parts:
+        return [[row for batch in batches for row in batch]] * parts
+    while len(batches) < parts:
+        largest = max(range(len(batches)), key=lambda place: len(batches[place]))
+        rows = batches[largest]
+        middle = (len(rows) + 1) // 2
+        batches[largest : largest + 1] = [rows[:middle], rows[middle:]]
+    return batches
+
+
+__all__ = ["EpochLengthSampler", "ShardedBatches", "TokenBatchSampler", "by_tokens"]

@@ -7,6 +7,8 @@ import logging
 import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -141,11 +143,28 @@ def best_of(checkpoint: Path) -> str | None:
     return name if re.fullmatch(r"checkpoint-\d+", name) else None
 
 
-def of_the_disk(error: BaseException) -> bool:
-    """Whether an error says that a disk is full or may not be written to."""
-    if isinstance(error, OSError):
-        return error.errno in _DISK
-    return isinstance(error, RuntimeError | SafetensorError) and bool(_DISK_WORDS.search(str(error)))
+@contextmanager
+def writing(what: str, folder: Path, unfinished: Path, then: str) -> Iterator[None]:
+    """Where a disk is full or may not be written to, the block ends with a [`UserError`] that says so, and what it left
+    unfinished is deleted.
+
+    Args:
+        what: is written, in words.
+        folder: it is written to.
+        unfinished: the folder that it leaves where it fails.
+        then: what to do after making room, in words.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError, SafetensorError) as error:
+        of_the_disk = error.errno in _DISK if isinstance(error, OSError) else bool(_DISK_WORDS.search(str(error)))
+        if not of_the_disk:
+            raise
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise UserError(
+            f"{what} could not be written to {str(folder)!r} ({first_line(error)}): make room there, or give the right "
+            f"to write; then {then}"
+        ) from error
 
 
 def _files(checkpoint: Path) -> list[str]:
@@ -236,9 +255,11 @@ class WholeCheckpoints:
         folder = Path(self._get_output_dir(trial))
         place = folder / f"checkpoint-{self.state.global_step}"
         aside = folder / ASIDE / place.name
-        try:
+        then = "go on with --training.resume true. The checkpoints before it are untouched."
+        with writing(place.name, folder, folder / ASIDE, then):
             if self.args.should_save:
-                shutil.rmtree(folder / ASIDE, ignore_errors=True)
+                if (folder / ASIDE).exists():
+                    shutil.rmtree(folder / ASIDE)
                 aside.mkdir(parents=True)
             self.accelerator.wait_for_everyone()
             self._write(aside, folder, trial)
@@ -249,14 +270,6 @@ class WholeCheckpoints:
                     set_aside(place) if damage(place) else remove(place)
                 aside.rename(place)
                 _flush(folder)
-        except (OSError, RuntimeError, SafetensorError) as error:
-            if not of_the_disk(error):
-                raise
-            shutil.rmtree(folder / ASIDE, ignore_errors=True)
-            raise UserError(
-                f"{place.name} could not be written to {str(folder)!r} ({first_line(error)}): make room there, or give "
-                "the right to write; then go on with --training.resume true. The checkpoints before it are untouched."
-            ) from error
         if self.args.push_to_hub:
             self._push_from_checkpoint(str(place))
         if self.args.should_save:
@@ -352,4 +365,14 @@ class WholeCheckpoints:
             self.args.save_total_limit = limit
 
 
-__all__ = ["WholeCheckpoints", "claim", "damage", "newest_whole", "nothing_whole", "numbered", "of_the_disk", "seal"]
+__all__ = [
+    "WholeCheckpoints",
+    "claim",
+    "damage",
+    "newest_whole",
+    "nothing_whole",
+    "numbered",
+    "remove",
+    "seal",
+    "writing",
+]

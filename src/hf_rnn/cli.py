@@ -79,24 +79,30 @@ def _predict(arguments: list[str]) -> None:
     parser.add_argument("texts", nargs="*", type=str, help="texts")
     parser.add_argument("--file", type=str, help="CSV, TSV, JSON, JSON Lines or Parquet file instead of texts")
     parser.add_argument("--output", type=str, help="JSON Lines file for the answers to --file")
-    parser.add_argument("--overwrite", action="store_true", help="replace --output where it exists")
+    parser.add_argument("--overwrite", action="store_true", help="replace --output where it exists, or parts of it")
     parser.add_argument(
         "--top_k",
         type=int,
         default=1,
         help="labels per text, 0 for all; of several labels those over one half, or with 0 all",
     )
+    parser.add_argument(
+        "--part_rows", type=int, default=16384, help="rows of --file that are answered and kept at a time, if it is cut"
+    )
     _add_data_options(parser)
     options = _parse(parser, arguments)
     from .errors import UserError
 
+    if options.part_rows < 1:
+        raise UserError(f"--part_rows {options.part_rows} must be 1 or greater.")
     if bool(options.texts) == bool(options.file):
         raise UserError('write either texts, hf-rnn predict MODEL "some text", or --file in.csv --output out.jsonl.')
     if bool(options.file) != bool(options.output):
         raise UserError("--file and --output go together: --file in.csv --output out.jsonl.")
     if options.top_k < 0:
         raise UserError(f"--top_k {options.top_k} must be 0 (all labels) or greater.")
-    from .prediction import Predictor, predict_file
+    from .bulk_prediction import predict_file
+    from .prediction import Predictor
 
     output = _new_file(options.output, options.overwrite)
     predictor = Predictor.from_pretrained(options.model, others=options.others, revision=options.revision)
@@ -104,8 +110,9 @@ def _predict(arguments: list[str]) -> None:
     if output:
         options.data = options.file
         data = _data(predictor, options)
-        rows = predict_file(predictor, data, output, options.batch_tokens, top_k, _given(options))
-        print(f"{rows} answers written to {output}")
+        rows = predict_file(predictor, data, output, options.batch_tokens, top_k, _given(options), options.overwrite)
+        if _is_first():
+            print(f"{rows} answers written to {output}")
         return
     from datasets import disable_progress_bars
 
@@ -274,6 +281,11 @@ def _new_file(path: str | None, overwrite: bool | None = None):
     return file
 
 
+def _is_first() -> bool:
+    """Whether this is the first of the processes of a launcher, or the only one."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 COMMANDS = {
     "train": _train,
     "evaluate": _evaluate,
@@ -307,9 +319,8 @@ def main(arguments: list[str] | None = None) -> int:
         hint = f": did you mean {near}?" if near else f"; the commands are {', '.join(COMMANDS)}."
         print(f"hf-rnn: there is no command {arguments[0]!r}{hint}", file=sys.stderr)
         return 2
-    first = os.environ.get("RANK", "0") == "0"
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
-    logging.getLogger("hf_rnn").setLevel(logging.INFO if first else logging.ERROR)
+    logging.getLogger("hf_rnn").setLevel(logging.INFO if _is_first() else logging.ERROR)
     try:
         COMMANDS[arguments[0]](arguments[1:])
     except KeyboardInterrupt as interrupt:

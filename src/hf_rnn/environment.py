@@ -4,11 +4,13 @@
 import ctypes
 import os
 import platform
+from datetime import timedelta
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from torch import distributed
 
 
 def hardware() -> str:
@@ -62,3 +64,34 @@ def is_out_of_memory(error: BaseException) -> bool:
 
     in_words = isinstance(error, RuntimeError) and "not enough memory" in str(error)
     return isinstance(error, MemoryError) or in_words or should_reduce_batch_size(error)
+
+
+def join_after_restart(backend: str, timeout: timedelta) -> None:
+    """Joins the processes of a job that torchrun has started again, before anything else does.
+
+    torch 2.13 keeps the store of the attempt before, and in it the addresses of processes that are gone; whoever reads
+    one of them there before it is written anew waits in vain. Each attempt gets names of its own here.
+    """
+    attempt, several = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), int(os.environ.get("WORLD_SIZE") or 1) > 1
+    kept = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    if attempt == "0" or not several or not kept or distributed.is_initialized():
+        return
+    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    store = distributed.TCPStore(address, port, is_master=False, timeout=timeout)
+    distributed.init_process_group(
+        backend,
+        store=distributed.PrefixStore(f"attempt {attempt}", store),
+        rank=int(os.environ["RANK"]),
+        world_size=int(os.environ["WORLD_SIZE"]),
+        timeout=timeout,
+    )
+
+
+def was_restarted() -> bool:
+    """Whether a launcher (torchrun, accelerate launch) or a cluster (SLURM) runs this job once more, since it died."""
+    return any(int(os.environ.get(name) or 0) for name in ("TORCHELASTIC_RESTART_COUNT", "SLURM_RESTART_COUNT"))
+
+
+def default_device() -> str:
+    """The GPU of this process, where there is one; else the CPU."""
+    return f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"

@@ -1,12 +1,10 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Answers of a saved model: for texts, for a file, and against the labels of a data set."""
+"""Answers of a saved model: for texts, and against the labels of a data set."""
 
-import json
 import logging
-import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice, tee
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +15,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from .auto import architecture
 from .batching import by_tokens
-from .data import DataArguments, check_column, choose_text, load
-from .environment import keep_freed_memory
+from .data import DataArguments, load
+from .environment import default_device, keep_freed_memory
 from .errors import UserError
 from .hub import find_model
 from .model_folder import check_alike
@@ -98,7 +96,7 @@ class Predictor:
         task = cls_of_task(data, config)
         model: Any = task.model_class.from_pretrained(folder, config=config, **kwargs)
         tokenizer = load_tokenizer(str(folder))
-        model.eval().to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        model.eval().to(device or default_device())
         return cls(model, tokenizer, task)
 
     def _beside(self, other: "Predictor", path: str | Path) -> PreTrainedModel:
@@ -194,7 +192,7 @@ def _as_text(value: Any) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _own_columns(data: DataArguments, rows: Dataset, given: Collection[str]) -> DataArguments:
+def own_columns(data: DataArguments, rows: Dataset, given: Collection[str]) -> DataArguments:
     """Columns that were named in training are looked for in other data too, but need not be called so there."""
     missing = [
         key
@@ -226,49 +224,9 @@ def evaluate(
     if not data.path:
         raise UserError(f"the model has no {RUN_FILE} that names its data: name a data set, --data PATH.")
     splits = load(data)
-    task = predictor.task.with_data(_own_columns(data, next(iter(splits.values())), given))
+    task = predictor.task.with_data(own_columns(data, next(iter(splits.values())), given))
     rows = task.encode(task.prepare_split(splits, split), predictor.tokenizer)
     return {"rows": len(rows), **task.judge(predictor, rows, batch_tokens)}
-
-
-def predict_file(
-    predictor: Predictor,
-    data: DataArguments,
-    output: Path,
-    batch_tokens: int = BATCH_TOKENS,
-    top_k: int | None = 1,
-    given: Collection[str] = ("text_column",),
-) -> int:
-    """Writes one JSON line per row of a file: its columns, and the answer as `prediction`. The output appears when it
-    is whole.
-
-    Returns:
-        The number of rows.
-    """
-    splits = load(data)
-    if len(splits) > 1:
-        raise UserError(f"{data.path!r} has the splits {', '.join(splits)}: name one file.")
-    rows = splits[next(iter(splits))]
-    data = _own_columns(data, rows, given)
-    predictor = replace(predictor, task=predictor.task.with_data(data))
-    if "prediction" in rows.column_names:
-        raise UserError(
-            f"{data.path!r} has a column 'prediction', in whose place the answers would stand: give it another name."
-        )
-    text, pair = choose_text(rows, data), data.text_pair_column
-    check_column(rows, "text_pair_column", data)
-    writing = output.with_name(output.name + ".part")
-    read, written = tee(rows)
-    texts = (row[text] if pair is None else (row[text], row[pair]) for row in read)
-    answers = predictor.stream(texts, top_k=top_k, batch_tokens=batch_tokens)
-    try:
-        with writing.open("w", encoding="utf-8") as lines:
-            for row, answer in zip(written, answers, strict=True):
-                lines.write(json.dumps({**row, "prediction": answer}, ensure_ascii=False, default=str) + "\n")
-        os.replace(writing, output)
-    finally:
-        writing.unlink(missing_ok=True)
-    return len(rows)
 
 
 @torch.inference_mode()
@@ -309,4 +267,4 @@ def write(predictor: Predictor, text: str, max_new_tokens: int = 50, temperature
     return (text + whole[len(read) :]).lstrip()
 
 
-__all__ = ["Predictor", "evaluate", "predict_file", "write"]
+__all__ = ["Predictor", "evaluate", "own_columns", "write"]

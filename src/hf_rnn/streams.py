@@ -142,17 +142,13 @@ def streams_to_read(
         at_once: the most tokens that each process reads at once, which costs memory and changes no figure.
     """
     tokens = sum(rows["length"]) + len(rows) - 1
-    batch_size = max(1, min(STREAMS, tokens // READ) // world_size)
-    return TextStreams(
-        rows["input_ids"],
-        batch_size,
-        max(1, min(at_once // batch_size, tokens // (batch_size * world_size))),
-        separator,
-        both_ways=both_ways,
-        rank=rank,
-        world_size=world_size,
-        words=sum(rows["words"]),
-    )
+    count = max(1, min(STREAMS, tokens // READ))
+    # How many there are changes the figures, and so does not depend on who reads them; a process may have none.
+    mine = np.array_split(np.arange(count), world_size)[rank]
+    window = max(1, min(at_once // max(1, len(mine)), tokens // count))
+    streams = TextStreams(rows["input_ids"], count, window, separator, both_ways=both_ways, words=sum(rows["words"]))
+    streams.streams = mine
+    return streams
 
 
 @torch.no_grad()
@@ -167,9 +163,11 @@ def read_streams(model, batches: Iterable[dict]) -> tuple[float, int]:
     state, nats, tokens = None, 0.0, 0
     for batch in batches:
         inputs = {name: value.to(model.device) for name, value in batch.items() if name != "starts"}
+        predicted = int((inputs["shift_labels"] != IGNORED).sum())
+        if not predicted:
+            continue
         outputs = model(**inputs, past_key_values=state)
         state = outputs.past_key_values
-        predicted = int((inputs["shift_labels"] != IGNORED).sum())
         nats += float(outputs.loss) * predicted
         tokens += predicted
     return nats, tokens

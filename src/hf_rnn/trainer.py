@@ -2,33 +2,29 @@
 """transformers' Trainer on a task of ours."""
 
 import logging
-import re
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
+import torch
+from accelerate.data_loader import SeedableRandomSampler
+from accelerate.utils import reduce
 from datasets import Dataset
-from huggingface_hub import CommitInfo
-from torch.utils.data import DataLoader
-from transformers import EarlyStoppingCallback, PreTrainedTokenizerBase, Trainer
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler
+from transformers import EarlyStoppingCallback, PreTrainedTokenizerBase
 from transformers.trainer_pt_utils import LengthGroupedSampler
-from transformers.trainer_utils import HubStrategy, SaveStrategy, seed_worker
+from transformers.trainer_utils import EvalLoopOutput, seed_worker
 
 from .averaging import WeightAverage
-from .batching import EpochLengthSampler, TokenBatchSampler
+from .batching import EpochLengthSampler, ShardedBatches, TokenBatchSampler
 from .callbacks import EpochCallback, Stopwatch
 from .checkpoints import WholeCheckpoints, newest_whole
 from .environment import bound_kernel_caches, is_out_of_memory, keep_freed_memory
 from .errors import UserError, check_choice
 from .fine_tuning import GradualUnfreezing, discriminative_learning_rates
-from .handwriting import CARD_FILE, add_tags, merge, read_card
-from .hub import BEST, LAST, commit, create, is_stale
-from .model_card import render
-from .model_folder import model_files
 from .objectives import OBJECTIVES, Objectives
-from .run_config import RUN_FILE
+from .pushing import PushingTrainer
 from .stopping import GracefulStop
 from .tasks import Task
 from .training_arguments import RNNTrainingArguments
@@ -36,7 +32,7 @@ from .training_arguments import RNNTrainingArguments
 logger = logging.getLogger(__name__)
 
 
-class RNNTrainer(WholeCheckpoints, Trainer):
+class RNNTrainer(WholeCheckpoints, PushingTrainer):
     """transformers' Trainer on a task of ours: batches of similar length, metrics, early stopping, checkpoints that are
     whole ([`~hf_rnn.checkpoints.WholeCheckpoints`]), signals that save one ([`~hf_rnn.stopping.GracefulStop`]).
 
@@ -57,7 +53,6 @@ class RNNTrainer(WholeCheckpoints, Trainer):
             unfreezing in several processes.
     """
 
-    args: RNNTrainingArguments
     _unchecked: Any = None
     # The last step for which rows without labels were drawn, and how often for it.
     _part = (-1, 0)
@@ -76,9 +71,6 @@ class RNNTrainer(WholeCheckpoints, Trainer):
             keep_freed_memory()
             bound_kernel_caches()
         self.task = task
-        # What `Run` knows beyond the Trainer, for the card: the run's YAML, and facts about its data.
-        self.run_text = ""
-        self.facts: dict = {}
         self.objectives = Objectives(**{name: getattr(args, name) for name in OBJECTIVES})
         self.unlabelled = unlabelled_dataset
         _check_objectives(args, task, self.objectives, unlabelled_dataset)
@@ -138,13 +130,21 @@ class RNNTrainer(WholeCheckpoints, Trainer):
         return loss
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
-        """transformers' own, or with the objectives beside the labels."""
+        """transformers' own, or with the objectives beside the labels. In several processes, each row counts as much as
+        every other, whichever process trains on it."""
+        rows = len(inputs["input_ids"])
+        loss, outputs = self._loss(model, inputs, num_items_in_batch)
+        if model.training and self.args.world_size > 1:
+            loss = share_of_all(loss, torch.tensor(rows, device=loss.device))
+        return (loss, outputs) if return_outputs else loss
+
+    def _loss(self, model, inputs, num_items_in_batch) -> tuple[torch.Tensor, Any]:
         if not (self.objectives and model.training):
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+            return super().compute_loss(model, inputs, True, num_items_in_batch)  # type: ignore[return-value]
         unlabelled = None if self.unlabelled is None else self._prepare_inputs(self._unlabelled_batch(inputs))
         plain = self.accelerator.unwrap_model(model)
         loss, logits = self.objectives.loss(model, plain, inputs, unlabelled)
-        return (loss, {"loss": loss, "logits": logits}) if return_outputs else loss
+        return loss, {"loss": loss, "logits": logits}
 
     def _unlabelled_batch(self, labelled: dict) -> dict:
         """As many rows without labels, about as long as the labelled ones. Which they are follows from the seed, the
@@ -161,6 +161,20 @@ class RNNTrainer(WholeCheckpoints, Trainer):
         collated = self.data_collator([rows[int(place)] for place in self._unlabelled_order[start : start + B]])
         collated.pop("labels", None)
         return collated
+
+    def evaluation_loop(
+        self, dataloader, description, prediction_loss_only=None, ignore_keys=None, metric_key_prefix="eval"
+    ) -> EvalLoopOutput:
+        output: Any = super().evaluation_loop(
+            dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix
+        )
+        if self.args.world_size > 1 and output.label_ids is not None and self.label_smoother is None:
+            # Batches were filled up with rows that other processes read, which their losses counted once more.
+            plain: Any = self.accelerator.unwrap_model(self.model)
+            logits, labels = torch.as_tensor(output.predictions), torch.as_tensor(output.label_ids)
+            labels = labels.to(logits.dtype) if labels.is_floating_point() else labels
+            output.metrics[f"{metric_key_prefix}_loss"] = float(plain.loss_function(labels, logits, plain.config))
+        return output
 
     def prediction_step(self, model, inputs, *args, **kwargs):
         try:
@@ -231,31 +245,45 @@ class RNNTrainer(WholeCheckpoints, Trainer):
 
     def _get_train_sampler(self, train_dataset=None):
         sampler: Any = super()._get_train_sampler(train_dataset)
+        seed = self.args.order_seed
         if isinstance(sampler, LengthGroupedSampler):
-            sampler = EpochLengthSampler(sampler.lengths, sampler.batch_size, self.args.order_seed)
+            # The rows of a step are the same however many processes share them.
+            sampler = EpochLengthSampler(sampler.lengths, sampler.batch_size * self.args.world_size, seed)
+        elif isinstance(sampler, RandomSampler):
+            sampler = SeedableRandomSampler(sampler.data_source, data_seed=seed)
+        if hasattr(sampler, "set_epoch"):
             self.add_callback(EpochCallback(sampler))
         return sampler
 
     def get_train_dataloader(self) -> DataLoader:
-        """transformers' own; with `train_batch_tokens`, batches by a budget of tokens.
+        """transformers' own; with `train_batch_tokens`, batches by a budget of tokens; in several processes, each row
+        once.
 
         Raises:
             UserError: the rows have no `length` column, as `task.encode` makes it.
         """
         args: Any = self.args
-        if args.train_batch_tokens is None:
-            return super().get_train_dataloader()
         rows: Any = self.train_dataset
-        if "length" not in rows.column_names:
+        alone = args.world_size == 1 or args.train_sampling_strategy == "batch_rebalance"
+        if args.train_batch_tokens is None and alone:
+            return super().get_train_dataloader()
+        batches: Any
+        if args.train_batch_tokens is None:
+            sampler = self._get_train_sampler(rows)
+            batches = BatchSampler(sampler, args.per_device_train_batch_size, args.dataloader_drop_last)
+        elif "length" in rows.column_names:
+            batches = TokenBatchSampler(rows["length"], args.train_batch_tokens, args.order_seed)
+            self.add_callback(EpochCallback(batches))
+        else:
             raise UserError(
                 f"train_batch_tokens needs a column 'length', and the rows have {', '.join(rows.column_names)}: pass "
                 "train_dataset=task.encode(rows, tokenizer), or leave train_batch_tokens out."
             )
-        sampler = TokenBatchSampler(rows["length"], args.train_batch_tokens, args.order_seed)
-        self.add_callback(EpochCallback(sampler))
-        loader = DataLoader(
+        if args.world_size > 1:
+            batches = ShardedBatches(batches, args.process_index, args.world_size)
+        return DataLoader(
             self._remove_unused_columns(rows, description="training"),
-            batch_sampler=sampler,
+            batch_sampler=batches,
             collate_fn=self.data_collator,
             num_workers=args.dataloader_num_workers,
             pin_memory=args.dataloader_pin_memory,
@@ -265,7 +293,6 @@ class RNNTrainer(WholeCheckpoints, Trainer):
             prefetch_factor=args.dataloader_prefetch_factor,
             worker_init_fn=partial(seed_worker, num_workers=args.dataloader_num_workers, rank=args.process_index),
         )
-        return self.accelerator.prepare(loader)
 
     def _headline(self, prediction) -> dict[str, float]:
         metrics = self.task.metrics(prediction.predictions, prediction.label_ids)
@@ -278,110 +305,11 @@ class RNNTrainer(WholeCheckpoints, Trainer):
         predicted = (self.task.predicted(output.predictions), np.asarray(output.label_ids))
         return {"loss": float(output.metrics[f"{split}_loss"]), **metrics}, predicted
 
-    # The Hub: each push is one commit, with a card -------------------------------------------------------------------
 
-    def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
-        """Makes the repository `hub_model_id` where it is not there.
-
-        Raises:
-            UserError: no token, no right to write, or a name that is taken.
-        """
-        if self.is_world_process_zero():
-            private = self.args.hub_private_repo if private is None else private
-            self.hub_model_id: Any = create(self.args.hub_name, private, token or self.args.hub_token)
-
-    def create_model_card(  # type: ignore[override]
-        self, language: str | None = None, license: str | None = None, tags: str | list[str] | None = None
-    ) -> None:
-        """Writes the card of the model as it is now into output_dir."""
-        if self.is_world_process_zero():
-            file = Path(self.args.output_dir, CARD_FILE)
-            card = merge(self._card(self.hub_model_id or self.args.hub_name, language, license), read_card(file))
-            file.write_text(add_tags(card, _listed(tags)), encoding="utf-8")
-
-    def push_to_hub(  # type: ignore[override]
-        self,
-        commit_message: str | None = "End of training",
-        blocking: bool = True,
-        token: str | None = None,
-        revision: str | None = None,
-        private: bool | None = None,
-        *,
-        language: str | None = None,
-        license: str | None = None,
-        tags: str | list[str] | None = None,
-    ) -> CommitInfo | None:
-        """Saves the model into output_dir and pushes it. Returns when it is there, whatever `blocking` says."""
-        self.callback_handler.on_push_begin(self.args, self.state, self.control)
-        if self.hub_model_id is None:
-            self.init_hf_repo(token, private)
-        self.save_model(_internal_call=True)
-        if not self.is_world_process_zero():
-            return None
-        card = add_tags(self._card(self.hub_model_id, language, license), _listed(tags))
-        files = model_files(Path(self.args.output_dir))
-        return self._commit(files, card, commit_message or "End of training", is_stale, token, revision)
-
-    def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
-        """One commit of the model and, if hub_strategy says so, of all that going on with the run needs."""
-        args, state, folder = self.args, self.state, Path(checkpoint_folder)
-        if not self.is_world_process_zero() or args.hub_strategy == HubStrategy.END:
-            return
-        self.callback_handler.on_push_begin(args, state, self.control)
-        files = model_files(folder)
-        if self.run_text:
-            files[RUN_FILE] = self.run_text.encode()
-        if args.hub_strategy == HubStrategy.ALL_CHECKPOINTS:
-            files |= _whole(folder, folder.name)
-        elif args.hub_strategy == HubStrategy.CHECKPOINT:
-            files |= _whole(folder, LAST)
-            best = Path(state.best_model_checkpoint) if state.best_model_checkpoint else folder
-            if best.name != folder.name and best.is_dir():
-                files |= _whole(best, BEST)
-
-        def of_another_run(path: str) -> bool:
-            place = path.partition("/")[0]
-            number = re.fullmatch(r"checkpoint-(\d+)", place)
-            later = number is not None and int(number[1]) > state.global_step
-            return later or place in (LAST, BEST) or is_stale(path)
-
-        by_steps = args.save_strategy == SaveStrategy.STEPS
-        done = f"step {state.global_step}" if by_steps else f"epoch {state.epoch:g}"
-        try:
-            self._commit(
-                files, self._card(self.hub_model_id, last=True), f"Training in progress, {done}", of_another_run
-            )
-        except UserError as error:
-            logger.warning(f"this checkpoint was not pushed: {error} Training goes on, and pushes the next one.")
-
-    def _commit(self, files, card: str, message: str, stale, token: str | None = None, revision: str | None = None):
-        return commit(
-            self.hub_model_id,
-            files,
-            card=lambda old: merge(card, old),
-            message=message,
-            revision=revision or self.args.hub_revision,
-            token=token or self.args.hub_token,
-            is_stale=stale,
-        )
-
-    def _card(self, model_id: str, language: str | None = None, license: str | None = None, last: bool = False) -> str:
-        """What can be said of the model before its run has ended.
-
-        Args:
-            last: whether it is the newest model, not the best one, which stands here when training has ended.
-        """
-        state = self.state
-        rows = [row for row in state.log_history if "eval_loss" in row]
-        if self.args.load_best_model_at_end and not last:
-            rows = [row for row in rows if row["step"] == state.best_global_step] or rows
-        validation = {name.removeprefix("eval_"): value for row in rows[-1:] for name, value in row.items()}
-        facts = {**self.facts, **({"validation": validation} if validation else {})}
-        run = yaml.safe_load(self.run_text) or {}
-        given = {name: value for name, value in (("language", language), ("license", license)) if value}
-        run["card"] = {**(run.get("card") or {}), **given}
-        config: Any = self.accelerator.unwrap_model(self.model).config
-        return render(model_id, config, run, facts, pictures=[])
+def share_of_all(loss: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
+    """The loss of one process, the mean of some items, weighted by their number: the mean of all processes, which data
+    parallelism takes, is then the mean of all items."""
+    return loss * items / reduce(items.float(), "mean")
 
 
 def _choose_metric(args: RNNTrainingArguments, task: Task, eval_dataset: Any) -> None:
@@ -415,16 +343,6 @@ def _check_objectives(args: RNNTrainingArguments, task: Task, objectives: Object
             f"{len(unlabelled)} rows without labels would not be read: write --training.virtual_adversarial 1 (or "
             "entropy_minimisation), or leave data.unlabelled_splits out."
         )
-
-
-def _whole(checkpoint: Path, place: str) -> dict[str, Path]:
-    """All files of a checkpoint by their paths in the repository."""
-    files = sorted(file for file in checkpoint.rglob("*") if file.is_file())
-    return {f"{place}/{file.relative_to(checkpoint).as_posix()}": file for file in files}
-
-
-def _listed(tags: str | list[str] | None) -> list[str]:
-    return [tags] if isinstance(tags, str) else list(tags or [])
 
 
 __all__ = ["RNNTrainer"]

@@ -15,16 +15,15 @@ from typing import Any
 import numpy as np
 from accelerate.utils import broadcast_object_list
 from datasets import DatasetDict
-from safetensors import SafetensorError
 from transformers import PreTrainedTokenizerBase, TrainerState, set_seed
 from transformers.trainer import TRAINER_STATE_NAME
 
 from . import auto  # noqa: F401  the command line has not registered the models yet
-from .checkpoints import ASIDE, claim, newest_whole, nothing_whole, numbered, of_the_disk, remove
+from .checkpoints import ASIDE, claim, newest_whole, nothing_whole, numbered, remove, writing
 from .configuration_rnn import CODE_FILES, RNNConfig
 from .data import load
-from .environment import hardware, versions
-from .errors import UserError, first_line
+from .environment import hardware, versions, was_restarted
+from .errors import UserError
 from .figures import draw_confusion, draw_curves
 from .handwriting import CARD_FILE, merge, read_card
 from .hub import fetch_checkpoint, find_model, push
@@ -94,6 +93,9 @@ class Run:
         if folder.exists() and not folder.is_dir():
             raise UserError(f"training.output_dir={str(folder)!r} is a file: name a folder.")
         _check_writable(folder)
+        if was_restarted() and (not args.overwrite or self._aside.exists()) and newest_whole(folder):
+            # Whatever the command says, what stands there now is this very run.
+            args.resume, args.overwrite = True, False
         held = [path for trace in _RUN_TRACES for path in folder.glob(trace)]
         if args.resume and args.overwrite:
             raise UserError("training.resume and training.overwrite exclude each other: write one of them.")
@@ -109,6 +111,7 @@ class Run:
                 )
             self._check_same_run(elsewhere=fetched)
             self._check_steps(checkpoint)
+            logger.info(f"the run in {folder} goes on from {checkpoint.name}.")
             if fetched and args.should_save:
                 # From now on this is the place of the run and of its data.
                 (folder / RUN_FILE).write_text(self.text, encoding="utf-8")
@@ -208,37 +211,17 @@ class Run:
         if args.should_log:
             print(task.summary(facts), flush=True)
         set_seed(args.seed)
-        trainer = trainer_class(run.task)(
-            self._model(task, tokenizer),
-            args,
-            task,
-            tokenizer,
-            train_dataset=encoded["train"],
-            eval_dataset=encoded["validation"],
-            unlabelled_dataset=encoded.get("unlabelled"),
-        )
+        with writing("the run", self.folder, self.folder / ASIDE / "unfinished", "begin again."):
+            trainer = self._trainer(task, tokenizer, encoded)
+            # None of them still reads what is moved now.
+            args.distributed_state.wait_for_everyone()
+            with args.main_process_first(desc="claiming the folder"):
+                if args.should_save:
+                    self._claim()
         trainer.run_text, trainer.facts = self.text, {"data": facts}
-        trainer.stop.how_to_go_on = f"hf-rnn train --config {self.folder / RUN_FILE} --training.resume true"
-        # None of them still reads what is moved now.
-        args.distributed_state.wait_for_everyone()
-        with args.main_process_first(desc="claiming the folder"):
-            if args.should_save:
-                self._claim()
-        go_on = self.folder / self.checkpoint.name if self.checkpoint else None
-        trainer.train(resume_from_checkpoint=go_on)
+        trainer.train(resume_from_checkpoint=self.folder / self.checkpoint.name if self.checkpoint else None)
         results, figures = self._evaluate(trainer, encoded)
-        results["run"] = {
-            "task": run.task,
-            "epochs": round(trainer.state.epoch, 3),
-            "best_step": trainer.state.best_global_step,
-            "train_seconds": round(trainer.train_seconds, 1),
-            "train_rows": len(encoded["train"]),
-            "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
-            "world_size": args.world_size,
-            "date": date.today().isoformat(),
-            "hardware": hardware(),
-            "versions": versions(),
-        }
+        results["run"] = self._facts(trainer, len(encoded["train"]))
         results["data"] = facts
         if args.should_save:
             self._save(trainer, tokenizer, results, figures)
@@ -246,6 +229,33 @@ class Run:
                 self._push(trainer.hub_model_id)
         args.distributed_state.wait_for_everyone()
         return results
+
+    def _trainer(self, task, tokenizer, encoded: DatasetDict) -> RNNTrainer:
+        trainer = trainer_class(self.config.task)(
+            self._model(task, tokenizer),
+            self.args,
+            task,
+            tokenizer,
+            train_dataset=encoded["train"],
+            eval_dataset=encoded["validation"],
+            unlabelled_dataset=encoded.get("unlabelled"),
+        )
+        trainer.stop.how_to_go_on = f"hf-rnn train --config {self.folder / RUN_FILE} --training.resume true"
+        return trainer
+
+    def _facts(self, trainer: RNNTrainer, train_rows: int) -> dict[str, Any]:
+        return {
+            "task": self.config.task,
+            "epochs": round(trainer.state.epoch, 3),
+            "best_step": trainer.state.best_global_step,
+            "train_seconds": round(trainer.train_seconds, 1),
+            "train_rows": train_rows,
+            "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
+            "world_size": self.args.world_size,
+            "date": date.today().isoformat(),
+            "hardware": hardware(),
+            "versions": versions(),
+        }
 
     def _model(self, task, tokenizer: PreTrainedTokenizerBase):
         if self.checkpoint is not None:
@@ -331,7 +341,8 @@ class Run:
             # What stands aside is the run that ended; what stands in the folder is one that did not.
             for path in old:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-        elif old:
+        elif old or self.args.overwrite:
+            # Even an empty one tells a launcher's restart that what stands in the folder is this run.
             shutil.rmtree(self._aside, ignore_errors=True)
             self._aside.mkdir()
             for path in old:
@@ -351,21 +362,16 @@ class Run:
         """Writes the model folder beside its place and moves the files in when all are there."""
         saving = self.folder / ".saving"
         shutil.rmtree(saving, ignore_errors=True)
-        try:
+        then = f"{trainer.stop.how_to_go_on} saves it without training again."
+        with writing("the model", self.folder, saving, then):
             self._write(saving, trainer, tokenizer, results, predicted)
-        except (OSError, RuntimeError, SafetensorError) as error:
-            if not of_the_disk(error):
-                raise
-            shutil.rmtree(saving, ignore_errors=True)
-            raise UserError(
-                f"the model could not be written to {str(self.folder)!r} ({first_line(error)}): make room there; then "
-                f"{trainer.stop.how_to_go_on} saves it without training again."
-            ) from error
+            self._put_in_place(saving, trainer.state.best_model_checkpoint)
+
+    def _put_in_place(self, saving: Path, best: str | None) -> None:
         for file in sorted(saving.iterdir(), key=lambda file: file.name == METRICS_FILE):
             os.replace(file, self.folder / file.name)
         saving.rmdir()
         shutil.rmtree(self._aside, ignore_errors=True)
-        best = trainer.state.best_model_checkpoint
         if best and self.args.save_total_limit == 1:
             # The newest was kept until now, in case that this was cut.
             for checkpoint in numbered(self.folder):

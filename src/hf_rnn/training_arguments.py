@@ -2,12 +2,14 @@
 """transformers' training arguments, with the defaults of a small recurrent model."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import torch
 from transformers import TrainingArguments
 
 from .averaging import AVERAGINGS
+from .environment import join_after_restart
 from .errors import UserError, check_choice
 from .objectives import OBJECTIVES
 
@@ -81,6 +83,7 @@ class RNNTrainingArguments(TrainingArguments):
     load_best_model_at_end: bool = True
     logging_strategy: str = "epoch"
     report_to: str | None = "none"
+    ddp_find_unused_parameters: bool | None = False
 
     def __post_init__(self):
         for name in OBJECTIVES:
@@ -141,6 +144,8 @@ class RNNTrainingArguments(TrainingArguments):
                 f"{self.save_strategy} where training.eval_strategy is {self.eval_strategy}: make them the same, or "
                 "write --training.load_best_model_at_end false."
             )
+        backend = self.ddp_backend or ("gloo" if self.use_cpu else "nccl")
+        join_after_restart(backend, timedelta(seconds=self.ddp_timeout))
         super().__post_init__()
 
     @property

@@ -13,8 +13,8 @@ from transformers.trainer_utils import EvalLoopOutput
 from .callbacks import EpochCallback
 from .errors import UserError
 from .modeling_causal_rnn import RNNCache
-from .streams import TextStreams, perplexities, read_streams, streams_to_read
-from .trainer import RNNTrainer
+from .streams import IGNORED, TextStreams, perplexities, read_streams, streams_to_read
+from .trainer import RNNTrainer, share_of_all
 
 # Of each process, in a checkpoint.
 STATE_FILE = "recurrent_state_{}.safetensors"
@@ -80,7 +80,11 @@ class TruncatedBPTT:
             self._carried = None
         outputs = model(**inputs, past_key_values=self._carried)
         self._carried = outputs.past_key_values.detach()
-        return (outputs.loss, outputs) if return_outputs else outputs.loss
+        loss = outputs.loss
+        if model.training and self.args.world_size > 1:
+            # The streams of the last process end before the others.
+            loss = share_of_all(loss, (inputs["shift_labels"] != IGNORED).sum())
+        return (loss, outputs) if return_outputs else loss
 
     def evaluation_loop(
         self: Any, dataloader, description, prediction_loss_only=None, ignore_keys=None, metric_key_prefix="eval"

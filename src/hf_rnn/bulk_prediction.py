@@ -1,0 +1,145 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Answers for a whole file, by one process or several, which go on where they were cut."""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+
+from accelerate import PartialState
+from datasets import Dataset
+
+from .data import DataArguments, check_column, choose_text, load
+from .errors import UserError
+from .prediction import BATCH_TOKENS, Predictor, own_columns
+
+logger = logging.getLogger(__name__)
+
+# Rows that are answered and written at a time: what a process that dies loses.
+PART = 16384
+JOB = "job.json"
+
+
+def predict_file(
+    predictor: Predictor,
+    data: DataArguments,
+    output: Path,
+    batch_tokens: int = BATCH_TOKENS,
+    top_k: int | None = 1,
+    given: Collection[str] = ("text_column",),
+    overwrite: bool = False,
+    part_rows: int = PART,
+) -> int:
+    """Writes one JSON line per row of a file: its columns, and the answer as `prediction`.
+
+    The rows are answered in parts, which stand in `OUTPUT.parts` until the output appears, whole and in the order of
+    the rows. A prediction that was cut goes on after the parts that it had written. Several processes (of torchrun or
+    accelerate launch) share the parts, on a file system that all of them see.
+
+    Args:
+        output: of the answers.
+        given: the columns that were named for this very file.
+        overwrite: whether the parts of another prediction are deleted.
+        part_rows: rows of a part.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        UserError: the file has several splits, no such column or one called `prediction`; or the parts of another
+            prediction stand where these are to stand.
+    """
+    splits = load(data)
+    if len(splits) > 1:
+        raise UserError(f"{data.path!r} has the splits {', '.join(splits)}: name one file.")
+    rows = splits[next(iter(splits))]
+    data = own_columns(data, rows, given)
+    predictor = replace(predictor, task=predictor.task.with_data(data))
+    if "prediction" in rows.column_names:
+        raise UserError(
+            f"{data.path!r} has a column 'prediction', in whose place the answers would stand: give it another name."
+        )
+    columns = [choose_text(rows, data), *([data.text_pair_column] if data.text_pair_column else [])]
+    check_column(rows, "text_pair_column", data)
+    job = {"rows": rows._fingerprint, "model": _weights(predictor), "columns": columns, "top_k": top_k}
+    job["max_length"], job["part_rows"] = data.max_length, part_rows
+    several = int(os.environ.get("WORLD_SIZE") or 1) > 1
+    processes = PartialState() if several else None
+    rank, world_size = (processes.process_index, processes.num_processes) if processes else (0, 1)
+    parts = output.with_name(output.name + ".parts")
+    if rank == 0:
+        _claim(parts, job, overwrite)
+    if processes:
+        processes.wait_for_everyone()
+    names = [parts / f"{start:012}.jsonl" for start in range(0, len(rows), part_rows)]
+    for number in range(rank, len(names), world_size):
+        if not names[number].exists():
+            part = rows.select(range(number * part_rows, min(len(rows), (number + 1) * part_rows)))
+            _answer(predictor, part, columns, names[number], batch_tokens, top_k)
+    if processes:
+        processes.wait_for_everyone()
+    if rank == 0:
+        _join(names, output)
+        shutil.rmtree(parts)
+    return len(rows)
+
+
+def _claim(parts: Path, job: dict, overwrite: bool) -> None:
+    """Makes the folder of the parts that of a job; it may hold some of the job's parts already."""
+    file = parts / JOB
+    if overwrite:
+        shutil.rmtree(parts, ignore_errors=True)
+    if file.exists():
+        if json.loads(file.read_text(encoding="utf-8")) != job:
+            raise UserError(
+                f"{str(parts)!r} holds parts of a prediction of other rows, or by another model or with other "
+                "options: finish that one first, or write --overwrite to delete them."
+            )
+        done = len(list(parts.glob("*.jsonl")))
+        logger.info(f"{done} parts of {job['part_rows']:,} rows were answered before; going on after them.")
+        return
+    parts.mkdir(parents=True, exist_ok=True)
+    _write(file, json.dumps(job))
+
+
+def _answer(predictor: Predictor, rows: Dataset, columns: list[str], file: Path, batch_tokens: int, top_k) -> None:
+    texts = (tuple(row[name] for name in columns) for row in rows)
+    answers = predictor.stream(texts, top_k=top_k, batch_tokens=batch_tokens)
+    lines = (
+        json.dumps({**row, "prediction": answer}, ensure_ascii=False, default=str)
+        for row, answer in zip(rows, answers, strict=True)
+    )
+    _write(file, "".join(f"{line}\n" for line in lines))
+
+
+def _join(parts: list[Path], output: Path) -> None:
+    whole = output.with_name(output.name + ".part")
+    with whole.open("wb") as stream:
+        for part in parts:
+            with part.open("rb") as lines:
+                shutil.copyfileobj(lines, stream)
+    os.replace(whole, output)
+
+
+def _write(file: Path, text: str) -> None:
+    """The file is there when it is whole."""
+    unfinished = file.with_name(file.name + ".part")
+    unfinished.write_text(text, encoding="utf-8")
+    os.replace(unfinished, file)
+
+
+def _weights(predictor: Predictor) -> str:
+    """A hash of all that answers."""
+    digest = hashlib.sha256(predictor.tokenizer.backend_tokenizer.to_str().encode())
+    for model in (predictor.model, *predictor.others):
+        digest.update(model.config.to_json_string().encode())
+        for tensor in model.state_dict().values():
+            digest.update(tensor.detach().cpu().float().numpy().tobytes())
+    return digest.hexdigest()
+
+
+__all__ = ["predict_file"]

@@ -1,0 +1,15 @@
+from pathlib import Path
+
+import pytest
+
+from hf_rnn.made_up_reviews import made_up_reviews
+
+
+@pytest.fixture(scope="session")
+def reviews(tmp_path_factory) -> Path:
+    """131 reviews: with 13 of them set aside, neither part can be divided by two."""
+    file = tmp_path_factory.mktemp("reviews") / "reviews.csv"
+    rows = made_up_reviews(131)
+    lines = ["text,label", *(f'"{text}",{label}' for text, label in zip(rows["text"], rows["label"], strict=True))]
+    file.write_text("\n".join(lines), encoding="utf-8")
+    return file

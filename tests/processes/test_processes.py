@@ -1,0 +1,126 @@
+"""Two processes are one run: the same rows, gradients, weights and figures; and none dies alone."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import assert_same_run
+from processes.launch import options, torchrun
+from safetensors.torch import load_file
+
+from hf_rnn.batching import ShardedBatches
+from hf_rnn.cli import main
+
+TRAIN_UNTIL = "tests/processes/train_until.py"
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+@pytest.mark.parametrize("rows", [0, 1, 5, 16, 31, 32, 33, 100])
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_each_row_is_read_once_and_all_processes_take_as_many_steps(rows, processes):
+    batches = [list(range(rows))[start : start + 8] for start in range(0, rows, 8)]
+    shares = [list(ShardedBatches(batches, rank, processes)) for rank in range(processes)]
+    assert {len(share) for share in shares} == {len(ShardedBatches(batches, 0, processes))}
+    for step in zip(*shares, strict=True):
+        read = sorted(row for batch in step for row in batch)
+        assert all(step)
+        if len(set(read)) >= processes:
+            assert len(set(read)) == len(read)
+    assert sorted({row for share in shares for batch in share for row in batch}) == list(range(rows))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"training.train_sampling_strategy": "random", "training.gradient_accumulation_steps": 2}],
+    ids=["by length", "at random, accumulated"],
+)
+def test_two_processes_end_with_the_weights_and_figures_of_one(more, reviews, tmp_path):
+    assert main(["train", *options(reviews, tmp_path / "one", 16, **more)]) == 0
+    ended = torchrun(2, *options(reviews, tmp_path / "two", 8, **more))
+    assert ended.returncode == 0, ended.stderr
+    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
+    assert all(torch.allclose(one[name], two[name], rtol=0, atol=1e-6) for name in one)
+    first, second = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("one", "two"))
+    assert second["run"]["world_size"] == 2
+    assert second["validation"] == pytest.approx(first["validation"], abs=1e-6)
+    logs = []
+    for name in ("one", "two"):
+        state = max((tmp_path / name).glob("checkpoint-*"), key=lambda path: int(path.name[11:])) / "trainer_state.json"
+        logs.append([row for row in json.loads(state.read_text())["log_history"] if "loss" in row])
+    for ours, theirs in zip(*logs, strict=True):
+        # The gradients' norm is that of the mean of both.
+        assert {name: ours[name] for name in ours} == pytest.approx(theirs, rel=1e-4)
+
+
+def test_two_processes_train_a_language_model_as_one_with_all_streams(reviews, tmp_path):
+    more = {"task": "language_modeling", "training.window": 8}
+    assert main(["train", *options(reviews, tmp_path / "one", 8, **more)]) == 0
+    ended = torchrun(2, *options(reviews, tmp_path / "two", 4, **more))
+    assert ended.returncode == 0, ended.stderr
+    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
+    assert all(torch.allclose(one[name], two[name], rtol=0, atol=1e-5) for name in one)
+    first, second = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("one", "two"))
+    assert second["validation"] == pytest.approx(first["validation"], rel=1e-5)
+
+
+def test_batches_by_tokens_in_two_processes(reviews, tmp_path):
+    ended = torchrun(2, *options(reviews, tmp_path / "two", 8, **{"training.train_batch_tokens": 150}))
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads((tmp_path / "two" / "metrics.json").read_text())["run"]["epochs"] == 2
+
+
+@pytest.mark.parametrize("how", ["SIGKILL", "error"])
+def test_a_worker_that_dies_ends_the_job_at_once_and_a_restart_goes_on(how, reviews, tmp_path):
+    assert torchrun(2, *options(reviews, tmp_path / "whole", 8)).returncode == 0
+    # In the second epoch of 8 steps.
+    end = {"HF_RNN_END": f"1,11,{how},{tmp_path / 'it happened'}"}
+    began = time.monotonic()
+    died = torchrun(2, *options(reviews, tmp_path / "run", 8), script=TRAIN_UNTIL, **end)
+    assert died.returncode == 1
+    assert time.monotonic() - began < 60
+    assert "local_rank: 1" in died.stderr
+    assert ("Signal 9 (SIGKILL)" if how == "SIGKILL" else "the worker's own trouble") in died.stderr
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+    end = {"HF_RNN_END": f"1,11,{how},{tmp_path / 'again'}"}
+    restarted = torchrun(
+        2, *options(reviews, tmp_path / "restarted", 8), script=TRAIN_UNTIL, options=["--max-restarts=1"], **end
+    )
+    assert restarted.returncode == 0, restarted.stderr
+    assert "goes on from checkpoint-8" in restarted.stderr
+    assert_same_run(tmp_path / "whole", tmp_path / "restarted")
+
+
+def test_a_job_that_is_told_to_stop_saves_a_checkpoint_of_both_and_goes_on(reviews, tmp_path):
+    assert torchrun(2, *options(reviews, tmp_path / "whole", 8)).returncode == 0
+    end = {"HF_RNN_END": f"1,11,SIGTERM,{tmp_path / 'it happened'}"}
+    stopped = torchrun(2, *options(reviews, tmp_path / "run", 8), script=TRAIN_UNTIL, **end)
+    assert stopped.returncode != 0
+    assert stopped.stderr.count("stopped by SIGTERM; checkpoint-") == 1
+    (checkpoint,) = [path for path in (tmp_path / "run").glob("checkpoint-*") if int(path.name[11:]) > 8]
+    assert {"rng_state_0.pth", "rng_state_1.pth", "loss_0.json", "loss_1.json"} <= {
+        p.name for p in checkpoint.iterdir()
+    }
+    resumed = torchrun(2, *options(reviews, tmp_path / "run", 8), "--training.resume=true")
+    assert resumed.returncode == 0, resumed.stderr
+    checkpoint.rename(tmp_path / "aside")
+    assert_same_run(tmp_path / "whole", tmp_path / "run")
+
+
+def test_two_processes_answer_a_file_as_one(reviews, tiny_run, tmp_path):
+    answer = ["predict", str(tiny_run), "--file", str(reviews), "--output"]
+    assert main([*answer, str(tmp_path / "one.jsonl")]) == 0
+    # Of 131 rows there are nine parts.
+    ended = torchrun(2, *answer, tmp_path / "two.jsonl", "--part_rows=16", script="hf_rnn")
+    assert ended.returncode == 0, ended.stderr
+    one, two = (
+        [json.loads(line) for line in (tmp_path / name).read_text().splitlines()] for name in ("one.jsonl", "two.jsonl")
+    )
+    assert [row.pop("prediction")["label"] for row in one] == [row.pop("prediction")["label"] for row in two]
+    assert one == two
+    assert ended.stdout.count("131 answers written") == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"one.jsonl", "two.jsonl"}
