@@ -4,12 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
-QUESTIONS := training_step time_to_accuracy prediction growth limit memory start_up preparation objectives
+QUESTIONS := training_step time_to_accuracy prediction growth limit memory start_up preparation objectives scaling
 WITH_DATA = --data $(DATA)
 DATA ?= ../shared/data
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: quickstart test lint format conformance mutants bench bench-gpu results gpu-test clean
+.PHONY: quickstart test lint format conformance mutants chaos bench bench-gpu results gpu-test clean
 
 # torch first, so that no other package decides which build of it is taken.
 $(READY): pyproject.toml constraints.txt
@@ -42,6 +42,10 @@ conformance: $(READY)
 mutants: $(READY)
 	$(BIN)/python tests/conformance/fetch.py
 	$(BIN)/python tests/mutants.py
+
+# Kills, starves and damages training runs, resumes them, and writes the counts into docs/reliability.md.
+chaos: $(READY)
+	$(BIN)/python tests/chaos.py --write
 
 gpu-test: $(READY)
 	$(BIN)/python -m pytest -m gpu -rs tests

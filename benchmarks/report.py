@@ -27,6 +27,7 @@ QUESTIONS = (
     "start_up",
     "preparation",
     "objectives",
+    "scaling",
     "gpu",
 )
 

@@ -3,6 +3,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 import torch
@@ -95,42 +96,41 @@ class EpochLengthSampler(LengthGroupedSampler):
 
 class ShardedBatches(Sampler[list[int]]):
     """The batches of one of several processes: each step reads as many batches of a sampler as there are processes, and
-    each of them one. Where fewer are left at the end of an epoch, they are divided; no row is left out or doubled.
+    divides their rows. No row is left out or doubled.
 
     Args:
         batches: yields the same batches in all processes.
         rank, world_size: of the process, and how many there are.
+        dealt: whether the rows of a step are dealt out one by one, so that all processes have rows of like lengths and
+            none waits for another; or each process has a batch as it is, within its budget of tokens.
     """
 
-    def __init__(self, batches: Sampler[list[int]], rank: int, world_size: int):
-        self.batches, self.rank, self.world_size = batches, rank, world_size
+    def __init__(self, batches: Sampler[list[int]], rank: int, world_size: int, dealt: bool):
+        self.batches, self.rank, self.world_size, self.dealt = batches, rank, world_size, dealt
 
     def __len__(self) -> int:
         return math.ceil(len(self.batches) / self.world_size)  # type: ignore[arg-type]
 
     def __iter__(self) -> Iterator[list[int]]:
-        group: list[list[int]] = []
-        for batch in self.batches:
-            group.append(batch)
-            if len(group) == self.world_size:
-                yield group[self.rank]
-                group = []
-        if group:
-            yield _divided(group, self.world_size)[self.rank]
+        batches = iter(self.batches)
+        while group := list(islice(batches, self.world_size)):
+            yield self._divided(group)[self.rank]
 
-
-def _divided(batches: list[list[int]], parts: int) -> list[list[int]]:
-    """As many batches as parts, out of fewer. Where there are fewer rows than parts, each part is all of them, which
-    leaves their mean as it is."""
-    batches = list(batches)
-    if sum(map(len, batches)) < parts:
-        return [[row for batch in batches for row in batch]] * parts
-    while len(batches) < parts:
-        largest = max(range(len(batches)), key=lambda place: len(batches[place]))
-        rows = batches[largest]
-        middle = (len(rows) + 1) // 2
-        batches[largest : largest + 1] = [rows[:middle], rows[middle:]]
-    return batches
+    def _divided(self, batches: list[list[int]]) -> list[list[int]]:
+        """As many batches as processes. Where there are fewer rows, each is all of them, which leaves their mean as it
+        is."""
+        parts = self.world_size
+        rows = [row for batch in batches for row in batch]
+        if len(rows) < parts:
+            return [rows] * parts
+        if self.dealt:
+            return [rows[rank::parts] for rank in range(parts)]
+        while len(batches) < parts:
+            largest = max(range(len(batches)), key=lambda place: len(batches[place]))
+            batch = batches[largest]
+            middle = (len(batch) + 1) // 2
+            batches[largest : largest + 1] = [batch[:middle], batch[middle:]]
+        return batches
 
 
 __all__ = ["EpochLengthSampler", "ShardedBatches", "TokenBatchSampler", "by_tokens"]

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from accelerate import PartialState
 from datasets import Dataset
 
@@ -68,7 +69,7 @@ def predict_file(
     job = {"rows": rows._fingerprint, "model": _weights(predictor), "columns": columns, "top_k": top_k}
     job["max_length"], job["part_rows"] = data.max_length, part_rows
     several = int(os.environ.get("WORLD_SIZE") or 1) > 1
-    processes = PartialState() if several else None
+    processes = PartialState(cpu=not torch.accelerator.is_available()) if several else None
     rank, world_size = (processes.process_index, processes.num_processes) if processes else (0, 1)
     parts = output.with_name(output.name + ".parts")
     if rank == 0:

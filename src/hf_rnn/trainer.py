@@ -280,7 +280,8 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
                 "train_dataset=task.encode(rows, tokenizer), or leave train_batch_tokens out."
             )
         if args.world_size > 1:
-            batches = ShardedBatches(batches, args.process_index, args.world_size)
+            dealt = args.train_batch_tokens is None
+            batches = ShardedBatches(batches, args.process_index, args.world_size, dealt)
         return DataLoader(
             self._remove_unused_columns(rows, description="training"),
             batch_sampler=batches,

@@ -1,6 +1,7 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """transformers' training arguments, with the defaults of a small recurrent model."""
 
+import os
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -143,6 +144,12 @@ class RNNTrainingArguments(TrainingArguments):
                 f"training.load_best_model_at_end needs a checkpoint at each evaluation, and training.save_strategy is "
                 f"{self.save_strategy} where training.eval_strategy is {self.eval_strategy}: make them the same, or "
                 "write --training.load_best_model_at_end false."
+            )
+        if self.fsdp or self.deepspeed or os.environ.get("ACCELERATE_USE_FSDP") == "true":
+            raise UserError(
+                "FSDP and DeepSpeed divide a model that no device can hold, and one of recurrent layers fits: leave "
+                "training.fsdp and training.deepspeed out, or write distributed_type: MULTI_GPU for accelerate. The "
+                "processes then share the rows of each step."
             )
         backend = self.ddp_backend or ("gloo" if self.use_cpu else "nccl")
         join_after_restart(backend, timedelta(seconds=self.ddp_timeout))

@@ -22,10 +22,11 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("rows", [0, 1, 5, 16, 31, 32, 33, 100])
 @pytest.mark.parametrize("processes", [1, 2, 3])
-def test_each_row_is_read_once_and_all_processes_take_as_many_steps(rows, processes):
+@pytest.mark.parametrize("dealt", [True, False])
+def test_each_row_is_read_once_and_all_processes_take_as_many_steps(rows, processes, dealt):
     batches = [list(range(rows))[start : start + 8] for start in range(0, rows, 8)]
-    shares = [list(ShardedBatches(batches, rank, processes)) for rank in range(processes)]
-    assert {len(share) for share in shares} == {len(ShardedBatches(batches, 0, processes))}
+    shares = [list(ShardedBatches(batches, rank, processes, dealt)) for rank in range(processes)]
+    assert {len(share) for share in shares} == {len(ShardedBatches(batches, 0, processes, dealt))}
     for step in zip(*shares, strict=True):
         read = sorted(row for batch in step for row in batch)
         assert all(step)
