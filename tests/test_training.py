@@ -298,7 +298,7 @@ def test_settings_of_the_best_model_are_checked_before_training(tiny_run, tmp_pa
     [
         ("model", {"sampled_softmax": 100}, "model.sampled_softmax=100 has no use in the task text_classification"),
         ("training", {"window": 50}, "training.window=50 has no use in the task text_classification"),
-        ("training", {"fsdp": True}, "FSDP and DeepSpeed divide a model that no device can hold"),
+        ("training", {"fsdp": "full_shard"}, "FSDP and DeepSpeed divide a model that no device can hold"),
         ("tokenizer", {"path": "somewhere"}, "its settings are fixed: leave the other ones"),
     ],
 )
