@@ -9,7 +9,7 @@ WITH_DATA = --data $(DATA)
 DATA ?= ../shared/data
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: quickstart test lint format conformance mutants chaos bench bench-gpu results gpu-test clean
+.PHONY: quickstart test lint format conformance mutants chaos fuzz soak bench bench-gpu results gpu-test clean
 
 # torch first, so that no other package decides which build of it is taken.
 $(READY): pyproject.toml constraints.txt
@@ -46,6 +46,13 @@ mutants: $(READY)
 # Kills, starves and damages training runs, resumes them, and writes the counts into docs/reliability.md.
 chaos: $(READY)
 	$(BIN)/python tests/chaos.py --write
+
+# The property tests with many tries, and 20,000 predictions in one process; both write into docs/reliability.md.
+fuzz: $(READY)
+	$(BIN)/python tests/fuzz.py --write
+
+soak: $(READY)
+	$(BIN)/python tests/soak.py --write
 
 gpu-test: $(READY)
 	$(BIN)/python -m pytest -m gpu -rs tests

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import pickle
 import re
 import shutil
 
@@ -264,3 +265,26 @@ def test_a_trainer_by_itself_takes_the_newest_whole_one_and_refuses_a_damaged_on
     resumed.train(resume_from_checkpoint=True)
     assert resumed.state.global_step == 4
     assert (cut / "own" / "damaged-checkpoint-4").is_dir()
+
+
+class Planted:
+    """A pickle that writes a file when it is read."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def __reduce__(self):
+        return open, (str(self.file), "w")
+
+
+@pytest.mark.parametrize("name", ["optimizer.pt", "scheduler.pt", "rng_state.pth", "training_args.bin"])
+def test_a_pickle_that_is_planted_in_a_checkpoint_does_not_run(name, cut_run, tmp_path):
+    cut, go_on = cut_run
+    torch.save(Planted(tmp_path / "it ran"), cut / "checkpoint-12" / name)
+    seal(cut / "checkpoint-12")
+    if name == "training_args.bin":
+        hf_rnn.train(go_on)
+    else:
+        with pytest.raises(pickle.UnpicklingError, match="Weights only load failed"):
+            hf_rnn.train(go_on)
+    assert not (tmp_path / "it ran").exists()

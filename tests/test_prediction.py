@@ -1,5 +1,6 @@
 import itertools
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -124,3 +125,12 @@ def test_predicting_keeps_no_graph(tiny_run):
     predictor(TEXTS)
     assert all(parameter.grad is None for parameter in predictor.model.parameters())
     assert torch.is_grad_enabled()
+
+
+def test_one_predictor_answers_eight_threads(tiny_run):
+    predictor = Predictor.from_pretrained(tiny_run)
+    texts = [f"the film was {'not ' * (number % 7)}good ." for number in range(40)]
+    expected = [predictor([text])[0]["score"] for text in texts]
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda text: predictor([text])[0]["score"], texts * 5))
+    assert answers == pytest.approx(expected * 5, abs=1e-6)
