@@ -12,7 +12,7 @@ import tempfile
 import report
 from models import IMDB, SEED, Problem, imdb_rows, write_rows
 
-ROWS, EPOCHS = 2560, 2
+ROWS, EPOCHS = 1280, 3
 PROBLEMS = {"seed model, B=32": (SEED, "imdb_seed", 32, 400), "configs/imdb.yaml, B=64": (IMDB, "imdb", 64, 1000)}
 
 

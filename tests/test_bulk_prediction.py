@@ -71,7 +71,8 @@ def test_a_prediction_that_was_cut_goes_on_after_its_last_part(rows, tiny_run, t
     with pytest.raises(KeyboardInterrupt):
         predict_file(predictor, rows, tmp_path / "out.jsonl", part_rows=3)
     assert not (tmp_path / "out.jsonl").exists()
-    predict_file(predictor, rows, tmp_path / "out.jsonl", part_rows=3)
+    # Who replaces an older output says so again.
+    predict_file(predictor, rows, tmp_path / "out.jsonl", part_rows=3, overwrite=True)
     assert [len(part) for part in parts] == [3, 3, 3, 3, 2]
     assert (tmp_path / "out.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
     assert not (tmp_path / "out.jsonl.parts").exists()

@@ -19,6 +19,8 @@ from hf_rnn.errors import UserError
 from hf_rnn.handwriting import merge
 from hf_rnn.run_config import parse_run
 
+# The reader of CSV leaves a file to the garbage collector where it fails.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 TRIES = int(os.environ.get("HF_RNN_TRIES", "40"))
 tries = settings(
     max_examples=TRIES,
@@ -87,7 +89,6 @@ CELL = st.text(st.sampled_from(string.ascii_letters + string.digits + " ,\"'\n\t
 )
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @tries
 @given(rows=st.lists(st.lists(CELL, min_size=1, max_size=3), max_size=8), named=st.booleans())
 def test_any_csv_is_read_or_refused(rows, named, tmp_path):
@@ -99,8 +100,6 @@ def test_any_csv_is_read_or_refused(rows, named, tmp_path):
         TextClassification(data).prepare(load(data))
 
 
-# The reader of CSV leaves a file to the garbage collector where it fails.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @tries
 @given(content=st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused(content, tmp_path):

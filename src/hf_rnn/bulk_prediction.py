@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Collection
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from accelerate import PartialState
 from datasets import Dataset
 
 from .data import DataArguments, check_column, choose_text, load
+from .environment import join_after_restart
 from .errors import UserError
 from .prediction import BATCH_TOKENS, Predictor, own_columns
 
@@ -68,8 +70,7 @@ def predict_file(
     check_column(rows, "text_pair_column", data)
     job = {"rows": rows._fingerprint, "model": _weights(predictor), "columns": columns, "top_k": top_k}
     job["max_length"], job["part_rows"] = data.max_length, part_rows
-    several = int(os.environ.get("WORLD_SIZE") or 1) > 1
-    processes = PartialState(cpu=not torch.accelerator.is_available()) if several else None
+    processes = _processes()
     rank, world_size = (processes.process_index, processes.num_processes) if processes else (0, 1)
     parts = output.with_name(output.name + ".parts")
     if rank == 0:
@@ -77,10 +78,13 @@ def predict_file(
     if processes:
         processes.wait_for_everyone()
     names = [parts / f"{start:012}.jsonl" for start in range(0, len(rows), part_rows)]
-    for number in range(rank, len(names), world_size):
-        if not names[number].exists():
-            part = rows.select(range(number * part_rows, min(len(rows), (number + 1) * part_rows)))
-            _answer(predictor, part, columns, names[number], batch_tokens, top_k)
+    missing = [number for number, name in enumerate(names) if not name.exists()]
+    if processes:
+        # All have seen which parts are missing before one of them is written.
+        processes.wait_for_everyone()
+    for number in missing[rank::world_size]:
+        part = rows.select(range(number * part_rows, min(len(rows), (number + 1) * part_rows)))
+        _answer(predictor, part, columns, names[number], batch_tokens, top_k)
     if processes:
         processes.wait_for_everyone()
     if rank == 0:
@@ -89,13 +93,25 @@ def predict_file(
     return len(rows)
 
 
+def _processes() -> PartialState | None:
+    """The processes that share the work, where a launcher has started several."""
+    if int(os.environ.get("WORLD_SIZE") or 1) == 1:
+        return None
+    cpu = not torch.accelerator.is_available()
+    # One of them may have to wait for the last part of another.
+    patience = timedelta(days=1)
+    join_after_restart("gloo" if cpu else "nccl", patience)
+    return PartialState(cpu=cpu, timeout=patience)
+
+
 def _claim(parts: Path, job: dict, overwrite: bool) -> None:
     """Makes the folder of the parts that of a job; it may hold some of the job's parts already."""
     file = parts / JOB
-    if overwrite:
+    same = file.exists() and json.loads(file.read_text(encoding="utf-8")) == job
+    if overwrite and not same:
         shutil.rmtree(parts, ignore_errors=True)
     if file.exists():
-        if json.loads(file.read_text(encoding="utf-8")) != job:
+        if not same:
             raise UserError(
                 f"{str(parts)!r} holds parts of a prediction of other rows, or by another model or with other "
                 "options: finish that one first, or write --overwrite to delete them."

@@ -31,7 +31,9 @@ LOSS_FILE = "loss_{}.json"
 # What a full disk, a limit or a missing right is called.
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 # What torch and safetensors, written in other languages, make of them.
-_DISK_WORDS = re.compile(r"iostream error|PytorchStreamWriter|unexpected pos|I/O error|os error|cannot be opened")
+_DISK_WORDS = re.compile(
+    r"iostream error|PytorchStreamWriter|unexpected pos|I/O error|os error (28|122|27|30|13|1|5)\b|cannot be opened"
+)
 
 
 # A folder ------------------------------------------------------------------------------------------------------------
@@ -81,7 +83,9 @@ def newest_whole(folder: Path, with_best: bool = False) -> Path | None:
         with_best: rather take one whose best checkpoint is whole too, than a newer one whose best is damaged.
     """
     # Of the same step, that which is to replace the other comes first.
-    found = sorted(numbered(folder) + numbered(folder / ASIDE), key=lambda path: (_step(path), path.parent.name))
+    found = sorted(
+        numbered(folder) + numbered(folder / ASIDE), key=lambda path: (_step(path), path.parent.name == ASIDE)
+    )
     whole = [path for path in reversed(found) if damage(path) is None]
     for path in whole if with_best else ():
         best = best_of(path)
@@ -112,7 +116,8 @@ def claim(checkpoint: Path, folder: Path) -> Path:
     place = folder / checkpoint.name
     for other in numbered(folder):
         if other != checkpoint and _step(other) >= _step(checkpoint):
-            harm = damage(other) or "its best checkpoint is damaged"
+            replaced = _step(other) == _step(checkpoint)
+            harm = damage(other) or ("a newer one was there" if replaced else "its best checkpoint is damaged")
             logger.warning(f"{other.name} is passed over ({harm}), and kept as {set_aside(other).name}.")
     if checkpoint != place:
         os.replace(checkpoint, place)
@@ -270,6 +275,8 @@ class WholeCheckpoints:
                     set_aside(place) if damage(place) else remove(place)
                 aside.rename(place)
                 _flush(folder)
+            # A process that is told to stop ends after this.
+            self.accelerator.wait_for_everyone()
         if self.args.push_to_hub:
             self._push_from_checkpoint(str(place))
         if self.args.should_save:

@@ -110,7 +110,9 @@ def _predict(arguments: list[str]) -> None:
     if output:
         options.data = options.file
         data = _data(predictor, options)
-        rows = predict_file(predictor, data, output, options.batch_tokens, top_k, _given(options), options.overwrite)
+        rows = predict_file(
+            predictor, data, output, options.batch_tokens, top_k, _given(options), options.overwrite, options.part_rows
+        )
         if _is_first():
             print(f"{rows} answers written to {output}")
         return

@@ -92,6 +92,13 @@ def was_restarted() -> bool:
     return any(int(os.environ.get(name) or 0) for name in ("TORCHELASTIC_RESTART_COUNT", "SLURM_RESTART_COUNT"))
 
 
+def job_id() -> str:
+    """What a launcher's or a cluster's job is called, the same in all its processes and after a restart."""
+    names = ("SLURM_JOB_ID", "TORCHELASTIC_RUN_ID")
+    given = [os.environ[name] for name in names if os.environ.get(name, "none") != "none"]
+    return given[0] if given else f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
+
+
 def default_device() -> str:
     """The GPU of this process, where there is one; else the CPU."""
     return f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"

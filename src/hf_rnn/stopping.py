@@ -46,6 +46,9 @@ class GracefulStop(TrainerCallback):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+        if self.received:
+            # It came too late for a checkpoint: the training has ended.
+            os.kill(os.getpid(), self.received)
 
     def _receive(self, number: int, frame) -> None:
         if os.getpid() != self.process or (self.received and time.monotonic() - self.at > SECONDS_OF_ONE_WISH):

@@ -19,10 +19,10 @@ from transformers import PreTrainedTokenizerBase, TrainerState, set_seed
 from transformers.trainer import TRAINER_STATE_NAME
 
 from . import auto  # noqa: F401  the command line has not registered the models yet
-from .checkpoints import ASIDE, claim, newest_whole, nothing_whole, numbered, remove, writing
+from .checkpoints import ASIDE, LOSS_FILE, claim, newest_whole, nothing_whole, numbered, remove, writing
 from .configuration_rnn import CODE_FILES, RNNConfig
 from .data import load
-from .environment import hardware, versions, was_restarted
+from .environment import hardware, job_id, versions, was_restarted
 from .errors import UserError
 from .figures import draw_confusion, draw_curves
 from .handwriting import CARD_FILE, merge, read_card
@@ -37,6 +37,8 @@ from .training_arguments import RNNTrainingArguments
 
 logger = logging.getLogger(__name__)
 
+# In a run's folder until it ends: the launcher's or cluster's job that trains.
+JOB_FILE = ".job"
 # A folder that holds any of the first holds a run; all that a run writes is of these kinds.
 _RUN_TRACES = ("config.json", "model.safetensors", METRICS_FILE, "checkpoint-*")
 _RUN_FILES = (
@@ -93,9 +95,7 @@ class Run:
         if folder.exists() and not folder.is_dir():
             raise UserError(f"training.output_dir={str(folder)!r} is a file: name a folder.")
         _check_writable(folder)
-        if was_restarted() and (not args.overwrite or self._aside.exists()) and newest_whole(folder):
-            # Whatever the command says, what stands there now is this very run.
-            args.resume, args.overwrite = True, False
+        self._take_up(folder)
         held = [path for trace in _RUN_TRACES for path in folder.glob(trace)]
         if args.resume and args.overwrite:
             raise UserError("training.resume and training.overwrite exclude each other: write one of them.")
@@ -122,6 +122,15 @@ class Run:
                 "--training.overwrite true to replace it, or name another --training.output_dir."
             )
         return None
+
+    def _take_up(self, folder: Path) -> None:
+        """A job that was started again goes on with what it has begun, whatever its command says."""
+        args, job = self.args, folder / JOB_FILE
+        if not was_restarted():
+            if args.should_save:
+                job.unlink(missing_ok=True)
+        elif job.exists() and job.read_text(encoding="utf-8") == job_id() and newest_whole(folder):
+            args.resume, args.overwrite = True, False
 
     def _fetch_checkpoint(self) -> Path | None:
         """The newest checkpoint that was pushed, brought here by one process for all."""
@@ -159,6 +168,12 @@ class Run:
                 )
 
     def _check_steps(self, checkpoint: Path) -> None:
+        saved = len(list(checkpoint.glob(LOSS_FILE.format("*"))))
+        if saved not in (0, self.args.world_size):
+            raise UserError(
+                f"{checkpoint.name} is of {saved} processes, and this run has {self.args.world_size}: go on with "
+                f"{'--nproc-per-node ' + str(saved) if saved > 1 else 'one process'}, so that the same rows are read."
+            )
         done = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME)).global_step
         if 0 < self.args.max_steps < done:
             raise UserError(
@@ -211,12 +226,12 @@ class Run:
         if args.should_log:
             print(task.summary(facts), flush=True)
         set_seed(args.seed)
-        with writing("the run", self.folder, self.folder / ASIDE / "unfinished", "begin again."):
-            trainer = self._trainer(task, tokenizer, encoded)
-            # None of them still reads what is moved now.
-            args.distributed_state.wait_for_everyone()
-            with args.main_process_first(desc="claiming the folder"):
-                if args.should_save:
+        trainer = self._trainer(task, tokenizer, encoded)
+        # None of them still reads what is moved now.
+        args.distributed_state.wait_for_everyone()
+        with args.main_process_first(desc="claiming the folder"):
+            if args.should_save:
+                with self._writing():
                     self._claim()
         trainer.run_text, trainer.facts = self.text, {"data": facts}
         trainer.train(resume_from_checkpoint=self.folder / self.checkpoint.name if self.checkpoint else None)
@@ -230,7 +245,13 @@ class Run:
         args.distributed_state.wait_for_everyone()
         return results
 
+    def _writing(self):
+        return writing("the run", self.folder, self.folder / ASIDE / "unfinished", "begin again.")
+
     def _trainer(self, task, tokenizer, encoded: DatasetDict) -> RNNTrainer:
+        with self._writing():
+            if self.args.should_save:
+                self.folder.mkdir(parents=True, exist_ok=True)
         trainer = trainer_class(self.config.task)(
             self._model(task, tokenizer),
             self.args,
@@ -332,17 +353,16 @@ class Run:
     def _claim(self) -> None:
         """Makes the folder this run's own. The files of a run that is to be replaced are moved aside, not deleted: if
         this one does not end, they are still there. Files that no run writes are not touched."""
+        (self.folder / JOB_FILE).write_text(job_id(), encoding="utf-8")
         if self.checkpoint is not None:
             claim(self.checkpoint, self.folder)
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
         old = [path for kind in _RUN_FILES for path in self.folder.glob(kind)]
         if self._aside.exists() and not (self.folder / METRICS_FILE).exists():
             # What stands aside is the run that ended; what stands in the folder is one that did not.
             for path in old:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-        elif old or self.args.overwrite:
-            # Even an empty one tells a launcher's restart that what stands in the folder is this run.
+        elif old:
             shutil.rmtree(self._aside, ignore_errors=True)
             self._aside.mkdir()
             for path in old:
@@ -371,6 +391,7 @@ class Run:
         for file in sorted(saving.iterdir(), key=lambda file: file.name == METRICS_FILE):
             os.replace(file, self.folder / file.name)
         saving.rmdir()
+        (self.folder / JOB_FILE).unlink(missing_ok=True)
         shutil.rmtree(self._aside, ignore_errors=True)
         if best and self.args.save_total_limit == 1:
             # The newest was kept until now, in case that this was cut.

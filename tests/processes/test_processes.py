@@ -10,8 +10,10 @@ from conftest import assert_same_run
 from processes.launch import options, torchrun
 from safetensors.torch import load_file
 
+import hf_rnn
 from hf_rnn.batching import ShardedBatches
 from hf_rnn.cli import main
+from hf_rnn.errors import UserError
 
 TRAIN_UNTIL = "tests/processes/train_until.py"
 
@@ -94,6 +96,13 @@ def test_a_worker_that_dies_ends_the_job_at_once_and_a_restart_goes_on(how, revi
     assert restarted.returncode == 0, restarted.stderr
     assert "goes on from checkpoint-8" in restarted.stderr
     assert_same_run(tmp_path / "whole", tmp_path / "restarted")
+    if how == "error":
+        # What died before is another job's: a restart of this one leaves it as it is.
+        before = sorted(path.name for path in (tmp_path / "run").iterdir())
+        refused = torchrun(2, *options(reviews, tmp_path / "run", 8), options=["--max-restarts=1"])
+        assert refused.returncode == 1
+        assert "already holds a run" in refused.stderr
+        assert [name for name in before if name != ".job"] == sorted(path.name for path in (tmp_path / "run").iterdir())
 
 
 def test_a_job_that_is_told_to_stop_saves_a_checkpoint_of_both_and_goes_on(reviews, tmp_path):
@@ -106,6 +115,8 @@ def test_a_job_that_is_told_to_stop_saves_a_checkpoint_of_both_and_goes_on(revie
     assert {"rng_state_0.pth", "rng_state_1.pth", "loss_0.json", "loss_1.json"} <= {
         p.name for p in checkpoint.iterdir()
     }
+    with pytest.raises(UserError, match=r"is of 2 processes, and this run has 1: go on with --nproc-per-node 2"):
+        hf_rnn.train([*options(reviews, tmp_path / "run", 8), "--training.resume=true"])
     resumed = torchrun(2, *options(reviews, tmp_path / "run", 8), "--training.resume=true")
     assert resumed.returncode == 0, resumed.stderr
     checkpoint.rename(tmp_path / "aside")
