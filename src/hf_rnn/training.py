@@ -249,18 +249,18 @@ class Run:
         return writing("the run", self.folder, self.folder / ASIDE / "unfinished", "begin again.")
 
     def _trainer(self, task, tokenizer, encoded: DatasetDict) -> RNNTrainer:
+        model = self._model(task, tokenizer)
+        # The Trainer makes the folder.
         with self._writing():
-            if self.args.should_save:
-                self.folder.mkdir(parents=True, exist_ok=True)
-        trainer = trainer_class(self.config.task)(
-            self._model(task, tokenizer),
-            self.args,
-            task,
-            tokenizer,
-            train_dataset=encoded["train"],
-            eval_dataset=encoded["validation"],
-            unlabelled_dataset=encoded.get("unlabelled"),
-        )
+            trainer = trainer_class(self.config.task)(
+                model,
+                self.args,
+                task,
+                tokenizer,
+                train_dataset=encoded["train"],
+                eval_dataset=encoded["validation"],
+                unlabelled_dataset=encoded.get("unlabelled"),
+            )
         trainer.stop.how_to_go_on = f"hf-rnn train --config {self.folder / RUN_FILE} --training.resume true"
         return trainer
 
@@ -353,6 +353,7 @@ class Run:
     def _claim(self) -> None:
         """Makes the folder this run's own. The files of a run that is to be replaced are moved aside, not deleted: if
         this one does not end, they are still there. Files that no run writes are not touched."""
+        self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / JOB_FILE).write_text(job_id(), encoding="utf-8")
         if self.checkpoint is not None:
             claim(self.checkpoint, self.folder)
