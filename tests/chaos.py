@@ -9,7 +9,6 @@ run.
 """
 
 import argparse
-import json
 import os
 import random
 import resource
@@ -89,10 +88,7 @@ class Chaos:
         training = {"output_dir": str(run), "num_train_epochs": 3, "disable_tqdm": True, "learning_rate": 0.01}
         training |= sections["training"]
         training["resume" if newest_whole(run) else "overwrite"] = True
-        options = [
-            f"--training.{key}={json.dumps(value) if value is not True else 'true'}" for key, value in training.items()
-        ]
-        options = [option.replace('"', "") for option in options]
+        options = [f"--training.{key}={'true' if value is True else value}" for key, value in training.items()]
         command = [
             "train",
             f"--task={sections.get('task', 'text_classification')}",

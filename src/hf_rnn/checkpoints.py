@@ -86,12 +86,15 @@ def newest_whole(folder: Path, with_best: bool = False) -> Path | None:
     found = sorted(
         numbered(folder) + numbered(folder / ASIDE), key=lambda path: (_step(path), path.parent.name == ASIDE)
     )
-    whole = [path for path in reversed(found) if damage(path) is None]
-    for path in whole if with_best else ():
-        best = best_of(path)
+    newest = None
+    for path in reversed(found):
+        if damage(path) is not None:
+            continue
+        best = best_of(path) if with_best else None
         if best is None or best == path.name or damage(folder / best) is None:
             return path
-    return whole[0] if whole else None
+        newest = newest or path
+    return newest
 
 
 def nothing_whole(folder: Path) -> UserError | None:

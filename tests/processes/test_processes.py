@@ -22,6 +22,19 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(folder / "model.safetensors")
 
 
+def one_and_two(reviews: Path, folder: Path, rows: int, **more) -> tuple[dict, dict]:
+    """The metrics of a run in one process and of the same in two, after their weights were found to be the same."""
+    assert main(["train", *options(reviews, folder / "one", rows, **more)]) == 0
+    ended = torchrun(2, *options(reviews, folder / "two", rows // 2, **more))
+    assert ended.returncode == 0, ended.stderr
+    one, two = weights(folder / "one"), weights(folder / "two")
+    # Ten times as much is allowed for a language model.
+    tolerance = 1e-5 if "task" in more else 1e-6
+    assert all(torch.allclose(one[name], two[name], rtol=0, atol=tolerance) for name in one)
+    first, second = (json.loads((folder / name / "metrics.json").read_text()) for name in ("one", "two"))
+    return first, second
+
+
 @pytest.mark.parametrize("rows", [0, 1, 5, 16, 31, 32, 33, 100])
 @pytest.mark.parametrize("processes", [1, 2, 3])
 @pytest.mark.parametrize("dealt", [True, False])
@@ -43,12 +56,7 @@ def test_each_row_is_read_once_and_all_processes_take_as_many_steps(rows, proces
     ids=["by length", "at random, accumulated"],
 )
 def test_two_processes_end_with_the_weights_and_figures_of_one(more, reviews, tmp_path):
-    assert main(["train", *options(reviews, tmp_path / "one", 16, **more)]) == 0
-    ended = torchrun(2, *options(reviews, tmp_path / "two", 8, **more))
-    assert ended.returncode == 0, ended.stderr
-    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
-    assert all(torch.allclose(one[name], two[name], rtol=0, atol=1e-6) for name in one)
-    first, second = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("one", "two"))
+    first, second = one_and_two(reviews, tmp_path, 16, **more)
     assert second["run"]["world_size"] == 2
     assert second["validation"] == pytest.approx(first["validation"], abs=1e-6)
     logs = []
@@ -57,17 +65,12 @@ def test_two_processes_end_with_the_weights_and_figures_of_one(more, reviews, tm
         logs.append([row for row in json.loads(state.read_text())["log_history"] if "loss" in row])
     for ours, theirs in zip(*logs, strict=True):
         # The gradients' norm is that of the mean of both.
-        assert {name: ours[name] for name in ours} == pytest.approx(theirs, rel=1e-4)
+        assert ours == pytest.approx(theirs, rel=1e-4)
 
 
 def test_two_processes_train_a_language_model_as_one_with_all_streams(reviews, tmp_path):
     more = {"task": "language_modeling", "training.window": 8}
-    assert main(["train", *options(reviews, tmp_path / "one", 8, **more)]) == 0
-    ended = torchrun(2, *options(reviews, tmp_path / "two", 4, **more))
-    assert ended.returncode == 0, ended.stderr
-    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
-    assert all(torch.allclose(one[name], two[name], rtol=0, atol=1e-5) for name in one)
-    first, second = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("one", "two"))
+    first, second = one_and_two(reviews, tmp_path, 8, **more)
     assert second["validation"] == pytest.approx(first["validation"], rel=1e-5)
 
 
