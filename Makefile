@@ -9,7 +9,7 @@ WITH_DATA = --data $(DATA)
 DATA ?= ../shared/data
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: quickstart test lint format conformance mutants chaos fuzz soak bench bench-gpu results gpu-test clean
+.PHONY: quickstart test lint format conformance mutants chaos fuzz soak audit bench bench-gpu results gpu-test clean
 
 # torch first, so that no other package decides which build of it is taken.
 $(READY): pyproject.toml constraints.txt
@@ -72,6 +72,13 @@ bench-gpu: $(READY)
 # Trains all configurations on the real data sets (a day on two cores; those on record are left out) and writes docs/results.md.
 results: $(READY)
 	$(BIN)/python scripts/results.py --data $(DATA)
+
+# Known vulnerabilities of all that is installed, asked of a database on the network; what it does not know fails too.
+audit: $(READY)
+	$(PYTHON) -m venv $(VENV)/audit
+	$(VENV)/audit/bin/python -m pip install --quiet pip-audit
+	$(BIN)/python -m pip freeze --exclude-editable | sed 's/+.*//' > $(VENV)/installed.txt
+	$(VENV)/audit/bin/pip-audit --strict --no-deps --disable-pip --requirement $(VENV)/installed.txt
 
 clean:
 	rm -rf $(VENV) .cache build dist

@@ -1,4 +1,5 @@
-"""Breaks a copy of the package in many ways: `make mutants`. Each break must make some test fail.
+"""Breaks a copy of the package in many ways: `make mutants`, or `python tests/mutants.py FILE.py ...` for those of some
+files of the package. Each break must make some test fail.
 
 The first ones are those in which transformers' own suite is known to stay green; they apply to what the package has
 today. A mutant that no test notices is printed, and the exit code is 1.
@@ -339,6 +340,90 @@ MUTANTS = [
         "origin = [ours[token] for token in shared], [min(ours[token], len(before) - 1) for token in shared]",
         "tests/test_fine_tuning.py",
     ),
+    Mutant(
+        "a checkpoint known by sizes alone",
+        "checkpoints.py",
+        "if _facts(checkpoint / name) != facts:",
+        "if False:",
+        "tests/test_checkpoints.py",
+    ),
+    Mutant(
+        "the newest checkpoint, whole or not",
+        "checkpoints.py",
+        "if damage(path) is not None:\n            continue",
+        "if False:\n            continue",
+        "tests/test_checkpoints.py",
+    ),
+    Mutant(
+        "a resumed log without the losses before the cut",
+        "checkpoints.py",
+        'self._tr_loss.fill_(sums["loss"])',
+        "pass",
+        "tests/test_resuming.py",
+    ),
+    Mutant(
+        "a checkpoint before what is due at the end of an epoch",
+        "checkpoints.py",
+        "self.put_off, control.should_save = control.should_save, False",
+        "pass",
+        "tests/test_resuming.py",
+    ),
+    Mutant(
+        "an exit code that says nothing of the signal",
+        "stopping.py",
+        "raise SystemExit(128 + self.agreed)",
+        "raise SystemExit(1)",
+        "tests/test_resuming.py",
+    ),
+    Mutant(
+        "loading workers that a signal ends",
+        "stopping.py",
+        "signal.signal(each, signal.SIG_IGN)",
+        "pass",
+        "tests/test_resuming.py",
+    ),
+    Mutant(
+        "processes that count as much as one another, whatever they read",
+        "trainer.py",
+        "return loss * self.items * (distributed.get_world_size() / self.all)",
+        "return loss",
+        "tests/processes/test_processes.py",
+    ),
+    Mutant(
+        "rows left over by several processes dropped",
+        "batching.py",
+        "return [rows[rank::parts] for rank in range(parts)]",
+        "return [rows[rank::parts][: len(rows) // parts] for rank in range(parts)]",
+        "tests/processes/test_processes.py",
+    ),
+    Mutant(
+        "parts of an answered file in the wrong order",
+        "bulk_prediction.py",
+        "_join(names, output)",
+        "_join(names[::-1], output)",
+        "tests/test_bulk_prediction.py",
+    ),
+    Mutant(
+        "a stream in the same order each time",
+        "streaming.py",
+        "self.rows.set_epoch(epoch)",
+        "pass",
+        "tests/test_streaming.py",
+    ),
+    Mutant(
+        "a stream that all processes read whole",
+        "streaming.py",
+        "split_dataset_by_node(shuffled, rank, world_size)",
+        "shuffled",
+        "tests/test_streaming.py",
+    ),
+    Mutant(
+        "windows of a stream that miss a token between them",
+        "streaming.py",
+        "last = read[:, -1:].tolist()",
+        "last = [[next(tokens)] for tokens in streams]",
+        "tests/test_streaming.py",
+    ),
 ]
 
 
@@ -358,22 +443,24 @@ def survives(mutant: Mutant) -> bool:
         return done.returncode == 0
 
 
-def main() -> int:
-    for mutant in MUTANTS:
+def main(files: list[str]) -> int:
+    """Tries the mutants of some files of the package, or all."""
+    mutants = [mutant for mutant in MUTANTS if not files or mutant.file in files]
+    for mutant in mutants:
         if (ROOT / "src" / "hf_rnn" / mutant.file).read_text().count(mutant.old) != 1:
             raise SystemExit(f"the mutant {mutant.name!r} does not apply: its text is not in {mutant.file} just once")
     # Failing tests catch everything: what is to notice the breaks must pass over the unbroken copy.
-    for tests in dict.fromkeys(mutant.tests for mutant in MUTANTS):
+    for tests in dict.fromkeys(mutant.tests for mutant in mutants):
         if not survives(Mutant("the control", "__init__.py", "", "", tests)):
             raise SystemExit(f"{tests} fails over the package as it is: mend that first")
     survivors = 0
     with ThreadPoolExecutor(2) as pool:
-        for mutant, survived in zip(MUTANTS, pool.map(survives, MUTANTS), strict=True):
+        for mutant, survived in zip(mutants, pool.map(survives, mutants), strict=True):
             survivors += survived
             print(f"{'SURVIVED' if survived else 'caught':<10}{mutant.name} ({mutant.tests})", flush=True)
-    print(f"{len(MUTANTS) - survivors} of {len(MUTANTS)} mutants caught")
+    print(f"{len(mutants) - survivors} of {len(mutants)} mutants caught")
     return 1 if survivors else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

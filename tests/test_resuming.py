@@ -4,6 +4,9 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -209,6 +212,31 @@ def test_a_signal_saves_a_whole_checkpoint_and_the_run_goes_on_from_it(
     if training.get("save_strategy") == "no":
         shutil.copytree(tmp_path / "stopped" / "checkpoint-6", tmp_path / "whole" / "checkpoint-6")
     assert_same_run(tmp_path / "whole", tmp_path / "stopped")
+
+
+def test_workers_that_load_data_are_told_too_and_the_checkpoint_is_saved_all_the_same(tiny_run, tmp_path):
+    for sampling in ("group_by_length", "batch_rebalance"):
+        run = tiny_config(tiny_run.parent / "reviews.csv", tmp_path / sampling)
+        run["training"].update(dataloader_num_workers=1, train_sampling_strategy=sampling)
+        (tmp_path / f"{sampling}.yaml").write_text(json.dumps(run))
+        told = subprocess.run(
+            [sys.executable, Path(__file__).parent / "told_as_a_group.py", tmp_path / f"{sampling}.yaml"],
+            start_new_session=True,
+            capture_output=True,
+            text=True,
+        )
+        assert told.returncode == 143, told.stderr
+        assert "stopped by SIGTERM; checkpoint-4 in" in told.stderr
+        assert (tmp_path / sampling / "checkpoint-4" / "manifest.json").exists()
+
+
+def test_a_wish_to_stop_during_an_evaluation_that_finds_no_better_model_is_not_put_off(tiny_run, tmp_path, monkeypatch):
+    # The second evaluation finds the same.
+    training = {"learning_rate": 0.0, "eval_strategy": "steps", "eval_steps": 3, "save_strategy": "best"}
+    run = tiny_config(tiny_run.parent / "reviews.csv", tmp_path / "run", **training)
+    with pytest.raises(SystemExit):
+        train_with(Signal("evaluation", 6, signal.SIGTERM), run, monkeypatch)
+    assert (tmp_path / "run" / "checkpoint-6" / "manifest.json").exists()
 
 
 def test_an_interrupt_saves_too_and_a_wish_told_twice_is_one(tiny_run, tmp_path, monkeypatch, capsys):

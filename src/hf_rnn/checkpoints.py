@@ -5,6 +5,7 @@ import errno
 import json
 import logging
 import os
+import pickle
 import re
 import shutil
 from collections.abc import Iterator
@@ -257,7 +258,14 @@ class WholeCheckpoints:
                     f"the checkpoint {str(resume_from_checkpoint)!r} is not whole ({harm}): name another one, or write "
                     "resume_from_checkpoint=True for the newest whole one."
                 )
-        return super().train(resume_from_checkpoint, *args, **kwargs)  # type: ignore[misc]
+        try:
+            return super().train(resume_from_checkpoint, *args, **kwargs)  # type: ignore[misc]
+        except pickle.UnpicklingError as error:
+            raise UserError(
+                f"a file of {str(resume_from_checkpoint)!r} holds a pickle that could run code, and was not read "
+                f"({first_line(error)}). Somebody has put it there: delete that folder, and go on from another "
+                "checkpoint, or begin anew."
+            ) from error
 
     def _save_checkpoint(self: Any, model, trial) -> None:
         folder = Path(self._get_output_dir(trial))

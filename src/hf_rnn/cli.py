@@ -325,6 +325,10 @@ def main(arguments: list[str] | None = None) -> int:
     logging.getLogger("hf_rnn").setLevel(logging.INFO if _is_first() else logging.ERROR)
     try:
         COMMANDS[arguments[0]](arguments[1:])
+        if int(os.environ.get("WORLD_SIZE") or 1) > 1:
+            from .environment import leave_processes
+
+            leave_processes()
     except KeyboardInterrupt as interrupt:
         # What a training says that saved a checkpoint first is enough.
         if not interrupt.args:

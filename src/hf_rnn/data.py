@@ -3,13 +3,14 @@
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from datasets import ClassLabel, Dataset, DatasetDict, load_dataset
+from datasets import ClassLabel, Dataset, DatasetDict, IterableDataset, load_dataset
 from datasets import exceptions as datasets_exceptions
 
 from .errors import UserError, first_line, looks_local, nearest
@@ -59,6 +60,10 @@ class DataArguments:
         truncation: what is kept of a longer text, head, tail or head_tail (half of each).
         encoding: of CSV, TSV, JSON and text files.
         seed: of the validation split.
+        streaming: read the training split row by row, without end, for one that fits neither disk nor memory;
+            training.max_steps says when training ends.
+        streaming_sample: its first rows by which columns and labels are chosen, the tokenizer is trained, and the
+            data described; and the most rows that are read of other splits.
     """
 
     path: str = BUILT_IN
@@ -79,6 +84,8 @@ class DataArguments:
     truncation: str = "head_tail"
     encoding: str = "utf-8"
     seed: int = 0
+    streaming: bool = False
+    streaming_sample: int = 50_000
 
 
 def is_on_hub(data: DataArguments) -> bool:
@@ -88,37 +95,54 @@ def is_on_hub(data: DataArguments) -> bool:
     return not (here or path.suffix.lower() in READERS or looks_local(data.path))
 
 
-def load(data: DataArguments) -> DatasetDict:
-    """Reads all splits, as they are.
+def load(data: DataArguments, split: str | None = None) -> DatasetDict:
+    """Reads all splits, as they are; of what is streamed, the first rows of the one that is named.
 
     Raises:
         UserError: nothing is there, the file cannot be read, or it has no rows.
+    """
+    found = open_splits(data)
+    if data.streaming:
+        wanted = [name for name in found if split in (None, name)]
+        found = DatasetDict({name: read_first(found[name], data) for name in wanted or found})
+    empty = [split for split, rows in found.items() if not len(rows)]
+    if empty or not found:
+        raise UserError(f"the data set {data.path!r} has no rows in {', '.join(empty) or 'any split'}.")
+    return DatasetDict(found)
+
+
+def read_first(rows: Dataset | IterableDataset, data: DataArguments) -> Dataset:
+    """The first `data.streaming_sample` rows of a stream, in memory."""
+    if isinstance(rows, Dataset):
+        return rows
+    read = list(rows.take(data.streaming_sample))
+    return Dataset.from_list(read, features=rows.features) if read else Dataset.from_dict({})
+
+
+def open_splits(data: DataArguments) -> Mapping[str, Dataset | IterableDataset]:
+    """All splits, as they are; with `data.streaming`, streams that have read nothing yet.
+
+    Raises:
+        UserError: nothing is there, or the file cannot be read.
     """
     path = Path(data.path)
     if data.path == BUILT_IN:
         rows = made_up_reviews()
         cut = len(rows["text"]) * 4 // 5
         splits = {"train": slice(0, cut), "test": slice(cut, None)}
-        found = DatasetDict(
-            {split: Dataset.from_dict({k: v[rows_of] for k, v in rows.items()}) for split, rows_of in splits.items()}
-        )
-    elif path.is_dir():
-        found = _load_folder(path, data)
-    elif path.is_file():
-        found = _load_files({"train": [path]}, data)
-    elif is_on_hub(data):
-        found = _load_from_hub(data)
-    else:
-        raise UserError(f"there is no file or folder {data.path!r}: name one that exists, or a data set on the Hub.")
-    empty = [split for split, rows in found.items() if not len(rows)]
-    if empty or not found:
-        raise UserError(f"the data set {data.path!r} has no rows in {', '.join(empty) or 'any split'}.")
-    return found
+        return {split: Dataset.from_dict({k: v[rows_of] for k, v in rows.items()}) for split, rows_of in splits.items()}
+    if path.is_dir():
+        return _load_folder(path, data)
+    if path.is_file():
+        return _load_files({"train": [path]}, data)
+    if is_on_hub(data):
+        return _load_from_hub(data)
+    raise UserError(f"there is no file or folder {data.path!r}: name one that exists, or a data set on the Hub.")
 
 
-def _load_from_hub(data: DataArguments) -> DatasetDict:
+def _load_from_hub(data: DataArguments) -> Mapping[str, Dataset | IterableDataset]:
     try:
-        return load_dataset(data.path, data.name, revision=data.revision)
+        return load_dataset(data.path, data.name, revision=data.revision, streaming=data.streaming)
     except (
         datasets_exceptions.DatasetNotFoundError,
         datasets_exceptions.DatasetGenerationError,
@@ -133,7 +157,7 @@ def _load_from_hub(data: DataArguments) -> DatasetDict:
         ) from error
 
 
-def _load_folder(path: Path, data: DataArguments) -> DatasetDict:
+def _load_folder(path: Path, data: DataArguments) -> Mapping[str, Dataset | IterableDataset]:
     files: dict[str, list[Path]] = {}
     for file in sorted(path.iterdir()):
         kind, split = file.suffix.lower(), _split_of(file.stem)
@@ -152,7 +176,7 @@ def _load_folder(path: Path, data: DataArguments) -> DatasetDict:
             f"the folder {str(path)!r} has neither files of {', '.join(READERS)} "
             "nor one subfolder of .txt files per class."
         )
-    return DatasetDict(found)
+    return found
 
 
 def _split_of(name: str) -> str:
@@ -172,7 +196,7 @@ def _load_texts(folder: Path, data: DataArguments, files: str = "*/*.txt") -> Da
     return Dataset.from_dict({"text": texts, "label": labels})
 
 
-def _load_files(files: dict[str, list[Path]], data: DataArguments) -> DatasetDict:
+def _load_files(files: dict[str, list[Path]], data: DataArguments) -> Mapping[str, Dataset | IterableDataset]:
     suffixes = {file.suffix.lower() for split in files.values() for file in split}
     if len(suffixes) > 1:
         raise UserError(f"the folder {data.path!r} mixes {', '.join(sorted(suffixes))} files: keep one kind.")
@@ -183,16 +207,16 @@ def _load_files(files: dict[str, list[Path]], data: DataArguments) -> DatasetDic
     if reader != "parquet":
         # Spreadsheet programs put a mark before the first byte, which must not become part of a column's name.
         options = {**options, "encoding": "utf-8-sig" if data.encoding.lower() in ("utf-8", "utf8") else data.encoding}
-        for file in [file for split in files.values() for file in split]:
+        # What is streamed may be too long to be read twice.
+        for file in [file for split in files.values() for file in split if not data.streaming]:
             _check_text_file(file, data)
     try:
         # Each split by itself: a test file without labels has other columns than the training file.
-        return DatasetDict(
-            {
-                name: load_dataset(reader, data_files=[str(path) for path in paths], split="train", **options)
-                for name, paths in files.items()
-            }
-        )
+        options = {**options, "streaming": data.streaming, "split": "train"}
+        return {
+            name: load_dataset(reader, data_files=[str(path) for path in paths], **options)
+            for name, paths in files.items()
+        }
     except (datasets_exceptions.DatasetGenerationError, OSError, ValueError, TypeError) as error:
         cause = error.__cause__ or error
         if "corresponds to no data" in str(cause):
@@ -302,7 +326,7 @@ def _choose_label(rows: Dataset, text: str, data: DataArguments) -> str:
     return repeated[0]
 
 
-def choose_split(splits: DatasetDict, names: Sequence[str] | str) -> str | None:
+def choose_split(splits: Mapping[str, Any], names: Sequence[str] | str) -> str | None:
     """The first of the names that the data set has, or None."""
     names = [names] if isinstance(names, str) else names
     return next((name for name in names if name in splits), None)

@@ -87,6 +87,13 @@ def join_after_restart(backend: str, timeout: timedelta) -> None:
     )
 
 
+def leave_processes() -> None:
+    """Takes leave of the other processes of a job that ends well. One that just exits may be aborted by the threads
+    that talk to them, and its launcher then says that it failed."""
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
 def was_restarted() -> bool:
     """Whether a launcher (torchrun, accelerate launch) or a cluster (SLURM) runs this job once more, since it died."""
     return any(int(os.environ.get(name) or 0) for name in ("TORCHELASTIC_RESTART_COUNT", "SLURM_RESTART_COUNT"))

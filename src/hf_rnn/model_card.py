@@ -318,7 +318,8 @@ def _splits(data: dict, labels: list[str]) -> list[list[str]]:
     for split, facts in data.get("splits", {}).items():
         counts = [f"{facts['labels'].get(label, 0):,}" for label in labels] if 0 < len(labels) <= _FEW else []
         tokens = [f"{facts['tokens'][key]:,}" for key in ("half", "95 %", "longest")]
-        rows.append([escape(split), f"{facts['rows']:,}", *counts, *tokens])
+        name = f"{split} (first rows)" if facts.get("streamed") else split
+        rows.append([escape(name), f"{facts['rows']:,}", *counts, *tokens])
     return rows
 
 
@@ -383,8 +384,10 @@ def _training(run: dict, facts: dict) -> list[tuple[str, str]]:
         for name in ("gradual_unfreezing", "layer_lr_decay", "averaging", *OBJECTIVES)
         if settings.get(name, defaults[name].default) != defaults[name].default
     ]
+    best = ", the best of them kept" if setting("load_best_model_at_end") else ""
+    streamed = _section(run, "data").get("streaming")
     return [
-        ("epochs", f"{about['epochs']:g}{', the best of them kept' if setting('load_best_model_at_end') else ''}"),
+        ("steps", f"{setting('max_steps'):,}") if streamed else ("epochs", f"{about['epochs']:g}{best}"),
         (f"{filled} in a batch", f"{batch}"),
         ("learning rate", f"{setting('learning_rate'):g}, {escape(setting('lr_scheduler_type'))} schedule"),
         ("weight decay", f"{setting('weight_decay'):g}"),

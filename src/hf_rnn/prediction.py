@@ -223,7 +223,7 @@ def evaluate(
     """
     if not data.path:
         raise UserError(f"the model has no {RUN_FILE} that names its data: name a data set, --data PATH.")
-    splits = load(data)
+    splits = load(data, split or data.test_split)
     task = predictor.task.with_data(own_columns(data, next(iter(splits.values())), given))
     rows = task.encode(task.prepare_split(splits, split), predictor.tokenizer)
     return {"rows": len(rows), **task.judge(predictor, rows, batch_tokens)}

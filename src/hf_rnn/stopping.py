@@ -6,12 +6,14 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
 from accelerate.utils import reduce
 from transformers import TrainerCallback
+
+from .environment import leave_processes
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # A launcher and a terminal may both pass on the same wish.
@@ -91,9 +93,19 @@ class GracefulStop(TrainerCallback):
                 file=sys.stderr,
                 flush=True,
             )
+        leave_processes()
         if self.agreed == signal.SIGINT:
             raise KeyboardInterrupt("stopped after a checkpoint")
         raise SystemExit(128 + self.agreed)
 
 
-__all__ = ["GracefulStop"]
+def start_worker(number: int, then: Callable[[int], None] | None = None) -> None:
+    """What a process begins with that loads data for a training: a terminal and a cluster send their signals to it too,
+    and without it the training could not go on to its checkpoint."""
+    for each in SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    if then is not None:
+        then(number)
+
+
+__all__ = ["GracefulStop", "start_worker"]

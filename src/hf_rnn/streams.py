@@ -64,8 +64,8 @@ class TextStreams(Dataset):
         for name, value in (("batch_size", batch_size), ("window", window)):
             if value < 1:
                 raise UserError(f"{name}={value} of TextStreams must be 1 or greater.")
-        if vary and window < SHORTEST:
-            raise UserError(f"window={window} cannot vary: write {SHORTEST} or greater, such as --training.window 70.")
+        if vary:
+            check_window(window)
         self.documents = [np.append(np.asarray(ids, dtype=np.int32), np.int32(separator)) for ids in documents]
         self.batch_size, self.window, self.separator = batch_size, window, separator
         self.shuffle, self.vary, self.both_ways, self.seed = shuffle, vary, both_ways, seed
@@ -94,11 +94,10 @@ class TextStreams(Dataset):
         if self.shuffle:
             np.random.default_rng([self.seed, epoch]).shuffle(order)
         self.text = np.concatenate([self.documents[i] for i in order])
-        lengths = np.full(-(-self.length // self.window), float(self.window))
+        count = -(-self.length // self.window)
+        lengths = np.full(count, float(self.window))
         if self.vary:
-            random = np.random.default_rng([self.seed, epoch, 1])
-            lengths[random.random(len(lengths)) < HALVED] /= 2
-            lengths = np.maximum(lengths + DEVIATION * random.standard_normal(len(lengths)), SHORTEST)
+            lengths = window_lengths(count, self.window, np.random.default_rng([self.seed, epoch, 1]))
         ends = np.cumsum(lengths)
         # Where lengths vary, all are stretched a little so that the last window ends with the text.
         ends = ends * self.length / ends[-1] if self.vary else np.minimum(ends, self.length)
@@ -125,6 +124,19 @@ class TextStreams(Dataset):
         inputs = np.where(predicted, text[places], self.separator)
         labels = np.where(predicted, text[places + 1], IGNORED)
         return torch.from_numpy(inputs.astype(np.int64)), torch.from_numpy(labels.astype(np.int64))
+
+
+def check_window(window: int) -> None:
+    """Raises [`UserError`] for windows that are too short to vary."""
+    if window < SHORTEST:
+        raise UserError(f"window={window} cannot vary: write {SHORTEST} or greater, such as --training.window 70.")
+
+
+def window_lengths(count: int, window: int, random: np.random.Generator) -> np.ndarray:
+    """Lengths of so many windows, `[count]`, not yet whole numbers, that vary around one."""
+    lengths = np.full(count, float(window))
+    lengths[random.random(count) < HALVED] /= 2
+    return np.maximum(lengths + DEVIATION * random.standard_normal(count), SHORTEST)
 
 
 def streams_to_read(
@@ -189,4 +201,4 @@ def _exp(x: float) -> float:
     return float(np.exp(min(x, 700.0)))
 
 
-__all__ = ["TextStreams", "perplexities", "read_streams", "streams_to_read"]
+__all__ = ["TextStreams", "check_window", "perplexities", "read_streams", "streams_to_read", "window_lengths"]

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate.data_loader import SeedableRandomSampler
-from accelerate.utils import reduce
 from datasets import Dataset
+from torch import distributed
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler
 from transformers import EarlyStoppingCallback, PreTrainedTokenizerBase
 from transformers.trainer_pt_utils import LengthGroupedSampler
@@ -25,7 +25,8 @@ from .errors import UserError, check_choice
 from .fine_tuning import GradualUnfreezing, discriminative_learning_rates
 from .objectives import OBJECTIVES, Objectives
 from .pushing import PushingTrainer
-from .stopping import GracefulStop
+from .stopping import GracefulStop, start_worker
+from .streaming import EncodedStream, StreamedBatches
 from .tasks import Task
 from .training_arguments import RNNTrainingArguments
 
@@ -132,10 +133,11 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         """transformers' own, or with the objectives beside the labels. In several processes, each row counts as much as
         every other, whichever process trains on it."""
-        rows = len(inputs["input_ids"])
-        loss, outputs = self._loss(model, inputs, num_items_in_batch)
+        share = None
         if model.training and self.args.world_size > 1:
-            loss = share_of_all(loss, torch.tensor(rows, device=loss.device))
+            share = ShareOfAll(torch.tensor(len(inputs["input_ids"]), device=self.args.device))
+        loss, outputs = self._loss(model, inputs, num_items_in_batch)
+        loss = loss if share is None else share.weigh(loss)
         return (loss, outputs) if return_outputs else loss
 
     def _loss(self, model, inputs, num_items_in_batch) -> tuple[torch.Tensor, Any]:
@@ -237,6 +239,16 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
             f"{self.args.learning_rate:g}."
         )
 
+    def _build_accelerator_args(self, **kwargs) -> dict[str, Any]:
+        built = super()._build_accelerator_args(**kwargs)
+        # The gradients stand where they travel from: two copies less in each step.
+        built["kwargs_handlers"][0].gradient_as_bucket_view = True
+        return built
+
+    def _determine_best_metric(self, metrics, trial):
+        # With `save_strategy="best"`, what this says decides alone whether a checkpoint is saved.
+        return super()._determine_best_metric(metrics, trial) or bool(self.stop.agreed)
+
     def create_optimizer(self, model=None):
         optimizer = super().create_optimizer(model)
         if self.args.layer_lr_decay != 1:
@@ -247,8 +259,10 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
         sampler: Any = super()._get_train_sampler(train_dataset)
         seed = self.args.order_seed
         if isinstance(sampler, LengthGroupedSampler):
-            # The rows of a step are the same however many processes share them.
-            sampler = EpochLengthSampler(sampler.lengths, sampler.batch_size * self.args.world_size, seed)
+            # A column of a data set is slow to look up. The rows of a step are the same however many processes share
+            # them.
+            lengths = list(sampler.lengths)
+            sampler = EpochLengthSampler(lengths, sampler.batch_size * self.args.world_size, seed)
         elif isinstance(sampler, RandomSampler):
             sampler = SeedableRandomSampler(sampler.data_source, data_seed=seed)
         if hasattr(sampler, "set_epoch"):
@@ -257,13 +271,31 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
 
     def get_train_dataloader(self) -> DataLoader:
         """transformers' own; with `train_batch_tokens`, batches by a budget of tokens; in several processes, each row
-        once.
+        once; of a stream, batches without end.
 
         Raises:
             UserError: the rows have no `length` column, as `task.encode` makes it.
         """
         args: Any = self.args
         rows: Any = self.train_dataset
+        loading = {
+            "collate_fn": self.data_collator,
+            "num_workers": args.dataloader_num_workers,
+            "pin_memory": args.dataloader_pin_memory,
+            "multiprocessing_context": args.dataloader_multiprocessing_context,
+            "in_order": args.dataloader_in_order,
+            "persistent_workers": args.dataloader_persistent_workers,
+            "prefetch_factor": args.dataloader_prefetch_factor,
+            "worker_init_fn": partial(
+                start_worker,
+                then=partial(seed_worker, num_workers=args.dataloader_num_workers, rank=args.process_index),
+            ),
+        }
+        if isinstance(rows, EncodedStream):
+            by_length = args.train_sampling_strategy == "group_by_length"
+            size = args.per_device_train_batch_size
+            streamed = StreamedBatches(rows, size, args.train_batch_tokens, by_length, args.order_seed)
+            return DataLoader(streamed, batch_size=None, **loading)
         alone = args.world_size == 1 or args.train_sampling_strategy == "batch_rebalance"
         if args.train_batch_tokens is None and alone:
             return super().get_train_dataloader()
@@ -282,18 +314,14 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
         if args.world_size > 1:
             dealt = args.train_batch_tokens is None
             batches = ShardedBatches(batches, args.process_index, args.world_size, dealt)
-        return DataLoader(
-            self._remove_unused_columns(rows, description="training"),
-            batch_sampler=batches,
-            collate_fn=self.data_collator,
-            num_workers=args.dataloader_num_workers,
-            pin_memory=args.dataloader_pin_memory,
-            multiprocessing_context=args.dataloader_multiprocessing_context,
-            in_order=args.dataloader_in_order,
-            persistent_workers=args.dataloader_persistent_workers,
-            prefetch_factor=args.dataloader_prefetch_factor,
-            worker_init_fn=partial(seed_worker, num_workers=args.dataloader_num_workers, rank=args.process_index),
-        )
+        rows = self._remove_unused_columns(rows, description="training")
+        return DataLoader(rows, batch_sampler=batches, **loading)
+
+    def _get_dataloader(self, *args, **kwargs) -> DataLoader:
+        loader = super()._get_dataloader(*args, **kwargs)
+        plain = getattr(loader, "base_dataloader", loader)
+        plain.worker_init_fn = partial(start_worker, then=plain.worker_init_fn)
+        return loader
 
     def _headline(self, prediction) -> dict[str, float]:
         metrics = self.task.metrics(prediction.predictions, prediction.label_ids)
@@ -307,10 +335,19 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
         return {"loss": float(output.metrics[f"{split}_loss"]), **metrics}, predicted
 
 
-def share_of_all(loss: torch.Tensor, items: torch.Tensor) -> torch.Tensor:
-    """The loss of one process, the mean of some items, weighted by their number: the mean of all processes, which data
-    parallelism takes, is then the mean of all items."""
-    return loss * items / reduce(items.float(), "mean")
+class ShareOfAll:
+    """Weighs the loss of one process, the mean of some items, by their number: the mean of all processes, which data
+    parallelism takes, is then the mean of all items. The processes begin to add up their numbers here, and do so while
+    each computes its loss."""
+
+    def __init__(self, items: torch.Tensor):
+        self.items = items.float()
+        self.all = self.items.clone()
+        self.sum: Any = distributed.all_reduce(self.all, async_op=True)
+
+    def weigh(self, loss: torch.Tensor) -> torch.Tensor:
+        self.sum.wait()
+        return loss * self.items * (distributed.get_world_size() / self.all)
 
 
 def _choose_metric(args: RNNTrainingArguments, task: Task, eval_dataset: Any) -> None:

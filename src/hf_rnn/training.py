@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from accelerate.utils import broadcast_object_list
-from datasets import DatasetDict
+from datasets import DatasetDict, IterableDataset
 from transformers import PreTrainedTokenizerBase, TrainerState, set_seed
 from transformers.trainer import TRAINER_STATE_NAME
 
@@ -30,7 +30,8 @@ from .hub import fetch_checkpoint, find_model, push
 from .model_card import PICTURES, render_folder
 from .pretrained import ENCODER, OUTPUT, take_encoder
 from .run_config import METRICS_FILE, RUN_FILE, RunConfig, parse_run
-from .tasks import task_class, trainer_class
+from .streaming import EncodedStream, load_streaming
+from .tasks import Task, task_class, trainer_class
 from .tokenization import TokenizerArguments, load_tokenizer, train_tokenizer
 from .trainer import RNNTrainer
 from .training_arguments import RNNTrainingArguments
@@ -187,7 +188,7 @@ class Run:
         # What a checkpoint's optimizer brings with it.
         names += ["optim", "learning_rate", "layer_lr_decay", "weight_decay"]
         parts = ["per_device_train_batch_size", "gradient_accumulation_steps"]
-        if self.config.task == "language_modeling":
+        if self.config.task == "language_modeling" or self.config.data.streaming:
             return {name: getattr(args, name) for name in [*names, "window", *parts]}
         # A step of classifiers may be cut in more parts, as on a machine of less memory.
         rows = {" * training.".join(parts): math.prod(getattr(args, part) for part in parts)}
@@ -211,10 +212,9 @@ class Run:
     def train(self) -> dict:
         run, args = self.config, self.args
         set_seed(args.seed)
-        task = task_class(run.task)(run.data)
-        self._check_use(task.no_use)
+        self._check_use(task_class(run.task).no_use)
         with args.main_process_first(desc="reading the data"):
-            prepared = task.prepare(load(run.data))
+            task, prepared, stream = self._read()
         tokenizer = task.fitted(self._tokenizer(task, prepared["train"]))
         encoded = DatasetDict()
         with args.main_process_first(desc="tokenizing"):
@@ -223,10 +223,12 @@ class Run:
                 if split in ("validation", "test") and not task.in_order:
                     encoded[split] = encoded[split].select(np.argsort(encoded[split]["length"], kind="stable"))
         facts = task.facts(prepared, encoded, run.card.examples)
+        for of_split in facts["splits"].values():
+            of_split["streamed"] = run.data.streaming and of_split["rows"] == run.data.streaming_sample
         if args.should_log:
             print(task.summary(facts), flush=True)
         set_seed(args.seed)
-        trainer = self._trainer(task, tokenizer, encoded)
+        trainer = self._trainer(task, tokenizer, encoded, stream)
         # None of them still reads what is moved now.
         args.distributed_state.wait_for_everyone()
         with args.main_process_first(desc="claiming the folder"):
@@ -236,7 +238,7 @@ class Run:
         trainer.run_text, trainer.facts = self.text, {"data": facts}
         trainer.train(resume_from_checkpoint=self.folder / self.checkpoint.name if self.checkpoint else None)
         results, figures = self._evaluate(trainer, encoded)
-        results["run"] = self._facts(trainer, len(encoded["train"]))
+        results["run"] = self._facts(trainer, None if run.data.streaming else len(encoded["train"]))
         results["data"] = facts
         if args.should_save:
             self._save(trainer, tokenizer, results, figures)
@@ -245,26 +247,42 @@ class Run:
         args.distributed_state.wait_for_everyone()
         return results
 
+    def _read(self) -> tuple[Task, DatasetDict, IterableDataset | None]:
+        """The task, the rows that it prepared, and the training rows as they come where they are streamed."""
+        run = self.config
+        make = task_class(run.task)
+        if not run.data.streaming:
+            task = make(run.data)
+            return task, task.prepare(load(run.data)), None
+        splits, stream, data = load_streaming(run.data, self.args.max_steps, run.task != "language_modeling")
+        task = make(data)
+        return task, task.prepare(splits), stream
+
     def _writing(self):
         return writing("the run", self.folder, self.folder / ASIDE / "unfinished", "begin again.")
 
-    def _trainer(self, task, tokenizer, encoded: DatasetDict) -> RNNTrainer:
+    def _trainer(self, task, tokenizer, encoded: DatasetDict, stream: IterableDataset | None) -> RNNTrainer:
+        args, train_rows = self.args, encoded["train"]
+        if stream is not None:
+            shuffle = args.train_sampling_strategy != "sequential"
+            place = {"rank": args.process_index, "world_size": args.world_size}
+            train_rows = EncodedStream(stream, task, tokenizer, shuffle, args.order_seed, **place)
         model = self._model(task, tokenizer)
         # The Trainer makes the folder.
         with self._writing():
             trainer = trainer_class(self.config.task)(
                 model,
-                self.args,
+                args,
                 task,
                 tokenizer,
-                train_dataset=encoded["train"],
+                train_dataset=train_rows,
                 eval_dataset=encoded["validation"],
                 unlabelled_dataset=encoded.get("unlabelled"),
             )
         trainer.stop.how_to_go_on = f"hf-rnn train --config {self.folder / RUN_FILE} --training.resume true"
         return trainer
 
-    def _facts(self, trainer: RNNTrainer, train_rows: int) -> dict[str, Any]:
+    def _facts(self, trainer: RNNTrainer, train_rows: int | None) -> dict[str, Any]:
         return {
             "task": self.config.task,
             "epochs": round(trainer.state.epoch, 3),

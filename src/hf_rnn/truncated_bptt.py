@@ -13,8 +13,9 @@ from transformers.trainer_utils import EvalLoopOutput
 from .callbacks import EpochCallback
 from .errors import UserError
 from .modeling_causal_rnn import RNNCache
+from .streaming import EncodedStream, StreamedText
 from .streams import IGNORED, TextStreams, perplexities, read_streams, streams_to_read
-from .trainer import RNNTrainer, share_of_all
+from .trainer import RNNTrainer, ShareOfAll
 
 # Of each process, in a checkpoint.
 STATE_FILE = "recurrent_state_{}.safetensors"
@@ -51,7 +52,7 @@ class TruncatedBPTT:
             )
 
     def get_train_dataloader(self: Any) -> DataLoader:
-        if not isinstance(self.train_dataset, TextStreams):
+        if not isinstance(self.train_dataset, TextStreams | StreamedText):
             raise UserError(
                 f"train_dataset is a {type(self.train_dataset).__name__}, and TruncatedBPTT reads streams: pass "
                 "TextStreams(ids_of_each_document, batch_size=32, window=70, separator=tokenizer.eos_token_id)."
@@ -61,7 +62,8 @@ class TruncatedBPTT:
                 f"the streams of train_dataset are for {self.train_dataset.world_size} processes, and this run has "
                 f"{self.args.world_size}: pass TextStreams(…, rank=args.process_index, world_size=args.world_size)."
             )
-        self.add_callback(EpochCallback(self.train_dataset))
+        if isinstance(self.train_dataset, TextStreams):
+            self.add_callback(EpochCallback(self.train_dataset))
         return _windows(self.train_dataset)
 
     def get_eval_dataloader(self: Any, eval_dataset=None) -> DataLoader:
@@ -78,12 +80,12 @@ class TruncatedBPTT:
     def compute_loss(self: Any, model, inputs, return_outputs: bool = False, num_items_in_batch=None):
         if inputs.pop("starts"):
             self._carried = None
+        # The streams of the last process end before the others.
+        several = model.training and self.args.world_size > 1
+        share = ShareOfAll((inputs["shift_labels"] != IGNORED).sum()) if several else None
         outputs = model(**inputs, past_key_values=self._carried)
         self._carried = outputs.past_key_values.detach()
-        loss = outputs.loss
-        if model.training and self.args.world_size > 1:
-            # The streams of the last process end before the others.
-            loss = share_of_all(loss, (inputs["shift_labels"] != IGNORED).sum())
+        loss = outputs.loss if share is None else share.weigh(outputs.loss)
         return (loss, outputs) if return_outputs else loss
 
     def evaluation_loop(
@@ -126,7 +128,7 @@ class TruncatedBPTT:
             self._carried = RNNCache(tuple(parts[name] for name in sorted(parts)))
 
 
-def _windows(streams: TextStreams) -> DataLoader:
+def _windows(streams: TextStreams | StreamedText) -> DataLoader:
     # One item is a whole batch; a sampler of batches of one is what accelerate knows how to go on from.
     return DataLoader(streams, batch_size=1, collate_fn=itemgetter(0))
 
@@ -140,7 +142,8 @@ class LanguageModelTrainer(TruncatedBPTT, RNNTrainer):
     order, and with `train_sampling_strategy="sequential"` as they stand, which suits rows that are pieces of a text.
 
     Args:
-        train_dataset, eval_dataset: as `task.encode` gives them.
+        train_dataset, eval_dataset: as `task.encode` gives them; the former may be an
+            [`~hf_rnn.streaming.EncodedStream`].
 
     Raises:
         UserError: the text is shorter than one window of all streams, `train_batch_tokens` or `auto_find_batch_size` is
@@ -167,7 +170,15 @@ class LanguageModelTrainer(TruncatedBPTT, RNNTrainer):
             )
         self.separator = processing_class.eos_token_id
         self.both_ways = model.config.independent_directions
-        if train_dataset is not None:
+        if isinstance(train_dataset, EncodedStream):
+            if self.both_ways:
+                raise UserError(
+                    "model.bidirectional=True reads each text from its end too, and data.streaming has none: write "
+                    "--model.bidirectional false, or leave data.streaming out."
+                )
+            size, window = args.per_device_train_batch_size, args.window
+            train_dataset = StreamedText(train_dataset, size, window, self.separator, args.order_seed, args.world_size)
+        elif train_dataset is not None:
             train_dataset = TextStreams(
                 train_dataset["input_ids"],
                 args.per_device_train_batch_size,

@@ -78,6 +78,10 @@ class LanguageModeling(TextTask):
         """
         return self.texts_alone(splits, [self.split_to_read(splits, split)])
 
+    def read_rows(self, rows: Dataset) -> Dataset:
+        """The texts of some rows."""
+        return self.texts_alone(DatasetDict(train=rows), ["train"])
+
     @staticmethod
     def texts(rows: Dataset) -> Iterator[str]:
         """All texts of a split, for training a tokenizer."""

@@ -111,6 +111,10 @@ class TextClassification(TextTask):
             raise UserError(f"the split {split!r} of {self.data.path!r} has no labels to compare with.")
         return self._encode_labels(self._labelled(splits[split], split, columns), split)
 
+    def read_rows(self, rows: Dataset) -> Dataset:
+        """The labelled ones of some training rows."""
+        return self._encode_labels(self._labelled(rows, "train", choose_columns(rows, self.data)), "train")
+
     @staticmethod
     def _is_unlabelled(rows: Dataset, column: str) -> bool:
         return column not in rows.column_names or set(map(str, rows[column])) <= {str(UNLABELLED), "None"}
