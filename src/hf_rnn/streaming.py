@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import chain, count, islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -56,6 +57,8 @@ def load_streaming(data: DataArguments, max_steps: int, labelled: bool) -> tuple
     if data.streaming_sample < 1:
         raise UserError(f"data.streaming_sample={data.streaming_sample} must be 1 or greater, such as 50000.")
     found = open_splits(data)
+    if any(isinstance(rows, Dataset) for rows in found.values()):
+        raise UserError(f"{data.path!r} is read at once: leave data.streaming out.")
     train, validation = (choose_split(found, names) for names in (data.train_split, data.validation_split))
     if train is None:
         raise UserError(f"{data.path!r} has no split {data.train_split}, only {', '.join(found)}.")
@@ -64,9 +67,7 @@ def load_streaming(data: DataArguments, max_steps: int, labelled: bool) -> tuple
             "a stream has no end of which validation rows could be taken: name another split of "
             f"{', '.join(map(repr, found))} with --data.validation_split, or put a file validation.* beside train.*."
         )
-    stream = found[train]
-    if not isinstance(stream, Rows):
-        raise UserError(f"{data.path!r} is read at once: leave data.streaming out.")
+    stream: Any = found[train]
     wanted = [name for name in (validation, data.test_split) if name in found]
     read = {name: read_first(found[name], data) for name in wanted}
     read[train] = sample = read_first(stream, data)

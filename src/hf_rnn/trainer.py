@@ -293,8 +293,8 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
         }
         if isinstance(rows, EncodedStream):
             by_length = args.train_sampling_strategy == "group_by_length"
-            size = args.per_device_train_batch_size
-            streamed = StreamedBatches(rows, size, args.train_batch_tokens, by_length, args.order_seed)
+            size, tokens = self._train_batch_size, args.train_batch_tokens
+            streamed = StreamedBatches(rows, size, tokens, by_length, args.order_seed)
             return DataLoader(streamed, batch_size=None, **loading)
         alone = args.world_size == 1 or args.train_sampling_strategy == "batch_rebalance"
         if args.train_batch_tokens is None and alone:
@@ -302,7 +302,7 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
         batches: Any
         if args.train_batch_tokens is None:
             sampler = self._get_train_sampler(rows)
-            batches = BatchSampler(sampler, args.per_device_train_batch_size, args.dataloader_drop_last)
+            batches = BatchSampler(sampler, self._train_batch_size, args.dataloader_drop_last)
         elif "length" in rows.column_names:
             batches = TokenBatchSampler(rows["length"], args.train_batch_tokens, args.order_seed)
             self.add_callback(EpochCallback(batches))

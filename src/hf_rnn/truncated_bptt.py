@@ -173,8 +173,8 @@ class LanguageModelTrainer(TruncatedBPTT, RNNTrainer):
         if isinstance(train_dataset, EncodedStream):
             if self.both_ways:
                 raise UserError(
-                    "model.bidirectional=True reads each text from its end too, and data.streaming has none: write "
-                    "--model.bidirectional false, or leave data.streaming out."
+                    "model.independent_directions=True reads each text from its end too, and a stream has none: write "
+                    "--model.bidirectional false --model.independent_directions false, or leave data.streaming out."
                 )
             size, window = args.per_device_train_batch_size, args.window
             train_dataset = StreamedText(train_dataset, size, window, self.separator, args.order_seed, args.world_size)
