@@ -32,8 +32,9 @@ def _train(arguments: list[str]) -> None:
             if split in results:
                 print(f"{split:<11}{_line(results[split])}")
         facts = results["run"]
+        done = f"{run.args.max_steps:,} steps" if run.config.data.streaming else f"{facts['epochs']:g} epochs"
         print(
-            f"{facts['parameters']:,} parameters, {facts['epochs']:g} epochs in {facts['train_seconds']:.0f} s. "
+            f"{facts['parameters']:,} parameters, {done} in {facts['train_seconds']:.0f} s. "
             f"The model is in {run.folder}, its figures in {run.folder / METRICS_FILE}.\n"
             + (
                 f'Let it write: hf-rnn write {run.folder} "some text"'
