@@ -135,7 +135,8 @@ class Chaos:
     def hit(self, name: str, run: Path, blow: str, waiting: list[str]) -> bool:
         """Deals one blow to a run that it begins or resumes; whether the run was still under way. What could not be
         dealt to it waits again."""
-        before = newest_whole(run)
+        # A run takes a whole checkpoint whose best one is whole too, before newer ones.
+        before = newest_whole(run, with_best=True)
         code, expected = getattr(self, "_" + DEALERS[blow])(name, run)
         if code == 0:
             self.late += 1
@@ -145,7 +146,7 @@ class Chaos:
         if blow in (FULL, LIMITED, READ_ONLY):
             log = self._log()
             assert "make room there" in log or "give the right" in log, log
-        after = newest_whole(run)
+        after = newest_whole(run, with_best=True)
         if before is not None:
             assert after is not None, f"{blow}: {before.name} was whole"
             assert int(after.name[11:]) >= int(before.name[11:]), f"{blow}: {before.name} was whole, now {after.name}"

@@ -378,8 +378,8 @@ MUTANTS = [
     Mutant(
         "loading workers that a signal ends",
         "stopping.py",
-        "signal.signal(each, signal.SIG_IGN)",
-        "pass",
+        "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})",
+        "return",
         "tests/test_resuming.py",
     ),
     Mutant(
@@ -406,15 +406,15 @@ MUTANTS = [
     Mutant(
         "a stream in the same order each time",
         "streaming.py",
-        "self.rows.set_epoch(epoch)",
-        "pass",
+        "seed=self.seed + time",
+        "seed=self.seed",
         "tests/test_streaming.py",
     ),
     Mutant(
         "a stream that all processes read whole",
         "streaming.py",
-        "split_dataset_by_node(shuffled, rank, world_size)",
-        "shuffled",
+        "return rows if self.by_file else split_dataset_by_node(rows, self.rank, self.world_size)",
+        "return rows",
         "tests/test_streaming.py",
     ),
     Mutant(

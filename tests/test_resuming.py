@@ -230,6 +230,14 @@ def test_workers_that_load_data_are_told_too_and_the_checkpoint_is_saved_all_the
         assert (tmp_path / sampling / "checkpoint-4" / "manifest.json").exists()
 
 
+def test_workers_that_stay_end_with_the_training(tiny_run, tmp_path):
+    run = tiny_config(tiny_run.parent / "reviews.csv", tmp_path / "run")
+    run["training"].update(dataloader_num_workers=1, dataloader_persistent_workers=True)
+    (tmp_path / "run.yaml").write_text(json.dumps(run))
+    command = [sys.executable, "-m", "hf_rnn", "train", "--config", tmp_path / "run.yaml"]
+    assert subprocess.run(command, capture_output=True, timeout=60).returncode == 0
+
+
 def test_a_wish_to_stop_during_an_evaluation_that_finds_no_better_model_is_not_put_off(tiny_run, tmp_path, monkeypatch):
     # The second evaluation finds the same.
     training = {"learning_rate": 0.0, "eval_strategy": "steps", "eval_steps": 3, "save_strategy": "best"}

@@ -8,8 +8,10 @@ from itertools import islice
 import numpy as np
 import pytest
 from conftest import assert_same_run, tiny_config
+from datasets import ClassLabel, Dataset, Features, Value
 from processes.launch import torchrun
 from test_resuming import Signal, train_with
+from torch.utils.data import DataLoader
 
 import hf_rnn
 from hf_rnn.cli import main
@@ -19,6 +21,10 @@ from hf_rnn.made_up_reviews import made_up_reviews
 from hf_rnn.streaming import EncodedStream, StreamedBatches, StreamedText, load_streaming
 from hf_rnn.tasks import task_class
 from hf_rnn.tokenization import train_tokenizer
+from hf_rnn.training_arguments import RNNTrainingArguments
+
+# datasets leaves a CSV file open that it was not asked to read to its end.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 NAMES = ("negative", "positive")
 
@@ -45,10 +51,11 @@ def config(corpus, output_dir, task="text_classification", data=None, **training
     return {"task": task, **run}
 
 
-def encoded(corpus, rank=0, world_size=1, shuffle=True, task="text_classification") -> EncodedStream:
-    data = DataArguments(path=str(corpus), streaming=True, streaming_sample=100)
-    splits, rows, data = load_streaming(data, 20, labelled=task == "text_classification")
-    read = task_class(task)(data)
+def encoded(corpus, rank=0, world_size=1, shuffle=True, task="text_classification", **data) -> EncodedStream:
+    read = task_class(task)(DataArguments(path=str(corpus), streaming=True, streaming_sample=100, **data))
+    args = RNNTrainingArguments(max_steps=20)
+    splits, rows, chosen = load_streaming(read, args)
+    read = task_class(task)(chosen)
     prepared = read.prepare(splits)
     texts = [*read.texts(prepared["train"]), *map(str, range(400))]
     tokenizer = read.fitted(train_tokenizer(texts, "word", min_frequency=1))
@@ -69,11 +76,113 @@ def test_each_pass_reads_each_row_once_in_another_order(corpus):
     assert numbers(stream, 600) == read
 
 
+def test_as_they_stand_rows_keep_their_order_each_time(corpus):
+    assert numbers(encoded(corpus, shuffle=False), 900) == [str(number) for number in range(300)] * 3
+
+
+def test_workers_that_load_data_read_different_files(corpus):
+    stream = encoded(corpus)
+    batches = DataLoader(StreamedBatches(stream, 10, None, False, 1), batch_size=None, num_workers=2, collate_fn=list)
+    read = [row for batch in islice(batches, 30) for row in batch]
+    assert len({tuple(row["input_ids"]) for row in read}) == 300
+
+
 @pytest.mark.parametrize("processes", [2, 3])
 def test_processes_read_different_rows_and_all_of_them(corpus, processes):
     # Two files can be shared out among two processes, not among three.
     shares = [numbers(encoded(corpus, rank, processes), 300 // processes) for rank in range(processes)]
     assert sorted(row for share in shares for row in share) == sorted(map(str, range(300)))
+
+
+def test_a_process_keeps_its_files_where_they_are_not_as_long(tmp_path):
+    for name, rows in {"train-00000-of-00002": (0, 200), "train-00001-of-00002": (200, 210), "dev": (0, 9)}.items():
+        lines = "".join(json.dumps({"text": f"t {n}", "label": n % 2}) + "\n" for n in range(*rows))
+        (tmp_path / f"{name}.jsonl").write_text(lines)
+    first, second = (numbers(encoded(tmp_path, rank, 2), 200) for rank in range(2))
+    assert sorted(first) == sorted(map(str, range(200)))
+    assert Counter(second) == Counter({str(number): 20 for number in range(200, 210)})
+
+
+def folder(path, train: str, other: str = "", validation: str = "text,label\ngood,pos\nbad,neg\n"):
+    """A data set of one file each for training and validation, and perhaps a second for training."""
+    files = {"train": train} if not other else {"train-00000-of-00002": train, "train-00001-of-00002": other}
+    for name, lines in {**files, "validation": validation}.items():
+        (path / f"{name}.csv").write_text(lines, encoding="utf-8")
+    return path
+
+
+def test_rows_without_a_label_are_left_out_wherever_they_stand(tmp_path, monkeypatch):
+    monkeypatch.setattr("hf_rnn.streaming.TOKENIZED", 2)
+    stream = encoded(folder(tmp_path, "text,label\na,pos\nb,neg\nc,\nd,\n,pos\n"), shuffle=False)
+    read = [(stream.tokenizer.decode(row["input_ids"]).strip(), row["labels"]) for row in islice(stream, 6)]
+    assert read == [("a", 1), ("b", 0), ("", 1)] * 2
+
+
+def test_columns_may_be_read_as_other_types_in_another_file(tmp_path):
+    files = "text,label\none 1,0\ntwo 2,1\n", "text,label\n33,n/a\n44,0\n"
+    data = folder(tmp_path, *files, validation="text,label\none,0\ntwo,1\n")
+    stream = encoded(data, label_names=["0", "1", "n/a"])
+    assert {(n, row["labels"]) for row in islice(stream, 4) for n in [len(row["input_ids"])]} == {
+        (2, 0),
+        (2, 1),
+        (1, 2),
+        (1, 0),
+    }
+
+
+def test_class_labels_are_read_by_their_names(tmp_path):
+    features = Features({"text": Value("string"), "label": ClassLabel(names=["5", "3"])})
+    rows = Dataset.from_dict({"text": ["a b", "c", "d"], "label": [0, 1, -1]}, features=features)
+    for name in ("train", "validation"):
+        rows.to_parquet(tmp_path / f"{name}.parquet")
+    stream = encoded(tmp_path, shuffle=False)
+    assert [row["labels"] for row in islice(stream, 4)] == [0, 1, 0, 1]
+
+
+def test_a_sample_of_one_class_is_enough_where_all_labels_are_named(tmp_path):
+    data = folder(tmp_path, "text,label\n" + "a,neg\n" * 200 + "b,pos\n" * 200)
+    assert {row["labels"] for row in islice(encoded(data, label_names=["neg", "pos"]), 400)} == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [
+        ("text,label\n", r"has no rows in a split that is needed"),
+        ("text,label\na,pos\nb,neg,more\n", r"cannot be read.*same columns"),
+    ],
+)
+def test_files_that_cannot_be_read_are_named(train, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        encoded(folder(tmp_path, train))
+
+
+def test_whole_numbers_read_as_others_are_asked_about(tmp_path):
+    numbered = "text,label\na,1\nb,0\n"
+    data = folder(tmp_path, numbered * 1 + "c,0\n" * 120 + "d,\n", validation=numbered)
+    with pytest.raises(UserError, match=r"may be classes or values: write --data.problem_type"):
+        encoded(data)
+    assert {row["labels"] for row in islice(encoded(data, problem_type="single_label_classification"), 99)} == {0, 1}
+
+
+def test_a_file_without_the_column_of_the_others_is_named(tmp_path):
+    stream = encoded(folder(tmp_path, "text,label\na,pos\nb,neg\n" * 60, "body,label\nc,pos\n"))
+    with pytest.raises(UserError, match=r"has no column 'text', only body, label: give all files"):
+        list(islice(stream, 400))
+
+
+def test_a_wrong_encoding_is_named(tmp_path):
+    folder(tmp_path, "text,label\na,pos\n")
+    (tmp_path / "train.csv").write_bytes("text,label\nsüß,pos\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"is not utf-8 \(byte 0xfc\): name its encoding"):
+        encoded(tmp_path)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_label_that_the_sample_lacks_is_told_in_one_line(workers, tmp_path):
+    data = folder(tmp_path, "text,label\n" + "a,neg\nb,pos\n" * 80 + "c,odd\n" * 40)
+    with pytest.raises(UserError, match=r"^the split 'train' of .* has the label 'odd'.*data.label_names") as told:
+        hf_rnn.train(config(data, tmp_path / "run", dataloader_num_workers=workers))
+    assert "\n" not in str(told.value)
 
 
 def test_batches_have_rows_of_similar_length(corpus):
@@ -129,13 +238,21 @@ def test_a_streamed_run_learns_and_is_evaluated_as_any_other(corpus, tmp_path, c
     results = hf_rnn.train(config(corpus, tmp_path / "run", max_steps=60))
     assert results["test"]["accuracy"] > 0.8
     card = (tmp_path / "run" / "README.md").read_text()
-    assert "train (first rows)" in card
+    assert "of the first 100 rows of each split" in card
     assert "| steps | 60 |" in card
     capsys.readouterr()
     assert main(["evaluate", str(tmp_path / "run"), "--output", str(tmp_path / "test.json")]) == 0
     told = json.loads((tmp_path / "test.json").read_text())
     assert told["rows"] == 50
     assert told["accuracy"] == pytest.approx(results["test"]["accuracy"])
+    # A file to be answered is read whole.
+    lines = "text\n" + "negative : a film\n" * 150
+    (tmp_path / "in.csv").write_text(lines)
+    assert (
+        main(["predict", str(tmp_path / "run"), "--file", str(tmp_path / "in.csv"), "--output", str(tmp_path / "o")])
+        == 0
+    )
+    assert len((tmp_path / "o").read_text().splitlines()) == 150
 
 
 def test_two_processes_train_on_one_stream(corpus, tmp_path):
@@ -150,10 +267,11 @@ def test_two_processes_train_on_one_stream(corpus, tmp_path):
     ("change", "message"),
     [
         ({"training": {"max_steps": -1}}, r"write --training.max_steps 10000"),
-        ({"data": {"validation_split": "no"}}, r"data.validation_split 'no' is not a split|no end of which"),
+        ({"data": {"validation_split": "no"}}, r"data.validation_split 'no' is not a split"),
         ({"data": {"path": "made_up_reviews"}}, r"read at once: leave data.streaming out"),
         ({"data": {"streaming_sample": 0}}, r"streaming_sample=0 must be 1 or greater"),
-        ({"data": {"unlabelled_splits": ["test"]}}, r"leave one of them out"),
+        ({"data": {"unlabelled_splits": ["test"]}}, r"unlabelled_splits=\['test'\] has no use.*leave it out"),
+        ({"training": {"train_sampling_strategy": "batch_rebalance"}}, r"batch_rebalance has no use"),
         ({"data": {"label_names": ["negative", "other"]}}, r"has the label 'positive'.*name all labels"),
         (
             {"task": "language_modeling", "model": {"bidirectional": True, "independent_directions": True}},

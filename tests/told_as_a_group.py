@@ -1,7 +1,7 @@
 """`hf-rnn train --config FILE`, where at the fourth step all of its processes are told to end, as by a terminal."""
 
 import os
-import signal
+import subprocess
 import sys
 import time
 
@@ -14,7 +14,8 @@ from hf_rnn.trainer import RNNTrainer
 class End(TrainerCallback):
     def on_step_begin(self, args, state, control, **kwargs):
         if state.global_step == 3:
-            os.killpg(0, signal.SIGTERM)
+            # As nobody's parent, which a worker that loads data would obey.
+            subprocess.run(["kill", "-TERM", "--", f"-{os.getpgid(0)}"], start_new_session=True, check=True)
             # A worker that this ends has ended before the next batch is asked for.
             time.sleep(0.5)
 

@@ -56,6 +56,7 @@ def predict_file(
         UserError: the file has several splits, no such column or one called `prediction`; or the parts of another
             prediction stand where these are to stand.
     """
+    data = replace(data, streaming=False)
     splits = load(data)
     if len(splits) > 1:
         raise UserError(f"{data.path!r} has the splits {', '.join(splits)}: name one file.")

@@ -218,6 +218,17 @@ class SaveAtEpochEnd(TrainerCallback):
         control.should_save, self.put_off = control.should_save or self.put_off, False
 
 
+@contextmanager
+def _without_code(checkpoint: str | None) -> Iterator[None]:
+    try:
+        yield
+    except pickle.UnpicklingError as error:
+        raise UserError(
+            f"a file of {str(checkpoint)!r} is no checkpoint's, or holds a pickle that could run code, and was not "
+            f"read ({first_line(error)}). Delete that folder, and go on from another checkpoint, or begin anew."
+        ) from error
+
+
 class WholeCheckpoints:
     """Makes a Trainer of transformers save checkpoints that are whole or absent, and go on exactly from them.
 
@@ -258,14 +269,7 @@ class WholeCheckpoints:
                     f"the checkpoint {str(resume_from_checkpoint)!r} is not whole ({harm}): name another one, or write "
                     "resume_from_checkpoint=True for the newest whole one."
                 )
-        try:
-            return super().train(resume_from_checkpoint, *args, **kwargs)  # type: ignore[misc]
-        except pickle.UnpicklingError as error:
-            raise UserError(
-                f"a file of {str(resume_from_checkpoint)!r} holds a pickle that could run code, and was not read "
-                f"({first_line(error)}). Somebody has put it there: delete that folder, and go on from another "
-                "checkpoint, or begin anew."
-            ) from error
+        return super().train(resume_from_checkpoint, *args, **kwargs)  # type: ignore[misc]
 
     def _save_checkpoint(self: Any, model, trial) -> None:
         folder = Path(self._get_output_dir(trial))
@@ -331,8 +335,13 @@ class WholeCheckpoints:
         sums = {"loss": self._tr_loss.item(), "step": self._globalstep_last_logged}
         Path(output_dir, LOSS_FILE.format(self.args.process_index)).write_text(json.dumps(sums), encoding="utf-8")
 
+    def _load_optimizer_and_scheduler(self: Any, checkpoint: str | None) -> None:
+        with _without_code(checkpoint):
+            super()._load_optimizer_and_scheduler(checkpoint)  # type: ignore[misc]
+
     def _load_rng_state(self: Any, checkpoint: str | None) -> None:
-        super()._load_rng_state(checkpoint)  # type: ignore[misc]
+        with _without_code(checkpoint):
+            super()._load_rng_state(checkpoint)  # type: ignore[misc]
         file = Path(checkpoint or "", LOSS_FILE.format(self.args.process_index))
         if checkpoint is not None and file.exists():
             sums = json.loads(file.read_text(encoding="utf-8"))

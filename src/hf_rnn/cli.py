@@ -263,7 +263,8 @@ def _data(predictor, options):
 
     data = predictor.task.data
     if options.data is not None and options.data != data.path:
-        data = replace(data, path=options.data, name=None, revision=None, label_names=None, encoding="utf-8")
+        own = {"name": None, "revision": None, "label_names": None, "encoding": "utf-8", "streaming": False}
+        data = replace(data, path=options.data, **own)
     data = replace(data, **{name: getattr(options, name) for name in _given(options)})
     return data if options.max_length is None else replace(data, max_length=options.max_length or None)
 
@@ -334,6 +335,8 @@ def main(arguments: list[str] | None = None) -> int:
         # What a training says that saved a checkpoint first is enough.
         if not interrupt.args:
             hint = " --training.resume true goes on from the last checkpoint." if arguments[0] == "train" else ""
+            if "--file" in arguments:
+                hint = " The same command goes on after the parts that it has written."
             print(f"hf-rnn: interrupted.{hint}", file=sys.stderr)
         return 130
     except Exception as error:

@@ -3,7 +3,8 @@
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -115,8 +116,26 @@ def read_first(rows: Dataset | IterableDataset, data: DataArguments) -> Dataset:
     """The first `data.streaming_sample` rows of a stream, in memory."""
     if isinstance(rows, Dataset):
         return rows
-    read = list(rows.take(data.streaming_sample))
-    return Dataset.from_list(read, features=rows.features) if read else Dataset.from_dict({})
+    with reading(data):
+        read = list(rows.take(data.streaming_sample))
+        if len(read) == data.streaming_sample:
+            logger.info(f"only the first {len(read):,} rows of a split are read (data.streaming_sample).")
+        if not read:
+            raise UserError(f"the data set {data.path!r} has no rows in a split that is needed.")
+        columns = {name: of_one_kind([row.get(name) for row in read]) for name in read[0]}
+        return Dataset.from_dict(columns, features=rows.features)
+
+
+def of_one_kind(values: list) -> list:
+    """Values of a column as text if any of them is: a reader may take a part of a file for numbers, and another not."""
+    if not any(isinstance(value, str) for value in values):
+        return values
+
+    def text(value: Any) -> str | None:
+        whole = isinstance(value, float) and value.is_integer()
+        return None if value is None else str(int(value) if whole else value)
+
+    return [text(value) for value in values]
 
 
 def open_splits(data: DataArguments) -> Mapping[str, Dataset | IterableDataset]:
@@ -141,19 +160,40 @@ def open_splits(data: DataArguments) -> Mapping[str, Dataset | IterableDataset]:
 
 
 def _load_from_hub(data: DataArguments) -> Mapping[str, Dataset | IterableDataset]:
-    try:
+    with reading(data):
         return load_dataset(data.path, data.name, revision=data.revision, streaming=data.streaming)
+
+
+@contextmanager
+def reading(data: DataArguments) -> Iterator[None]:
+    """What the readers of files and of the Hub raise inside the block becomes a [`UserError`]."""
+    try:
+        yield
+    except UserError:
+        raise
+    except UnicodeDecodeError as error:
+        raise _wrong_encoding(Path(data.path), data, error) from error
     except (
         datasets_exceptions.DatasetNotFoundError,
         datasets_exceptions.DatasetGenerationError,
         OSError,
         ValueError,
+        TypeError,
         RuntimeError,
     ) as error:
-        reason = explain(error, data.path, data.revision, repo_type="dataset") or f"{first_line(error)}."
+        if is_on_hub(data):
+            reason = explain(error, data.path, data.revision, repo_type="dataset") or f"{first_line(error)}."
+            raise UserError(
+                f"the data set {data.path!r} is neither a file or folder here nor readable on the Hub: {reason} "
+                "A copy that you have: --data.path FOLDER."
+            ) from error
+        cause, suffix = error.__cause__ or error, Path(data.path).suffix
+        kind = f" as {suffix}" if suffix else ""
+        if "corresponds to no data" in str(cause):
+            raise UserError(f"the data set {data.path!r} has no rows.") from error
         raise UserError(
-            f"the data set {data.path!r} is neither a file or folder here nor readable on the Hub: {reason} "
-            "A copy that you have: --data.path FOLDER."
+            f"{data.path!r} cannot be read{kind}: {first_line(cause)}. Check that each row has the same columns and "
+            "that quotes are closed."
         ) from error
 
 
@@ -207,28 +247,19 @@ def _load_files(files: dict[str, list[Path]], data: DataArguments) -> Mapping[st
     if reader != "parquet":
         # Spreadsheet programs put a mark before the first byte, which must not become part of a column's name.
         options = {**options, "encoding": "utf-8-sig" if data.encoding.lower() in ("utf-8", "utf8") else data.encoding}
-        # What is streamed may be too long to be read twice.
-        for file in [file for split in files.values() for file in split if not data.streaming]:
+        for file in [file for split in files.values() for file in split]:
             _check_text_file(file, data)
-    try:
+    with reading(data):
         # Each split by itself: a test file without labels has other columns than the training file.
         options = {**options, "streaming": data.streaming, "split": "train"}
         return {
             name: load_dataset(reader, data_files=[str(path) for path in paths], **options)
             for name, paths in files.items()
         }
-    except (datasets_exceptions.DatasetGenerationError, OSError, ValueError, TypeError) as error:
-        cause = error.__cause__ or error
-        if "corresponds to no data" in str(cause):
-            raise UserError(f"the data set {data.path!r} has no rows.") from error
-        raise UserError(
-            f"{data.path!r} cannot be read as {suffix}: {str(cause).strip().splitlines()[0]}. "
-            "Check that each row has the same columns and that quotes are closed."
-        ) from error
 
 
 def _check_text_file(file: Path, data: DataArguments) -> None:
-    """A first pass over the bytes: the readers' own errors name neither the file nor the remedy."""
+    """A first look at the bytes: the readers' own errors name neither the file nor the remedy."""
     try:
         with file.open(encoding=data.encoding) as lines:
             anything = any(chunk.strip() for chunk in iter(lambda: lines.read(1 << 20), ""))

@@ -16,7 +16,7 @@ from torch import device
 
 from .auto import MODELS, architecture
 from .configuration_rnn import DROPOUTS, RNNConfig, __version__
-from .data import BUILT_IN
+from .data import BUILT_IN, DataArguments
 from .errors import looks_local
 from .handwriting import INVITATION, MARKER
 from .objectives import OBJECTIVES
@@ -310,7 +310,11 @@ def _dataset(data: dict, run: dict) -> str:
         words = "reviews that hf_rnn makes up" if _built_in(run) else escape(data.get("title", ""))
     revision = f", revision {escape(data['revision'])}" if data.get("revision") else ""
     test = " The test rows played no part in training." if "test" in data.get("splits", {}) else ""
-    return f"Trained on {words}{revision}.{test}"
+    streamed = ""
+    if _section(run, "data").get("streaming"):
+        most = _section(run, "data").get("streaming_sample", DataArguments.streaming_sample)
+        streamed = f" Training read a stream of rows; what stands here is of the first {most:,} rows of each split."
+    return f"Trained on {words}{revision}.{test}{streamed}"
 
 
 def _splits(data: dict, labels: list[str]) -> list[list[str]]:
@@ -318,8 +322,7 @@ def _splits(data: dict, labels: list[str]) -> list[list[str]]:
     for split, facts in data.get("splits", {}).items():
         counts = [f"{facts['labels'].get(label, 0):,}" for label in labels] if 0 < len(labels) <= _FEW else []
         tokens = [f"{facts['tokens'][key]:,}" for key in ("half", "95 %", "longest")]
-        name = f"{split} (first rows)" if facts.get("streamed") else split
-        rows.append([escape(name), f"{facts['rows']:,}", *counts, *tokens])
+        rows.append([escape(split), f"{facts['rows']:,}", *counts, *tokens])
     return rows
 
 

@@ -99,11 +99,19 @@ class GracefulStop(TrainerCallback):
         raise SystemExit(128 + self.agreed)
 
 
+def _end_with_parent() -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)
+
+
 def start_worker(number: int, then: Callable[[int], None] | None = None) -> None:
     """What a process begins with that loads data for a training: a terminal and a cluster send their signals to it too,
-    and without it the training could not go on to its checkpoint."""
-    for each in SIGNALS:
-        signal.signal(each, signal.SIG_IGN)
+    and without it the training could not go on to its checkpoint. It ends when the training tells it to."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_with_parent, daemon=True).start()
     if then is not None:
         then(number)
 

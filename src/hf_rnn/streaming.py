@@ -9,17 +9,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from datasets import Dataset, DatasetDict, disable_progress_bars
+from datasets import Dataset, DatasetDict
 from datasets import IterableDataset as Rows
 from datasets.distributed import split_dataset_by_node
 from torch.utils.data import IterableDataset
 from transformers import PreTrainedTokenizerBase
 
 from .batching import by_tokens
-from .data import DataArguments, choose_columns, choose_split, choose_text, open_splits, read_first
+from .data import DataArguments, choose_columns, choose_text, open_splits, read_first, reading
 from .errors import UserError
 from .streams import check_window, window_lengths
 from .tasks import Task
+from .training_arguments import RNNTrainingArguments
 
 logger = logging.getLogger(__name__)
 
@@ -29,54 +30,65 @@ SHUFFLED, TOKENIZED = 10_000, 1000
 SORTED = 50
 
 
-def load_streaming(data: DataArguments, max_steps: int, labelled: bool) -> tuple[DatasetDict, Rows, DataArguments]:
+def load_streaming(task: Any, args: RNNTrainingArguments) -> tuple[DatasetDict, Rows, DataArguments]:
     """Opens the training split as a stream, and reads the beginnings of all that are needed.
 
-    Args:
-        max_steps: of the training.
-        labelled: whether the rows have labels that are to be read.
-
     Returns:
-        The first `data.streaming_sample` rows of each split that training needs; the training split; and `data`, with
-        the columns that were chosen by its first rows.
+        The first `data.streaming_sample` rows of each split that training needs; the training split; and the task's
+        `data`, with the columns that were chosen by its first rows.
 
     Raises:
-        UserError: nothing there can be streamed, there is no validation split, it is asked for more than one training
-            split, or nothing says when the training ends.
+        UserError: nothing there can be streamed, there is no such split or none for validation, a setting has no use
+            for a stream, or nothing says when the training ends.
     """
-    if max_steps <= 0:
-        raise UserError(
-            "data.streaming has no end, and training.max_steps says when training ends: write --training.max_steps "
-            "10000 (and --training.eval_strategy steps --training.eval_steps 1000 to evaluate on the way)."
-        )
-    if data.unlabelled_splits:
-        raise UserError(
-            f"data.unlabelled_splits={data.unlabelled_splits} are read whole, and data.streaming reads one split: "
-            "leave one of them out."
-        )
-    if data.streaming_sample < 1:
-        raise UserError(f"data.streaming_sample={data.streaming_sample} must be 1 or greater, such as 50000.")
+    data = task.data
+    _check(data, args)
     found = open_splits(data)
     if any(isinstance(rows, Dataset) for rows in found.values()):
         raise UserError(f"{data.path!r} is read at once: leave data.streaming out.")
-    train, validation = (choose_split(found, names) for names in (data.train_split, data.validation_split))
-    if train is None:
-        raise UserError(f"{data.path!r} has no split {data.train_split}, only {', '.join(found)}.")
-    if validation is None or validation == train:
+    train, validation = task.chosen_splits(found)
+    if validation is None:
         raise UserError(
             "a stream has no end of which validation rows could be taken: name another split of "
             f"{', '.join(map(repr, found))} with --data.validation_split, or put a file validation.* beside train.*."
         )
-    stream: Any = found[train]
-    wanted = [name for name in (validation, data.test_split) if name in found]
-    read = {name: read_first(found[name], data) for name in wanted}
-    read[train] = sample = read_first(stream, data)
-    if labelled:
-        text, label = choose_columns(sample, data)
-        data = replace(data, text_column=text, label_column=label)
+    names = [train, validation, *([data.test_split] if data.test_split in found else [])]
+    read = DatasetDict({name: read_first(found[name], data) for name in names})
+    if task.problem_type == "language_modeling":
+        data = replace(data, text_column=choose_text(read[train], data), label_column=None)
     else:
-        data = replace(data, text_column=choose_text(sample, data))
-    return DatasetDict(read), stream, data
+        text, label = choose_columns(read[train], data)
+        data = replace(data, text_column=text, label_column=label)
+        _check_kind(read[train][label], data)
+    stream: Any = found[train]
+    return read, stream, data
+
+
+def _check(data: DataArguments, args: RNNTrainingArguments) -> None:
+    if args.max_steps <= 0:
+        raise UserError(
+            "data.streaming has no end, and training.max_steps says when training ends: write --training.max_steps "
+            "10000 (and --training.eval_strategy steps --training.eval_steps 1000 to evaluate on the way)."
+        )
+    if data.streaming_sample < 1:
+        raise UserError(f"data.streaming_sample={data.streaming_sample} must be 1 or greater, such as 50000.")
+    useless = {
+        f"data.unlabelled_splits={data.unlabelled_splits}": bool(data.unlabelled_splits),
+        "training.gradual_unfreezing=True": args.gradual_unfreezing,
+        "training.train_sampling_strategy=batch_rebalance": args.train_sampling_strategy == "batch_rebalance",
+    }
+    for setting, given in useless.items():
+        if given:
+            raise UserError(f"{setting} has no use where data.streaming reads one split without end: leave it out.")
+
+
+def _check_kind(labels: Iterable, data: DataArguments) -> None:
+    """Of whole numbers with a gap between them a reader makes others, and the gap may be further on."""
+    if data.problem_type is None and all(isinstance(label, float) and label.is_integer() for label in labels):
+        raise UserError(
+            f"the labels in the column {data.label_column!r} of {data.path!r} may be classes or values: write "
+            "--data.problem_type single_label_classification, or regression."
+        )
 
 
 class EncodedStream:
@@ -84,11 +96,11 @@ class EncodedStream:
 
     Args:
         rows: of the training split.
-        task: that has learnt its labels from a sample of them.
+        task: that has learnt its labels from a sample of them, and whose `data` names their columns.
         shuffle: by a buffer of 10,000 rows, and by file; or as they stand.
         seed: of the order.
-        rank, world_size: of the process; each reads its own files where these can be shared out evenly, else its own
-            rows.
+        rank, world_size: of the process. Each has files of its own where their number can be divided by the processes,
+            else every so many rows of all files.
     """
 
     def __init__(
@@ -101,28 +113,47 @@ class EncodedStream:
         rank: int = 0,
         world_size: int = 1,
     ):
-        # The workers of a loader would each begin a bar for each batch.
-        disable_progress_bars()
-        shuffled = rows.shuffle(seed=seed, buffer_size=SHUFFLED) if shuffle else rows
-        self.rows = split_dataset_by_node(shuffled, rank, world_size)
-        self.task, self.tokenizer = task, tokenizer
+        self.rows, self.by_file = rows, rows.num_shards % world_size == 0
+        if self.by_file:
+            # Once for all times through: no process takes up another's files when its own are read.
+            self.rows = rows.shard(world_size, rank)
+        self.task, self.tokenizer, self.shuffle, self.seed = task, tokenizer, shuffle, seed
+        self.rank, self.world_size = rank, world_size
 
     def __iter__(self) -> Iterator[dict]:
-        for epoch in count():
-            self.rows.set_epoch(epoch)
+        for time in count():
             empty = True
-            for batch in self.rows.iter(TOKENIZED):
-                empty = False
-                yield from self._encoded(batch)
+            rows = iter(self._rows(time))
+            while chunk := self._next(rows):
+                for row in self._encoded(chunk):
+                    empty = False
+                    yield row
             if empty:
                 raise UserError(
-                    f"a process, or a worker that loads its data, found no row of {self.task.data.path!r} to read: the "
-                    "split has fewer files or rows than there are of them. Write --training.dataloader_num_workers 0."
+                    f"a process, or a worker that loads its data, found no row of {self.task.data.path!r} to train on: "
+                    "there are fewer files or rows than processes and workers. Write --training.dataloader_num_workers "
+                    "0, or start fewer processes."
                 )
 
-    def _encoded(self, batch: dict[str, list]) -> Iterator[dict]:
-        rows = Dataset.from_dict(batch, features=self.rows.features)
-        read = self.task.read_rows(rows)[:]
+    def _rows(self, time: int) -> Rows:
+        # Not by `set_epoch`, which the workers of a loader share.
+        rows = self.rows.shuffle(seed=self.seed + time, buffer_size=SHUFFLED) if self.shuffle else self.rows
+        return rows if self.by_file else split_dataset_by_node(rows, self.rank, self.world_size)
+
+    def _next(self, rows: Iterator[dict]) -> list[dict]:
+        with reading(self.task.data):
+            return list(islice(rows, TOKENIZED))
+
+    def _encoded(self, rows: list[dict]) -> Iterator[dict]:
+        data = self.task.data
+        for name in filter(None, (data.text_column, data.text_pair_column, data.label_column)):
+            lacking = next((row for row in rows if name not in row), None)
+            if lacking is not None:
+                raise UserError(
+                    f"a file of {data.path!r} has no column {name!r}, only {', '.join(lacking)}: give all files of a "
+                    "split the same columns."
+                )
+        read = self.task.read_rows(rows, self.rows.features)[:]
         columns = self.task.tokens(self.tokenizer, read)
         if "labels" in read:
             columns["labels"] = read["labels"]
@@ -146,8 +177,19 @@ class StreamedBatches(IterableDataset):
     def __iter__(self) -> Iterator[list[dict]]:
         rows = iter(self.rows)
         for number in count():
-            chunk = list(islice(rows, SORTED * self.batch_size))
+            chunk = list(self._chunk(rows))
             yield from ([chunk[place] for place in batch] for batch in self._batches(chunk, number))
+
+    def _chunk(self, rows: Iterator[dict]) -> Iterator[dict]:
+        """The next rows, enough for some fifty batches."""
+        if self.tokens is None:
+            yield from islice(rows, SORTED * self.batch_size)
+            return
+        tokens = 0
+        while tokens < SORTED * self.tokens:
+            row = next(rows)
+            tokens += max(1, len(row["input_ids"]))
+            yield row
 
     def _batches(self, rows: list[dict], number: int) -> list[np.ndarray]:
         lengths = np.array([len(row["input_ids"]) for row in rows])

@@ -108,8 +108,12 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
         return next(each.seconds for each in self.callback_handler.callbacks if isinstance(each, Stopwatch))
 
     def train(self, *args, **kwargs):
-        with self.stop.listening():
-            return super().train(*args, **kwargs)
+        try:
+            with self.stop.listening():
+                return super().train(*args, **kwargs)
+        except UserError as error:
+            of_worker = str(error).startswith("Caught UserError in DataLoader worker")
+            raise (UserError(str(error).strip().rpartition("UserError: ")[2]) if of_worker else error) from None
 
     def training_step(self, model, inputs, num_items_in_batch=None):
         """transformers' own; a loss that is no number ends the training.

@@ -188,7 +188,10 @@ class Run:
         # What a checkpoint's optimizer brings with it.
         names += ["optim", "learning_rate", "layer_lr_decay", "weight_decay"]
         parts = ["per_device_train_batch_size", "gradient_accumulation_steps"]
-        if self.config.task == "language_modeling" or self.config.data.streaming:
+        if self.config.data.streaming:
+            # Each worker reads files of its own.
+            return {name: getattr(args, name) for name in [*names, *parts, "window", "dataloader_num_workers"]}
+        if self.config.task == "language_modeling":
             return {name: getattr(args, name) for name in [*names, "window", *parts]}
         # A step of classifiers may be cut in more parts, as on a machine of less memory.
         rows = {" * training.".join(parts): math.prod(getattr(args, part) for part in parts)}
@@ -223,8 +226,6 @@ class Run:
                 if split in ("validation", "test") and not task.in_order:
                     encoded[split] = encoded[split].select(np.argsort(encoded[split]["length"], kind="stable"))
         facts = task.facts(prepared, encoded, run.card.examples)
-        for of_split in facts["splits"].values():
-            of_split["streamed"] = run.data.streaming and of_split["rows"] == run.data.streaming_sample
         if args.should_log:
             print(task.summary(facts), flush=True)
         set_seed(args.seed)
@@ -250,12 +251,11 @@ class Run:
     def _read(self) -> tuple[Task, DatasetDict, IterableDataset | None]:
         """The task, the rows that it prepared, and the training rows as they come where they are streamed."""
         run = self.config
-        make = task_class(run.task)
+        task: Any = task_class(run.task)(run.data)
         if not run.data.streaming:
-            task = make(run.data)
             return task, task.prepare(load(run.data)), None
-        splits, stream, data = load_streaming(run.data, self.args.max_steps, run.task != "language_modeling")
-        task = make(data)
+        splits, stream, data = load_streaming(task, self.args)
+        task = task_class(run.task)(data)
         return task, task.prepare(splits), stream
 
     def _writing(self):
@@ -279,7 +279,12 @@ class Run:
                 eval_dataset=encoded["validation"],
                 unlabelled_dataset=encoded.get("unlabelled"),
             )
-        trainer.stop.how_to_go_on = f"hf-rnn train --config {self.folder / RUN_FILE} --training.resume true"
+        command, processes = "hf-rnn", os.environ.get("LOCAL_WORLD_SIZE", "1")
+        if args.world_size > 1:
+            one_host = int(processes) == args.world_size
+            where = f"--standalone --nproc-per-node {processes}" if one_host else "…"
+            command = f"torchrun {where} -m hf_rnn"
+        trainer.stop.how_to_go_on = f"{command} train --config {self.folder / RUN_FILE} --training.resume true"
         return trainer
 
     def _facts(self, trainer: RNNTrainer, train_rows: int | None) -> dict[str, Any]:

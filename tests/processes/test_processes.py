@@ -114,6 +114,7 @@ def test_a_job_that_is_told_to_stop_saves_a_checkpoint_of_both_and_goes_on(revie
     stopped = torchrun(2, *options(reviews, tmp_path / "run", 8), script=TRAIN_UNTIL, **end)
     assert stopped.returncode != 0
     assert stopped.stderr.count("stopped by SIGTERM; checkpoint-") == 1
+    assert f"To go on: torchrun --standalone --nproc-per-node 2 -m hf_rnn train --config {tmp_path}" in stopped.stderr
     (checkpoint,) = [path for path in (tmp_path / "run").glob("checkpoint-*") if int(path.name[11:]) > 8]
     assert {"rng_state_0.pth", "rng_state_1.pth", "loss_0.json", "loss_1.json"} <= {
         p.name for p in checkpoint.iterdir()

@@ -4,7 +4,7 @@
 import logging
 from collections.abc import Iterator
 
-from datasets import Dataset, DatasetDict
+from datasets import Dataset, DatasetDict, Features
 from transformers import PreTrainedTokenizerBase
 
 from ..configuration_rnn import RNNConfig
@@ -78,9 +78,10 @@ class LanguageModeling(TextTask):
         """
         return self.texts_alone(splits, [self.split_to_read(splits, split)])
 
-    def read_rows(self, rows: Dataset) -> Dataset:
-        """The texts of some rows."""
-        return self.texts_alone(DatasetDict(train=rows), ["train"])
+    def read_rows(self, rows: list[dict], features: Features | None) -> Dataset:
+        """The texts of some rows; missing ones are empty."""
+        texts = (row[self.data.text_column] for row in rows)
+        return Dataset.from_dict({"text": ["" if text is None else str(text) for text in texts]})
 
     @staticmethod
     def texts(rows: Dataset) -> Iterator[str]:

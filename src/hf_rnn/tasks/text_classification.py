@@ -16,6 +16,7 @@ from ..data import (
     DataArguments,
     RaggedCollator,
     choose_columns,
+    of_one_kind,
 )
 from ..errors import UserError, check_choice, nearest
 from ..metrics import MultiLabelMetrics, RegressionMetrics, SingleLabelMetrics
@@ -111,9 +112,21 @@ class TextClassification(TextTask):
             raise UserError(f"the split {split!r} of {self.data.path!r} has no labels to compare with.")
         return self._encode_labels(self._labelled(splits[split], split, columns), split)
 
-    def read_rows(self, rows: Dataset) -> Dataset:
-        """The labelled ones of some training rows."""
-        return self._encode_labels(self._labelled(rows, "train", choose_columns(rows, self.data)), "train")
+    def read_rows(self, rows: list[dict], features: Features | None) -> Dataset:
+        """Those of some training rows that have a label, of whatever kinds a file's columns are read as.
+
+        Args:
+            features: of the columns, where they are known.
+        """
+        data, known = self.data, features or {}
+        names = {data.text_column: "text", data.text_pair_column: "text_pair", data.label_column: "labels"}
+        columns = {new: [row[old] for row in rows] for old, new in names.items() if old is not None}
+        labels = {"labels": of_one_kind(columns.pop("labels"))}
+        kind = known.get(data.label_column) or Dataset.from_dict(labels).features["labels"]
+        kinds = Features({**{name: Value("string") for name in columns}, "labels": kind})
+        texts = {name: ["" if text is None else str(text) for text in column] for name, column in columns.items()}
+        read = _with_class_names(Dataset.from_dict({**texts, **labels}, features=kinds))
+        return self._encode_labels(read.select(_with_label(read)), "train")
 
     @staticmethod
     def _is_unlabelled(rows: Dataset, column: str) -> bool:
@@ -132,7 +145,7 @@ class TextClassification(TextTask):
             logger.info(f"{split}: the text is column {text!r}, the label is column {label!r}.")
         rows = rows.select_columns(list(names))
         rows = _with_class_names(rows.rename_columns({old: new for old, new in names.items() if old != new}))
-        kept = [i for i, value in enumerate(rows["labels"]) if value is not None]
+        kept = _with_label(rows)
         if not kept:
             raise UserError(f"the split {split!r} of {self.data.path!r} has no row with a label in column {label!r}.")
         if len(kept) < len(rows):
@@ -156,7 +169,7 @@ class TextClassification(TextTask):
         seen = sorted(
             {self._plain(v) for value in values for v in (value if isinstance(value, list) else [value])}, key=_order
         )
-        if len(seen) < 2:
+        if len(seen) < 2 and len(self.label_names) < 2:
             raise UserError(
                 f"all rows of {self.data.path!r} have the label {seen[0] if seen else None!r}: a classifier needs two "
                 "classes or more. Is --data.label_column the right one?"
@@ -399,6 +412,10 @@ def _with_class_names(rows: Dataset) -> Dataset:
     plain = List(Value("string")) if inner is not feature else Value("string")
     labels = [named(value) for value in rows["labels"]]
     return rows.remove_columns("labels").add_column("labels", labels, feature=plain)
+
+
+def _with_label(rows: Dataset) -> list[int]:
+    return [place for place, value in enumerate(rows["labels"]) if value is not None]
 
 
 def _order(value) -> tuple[bool, object]:

@@ -169,7 +169,7 @@ class TextTask:
     def length_summary(self, split: str, facts: dict) -> str:
         """A split's line of the table that is printed before training."""
         tokens = ", ".join(f"{name} {count}" for name, count in facts["tokens"].items())
-        line = f"{split:<11}{facts['rows']:>8} {'first ' if facts.get('streamed') else ''}rows · tokens: {tokens}"
+        line = f"{split:<11}{facts['rows']:>8} rows · tokens: {tokens}"
         if self.data.max_length is not None:
             line += f" · cut to {self.data.max_length} ({self.data.truncation}): {facts['cut']:.1%}"
         return line + (f" · empty: {facts['empty']}" if facts["empty"] else "")
