@@ -20,6 +20,7 @@ WHOLE = {
     "config.json",
     "configuration_rnn.py",
     "modeling_rnn.py",
+    "pooling.py",
     "recurrence.py",
     "recurrence_cpu.py",
     "modeling_causal_rnn.py",

@@ -22,6 +22,7 @@ CODE_FILES = (
     "configuration_rnn.py",
     "recurrence.py",
     "recurrence_cpu.py",
+    "pooling.py",
     "modeling_rnn.py",
     "modeling_causal_rnn.py",
 )

@@ -17,6 +17,7 @@ from transformers import initialization as init
 from transformers.utils import ModelOutput, cached_file, can_return_tuple, has_file
 
 from .configuration_rnn import RNNConfig
+from .pooling import Pooling
 from .recurrence import Recurrence, RecurrentState, locked_dropout
 
 
@@ -323,49 +324,6 @@ class RNNModel(RNNPreTrainedModel):
         return RecurrentState(*(p if p is None else p.reshape(p.shape[0], -1, H).transpose(0, 1) for p in state))
 
 
-class Pooling(nn.Module):
-    """One vector per text out of the outputs of its tokens; zeros for a text without tokens."""
-
-    def __init__(self, config: RNNConfig):
-        super().__init__()
-        self.kind = config.pooling
-        self.output_size = config.output_size * (3 if self.kind == "concat" else 1)
-        if self.kind == "attention":
-            # u_t = tanh(W h_t + b); weights softmax(u_t · v) (Yang et al. 2016, equations 5 to 7).
-            self.key = nn.Linear(config.output_size, config.output_size)
-            self.query = nn.Linear(config.output_size, 1, bias=False)
-
-    def forward(self, output: RNNModelOutput, attention_mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """
-        Args:
-            output: what [`RNNModel`] returned.
-            attention_mask: `[B, T]` or None.
-
-        Returns:
-            The pooled texts, `[B, D*H]` or, for `"concat"`, `[B, 3*D*H]`, and the attention weights `[B, T]` or None.
-        """
-        if self.kind == "last":
-            return output.final_hidden_state[:, -1], None
-        x = output.last_hidden_state
-        if x.shape[1] == 0:
-            return x.new_zeros(x.shape[0], self.output_size), None
-        valid = x.new_ones(x.shape[:2], dtype=torch.bool) if attention_mask is None else attention_mask.bool()
-        if self.kind == "attention":
-            scores = self.query(torch.tanh(self.key(x))).squeeze(-1)
-            scores = scores.masked_fill(~valid, torch.finfo(scores.dtype).min)
-            weights = scores.softmax(-1) * valid
-            return (weights.unsqueeze(1) @ x).squeeze(1), weights
-        pooled = []
-        if self.kind == "concat":
-            pooled.append(output.final_hidden_state[:, -1])
-        if self.kind in ("max", "concat"):
-            top = x.masked_fill(~valid.unsqueeze(-1), torch.finfo(x.dtype).min).amax(1)
-            pooled.append(torch.where(valid.any(1, keepdim=True), top, 0))
-        if self.kind in ("mean", "concat"):
-            pooled.append((x.sum(1) / valid.sum(1, keepdim=True).clamp(min=1)).to(x.dtype))
-        return torch.cat(pooled, dim=-1), None
-
-
 class ClassificationHead(nn.Module):
     """Dropout and a linear layer, with a ReLU layer before it where `classifier_hidden_size` says so."""
 
@@ -433,6 +391,15 @@ class RNNForSequenceClassification(RNNPreTrainedModel):
         return RNNSequenceClassifierOutput(
             loss=loss, logits=logits, hidden_states=outputs.hidden_states, pooling_weights=weights
         )
+
+    def stream(self, tokenizer=None, streams: int = 1):
+        """Opens texts that are read as they arrive ([`~hf_rnn.incremental.TextStream`], of the installed hf_rnn).
+
+        Args:
+            tokenizer: of the model, to feed texts; None to feed token ids.
+            streams: texts side by side.
+        """
+        return import_module("hf_rnn.incremental").TextStream(self, tokenizer, streams)
 
     def _check_labels(self, labels: Tensor, logits: Tensor):
         """Turns what torch would report as an internal assertion into a sentence; asks nothing of a GPU."""

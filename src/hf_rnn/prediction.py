@@ -19,6 +19,9 @@ from .data import DataArguments, load
 from .environment import default_device, keep_freed_memory
 from .errors import UserError
 from .hub import find_model
+from .incremental import TextStream
+from .long_text import WINDOW as LONG_WINDOW
+from .long_text import logits_of
 from .model_folder import check_alike
 from .run_config import RUN_FILE, read_run
 from .tasks import Task, task_class, task_of
@@ -118,7 +121,8 @@ class Predictor:
             texts: strings, of any length.
             pairs: as many second texts, for a model of pairs.
             top_k: as in the task's `answers`.
-            batch_tokens: tokens that are read at once, padding among them; a longer text is read by itself.
+            batch_tokens: tokens that are read at once, padding among them; a longer text is read window by window, in
+                memory that does not grow with it.
 
         Returns:
             For each text, in order, what the task's `answers` gives.
@@ -148,6 +152,19 @@ class Predictor:
                 raise UserError(f"{name}={value!r} must be a whole number from 1 on{other}.")
         return self._stream(iter(texts), top_k, batch_tokens)
 
+    def open(self, streams: int = 1) -> TextStream:
+        """Texts that are read as they arrive, each answered at any time by `answers()`.
+
+        Args:
+            streams: texts side by side.
+
+        Raises:
+            UserError: the model reads from right to left too, is a language model, or is one of several.
+        """
+        if self.task.problem_type == "language_modeling" or self.others:
+            raise UserError("one classifier answers a stream: open one, Predictor.from_pretrained(MODEL).open().")
+        return TextStream(self.model, self.tokenizer, streams, self.task.answers)
+
     def _stream(self, texts: Iterator, top_k: int | None, batch_tokens: int) -> Iterator[dict]:
         if self.task.problem_type == "language_modeling":
             raise UserError(
@@ -175,9 +192,15 @@ class Predictor:
         collate = self.task.collator(self.tokenizer)
         logits = np.empty((len(ids), self.model.config.num_labels), dtype=np.float32)
         for places in by_tokens([len(row) for row in ids], batch_tokens):
-            batch = collate([{"input_ids": ids[place]} for place in places])
-            batch = {name: tensor.to(device) for name, tensor in batch.items()}
-            answers = [model(**batch).logits.float() for model in (self.model, *self.others)]
+            models = (self.model, *self.others)
+            if len(ids[places[0]]) > batch_tokens:
+                # It is the only one of its batch.
+                window = min(batch_tokens, LONG_WINDOW)
+                answers = [logits_of(model, ids[places[0]], window).float() for model in models]
+            else:
+                batch = collate([{"input_ids": ids[place]} for place in places])
+                batch = {name: tensor.to(device) for name, tensor in batch.items()}
+                answers = [model(**batch).logits.float() for model in models]
             logits[places] = torch.stack(answers).mean(0).cpu().numpy()
         return logits
 

@@ -23,6 +23,7 @@ WHOLE = {
     "metrics.json",
     "model.safetensors",
     "modeling_rnn.py",
+    "pooling.py",
     "recurrence.py",
     "recurrence_cpu.py",
     "modeling_causal_rnn.py",

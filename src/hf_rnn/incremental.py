@@ -1,0 +1,188 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Texts that are read as they arrive, with an answer at any time."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from .errors import UserError
+from .tokenization import token_ids
+
+# Tokens that the model reads at once, however many arrive.
+WINDOW = 1024
+# Characters at the end of what has arrived whose tokens may still change with what comes: more than the longest HTML
+# tag that a tokenizer of ours leaves out.
+MARGIN = 256
+# Places at which it is tried to cut before that end.
+TRIES = 8
+
+
+class TextStream:
+    """Reads texts piece by piece, each piece once, in memory that does not grow with them. What it answers at any time
+    is what the model answers for all that has arrived.
+
+    The pieces may be cut anywhere, in the middle of a word too: the last characters wait, as text, until what follows
+    them cannot change their tokens. Texts that no tokenizer can cut (one word without end) wait as a whole. A text is
+    read whole, whatever `max_length` the model was trained with.
+
+    ```python
+    >>> stream = model.stream(tokenizer)
+    >>> stream.feed("What a wonder")
+    >>> stream.feed("ful film!")
+    >>> stream.logits().softmax(-1)
+    ```
+
+    Args:
+        model: a classifier that reads from left to right alone; it is set to eval mode.
+        tokenizer: of the model, to feed texts; None to feed token ids.
+        streams: B, texts that are read side by side.
+        answers: what a task makes of logits `[B, C]`, for [`answers`].
+
+    Raises:
+        UserError: the model reads from right to left too, or there is not one stream.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: PreTrainedTokenizerBase | None = None,
+        streams: int = 1,
+        answers: Callable[..., list[dict]] | None = None,
+    ):
+        if model.config.bidirectional:
+            raise UserError(
+                "bidirectional=True: this model reads each text from its end too, and a stream has none yet. Train one "
+                "with --model.bidirectional false, or read the whole text, model(**tokenizer(text))."
+            )
+        if streams < 1:
+            raise UserError(f"streams={streams} must be 1 or greater.")
+        self.model, self.tokenizer, self.streams, self._answers = model.eval(), tokenizer, streams, answers
+        self.closed = False
+        # Of each stream, what has arrived and was not read yet.
+        self._waiting = [""] * streams
+        self._state: dict[str, Tensor] = {}
+        self._pooled: dict[str, Tensor] | None = None
+
+    def feed(self, pieces: str | Sequence[str]) -> None:
+        """Takes the next piece of the text, or of each of the texts; an empty one where nothing has arrived.
+
+        Raises:
+            UserError: the stream is closed or has no tokenizer, or there are not as many pieces as streams.
+        """
+        self._check_open()
+        if self.tokenizer is None:
+            raise UserError("the stream has no tokenizer: open it with model.stream(tokenizer), or feed_ids(…).")
+        pieces = [pieces] if isinstance(pieces, str) else list(pieces)
+        if len(pieces) != self.streams:
+            raise UserError(f"{len(pieces)} pieces for {self.streams} streams: pass one for each, or '' for none.")
+        self._waiting = [waiting + piece for waiting, piece in zip(self._waiting, pieces, strict=True)]
+        ready: list[list[int]] = [[] for _ in pieces]
+        for place, text in enumerate(self._waiting):
+            if len(text) > 2 * MARGIN:
+                ready[place], self._waiting[place] = self._cut(text)
+        if any(ready):
+            self._state, self._pooled = self._read(ready)
+
+    def feed_ids(self, ids: Sequence[Sequence[int]]) -> None:
+        """Takes the next token ids of each of the texts.
+
+        Raises:
+            UserError: the stream is closed or reads texts, or there are not as many rows as streams.
+        """
+        self._check_open()
+        if self.tokenizer is not None:
+            raise UserError("the stream has a tokenizer: feed it texts, or open one without, model.stream().")
+        if len(ids) != self.streams:
+            raise UserError(f"{len(ids)} rows for {self.streams} streams: pass one for each, [] where there is none.")
+        self._state, self._pooled = self._read([list(row) for row in ids])
+
+    def logits(self) -> Tensor:
+        """`[B, C]`, of all that has arrived."""
+        self._check_open()
+        waiting: list[list[int]] = [[] for _ in self._waiting]
+        if self.tokenizer is not None:
+            waiting = token_ids(self.tokenizer, self._waiting)
+        with torch.inference_mode():
+            return self.model.classifier(self.model.pooling.pooled(self._read(waiting)[1]))
+
+    def answers(self, top_k: int | None = 1) -> list[dict]:
+        """What [`Predictor`] answers for all that has arrived; `top_k` as there.
+
+        Raises:
+            UserError: the stream was not opened by a [`Predictor`].
+        """
+        if self._answers is None:
+            raise UserError("this stream knows no task: open it with Predictor.from_pretrained(MODEL).open().")
+        return self._answers(np.asarray(self.logits().float().cpu()), top_k)
+
+    def close(self) -> None:
+        """Ends the stream, and forgets what it has read."""
+        self.closed, self._state, self._pooled, self._waiting = True, {}, None, [""] * self.streams
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a stream knows of its texts, to go on later or elsewhere, with [`load_state_dict`]: tensors, and the
+        ends of the texts that wait."""
+        self._check_open()
+        return {"state": dict(self._state), "pooled": dict(self._pooled or {}), "waiting": list(self._waiting)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from what [`state_dict`] returned.
+
+        Raises:
+            UserError: it is of another number of streams.
+        """
+        self._check_open()
+        if len(state["waiting"]) != self.streams:
+            raise UserError(
+                f"the state is of {len(state['waiting'])} streams, and this has {self.streams}: open it with "
+                f"streams={len(state['waiting'])}."
+            )
+        device = self.model.device
+        self._waiting = list(state["waiting"])
+        self._state = {name: part.to(device) for name, part in state["state"].items()}
+        self._pooled = {name: part.to(device) for name, part in state["pooled"].items()} or None
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise UserError("the stream was closed: open another one, model.stream(tokenizer).")
+
+    def _cut(self, text: str) -> tuple[list[int], str]:
+        """The tokens of a beginning of a text that no longer change, and what is left of it."""
+        tokenizer: Any = self.tokenizer
+        encoded = tokenizer(text, return_offsets_mapping=True, verbose=False)
+        ids, starts = encoded["input_ids"], [start for start, _ in encoded["offset_mapping"]]
+        before = [start for start in starts if 0 < start <= len(text) - MARGIN]
+        for start in before[: -TRIES - 1 : -1]:
+            # The space before a word may belong to it.
+            for place in (len(text[:start].rstrip()), start):
+                head, tail = token_ids(tokenizer, [text[:place], text[place:]])
+                if head + tail == ids:
+                    return head, text[place:]
+        return [], text
+
+    @torch.inference_mode()
+    def _read(self, ids: list[list[int]]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The state and what is pooled after some more tokens of each stream."""
+        model, state, pooled = self.model, self._state, self._pooled
+        for start in range(0, max(1, *map(len, ids)), WINDOW):
+            part = [row[start : start + WINDOW] for row in ids]
+            T = max(1, *map(len, part))
+            input_ids = torch.full((len(part), T), model.config.pad_token_id or 0)
+            mask = torch.zeros_like(input_ids)
+            for place, row in enumerate(part):
+                input_ids[place, : len(row)] = torch.as_tensor(row, dtype=torch.long)
+                mask[place, : len(row)] = 1
+            input_ids, mask = input_ids.to(model.device), mask.to(model.device)
+            initial = tuple(state.values()) or None
+            out = model.model(input_ids, attention_mask=mask, initial_state=initial)
+            parts = {"h": out.final_hidden_state, "c": out.final_cell_state}
+            state = {name: each for name, each in parts.items() if each is not None}
+            pooled, _ = model.pooling.add(pooled, out, mask)
+        return state, pooled  # type: ignore[return-value]
+
+
+__all__ = ["TextStream"]
