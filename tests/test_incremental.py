@@ -8,7 +8,7 @@ import torch
 from hf_rnn import Predictor, RNNConfig, RNNForSequenceClassification
 from hf_rnn.configuration_rnn import POOLINGS
 from hf_rnn.errors import UserError
-from hf_rnn.tokenization import train_tokenizer
+from hf_rnn.tokenization import token_ids, train_tokenizer
 
 WORDS = ["good", "<br />", "bad", "it's", "é", "don’t", "漢字", "42", "…", "wonderful", "x<y", "</s>", "\n", "  ", "Σ"]
 
@@ -98,6 +98,13 @@ def test_a_word_without_end_waits_and_is_answered_all_the_same(tokenizer):
     for _ in range(10):
         stream.feed("wonderful" * 20)
     torch.testing.assert_close(stream.logits(), whole(reads, tokenizer, ["wonderful" * 200]), rtol=0, atol=1e-12)
+
+
+def test_a_long_text_is_tokenized_piece_by_piece_to_the_same_tokens(tokenizer, monkeypatch):
+    long = " ".join(texts(60, 400, seed=6)) + "wonderful" * 200
+    expected = tokenizer([long, "short"])["input_ids"]
+    monkeypatch.setattr("hf_rnn.tokenization.LONG", 700)
+    assert token_ids(tokenizer, [long, "short"]) == expected
 
 
 def test_real_reviews_cut_anywhere_are_answered_as_the_whole(real_data):

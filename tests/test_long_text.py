@@ -1,5 +1,9 @@
 """Texts of any length, in the memory of a window."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -31,3 +35,30 @@ def test_windows_give_the_answer_of_the_whole(pooling, cell, directions):
         with torch.inference_mode():
             expected = model(torch.tensor([ids])).logits
         torch.testing.assert_close(logits_of(model, ids, window=16), expected, rtol=0, atol=1e-12)
+
+
+PEAK = """
+import re, sys
+from pathlib import Path
+from hf_rnn import DataArguments, Predictor, RNNConfig, RNNForSequenceClassification, TextClassification
+from hf_rnn import train_tokenizer
+words = [f"w{i}" for i in range(900)]
+tokenizer = train_tokenizer(words, "word", vocab_size=1000, min_frequency=1, show_progress=False)
+sizes = dict(vocab_size=1000, embedding_size=64, hidden_size=64)
+config = RNNConfig(bidirectional=sys.argv[2] == "both", pooling="concat", **sizes)
+model = RNNForSequenceClassification(config).eval()
+predictor = Predictor(model, tokenizer, TextClassification(DataArguments(), config))
+predictor([" ".join(words[i % 900] for i in range(int(sys.argv[1])))])
+print(re.findall(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[0])
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux for the peak of a process")
+@pytest.mark.parametrize("directions", ["one", "both"])
+def test_a_long_text_takes_the_memory_of_a_short_one(directions):
+    def peak(tokens: int) -> int:
+        command = [sys.executable, "-c", PEAK, str(tokens), directions]
+        alone = {**os.environ, "OMP_NUM_THREADS": "1"}
+        return int(subprocess.run(command, capture_output=True, text=True, check=True, env=alone).stdout)
+
+    assert peak(150_000) < 1.2 * peak(10_000)

@@ -58,6 +58,15 @@ def keep_freed_memory() -> bool:
     return bool(mallopt(mmap_max, 0) and mallopt(trim_threshold, never))
 
 
+def give_back_freed_memory() -> None:
+    """Gives freed memory back to the system, where glibc allocates: [`keep_freed_memory`] keeps it, and what threads have
+    freed in places of their own may grow to many times what is in use."""
+    try:
+        ctypes.CDLL(None).malloc_trim(0)
+    except (AttributeError, OSError, TypeError):
+        return
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out, of a GPU or of the machine."""
     from accelerate.utils.memory import should_reduce_batch_size

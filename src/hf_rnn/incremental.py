@@ -10,15 +10,10 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from .errors import UserError
-from .tokenization import token_ids
+from .tokenization import MARGIN, settled_ids, token_ids
 
 # Tokens that the model reads at once, however many arrive.
 WINDOW = 1024
-# Characters at the end of what has arrived whose tokens may still change with what comes: more than the longest HTML
-# tag that a tokenizer of ours leaves out.
-MARGIN = 256
-# Places at which it is tried to cut before that end.
-TRIES = 8
 
 
 class TextStream:
@@ -83,7 +78,7 @@ class TextStream:
         ready: list[list[int]] = [[] for _ in pieces]
         for place, text in enumerate(self._waiting):
             if len(text) > 2 * MARGIN:
-                ready[place], self._waiting[place] = self._cut(text)
+                ready[place], self._waiting[place] = settled_ids(self.tokenizer, text)
         if any(ready):
             self._state, self._pooled = self._read(ready)
 
@@ -149,20 +144,6 @@ class TextStream:
     def _check_open(self) -> None:
         if self.closed:
             raise UserError("the stream was closed: open another one, model.stream(tokenizer).")
-
-    def _cut(self, text: str) -> tuple[list[int], str]:
-        """The tokens of a beginning of a text that no longer change, and what is left of it."""
-        tokenizer: Any = self.tokenizer
-        encoded = tokenizer(text, return_offsets_mapping=True, verbose=False)
-        ids, starts = encoded["input_ids"], [start for start, _ in encoded["offset_mapping"]]
-        before = [start for start in starts if 0 < start <= len(text) - MARGIN]
-        for start in before[: -TRIES - 1 : -1]:
-            # The space before a word may belong to it.
-            for place in (len(text[:start].rstrip()), start):
-                head, tail = token_ids(tokenizer, [text[:place], text[place:]])
-                if head + tail == ids:
-                    return head, text[place:]
-        return [], text
 
     @torch.inference_mode()
     def _read(self, ids: list[list[int]]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:

@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .environment import give_back_freed_memory
 from .incremental import TextStream
 from .recurrence import Recurrence
 
-# Tokens of a window.
-WINDOW = 4096
+# Tokens of a window, and windows after which memory is given back.
+WINDOW, TIDIED = 4096, 16
 
 
 @torch.inference_mode()
@@ -51,7 +52,13 @@ def logits_of(model: Any, ids: Sequence[int], window: int = WINDOW) -> Tensor:
         outputs = torch.cat([stack.outputs(x, place, stack.depth) for stack in stacks], dim=-1)
         read = SimpleNamespace(last_hidden_state=outputs, final_hidden_state=last)
         pooled, _ = model.pooling.add(pooled, read, None)
+        _tidy(place)
     return model.classifier(model.pooling.pooled(pooled))
+
+
+def _tidy(place: int) -> None:
+    if place % TIDIED == 0:
+        give_back_freed_memory()
 
 
 class _Stack:
@@ -83,6 +90,7 @@ class _Stack:
             x = self.outputs(embedded(place), place, layer)
             _, h, c = self._run(x, place, layer, direction)
             states[place + step] = (h, c)
+            _tidy(place)
 
     def _run(self, x: Tensor, place: int, layer: int, direction: int) -> tuple[Tensor, Tensor, Tensor | None]:
         h, c = self.entered[layer, direction][place]

@@ -12,6 +12,11 @@ from .configuration_rnn import RNNConfig
 from .errors import UserError, check_choice, first_line
 
 PAD, UNK, BOS, EOS = SPECIAL_TOKENS = ["<pad>", "<unk>", "<s>", "</s>"]
+# Characters at the end of a text whose tokens may still change with what follows: more than the longest HTML tag that
+# `strip_html` leaves out. Places at which it is tried to cut before that end.
+MARGIN, TRIES = 256, 8
+# Characters that are tokenized at a time, of a text that is longer than twice as many.
+LONG = 1 << 17
 KINDS = ("bpe", "unigram", "word", "whitespace", "char")
 
 # Scripts that are written without spaces: each character is a word of its own for kind="word".
@@ -180,6 +185,32 @@ def load_tokenizer(path: str, **kwargs) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
+def settled_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[list[int], str]:
+    """The tokens of a beginning of a text that do not change whatever follows it, and the rest of the text; no token
+    where there is no place to cut."""
+    encoded = tokenizer(text, return_offsets_mapping=True, verbose=False)
+    ids, starts = encoded["input_ids"], [start for start, _ in encoded["offset_mapping"]]
+    before = [start for start in starts if 0 < start <= len(text) - MARGIN]
+    for start in before[: -TRIES - 1 : -1]:
+        # The space before a word may belong to it.
+        for place in (len(text[:start].rstrip()), start):
+            head, tail = token_ids(tokenizer, [text[:place], text[place:]])
+            if head + tail == ids:
+                return head, text[place:]
+    return [], text
+
+
+def _ids_of_long(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """The tokens of one text, piece by piece: of each character, the backend keeps many times its size meanwhile."""
+    ids: list[int] = []
+    waiting = ""
+    for start in range(0, len(text), LONG):
+        settled, waiting = settled_ids(tokenizer, waiting + text[start : start + LONG])
+        ids += settled
+    backend: Any = getattr(tokenizer, "backend_tokenizer", None)
+    return ids + backend.encode(waiting).ids
+
+
 def token_ids(
     tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], pairs: Sequence[str] | None = None
 ) -> list[list[int]]:
@@ -193,6 +224,8 @@ def token_ids(
     if backend.truncation is not None:
         backend.no_truncation()
     rows: list = list(texts) if pairs is None else list(zip(texts, pairs, strict=True))
+    if pairs is None and any(len(text) > 2 * LONG for text in rows):
+        return [_ids_of_long(tokenizer, text) if len(text) > 2 * LONG else backend.encode(text).ids for text in rows]
     if len(rows) == 1:
         return [backend.encode(*(rows if pairs is None else rows[0])).ids]
     return [encoding.ids for encoding in backend.encode_batch_fast(rows)]
@@ -208,4 +241,4 @@ def check_vocabulary(tokenizer: PreTrainedTokenizerBase, config: RNNConfig, path
         )
 
 
-__all__ = ["TokenizerArguments", "load_tokenizer", "token_ids", "train_tokenizer"]
+__all__ = ["TokenizerArguments", "load_tokenizer", "settled_ids", "token_ids", "train_tokenizer"]
