@@ -59,8 +59,8 @@ def keep_freed_memory() -> bool:
 
 
 def give_back_freed_memory() -> None:
-    """Gives freed memory back to the system, where glibc allocates: [`keep_freed_memory`] keeps it, and what threads have
-    freed in places of their own may grow to many times what is in use."""
+    """Gives freed memory back to the system, where glibc allocates: [`keep_freed_memory`] keeps it, and what threads
+    have freed in places of their own may grow to many times what is in use."""
     try:
         ctypes.CDLL(None).malloc_trim(0)
     except (AttributeError, OSError, TypeError):
