@@ -67,12 +67,15 @@ def test_options_of_a_prediction_are_checked_before_any_text_is_read(tiny_run, o
 
 def test_no_batch_of_a_prediction_is_over_its_budget_of_tokens(tiny_run):
     predictor, shapes = Predictor.from_pretrained(tiny_run), []
-    predictor.model.register_forward_pre_hook(
-        lambda model, args, inputs: shapes.append(tuple(inputs["input_ids"].shape)), with_kwargs=True
-    )
     texts = ["the film " * length for length in (1, 30, 2, 2, 9, 1, 1)]
-    predictor(texts, batch_tokens=20)
-    assert shapes == [(1, 60), (1, 18), (5, 4)]
+    expected = [answer["score"] for answer in predictor(texts)]
+    predictor.model.model.recurrence.register_forward_pre_hook(
+        lambda recurrence, args: shapes.append(tuple(args[0].shape[:2]))
+    )
+    # The text of 60 tokens is read window by window.
+    assert [answer["score"] for answer in predictor(texts, batch_tokens=20)] == pytest.approx(expected, abs=1e-6)
+    assert shapes[:3] == [(1, 20)] * 3
+    assert shapes[-2:] == [(1, 18), (5, 4)]
     assert predictor([]) == []
 
 

@@ -31,7 +31,8 @@ def logits_of(model: Any, ids: Sequence[int], window: int = WINDOW) -> Tensor:
     """
     if not model.config.bidirectional:
         stream = TextStream(model)
-        stream.feed_ids([ids])
+        for start in range(0, len(ids), window):
+            stream.feed_ids([ids[start : start + window]])
         return stream.logits()
     text = torch.as_tensor(ids, dtype=torch.long)[None]
     windows = [slice(start, start + window) for start in range(0, len(ids), window)]
