@@ -107,6 +107,13 @@ def test_a_long_text_is_tokenized_piece_by_piece_to_the_same_tokens(tokenizer, m
     assert token_ids(tokenizer, [long, "short"]) == expected
 
 
+def test_a_long_text_without_a_place_to_cut_is_tokenized_as_a_whole(tokenizer, monkeypatch):
+    endless = "good " + "wonderful" * 2000
+    expected = tokenizer([endless])["input_ids"]
+    monkeypatch.setattr("hf_rnn.tokenization.LONG", 700)
+    assert token_ids(tokenizer, [endless]) == expected
+
+
 def test_real_reviews_cut_anywhere_are_answered_as_the_whole(real_data):
     from datasets import load_dataset
 

@@ -327,6 +327,8 @@ def test_memory_that_ran_out_names_the_batch_and_the_setting(tiny_run, tmp_path,
     ) as told:
         hf_rnn.train(tiny_config(tiny_run.parent / "reviews.csv", tmp_path / "run", **training))
     assert message in str(told.value)
+    # HF_RNN_TRACEBACK=1 shows where.
+    assert told.value.__cause__ is error
 
 
 def test_a_folder_that_cannot_be_written_to_is_refused_before_any_work(tiny_run, tmp_path, monkeypatch):

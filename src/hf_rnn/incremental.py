@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from .data import RaggedCollator
 from .errors import UserError
 from .tokenization import MARGIN, settled_ids, token_ids
 
@@ -149,20 +150,14 @@ class TextStream:
     def _read(self, ids: list[list[int]]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The state and what is pooled after some more tokens of each stream."""
         model, state, pooled = self.model, self._state, self._pooled
+        collate = RaggedCollator(model.config.pad_token_id or 0)
         for start in range(0, max(1, *map(len, ids)), WINDOW):
-            part = [row[start : start + WINDOW] for row in ids]
-            T = max(1, *map(len, part))
-            input_ids = torch.full((len(part), T), model.config.pad_token_id or 0)
-            mask = torch.zeros_like(input_ids)
-            for place, row in enumerate(part):
-                input_ids[place, : len(row)] = torch.as_tensor(row, dtype=torch.long)
-                mask[place, : len(row)] = 1
-            input_ids, mask = input_ids.to(model.device), mask.to(model.device)
-            initial = tuple(state.values()) or None
-            out = model.model(input_ids, attention_mask=mask, initial_state=initial)
+            part = collate([{"input_ids": row[start : start + WINDOW]} for row in ids])
+            part = {name: tensor.to(model.device) for name, tensor in part.items()}
+            out = model.model(**part, initial_state=tuple(state.values()) or None)
             parts = {"h": out.final_hidden_state, "c": out.final_cell_state}
             state = {name: each for name, each in parts.items() if each is not None}
-            pooled, _ = model.pooling.add(pooled, out, mask)
+            pooled, _ = model.pooling.add(pooled, out, part["attention_mask"])
         return state, pooled  # type: ignore[return-value]
 
 

@@ -85,7 +85,7 @@ class _Stack:
         states: dict[int, tuple[Tensor, Tensor | None]] = {}
         self.entered[layer, direction] = states
         step, place = (-1 if direction else 1), (windows - 1 if direction else 0)
-        zeros = embedded(0).new_zeros(1, 1, self.recurrence.hidden_size)
+        zeros = next(self.recurrence.parameters()).new_zeros(1, 1, self.recurrence.hidden_size)
         states[place] = (zeros, zeros if self.recurrence.cell_type == "lstm" else None)
         for place in order:
             x = self.outputs(embedded(place), place, layer)

@@ -95,9 +95,8 @@ class TextStreams(Dataset):
             np.random.default_rng([self.seed, epoch]).shuffle(order)
         self.text = np.concatenate([self.documents[i] for i in order])
         count = -(-self.length // self.window)
-        lengths = np.full(count, float(self.window))
-        if self.vary:
-            lengths = window_lengths(count, self.window, np.random.default_rng([self.seed, epoch, 1]))
+        random = np.random.default_rng([self.seed, epoch, 1])
+        lengths = window_lengths(count, self.window, random) if self.vary else np.full(count, float(self.window))
         ends = np.cumsum(lengths)
         # Where lengths vary, all are stretched a little so that the last window ends with the text.
         ends = ends * self.length / ends[-1] if self.vary else np.minimum(ends, self.length)

@@ -191,23 +191,28 @@ def settled_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[list[int
     encoded = tokenizer(text, return_offsets_mapping=True, verbose=False)
     ids, starts = encoded["input_ids"], [start for start, _ in encoded["offset_mapping"]]
     before = [start for start in starts if 0 < start <= len(text) - MARGIN]
-    for start in before[: -TRIES - 1 : -1]:
-        # The space before a word may belong to it.
-        for place in (len(text[:start].rstrip()), start):
-            head, tail = token_ids(tokenizer, [text[:place], text[place:]])
-            if head + tail == ids:
-                return head, text[place:]
+    # The space before a word may belong to it.
+    places = [place for start in before[: -TRIES - 1 : -1] for place in (len(text[:start].rstrip()), start)]
+    backend: Any = getattr(tokenizer, "backend_tokenizer", None)
+    for place in dict.fromkeys(places):
+        head, tail = (encoding.ids for encoding in backend.encode_batch_fast([text[:place], text[place:]]))
+        if head + tail == ids:
+            return head, text[place:]
     return [], text
 
 
 def _ids_of_long(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """The tokens of one text, piece by piece: of each character, the backend keeps many times its size meanwhile."""
+    """The tokens of one text, piece by piece: of each character, the backend keeps many times its size meanwhile. What
+    follows a piece that cannot be cut is read as a whole."""
+    backend: Any = getattr(tokenizer, "backend_tokenizer", None)
     ids: list[int] = []
     waiting = ""
     for start in range(0, len(text), LONG):
         settled, waiting = settled_ids(tokenizer, waiting + text[start : start + LONG])
         ids += settled
-    backend: Any = getattr(tokenizer, "backend_tokenizer", None)
+        if not settled:
+            waiting += text[start + LONG :]
+            break
     return ids + backend.encode(waiting).ids
 
 

@@ -112,8 +112,9 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
             with self.stop.listening():
                 return super().train(*args, **kwargs)
         except UserError as error:
-            of_worker = str(error).startswith("Caught UserError in DataLoader worker")
-            raise (UserError(str(error).strip().rpartition("UserError: ")[2]) if of_worker else error) from None
+            if not str(error).startswith("Caught UserError in DataLoader worker"):
+                raise
+            raise UserError(str(error).strip().rpartition("UserError: ")[2]) from error
 
     def training_step(self, model, inputs, num_items_in_batch=None):
         """transformers' own; a loss that is no number ends the training.
