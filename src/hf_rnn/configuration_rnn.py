@@ -23,6 +23,7 @@ CODE_FILES = (
     "recurrence.py",
     "recurrence_cpu.py",
     "pooling.py",
+    "windows.py",
     "modeling_rnn.py",
     "modeling_causal_rnn.py",
 )
@@ -55,6 +56,7 @@ DROPOUTS = (
 )
 _NOT_NEGATIVE = (
     "backprop_length",
+    "backprop_window",
     "activation_regularization",
     "temporal_activation_regularization",
     "sampled_softmax",
@@ -89,6 +91,10 @@ class RNNConfig(PreTrainedConfig):
             the end in the order in which a direction reads it; what comes before is read without, in constant memory
             but for its outputs and with dropout masks of its own (Howard and Ruder 2018, "BPT3C"). 0 for the whole
             text.
+        backprop_window: a classifier reads texts that are longer than this so many tokens at a time, and computes a
+            window again for its gradients instead of keeping it: they are those of the whole, in memory that grows
+            with the square root of the length. 0 for all at once.
+        truncate_backprop: whether gradients end where a window of `backprop_window` begins (Williams and Peng 1990).
         output_dropout: locked dropout on what the language model's output layer reads (Merity et al. 2018).
         activation_regularization: weight α of the mean square of what the output layer reads, dropout included, in the
             language model's loss (Merity et al. 2018, "AR").
@@ -145,6 +151,8 @@ class RNNConfig(PreTrainedConfig):
     hidden_dropout: float | int = 0.0
     weight_dropout: float | int = 0.0
     backprop_length: int = 0
+    backprop_window: int = 0
+    truncate_backprop: bool = False
     output_dropout: float | int = 0.0
     activation_regularization: float | int = 0.0
     temporal_activation_regularization: float | int = 0.0
@@ -239,6 +247,16 @@ class RNNConfig(PreTrainedConfig):
             raise ValueError(
                 f"backprop_length={self.backprop_length} needs directions that end apart: write "
                 "independent_directions=True too, or bidirectional=False."
+            )
+        if self.backprop_length and self.backprop_window:
+            raise ValueError(
+                f"backprop_length={self.backprop_length} keeps the end of a text in memory, and backprop_window="
+                f"{self.backprop_window} no more than a window: leave one of them out."
+            )
+        if self.truncate_backprop and not self.backprop_window:
+            raise ValueError(
+                "truncate_backprop=True ends gradients where a window begins: write backprop_window=1024 too, or leave "
+                "it out."
             )
         if self.pad_token_id is not None and not 0 <= self.pad_token_id < self.vocab_size:
             raise ValueError(

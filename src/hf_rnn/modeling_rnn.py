@@ -19,6 +19,7 @@ from transformers.utils import ModelOutput, cached_file, can_return_tuple, has_f
 from .configuration_rnn import RNNConfig
 from .pooling import Pooling
 from .recurrence import Recurrence, RecurrentState, locked_dropout
+from .windows import read_in_windows
 
 
 @dataclass
@@ -43,7 +44,7 @@ class RNNSequenceClassifierOutput(ModelOutput):
     Args:
         loss: a scalar, where labels were given.
         logits: `[B, C]`, before softmax or sigmoid; the values themselves in regression.
-        hidden_states: as in [`RNNModelOutput`].
+        hidden_states: as in [`RNNModelOutput`]; asking for them reads a text all at once, whatever `backprop_window`.
         pooling_weights: `[B, T]`, rows summing to 1 over their tokens, where the pooling is `"attention"`.
     """
 
@@ -223,18 +224,7 @@ class RNNModel(RNNPreTrainedModel):
             ValueError: both or none of `input_ids` and `inputs_embeds`, a mask of another shape, an id outside the
                 vocabulary, a state of another shape, a direction that has no stack of its own.
         """
-        if (input_ids is None) == (inputs_embeds is None):
-            raise ValueError("write either input_ids=… or inputs_embeds=…, one of the two.")
-        shape = tuple(input_ids.shape if inputs_embeds is None else inputs_embeds.shape[:2])
-        if attention_mask is None:
-            if input_ids is not None and input_ids.numel():
-                self.warn_if_padding_and_no_attention_mask(input_ids, attention_mask)
-        elif tuple(attention_mask.shape) != shape:
-            raise ValueError(
-                f"attention_mask has the shape {tuple(attention_mask.shape)} and the text [B, T] = {shape}: "
-                "pass both as the tokenizer returned them, model(**tokenizer(texts, padding=True, "
-                'return_tensors="pt")).'
-            )
+        self.check_inputs(input_ids, attention_mask, inputs_embeds)
         if inputs_embeds is None:
             inputs_embeds = self._embed(input_ids)
         if self.training:
@@ -250,12 +240,32 @@ class RNNModel(RNNPreTrainedModel):
             hidden_states=(inputs_embeds, *outputs) if output_hidden_states else None,
         )
 
-    def _embed(self, input_ids: Tensor) -> Tensor:
+    def check_inputs(self, input_ids: Tensor | None, attention_mask: Tensor | None, inputs_embeds: Tensor | None):
+        """Raises ValueError for what [`forward`] cannot read."""
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("write either input_ids=… or inputs_embeds=…, one of the two.")
+        shape = tuple(input_ids.shape if inputs_embeds is None else inputs_embeds.shape[:2])
+        if attention_mask is None:
+            if input_ids is not None and input_ids.numel():
+                self.warn_if_padding_and_no_attention_mask(input_ids, attention_mask)
+        elif tuple(attention_mask.shape) != shape:
+            raise ValueError(
+                f"attention_mask has the shape {tuple(attention_mask.shape)} and the text [B, T] = {shape}: "
+                "pass both as the tokenizer returned them, model(**tokenizer(texts, padding=True, "
+                'return_tensors="pt")).'
+            )
+
+    def lookup(self, input_ids: Tensor) -> Tensor:
+        """The vectors of tokens, `[B, T, E]`, before any dropout.
+
+        Raises:
+            ValueError: an id outside the vocabulary.
+        """
         if not input_ids.numel():
             # Tokenizers hand over a batch of empty texts as floats, having seen no number in it.
             input_ids = input_ids.long()
         try:
-            embedded = self.embed_tokens(input_ids)
+            return self.embed_tokens(input_ids)
         except IndexError:
             V = self.embed_tokens.num_embeddings
             wrong = input_ids[(input_ids < 0) | (input_ids >= V)].unique().tolist()
@@ -263,9 +273,12 @@ class RNNModel(RNNPreTrainedModel):
                 f"token ids {wrong[:5]} are outside the vocabulary: ids must be in [0, vocab_size={V}). Use the "
                 f"tokenizer that was saved with this model, or call model.resize_token_embeddings(len(tokenizer))."
             ) from None
+
+    def _embed(self, input_ids: Tensor) -> Tensor:
+        embedded = self.lookup(input_ids)
         if self.training and self.config.embedding_dropout > 0:
             kept = F.dropout(embedded.new_ones(self.embed_tokens.num_embeddings, 1), self.config.embedding_dropout)
-            embedded = embedded * F.embedding(input_ids, kept)
+            embedded = embedded * F.embedding(input_ids.long(), kept)
         return embedded
 
     def _read(self, x, attention_mask, state, output_cell_state, direction):
@@ -371,14 +384,24 @@ class RNNForSequenceClassification(RNNPreTrainedModel):
             ValueError: labels that are not in `config.id2label`, or of a shape that does not fit; and what
                 [`RNNModel.forward`] raises.
         """
-        outputs = self.model(
-            input_ids,
-            attention_mask=attention_mask,
-            inputs_embeds=inputs_embeds,
-            output_hidden_states=output_hidden_states,
-            output_cell_state=False,
-        )
-        pooled, weights = self.pooling(outputs, attention_mask)
+        if output_hidden_states is None:
+            output_hidden_states = self.config.output_hidden_states
+        self.model.check_inputs(input_ids, attention_mask, inputs_embeds)
+        source, window, hidden_states = input_ids if inputs_embeds is None else inputs_embeds, 0, None
+        if not output_hidden_states:
+            window = self.config.backprop_window
+        if 0 < window < source.shape[1]:
+            pooled, weights = read_in_windows(self.model, self.pooling, source, attention_mask, window)
+        else:
+            outputs = self.model(
+                input_ids,
+                attention_mask=attention_mask,
+                inputs_embeds=inputs_embeds,
+                output_hidden_states=output_hidden_states,
+                output_cell_state=False,
+            )
+            hidden_states = outputs.hidden_states
+            pooled, weights = self.pooling(outputs, attention_mask)
         logits = self.classifier(pooled)
         loss = None
         if labels is not None:
@@ -389,7 +412,7 @@ class RNNForSequenceClassification(RNNPreTrainedModel):
                 labels = labels.to(logits.dtype)
             loss = self.loss_function(labels, logits, self.config)
         return RNNSequenceClassifierOutput(
-            loss=loss, logits=logits, hidden_states=outputs.hidden_states, pooling_weights=weights
+            loss=loss, logits=logits, hidden_states=hidden_states, pooling_weights=weights
         )
 
     def stream(self, tokenizer=None, streams: int = 1):

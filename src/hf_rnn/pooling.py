@@ -67,10 +67,13 @@ class Pooling(nn.Module):
         if self.kind in ("mean", "concat"):
             part["total"] = x.sum(1)
         part["count"] = valid.sum(1)
-        return part if so_far is None else self._joined(so_far, part), weights if T else None
+        return self.joined(so_far or {}, part), weights if T else None
 
     @staticmethod
-    def _joined(before: dict[str, Tensor], part: dict[str, Tensor]) -> dict[str, Tensor]:
+    def joined(before: dict[str, Tensor], part: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What has to be known of two parts of texts in succession; of the first there may be nothing."""
+        if not before:
+            return part
         joined = {name: part[name] for name in part if name == "last"}
         joined |= {name: before[name] + part[name] for name in ("count", "total") if name in part}
         if "top" in part:

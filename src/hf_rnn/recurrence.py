@@ -82,6 +82,11 @@ class _Permute(torch.autograd.Function):
         return _Permute.apply(grad, inverse, index), None, None
 
 
+def reversed_rows(x: Tensor, ragged: Ragged | None) -> Tensor:
+    """Each row read from its own end: `[B, T, F]`, right-padded as before."""
+    return x.flip(1) if ragged is None else _Permute.apply(x, ragged.reverse, ragged.reverse)
+
+
 def locked_dropout(x: Tensor, p: float, training: bool) -> Tensor:
     """Dropout with one mask per row, the same at each time step (Gal and Ghahramani 2016).
 
@@ -109,11 +114,10 @@ class RecurrentLayer(GradientCheckpointingLayer):
     """One recurrent layer over a right-padded batch, both directions. It owns no weights: [`Recurrence`] does, under
     torch's names. It is a module of its own so that its activations can be recomputed instead of kept."""
 
-    def __init__(self, mode: str, hidden_size: int, weight_dropout: float):
+    def __init__(self, mode: str, hidden_size: int):
         super().__init__()
         self.mode = mode
         self.hidden_size = hidden_size
-        self.weight_dropout = weight_dropout
 
     def forward(
         self,
@@ -135,12 +139,10 @@ class RecurrentLayer(GradientCheckpointingLayer):
         Returns:
             Outputs `[B, T, D*H]`, with any finite values in padded places, and the final h and c, `[D, B, H]`.
         """
-        if self.training and self.weight_dropout > 0:
-            weights = [[w_ih, F.dropout(w_hh, self.weight_dropout), *b] for w_ih, w_hh, *b in weights]
-        inputs = [x] if len(weights) == 1 else [x, self._reverse(x, ragged)]
+        inputs = [x] if len(weights) == 1 else [x, reversed_rows(x, ragged)]
         run = self._run_by_hand if self._needs_gradients_by_hand(x) else self._run
         outputs, hs, cs = run(inputs, h0, c0, weights, ragged, output_cell_state)
-        outputs = [out if direction == 0 else self._reverse(out, ragged) for direction, out in enumerate(outputs)]
+        outputs = [out if direction == 0 else reversed_rows(out, ragged) for direction, out in enumerate(outputs)]
         return torch.cat(outputs, dim=-1), torch.cat(hs), None if cs[0] is None else torch.cat(cs)
 
     def _needs_gradients_by_hand(self, x: Tensor) -> bool:
@@ -156,10 +158,6 @@ class RecurrentLayer(GradientCheckpointingLayer):
             and torch.is_grad_enabled()
             and not looked_at
         )
-
-    @staticmethod
-    def _reverse(x: Tensor, ragged: Ragged | None) -> Tensor:
-        return x.flip(1) if ragged is None else _Permute.apply(x, ragged.reverse, ragged.reverse)
 
     def _run_by_hand(self, inputs, h0, c0, weights, ragged, output_cell_state):
         """As `_run`, with all directions in one loop."""
@@ -180,8 +178,8 @@ class RecurrentLayer(GradientCheckpointingLayer):
             if x.shape[1]:
                 if hold:
                     x, w_ih = self._hold_cells(x, w_ih, ragged)
-                changed = hold or (self.training and self.weight_dropout > 0)
-                flat = _one_chunk([w_ih, *others]) if changed else [w_ih, *others]
+                lie_apart = hold or not all(isinstance(weight, nn.Parameter) for weight in others)
+                flat = _one_chunk([w_ih, *others]) if lie_apart else [w_ih, *others]
                 kernel = getattr(torch._VF, self.mode.lower())
                 # `train` only tells cuDNN to keep what a backward pass needs: it refuses one in eval mode otherwise.
                 options = (True, 1, 0.0, torch.is_grad_enabled(), False, True)
@@ -249,12 +247,19 @@ class Recurrence(nn.RNNBase):
         self.cell_type = cell_type
         self.num_directions = 2 if bidirectional else 1
         self.hidden_dropout = hidden_dropout
-        self.layers = nn.ModuleList(RecurrentLayer(mode, hidden_size, weight_dropout) for _ in range(num_layers))
+        self.weight_dropout = weight_dropout
+        self.layers = nn.ModuleList(RecurrentLayer(mode, hidden_size) for _ in range(num_layers))
 
     def weights(self, layer: int) -> list[list[Tensor]]:
         """`[weight_ih [G*H, E or D*H], weight_hh [G*H, H], bias_ih [G*H], bias_hh [G*H]]` of each direction."""
         D = self.num_directions
         return [[getattr(self, name) for name in names] for names in self._all_weights[layer * D : (layer + 1) * D]]
+
+    def dropped_weights(self, layer: int) -> list[list[Tensor]]:
+        """[`weights`], in training with a mask of the weight dropout that is drawn anew at each call."""
+        if not (self.training and self.weight_dropout > 0):
+            return self.weights(layer)
+        return [[w_ih, F.dropout(w_hh, self.weight_dropout), *b] for w_ih, w_hh, *b in self.weights(layer)]
 
     def flatten_parameters(self) -> None:
         """Lays the weights of each layer and direction into one buffer, as cuDNN wants them: one call, one buffer."""
@@ -312,7 +317,7 @@ class Recurrence(nn.RNNBase):
         for index, layer in enumerate(self.layers):
             rows = slice(index * D, (index + 1) * D)
             x, h, c = layer(
-                x, h0[rows], None if c0 is None else c0[rows], self.weights(index), ragged, output_cell_state
+                x, h0[rows], None if c0 is None else c0[rows], self.dropped_weights(index), ragged, output_cell_state
             )
             hs.append(h)
             cs.append(c)

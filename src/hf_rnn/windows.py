@@ -1,0 +1,335 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Texts read window by window: exact answers and exact gradients, in the memory of one window and of the states between
+windows. What a window computes is computed again where it is needed (Chen et al. 2016, along time instead of depth).
+
+A direction of a layer can be followed through the windows once all below it is known, and its gradients once all above
+it are. A bidirectional layer therefore takes a sweep for each direction, forwards and again backwards; what stays in
+between are the states in which each window is entered, and their gradients.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import reduce
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from .pooling import Pooling
+from .recurrence import Ragged, Recurrence, reversed_rows
+
+# (stack, layer, direction): one layer, read in one direction.
+Unit = tuple[int, int, int]
+# (h, c), or (h,) for cells without c, each `[1, B, H]`.
+State = tuple[Tensor, ...]
+
+
+class Stage(NamedTuple):
+    """Layers `first` to `stop` of a stack, in one direction: what one sweep over the windows can follow."""
+
+    stack: int
+    first: int
+    stop: int
+    direction: int
+
+    def units(self) -> list[Unit]:
+        return [(self.stack, layer, self.direction) for layer in range(self.first, self.stop)]
+
+
+class WindowedText:
+    """A batch of texts in windows, and the encoder that reads it.
+
+    All dropout of an encoder is the same at each time step: its masks are drawn here, in the order in which a pass
+    over the whole draws them, and each window reads with them as often as it is read.
+
+    Args:
+        encoder: an [`RNNModel`].
+        source: token ids `[B, T]`, or embedded tokens `[B, T, E]`.
+        valid: `[B, T]` bool, right-padded; None if all are tokens.
+        window: tokens that are in memory at once.
+        after_window: called after each.
+    """
+
+    def __init__(
+        self,
+        encoder: Any,
+        pooling: Pooling,
+        source: Tensor,
+        valid: Tensor | None,
+        window: int,
+        after_window: Callable[[], None],
+    ):
+        config = encoder.config
+        self.encoder, self.pooling, self.source, self.valid = encoder, pooling, source, valid
+        self.truncated, self.after_window = config.truncate_backprop, after_window
+        self.places = [slice(start, start + window) for start in range(0, source.shape[1], window)]
+        self.stacks: list[tuple[Recurrence, tuple[int, ...]]]
+        if encoder.backward_recurrence is not None:
+            self.stacks = [(encoder.recurrence, (0,)), (encoder.backward_recurrence, (1,))]
+        else:
+            self.stacks = [(encoder.recurrence, tuple(range(encoder.recurrence.num_directions)))]
+        self.stages: list[Stage] = []
+        for number, (stack, directions) in enumerate(self.stacks):
+            if len(directions) == 1:
+                self.stages.append(Stage(number, 0, stack.num_layers, directions[0]))
+            else:
+                self.stages += [Stage(number, n, n + 1, d) for n in range(stack.num_layers) for d in directions]
+        # What the summary of a window says; "last" is for the whole text alone to say.
+        self.names: list[str] = []
+        # Of each unit, by window, the state in which it enters it; the last one is that in which it ends.
+        self.entered: dict[Unit, dict[int, State]] = {}
+        table = encoder.embed_tokens.weight
+        drawn = encoder.training
+        self.words = self.inputs = None
+        if drawn and source.dim() == 2 and config.embedding_dropout > 0:
+            self.words = F.dropout(table.new_ones(len(table), 1), config.embedding_dropout)
+        if drawn and config.input_dropout > 0:
+            self.inputs = F.dropout(table.new_ones(len(source), 1, config.embedding_size), config.input_dropout)
+        self.weights: dict[Unit, list[Tensor]] = {}
+        # By stack and layer, `[B, 1, D*H]`: dropout on what it hands to the next.
+        self.between: dict[tuple[int, int], Tensor] = {}
+        for number, (stack, directions) in enumerate(self.stacks):
+            for layer in range(stack.num_layers):
+                for direction, weights in zip(directions, stack.dropped_weights(layer), strict=True):
+                    self.weights[number, layer, direction] = weights
+                if drawn and stack.hidden_dropout > 0 and layer + 1 < stack.num_layers:
+                    ones = table.new_ones(len(source), 1, len(directions) * stack.hidden_size)
+                    self.between[number, layer] = F.dropout(ones, stack.hidden_dropout)
+
+    def order(self, stage: Stage) -> Sequence[int]:
+        """The windows in the order in which a stage reads them."""
+        places = range(len(self.places))
+        return places[::-1] if stage.direction else places
+
+    @staticmethod
+    def after(unit: Unit, k: int) -> int:
+        """The window that a unit reads after the `k`-th."""
+        return k - 1 if unit[2] else k + 1
+
+    def end(self, unit: Unit) -> int:
+        """Where a unit is after the last window that it reads."""
+        return -1 if unit[2] else len(self.places)
+
+    def embedded(self, k: int) -> Tensor:
+        """The tokens of a window, `[B, T, E]`, before any dropout."""
+        part = self.source[:, self.places[k]]
+        return self.encoder.lookup(part) if part.dim() == 2 else part
+
+    def add_embedded(self, total: Tensor, k: int, grad: Tensor) -> None:
+        """Adds the gradient of [`embedded`] to that of the embedding, or of the embedded tokens."""
+        part = self.source[:, self.places[k]]
+        if part.dim() == 3:
+            total[:, self.places[k]] = grad
+            return
+        padding = self.encoder.embed_tokens.padding_idx
+        if padding is not None:
+            grad = grad.masked_fill((part == padding).unsqueeze(-1), 0)
+        total.index_add_(0, part.flatten(), grad.flatten(0, 1))
+
+    def read_window(
+        self, k: int, x: Tensor, weights: dict[Unit, list[Tensor]], states: dict[Unit, State], only: Stage | None = None
+    ) -> tuple[Tensor, dict[Unit, State]]:
+        """The outputs of the top layers, and the states in which the units leave.
+
+        Args:
+            x: embedded tokens of the window.
+            states: in which the units enter.
+            only: a stage, to compute no more than its units need.
+        """
+        if self.words is not None:
+            x = x * F.embedding(self.source[:, self.places[k]], self.words)
+        x = x if self.inputs is None else x * self.inputs
+        ragged = None if self.valid is None else Ragged.from_mask(self.valid[:, self.places[k]])
+        if ragged is not None:
+            x = x.masked_fill(~ragged.valid.unsqueeze(-1), 0)
+        outputs, left = [], {}
+        for number, (stack, directions) in enumerate(self.stacks):
+            if only is not None and only.stack != number:
+                continue
+            out, depth = x, stack.num_layers if only is None else only.stop
+            for layer in range(depth):
+                each = []
+                for direction in directions if only is None or layer < only.first else (only.direction,):
+                    unit = (number, layer, direction)
+                    part, left[unit] = self._read(unit, out, ragged, weights[unit], states[unit])
+                    each.append(part)
+                out = torch.cat(each, dim=-1)
+                if layer + 1 < depth and (number, layer) in self.between:
+                    out = out * self.between[number, layer]
+            outputs.append(out if ragged is None else out.masked_fill(~ragged.valid.unsqueeze(-1), 0))
+        return torch.cat(outputs, dim=-1), left
+
+    def _read(self, unit: Unit, x: Tensor, ragged, weights: list[Tensor], state: State) -> tuple[Tensor, State]:
+        number, layer, direction = unit
+        x = reversed_rows(x, ragged) if direction else x
+        h, c = state if len(state) == 2 else (state[0], None)
+        out, h, c = self.stacks[number][0].layers[layer](x, h, c, [weights], ragged, True)
+        return reversed_rows(out, ragged) if direction else out, (h,) if c is None else (h, c)
+
+    def summary(self, k: int, outputs: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
+        """What the pooling has to know of a window; the last states are not its own to tell."""
+        valid = None if self.valid is None else self.valid[:, self.places[k]]
+        read = SimpleNamespace(last_hidden_state=outputs, final_hidden_state=outputs.new_zeros(len(outputs), 1, 0))
+        part, weights = self.pooling.add(None, read, valid)
+        part.pop("last", None)
+        return part, weights
+
+    def top(self) -> list[Unit]:
+        """Of each direction, the unit whose final h is that of the text."""
+        return [
+            (number, stack.num_layers - 1, direction)
+            for number, (stack, directions) in enumerate(self.stacks)
+            for direction in directions
+        ]
+
+    def read(self, weights: dict[Unit, list[Tensor]]) -> tuple[Tensor, list[dict[str, Tensor]], list[Tensor]]:
+        """Reads all windows: the final h `[B, D*H]`, and of each window its summary and its attention weights."""
+        B = len(self.source)
+        summaries: dict[int, dict[str, Tensor]] = {}
+        attention: dict[int, Tensor] = {}
+        for stage in self.stages:
+            recurrence = self.stacks[stage.stack][0]
+            zeros = weights[stage.units()[0]][0].new_zeros(1, B, recurrence.hidden_size)
+            for unit in stage.units():
+                self.entered[unit] = {
+                    self.order(stage)[0]: (zeros, zeros) if recurrence.cell_type == "lstm" else (zeros,)
+                }
+            last = stage is self.stages[-1]
+            for k in self.order(stage):
+                states = {unit: entered[k] for unit, entered in self.entered.items()}
+                outputs, left = self.read_window(k, self.embedded(k), weights, states, None if last else stage)
+                for unit in stage.units():
+                    self.entered[unit][self.after(unit, k)] = left[unit]
+                if last:
+                    summaries[k], shares = self.summary(k, outputs)
+                    if shares is not None:
+                        attention[k] = shares
+                self.after_window()
+        ends = [self.entered[unit][self.end(unit)][0].squeeze(0) for unit in self.top()]
+        order = range(len(self.places))
+        return torch.cat(ends, dim=-1), [summaries[k] for k in order], [attention[k] for k in sorted(attention)]
+
+
+class _Read(torch.autograd.Function):
+    """`WindowedText.read`, which keeps no more than states, and computes the windows again for their gradients."""
+
+    @staticmethod
+    def forward(ctx, text: WindowedText, embedding: Tensor, *parameters: Tensor) -> tuple[Tensor, ...]:
+        weights = {unit: list(parameters[4 * n : 4 * n + 4]) for n, unit in enumerate(text.weights)}
+        final, summaries, attention = text.read(weights)
+        ctx.text, text.names = text, list(summaries[0])
+        ctx.save_for_backward(embedding, *parameters)
+        device = embedding.device.type
+        ctx.autocast = {
+            "device_type": device,
+            "dtype": torch.get_autocast_dtype(device),
+            "enabled": torch.is_autocast_enabled(device),
+        }
+        stacked = [torch.stack([summary[name] for summary in summaries]) for name in text.names]
+        shares = torch.cat(attention, dim=1) if attention else final.new_zeros(0)
+        ctx.mark_non_differentiable(shares, *(part for part in stacked if not part.is_floating_point()))
+        return final, shares, *stacked
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad_final: Tensor, _, *grads: Tensor):
+        text, (embedding, *parameters) = ctx.text, ctx.saved_tensors
+        need_embedding, *need = ctx.needs_input_grad[1:]
+        # The pooling's own parameters are read where they stand, behind those of the units.
+        leaves = [p.detach().requires_grad_(n) for p, n in zip(parameters, need, strict=True)][: 4 * len(text.weights)]
+        leaves += parameters[len(leaves) :]
+        weights = {unit: leaves[4 * n : 4 * n + 4] for n, unit in enumerate(text.weights)}
+        fixed = {unit: [weight.detach() for weight in group] for unit, group in weights.items()}
+        sums = [torch.zeros_like(leaf) if needed else None for leaf, needed in zip(leaves, need, strict=True)]
+        of_embedding = torch.zeros_like(embedding) if need_embedding else None
+        # Of each unit, by window, the gradients of the state in which it enters it.
+        gradients: dict[Unit, dict[int, tuple]] = {unit: {} for unit in text.weights}
+        for unit, grad in zip(text.top(), grad_final.chunk(len(text.top()), dim=-1), strict=True):
+            gradients[unit][text.end(unit)] = (grad.unsqueeze(0),)
+        for stage in reversed(text.stages):
+            lowest = stage is text.stages[0]
+            if text.truncated and not lowest:
+                continue
+            for k in reversed(text.order(stage)):
+                of_summary = {name: grad[k] for name, grad in zip(text.names, grads, strict=True)}
+                with torch.enable_grad(), torch.autocast(**ctx.autocast):
+                    states = {unit: entered[k] for unit, entered in text.entered.items()}
+                    entering = [] if text.truncated else stage.units()
+                    for unit in entering:
+                        states[unit] = tuple(part.detach().requires_grad_() for part in states[unit])
+                    x = text.embedded(k).detach().requires_grad_(lowest and need_embedding)
+                    outputs, left = text.read_window(k, x, weights if lowest else fixed, states)
+                    summary, _ = text.summary(k, outputs)
+                given = [(part, of_summary[name]) for name, part in summary.items()]
+                for unit, parts in left.items():
+                    given += zip(parts, gradients[unit].get(text.after(unit, k), ()), strict=False)
+                given = [(part, grad) for part, grad in given if part.requires_grad and grad is not None]
+                wanted = [part for unit in entering for part in states[unit]]
+                asked = [n for n, needed in enumerate(need) if needed] if lowest else []
+                own = [x] if x.requires_grad else []
+                found = iter(_gradients(given, [*wanted, *own, *(leaves[n] for n in asked)]))
+                for unit in entering:
+                    gradients[unit][k] = tuple(next(found) for _ in states[unit])
+                if own:
+                    text.add_embedded(of_embedding, k, next(found))
+                for n in asked:
+                    grad = next(found)
+                    if grad is not None:
+                        sums[n] += grad
+                text.after_window()
+        return None, of_embedding, *sums
+
+
+def _gradients(given: list[tuple[Tensor, Tensor]], wanted: list[Tensor]) -> Sequence[Tensor | None]:
+    if not given or not wanted:
+        return [None] * len(wanted)
+    outputs, grads = zip(*given, strict=True)
+    return torch.autograd.grad(outputs, wanted, grads, allow_unused=True)
+
+
+def read_in_windows(
+    encoder: Any,
+    pooling: Pooling,
+    source: Tensor,
+    attention_mask: Tensor | None,
+    window: int,
+    after_window: Callable[[], None] = lambda: None,
+) -> tuple[Tensor, Tensor | None]:
+    """What `pooling(encoder(…))` gives, and its gradients, in the memory of a window.
+
+    No window is shorter than the square root of the text's length, so that neither a window nor the states between
+    them grow faster than that.
+
+    Args:
+        encoder: an [`RNNModel`]; in training mode its dropout is that of a pass over the whole.
+        source: token ids `[B, T]` or embedded tokens `[B, T, E]`.
+        attention_mask: `[B, T]`, non-zero where there is a token, or None.
+        window: tokens that are in memory at once.
+        after_window: called after each.
+    """
+    ragged = None if attention_mask is None else Ragged.from_mask(attention_mask)
+    if ragged is not None and ragged.to_front is not None:
+        index = ragged.to_front if source.dim() == 2 else ragged.to_front.unsqueeze(-1).expand_as(source)
+        source = source.gather(1, index)
+    valid = None if ragged is None else ragged.valid
+    window = max(window, math.isqrt(source.shape[1]))
+    text = WindowedText(encoder, pooling, source, valid, window, after_window)
+    embedding = encoder.embed_tokens.weight if source.dim() == 2 else source
+    weights = [weight for group in text.weights.values() for weight in group]
+    final, shares, *stacked = _Read.apply(text, embedding, *weights, *pooling.parameters())
+    parts = [dict(zip(text.names, values, strict=True)) for values in zip(*stacked, strict=True)]
+    pooled = pooling.pooled({**reduce(pooling.joined, parts, {}), "last": final})
+    if not shares.numel():
+        return pooled, None
+    # Each window's weights add up to 1, and count by its part in the softmax over all.
+    scores = torch.stack([part["score"] for part in parts], dim=1).detach().softmax(1)
+    shares = shares * scores.repeat_interleave(window, dim=1)[:, : shares.shape[1]]
+    if ragged is not None and ragged.to_place is not None:
+        shares = shares.gather(1, ragged.to_place)
+    return pooled, shares
+
+
+__all__ = ["read_in_windows"]
