@@ -28,6 +28,7 @@ QUESTIONS = (
     "preparation",
     "objectives",
     "scaling",
+    "long_text",
     "gpu",
 )
 

@@ -1,11 +1,17 @@
 """Windows of a text: the gradients of the whole, in the memory of one of them."""
 
 import copy
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
+from conftest import tiny_config
+from huggingface_hub.errors import StrictDataclassError
 
-from hf_rnn import RNNConfig, RNNForSequenceClassification
+import hf_rnn
+from hf_rnn import RNNConfig, RNNForSequenceClassification, recurrence
 from hf_rnn.configuration_rnn import POOLINGS
 
 ONE_WAY, BOTH_WAYS = {}, {"bidirectional": True}
@@ -59,3 +65,124 @@ def test_gradients_are_those_of_the_whole(pooling, cell, directions, dropout):
         torch.testing.assert_close(gradients[name], expected[name], rtol=0, atol=1e-12, msg=name)
     if pooling == "attention":
         torch.testing.assert_close(read.pooling_weights, whole.pooling_weights, rtol=0, atol=1e-12)
+
+
+def test_gradients_reach_embedded_tokens():
+    model = model_of(**BOTH_WAYS)
+    batch = batch_of([1] * 37, LEFT)
+    grads = []
+    for each in (model, in_windows(model)):
+        embedded = model.model.embed_tokens(batch["input_ids"]).detach().requires_grad_()
+        each(inputs_embeds=embedded, attention_mask=batch["attention_mask"]).logits.square().sum().backward()
+        grads.append(embedded.grad)
+    torch.testing.assert_close(grads[1], grads[0], rtol=0, atol=1e-12)
+
+
+def test_frozen_parts_stay_without_gradient():
+    model = in_windows(model_of(**BOTH_WAYS))
+    model.model.embed_tokens.requires_grad_(False)
+    model.model.recurrence.weight_hh_l0.requires_grad_(False)
+    _, gradients = learn(model, batch_of([1] * 37))
+    assert "model.embed_tokens.weight" not in gradients
+    assert "model.recurrence.weight_hh_l0" not in gradients
+    assert gradients["model.recurrence.weight_hh_l1"].any()
+
+
+def test_truncated_gradients_end_where_a_window_begins():
+    model = model_of(pooling="last")
+    batch = batch_of([1] * 37)
+    _, gradients = learn(in_windows(model, truncate_backprop=True), batch)
+    # 37 tokens in windows of 7: the last one has two, and what they say is all that is learnt from.
+    touched = gradients["model.embed_tokens.weight"].any(1).nonzero().flatten().tolist()
+    assert set(touched) <= set(batch["input_ids"][0, 35:].tolist())
+    with torch.no_grad():
+        early = model.model(batch["input_ids"][:, :35])
+    state = (early.final_hidden_state, early.final_cell_state)
+    end = model.model(batch["input_ids"][:, 35:], initial_state=state)
+    pooled, _ = model.pooling(end, None)
+    model.loss_function(torch.tensor([0]), model.classifier(pooled), model.config).backward()
+    for name, parameter in model.named_parameters():
+        torch.testing.assert_close(gradients[name], parameter.grad, rtol=0, atol=1e-12, msg=name)
+
+
+@pytest.mark.parametrize("directions", [ONE_WAY, BOTH_WAYS, TWO_STACKS], ids=["one way", "both ways", "two stacks"])
+def test_truncated_answers_are_those_of_the_whole(directions):
+    model = model_of(**directions)
+    batch = batch_of([1] * 37, RIGHT)
+    whole, _ = learn(model, batch)
+    read, gradients = learn(in_windows(model, truncate_backprop=True), batch)
+    torch.testing.assert_close(read.logits, whole.logits, rtol=0, atol=1e-12)
+    assert gradients["model.recurrence.weight_hh_l0"].any()
+
+
+def test_autocast_is_that_of_the_pass():
+    model = in_windows(model_of().float())
+    with torch.autocast("cpu", torch.bfloat16):
+        _, gradients = learn(model, batch_of([1] * 37, RIGHT))
+    _, exact = learn(model_of().float(), batch_of([1] * 37, RIGHT))
+    assert all(gradient.isfinite().all() for gradient in gradients.values())
+    assert gradients.keys() == exact.keys()
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_a_text_longer_than_a_kernel_takes_is_read_in_parts(cell, monkeypatch):
+    model = model_of(cell_type=cell, **BOTH_WAYS)
+    batch = batch_of([1] * 37, LEFT)
+    whole, expected = learn(model, batch)
+    monkeypatch.setitem(recurrence.LONGEST, "cpu", 10)
+    monkeypatch.setattr(recurrence, "BY_HAND", {})
+    model.zero_grad()
+    read, gradients = learn(model, batch)
+    torch.testing.assert_close(read.logits, whole.logits, rtol=0, atol=1e-12)
+    for name in expected:
+        torch.testing.assert_close(gradients[name], expected[name], rtol=0, atol=1e-12, msg=name)
+
+
+def test_a_run_learns_in_windows_what_it_learns_without(tiny_run, tmp_path):
+    def weights(**model):
+        config = tiny_config(tiny_run.parent / "reviews.csv", tmp_path / f"{len(model)} more")
+        config["model"] |= {"input_dropout": 0.1, **model}
+        hf_rnn.train(config)
+        return RNNForSequenceClassification.from_pretrained(config["training"]["output_dir"])
+
+    whole, read = weights(), weights(backprop_window=5)
+    assert read.config.backprop_window == 5
+    for name, parameter in whole.named_parameters():
+        torch.testing.assert_close(read.get_parameter(name), parameter, rtol=1e-3, atol=1e-4, msg=name)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"backprop_window": -1}, "backprop_window=-1"),
+        ({"truncate_backprop": True}, "backprop_window=1024"),
+        ({"backprop_window": 8, "backprop_length": 8}, "leave one"),
+    ],
+)
+def test_settings_that_do_not_go_together(options, said):
+    with pytest.raises(StrictDataclassError, match=said):
+        RNNConfig(**options)
+
+
+PEAK = """
+import re, sys
+from pathlib import Path
+import torch
+from hf_rnn import RNNConfig, RNNForSequenceClassification
+sizes = dict(vocab_size=1000, embedding_size=64, hidden_size=64)
+model = RNNForSequenceClassification(RNNConfig(bidirectional=True, backprop_window=512, **sizes)).train()
+ids = torch.randint(1, 1000, (1, int(sys.argv[1])))
+model(ids, labels=torch.tensor([1])).loss.backward()
+print(re.findall(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[0])
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux for the peak of a process")
+def test_training_on_a_long_text_takes_the_memory_of_a_window():
+    def peak(tokens: int) -> int:
+        command = [sys.executable, "-c", PEAK, str(tokens)]
+        alone = {**os.environ, "OMP_NUM_THREADS": "1"}
+        return int(subprocess.run(command, capture_output=True, text=True, check=True, env=alone).stdout)
+
+    # Read at once, 40,000 tokens take some 200 MB more.
+    assert peak(40_000) < peak(1000) + 60_000

@@ -24,6 +24,7 @@ if Path(str((sys.argv or [""])[0])).stem not in ("hf-rnn", "hf-rnn-script"):
 # The workshop (tokenizers, data, training) pulls in libraries that a loaded model does not need: on first use only.
 _LAZY = {
     "DataArguments": "data",
+    "Explanation": "explanations",
     "LanguageModeling": "tasks.language_modeling",
     "LanguageModelTrainer": "truncated_bptt",
     "Predictor": "prediction",
@@ -34,8 +35,11 @@ _LAZY = {
     "TextStreams": "streams",
     "TruncatedBPTT": "truncated_bptt",
     "average": "merging",
+    "explain": "explanations",
+    "how_it_read": "reading_curve",
     "push": "hub",
     "load_tokenizer": "tokenization",
+    "measure_faithfulness": "faithfulness",
     "train": "training",
     "train_tokenizer": "tokenization",
 }

@@ -85,6 +85,27 @@ class Pooling(nn.Module):
             joined["attended"] = earlier * before["attended"] + later * part["attended"]
         return joined
 
+    def after_each(self, outputs: Tensor) -> Tensor:
+        """What has been pooled after each token of texts that are read from left to right: `[B, T, D*H]`, or for
+        `"concat"` `[B, T, 3*D*H]`.
+
+        Args:
+            outputs: `[B, T, D*H]` of texts of the same length.
+        """
+        if self.kind == "last":
+            return outputs
+        if self.kind == "attention":
+            scores = self.query(torch.tanh(self.key(outputs))).double()
+            weights = (scores - scores.amax(1, keepdim=True)).exp()
+            return ((weights * outputs).cumsum(1) / weights.cumsum(1)).to(outputs.dtype)
+        parts = [outputs] if self.kind == "concat" else []
+        if self.kind in ("max", "concat"):
+            parts.append(outputs.cummax(1).values)
+        if self.kind in ("mean", "concat"):
+            count = torch.arange(1, outputs.shape[1] + 1, device=outputs.device)[:, None]
+            parts.append((outputs.double().cumsum(1) / count).to(outputs.dtype))
+        return torch.cat(parts, dim=-1)
+
     def pooled(self, so_far: dict[str, Tensor]) -> Tensor:
         """The vectors of texts, of what [`add`] returned for their last part."""
         if self.kind in ("last", "attention"):

@@ -16,6 +16,8 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from .recurrence_cpu import CELLS as BY_HAND
 from .recurrence_cpu import through_time
 
+# Time steps that a kernel of torch's takes at once (pytorch#133751).
+LONGEST = {"cuda": 65_535}
 MODES = {"lstm": "LSTM", "gru": "GRU", "rnn_tanh": "RNN_TANH", "rnn_relu": "RNN_RELU"}
 
 
@@ -180,16 +182,26 @@ class RecurrentLayer(GradientCheckpointingLayer):
                     x, w_ih = self._hold_cells(x, w_ih, ragged)
                 lie_apart = hold or not all(isinstance(weight, nn.Parameter) for weight in others)
                 flat = _one_chunk([w_ih, *others]) if lie_apart else [w_ih, *others]
-                kernel = getattr(torch._VF, self.mode.lower())
-                # `train` only tells cuDNN to keep what a backward pass needs: it refuses one in eval mode otherwise.
-                options = (True, 1, 0.0, torch.is_grad_enabled(), False, True)
-                out, last, *rest = kernel(x, (h, c) if lstm else h, flat, *options)
+                out, last, *rest = self._run_kernel(x, (h, c) if lstm else (h,), flat)
                 h = last if ragged is None else self._final(out, h, ragged)
                 c = rest[0] if lstm and (ragged is None or output_cell_state) else None
             outputs.append(out)
             hs.append(h)
             cs.append(c)
         return outputs, hs, cs
+
+    def _run_kernel(self, x: Tensor, state: tuple[Tensor, ...], weights: list[Tensor]) -> tuple[Tensor, ...]:
+        """Outputs and the state after the last step; what no kernel reads at once, part by part."""
+        kernel = getattr(torch._VF, self.mode.lower())
+        # `train` only tells cuDNN to keep what a backward pass needs: it refuses one in eval mode otherwise.
+        options = (True, 1, 0.0, torch.is_grad_enabled(), False, True)
+        longest = LONGEST.get(x.device.type)
+        outputs = []
+        for part in [x] if longest is None or x.shape[1] <= longest else x.split(longest, dim=1):
+            out, *state = kernel(part, state if len(state) == 2 else state[0], weights, *options)
+            outputs.append(out)
+            state = tuple(state)
+        return (outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1)), *state
 
     def _final(self, out: Tensor, h0: Tensor, ragged: Ragged | None) -> Tensor:
         """h of each row after its own last token, `[1, B, H]`."""

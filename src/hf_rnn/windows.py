@@ -9,7 +9,6 @@ between are the states in which each window is entered, and their gradients.
 
 import math
 from collections.abc import Callable, Sequence
-from functools import reduce
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -273,11 +272,11 @@ class _Read(torch.autograd.Function):
                 found = iter(_gradients(given, [*wanted, *own, *(leaves[n] for n in asked)]))
                 for unit in entering:
                     gradients[unit][k] = tuple(next(found) for _ in states[unit])
-                if own:
-                    text.add_embedded(of_embedding, k, next(found))
+                for _ in own:
+                    if (grad := next(found)) is not None:
+                        text.add_embedded(of_embedding, k, grad)
                 for n in asked:
-                    grad = next(found)
-                    if grad is not None:
+                    if (grad := next(found)) is not None:
                         sums[n] += grad
                 text.after_window()
         return None, of_embedding, *sums
@@ -321,7 +320,10 @@ def read_in_windows(
     weights = [weight for group in text.weights.values() for weight in group]
     final, shares, *stacked = _Read.apply(text, embedding, *weights, *pooling.parameters())
     parts = [dict(zip(text.names, values, strict=True)) for values in zip(*stacked, strict=True)]
-    pooled = pooling.pooled({**reduce(pooling.joined, parts, {}), "last": final})
+    so_far: dict[str, Tensor] = {}
+    for part in parts:
+        so_far = pooling.joined(so_far, part)
+    pooled = pooling.pooled({**so_far, "last": final})
     if not shares.numel():
         return pooled, None
     # Each window's weights add up to 1, and count by its part in the softmax over all.

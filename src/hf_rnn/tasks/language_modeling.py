@@ -36,6 +36,8 @@ class LanguageModeling(TextTask):
         "model.classifier_dropout",
         "model.classifier_hidden_size",
         "model.backprop_length",
+        "model.backprop_window",
+        "model.truncate_backprop",
         "data.text_pair_column",
         "training.bf16_full_eval",
         "training.fp16_full_eval",
