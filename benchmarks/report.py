@@ -29,6 +29,7 @@ QUESTIONS = (
     "objectives",
     "scaling",
     "long_text",
+    "explanations",
     "gpu",
 )
 

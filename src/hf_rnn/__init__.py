@@ -25,6 +25,7 @@ if Path(str((sys.argv or [""])[0])).stem not in ("hf-rnn", "hf-rnn-script"):
 _LAZY = {
     "DataArguments": "data",
     "Explanation": "explanations",
+    "GradientFlowCallback": "gradient_flow",
     "LanguageModeling": "tasks.language_modeling",
     "LanguageModelTrainer": "truncated_bptt",
     "Predictor": "prediction",
@@ -38,6 +39,7 @@ _LAZY = {
     "explain": "explanations",
     "how_it_read": "reading_curve",
     "push": "hub",
+    "measure_gradient_flow": "diagnostics",
     "load_tokenizer": "tokenization",
     "measure_faithfulness": "faithfulness",
     "train": "training",

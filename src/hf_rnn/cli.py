@@ -5,6 +5,7 @@ import logging
 import os
 import re
 import sys
+from typing import Any
 
 USAGE = """usage: hf-rnn COMMAND [...]
 
@@ -12,6 +13,9 @@ USAGE = """usage: hf-rnn COMMAND [...]
   hf-rnn evaluate MODEL [--data PATH] [--split NAME]                    metrics on a labelled data set
   hf-rnn predict MODEL "some text" ...                                  answers for texts
   hf-rnn predict MODEL --file in.csv --output out.jsonl                 answers for a file
+  hf-rnn explain MODEL "some text" [--output page.html]                 which words an answer comes from
+  hf-rnn explain MODEL "some text" --how_it_read true                   the answer after each word
+  hf-rnn diagnose MODEL [--data PATH] [--output flow.png]               how far back through time the gradient goes
   hf-rnn write MODEL "some text" [--max_new_tokens 50]                   what a language model goes on with
   hf-rnn average MODEL MODEL ... --output FOLDER                        the mean of several models' weights
   hf-rnn push MODEL USER/NAME [--private] [--revision BRANCH]           a trained model to the Hub, as one commit
@@ -133,6 +137,88 @@ def _predict(arguments: list[str]) -> None:
         else:
             pairs = zip(answer["labels"], answer["scores"], strict=True)
             print(", ".join(f"{label} {score:.4f}" for label, score in pairs) + f"\t{shown}")
+
+
+def _explain(arguments: list[str]) -> None:
+    from .errors import UserError
+
+    parser = _parser("explain", "How much each word of a text speaks for an answer, or how the answer came about.")
+    parser.add_argument("model", type=str, help="folder or Hub id")
+    parser.add_argument("texts", nargs="+", type=str, help="texts")
+    parser.add_argument("--target", type=str, help="label to explain; the likeliest if left out")
+    parser.add_argument(
+        "--method",
+        type=str,
+        default="integrated_gradients",
+        help="integrated_gradients, input_x_gradient, occlusion, sentence_occlusion or attention",
+    )
+    parser.add_argument("--how_it_read", type=bool, default=False, help="the answer after each word instead")
+    parser.add_argument(
+        "--output", type=str, action="append", default=[], help="file to write: .html, .png or .json; may be repeated"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace --output where it exists")
+    parser.add_argument("--max_length", type=int, help="tokens kept of a text; as in training if left out, 0 for all")
+    parser.add_argument("--revision", type=str, help="branch, tag or commit of a model on the Hub")
+    options = _parse(parser, arguments)
+    if options.output and len(options.texts) > 1:
+        raise UserError(f"--output holds one text, and {len(options.texts)} were given: explain them one by one.")
+    from .explanation_views import NAMED, check_form, save, strongest, title
+    from .explanations import explain
+    from .prediction import Predictor
+    from .reading_curve import how_it_read
+
+    outputs = [_new_file(path, options.overwrite) for path in options.output]
+    for output in outputs:
+        check_form(output, pages=not options.how_it_read)
+    predictor = Predictor.from_pretrained(options.model, revision=options.revision)
+    options.data = None
+    cut = predictor.task.with_data(_data(predictor, options)).cut
+    for text in options.texts:
+        if options.how_it_read:
+            told: Any = how_it_read(predictor.model, predictor.tokenizer, text, cut=cut)
+            print("\n".join(told.lines()))
+        else:
+            told = explain(predictor.model, predictor.tokenizer, text, options.target, options.method, cut=cut)
+            coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+            print(title(told), *([told.to_ansi()] if coloured else []), *strongest(told, NAMED), sep="\n")
+        for output in outputs:
+            save(told, output)
+            print(f"written to {output}")
+
+
+def _diagnose(arguments: list[str]) -> None:
+    parser = _parser("diagnose", "How far back through time the gradient goes, and what gates and units do.")
+    parser.add_argument("model", type=str, help="folder or Hub id")
+    parser.add_argument("--data", type=str, help="a file, folder or Hub data set; that of the training run if left out")
+    parser.add_argument("--split", type=str, help="split to read; the test split if left out")
+    parser.add_argument("--rows", type=int, default=32, help="texts that are read")
+    parser.add_argument("--steps", type=int, default=200, help="tokens that are gone back")
+    parser.add_argument("--output", type=str, action="append", default=[], help=".png or .json file; may be repeated")
+    parser.add_argument("--overwrite", action="store_true", help="replace --output where it exists")
+    for name in ("text_column", "text_pair_column", "label_column", "encoding"):
+        parser.add_argument(f"--{name}", type=str, help="of other data, as in evaluate")
+    parser.add_argument("--max_length", type=int, help="tokens kept of a text; as in training if left out, 0 for all")
+    parser.add_argument("--revision", type=str, help="branch, tag or commit of a model on the Hub")
+    options = _parse(parser, arguments)
+    from .diagnostics import verdict
+    from .errors import UserError
+    from .explanation_views import check_form
+    from .gradient_flow import diagnose, save_flow
+    from .prediction import Predictor
+
+    for name in ("rows", "steps"):
+        if getattr(options, name) < 1:
+            raise UserError(f"--{name} {getattr(options, name)} must be 1 or greater.")
+    outputs = [_new_file(path, options.overwrite) for path in options.output]
+    for output in outputs:
+        check_form(output, pages=False)
+    predictor = Predictor.from_pretrained(options.model, revision=options.revision)
+    split = options.split or (predictor.task.data.test_split if options.data is None else None)
+    flow = diagnose(predictor, _data(predictor, options), split, options.rows, options.steps, _given(options))
+    print(*verdict(flow), sep="\n")
+    for output in outputs:
+        save_flow(flow, output)
+        print(f"written to {output}")
 
 
 def _write(arguments: list[str]) -> None:
@@ -282,6 +368,8 @@ def _new_file(path: str | None, overwrite: bool | None = None):
         raise UserError(f"{path!r} exists already: name another file, or {otherwise}.")
     if not file.parent.is_dir():
         raise UserError(f"the folder {str(file.parent)!r} of {path!r} does not exist: make it first.")
+    if not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise UserError(f"{path!r} cannot be written: name a file in a folder of yours.")
     return file
 
 
@@ -294,6 +382,8 @@ COMMANDS = {
     "train": _train,
     "evaluate": _evaluate,
     "predict": _predict,
+    "explain": _explain,
+    "diagnose": _diagnose,
     "write": _write,
     "average": _average,
     "push": _push,
@@ -346,7 +436,7 @@ def main(arguments: list[str] | None = None) -> int:
 
         expected = isinstance(error, UserError)
         message = str(error) if expected else f"{type(error).__name__}: {error} (HF_RNN_TRACEBACK=1 shows where)"
-        if arguments[0] in ("evaluate", "predict"):
+        if arguments[0] in ("evaluate", "predict", "explain", "diagnose"):
             # Their options stand in no sections.
             message = re.sub(rf"--data\.({'|'.join(DATA_OPTIONS)})\b", r"--\1", message)
         print(f"hf-rnn {arguments[0]}: {message}", file=sys.stderr)

@@ -1,12 +1,15 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """An explanation to look at: in a terminal, as a page, as a picture."""
 
+import json
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jinja2
 
+from .errors import UserError
 from .explanations import Explanation
 from .figures import new_figure
 
@@ -14,6 +17,8 @@ from .figures import new_figure
 FOR, AGAINST = (21, 101, 192), (230, 81, 0)
 # Words that are named beside the text.
 NAMED = 5
+# What files can be written.
+FORMS = (".html", ".png", ".json")
 
 
 def pieces(explanation: Explanation) -> Iterator[tuple[str, float | None, float]]:
@@ -29,7 +34,7 @@ def pieces(explanation: Explanation) -> Iterator[tuple[str, float | None, float]
         yield explanation.text[at:], None, 0.0
 
 
-def strongest(explanation: Explanation) -> list[str]:
+def strongest(explanation: Explanation, named: int = NAMED) -> list[str]:
     """Lines that name the words which speak most for the label, and against it."""
     lines = []
     for name, sign in (("for", 1), ("against", -1)):
@@ -37,7 +42,7 @@ def strongest(explanation: Explanation) -> list[str]:
             (word for word in explanation.words if sign * word.score > 0), key=lambda word: -sign * word.score
         )
         if words:
-            shown = (f"{_short(word.word)} {word.score:+.3f}" for word in words[:NAMED])
+            shown = (f"{_short(word.word)} {word.score:+.3f}" for word in words[:named])
             lines.append(f"{name} {explanation.label}: {', '.join(shown)}")
     return lines
 
@@ -45,6 +50,23 @@ def strongest(explanation: Explanation) -> list[str]:
 def _short(text: str) -> str:
     text = " ".join(text.split())
     return text if len(text) <= 40 else text[:39] + "…"
+
+
+def check_form(path: Path, pages: bool = True) -> None:
+    """Raises [`UserError`] for a file that [`save`] cannot write; not all can be shown as pages."""
+    forms = FORMS if pages else FORMS[1:]
+    if path.suffix.lower() not in forms:
+        raise UserError(f"{path.name!r} ends in {path.suffix!r}, and what can be written is {', '.join(forms)}.")
+
+
+def save(told: Any, path: Path) -> None:
+    """Writes an explanation, or a curve of reading, in the form that the file's name asks for."""
+    form = path.suffix.lower()
+    if form == ".png":
+        told.to_png(path)
+    else:
+        text = told.to_html() if form == ".html" else json.dumps(told.as_dict(), indent=1, ensure_ascii=False) + "\n"
+        path.write_text(text, encoding="utf-8")
 
 
 def title(explanation: Explanation) -> str:

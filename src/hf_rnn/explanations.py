@@ -128,8 +128,7 @@ def explain(
 
     Raises:
         UserError: a text without tokens, a label that does not exist, an unknown method or one that the pooling does
-            not go with, no classifier, a tokenizer without offsets.
-        ImportError: captum is not installed.
+            not go with, no classifier, a tokenizer without offsets; or captum is not installed.
 
     ```python
     >>> from hf_rnn import Predictor, explain
@@ -264,7 +263,7 @@ def _captum() -> Any:
     try:
         from captum import attr
     except ImportError:
-        raise ImportError('explanations need captum: pip install "hf-rnn[explain]", or pip install captum.') from None
+        raise UserError('explanations need captum: pip install captum (or "hf-rnn[explain]").') from None
     return attr
 
 

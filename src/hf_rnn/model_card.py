@@ -23,7 +23,11 @@ from .objectives import OBJECTIVES
 from .run_config import METRICS_FILE, RUN_FILE
 from .training_arguments import RNNTrainingArguments
 
-PICTURES = {"confusion_matrix.png": "confusion matrix", "training_curves.png": "training curves"}
+PICTURES = {
+    "confusion_matrix.png": "confusion matrix",
+    "training_curves.png": "training curves",
+    "gradient_flow.png": "gradient through time",
+}
 # In a checkout this is a link to the file at the project's top.
 _TEMPLATE = Path(__file__).with_name("model_card.md")
 _SHOWN_LABELS = 20

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from datasets import Dataset
+from datasets import Dataset, DatasetDict
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from .auto import architecture
@@ -225,6 +225,17 @@ def own_columns(data: DataArguments, rows: Dataset, given: Collection[str]) -> D
     return replace(data, **dict.fromkeys(missing))
 
 
+def labelled_rows(
+    predictor: Predictor, data: DataArguments, split: str | None, given: Collection[str]
+) -> tuple[DatasetDict, Task]:
+    """The splits of a data set, and the model's task over its columns; arguments and errors are those of
+    [`evaluate`]."""
+    if not data.path:
+        raise UserError(f"the model has no {RUN_FILE} that names its data: name a data set, --data PATH.")
+    splits = load(data, split or data.test_split)
+    return splits, predictor.task.with_data(own_columns(data, next(iter(splits.values())), given))
+
+
 def evaluate(
     predictor: Predictor,
     data: DataArguments,
@@ -244,10 +255,7 @@ def evaluate(
     Raises:
         UserError: no data set is named; see `data.load` and the task's `prepare_split`.
     """
-    if not data.path:
-        raise UserError(f"the model has no {RUN_FILE} that names its data: name a data set, --data PATH.")
-    splits = load(data, split or data.test_split)
-    task = predictor.task.with_data(own_columns(data, next(iter(splits.values())), given))
+    splits, task = labelled_rows(predictor, data, split, given)
     rows = task.encode(task.prepare_split(splits, split), predictor.tokenizer)
     return {"rows": len(rows), **task.judge(predictor, rows, batch_tokens)}
 

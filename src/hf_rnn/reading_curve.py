@@ -43,6 +43,14 @@ class ReadingCurve:
         ]
         return {"text": self.text, "read": rows}
 
+    def lines(self) -> list[str]:
+        """A line for each word: the likeliest label by then, and the word."""
+        best = self.scores.argmax(1)
+        return [
+            f"{self.labels[n]}\t{row[n]:.4f}\t{word}"
+            for n, row, word in zip(best, self.scores, self.words, strict=True)
+        ]
+
     def to_png(self, path: Any) -> None:
         """The curves as a picture, with the words at which the answer moved most."""
         draw(self).savefig(path, dpi=120, format="png")
@@ -128,7 +136,7 @@ def draw(curve: ReadingCurve, named: int = 6):
     moves = np.abs(np.diff(curve.scores[:, shown[0]], prepend=curve.scores[0, shown[0]]))
     for n in sorted(np.argsort(-moves)[:named]):
         word = curve.words[n]
-        if word.isascii() and moves[n] > 0:
+        if word.isascii() and moves[n] > 0.02:
             at = (x[n], curve.scores[n, shown[0]])
             axes.annotate(
                 word[:18].replace("$", r"\$"), at, (0, 9), textcoords="offset points", ha="center", fontsize=8

@@ -25,6 +25,8 @@ from .data import load
 from .environment import hardware, job_id, versions, was_restarted
 from .errors import UserError
 from .figures import draw_confusion, draw_curves
+from .gradient_flow import DATA as FLOW_FILE
+from .gradient_flow import GradientFlowCallback, flow_batch
 from .handwriting import CARD_FILE, merge, read_card
 from .hub import fetch_checkpoint, find_model, push
 from .model_card import PICTURES, render_folder
@@ -49,6 +51,7 @@ _RUN_FILES = (
     "tokenizer*.json",
     ASIDE,
     *PICTURES,
+    FLOW_FILE,
 )
 
 
@@ -268,6 +271,10 @@ class Run:
             place = {"rank": args.process_index, "world_size": args.world_size}
             train_rows = EncodedStream(stream, task, tokenizer, shuffle, args.order_seed, **place)
         model = self._model(task, tokenizer)
+        callbacks: list[Any] = []
+        if args.gradient_flow_steps:
+            batch = flow_batch(encoded["validation"], self.config.task == "language_modeling")
+            callbacks.append(GradientFlowCallback(**batch, every=args.gradient_flow_steps))
         # The Trainer makes the folder.
         with self._writing():
             trainer = trainer_class(self.config.task)(
@@ -278,6 +285,7 @@ class Run:
                 train_dataset=train_rows,
                 eval_dataset=encoded["validation"],
                 unlabelled_dataset=encoded.get("unlabelled"),
+                callbacks=callbacks,
             )
         command, processes = "hf-rnn", os.environ.get("LOCAL_WORLD_SIZE", "1")
         if args.world_size > 1:
@@ -433,6 +441,9 @@ class Run:
             split = "test" if "test" in predicted else "validation"
             answers, labels = predicted[split]
             draw_confusion(answers, labels, trainer.task.label_names, split, saving / "confusion_matrix.png")
+        for callback in trainer.callback_handler.callbacks:
+            if isinstance(callback, GradientFlowCallback):
+                callback.save(saving)
         # Last, since a folder with metrics is a run that ended.
         (saving / METRICS_FILE).write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         card = render_folder(saving, trainer.hub_model_id or self.args.hub_name)

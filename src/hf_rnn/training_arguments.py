@@ -50,6 +50,8 @@ class RNNTrainingArguments(TrainingArguments):
         averaging_patience: of nt_asgd, the evaluations after which one that is no better begins it.
         entropy_minimisation, adversarial, virtual_adversarial: weights of what a classifier learns beside its labels,
             from the texts of data.unlabelled_splits too; see [`~hf_rnn.objectives.Objectives`].
+        gradient_flow_steps: steps between measurements of the gradient on its way back through time, which
+            gradient_flow.png and gradient_flow.json then show; see [`~hf_rnn.diagnostics.GradientFlow`]; 0 for none.
         perturbation: how far the two latter move an embedded text, as a share of its norm.
     """
 
@@ -69,6 +71,7 @@ class RNNTrainingArguments(TrainingArguments):
     adversarial: float = 0.0
     virtual_adversarial: float = 0.0
     perturbation: float = 0.1
+    gradient_flow_steps: int = 0
 
     learning_rate: float = 2e-3
     num_train_epochs: float = 5.0
@@ -90,6 +93,8 @@ class RNNTrainingArguments(TrainingArguments):
         for name in OBJECTIVES:
             if getattr(self, name) < 0:
                 raise UserError(f"training.{name}={getattr(self, name)} must be 0 or greater.")
+        if self.gradient_flow_steps < 0:
+            raise UserError(f"training.gradient_flow_steps={self.gradient_flow_steps} must be 0 (none) or greater.")
         if self.averaging is not None:
             check_choice("training.averaging", self.averaging, AVERAGINGS)
         if self.averaging == "nt_asgd" and self.eval_strategy == "no":
