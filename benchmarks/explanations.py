@@ -58,12 +58,13 @@ def main() -> None:
     report.save("explanations", "Which explanation to trust", tables, NOTES)
 
 
-NOTES = """For each of 200 test reviews of IMDB, evenly spread, the words are put in order by their scores for the label
-that the model gives. Comprehensiveness is by how much the probability of the label falls when the first 1, 5, 10, 20 and 50 %
-of the words are left out, the mean of these: the higher, the more of what the model goes by was found. Sufficiency is by
-how much it falls when nothing but these words is left: the lower, the better (DeYoung et al. 2020). The completeness gap is by
-what share the scores miss the difference that they have to add up to; only integrated gradients promise to. Sentences are
-taken whole, so that their shares are coarse, and not to be compared with those of words."""
+NOTES = """For each of 200 test reviews of IMDB, evenly spread, the words are put in order by their scores for the
+label that the model gives. Comprehensiveness is by how much the probability of the label falls when the
+first 1, 5, 10, 20 and 50 % of the words are left out, the mean of these: the higher, the more of what the
+model goes by was found. Sufficiency is by how much it falls when nothing but these words is left: the
+lower, the better (DeYoung et al. 2020). The completeness gap is by what share the scores miss the
+difference that they have to add up to; only integrated gradients promise to. Sentences are taken whole, so
+that their shares are coarse, and not to be compared with those of words."""
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ USAGE = """usage: hf-rnn COMMAND [...]
   hf-rnn explain MODEL "some text" [--output page.html]                 which words an answer comes from
   hf-rnn explain MODEL "some text" --how_it_read true                   the answer after each word
   hf-rnn diagnose MODEL [--data PATH] [--output flow.png]               how far back through time the gradient goes
+  hf-rnn demo MODEL [--space USER/NAME]                                  a page that answers and explains
   hf-rnn write MODEL "some text" [--max_new_tokens 50]                   what a language model goes on with
   hf-rnn average MODEL MODEL ... --output FOLDER                        the mean of several models' weights
   hf-rnn push MODEL USER/NAME [--private] [--revision BRANCH]           a trained model to the Hub, as one commit
@@ -221,6 +222,34 @@ def _diagnose(arguments: list[str]) -> None:
         print(f"written to {output}")
 
 
+def _demo(arguments: list[str]) -> None:
+    parser = _parser("demo", "A page on which a classifier answers, shows its reasons and labels files.")
+    parser.add_argument("model", type=str, help="folder or Hub id")
+    parser.add_argument("--host", type=str, default="127.0.0.1", help="0.0.0.0 to be seen from other machines")
+    parser.add_argument("--port", type=int, help="a free one from 7860 on if left out")
+    parser.add_argument("--space", type=str, help="USER/NAME: push the page as a Hugging Face Space instead")
+    parser.add_argument("--output", type=str, help="with --space: a new folder to write it to, and nothing is pushed")
+    parser.add_argument("--private", action="store_true", help="of a Space that is made: only you see it")
+    parser.add_argument("--revision", type=str, help="branch, tag or commit of a model on the Hub")
+    options = _parse(parser, arguments)
+    from .errors import UserError
+
+    if options.output and not options.space:
+        raise UserError("--output is the folder of a Space: write --space USER/NAME too.")
+    if options.space and options.output:
+        from .space import write_space
+
+        print(f"the Space is in {write_space(options.model, options.output, options.space)}")
+    elif options.space:
+        from .space import push_space
+
+        print(push_space(options.model, options.space, private=options.private or None))
+    else:
+        from .demo import demo
+
+        demo(options.model, options.host, options.port, options.revision)
+
+
 def _write(arguments: list[str]) -> None:
     parser = _parser("write", "Lets a language model go on with texts.")
     parser.add_argument("model", type=str, help="folder or Hub id")
@@ -349,8 +378,7 @@ def _data(predictor, options):
 
     data = predictor.task.data
     if options.data is not None and options.data != data.path:
-        own = {"name": None, "revision": None, "label_names": None, "encoding": "utf-8", "streaming": False}
-        data = replace(data, path=options.data, **own)
+        data = data.elsewhere(options.data)
     data = replace(data, **{name: getattr(options, name) for name in _given(options)})
     return data if options.max_length is None else replace(data, max_length=options.max_length or None)
 
@@ -384,6 +412,7 @@ COMMANDS = {
     "predict": _predict,
     "explain": _explain,
     "diagnose": _diagnose,
+    "demo": _demo,
     "write": _write,
     "average": _average,
     "push": _push,

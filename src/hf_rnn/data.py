@@ -5,7 +5,7 @@ import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,12 @@ class DataArguments:
     seed: int = 0
     streaming: bool = False
     streaming_sample: int = 50_000
+
+    def elsewhere(self, path: str) -> "DataArguments":
+        """Those of other data, which a model that was trained on these is to read as it read them."""
+        return replace(
+            self, path=path, name=None, revision=None, label_names=None, encoding="utf-8", streaming=False
+        )
 
 
 def is_on_hub(data: DataArguments) -> bool:

@@ -11,9 +11,9 @@ import yaml
 from .connection import Connection, HubError
 from .repositories import CARD, LFS_SUFFIXES, Blob, Commit, Repo
 
-_KIND, _ID, _REV = r"(?P<kind>models|datasets)", r"(?P<id>[^/]+/[^/]+)", r"(?P<revision>[^/]+)"
+_KIND, _ID, _REV = r"(?P<kind>models|datasets|spaces)", r"(?P<id>[^/]+/[^/]+)", r"(?P<revision>[^/]+)"
 _REPO = rf"/api/{_KIND}/{_ID}"
-_PLAIN = r"/(?P<kind>datasets/)?(?P<id>[^/]+/[^/]+?)"
+_PLAIN = r"/(?P<kind>datasets/|spaces/)?(?P<id>[^/]+/[^/]+?)"
 
 
 class Routes(Connection):

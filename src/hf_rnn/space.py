@@ -1,0 +1,109 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""The page of a model as a Hugging Face Space."""
+
+import re
+import shutil
+import tempfile
+from importlib.metadata import requires
+from pathlib import Path
+
+import yaml
+from huggingface_hub import HfApi, get_token
+
+from .errors import UserError
+from .hub import find_model
+from .hub_errors import patiently
+from .model_folder import model_files
+
+PACKAGE = Path(__file__).parent
+APP = """from pathlib import Path
+
+from hf_rnn.demo import build
+from hf_rnn.prediction import Predictor
+
+demo = build(Predictor.from_pretrained({model}), title={title!r})
+
+if __name__ == "__main__":
+    demo.launch()
+"""
+README = """# {title}
+
+The page of a model of hf_rnn: its answers, which words they come from, and how they came about. `hf_rnn/` is the
+package that trained it; `requirements.txt` names what that needs.
+"""
+
+
+def write_space(model: str, folder: str | Path, repo_id: str) -> Path:
+    """Writes all that a Space needs: the page, the package, and the model where it is not on the Hub.
+
+    Args:
+        model: folder or Hub id of a classifier.
+        folder: new, or empty.
+        repo_id: `user/name` of the Space.
+
+    Raises:
+        UserError: no such model, or the folder holds something.
+    """
+    folder = Path(folder)
+    if folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{str(folder)!r} is not empty: name a new folder.")
+    source, _ = find_model(model)
+    local = Path(model).is_dir()
+    title = repo_id.rpartition("/")[2]
+    folder.mkdir(parents=True, exist_ok=True)
+    if local:
+        (folder / "model").mkdir()
+        for name, file in model_files(source).items():
+            shutil.copyfile(file, folder / "model" / name)
+    shutil.copytree(PACKAGE, folder / "hf_rnn", ignore=shutil.ignore_patterns("__pycache__"), symlinks=False)
+    where = 'Path(__file__).with_name("model")' if local else repr(model)
+    app = APP.format(model=where, title=title)
+    (folder / "app.py").write_text(app if local else app.removeprefix("from pathlib import Path\n\n"), encoding="utf-8")
+    (folder / "requirements.txt").write_text("\n".join(_requirements()) + "\n", encoding="utf-8")
+    about = {"title": title, "sdk": "gradio", "app_file": "app.py", "license": "apache-2.0", "pinned": False}
+    about |= {} if local else {"models": [model]}
+    card = f"---\n{yaml.safe_dump(about, sort_keys=False)}---\n\n{README.format(title=title)}"
+    (folder / "README.md").write_text(card, encoding="utf-8")
+    return folder
+
+
+def push_space(model: str, repo_id: str, private: bool | None = None, token: str | None = None) -> str:
+    """Makes a Space of a model's page, or brings it up to date, by one commit.
+
+    Args:
+        model: folder or Hub id of a classifier.
+        repo_id: `user/name` of the Space.
+
+    Returns:
+        Its address.
+
+    Raises:
+        UserError: no such model, or the Hub did not take it.
+    """
+    if not (token or get_token()):
+        raise UserError("there is no token to write to the Hub with: hf auth login (or set HF_TOKEN).")
+    api = HfApi(token=token)
+    with tempfile.TemporaryDirectory() as folder:
+        write_space(model, folder, repo_id)
+
+        def attempt() -> str:
+            made = api.create_repo(repo_id, repo_type="space", space_sdk="gradio", private=private, exist_ok=True)
+            api.upload_folder(
+                repo_id=made.repo_id, repo_type="space", folder_path=folder, commit_message="Upload the page of a model"
+            )
+            return str(made)
+
+        return patiently(attempt, repo_id, token)
+
+
+def _requirements() -> list[str]:
+    """What the package, its page and its explanations need."""
+    wanted = []
+    for line in requires("hf-rnn") or []:
+        name, _, marker = line.partition(";")
+        if not marker or re.search(r"extra == ['\"](demo|explain)['\"]", marker):
+            wanted.append(name.strip())
+    return sorted(set(wanted))
+
+
+__all__ = ["push_space", "write_space"]
