@@ -30,6 +30,7 @@ QUESTIONS = (
     "scaling",
     "long_text",
     "explanations",
+    "gradient_flow",
     "gpu",
 )
 

@@ -56,6 +56,68 @@ def test_texts_and_files_are_cut_where_asked_for(capsys, tmp_path, tiny_run):
     assert f"{json.loads((tmp_path / 'b').read_text())['prediction']['score']:.4f}" == cut.split("\t")[1]
 
 
+def test_explaining(capsys, tmp_path, tiny_run):
+    text, files = "the film was <not> good .", [tmp_path / f"it.{form}" for form in ("html", "png", "json")]
+    outputs = [part for file in files for part in ("--output", file)]
+    code, out, _ = run(capsys, "explain", tiny_run, text, "--target", "negative", *outputs)
+    assert code == 0
+    assert out.startswith("negative 0.")
+    assert "\x1b" not in out
+    assert "for negative:" in out
+    assert all(file.stat().st_size for file in files)
+    assert json.loads(files[2].read_text())["label"] == "negative"
+    code, _, err = run(capsys, "explain", tiny_run, text, "--output", files[0])
+    assert code == 1
+    assert "exists already" in err
+    code, out, _ = run(capsys, "explain", tiny_run, text, text, "--method", "occlusion")
+    assert code == 0
+    code, out, _ = run(capsys, "explain", tiny_run, text, "--how_it_read", "--output", tmp_path / "curve.png")
+    assert code == 0
+    assert [line.split("\t")[2] for line in out.splitlines()[:3]] == ["the", "film", "was"]
+    # What the model was trained to read is what is explained.
+    code, out, _ = run(capsys, "explain", tiny_run, text, "--how_it_read", "--max_length", "2")
+    assert [line.split("\t")[2] for line in out.splitlines()] == ["the", "."]
+
+
+def test_diagnosing(capsys, tmp_path, tiny_run):
+    code, out, _ = run(capsys, "diagnose", tiny_run, "--split", "train", "--output", tmp_path / "flow.json")
+    assert code == 0
+    assert out.startswith("layer 1: ")
+    told = json.loads((tmp_path / "flow.json").read_text())
+    assert told["verdict"][0] == out.splitlines()[0]
+    assert len(told["flows"][0]["curves"]["layer 1"]) > 10
+    data = tiny_run.parent / "reviews.csv"
+    code, out, _ = run(capsys, "diagnose", tiny_run, "--data", data, "--steps", "5", "--output", tmp_path / "flow.png")
+    assert code == 0
+    assert (tmp_path / "flow.png").stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["explain", "MODEL", ""], "no words to explain"),
+        (["explain", "MODEL", "text", "--target", "negativ"], "did you mean target='negative'"),
+        (["explain", "MODEL", "text", "--method", "atention"], "did you mean method='attention'"),
+        (["explain", "MODEL", "text", "--method", "attention"], "--model.pooling attention"),
+        (
+            ["explain", "MODEL", "text", "--output", "it.pdf"],
+            "'it.pdf' ends in '.pdf', and what can be written is .html",
+        ),
+        (["explain", "MODEL", "text", "--output", "no/it.html"], "the folder 'no' of 'no/it.html' does not exist"),
+        (["explain", "MODEL", "text", "--how_it_read", "--output", "it.html"], "what can be written is .png"),
+        (["explain", "MODEL", "one", "two", "--output", "it.html"], "explain them one by one"),
+        (["diagnose", "MODEL", "--rows", "0"], "--rows 0 must be 1 or greater"),
+        (["diagnose", "MODEL", "--data", "./nowhere.csv"], "there is no file or folder './nowhere.csv'"),
+    ],
+)
+def test_what_cannot_be_explained_or_diagnosed(capsys, tmp_path, monkeypatch, tiny_run, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(capsys, *(str(tiny_run) if part == "MODEL" else part for part in arguments))
+    assert code == 1
+    assert message in err
+    assert not list(tmp_path.iterdir())
+
+
 def test_evaluating_finds_the_columns_of_training_or_those_that_are_there(capsys, tmp_path, tiny_run):
     rows = "the film was good .,positive\nthe film was not good .,negative\n"
     (tmp_path / "same.csv").write_text("text,label\n" + rows)

@@ -14,7 +14,7 @@ USAGE = """usage: hf-rnn COMMAND [...]
   hf-rnn predict MODEL "some text" ...                                  answers for texts
   hf-rnn predict MODEL --file in.csv --output out.jsonl                 answers for a file
   hf-rnn explain MODEL "some text" [--output page.html]                 which words an answer comes from
-  hf-rnn explain MODEL "some text" --how_it_read true                   the answer after each word
+  hf-rnn explain MODEL "some text" --how_it_read                        the answer after each word
   hf-rnn diagnose MODEL [--data PATH] [--output flow.png]               how far back through time the gradient goes
   hf-rnn demo MODEL [--space USER/NAME]                                  a page that answers and explains
   hf-rnn write MODEL "some text" [--max_new_tokens 50]                   what a language model goes on with
@@ -153,7 +153,7 @@ def _explain(arguments: list[str]) -> None:
         default="integrated_gradients",
         help="integrated_gradients, input_x_gradient, occlusion, sentence_occlusion or attention",
     )
-    parser.add_argument("--how_it_read", type=bool, default=False, help="the answer after each word instead")
+    parser.add_argument("--how_it_read", action="store_true", help="the answer after each word instead")
     parser.add_argument(
         "--output", type=str, action="append", default=[], help="file to write: .html, .png or .json; may be repeated"
     )

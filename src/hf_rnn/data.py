@@ -90,9 +90,7 @@ class DataArguments:
 
     def elsewhere(self, path: str) -> "DataArguments":
         """Those of other data, which a model that was trained on these is to read as it read them."""
-        return replace(
-            self, path=path, name=None, revision=None, label_names=None, encoding="utf-8", streaming=False
-        )
+        return replace(self, path=path, name=None, revision=None, label_names=None, encoding="utf-8", streaming=False)
 
 
 def is_on_hub(data: DataArguments) -> bool:

@@ -11,7 +11,7 @@ def test_a_space_is_one_commit_and_can_be_pushed_again(server, client, tiny_run)
     files = repo.files()
     assert {"app.py", "requirements.txt", "README.md", "hf_rnn/demo.py", "model/model.safetensors"} <= files.keys()
     assert yaml.safe_load(files["README.md"].decode().split("---")[1])["sdk"] == "gradio"
-    assert [commit.title for commit in repo.history()][0] == "Upload the page of a model"
+    assert repo.history()[0].title == "Upload the page of a model"
     assert client.cli("demo", tiny_run, "--space", "user/page")[0] == 0
     assert repo.files() == files
 

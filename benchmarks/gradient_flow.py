@@ -1,0 +1,225 @@
+"""Which networks lose the gradient on its way back through time, and which keep it?
+
+python benchmarks/gradient_flow.py [--data ../shared/data]
+python benchmarks/gradient_flow.py --curve adding "LSTM" --print     # one curve alone
+"""
+
+import argparse
+import json
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import report
+import torch
+from datasets import load_dataset
+from torch import Tensor, nn
+
+from hf_rnn import RNNConfig, RNNForCausalLM, RNNForSequenceClassification, measure_gradient_flow, train_tokenizer
+from hf_rnn.diagnostics import LOST, GradientFlow, verdict
+from hf_rnn.figures import new_figure
+from hf_rnn.gradient_flow import LEAST
+
+HIDDEN, BATCH, SNAPSHOTS = 64, 64, 12
+ADDING, COPYING, SYMBOLS, REVIEW = 100, 60, 8, 200
+# Cell, forget bias, whether recurrent matrices begin orthogonal (else as torch has them), norm to which gradients are
+# clipped.
+NETWORKS: dict[str, dict[str, Any]] = {
+    "plain RNN": {"cell_type": "rnn_tanh", "orthogonal": False},
+    "plain RNN, orthogonal": {"cell_type": "rnn_tanh"},
+    "plain RNN, orthogonal, not clipped": {"cell_type": "rnn_tanh", "clip": None},
+    "GRU": {"cell_type": "gru"},
+    "LSTM, forget bias 0": {"cell_type": "lstm", "forget_gate_bias": 0.0},
+    "LSTM": {"cell_type": "lstm"},
+    "LSTM, not clipped": {"cell_type": "lstm", "clip": None},
+    "LSTM, forget bias 5": {"cell_type": "lstm", "forget_gate_bias": 5.0},
+}
+
+
+class Problem:
+    """Batches without end, and a model to learn them."""
+
+    steps, rate = 2000, 2e-3
+    # What is read off the loss at the end.
+    unit = "loss"
+
+    def __init__(self, data: Path): ...
+
+    def model(self, **cell) -> Any:
+        raise NotImplementedError
+
+    def batch(self, size: int) -> dict[str, Tensor]:
+        raise NotImplementedError
+
+    def measured(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
+        """A batch as the measurement takes it."""
+        return batch
+
+
+class Adding(Problem):
+    """The sum of the two numbers that are marked, among 100 (Hochreiter and Schmidhuber 1997); a guess has a loss of
+    0.167."""
+
+    title = f"adding, {ADDING} steps"
+
+    def model(self, **cell):
+        config = RNNConfig(vocab_size=1, embedding_size=2, hidden_size=HIDDEN, pooling="last", num_labels=1, **cell)
+        return RNNForSequenceClassification(config)
+
+    def batch(self, size):
+        values, marks = torch.rand(size, ADDING), torch.zeros(size, ADDING)
+        first, second = torch.randint(ADDING // 2, (size,)), torch.randint(ADDING // 2, ADDING, (size,))
+        rows = torch.arange(size)
+        marks[rows, first] = marks[rows, second] = 1
+        return {"inputs_embeds": torch.stack([values, marks], -1), "labels": (values * marks).sum(1)}
+
+
+class Copying(Problem):
+    """Eight symbols, told again after 60 blanks (Hochreiter and Schmidhuber 1997); a guess has a loss of ln 8, 2.08."""
+
+    title = f"copying over {COPYING} blanks"
+
+    def model(self, **cell):
+        sizes = {"vocab_size": SYMBOLS + 3, "embedding_size": 16, "hidden_size": HIDDEN, "tie_word_embeddings": False}
+        return RNNForCausalLM(RNNConfig(**sizes, **cell))
+
+    def batch(self, size):
+        symbols = torch.randint(3, SYMBOLS + 3, (size, SYMBOLS))
+        ids = torch.cat([symbols, torch.ones(size, COPYING, dtype=torch.long), torch.full((size, 1), 2), symbols], 1)
+        labels = ids.clone()
+        labels[:, :-SYMBOLS] = -100
+        return {"input_ids": ids, "labels": labels}
+
+    def measured(self, batch):
+        # The first symbol that is told again: nothing but what was read long ago says which.
+        end = -SYMBOLS
+        return {"input_ids": batch["input_ids"][:, :end], "labels": batch["input_ids"][:, end]}
+
+
+class Reviews(Problem):
+    """IMDB: whether a review is good, from its last 200 tokens and the last state alone."""
+
+    title = f"IMDB reviews, last {REVIEW} tokens"
+    steps = 600
+
+    def __init__(self, data: Path):
+        rows = load_dataset(str(data / "imdb"), split="train")
+        tokenizer = train_tokenizer(
+            rows["text"], "word", vocab_size=10_000, lowercase=True, strip_html=True, show_progress=False
+        )
+        encoded = tokenizer(list(rows["text"]))["input_ids"]
+        long = [n for n, ids in enumerate(encoded) if len(ids) >= REVIEW]
+        self.ids = torch.tensor([encoded[n][-REVIEW:] for n in long])
+        self.labels = torch.tensor(rows["label"])[long]
+
+    def model(self, **cell):
+        config = RNNConfig(vocab_size=10_000, embedding_size=64, hidden_size=HIDDEN, pooling="last", **cell)
+        return RNNForSequenceClassification(config)
+
+    def batch(self, size):
+        chosen = torch.randint(len(self.ids), (size,))
+        return {"input_ids": self.ids[chosen], "labels": self.labels[chosen]}
+
+
+PROBLEMS: dict[str, type[Problem]] = {"adding": Adding, "copying": Copying, "reviews": Reviews}
+
+
+def learn(problem: Problem, orthogonal: bool = True, clip: float | None = 1.0, **cell) -> dict:
+    """Trains one network, and measures it on the way."""
+    torch.manual_seed(0)
+    model = problem.model(**cell)
+    if not orthogonal:
+        for name, parameter in model.model.recurrence.named_parameters():
+            if name.startswith("weight_hh"):
+                nn.init.uniform_(parameter, -(HIDDEN**-0.5), HIDDEN**-0.5)
+    held = problem.measured(problem.batch(32))
+    optimizer = torch.optim.Adam(model.parameters(), problem.rate)
+    flows, losses = [], []
+    start = time.perf_counter()
+    for step in range(problem.steps + 1):
+        if step % (problem.steps // SNAPSHOTS) == 0:
+            flows.append(measure_gradient_flow(model, **held, step=step).as_dict())
+        loss = model(**problem.batch(BATCH)).loss
+        optimizer.zero_grad()
+        loss.backward()
+        if clip is not None:
+            nn.utils.clip_grad_norm_(model.parameters(), clip)
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    return {"flows": flows, "loss": statistics.mean(losses[-50:]), "seconds": time.perf_counter() - start}
+
+
+def draw(found: dict[str, dict[str, dict]], path: Path) -> None:
+    """Curves before and after training, a column for each problem; below them, two of the networks over training."""
+    figure = new_figure(13, 12)
+    panels = figure.subplots(4, len(found), squeeze=False)
+    for column, (name, networks) in enumerate(found.items()):
+        for row, (moment, when) in enumerate(((0, "before training"), (-1, "after training"))):
+            axes = panels[row, column]
+            for network, result in networks.items():
+                flow = GradientFlow(**result["flows"][moment])
+                style = {"plain": ":", "GRU": "--", "LSTM,": "-.", "LSTM": "-"}[network.split()[0]]
+                axes.plot(np.maximum(flow.shares("layer 1"), LEAST), style, label=network)
+            axes.axhline(LOST, color="gray", linewidth=0.8)
+            axes.set(yscale="log", ylim=(LEAST, 1e3), title=f"{PROBLEMS[name].title}: {when}")
+            axes.set(xlabel="steps before the end", ylabel="gradient, share of the end's")
+            axes.grid(alpha=0.3)
+        for row, network in ((2, "plain RNN"), (3, "LSTM")):
+            axes, flows = panels[row, column], [GradientFlow(**flow) for flow in networks[network]["flows"]]
+            shares = np.log10(np.clip([flow.shares("layer 1") for flow in flows], LEAST, None)).T
+            extent = (0, flows[-1].step, 0, len(shares))
+            image = axes.imshow(shares, aspect="auto", origin="lower", vmin=-6, vmax=1, extent=extent)
+            axes.set(title=f"{network} over training", xlabel="training step", ylabel="steps before the end")
+            figure.colorbar(image, ax=axes, label="log10 of the share")
+    panels[0, -1].legend(fontsize=7, loc="lower left")
+    figure.savefig(path, dpi=90)
+
+
+def table(problem: str, networks: dict[str, dict]) -> dict:
+    rows = []
+    for network, result in networks.items():
+        before, after = (GradientFlow(**result["flows"][moment]) for moment in (0, -1))
+        half = len(after.curves["layer 1"]) // 2
+        shares = [f"{flow.shares('layer 1')[half]:.1e}" for flow in (before, after)]
+        rows.append([network, *shares, f"{result['loss']:.3f}", verdict(after)[0].removeprefix("layer 1: ")])
+    note = " ".join((PROBLEMS[problem].__doc__ or "").split())
+    columns = ["network", f"share left after {half} steps, before", "after training", "loss", "verdict after training"]
+    return report.table(PROBLEMS[problem].title, columns, rows, note)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(parents=[report.parser(__doc__, rounds=1)], add_help=False)
+    parser.add_argument("--curve", nargs=2, metavar=("PROBLEM", "NETWORK"), help="one curve, as JSON in the last line")
+    arguments = parser.parse_args()
+    # The products of a step are too small to be shared.
+    torch.set_num_threads(1)
+    if arguments.curve:
+        problem, network = arguments.curve
+        result = learn(PROBLEMS[problem](arguments.data), **NETWORKS[network])
+        print(*verdict(GradientFlow(**result["flows"][-1])), json.dumps(result), sep="\n")
+        return
+    found: dict[str, dict[str, dict]] = {}
+    for name, kind in PROBLEMS.items():
+        problem, found[name] = kind(arguments.data), {}
+        for network, options in NETWORKS.items():
+            found[name][network] = result = learn(problem, **options)
+            said = verdict(GradientFlow(**result["flows"][-1]))[0]
+            print(f"{name}, {network}: loss {result['loss']:.3f}, {result['seconds']:.0f} s; {said}", flush=True)
+    tables = [table(problem, networks) for problem, networks in found.items()]
+    report.FOLDER.mkdir(parents=True, exist_ok=True)
+    draw(found, report.FOLDER / "gradient_flow.png")
+    report.save("gradient_flow", "Who loses the gradient", tables, NOTES)
+
+
+NOTES = """![The gradient on its way back](benchmarks/gradient_flow.png)
+
+The norm of the loss's gradient with respect to the state, some steps before the end of the text, as a share of what it
+is at the end: one layer of 64 units, the answer read off the last state alone, Adam at 2e-3, gradients clipped at a
+norm of 1 where nothing else is said, one seed. Recurrent matrices begin orthogonal but for the first network, which has
+torch's own uniform ones. A share of 1 % is the grey line, under which a verdict takes the gradient for lost."""
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""Each block of code of the tutorial runs, in its order, on small data."""
+
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from markdown_it import MarkdownIt
+
+from hf_rnn.made_up_reviews import made_up_reviews
+
+ROOT = Path(__file__).parents[2]
+TUTORIALS = [ROOT / "docs" / name for name in ("tutorial.md", "tutorial.zh-CN.md")]
+# What a reader waits for, and a test does not: data, sizes, steps. Each is in the tutorial.
+SMALL = "--model.embedding_size 8 --training.max_steps 2 --training.bf16 false --training.disable_tqdm true"
+SMALLER = {
+    "configs/imdb.yaml": f"{ROOT}/configs/imdb.yaml --data.path DATA --model.hidden_size 8 {SMALL}",
+    "configs/imdb_lm.yaml": f"{ROOT}/configs/imdb_lm.yaml --data.path DATA --data.unlabelled_splits '[]' "
+    f"--model.hidden_size 8 --training.per_device_train_batch_size 8 {SMALL}",
+    "configs/imdb_finetune.yaml": f"{ROOT}/configs/imdb_finetune.yaml --data.path DATA --training.max_steps 2 "
+    "--training.bf16 false --training.disable_tqdm true",
+    '"num_train_epochs": 1': '"max_steps": 2',
+    "USER": "user",
+}
+# Commands run in the process of the Python blocks: starting one takes seconds.
+DRIVER = """
+import json, shlex, sys
+from hf_rnn.cli import main
+names = {"__name__": "__main__"}
+for kind, code in json.load(sys.stdin):
+    print(">>>", code, flush=True)
+    if kind == "python":
+        exec(compile(code, code, "exec"), names)
+        continue
+    for line in code.splitlines():
+        command, *arguments = shlex.split(line)
+        assert command == "hf-rnn" and main(arguments) == 0, line
+"""
+
+
+def blocks(tutorial: Path) -> list[tuple[str, str]]:
+    tokens = MarkdownIt().parse(tutorial.read_text(encoding="utf-8"))
+    return [(token.info, token.content) for token in tokens if token.type == "fence"]
+
+
+def test_every_block_runs(server, client, tmp_path):
+    rows = made_up_reviews(400)
+    for split, part in (("train", slice(0, 300)), ("test", slice(300, 400))):
+        (tmp_path / "data").mkdir(exist_ok=True)
+        with (tmp_path / "data" / f"{split}.csv").open("w", newline="") as file:
+            table = csv.writer(file)
+            table.writerow(["text", "label"])
+            table.writerows(zip(rows["text"][part], rows["label"][part], strict=True))
+    code, used = [], set()
+    for kind, text in blocks(TUTORIALS[0]):
+        for old, new in SMALLER.items():
+            if old in text:
+                text = text.replace(old, new.replace("DATA", str(tmp_path / "data")))
+                used.add(old)
+        code.append((kind, text))
+    assert used == SMALLER.keys()
+    assert {kind for kind, _ in code} == {"python", "bash"}
+    environment = {
+        **os.environ,
+        **server.environment(client.home),
+        "OMP_NUM_THREADS": "1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", DRIVER],
+        input=json.dumps(code),
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+    for made in ("why.html", "why.png", "curve.png", "runs/imdb/gradient_flow.png"):
+        assert (tmp_path / made).exists()
+    assert "model.safetensors" in server.repo("user/my-first-model").files()
+
+
+def test_both_languages_have_the_same_code():
+    one, other = map(blocks, TUTORIALS)
+    assert one == other
+
+
+@pytest.mark.parametrize("tutorial", TUTORIALS, ids=["English", "Chinese"])
+def test_links_lead_somewhere(tutorial):
+    text = tutorial.read_text(encoding="utf-8")
+    for link in re.findall(r"\]\(([^)]+)\)", text):
+        path, _, anchor = link.partition("#")
+        target = tutorial.parent / path
+        assert target.exists(), link
+        if anchor:
+            titles = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            assert anchor in [title.lower().replace(" ", "-") for title in titles], link
+
+
+def test_the_cell_that_is_shown_is_the_one_that_is_tested():
+    source = (ROOT / "src" / "hf_rnn" / "recurrence.py").read_text(encoding="utf-8")
+    shown = next(code for _, code in blocks(TUTORIALS[0]) if "def lstm_cell" in code)
+    for line in shown.splitlines()[4:]:
+        assert line in source
