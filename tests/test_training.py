@@ -21,6 +21,8 @@ WHOLE = {
     "configuration_rnn.py",
     "modeling_rnn.py",
     "pooling.py",
+    "weight_files.py",
+    "windows.py",
     "recurrence.py",
     "recurrence_cpu.py",
     "modeling_causal_rnn.py",

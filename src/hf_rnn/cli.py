@@ -7,6 +7,8 @@ import re
 import sys
 from typing import Any
 
+from .cli_options import DATA_OPTIONS, add_data_options, command_parser, data_of, given_columns, new_file, parse
+
 USAGE = """usage: hf-rnn COMMAND [...]
 
   hf-rnn train --config FILE.yaml [--training.learning_rate 1e-3 ...]   train a model from a YAML file
@@ -56,21 +58,21 @@ def _line(metrics: dict[str, float]) -> str:
 def _evaluate(arguments: list[str]) -> None:
     import json
 
-    parser = _parser("evaluate", "Metrics of a trained model on a labelled data set.")
+    parser = command_parser("evaluate", "Metrics of a trained model on a labelled data set.")
     parser.add_argument("model", type=str, help="folder or Hub id")
     parser.add_argument("--data", type=str, help="a file, folder or Hub data set; that of the training run if left out")
     parser.add_argument("--split", type=str, help="split to evaluate on; the test split if left out")
-    _add_data_options(parser)
+    add_data_options(parser)
     parser.add_argument("--label_column", type=str, help="column of the label")
     parser.add_argument("--output", type=str, help="JSON file for all metrics")
-    options = _parse(parser, arguments)
+    options = parse(parser, arguments)
     from .prediction import Predictor, evaluate
 
-    output = _new_file(options.output)
+    output = new_file(options.output)
     predictor = Predictor.from_pretrained(options.model, others=options.others, revision=options.revision)
     # Of the training run's own data, what nobody names is not to be rows that were trained on.
     split = options.split or (predictor.task.data.test_split if options.data is None else None)
-    results = evaluate(predictor, _data(predictor, options), split, options.batch_tokens, _given(options))
+    results = evaluate(predictor, data_of(predictor, options), split, options.batch_tokens, given_columns(options))
     print(f"{results['rows']} rows: {_line(results)}")
     for name, value in results.items():
         if "/" in name:
@@ -80,7 +82,7 @@ def _evaluate(arguments: list[str]) -> None:
 
 
 def _predict(arguments: list[str]) -> None:
-    parser = _parser("predict", "Answers of a trained model for texts or a file.")
+    parser = command_parser("predict", "Answers of a trained model for texts or a file.")
     parser.add_argument("model", type=str, help="folder or Hub id")
     parser.add_argument("texts", nargs="*", type=str, help="texts")
     parser.add_argument("--file", type=str, help="CSV, TSV, JSON, JSON Lines or Parquet file instead of texts")
@@ -95,8 +97,8 @@ def _predict(arguments: list[str]) -> None:
     parser.add_argument(
         "--part_rows", type=int, default=16384, help="rows of --file that are answered and kept at a time, if it is cut"
     )
-    _add_data_options(parser)
-    options = _parse(parser, arguments)
+    add_data_options(parser)
+    options = parse(parser, arguments)
     from .errors import UserError
 
     if options.part_rows < 1:
@@ -110,15 +112,14 @@ def _predict(arguments: list[str]) -> None:
     from .bulk_prediction import predict_file
     from .prediction import Predictor
 
-    output = _new_file(options.output, options.overwrite)
+    output = new_file(options.output, options.overwrite)
     predictor = Predictor.from_pretrained(options.model, others=options.others, revision=options.revision)
     top_k = options.top_k or None
     if output:
         options.data = options.file
-        data = _data(predictor, options)
-        rows = predict_file(
-            predictor, data, output, options.batch_tokens, top_k, _given(options), options.overwrite, options.part_rows
-        )
+        data = data_of(predictor, options)
+        given, again = given_columns(options), options.overwrite
+        rows = predict_file(predictor, data, output, options.batch_tokens, top_k, given, again, options.part_rows)
         if _is_first():
             print(f"{rows} answers written to {output}")
         return
@@ -126,7 +127,7 @@ def _predict(arguments: list[str]) -> None:
 
     disable_progress_bars()
     options.data = None
-    predictor.task = predictor.task.with_data(_data(predictor, options))
+    predictor.task = predictor.task.with_data(data_of(predictor, options))
     for text, answer in zip(
         options.texts, predictor(options.texts, top_k=top_k, batch_tokens=options.batch_tokens), strict=True
     ):
@@ -143,7 +144,7 @@ def _predict(arguments: list[str]) -> None:
 def _explain(arguments: list[str]) -> None:
     from .errors import UserError
 
-    parser = _parser("explain", "How much each word of a text speaks for an answer, or how the answer came about.")
+    parser = command_parser("explain", "How much each word of a text speaks for an answer, or how that came about.")
     parser.add_argument("model", type=str, help="folder or Hub id")
     parser.add_argument("texts", nargs="+", type=str, help="texts")
     parser.add_argument("--target", type=str, help="label to explain; the likeliest if left out")
@@ -160,7 +161,7 @@ def _explain(arguments: list[str]) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace --output where it exists")
     parser.add_argument("--max_length", type=int, help="tokens kept of a text; as in training if left out, 0 for all")
     parser.add_argument("--revision", type=str, help="branch, tag or commit of a model on the Hub")
-    options = _parse(parser, arguments)
+    options = parse(parser, arguments)
     if options.output and len(options.texts) > 1:
         raise UserError(f"--output holds one text, and {len(options.texts)} were given: explain them one by one.")
     from .explanation_views import NAMED, check_form, save, strongest, title
@@ -168,12 +169,12 @@ def _explain(arguments: list[str]) -> None:
     from .prediction import Predictor
     from .reading_curve import how_it_read
 
-    outputs = [_new_file(path, options.overwrite) for path in options.output]
+    outputs = [new_file(path, options.overwrite) for path in options.output]
     for output in outputs:
         check_form(output, pages=not options.how_it_read)
     predictor = Predictor.from_pretrained(options.model, revision=options.revision)
     options.data = None
-    cut = predictor.task.with_data(_data(predictor, options)).cut
+    cut = predictor.task.with_data(data_of(predictor, options)).cut
     for text in options.texts:
         if options.how_it_read:
             told: Any = how_it_read(predictor.model, predictor.tokenizer, text, cut=cut)
@@ -188,7 +189,7 @@ def _explain(arguments: list[str]) -> None:
 
 
 def _diagnose(arguments: list[str]) -> None:
-    parser = _parser("diagnose", "How far back through time the gradient goes, and what gates and units do.")
+    parser = command_parser("diagnose", "How far back through time the gradient goes, and what gates and units do.")
     parser.add_argument("model", type=str, help="folder or Hub id")
     parser.add_argument("--data", type=str, help="a file, folder or Hub data set; that of the training run if left out")
     parser.add_argument("--split", type=str, help="split to read; the test split if left out")
@@ -200,7 +201,7 @@ def _diagnose(arguments: list[str]) -> None:
         parser.add_argument(f"--{name}", type=str, help="of other data, as in evaluate")
     parser.add_argument("--max_length", type=int, help="tokens kept of a text; as in training if left out, 0 for all")
     parser.add_argument("--revision", type=str, help="branch, tag or commit of a model on the Hub")
-    options = _parse(parser, arguments)
+    options = parse(parser, arguments)
     from .diagnostics import verdict
     from .errors import UserError
     from .explanation_views import check_form
@@ -210,12 +211,12 @@ def _diagnose(arguments: list[str]) -> None:
     for name in ("rows", "steps"):
         if getattr(options, name) < 1:
             raise UserError(f"--{name} {getattr(options, name)} must be 1 or greater.")
-    outputs = [_new_file(path, options.overwrite) for path in options.output]
+    outputs = [new_file(path, options.overwrite) for path in options.output]
     for output in outputs:
         check_form(output, pages=False)
     predictor = Predictor.from_pretrained(options.model, revision=options.revision)
     split = options.split or (predictor.task.data.test_split if options.data is None else None)
-    flow = diagnose(predictor, _data(predictor, options), split, options.rows, options.steps, _given(options))
+    flow = diagnose(predictor, data_of(predictor, options), split, options.rows, options.steps, given_columns(options))
     print(*verdict(flow), sep="\n")
     for output in outputs:
         save_flow(flow, output)
@@ -223,7 +224,7 @@ def _diagnose(arguments: list[str]) -> None:
 
 
 def _demo(arguments: list[str]) -> None:
-    parser = _parser("demo", "A page on which a classifier answers, shows its reasons and labels files.")
+    parser = command_parser("demo", "A page on which a classifier answers, shows its reasons and labels files.")
     parser.add_argument("model", type=str, help="folder or Hub id")
     parser.add_argument("--host", type=str, default="127.0.0.1", help="0.0.0.0 to be seen from other machines")
     parser.add_argument("--port", type=int, help="a free one from 7860 on if left out")
@@ -231,7 +232,7 @@ def _demo(arguments: list[str]) -> None:
     parser.add_argument("--output", type=str, help="with --space: a new folder to write it to, and nothing is pushed")
     parser.add_argument("--private", action="store_true", help="of a Space that is made: only you see it")
     parser.add_argument("--revision", type=str, help="branch, tag or commit of a model on the Hub")
-    options = _parse(parser, arguments)
+    options = parse(parser, arguments)
     from .errors import UserError
 
     if options.output and not options.space:
@@ -251,14 +252,14 @@ def _demo(arguments: list[str]) -> None:
 
 
 def _write(arguments: list[str]) -> None:
-    parser = _parser("write", "Lets a language model go on with texts.")
+    parser = command_parser("write", "Lets a language model go on with texts.")
     parser.add_argument("model", type=str, help="folder or Hub id")
     parser.add_argument("texts", nargs="*", type=str, help="texts; none for the beginning of a document")
     parser.add_argument("--max_new_tokens", type=int, default=50, help="tokens written at most")
     parser.add_argument("--temperature", type=float, default=1.0, help="0 for the likeliest token each time")
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn")
     parser.add_argument("--revision", type=str, help="branch, tag or commit of a model on the Hub")
-    options = _parse(parser, arguments)
+    options = parse(parser, arguments)
     from transformers import set_seed
 
     from .errors import UserError
@@ -274,17 +275,17 @@ def _write(arguments: list[str]) -> None:
 
 
 def _average(arguments: list[str]) -> None:
-    parser = _parser("average", "Saves the mean of the weights of several models that began alike.")
+    parser = command_parser("average", "Saves the mean of the weights of several models that began alike.")
     parser.add_argument("models", nargs="+", type=str, help="folders or Hub ids")
     parser.add_argument("--output", type=str, required=True, help="a new folder")
-    options = _parse(parser, arguments)
+    options = parse(parser, arguments)
     from .merging import average
 
     print(f"the mean of {len(options.models)} models is in {average(options.models, options.output)}")
 
 
 def _push(arguments: list[str]) -> None:
-    parser = _parser("push", "Pushes a trained model to the Hub as one commit, with its card.")
+    parser = command_parser("push", "Pushes a trained model to the Hub as one commit, with its card.")
     parser.add_argument("model", type=str, help="folder of a trained model")
     parser.add_argument("repo_id", type=str, help="USER/NAME; made if it is not there")
     parser.add_argument("--private", action="store_true", help="of a repository that is made: only you see it")
@@ -295,7 +296,7 @@ def _push(arguments: list[str]) -> None:
         action="store_true",
         help="what was written in the Hub's README.md gives way to the folder's",
     )
-    options = _parse(parser, arguments)
+    options = parse(parser, arguments)
     from .hub import push
 
     pushed = push(
@@ -307,98 +308,6 @@ def _push(arguments: list[str]) -> None:
         overwrite_card=options.overwrite_card,
     )
     print(pushed.commit_url)
-
-
-def _parser(command: str, description: str):
-    from jsonargparse import ArgumentParser
-
-    return ArgumentParser(prog=f"hf-rnn {command}", description=description, exit_on_error=False, allow_abbrev=False)
-
-
-# Of the data section, what `evaluate` and `predict` have as options of their own.
-DATA_OPTIONS = ("text_column", "text_pair_column", "label_column", "encoding", "max_length")
-
-
-def _add_data_options(parser) -> None:
-    parser.add_argument(
-        "--others", type=str, action="append", default=[], help="a further model, whose logits are averaged in"
-    )
-    parser.add_argument("--revision", type=str, help="branch, tag or commit of a model on the Hub")
-    parser.add_argument("--text_column", type=str, help="column of the text")
-    parser.add_argument("--text_pair_column", type=str, help="column of the second text")
-    parser.add_argument("--max_length", type=int, help="tokens kept of a text; as in training if left out, 0 for all")
-    parser.add_argument("--encoding", type=str, help="of text files; utf-8 if left out")
-    parser.add_argument("--batch_tokens", type=int, default=16384, help="tokens that are read at once; bounds memory")
-
-
-def _parse(parser, arguments: list[str]):
-    from argparse import ArgumentError
-
-    from .errors import UserError
-
-    try:
-        options = parser.parse_args(_texts_last(parser, arguments))
-    except ArgumentError as error:
-        from .run_config import explain
-
-        raise UserError(f"{explain(str(error), parser)} ({parser.prog} --help shows how)") from error
-    if (options.get("max_length") or 0) < 0:
-        raise UserError(f"--max_length {options.max_length} must be 1 or greater, or 0 for all tokens.")
-    if options.get("batch_tokens", 1) < 1:
-        raise UserError(f"--batch_tokens {options.batch_tokens} must be 1 or greater.")
-    return options
-
-
-def _texts_last(parser, arguments: list[str]) -> list[str]:
-    """The arguments with all that is no option at the end: argparse would not take texts after an option, nor one that
-    begins with a dash."""
-    flags = {name for action in parser._actions if action.nargs == 0 for name in action.option_strings}
-    options: list[str] = []
-    others: list[str] = []
-    rest = iter(arguments)
-    for argument in rest:
-        if argument == "--":
-            others += rest
-        elif argument in flags or (argument.startswith("--") and "=" in argument.split(" ")[0]):
-            options.append(argument)
-        elif argument.startswith("--") and " " not in argument:
-            options += [argument, *[value for value in [next(rest, None)] if value is not None]]
-        else:
-            others.append(argument)
-    return [*options, "--", *others] if others else options
-
-
-def _given(options) -> list[str]:
-    return [name for name in DATA_OPTIONS[:-1] if getattr(options, name, None) is not None]
-
-
-def _data(predictor, options):
-    """The data section of the training run, with what the command line changes; other data has columns of its own."""
-    from dataclasses import replace
-
-    data = predictor.task.data
-    if options.data is not None and options.data != data.path:
-        data = data.elsewhere(options.data)
-    data = replace(data, **{name: getattr(options, name) for name in _given(options)})
-    return data if options.max_length is None else replace(data, max_length=options.max_length or None)
-
-
-def _new_file(path: str | None, overwrite: bool | None = None):
-    from pathlib import Path
-
-    from .errors import UserError
-
-    if path is None:
-        return None
-    file = Path(path)
-    if file.exists() and not overwrite:
-        otherwise = "delete that one first" if overwrite is None else "write --overwrite to replace that one"
-        raise UserError(f"{path!r} exists already: name another file, or {otherwise}.")
-    if not file.parent.is_dir():
-        raise UserError(f"the folder {str(file.parent)!r} of {path!r} does not exist: make it first.")
-    if not os.access(file if file.exists() else file.parent, os.W_OK):
-        raise UserError(f"{path!r} cannot be written: name a file in a folder of yours.")
-    return file
 
 
 def _is_first() -> bool:

@@ -24,6 +24,7 @@ CODE_FILES = (
     "recurrence_cpu.py",
     "pooling.py",
     "windows.py",
+    "weight_files.py",
     "modeling_rnn.py",
     "modeling_causal_rnn.py",
 )

@@ -16,7 +16,7 @@ from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelet
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
-from . import auto, modeling_rnn  # noqa: F401  the command line has not registered the models yet
+from . import auto  # noqa: F401  the command line has not registered the models yet
 from .checkpoints import best_of, damage, set_aside
 from .configuration_rnn import RNNConfig
 from .errors import UserError, looks_local
@@ -25,6 +25,7 @@ from .hub_errors import explain, patiently
 from .model_card import PICTURES, render_folder
 from .model_folder import MODEL_FILES, WEIGHTS, check_model, matches, model_files
 from .run_config import METRICS_FILE, RUN_FILE
+from .weight_files import is_intact
 
 logger = logging.getLogger(__name__)
 
@@ -256,7 +257,7 @@ def download(
 
     for _ in range(2):
         folder = patiently(fetch, repo_id, token, revision)
-        damaged = [file for file in folder.glob("*") if not modeling_rnn.is_intact(file)]
+        damaged = [file for file in folder.glob("*") if not is_intact(file)]
         if not damaged:
             break
         logger.info(f"{damaged[0].name} arrived damaged; fetching it again.")

@@ -1,12 +1,9 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """The models: embedding → recurrence → pooling → head. Shape letters as in `configuration_rnn`."""
 
-import hashlib
 import os
-import re
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,11 +11,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
-from transformers.utils import ModelOutput, cached_file, can_return_tuple, has_file
+from transformers.utils import ModelOutput, can_return_tuple
 
 from .configuration_rnn import RNNConfig
 from .pooling import Pooling
 from .recurrence import Recurrence, RecurrentState, locked_dropout
+from .weight_files import is_intact, safetensors_of
 from .windows import read_in_windows
 
 
@@ -82,7 +80,7 @@ class RNNPreTrainedModel(PreTrainedModel):
         path = None if kwargs.get("state_dict") else pretrained_model_name_or_path
         if path is None:
             return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
-        file = _safetensors_of(str(path), kwargs)
+        file = safetensors_of(str(path), kwargs)
         loaded: Any = super().from_pretrained(path, *args, **{**kwargs, "use_safetensors": True})
         model = loaded[0] if isinstance(loaded, tuple) else loaded  # the other part is `output_loading_info`
         for module in model.modules():
@@ -124,48 +122,6 @@ class RNNPreTrainedModel(PreTrainedModel):
                 if module.cell_type == "lstm" and name.startswith("bias_ih"):
                     bias[H : 2 * H] = self.config.forget_gate_bias
                 init.copy_(parameter, bias)
-
-
-def _safetensors_of(path: str, kwargs: dict) -> Path | None:
-    """The file of a model's weights, or of their index; None where transformers itself will say what is wrong.
-
-    Raises:
-        OSError: the weights are offered as a pickle only.
-    """
-    if os.path.isfile(path) and not path.endswith(".safetensors"):
-        raise OSError(
-            f"{path!r} is no safetensors file, and reading a pickle can run any code: name a .safetensors file."
-        )
-    if os.path.isfile(path):
-        return None
-    where = {name: kwargs.get(name) for name in ("revision", "token", "cache_dir") if kwargs.get(name) is not None}
-    where["local_files_only"] = kwargs.get("local_files_only", False)
-    folder = kwargs.get("subfolder") or ""
-    variant = f".{kwargs['variant']}" if kwargs.get("variant") else ""
-    quiet = {
-        f"_raise_exceptions_for_{reason}": False for reason in ("gated_repo", "missing_entries", "connection_errors")
-    }
-    for name in (f"model{variant}.safetensors", f"model.safetensors.index{variant}.json"):
-        if file := cached_file(path, name, subfolder=folder, **where, **quiet):
-            return Path(file)
-    for name in ("pytorch_model.bin", "pytorch_model.bin.index.json"):
-        if has_file(path, os.path.join(folder, name), **where):
-            raise OSError(
-                f"{path!r} offers its weights as a pickle only ({name}), and reading one can run any code. Ask its "
-                "owner to save it anew: model.save_pretrained(...) writes model.safetensors."
-            )
-    return None
-
-
-def is_intact(file: Path) -> bool:
-    """Whether the bytes of a file of the Hub's cache are those that its name there, a hash, promises."""
-    blob = file.resolve()
-    algorithm = {40: "sha1", 64: "sha256"}.get(len(blob.name))
-    if blob == file or algorithm is None or not re.fullmatch(r"[0-9a-f]+", blob.name):
-        return True
-    data = blob.read_bytes()
-    header = b"blob %d\0" % len(data) if algorithm == "sha1" else b""
-    return hashlib.new(algorithm, header + data).hexdigest() == blob.name
 
 
 class RNNModel(RNNPreTrainedModel):

@@ -31,6 +31,7 @@ WHOLE = {
     "tokenizer.json",
     "tokenizer_config.json",
     "training_curves.png",
+    "weight_files.py",
     "windows.py",
 }
 

@@ -1,0 +1,96 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""What the commands of the command line have in common: their options, the data and the files that these name."""
+
+import os
+from pathlib import Path
+
+
+def command_parser(command: str, description: str):
+    from jsonargparse import ArgumentParser
+
+    return ArgumentParser(prog=f"hf-rnn {command}", description=description, exit_on_error=False, allow_abbrev=False)
+
+
+# Of the data section, what `evaluate` and `predict` have as options of their own.
+DATA_OPTIONS = ("text_column", "text_pair_column", "label_column", "encoding", "max_length")
+
+
+def add_data_options(parser) -> None:
+    parser.add_argument(
+        "--others", type=str, action="append", default=[], help="a further model, whose logits are averaged in"
+    )
+    parser.add_argument("--revision", type=str, help="branch, tag or commit of a model on the Hub")
+    parser.add_argument("--text_column", type=str, help="column of the text")
+    parser.add_argument("--text_pair_column", type=str, help="column of the second text")
+    parser.add_argument("--max_length", type=int, help="tokens kept of a text; as in training if left out, 0 for all")
+    parser.add_argument("--encoding", type=str, help="of text files; utf-8 if left out")
+    parser.add_argument("--batch_tokens", type=int, default=16384, help="tokens that are read at once; bounds memory")
+
+
+def parse(parser, arguments: list[str]):
+    from argparse import ArgumentError
+
+    from .errors import UserError
+
+    try:
+        options = parser.parse_args(_texts_last(parser, arguments))
+    except ArgumentError as error:
+        from .run_config import explain
+
+        raise UserError(f"{explain(str(error), parser)} ({parser.prog} --help shows how)") from error
+    if (options.get("max_length") or 0) < 0:
+        raise UserError(f"--max_length {options.max_length} must be 1 or greater, or 0 for all tokens.")
+    if options.get("batch_tokens", 1) < 1:
+        raise UserError(f"--batch_tokens {options.batch_tokens} must be 1 or greater.")
+    return options
+
+
+def _texts_last(parser, arguments: list[str]) -> list[str]:
+    """The arguments with all that is no option at the end: argparse would not take texts after an option, nor one that
+    begins with a dash."""
+    flags = {name for action in parser._actions if action.nargs == 0 for name in action.option_strings}
+    options: list[str] = []
+    others: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        if argument == "--":
+            others += rest
+        elif argument in flags or (argument.startswith("--") and "=" in argument.split(" ")[0]):
+            options.append(argument)
+        elif argument.startswith("--") and " " not in argument:
+            options += [argument, *[value for value in [next(rest, None)] if value is not None]]
+        else:
+            others.append(argument)
+    return [*options, "--", *others] if others else options
+
+
+def given_columns(options) -> list[str]:
+    return [name for name in DATA_OPTIONS[:-1] if getattr(options, name, None) is not None]
+
+
+def data_of(predictor, options):
+    """The data section of the training run, with what the command line changes; other data has columns of its own."""
+    from dataclasses import replace
+
+    data = predictor.task.data
+    if options.data is not None and options.data != data.path:
+        data = data.elsewhere(options.data)
+    data = replace(data, **{name: getattr(options, name) for name in given_columns(options)})
+    return data if options.max_length is None else replace(data, max_length=options.max_length or None)
+
+
+def new_file(path: str | None, overwrite: bool | None = None):
+
+    from .errors import UserError
+
+    if path is None:
+        return None
+    file = Path(path)
+    if file.exists() and not overwrite:
+        otherwise = "delete that one first" if overwrite is None else "write --overwrite to replace that one"
+        raise UserError(f"{path!r} exists already: name another file, or {otherwise}.")
+    if not file.parent.is_dir():
+        raise UserError(f"the folder {str(file.parent)!r} of {path!r} does not exist: make it first.")
+    if not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise UserError(f"{path!r} cannot be written: name a file in a folder of yours.")
+    return file
