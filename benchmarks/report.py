@@ -31,6 +31,7 @@ QUESTIONS = (
     "long_text",
     "explanations",
     "gradient_flow",
+    "page",
     "gpu",
 )
 

@@ -138,10 +138,7 @@ class _StepByStep:
         self.gates: dict[str, dict[str, tuple[float, float]]] = {}
         self.dead: dict[str, float] = {}
         self.radius: dict[str, dict[str, float]] = {}
-        stacks = [(encoder.recurrence, tuple(range(encoder.recurrence.num_directions)))]
-        if encoder.backward_recurrence is not None:
-            stacks = [(encoder.recurrence, (0,)), (encoder.backward_recurrence, (1,))]
-        read = [self._read(stack, directions, x) for stack, directions in stacks]
+        read = [self._read(stack, directions, x) for stack, directions in encoder.stacks]
         # `[B, T, D*H]` and `[B, D*H]`
         self.outputs, self.final = (torch.cat(parts, dim=-1) for parts in zip(*read, strict=True))
 

@@ -147,6 +147,14 @@ class RNNModel(RNNPreTrainedModel):
             weight_dropout=config.weight_dropout,
         )
 
+    @property
+    def stacks(self) -> list[tuple[Recurrence, tuple[int, ...]]]:
+        """The stacks of layers that stand side by side, each with its directions: 0 reads from left to right, 1 from
+        right to left."""
+        if self.backward_recurrence is not None:
+            return [(self.recurrence, (0,)), (self.backward_recurrence, (1,))]
+        return [(self.recurrence, tuple(range(self.recurrence.num_directions)))]
+
     def get_input_embeddings(self) -> nn.Embedding:
         return self.embed_tokens
 

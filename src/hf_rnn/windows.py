@@ -65,11 +65,7 @@ class WindowedText:
         self.encoder, self.pooling, self.source, self.valid = encoder, pooling, source, valid
         self.truncated, self.after_window = config.truncate_backprop, after_window
         self.places = [slice(start, start + window) for start in range(0, source.shape[1], window)]
-        self.stacks: list[tuple[Recurrence, tuple[int, ...]]]
-        if encoder.backward_recurrence is not None:
-            self.stacks = [(encoder.recurrence, (0,)), (encoder.backward_recurrence, (1,))]
-        else:
-            self.stacks = [(encoder.recurrence, tuple(range(encoder.recurrence.num_directions)))]
+        self.stacks: list[tuple[Recurrence, tuple[int, ...]]] = encoder.stacks
         self.stages: list[Stage] = []
         for number, (stack, directions) in enumerate(self.stacks):
             if len(directions) == 1:

@@ -1,0 +1,70 @@
+"""How long does the page take to answer and explain a review of 300 words?
+
+hf-rnn train --config configs/imdb.yaml
+python benchmarks/page.py runs/imdb [--data ../shared/data]
+"""
+
+import argparse
+import shutil
+import statistics
+import time
+
+import report
+from datasets import load_dataset
+from playwright.sync_api import Page, sync_playwright
+
+from hf_rnn import Predictor
+from hf_rnn.demo import build
+from hf_rnn.explanations import METHODS
+
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+CHANGED = "before => document.querySelector('#words').innerHTML !== before && document.querySelector('#curve svg')"
+
+
+def answer(page: Page, text: str) -> float:
+    """Milliseconds from the click until the words have their colours."""
+    page.fill("#text textarea", text)
+    before = page.inner_html("#words")
+    start = time.perf_counter()
+    page.click("#ask")
+    page.wait_for_function(CHANGED, arg=before)
+    return 1000 * (time.perf_counter() - start)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(parents=[report.parser(__doc__, rounds=1)], add_help=False)
+    parser.add_argument("model", help="folder of a trained model")
+    arguments = parser.parse_args()
+    rows = load_dataset(str(arguments.data / "imdb"), split="test")
+    texts = [text for text in rows.select(range(0, len(rows), 25))["text"] if 290 <= len(text.split()) <= 310]
+    blocks = build(Predictor.from_pretrained(arguments.model))
+    _, address, _ = blocks.launch(prevent_thread_lock=True, quiet=True, ssr_mode=False)
+    found = {}
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=QUIET)
+        page = browser.new_page()
+        page.goto(address)
+        for method in METHODS:
+            if method == "attention":
+                continue
+            page.get_by_label("Explained by").click()
+            page.get_by_role("option", name=method.replace("_", " "), exact=True).click()
+            answer(page, "warm up")
+            found[method.replace("_", " ")] = [answer(page, text) for text in texts[:20]]
+        browser.close()
+    blocks.close()
+    columns = ["explained by", "median ms", "range"]
+    rows = [
+        [name, f"{statistics.median(times):.0f}", f"{min(times):.0f} to {max(times):.0f}"]
+        for name, times in found.items()
+    ]
+    title = f"{len(texts[:20])} test reviews of 290 to 310 words"
+    report.save("page", "What the page takes", [report.table(title, columns, rows)], NOTES)
+
+
+NOTES = """From the click to the coloured words, in headless Chromium on the same machine: the labels, the explanation and
+the curve of how the review was read. The page begins with input x gradient."""
+
+
+if __name__ == "__main__":
+    main()
