@@ -62,7 +62,7 @@ def main() -> None:
     report.save("page", "What the page takes", [report.table(title, columns, rows)], NOTES)
 
 
-NOTES = """From the click to the coloured words, in headless Chromium on the same machine: the labels, the explanation and
+NOTES = """From the click to the coloured words, in headless Chromium on the same machine: labels, explanation and
 the curve of how the review was read. The page begins with input x gradient."""
 
 
