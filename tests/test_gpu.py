@@ -137,6 +137,33 @@ def test_weights_stay_one_chunk_of_memory(way, weight_dropout, tmp_path):
             torch.distributed.destroy_process_group()
 
 
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+@pytest.mark.parametrize("window", [0, 1024])
+def test_a_text_longer_than_cudnn_takes_is_read_whole(cell, window):
+    config = hf_rnn.RNNConfig(
+        vocab_size=50, hidden_size=16, cell_type=cell, bidirectional=True, backprop_window=window, num_labels=2
+    )
+    model = hf_rnn.RNNForSequenceClassification(config)
+    ids, labels = torch.randint(1, 50, (1, 70_000)), torch.tensor([1])
+    expected = model(ids, labels=labels)
+    expected.loss.backward()
+    gradients = [parameter.grad for parameter in model.parameters()]
+    model.zero_grad()
+    found = model.cuda()(ids.cuda(), labels=labels.cuda())
+    found.loss.backward()
+    torch.testing.assert_close(found.logits.cpu(), expected.logits, rtol=1e-3, atol=1e-3)
+    for parameter, gradient in zip(model.parameters(), gradients, strict=True):
+        torch.testing.assert_close(parameter.grad.cpu(), gradient, rtol=1e-2, atol=1e-4)
+
+
+def test_the_gradients_way_is_measured_on_the_gpu():
+    model = hf_rnn.RNNForSequenceClassification(hf_rnn.RNNConfig(vocab_size=50, hidden_size=16, pooling="last"))
+    ids, labels = torch.randint(1, 50, (4, 30)), torch.tensor([0, 1, 0, 1])
+    expected = hf_rnn.measure_gradient_flow(model, ids, labels).curves["layer 1"]
+    found = hf_rnn.measure_gradient_flow(model.cuda(), ids.cuda(), labels.cuda()).curves["layer 1"]
+    torch.testing.assert_close(torch.tensor(found), torch.tensor(expected), rtol=1e-2, atol=1e-6)
+
+
 def test_the_quickstart_trains(tmp_path):
     results = hf_rnn.train(["--config", str(QUICKSTART), "--training.output_dir", str(tmp_path / "model")])
     assert results["validation"]["accuracy"] >= 0.97
