@@ -170,10 +170,11 @@ def draw(found: dict[str, dict[str, dict]], path: Path) -> None:
             axes, flows = panels[row, column], [GradientFlow(**flow) for flow in networks[network]["flows"]]
             shares = np.log10(np.clip([flow.shares("layer 1") for flow in flows], LEAST, None)).T
             extent = (0, flows[-1].step, 0, len(shares))
-            image = axes.imshow(shares, aspect="auto", origin="lower", vmin=-6, vmax=1, extent=extent)
+            place = {"origin": "lower", "extent": extent, "aspect": "auto", "interpolation": "nearest"}
+            image = axes.imshow(shares, vmin=-6, vmax=1, **place)
             axes.set(title=f"{network} over training", xlabel="training step", ylabel="steps before the end")
             figure.colorbar(image, ax=axes, label="log10 of the share")
-    panels[0, -1].legend(fontsize=7, loc="lower left")
+    figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper center", ncol=4)
     figure.savefig(path, dpi=90)
 
 

@@ -218,26 +218,26 @@ def verdict(flow: GradientFlow) -> list[str]:
             left = f"{100 * shares[-1]:.3g} % of the gradient is left after all {len(curve) - 1} steps"
             sentences.append(f"{name}: {left}.")
         else:
-            sentences.append(f"{name}: the gradient falls below 1 % after {lost} steps: {_more_reach(flow, lost)}.")
+            sentences.append(f"{name}: the gradient falls below 1 % after {lost} steps: {_more_reach(flow, name)}.")
         sentences += _of_units(flow, name)
     return sentences
 
 
-def _more_reach(flow: GradientFlow, lost: int) -> str:
+def _more_reach(flow: GradientFlow, name: str) -> str:
     """What lets a gradient go further back."""
-    settings = flow.settings
-    advice = []
+    settings, advice = flow.settings, []
     if settings["cell_type"].startswith("rnn"):
         advice.append("--model.cell_type lstm carries it further")
     elif settings["cell_type"] == "gru":
         advice.append("--model.cell_type lstm with its --model.forget_gate_bias can carry it further")
     else:
-        # A cell forgets to 1/e in 1/(1 - f) steps (Tallec and Ollivier 2018).
-        bias = max(settings["forget_gate_bias"] + 1, math.log(max(2 * lost, 8)))
-        advice.append(f"--model.forget_gate_bias {bias:.0f} begins with cells that hold it longer")
+        # A forget gate of bias b holds a cell for some e^b steps (Tallec and Ollivier 2018).
+        bias = round(math.log(2 * len(flow.curves[name])))
+        if bias > settings["forget_gate_bias"]:
+            advice.append(f"--model.forget_gate_bias {bias} begins with cells that hold it longer")
     if settings["pooling"] == "last" and not settings["language_model"]:
         advice.append("--model.pooling concat gives each token a short way to the loss")
-    return "; ".join(advice)
+    return "; ".join(advice) or "more training may carry it further"
 
 
 def _of_units(flow: GradientFlow, name: str) -> list[str]:
