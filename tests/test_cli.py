@@ -97,6 +97,7 @@ def test_diagnosing(capsys, tmp_path, tiny_run):
     [
         (["explain", "MODEL", ""], "no words to explain"),
         (["explain", "MODEL", "text", "--target", "negativ"], "did you mean target='negative'"),
+        (["explain", "MODEL", "text", "--target", "²"], "target='²' is not one of the labels"),
         (["explain", "MODEL", "text", "--method", "atention"], "did you mean method='attention'"),
         (["explain", "MODEL", "text", "--method", "attention"], "--model.pooling attention"),
         (

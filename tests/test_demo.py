@@ -74,11 +74,13 @@ def test_a_text_is_answered_and_explained(browser, address, tiny_run, width):
     page.click("#ask")
     page.wait_for_selector("text=there is no text yet")
     page.fill("#text textarea", "the lamp was <lovely> , but the price was awful .")
+    titles = "[...document.querySelectorAll('#words span[title]')].map(word => word.title).join()"
     for method in ("input x gradient", "integrated gradients", "sentence occlusion"):
+        before = page.evaluate(titles)
         page.get_by_label("Explained by").click()
         page.get_by_role("option", name=method, exact=True).click()
         page.click("#ask")
-        page.wait_for_selector("#words span[title]")
+        page.wait_for_function(f"before => {titles} != before", arg=before)
         page.wait_for_selector("#curve svg polyline")
     assert "<lovely>" in page.inner_text("#words")
     (answer,) = Predictor.from_pretrained(tiny_run)(["the lamp was <lovely> , but the price was awful ."])
@@ -144,7 +146,7 @@ def test_a_language_model_has_no_page(tiny_run):
     predictor = Predictor.from_pretrained(tiny_run)
     predictor.model = RNNForCausalLM(RNNConfig(vocab_size=10))
     predictor.task.problem_type = "language_modeling"
-    with pytest.raises(UserError, match="labels of a classifier"):
+    with pytest.raises(UserError, match="the label of a classifier"):
         Page(predictor)
 
 

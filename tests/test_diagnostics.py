@@ -180,6 +180,56 @@ def test_history_survives_a_checkpoint(tmp_path):
     assert train(True) == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("independent_directions", [False, True])
+def test_a_language_models_run_is_measured(tmp_path, independent_directions):
+    both_ways = {"bidirectional": independent_directions, "independent_directions": independent_directions}
+    run = {
+        "task": "language_modeling",
+        "data": {"path": "made_up_reviews"},
+        "model": {"hidden_size": 8, "embedding_size": 8, **both_ways},
+        "training": {
+            "output_dir": str(tmp_path / "model"),
+            "max_steps": 4,
+            "gradient_flow_steps": 2,
+            "per_device_train_batch_size": 8,
+            "eval_strategy": "no",
+            "save_strategy": "no",
+            "load_best_model_at_end": False,
+        },
+    }
+    hf_rnn.train(run)
+    told = json.loads((tmp_path / "model" / "gradient_flow.json").read_text())
+    assert [flow["step"] for flow in told["flows"]] == [0, 2, 4]
+    assert list(told["flows"][0]["curves"]) == ["layer 1"]
+    assert "no gradient" not in " ".join(told["verdict"])
+
+
+def test_a_run_that_goes_on_is_measured_as_it_says_now(tiny_run, tmp_path):
+    data = tiny_run.parent / "reviews.csv"
+
+    def steps(**training):
+        run = tiny_config(data, tmp_path / "model", eval_strategy="steps", save_strategy="steps", **training)
+        run["training"] |= {"eval_steps": 3, "save_steps": 3}
+        hf_rnn.train(run)
+        told = json.loads((tmp_path / "model" / "gradient_flow.json").read_text())
+        return [flow["step"] for flow in told["flows"]]
+
+    with pytest.raises(FileNotFoundError):
+        steps(max_steps=3)
+    # Nothing was measured before, and no step is left that is a multiple of it.
+    assert steps(max_steps=5, gradient_flow_steps=100, resume=True) == [3]
+
+
+def test_what_is_no_number_is_said_to_be_none():
+    model = model_of(pooling="last")
+    with torch.no_grad():
+        model.model.recurrence.weight_hh_l0.fill_(float("nan"))
+    flow = measure_gradient_flow(model, *batch())
+    assert "no longer a number" in verdict(flow)[0]
+    told = json.dumps(flow.as_dict(), allow_nan=False)
+    assert "no longer a number" in verdict(GradientFlow(**json.loads(told)))[0]
+
+
 def test_what_cannot_be_measured():
     with pytest.raises(UserError, match="RNNModel has no loss"):
         measure_gradient_flow(RNNModel(RNNConfig(vocab_size=30)), batch()[0])

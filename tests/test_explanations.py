@@ -226,7 +226,7 @@ def test_what_was_not_read_is_not_told_of(planted):
     [
         ({"text": ""}, "no words to explain"),
         ({"text": " \n"}, "no words to explain"),
-        ({"text": 3}, "type int"),
+        ({"text": b"x"}, "type bytes"),
         ({"target": "plai"}, "did you mean target='plain'"),
         ({"target": 2}, "target=2 is not one of the labels plain, planted"),
         ({"target": -1}, "target=-1"),

@@ -69,9 +69,7 @@ def test_no_batch_of_a_prediction_is_over_its_budget_of_tokens(tiny_run):
     predictor, shapes = Predictor.from_pretrained(tiny_run), []
     texts = ["the film " * length for length in (1, 30, 2, 2, 9, 1, 1)]
     expected = [answer["score"] for answer in predictor(texts)]
-    predictor.model.model.recurrence.register_forward_pre_hook(
-        lambda recurrence, args: shapes.append(tuple(args[0].shape[:2]))
-    )
+    predictor.model.model.embed_tokens.register_forward_pre_hook(lambda _, args: shapes.append(tuple(args[0].shape)))
     # The text of 60 tokens is read window by window.
     assert [answer["score"] for answer in predictor(texts, batch_tokens=20)] == pytest.approx(expected, abs=1e-6)
     assert shapes[:3] == [(1, 20)] * 3

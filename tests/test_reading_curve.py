@@ -1,9 +1,11 @@
 """What a model would have answered after each word."""
 
+import copy
 import json
 
 import pytest
 import torch
+from tokenizers.processors import TemplateProcessing
 
 from hf_rnn import RNNConfig, RNNForSequenceClassification, RNNModel, how_it_read, train_tokenizer
 from hf_rnn.configuration_rnn import POOLINGS
@@ -50,6 +52,29 @@ def test_one_pass_is_enough_for_one_direction(tokenizer, monkeypatch):
     monkeypatch.setattr(RNNModel, "forward", lambda *a, **k: passes.append(1) or read(*a, **k))
     how_it_read(model, tokenizer, TEXT)
     assert len(passes) == 1
+
+
+@pytest.mark.parametrize("directions", [{}, {"bidirectional": True}], ids=["one way", "both ways"])
+def test_a_token_that_ends_each_text_ends_the_text_so_far(tokenizer, directions):
+    closing = copy.deepcopy(tokenizer)
+    end = closing.eos_token_id
+    closing.backend_tokenizer.post_processor = TemplateProcessing("$A </s>", special_tokens=[("</s>", end)])
+    model = model_of(closing, **directions).eval()
+    curve = how_it_read(model, closing, TEXT)
+    for place, scores in zip(curve.ends, curve.scores, strict=True):
+        batch = closing(TEXT[:place], return_tensors="pt")
+        assert batch["input_ids"][0, -1] == end
+        with torch.no_grad():
+            expected = model(**batch).logits.softmax(-1)[0]
+        torch.testing.assert_close(torch.tensor(scores).double(), expected, rtol=0, atol=1e-6)
+
+
+def test_each_of_several_labels_has_its_curve(tokenizer):
+    model = model_of(tokenizer, problem_type="multi_label_classification", num_labels=2)
+    curve = how_it_read(model, tokenizer, TEXT)
+    assert curve.kind == "several labels"
+    for line, row in zip(curve.lines(), curve.scores, strict=True):
+        assert line.count("LABEL") == (row > 0.5).sum()
 
 
 def test_long_texts_are_asked_at_some_places(tokenizer):

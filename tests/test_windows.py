@@ -115,13 +115,45 @@ def test_truncated_answers_are_those_of_the_whole(directions):
     assert gradients["model.recurrence.weight_hh_l0"].any()
 
 
-def test_autocast_is_that_of_the_pass():
-    model = in_windows(model_of().float())
+@pytest.mark.parametrize("pooling", ["concat", "attention"])
+def test_autocast_is_that_of_the_pass(pooling):
+    model, batch = model_of(pooling=pooling).float(), batch_of([1] * 37, RIGHT)
     with torch.autocast("cpu", torch.bfloat16):
-        _, gradients = learn(model, batch_of([1] * 37, RIGHT))
-    _, exact = learn(model_of().float(), batch_of([1] * 37, RIGHT))
-    assert all(gradient.isfinite().all() for gradient in gradients.values())
-    assert gradients.keys() == exact.keys()
+        _, expected = learn(model, batch)
+        _, gradients = learn(in_windows(model), batch)
+    for name in expected:
+        # Sums of few terms that nearly cancel are less exact in bfloat16.
+        assert (gradients[name] - expected[name]).norm() < 0.15 * expected[name].norm(), name
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_gradient_checkpointing_beside_windows_changes_nothing(reentrant):
+    model, batch = model_of(**BOTH_WAYS), batch_of([1] * 37, RIGHT)
+    _, expected = learn(model, batch)
+    windowed = in_windows(model)
+    enable = getattr(windowed, "activation_checkpointing_enable", windowed.gradient_checkpointing_enable)
+    enable({"use_reentrant": reentrant})
+    _, gradients = learn(windowed, batch)
+    for name in expected:
+        torch.testing.assert_close(gradients[name], expected[name], rtol=0, atol=1e-12, msg=name)
+
+
+def test_copies_for_several_gpus_learn_all_that_the_model_has():
+    model = model_of(pooling="attention", **BOTH_WAYS)
+    batch = batch_of([1] * 37, RIGHT)
+    _, expected = learn(model, batch)
+    windowed = in_windows(model)
+    # What DataParallel makes on each GPU: copies whose weights are attributes and no parameters.
+    modules = {module: module._replicate_for_data_parallel() for module in windowed.modules()}
+    for module, copy_ in modules.items():
+        for name, child in module._modules.items():
+            setattr(copy_, name, None if child is None else modules[child])
+        for name, parameter in module._parameters.items():
+            setattr(copy_, name, None if parameter is None else parameter.clone())
+    learn(modules[windowed], batch)
+    gradients = {name: parameter.grad for name, parameter in windowed.named_parameters()}
+    for name in expected:
+        torch.testing.assert_close(gradients[name], expected[name], rtol=0, atol=1e-12, msg=name)
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])

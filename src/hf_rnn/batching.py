@@ -12,6 +12,8 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 
 # The share of a bucket's longest row that the first row of each of its batches has at least, in training.
 SIMILAR = 0.9
+# Tokens that are read at once where nothing else is said, in prediction.
+BATCH_TOKENS = 16384
 
 
 def by_tokens(lengths: Sequence[int] | np.ndarray, tokens: int) -> Iterator[np.ndarray]:

@@ -165,7 +165,7 @@ def _explain(arguments: list[str]) -> None:
     if options.output and len(options.texts) > 1:
         raise UserError(f"--output holds one text, and {len(options.texts)} were given: explain them one by one.")
     from .explanation_views import NAMED, check_form, save, strongest, title
-    from .explanations import explain
+    from .explanations import explain, explainable
     from .prediction import Predictor
     from .reading_curve import how_it_read
 
@@ -174,13 +174,14 @@ def _explain(arguments: list[str]) -> None:
         check_form(output, pages=not options.how_it_read)
     predictor = Predictor.from_pretrained(options.model, revision=options.revision)
     options.data = None
-    cut = predictor.task.with_data(data_of(predictor, options)).cut
+    predictor.task = predictor.task.with_data(data_of(predictor, options))
+    model, tokenizer, cut = explainable(predictor)
     for text in options.texts:
         if options.how_it_read:
-            told: Any = how_it_read(predictor.model, predictor.tokenizer, text, cut=cut)
+            told: Any = how_it_read(model, tokenizer, text, cut=cut)
             print("\n".join(told.lines()))
         else:
-            told = explain(predictor.model, predictor.tokenizer, text, options.target, options.method, cut=cut)
+            told = explain(model, tokenizer, text, options.target, options.method, cut=cut)
             coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
             print(title(told), *([told.to_ansi()] if coloured else []), *strongest(told, NAMED), sep="\n")
         for output in outputs:
@@ -235,16 +236,18 @@ def _demo(arguments: list[str]) -> None:
     options = parse(parser, arguments)
     from .errors import UserError
 
-    if options.output and not options.space:
-        raise UserError("--output is the folder of a Space: write --space USER/NAME too.")
+    for name in ("output", "private"):
+        if getattr(options, name) and not options.space:
+            raise UserError(f"--{name} is of a Space: write --space USER/NAME too.")
     if options.space and options.output:
         from .space import write_space
 
-        print(f"the Space is in {write_space(options.model, options.output, options.space)}")
+        folder = write_space(options.model, options.output, options.space, options.revision)
+        print(f"the Space is in {folder}")
     elif options.space:
         from .space import push_space
 
-        print(push_space(options.model, options.space, private=options.private or None))
+        print(push_space(options.model, options.space, options.private or None, revision=options.revision))
     else:
         from .demo import demo
 

@@ -3,16 +3,19 @@
 
 import os
 import tempfile
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import datasets
 import jinja2
 
 from .bulk_prediction import predict_file
 from .errors import UserError
 from .explanation_views import coloured
-from .explanations import METHODS, explain
+from .explanations import METHODS, explain, explainable, labels_of
 from .prediction import Predictor
 from .reading_curve import ReadingCurve, how_it_read
 
@@ -20,10 +23,12 @@ from .reading_curve import ReadingCurve, how_it_read
 METHOD = "input_x_gradient"
 # Labels whose curves are drawn.
 CURVES = 4
+# Seconds after which files that were brought, and their answers, are deleted.
+FORGOTTEN = 3600
 COLOURS = ("#1565c0", "#e65100", "#2e7d32", "#6a1b9a")
 HEAD = """
 # {title}
-{kind}. Every answer is computed here: nothing that is written leaves this machine.
+{kind}. What is written is answered by this server, and sent no further.
 """
 _CURVE = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
     """<svg viewBox="0 0 480 {{ 190 + 18 * lines | length }}" role="img" aria-label="answer after each word"
@@ -70,18 +75,20 @@ def curve_svg(curve: ReadingCurve) -> str:
 
 
 class Page:
-    """What the page asks of a model."""
+    """What the page asks of a model.
+
+    Raises:
+        UserError: a language model, or one of pairs of texts.
+    """
 
     def __init__(self, predictor: Predictor):
-        if predictor.task.problem_type == "language_modeling":
-            raise UserError("this is a language model, and the page shows the labels of a classifier: name one.")
         self.predictor = predictor
+        self.model, self.tokenizer, self.cut = explainable(predictor)
 
     @property
     def methods(self) -> list[str]:
         """Those that the model has."""
-        pooling = self.predictor.model.config.pooling
-        return [method for method in METHODS if method != "attention" or pooling == "attention"]
+        return [method for method in METHODS if method != "attention" or self.model.config.pooling == "attention"]
 
     def answer(self, text: str, method: str, target: str | None = None) -> tuple[dict[str, float] | str, str, str]:
         """The scores of all labels (of a number, that), the coloured text and the curve of how it was read.
@@ -89,28 +96,27 @@ class Page:
         Raises:
             UserError: there is nothing to read.
         """
-        predictor = self.predictor
         if not text.strip():
             raise UserError("there is no text yet: write one, and ask again.")
-        model, tokenizer, cut = predictor.model, predictor.tokenizer, predictor.task.cut
-        (answer,) = predictor([text], top_k=None)
+        explanation = explain(self.model, self.tokenizer, text, target or None, method, cut=self.cut)
+        (answer,) = self.predictor([text], top_k=None)
         scores = dict(zip(answer["labels"], answer["scores"], strict=True)) if "labels" in answer else None
-        explanation = explain(model, tokenizer, text, target or None, method, cut=cut)
-        read = how_it_read(model, tokenizer, text, cut=cut)
+        read = how_it_read(self.model, self.tokenizer, text, cut=self.cut)
         return scores or f"{answer['value']:.4f}", coloured(explanation), curve_svg(read)
 
-    def answer_file(self, path: str, text_column: str | None) -> tuple[str, str]:
-        """The answers for all rows of a file, as JSON Lines, and a sentence that says what was done.
+    def answer_file(self, path: str | None, text_column: str | None) -> tuple[str, str]:
+        """The answers for all rows of a file, as JSON Lines beside it, and a sentence that says what was done.
 
         Raises:
             UserError: the file cannot be read, or no column of it is a text.
         """
-        data = self.predictor.task.data
-        data = data.elsewhere(path)
-        given = []
+        if path is None:
+            raise UserError("there is no file yet: choose one, and ask again.")
+        data, given = self.predictor.task.data.elsewhere(path), []
         if text_column:
             data, given = replace(data, text_column=text_column), ["text_column"]
-        output = Path(tempfile.mkdtemp(), f"{Path(path).stem}.answers.jsonl")
+        # The page forgets what stands beside what it was given.
+        output = Path(path).with_name(f"{Path(path).stem}.answers.jsonl")
         rows = predict_file(self.predictor, data, output, given=given, overwrite=True)
         return str(output), f"{rows:,} rows were answered."
 
@@ -123,7 +129,7 @@ def build(predictor: Predictor, title: str = "hf_rnn") -> Any:
         title: what stands at its top.
 
     Raises:
-        UserError: a language model, or gradio is not installed.
+        UserError: a language model, one of pairs of texts, or gradio is not installed.
     """
     # Before it is imported: the page asks nothing of a network.
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -132,67 +138,60 @@ def build(predictor: Predictor, title: str = "hf_rnn") -> Any:
     except ImportError:
         raise UserError('the page needs gradio: pip install gradio captum (or "hf-rnn[demo]").') from None
     page = Page(predictor)
-    config: Any = predictor.model.config
-
-    def told(function):
-        def run(*arguments):
-            try:
-                return function(*arguments)
-            except UserError as error:
-                raise gr.Error(str(error), print_exception=False) from error
-
-        return run
-
-    labels = [config.id2label[n] for n in range(config.num_labels)]
+    # Before the first visitor: what a process does first, it does slowly.
+    with suppress(UserError):
+        page.answer("warm up", METHOD)
     kind = f"A recurrent network of {sum(p.numel() for p in predictor.model.parameters()):,} parameters"
-    with gr.Blocks(title=title, analytics_enabled=False) as blocks:
+    with gr.Blocks(title=title, analytics_enabled=False, delete_cache=(FORGOTTEN, FORGOTTEN)) as blocks:
         gr.Markdown(HEAD.format(title=title, kind=kind))
         with gr.Tab("A text"):
-            text = gr.Textbox(label="Text", lines=6, max_lines=20, elem_id="text", placeholder="Write or paste a text.")
-            with gr.Row():
-                method = gr.Dropdown(
-                    [(name.replace("_", " "), name) for name in page.methods], value=METHOD, label="Explained by"
-                )
-                target = gr.Dropdown(
-                    [("the likeliest label", ""), *((label, label) for label in labels)],
-                    value="",
-                    label="Explained label",
-                    visible=len(labels) > 1,
-                )
-            ask = gr.Button("Answer", variant="primary", elem_id="ask")
-            with gr.Row():
-                with gr.Column(scale=1):
-                    bars = gr.Label(label="Answer", elem_id="answer", num_top_classes=min(len(labels), 20))
-                with gr.Column(scale=2):
-                    gr.Markdown("**Which words speak for it** (blue), **and against it** (orange)")
-                    words = gr.HTML(elem_id="words")
-            gr.Markdown("**How it read**: the answer after each word")
-            curve = gr.HTML(elem_id="curve")
-            for event in (ask.click, text.submit):
-                event(told(page.answer), [text, method, target], [bars, words, curve], api_name="answer")
+            _text_tab(gr, page)
         with gr.Tab("A file"):
-            file = gr.File(
-                label="CSV, TSV, JSON, JSON Lines or Parquet",
-                file_types=[".csv", ".tsv", ".json", ".jsonl", ".parquet", ".txt"],
-                elem_id="file",
-            )
-            column = gr.Textbox(label="Column of the text", placeholder="found by itself", elem_id="column")
-            ask_file = gr.Button("Answer all rows", variant="primary", elem_id="ask-file")
-            said = gr.Markdown(elem_id="said")
-            answers = gr.File(label="Answers", elem_id="answers", interactive=False)
-            ask_file.click(
-                told(lambda path, name: page.answer_file(_chosen(path), name)),
-                [file, column],
-                [answers, said],
-                api_name="answer_file",
-            )
+            _file_tab(gr, page)
     return blocks
 
 
-def _chosen(path: str | None) -> str:
-    if path is None:
-        raise UserError("there is no file yet: choose one, and ask again.")
-    return path
+def _text_tab(gr: Any, page: Page) -> None:
+    labels = labels_of(page.model.config)
+    text = gr.Textbox(label="Text", lines=6, max_lines=20, elem_id="text", placeholder="Write or paste a text.")
+    with gr.Row():
+        methods = [(name.replace("_", " "), name) for name in page.methods]
+        method = gr.Dropdown(methods, value=METHOD, label="Explained by")
+        targets = [("the likeliest label", ""), *((label, label) for label in labels)]
+        target = gr.Dropdown(targets, value="", label="Explained label", visible=len(labels) > 1)
+    ask = gr.Button("Answer", variant="primary", elem_id="ask")
+    with gr.Row():
+        with gr.Column(scale=1):
+            bars = gr.Label(label="Answer", elem_id="answer", num_top_classes=min(len(labels), 20))
+        with gr.Column(scale=2):
+            gr.Markdown("**Which words speak for it** (blue), **and against it** (orange)")
+            words = gr.HTML(elem_id="words")
+    gr.Markdown("**How it read**: the answer after each word")
+    curve = gr.HTML(elem_id="curve")
+    answer = _told(gr, page.answer)
+    gr.on([ask.click, text.submit], answer, [text, method, target], [bars, words, curve], api_name="answer")
+
+
+def _file_tab(gr: Any, page: Page) -> None:
+    kinds = [".csv", ".tsv", ".json", ".jsonl", ".parquet", ".txt"]
+    file = gr.File(label="CSV, TSV, JSON, JSON Lines, Parquet or text", file_types=kinds, elem_id="file")
+    column = gr.Textbox(label="Column of the text", placeholder="found by itself", elem_id="column")
+    ask = gr.Button("Answer all rows", variant="primary", elem_id="ask-file")
+    said = gr.Markdown(elem_id="said")
+    answers = gr.File(label="Answers", elem_id="answers", interactive=False)
+    ask.click(_told(gr, page.answer_file), [file, column], [answers, said], api_name="answer_file")
+
+
+def _told(gr: Any, function: Callable) -> Callable:
+    """What a user can mend is told on the page."""
+
+    def run(*arguments):
+        try:
+            return function(*arguments)
+        except UserError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    return run
 
 
 def demo(model: str, host: str = "127.0.0.1", port: int | None = None, revision: str | None = None) -> None:
@@ -207,15 +206,14 @@ def demo(model: str, host: str = "127.0.0.1", port: int | None = None, revision:
     Raises:
         UserError: no such model, a language model, a port that is taken, or no gradio.
     """
-    predictor = Predictor.from_pretrained(model, revision=revision)
-    # Once before the first visitor: what a process does first, it does slowly.
-    page = Page(predictor)
-    page.answer("warm up", METHOD)
-    blocks = build(predictor, title=Path(model).name)
-    try:
-        blocks.launch(server_name=host, server_port=port, share=False, ssr_mode=False, footer_links=[])
-    except OSError as error:
-        raise UserError(f"the page cannot be served on {host}:{port}: {error} Write another --port.") from error
+    blocks = build(Predictor.from_pretrained(model, revision=revision), title=Path(model).resolve().name)
+    with tempfile.TemporaryDirectory() as cache:
+        # What visitors bring is read through a cache, and goes with the page.
+        datasets.config.HF_DATASETS_CACHE = Path(cache)
+        try:
+            blocks.launch(server_name=host, server_port=port, share=False, ssr_mode=False, footer_links=[])
+        except OSError as error:
+            raise UserError(f"the page cannot be served on {host}:{port}: {error} Write another --port.") from error
 
 
 __all__ = ["build", "demo"]

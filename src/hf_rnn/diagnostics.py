@@ -2,7 +2,7 @@
 """What becomes of the gradient on its way back through time, and what the gates and units of a model do."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -48,13 +48,16 @@ class GradientFlow:
     step: int = 0
 
     def as_dict(self) -> dict:
-        """What JSON can hold."""
-        return asdict(self)
+        """What JSON can hold; None for what is no number."""
+        told = asdict(self)
+        told["curves"] = {name: _finite(curve) for name, curve in self.curves.items()}
+        told["radius"] = {name: dict(zip(of, _finite(of.values()), strict=True)) for name, of in self.radius.items()}
+        return told
 
     def shares(self, layer: str) -> np.ndarray:
         """A layer's curve, as shares of what arrives at the end: the most of the last twentieth of the steps, since a
         pooling need not read the very last."""
-        curve = np.asarray(self.curves[layer])
+        curve = np.asarray(self.curves[layer], dtype=float)
         end = curve[: max(1, len(curve) // 20)].max()
         return curve / end if end else curve
 
@@ -63,6 +66,10 @@ class GradientFlow:
         kept = np.flatnonzero(self.shares(layer) >= LOST)
         steps = int(kept[-1]) + 1 if len(kept) else 0
         return steps if steps < len(self.curves[layer]) else None
+
+
+def _finite(values: Iterable[float | None]) -> list[float | None]:
+    return [value if value is not None and math.isfinite(value) else None for value in values]
 
 
 def measure_gradient_flow(
@@ -94,7 +101,9 @@ def measure_gradient_flow(
     if not x.shape[1]:
         raise UserError("there is no token to go back from: pass texts of one token or more, [B, T].")
     with reading_mode(model), torch.enable_grad():
-        reading = _StepByStep(encoder, x.detach())
+        # Of a language model's two directions, the one that tells the token after the text.
+        stacks = encoder.stacks[:1] if isinstance(model, RNNForCausalLM) else encoder.stacks
+        reading = _StepByStep(stacks, x.detach())
         loss = _loss(model, reading, labels)
         # Those of cells that nothing reads behind have no gradient.
         places = [(name, h) for name, states in reading.states.items() for h in states]
@@ -118,27 +127,24 @@ def measure_gradient_flow(
 
 def _loss(model, reading: "_StepByStep", labels: Tensor | None) -> Tensor:
     if isinstance(model, RNNForCausalLM):
-        hidden = reading.outputs[:, -1:, : model.config.hidden_size]
+        hidden = reading.outputs[:, -1:]
         loss, _ = model._loss_and_logits(hidden, labels[:, None], None)
         return loss
     read = SimpleNamespace(last_hidden_state=reading.outputs, final_hidden_state=reading.final[:, None])
     pooled, _ = model.pooling(read, None)
-    logits = model.classifier(pooled)
-    if model.config.problem_type in ("regression", "multi_label_classification") or model.config.num_labels == 1:
-        labels = labels.to(logits.dtype)
-    return model.loss_function(labels, logits, model.config)
+    return model.loss_of(model.classifier(pooled), labels)
 
 
 class _StepByStep:
     """An encoder's pass over texts `[B, T, E]`, in which each h is a tensor of its own that all that comes after it
     depends on: what it hands on in time, and what it hands on upwards."""
 
-    def __init__(self, encoder: Any, x: Tensor):
+    def __init__(self, stacks: Sequence[tuple[Recurrence, tuple[int, ...]]], x: Tensor):
         self.states: dict[str, list[Tensor]] = {}
         self.gates: dict[str, dict[str, tuple[float, float]]] = {}
         self.dead: dict[str, float] = {}
         self.radius: dict[str, dict[str, float]] = {}
-        read = [self._read(stack, directions, x) for stack, directions in encoder.stacks]
+        read = [self._read(stack, directions, x) for stack, directions in stacks]
         # `[B, T, D*H]` and `[B, D*H]`
         self.outputs, self.final = (torch.cat(parts, dim=-1) for parts in zip(*read, strict=True))
 
@@ -192,7 +198,7 @@ class _StepByStep:
         }
         self.dead[name] = float((out.flatten(0, 1).std(0, correction=0) < STILL).float().mean())
         self.radius[name] = {
-            gate: float(torch.linalg.eigvals(part.double()).abs().max())
+            gate: float(torch.linalg.eigvals(part.double()).abs().max()) if part.isfinite().all() else math.nan
             for gate, part in zip(names, w_hh.split(H), strict=True)
         }
 
@@ -207,7 +213,11 @@ def verdict(flow: GradientFlow) -> list[str]:
     for name, curve in flow.curves.items():
         lost = flow.lost_after(name)
         shares = flow.shares(name)
-        if not any(curve):
+        if not np.isfinite(shares).all():
+            sentences.append(
+                f"{name}: the gradient is no longer a number: begin anew with a smaller --training.learning_rate."
+            )
+        elif not any(curve):
             sentences.append(f"{name}: no gradient arrives at all.")
         elif shares.max() > EXPLODED:
             sentences.append(

@@ -96,8 +96,6 @@ _PAGE = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True
 <style>
   :root { color-scheme: light dark; --for: {{ for_ }}; --against: {{ against }}; }
   body { font: 17px/1.9 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; }
-  .text { white-space: pre-wrap; overflow-wrap: anywhere; }
-  .text span { border-radius: 3px; padding: 1px 1px; }
   .legend { font-size: 14px; opacity: .8; }
 </style>
 <h1>{{ explanation.label }} <small>{{ "%.4f" | format(explanation.score) }}</small></h1>

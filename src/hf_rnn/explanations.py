@@ -12,12 +12,15 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from .batching import BATCH_TOKENS
 from .errors import UserError, check_choice, nearest
 from .modeling_rnn import RNNForSequenceClassification
+from .prediction import Predictor, as_text
 
 # Points of the path of integrated gradients to begin with, and at most; the gap at which there are enough of them.
 FEWEST, MOST, GAP = 32, 2048, 0.01
-BATCH_TOKENS = 16384
+# A difference of logits that is less is none, and no share of it is asked for.
+NOTHING = 1e-3
 # Of a token that the tokenizer added to the text.
 NOWHERE = (-1, -1)
 
@@ -116,7 +119,7 @@ def explain(
     Args:
         model: an [`RNNForSequenceClassification`], on any device; it is read in eval mode, and left as it was.
         tokenizer: of the model; a fast one.
-        text: one, or several.
+        text: one, or several; texts of pairs are not read.
         target: a label or its index; the likeliest if None.
         n_steps: points of the path of integrated gradients; if None, 32, and twice as many as long as the scores miss
             by more than 1 % what they have to add up to, up to 2,048.
@@ -158,12 +161,13 @@ def explain(
 @contextmanager
 def reading_mode(model: Any) -> Iterator[None]:
     """Eval mode, as long as it lasts."""
-    training = model.training
+    training = [module for module in model.modules() if module.training]
     model.eval()
     try:
         yield
     finally:
-        model.train(training)
+        for module in training:
+            module.training = True
 
 
 def _explain(model, tokenizer, text, target, method, n_steps, batch_tokens, cut) -> Explanation:
@@ -215,7 +219,7 @@ def _integrated_gradients(question: _Question) -> tuple[Tensor, float]:
     steps = question.n_steps or FEWEST
     while True:
         scores = method.attribute(embedded, n_steps=steps, internal_batch_size=question.at_once)
-        gap = abs(float(scores.sum()) - difference) / max(abs(difference), torch.finfo(torch.float32).tiny)
+        gap = abs(float(scores.sum()) - difference) / max(abs(difference), NOTHING)
         if question.n_steps or gap <= GAP or steps >= MOST:
             return scores.sum(-1)[0].cpu(), gap
         steps *= 2
@@ -233,15 +237,13 @@ def _occlusion(question: _Question) -> tuple[Tensor, None]:
     groups = torch.zeros_like(question.ids)
     for number, span in enumerate(question.spans, 1):
         groups[0, span.tokens] = number
-    if not question.spans:
-        return kept[0].cpu() * 0, None
     method = _captum().FeatureAblation(question.of_kept)
     options = {"feature_mask": groups, "perturbations_per_eval": question.at_once}
     with torch.no_grad():
         scores = method.attribute(kept, **options)[0].cpu()
     for span in question.spans:
         # Each token of a word was given the difference that the word makes.
-        scores[span.tokens] /= max(1, len(span.tokens))
+        scores[span.tokens] /= len(span.tokens)
     return scores, None
 
 
@@ -267,10 +269,30 @@ def _captum() -> Any:
     return attr
 
 
+def explainable(predictor: Predictor) -> tuple[Any, PreTrainedTokenizerBase, Callable[[list], list]]:
+    """The model of a predictor, its tokenizer and what it reads of token ids, for [`explain`] and `how_it_read`.
+
+    Raises:
+        UserError: it is a language model, or reads pairs of texts.
+    """
+    if predictor.task.problem_type == "language_modeling":
+        raise UserError("this is a language model, and what is explained is the label of a classifier: name one.")
+    if predictor.task.data.text_pair_column:
+        raise UserError(
+            f"this model reads pairs of texts (data.text_pair_column={predictor.task.data.text_pair_column!r}), and "
+            "explanations are of one text: name a model of single texts."
+        )
+    return predictor.model, predictor.tokenizer, predictor.task.cut
+
+
+def is_regression(config: Any) -> bool:
+    """Whether the model gives numbers."""
+    return config.problem_type == "regression" or (config.problem_type is None and config.num_labels == 1)
+
+
 def is_one_of_several(config: Any) -> bool:
     """Whether the labels of a text exclude one another."""
-    one = config.problem_type in (None, "single_label_classification")
-    return one and config.num_labels > 1
+    return config.problem_type in (None, "single_label_classification") and config.num_labels > 1
 
 
 def margin(config: Any, logits: Tensor, index: int) -> Tensor:
@@ -284,7 +306,7 @@ def margin(config: Any, logits: Tensor, index: int) -> Tensor:
 
 def scores_of(config: Any, logits: Tensor) -> Tensor:
     """Probabilities of logits `[…, C]`; in regression, the values."""
-    if config.problem_type == "regression" or (config.problem_type is None and config.num_labels == 1):
+    if is_regression(config):
         return logits
     return logits.softmax(-1) if is_one_of_several(config) else logits.sigmoid()
 
@@ -305,18 +327,11 @@ def target_index(config: Any, target: str | int | None, logits: Tensor) -> int:
         return int(logits.argmax())
     if isinstance(target, str) and target in names:
         return names.index(target)
-    if str(target).isdigit() and int(target) < len(names):
+    if str(target).isdecimal() and int(target) < len(names):
         return int(target)
     near = nearest(target, names)
     hint = f": did you mean target={near!r}?" if near else ", or give an index."
     raise UserError(f"target={target!r} is not one of the labels {', '.join(names[:20])}{hint}")
-
-
-def as_text(text: Any) -> str:
-    """A text, without halves of surrogate pairs, which are no characters."""
-    if not isinstance(text, str):
-        raise UserError(f"{str(text)[:60]!r} is of type {type(text).__name__}: pass a text, as a string.")
-    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def tokens_of(

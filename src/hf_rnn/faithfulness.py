@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from .batching import BATCH_TOKENS
 from .errors import UserError
 from .explanations import Explanation, reading_mode, scores_of, target_index
 
@@ -65,7 +66,9 @@ def _falls(model, explanation: Explanation, shares: Sequence[float]) -> np.ndarr
         taken = [place for word in best[: max(1, round(share * len(best)))] for place in word.tokens]
         masks[1 + n, taken] = 0
         masks[1 + len(shares) + n, taken] = 1
-    logits = model(ids.expand(len(masks), -1), attention_mask=masks).logits.float()
+    at_once = max(1, BATCH_TOKENS // len(explanation.ids))
+    parts = [model(ids.expand(len(part), -1), attention_mask=part).logits for part in masks.split(at_once)]
+    logits = torch.cat(parts).float()
     index = target_index(model.config, explanation.label, logits[0])
     scores = scores_of(model.config, logits)[:, index].cpu().numpy()
     return (scores[0] - scores[1:]).reshape(2, -1)

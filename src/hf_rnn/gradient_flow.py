@@ -13,7 +13,7 @@ from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 
 from .data import DataArguments
-from .diagnostics import GradientFlow, measure_gradient_flow, verdict
+from .diagnostics import LOST, GradientFlow, measure_gradient_flow, verdict
 from .errors import UserError
 from .figures import new_figure
 from .prediction import Predictor, labelled_rows
@@ -37,7 +37,7 @@ def flow_batch(rows: Dataset, language_model: bool, count: int = ROWS, steps: in
     Raises:
         UserError: no text has a token.
     """
-    rows = rows.select(np.linspace(0, len(rows) - 1, min(len(rows), SAMPLE)).astype(int))
+    rows = _sample(rows)
     texts = [list(ids) for ids in rows["input_ids"]]
     order = sorted(range(len(texts)), key=lambda n: -len(texts[n]))[:count]
     more = 1 if language_model else 0
@@ -51,6 +51,10 @@ def flow_batch(rows: Dataset, language_model: bool, count: int = ROWS, steps: in
         return {"input_ids": [texts[n][-T - 1 : -1] for n in order], "labels": [texts[n][-1] for n in order]}
     labels = rows["labels"]
     return {"input_ids": [texts[n][-T:] for n in order], "labels": [labels[n] for n in order]}
+
+
+def _sample(rows: Dataset) -> Dataset:
+    return rows.select(np.linspace(0, len(rows) - 1, min(len(rows), SAMPLE)).astype(int))
 
 
 class GradientFlowCallback(TrainerCallback, ExportableState):
@@ -78,9 +82,12 @@ class GradientFlowCallback(TrainerCallback, ExportableState):
         self.history.append(measure_gradient_flow(plain, *batch, step=step).as_dict())
 
     def on_train_begin(self, args, state, control, model=None, **kwargs):
+        # What a checkpoint holds was measured with its own setting.
+        self.every = getattr(args, "gradient_flow_steps", 0) or self.every
         if not state.global_step:
             self.history = []
-            self._measure(model, 0)
+        if not self.history:
+            self._measure(model, state.global_step)
 
     def on_step_end(self, args, state, control, model=None, **kwargs):
         if state.global_step % self.every == 0:
@@ -120,9 +127,7 @@ def diagnose(
         UserError: see there; or no text has a token.
     """
     splits, task = labelled_rows(predictor, data, split, given)
-    chosen = task.prepare_split(splits, split)
-    chosen = chosen.select(np.linspace(0, len(chosen) - 1, min(len(chosen), SAMPLE)).astype(int))
-    encoded = task.encode(chosen, predictor.tokenizer)
+    encoded = task.encode(_sample(task.prepare_split(splits, split)), predictor.tokenizer)
     batch = flow_batch(encoded, task.problem_type == "language_modeling", rows, steps)
     device = predictor.model.device
     ids, labels = (torch.tensor(batch[name], device=device) for name in ("input_ids", "labels"))
@@ -132,7 +137,7 @@ def diagnose(
 def save_flow(flows: GradientFlow | Sequence[GradientFlow], path: Path) -> None:
     """Writes measurements: a `.json` file with the verdict on the last of them, or a picture."""
     flows = [flows] if isinstance(flows, GradientFlow) else list(flows)
-    if path.suffix == ".json":
+    if path.suffix.lower() == ".json":
         told = {"verdict": verdict(flows[-1]), "flows": [flow.as_dict() for flow in flows]}
         path.write_text(json.dumps(told) + "\n", encoding="utf-8")
     else:
@@ -153,7 +158,7 @@ def draw_gradient_flow(flows: Sequence[GradientFlow], path: Any) -> None:
         axes = figure.subplots()
         for name in names:
             axes.plot(np.maximum(shares[name][0], LEAST), label=name)
-        axes.axhline(0.01, color="gray", linewidth=0.8, linestyle=":")
+        axes.axhline(LOST, color="gray", linewidth=0.8, linestyle=":")
         axes.set(yscale="log", xlabel="steps before the end", ylabel="gradient, as a share of that at the end")
         axes.grid(alpha=0.3)
         axes.legend()

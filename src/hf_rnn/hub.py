@@ -124,6 +124,12 @@ def is_stale(path: str) -> bool:
 # Talking to the Hub --------------------------------------------------------------------------------------------------
 
 
+def check_token(token: str | None) -> None:
+    """Raises [`UserError`] where there is no token to write with."""
+    if not (token or get_token()):
+        raise UserError("there is no token to write to the Hub with: hf auth login (or set HF_TOKEN).")
+
+
 def create(repo_id: str, private: bool | None = None, token: str | None = None) -> str:
     """The full name, `user/name`, of a repository that holds a model of ours or nothing yet; it is made if need be.
 
@@ -134,8 +140,7 @@ def create(repo_id: str, private: bool | None = None, token: str | None = None) 
         validate_repo_id(repo_id)
     except HFValidationError as error:
         raise UserError(explain(error, repo_id)) from error
-    if not (token or get_token()):
-        raise UserError("there is no token to write to the Hub with: hf auth login (or set HF_TOKEN).")
+    check_token(token)
     api = HfApi(token=token)
     with_owner = patiently(lambda: api.create_repo(repo_id, private=private, exist_ok=True).repo_id, repo_id, token)
     head = patiently(lambda: api.model_info(with_owner), repo_id, token)

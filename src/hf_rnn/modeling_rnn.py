@@ -350,11 +350,10 @@ class RNNForSequenceClassification(RNNPreTrainedModel):
         """
         if output_hidden_states is None:
             output_hidden_states = self.config.output_hidden_states
-        self.model.check_inputs(input_ids, attention_mask, inputs_embeds)
-        source, window, hidden_states = input_ids if inputs_embeds is None else inputs_embeds, 0, None
-        if not output_hidden_states:
-            window = self.config.backprop_window
-        if 0 < window < source.shape[1]:
+        source = input_ids if inputs_embeds is None else inputs_embeds
+        window, hidden_states = 0 if output_hidden_states else self.config.backprop_window, None
+        if source is not None and 0 < window < source.shape[1]:
+            self.model.check_inputs(input_ids, attention_mask, inputs_embeds)
             pooled, weights = read_in_windows(self.model, self.pooling, source, attention_mask, window)
         else:
             outputs = self.model(
@@ -367,14 +366,7 @@ class RNNForSequenceClassification(RNNPreTrainedModel):
             hidden_states = outputs.hidden_states
             pooled, weights = self.pooling(outputs, attention_mask)
         logits = self.classifier(pooled)
-        loss = None
-        if labels is not None:
-            self._check_labels(labels, logits)
-            if self.config.problem_type in ("regression", "multi_label_classification") or (
-                self.config.problem_type is None and self.num_labels == 1
-            ):
-                labels = labels.to(logits.dtype)
-            loss = self.loss_function(labels, logits, self.config)
+        loss = None if labels is None else self.loss_of(logits, labels)
         return RNNSequenceClassifierOutput(
             loss=loss, logits=logits, hidden_states=hidden_states, pooling_weights=weights
         )
@@ -387,6 +379,15 @@ class RNNForSequenceClassification(RNNPreTrainedModel):
             streams: texts side by side.
         """
         return import_module("hf_rnn.incremental").TextStream(self, tokenizer, streams)
+
+    def loss_of(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The loss of logits `[B, C]`; labels and errors are those of [`forward`]."""
+        self._check_labels(labels, logits)
+        if self.config.problem_type in ("regression", "multi_label_classification") or (
+            self.config.problem_type is None and self.num_labels == 1
+        ):
+            labels = labels.to(logits.dtype)
+        return self.loss_function(labels, logits, self.config)
 
     def _check_labels(self, labels: Tensor, logits: Tensor):
         """Turns what torch would report as an internal assertion into a sentence; asks nothing of a GPU."""

@@ -4,6 +4,7 @@
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .configuration_rnn import RNNConfig
@@ -21,6 +22,12 @@ class Pooling(nn.Module):
             self.key = nn.Linear(config.output_size, config.output_size)
             self.query = nn.Linear(config.output_size, 1, bias=False)
 
+    @property
+    def weights(self) -> list[Tensor]:
+        """What is learnt, if anything: W, b and v of the attention. Copies of a model on several GPUs have no
+        `parameters()`."""
+        return [self.key.weight, self.key.bias, self.query.weight] if self.kind == "attention" else []
+
     def forward(self, output: Any, attention_mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """
         Args:
@@ -34,7 +41,11 @@ class Pooling(nn.Module):
         return self.pooled(so_far), weights
 
     def add(
-        self, so_far: dict[str, Tensor] | None, output: Any, attention_mask: Tensor | None
+        self,
+        so_far: dict[str, Tensor] | None,
+        output: Any,
+        attention_mask: Tensor | None,
+        weights: list[Tensor] | None = None,
     ) -> tuple[dict[str, Tensor], Tensor | None]:
         """What has to be known of texts of which one more part was read.
 
@@ -42,6 +53,7 @@ class Pooling(nn.Module):
             so_far: of the parts before it; None for the first.
             output: what [`RNNModel`] returned for this part, from the state in which the one before it ended.
             attention_mask: `[B, T]` of this part, or None.
+            weights: in place of [`weights`].
 
         Returns:
             Tensors whose first dimension is B, and the attention weights within this part `[B, T]` or None.
@@ -54,12 +66,12 @@ class Pooling(nn.Module):
             # A place that is no token stands for none.
             x, attention_mask = x.new_zeros(B, 1, size), x.new_zeros(B, 1)
         valid = x.new_ones(x.shape[:2], dtype=torch.bool) if attention_mask is None else attention_mask.bool()
-        part, weights = {}, None
+        part, shares = {}, None
         if self.kind == "attention":
-            scores = self.query(torch.tanh(self.key(x))).squeeze(-1)
+            scores = self._scores(x, weights or self.weights)
             scores = scores.masked_fill(~valid, torch.finfo(scores.dtype).min)
-            weights = scores.softmax(-1) * valid
-            part = {"attended": (weights.unsqueeze(1) @ x).squeeze(1), "score": scores.logsumexp(-1)}
+            shares = scores.softmax(-1) * valid
+            part = {"attended": (shares.unsqueeze(1) @ x).squeeze(1), "score": scores.logsumexp(-1)}
         if self.kind == "concat":
             part["last"] = output.final_hidden_state[:, -1]
         if self.kind in ("max", "concat"):
@@ -67,7 +79,13 @@ class Pooling(nn.Module):
         if self.kind in ("mean", "concat"):
             part["total"] = x.sum(1)
         part["count"] = valid.sum(1)
-        return self.joined(so_far or {}, part), weights if T else None
+        return self.joined(so_far or {}, part), shares if T else None
+
+    @staticmethod
+    def _scores(x: Tensor, weights: list[Tensor]) -> Tensor:
+        """u_t · v of the outputs `[B, T, F]`."""
+        key, bias, query = weights
+        return F.linear(torch.tanh(F.linear(x, key, bias)), query).squeeze(-1)
 
     @staticmethod
     def joined(before: dict[str, Tensor], part: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -95,7 +113,7 @@ class Pooling(nn.Module):
         if self.kind == "last":
             return outputs
         if self.kind == "attention":
-            scores = self.query(torch.tanh(self.key(outputs))).double()
+            scores = self._scores(outputs, self.weights).unsqueeze(-1).double()
             weights = (scores - scores.amax(1, keepdim=True)).exp()
             return ((weights * outputs).cumsum(1) / weights.cumsum(1)).to(outputs.dtype)
         parts = [outputs] if self.kind == "concat" else []

@@ -14,7 +14,7 @@ from datasets import Dataset, DatasetDict
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from .auto import architecture
-from .batching import by_tokens
+from .batching import BATCH_TOKENS, by_tokens
 from .data import DataArguments, load
 from .environment import default_device, keep_freed_memory
 from .errors import UserError
@@ -33,7 +33,6 @@ logger = logging.getLogger(__name__)
 WINDOW = 4096
 # A lower temperature than this would divide logits to infinity.
 COLDEST = 0.01
-BATCH_TOKENS = 16384
 
 
 @dataclass
@@ -179,7 +178,7 @@ class Predictor:
                     f"a row of {len(wrong)} texts, {str(wrong)[:60]}, cannot be read (the first has {len(rows[0])}): "
                     "pass one text a row, or a pair (text, second text) in each."
                 )
-            columns = [[_as_text(text) for text in column] for column in zip(*rows, strict=True)]
+            columns = [[as_text(text) for text in column] for column in zip(*rows, strict=True)]
             ids = self.task.cut(token_ids(self.tokenizer, *columns))
             yield from self.task.answers(self.logits(ids, batch_tokens), top_k)
 
@@ -205,7 +204,7 @@ class Predictor:
         return logits
 
 
-def _as_text(value: Any) -> str:
+def as_text(value: Any) -> str:
     """A text, or a number of a column of numbers; nothing for None. Half a surrogate pair is no character."""
     if value is None:
         return ""
@@ -284,7 +283,7 @@ def write(predictor: Predictor, text: str, max_new_tokens: int = 50, temperature
             f"temperature={temperature} must be 0, for the likeliest token each time, or {COLDEST} or more."
         )
     model, tokenizer = predictor.model, predictor.tokenizer
-    ids = token_ids(tokenizer, [_as_text(text)])[0] or [tokenizer.bos_token_id]
+    ids = token_ids(tokenizer, [as_text(text)])[0] or [tokenizer.bos_token_id]
     if tokenizer.unk_token_id in ids:
         logger.warning(f"{text[:60]!r} has words that the model does not know, and reads as {tokenizer.unk_token}.")
     drawn = {"do_sample": True, "temperature": temperature, "top_k": 0} if temperature else {"do_sample": False}

@@ -9,10 +9,13 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from .batching import BATCH_TOKENS
+from .data import RaggedCollator
 from .errors import UserError
-from .explanations import as_text, labels_of, reading_mode, scores_of, tokens_of, words_of
+from .explanations import is_one_of_several, is_regression, labels_of, reading_mode, scores_of, tokens_of, words_of
 from .figures import new_figure
 from .modeling_rnn import RNNForSequenceClassification
+from .prediction import as_text
 
 # Places at which a model that reads from right to left too is asked.
 PLACES = 64
@@ -27,6 +30,8 @@ class ReadingCurve:
         words: those after which it was asked, `N`.
         ends: where in the text each of them ends, in characters.
         scores: `[N, C]`: the probability of each label for the text up to there; in regression, the value.
+        kind: of the scores: those of `"one label"` exclude one another, those of `"several labels"` do not, and
+            `"value"` are no probabilities.
     """
 
     text: str
@@ -34,6 +39,7 @@ class ReadingCurve:
     words: list[str]
     ends: list[int]
     scores: np.ndarray
+    kind: str = "one label"
 
     def as_dict(self) -> dict:
         """What JSON can hold."""
@@ -44,12 +50,16 @@ class ReadingCurve:
         return {"text": self.text, "read": rows}
 
     def lines(self) -> list[str]:
-        """A line for each word: the likeliest label by then, and the word."""
-        best = self.scores.argmax(1)
-        return [
-            f"{self.labels[n]}\t{row[n]:.4f}\t{word}"
-            for n, row, word in zip(best, self.scores, self.words, strict=True)
-        ]
+        """A line for each word: the likeliest label by then (of several, those over one half), and the word."""
+        lines = []
+        for row, word in zip(self.scores, self.words, strict=True):
+            shown = {
+                "one label": [int(row.argmax())],
+                "several labels": np.flatnonzero(row > 0.5).tolist(),
+                "value": list(range(len(row))),
+            }[self.kind]
+            lines.append(", ".join(f"{self.labels[n]}\t{row[n]:.4f}" for n in shown) + f"\t{word}")
+        return lines
 
     def to_png(self, path: Any) -> None:
         """The curves as a picture, with the words at which the answer moved most."""
@@ -86,17 +96,23 @@ def how_it_read(
     text = as_text(text)
     ids, offsets = tokens_of(tokenizer, text, cut)
     words = words_of(text, offsets)
-    if places is None and model.config.bidirectional:
+    # What the tokenizer puts behind a text belongs behind the beginning of one too.
+    end = ids[max(words[-1].tokens) + 1 :]
+    if places is None and (model.config.bidirectional or end):
         places = PLACES
     if places is not None and len(words) > places:
         words = [words[n] for n in np.linspace(0, len(words) - 1, places).round().astype(int)]
     lengths = [max(word.tokens) + 1 for word in words]
     with reading_mode(model), torch.inference_mode():
-        read = _of_prefixes if model.config.bidirectional else _in_one_pass
-        scores = scores_of(model.config, read(model, ids, lengths).float()).cpu().numpy()
-    return ReadingCurve(
-        text, labels_of(model.config), [word.word for word in words], [word.end for word in words], scores
-    )
+        if model.config.bidirectional or end:
+            logits = _of_prefixes(model, ids, lengths, end)
+        else:
+            logits = _in_one_pass(model, ids, lengths)
+        scores = scores_of(model.config, logits.float()).cpu().numpy()
+    kind = "value" if is_regression(model.config) else "several labels"
+    kind = "one label" if is_one_of_several(model.config) else kind
+    read, ends = [word.word for word in words], [word.end for word in words]
+    return ReadingCurve(text, labels_of(model.config), read, ends, scores, kind)
 
 
 def _in_one_pass(model, ids: list[int], lengths: list[int]) -> torch.Tensor:
@@ -105,15 +121,13 @@ def _in_one_pass(model, ids: list[int], lengths: list[int]) -> torch.Tensor:
     return model.classifier(pooled[[length - 1 for length in lengths]])
 
 
-def _of_prefixes(model, ids: list[int], lengths: list[int]) -> torch.Tensor:
+def _of_prefixes(model, ids: list[int], lengths: list[int], end: list[int]) -> torch.Tensor:
     logits = []
-    at_once = max(1, 16384 // len(ids))
-    row = torch.tensor(ids, device=model.device)
+    at_once = max(1, BATCH_TOKENS // len(ids))
+    collate = RaggedCollator(model.config.pad_token_id or 0)
     for start in range(0, len(lengths), at_once):
-        ends = torch.tensor(lengths[start : start + at_once], device=model.device)
-        longest = int(ends.max())
-        mask = (torch.arange(longest, device=model.device) < ends[:, None]).long()
-        logits.append(model(row[:longest] * mask, attention_mask=mask).logits)
+        batch = collate([{"input_ids": ids[:length] + end} for length in lengths[start : start + at_once]])
+        logits.append(model(**{name: tensor.to(model.device) for name, tensor in batch.items()}).logits)
     return torch.cat(logits)
 
 
@@ -123,15 +137,16 @@ def draw(curve: ReadingCurve, named: int = 6):
     axes = figure.subplots()
     count = len(curve.words)
     x = np.arange(1, count + 1)
-    # Of two labels that exclude one another, one curve says it all.
     last = curve.scores[-1]
-    shown = [int(last.argmax())] if len(last) == 2 else np.argsort(-last)[:5].tolist()
+    # Of two labels that exclude one another, one curve says it all.
+    alone = curve.kind == "one label" and len(last) == 2
+    shown = [int(last.argmax())] if alone else np.argsort(-last)[:5].tolist()
     for n in shown:
         label = curve.labels[n]
         axes.plot(
             x, curve.scores[:, n], label=label if label.isascii() else f"#{n}", marker="." if count < 60 else None
         )
-    if len(shown) == 1:
+    if alone:
         axes.axhline(0.5, color="gray", linewidth=0.8, linestyle=":")
     moves = np.abs(np.diff(curve.scores[:, shown[0]], prepend=curve.scores[0, shown[0]]))
     for n in sorted(np.argsort(-moves)[:named]):
@@ -141,9 +156,8 @@ def draw(curve: ReadingCurve, named: int = 6):
             axes.annotate(
                 word[:18].replace("$", r"\$"), at, (0, 9), textcoords="offset points", ha="center", fontsize=8
             )
-    probability = last.min() >= 0 and curve.scores.max() <= 1
-    axes.set(xlabel="words read", ylabel="probability" if probability else "value")
-    if probability:
+    axes.set(xlabel="words read", ylabel="value" if curve.kind == "value" else "probability")
+    if curve.kind != "value":
         axes.set_ylim(-0.02, 1.12)
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")

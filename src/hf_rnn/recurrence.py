@@ -47,14 +47,25 @@ class Ragged(NamedTuple):
         if may_ask and mask.all():
             return None
         lengths = mask.sum(1)
-        time = torch.arange(T, device=mask.device)
-        valid = time < lengths[:, None]
+        valid = torch.arange(T, device=mask.device) < lengths[:, None]
         to_front = to_place = None
         if not may_ask or not torch.equal(mask, valid):
             to_front = torch.sort((~mask).to(torch.uint8), dim=1, stable=True).indices
             to_place = torch.argsort(to_front, dim=1)
-        reverse = torch.where(valid, lengths[:, None] - 1 - time, time)
-        return cls(valid, lengths, to_front, to_place, reverse)
+        return cls(valid, lengths, to_front, to_place, cls._reverse(valid, lengths))
+
+    @classmethod
+    def right_padded(cls, valid: Tensor) -> "Ragged | None":
+        """As [`from_mask`], of a mask whose tokens are known to stand in front."""
+        if valid.device.type == "cpu" and valid.all():
+            return None
+        lengths = valid.sum(1)
+        return cls(valid, lengths, None, None, cls._reverse(valid, lengths))
+
+    @staticmethod
+    def _reverse(valid: Tensor, lengths: Tensor) -> Tensor:
+        time = torch.arange(valid.shape[1], device=valid.device)
+        return torch.where(valid, lengths[:, None] - 1 - time, time)
 
 
 class _Permute(torch.autograd.Function):
@@ -121,7 +132,11 @@ class RecurrentLayer(GradientCheckpointingLayer):
         self.mode = mode
         self.hidden_size = hidden_size
 
-    def forward(
+    def forward(self, *args) -> tuple[Tensor, Tensor, Tensor | None]:
+        """[`read`], which is computed once more for its gradients where gradient checkpointing is on."""
+        return self.read(*args)
+
+    def read(
         self,
         x: Tensor,
         h0: Tensor,

@@ -8,10 +8,11 @@ from importlib.metadata import requires
 from pathlib import Path
 
 import yaml
-from huggingface_hub import HfApi, get_token
+from huggingface_hub import HfApi
 
+from .auto import architecture
 from .errors import UserError
-from .hub import find_model
+from .hub import check_token, find_model
 from .hub_errors import patiently
 from .model_folder import model_files
 
@@ -21,7 +22,7 @@ APP = """from pathlib import Path
 from hf_rnn.demo import build
 from hf_rnn.prediction import Predictor
 
-demo = build(Predictor.from_pretrained({model}), title={title!r})
+demo = build(Predictor.from_pretrained({model}, revision={revision!r}), title={title!r})
 
 if __name__ == "__main__":
     demo.launch()
@@ -33,22 +34,25 @@ package that trained it; `requirements.txt` names what that needs.
 """
 
 
-def write_space(model: str, folder: str | Path, repo_id: str) -> Path:
+def write_space(model: str, folder: str | Path, repo_id: str, revision: str | None = None) -> Path:
     """Writes all that a Space needs: the page, the package, and the model where it is not on the Hub.
 
     Args:
         model: folder or Hub id of a classifier.
         folder: new, or empty.
         repo_id: `user/name` of the Space.
+        revision: branch, tag or commit of a model on the Hub.
 
     Raises:
-        UserError: no such model, or the folder holds something.
+        UserError: no such model, a language model, or the folder holds something.
     """
     folder = Path(folder)
     if folder.exists() and any(folder.iterdir()):
         raise UserError(f"{str(folder)!r} is not empty: name a new folder.")
-    source, _ = find_model(model)
     local = Path(model).is_dir()
+    source, config = find_model(model, **({} if local else {"revision": revision}))
+    if architecture(config) != "RNNForSequenceClassification":
+        raise UserError(f"{model!r} is an {architecture(config)}, and the page is that of a classifier: name one.")
     title = repo_id.rpartition("/")[2]
     folder.mkdir(parents=True, exist_ok=True)
     if local:
@@ -57,7 +61,7 @@ def write_space(model: str, folder: str | Path, repo_id: str) -> Path:
             shutil.copyfile(file, folder / "model" / name)
     shutil.copytree(PACKAGE, folder / "hf_rnn", ignore=shutil.ignore_patterns("__pycache__"), symlinks=False)
     where = 'Path(__file__).with_name("model")' if local else repr(model)
-    app = APP.format(model=where, title=title)
+    app = APP.format(model=where, revision=None if local else revision, title=title)
     (folder / "app.py").write_text(app if local else app.removeprefix("from pathlib import Path\n\n"), encoding="utf-8")
     (folder / "requirements.txt").write_text("\n".join(_requirements()) + "\n", encoding="utf-8")
     about = {"title": title, "sdk": "gradio", "app_file": "app.py", "license": "apache-2.0", "pinned": False}
@@ -67,12 +71,19 @@ def write_space(model: str, folder: str | Path, repo_id: str) -> Path:
     return folder
 
 
-def push_space(model: str, repo_id: str, private: bool | None = None, token: str | None = None) -> str:
+def push_space(
+    model: str,
+    repo_id: str,
+    private: bool | None = None,
+    token: str | None = None,
+    revision: str | None = None,
+) -> str:
     """Makes a Space of a model's page, or brings it up to date, by one commit.
 
     Args:
-        model: folder or Hub id of a classifier.
-        repo_id: `user/name` of the Space.
+        model, revision: as in [`write_space`].
+        repo_id: `user/name` of the Space; what it holds gives way to what is written now.
+        private: of a Space that is made.
 
     Returns:
         Its address.
@@ -80,16 +91,19 @@ def push_space(model: str, repo_id: str, private: bool | None = None, token: str
     Raises:
         UserError: no such model, or the Hub did not take it.
     """
-    if not (token or get_token()):
-        raise UserError("there is no token to write to the Hub with: hf auth login (or set HF_TOKEN).")
+    check_token(token)
     api = HfApi(token=token)
     with tempfile.TemporaryDirectory() as folder:
-        write_space(model, folder, repo_id)
+        write_space(model, folder, repo_id, revision)
 
         def attempt() -> str:
             made = api.create_repo(repo_id, repo_type="space", space_sdk="gradio", private=private, exist_ok=True)
             api.upload_folder(
-                repo_id=made.repo_id, repo_type="space", folder_path=folder, commit_message="Upload the page of a model"
+                repo_id=made.repo_id,
+                repo_type="space",
+                folder_path=folder,
+                commit_message="Upload the page of a model",
+                delete_patterns="*",
             )
             return str(made)
 

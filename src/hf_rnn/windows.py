@@ -137,7 +137,7 @@ class WindowedText:
         if self.words is not None:
             x = x * F.embedding(self.source[:, self.places[k]], self.words)
         x = x if self.inputs is None else x * self.inputs
-        ragged = None if self.valid is None else Ragged.from_mask(self.valid[:, self.places[k]])
+        ragged = None if self.valid is None else Ragged.right_padded(self.valid[:, self.places[k]])
         if ragged is not None:
             x = x.masked_fill(~ragged.valid.unsqueeze(-1), 0)
         outputs, left = [], {}
@@ -161,16 +161,16 @@ class WindowedText:
         number, layer, direction = unit
         x = reversed_rows(x, ragged) if direction else x
         h, c = state if len(state) == 2 else (state[0], None)
-        out, h, c = self.stacks[number][0].layers[layer](x, h, c, [weights], ragged, True)
+        out, h, c = self.stacks[number][0].layers[layer].read(x, h, c, [weights], ragged, True)
         return reversed_rows(out, ragged) if direction else out, (h,) if c is None else (h, c)
 
-    def summary(self, k: int, outputs: Tensor) -> tuple[dict[str, Tensor], Tensor | None]:
+    def summary(self, k: int, outputs: Tensor, weights: list[Tensor]) -> tuple[dict[str, Tensor], Tensor | None]:
         """What the pooling has to know of a window; the last states are not its own to tell."""
         valid = None if self.valid is None else self.valid[:, self.places[k]]
         read = SimpleNamespace(last_hidden_state=outputs, final_hidden_state=outputs.new_zeros(len(outputs), 1, 0))
-        part, weights = self.pooling.add(None, read, valid)
+        part, shares = self.pooling.add(None, read, valid, weights)
         part.pop("last", None)
-        return part, weights
+        return part, shares
 
     def top(self) -> list[Unit]:
         """Of each direction, the unit whose final h is that of the text."""
@@ -180,7 +180,9 @@ class WindowedText:
             for direction in directions
         ]
 
-    def read(self, weights: dict[Unit, list[Tensor]]) -> tuple[Tensor, list[dict[str, Tensor]], list[Tensor]]:
+    def read(
+        self, weights: dict[Unit, list[Tensor]], of_pooling: list[Tensor]
+    ) -> tuple[Tensor, list[dict[str, Tensor]], list[Tensor]]:
         """Reads all windows: the final h `[B, D*H]`, and of each window its summary and its attention weights."""
         B = len(self.source)
         summaries: dict[int, dict[str, Tensor]] = {}
@@ -199,7 +201,7 @@ class WindowedText:
                 for unit in stage.units():
                     self.entered[unit][self.after(unit, k)] = left[unit]
                 if last:
-                    summaries[k], shares = self.summary(k, outputs)
+                    summaries[k], shares = self.summary(k, outputs, of_pooling)
                     if shares is not None:
                         attention[k] = shares
                 self.after_window()
@@ -214,7 +216,7 @@ class _Read(torch.autograd.Function):
     @staticmethod
     def forward(ctx, text: WindowedText, embedding: Tensor, *parameters: Tensor) -> tuple[Tensor, ...]:
         weights = {unit: list(parameters[4 * n : 4 * n + 4]) for n, unit in enumerate(text.weights)}
-        final, summaries, attention = text.read(weights)
+        final, summaries, attention = text.read(weights, list(parameters[4 * len(weights) :]))
         ctx.text, text.names = text, list(summaries[0])
         ctx.save_for_backward(embedding, *parameters)
         device = embedding.device.type
@@ -233,9 +235,7 @@ class _Read(torch.autograd.Function):
     def backward(ctx, grad_final: Tensor, _, *grads: Tensor):
         text, (embedding, *parameters) = ctx.text, ctx.saved_tensors
         need_embedding, *need = ctx.needs_input_grad[1:]
-        # The pooling's own parameters are read where they stand, behind those of the units.
-        leaves = [p.detach().requires_grad_(n) for p, n in zip(parameters, need, strict=True)][: 4 * len(text.weights)]
-        leaves += parameters[len(leaves) :]
+        leaves = [p.detach().requires_grad_(n) for p, n in zip(parameters, need, strict=True)]
         weights = {unit: leaves[4 * n : 4 * n + 4] for n, unit in enumerate(text.weights)}
         fixed = {unit: [weight.detach() for weight in group] for unit, group in weights.items()}
         sums = [torch.zeros_like(leaf) if needed else None for leaf, needed in zip(leaves, need, strict=True)]
@@ -257,7 +257,7 @@ class _Read(torch.autograd.Function):
                         states[unit] = tuple(part.detach().requires_grad_() for part in states[unit])
                     x = text.embedded(k).detach().requires_grad_(lowest and need_embedding)
                     outputs, left = text.read_window(k, x, weights if lowest else fixed, states)
-                    summary, _ = text.summary(k, outputs)
+                    summary, _ = text.summary(k, outputs, leaves[4 * len(weights) :])
                 given = [(part, of_summary[name]) for name, part in summary.items()]
                 for unit, parts in left.items():
                     given += zip(parts, gradients[unit].get(text.after(unit, k), ()), strict=False)
@@ -314,7 +314,7 @@ def read_in_windows(
     text = WindowedText(encoder, pooling, source, valid, window, after_window)
     embedding = encoder.embed_tokens.weight if source.dim() == 2 else source
     weights = [weight for group in text.weights.values() for weight in group]
-    final, shares, *stacked = _Read.apply(text, embedding, *weights, *pooling.parameters())
+    final, shares, *stacked = _Read.apply(text, embedding, *weights, *pooling.weights)
     parts = [dict(zip(text.names, values, strict=True)) for values in zip(*stacked, strict=True)]
     so_far: dict[str, Tensor] = {}
     for part in parts:
