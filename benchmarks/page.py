@@ -18,16 +18,17 @@ from hf_rnn.demo import build
 from hf_rnn.explanations import METHODS
 
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-CHANGED = "before => document.querySelector('#words').innerHTML !== before && document.querySelector('#curve svg')"
+# Not the page's HTML, which changes while it waits.
+SCORES = "[...document.querySelectorAll('#words span[title]')].map(word => word.title).join()"
 
 
 def answer(page: Page, text: str) -> float:
     """Milliseconds from the click until the words have their colours."""
     page.fill("#text textarea", text)
-    before = page.inner_html("#words")
+    before = page.evaluate(SCORES)
     start = time.perf_counter()
     page.click("#ask")
-    page.wait_for_function(CHANGED, arg=before)
+    page.wait_for_function(f"before => {SCORES} && {SCORES} != before", arg=before)
     return 1000 * (time.perf_counter() - start)
 
 

@@ -80,7 +80,7 @@ def test_explaining(capsys, tmp_path, tiny_run):
 
 
 def test_diagnosing(capsys, tmp_path, tiny_run):
-    code, out, _ = run(capsys, "diagnose", tiny_run, "--split", "train", "--output", tmp_path / "flow.json")
+    code, out, _ = run(capsys, "diagnose", tiny_run, "--output", tmp_path / "flow.json")
     assert code == 0
     assert out.startswith("layer 1: ")
     told = json.loads((tmp_path / "flow.json").read_text())
@@ -107,6 +107,13 @@ def test_diagnosing(capsys, tmp_path, tiny_run):
         (["explain", "MODEL", "text", "--output", "no/it.html"], "the folder 'no' of 'no/it.html' does not exist"),
         (["explain", "MODEL", "text", "--how_it_read", "--output", "it.html"], "what can be written is .png"),
         (["explain", "MODEL", "one", "two", "--output", "it.html"], "explain them one by one"),
+        (["explain", "MODEL", "مرحبا", "--output", "it.png"], "written from right to left: write a page, it.html"),
+        (["explain", "MODEL", "text", "--how_it_read", "--target", "negative"], "leave --method and --target out"),
+        (["explain", "MODEL", "text", "--output", "/proc/it.json"], "'/proc/it.json' cannot be written"),
+        (["demo", "MODEL", "--port", "99999"], "--port 99999 must be from 1 to 65535"),
+        (["demo", "MODEL", "--space", "bad name!!", "--output", "space"], "bad name!!"),
+        (["demo", "MODEL", "--space", "user/name", "--output", "/proc/space"], "'/proc/space' cannot be made"),
+        (["demo", "MODEL", "--private"], "--private is of a Space"),
         (["diagnose", "MODEL", "--rows", "0"], "--rows 0 must be 1 or greater"),
         (["diagnose", "MODEL", "--data", "./nowhere.csv"], "there is no file or folder './nowhere.csv'"),
     ],

@@ -218,6 +218,10 @@ def test_a_run_that_goes_on_is_measured_as_it_says_now(tiny_run, tmp_path):
         steps(max_steps=3)
     # Nothing was measured before, and no step is left that is a multiple of it.
     assert steps(max_steps=5, gradient_flow_steps=100, resume=True) == [3]
+    assert steps(max_steps=9, gradient_flow_steps=3, resume=True) == [3, 6, 9]
+    # What was measured before is not of the model that is saved now.
+    with pytest.raises(FileNotFoundError):
+        steps(max_steps=11, resume=True)
 
 
 def test_what_is_no_number_is_said_to_be_none():
@@ -233,5 +237,14 @@ def test_what_is_no_number_is_said_to_be_none():
 def test_what_cannot_be_measured():
     with pytest.raises(UserError, match="RNNModel has no loss"):
         measure_gradient_flow(RNNModel(RNNConfig(vocab_size=30)), batch()[0])
+    for arguments in ((), (batch()[0],), (None, batch()[1])):
+        with pytest.raises(UserError, match="pass texts of one length and their labels"):
+            measure_gradient_flow(model_of(), *arguments)
+    with pytest.raises(ValueError, match=r"labels \[9\] are not in config.id2label"):
+        measure_gradient_flow(model_of(), batch()[0], batch()[1] * 9)
+    with pytest.raises(UserError, match="every=0"):
+        GradientFlowCallback(*map(torch.Tensor.tolist, batch()), every=0)
+    with pytest.raises(UserError, match="nothing was measured"):
+        GradientFlowCallback(*map(torch.Tensor.tolist, batch()), every=1).save("nowhere")
     with pytest.raises(UserError, match="no token"):
         measure_gradient_flow(model_of(), torch.zeros(2, 0, dtype=torch.long), torch.tensor([0, 1]))

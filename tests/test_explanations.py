@@ -1,5 +1,6 @@
 """Why a model answers what it answers."""
 
+import copy
 import json
 
 import pytest
@@ -7,15 +8,18 @@ import torch
 from torch.nn import functional as F
 
 from hf_rnn import (
+    DataArguments,
+    Predictor,
     RNNConfig,
     RNNForCausalLM,
     RNNForSequenceClassification,
+    TextClassification,
     explain,
     measure_faithfulness,
     train_tokenizer,
 )
 from hf_rnn.errors import UserError
-from hf_rnn.explanations import METHODS, labels_of, sentences_of, words_of
+from hf_rnn.explanations import METHODS, explainable, labels_of, sentences_of, words_of
 
 WORDS = "the film was long and my seat hard so we left early with some friends who saw it too on that day".split()
 GRADIENTS = ("integrated_gradients", "input_x_gradient")
@@ -157,6 +161,7 @@ def test_cudnn_explains_as_the_cpu_does(planted, method, cell):
 
 def test_views(planted, tmp_path):
     models, tokenizer = planted
+    # Half a surrogate pair, too.
     text = 'so <b>wonderfully</b> & "long"\nwe left 电影 \x1b[31m$x$'
     explanation = explain(models["concat"], tokenizer, text, "planted")
     told = json.loads(json.dumps(explanation.as_dict()))
@@ -177,6 +182,8 @@ def test_views(planted, tmp_path):
     [
         ("don't stop", [(0, 3), (3, 5), (5, 10)], ["don't", "stop"]),
         ("a fine film.", [(0, 1), (1, 6), (6, 9), (9, 11), (11, 12)], ["a", "fine", "film", "."]),
+        ("हिन्दी फ़िल्म", [(n, n + 1) for n in range(13) if n != 6], ["हिन्दी", "फ़िल्म"]),
+        ("e\u0301te\u0301", [(n, n + 1) for n in range(5)], ["e\u0301te\u0301"]),
         ("这部电影", [(0, 1), (1, 2), (2, 4)], ["这", "部", "电影"]),
         ("é!", [(0, 1), (0, 1), (1, 2)], ["é", "!"]),
         ("x y", [(-1, -1), (0, 1), (2, 2), (2, 3), (-1, -1)], ["x", "y"]),
@@ -233,6 +240,8 @@ def test_what_was_not_read_is_not_told_of(planted):
         ({"method": "attention"}, "--model.pooling attention"),
         ({"method": "integrated"}, "did you mean method='integrated_gradients'"),
         ({"n_steps": 0}, "n_steps=0"),
+        ({"n_steps": 1.5}, "n_steps=1.5"),
+        ({"target": "PLAIN"}, "did you mean target='plain'"),
     ],
 )
 def test_what_cannot_be_explained(planted, options, said):
@@ -240,6 +249,30 @@ def test_what_cannot_be_explained(planted, options, said):
     text = options.pop("text", "the film was long")
     with pytest.raises(UserError, match=said):
         explain(models["concat"], tokenizer, [text], **options)
+
+
+def test_what_is_no_text_or_no_answer_is_refused(planted):
+    models, tokenizer = planted
+    for text in (None, 3, b"text"):
+        with pytest.raises(UserError, match="pass a text, or a list of texts"):
+            explain(models["concat"], tokenizer, text)
+    damaged = copy.deepcopy(models["concat"])
+    with torch.no_grad():
+        damaged.classifier.out_proj.weight.fill_(float("nan"))
+    with pytest.raises(UserError, match="is no number"):
+        explain(damaged, tokenizer, "the film was long")
+    with pytest.raises(UserError, match="no explanations"):
+        measure_faithfulness(models["concat"], [])
+    with pytest.raises(UserError, match="shares=2"):
+        measure_faithfulness(models["concat"], explain(models["concat"], tokenizer, "the film"), shares=[2])
+
+
+def test_models_of_pairs_are_not_explained_by_half(planted):
+    models, tokenizer = planted
+    config = models["concat"].config
+    task = TextClassification(DataArguments(text_pair_column="second"), config)
+    with pytest.raises(UserError, match="text_pair_column='second'"):
+        explainable(Predictor(models["concat"], tokenizer, task))
 
 
 def test_a_language_model_has_no_label_to_explain(planted):

@@ -151,8 +151,7 @@ def _explain(arguments: list[str]) -> None:
     parser.add_argument(
         "--method",
         type=str,
-        default="integrated_gradients",
-        help="integrated_gradients, input_x_gradient, occlusion, sentence_occlusion or attention",
+        help="integrated_gradients (if left out), input_x_gradient, occlusion, sentence_occlusion or attention",
     )
     parser.add_argument("--how_it_read", action="store_true", help="the answer after each word instead")
     parser.add_argument(
@@ -164,12 +163,15 @@ def _explain(arguments: list[str]) -> None:
     options = parse(parser, arguments)
     if options.output and len(options.texts) > 1:
         raise UserError(f"--output holds one text, and {len(options.texts)} were given: explain them one by one.")
+    if options.how_it_read and (options.method or options.target):
+        raise UserError("--how_it_read tells of all labels, and by no method: leave --method and --target out.")
     from .explanation_views import NAMED, check_form, save, strongest, title
-    from .explanations import explain, explainable
+    from .explanations import DEFAULT, explain, explainable
     from .prediction import Predictor
     from .reading_curve import how_it_read
+    from .tokenization import token_ids
 
-    outputs = [new_file(path, options.overwrite) for path in options.output]
+    outputs = [new_file(path, options.overwrite) for path in dict.fromkeys(options.output)]
     for output in outputs:
         check_form(output, pages=not options.how_it_read)
     predictor = Predictor.from_pretrained(options.model, revision=options.revision)
@@ -177,11 +179,15 @@ def _explain(arguments: list[str]) -> None:
     predictor.task = predictor.task.with_data(data_of(predictor, options))
     model, tokenizer, cut = explainable(predictor)
     for text in options.texts:
+        ids = token_ids(tokenizer, [text])
+        if len(cut(ids)[0]) < len(ids[0]):
+            read = f"of {len(ids[0]):,} tokens, {len(cut(ids)[0]):,} are read"
+            logging.getLogger(__name__).info(f"{read}, as in training (--max_length 0 for all).")
         if options.how_it_read:
             told: Any = how_it_read(model, tokenizer, text, cut=cut)
             print("\n".join(told.lines()))
         else:
-            told = explain(model, tokenizer, text, options.target, options.method, cut=cut)
+            told = explain(model, tokenizer, text, options.target, options.method or DEFAULT, cut=cut)
             coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
             print(title(told), *([told.to_ansi()] if coloured else []), *strongest(told, NAMED), sep="\n")
         for output in outputs:
@@ -193,7 +199,7 @@ def _diagnose(arguments: list[str]) -> None:
     parser = command_parser("diagnose", "How far back through time the gradient goes, and what gates and units do.")
     parser.add_argument("model", type=str, help="folder or Hub id")
     parser.add_argument("--data", type=str, help="a file, folder or Hub data set; that of the training run if left out")
-    parser.add_argument("--split", type=str, help="split to read; the test split if left out")
+    parser.add_argument("--split", type=str, help="split to read; that of the test, if it has one, if left out")
     parser.add_argument("--rows", type=int, default=32, help="texts that are read")
     parser.add_argument("--steps", type=int, default=200, help="tokens that are gone back")
     parser.add_argument("--output", type=str, action="append", default=[], help=".png or .json file; may be repeated")
@@ -212,12 +218,12 @@ def _diagnose(arguments: list[str]) -> None:
     for name in ("rows", "steps"):
         if getattr(options, name) < 1:
             raise UserError(f"--{name} {getattr(options, name)} must be 1 or greater.")
-    outputs = [new_file(path, options.overwrite) for path in options.output]
+    outputs = [new_file(path, options.overwrite) for path in dict.fromkeys(options.output)]
     for output in outputs:
         check_form(output, pages=False)
     predictor = Predictor.from_pretrained(options.model, revision=options.revision)
-    split = options.split or (predictor.task.data.test_split if options.data is None else None)
-    flow = diagnose(predictor, data_of(predictor, options), split, options.rows, options.steps, given_columns(options))
+    data, given = data_of(predictor, options), given_columns(options)
+    flow = diagnose(predictor, data, options.split, options.rows, options.steps, given)
     print(*verdict(flow), sep="\n")
     for output in outputs:
         save_flow(flow, output)
@@ -251,6 +257,8 @@ def _demo(arguments: list[str]) -> None:
     else:
         from .demo import demo
 
+        if options.port is not None and not 0 < options.port < 65536:
+            raise UserError(f"--port {options.port} must be from 1 to 65535.")
         demo(options.model, options.host, options.port, options.revision)
 
 

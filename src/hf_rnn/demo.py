@@ -13,6 +13,7 @@ import datasets
 import jinja2
 
 from .bulk_prediction import predict_file
+from .environment import one_thread
 from .errors import UserError
 from .explanation_views import coloured
 from .explanations import METHODS, explain, explainable, labels_of
@@ -23,6 +24,8 @@ from .reading_curve import ReadingCurve, how_it_read
 METHOD = "input_x_gradient"
 # Labels whose curves are drawn.
 CURVES = 4
+# Words after which a model that reads from right to left too is asked for its answer.
+ASKED = 24
 # Seconds after which files that were brought, and their answers, are deleted.
 FORGOTTEN = 3600
 COLOURS = ("#1565c0", "#e65100", "#2e7d32", "#6a1b9a")
@@ -53,7 +56,9 @@ _CURVE = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=Tru
 def curve_svg(curve: ReadingCurve) -> str:
     """The curve as a drawing in HTML, which takes the colours of the page around it."""
     scores = curve.scores
-    low, high = min(0.0, float(scores.min())), max(1.0, float(scores.max()))
+    low, high = min(0.0, float(scores.min())), float(scores.max())
+    # Of very many labels, none may come near to certainty.
+    high = max(1.0, high) if high > 0.5 or curve.kind == "value" else 1.2 * high
     count = len(curve.words)
 
     def place(n: int, score: float) -> tuple[float, float]:
@@ -98,10 +103,12 @@ class Page:
         """
         if not text.strip():
             raise UserError("there is no text yet: write one, and ask again.")
-        explanation = explain(self.model, self.tokenizer, text, target or None, method, cut=self.cut)
-        (answer,) = self.predictor([text], top_k=None)
+        with one_thread():
+            explanation = explain(self.model, self.tokenizer, text, target or None, method, cut=self.cut)
+            (answer,) = self.predictor([text], top_k=None)
+            places = ASKED if self.model.config.bidirectional else None
+            read = how_it_read(self.model, self.tokenizer, text, places, cut=self.cut)
         scores = dict(zip(answer["labels"], answer["scores"], strict=True)) if "labels" in answer else None
-        read = how_it_read(self.model, self.tokenizer, text, cut=self.cut)
         return scores or f"{answer['value']:.4f}", coloured(explanation), curve_svg(read)
 
     def answer_file(self, path: str | None, text_column: str | None) -> tuple[str, str]:
@@ -117,7 +124,12 @@ class Page:
             data, given = replace(data, text_column=text_column), ["text_column"]
         # The page forgets what stands beside what it was given.
         output = Path(path).with_name(f"{Path(path).stem}.answers.jsonl")
-        rows = predict_file(self.predictor, data, output, given=given, overwrite=True)
+        try:
+            rows = predict_file(self.predictor, data, output, given=given, overwrite=True)
+        except UserError as error:
+            # Here the file has a name, and the column a field.
+            told = str(error).replace(path, Path(path).name)
+            raise UserError(told.replace("--data.text_column NAME", "its name above")) from error
         return str(output), f"{rows:,} rows were answered."
 
 
@@ -169,7 +181,9 @@ def _text_tab(gr: Any, page: Page) -> None:
     gr.Markdown("**How it read**: the answer after each word")
     curve = gr.HTML(elem_id="curve")
     answer = _told(gr, page.answer)
-    gr.on([ask.click, text.submit], answer, [text, method, target], [bars, words, curve], api_name="answer")
+    # A queue and a spinner would take longer than the answer.
+    at_once = {"queue": False, "show_progress": "hidden", "api_name": "answer"}
+    gr.on([ask.click, text.submit], answer, [text, method, target], [bars, words, curve], **at_once)
 
 
 def _file_tab(gr: Any, page: Page) -> None:

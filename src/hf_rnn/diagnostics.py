@@ -95,7 +95,9 @@ def measure_gradient_flow(
         UserError: another model, or texts without a token.
     """
     if not isinstance(model, RNNForSequenceClassification | RNNForCausalLM):
-        raise UserError(f"a {type(model).__name__} has no loss: pass a classifier or a language model.")
+        raise UserError(f"{type(model).__name__} has no loss: pass a classifier or a language model.")
+    if (input_ids is None) == (inputs_embeds is None) or labels is None:
+        raise UserError("pass texts of one length and their labels: measure_gradient_flow(model, input_ids, labels).")
     encoder = model.model
     x = encoder.lookup(input_ids) if inputs_embeds is None else inputs_embeds
     if not x.shape[1]:
@@ -196,7 +198,9 @@ class _StepByStep:
             gate: (float((value < SHUT).float().mean()), float((value > OPEN).float().mean()))
             for gate, value in values.items()
         }
-        self.dead[name] = float((out.flatten(0, 1).std(0, correction=0) < STILL).float().mean())
+        moves = out.flatten(0, 1).std(0, correction=0) >= STILL
+        # One value has nothing to move from.
+        self.dead[name] = float((~moves).float().mean()) if out.shape[:2].numel() > 1 else 0.0
         self.radius[name] = {
             gate: float(torch.linalg.eigvals(part.double()).abs().max()) if part.isfinite().all() else math.nan
             for gate, part in zip(names, w_hh.split(H), strict=True)
@@ -217,6 +221,8 @@ def verdict(flow: GradientFlow) -> list[str]:
             sentences.append(
                 f"{name}: the gradient is no longer a number: begin anew with a smaller --training.learning_rate."
             )
+        elif len(curve) == 1:
+            sentences.append(f"{name}: one token has no way back: read longer texts.")
         elif not any(curve):
             sentences.append(f"{name}: no gradient arrives at all.")
         elif shares.max() > EXPLODED:

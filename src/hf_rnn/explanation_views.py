@@ -2,7 +2,7 @@
 """An explanation to look at: in a terminal, as a page, as a picture."""
 
 import json
-import warnings
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import jinja2
 
 from .errors import UserError
 from .explanations import Explanation
-from .figures import new_figure
+from .figures import boxes_for_missing_glyphs, font_families, new_figure
 
 # What speaks for the label, and what speaks against it: told apart by those who do not tell red from green, too.
 FOR, AGAINST = (21, 101, 192), (230, 81, 0)
@@ -62,11 +62,14 @@ def check_form(path: Path, pages: bool = True) -> None:
 def save(told: Any, path: Path) -> None:
     """Writes an explanation, or a curve of reading, in the form that the file's name asks for."""
     form = path.suffix.lower()
-    if form == ".png":
-        told.to_png(path)
-    else:
-        text = told.to_html() if form == ".html" else json.dumps(told.as_dict(), indent=1, ensure_ascii=False) + "\n"
-        path.write_text(text, encoding="utf-8")
+    try:
+        if form == ".png":
+            told.to_png(path)
+        else:
+            text = told.to_html() if form == ".html" else json.dumps(told.as_dict(), indent=1, ensure_ascii=False)
+            path.write_text(f"{text}\n", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{str(path)!r} cannot be written ({error.strerror}): name another file.") from error
 
 
 def title(explanation: Explanation) -> str:
@@ -132,16 +135,20 @@ def html(explanation: Explanation) -> str:
 
 
 def png(explanation: Explanation, path: Any) -> None:
-    """Lays the words out in lines, as wide as they are drawn."""
+    """Lays the words out in lines, as wide as they are drawn.
+
+    Raises:
+        UserError: the text is written from right to left, which matplotlib cannot do.
+    """
+    if any(unicodedata.bidirectional(character) in ("R", "AL") for character in explanation.text):
+        raise UserError("a picture cannot show a text that is written from right to left: write a page, it.html.")
     size, leading, width, margin = 12, 0.27, 9.0, 0.2
     figure = new_figure(width, 3)
     figure.set_layout_engine("none")
     renderer = figure.canvas.get_renderer()
-    families = _families()
+    families = font_families()
     x, line, placed = margin, 0, []
-    with warnings.catch_warnings():
-        # A script that no font here has is drawn as boxes.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+    with boxes_for_missing_glyphs():
         for text, _, share in pieces(explanation):
             for part in _wrapped(text):
                 if part == "\n":
@@ -151,12 +158,15 @@ def png(explanation: Explanation, path: Any) -> None:
                 broad = drawn.get_window_extent(renderer).width / figure.dpi if part.strip() else size / 72 * 0.3
                 if x + broad > width - margin and x > margin:
                     x, line = margin, line + 1
+                if x == margin and not part.strip():
+                    continue
                 placed.append((drawn, x, line, share))
                 x += broad + (size / 72 * 0.02)
         height = (line + 1) * leading + 0.75
         figure.set_size_inches(width, height)
-        figure.text(margin / width, 1 - 0.25 / height, title(explanation), fontsize=size, weight="bold", va="center",
-                    family=families, parse_math=False)  # fmt: skip
+        heading = {"fontsize": size, "weight": "bold", "va": "center", "family": families, "parse_math": False}
+        legend = f"{title(explanation)} (blue: for, orange: against)"
+        figure.text(margin / width, 1 - 0.25 / height, legend, **heading)
         for drawn, x, line, share in placed:
             drawn.set(x=x / width, y=1 - (0.65 + line * leading) / height, va="baseline")
             if abs(share) >= 0.05:
@@ -174,11 +184,3 @@ def _wrapped(text: str) -> Iterator[str]:
             line = (" " if line[:1].isspace() else "") + line.strip() + (" " if line[-1:].isspace() else "")
         for word in line.replace(" ", " \0").split("\0"):
             yield from (word[at : at + 80] for at in range(0, len(word), 80))
-
-
-def _families() -> list[str]:
-    from matplotlib import font_manager
-
-    installed = {font.name for font in font_manager.fontManager.ttflist}
-    wanted = ("Noto Sans CJK SC", "Noto Sans CJK JP", "PingFang SC", "Microsoft YaHei", "Arial Unicode MS")
-    return ["DejaVu Sans", *(name for name in wanted if name in installed)]

@@ -2,6 +2,7 @@
 """Why a classifier answers what it answers: how much each word of a text speaks for a label."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -15,8 +16,10 @@ from transformers import PreTrainedTokenizerBase
 from .batching import BATCH_TOKENS
 from .errors import UserError, check_choice, nearest
 from .modeling_rnn import RNNForSequenceClassification
-from .prediction import Predictor, as_text
+from .prediction import Predictor
+from .tokenization import as_text
 
+DEFAULT = "integrated_gradients"
 # Points of the path of integrated gradients to begin with, and at most; the gap at which there are enough of them.
 FEWEST, MOST, GAP = 32, 2048, 0.01
 # A difference of logits that is less is none, and no share of it is asked for.
@@ -97,7 +100,7 @@ def explain(
     tokenizer: PreTrainedTokenizerBase,
     text: str | Sequence[str],
     target: str | int | None = None,
-    method: str = "integrated_gradients",
+    method: str = DEFAULT,
     *,
     n_steps: int | None = None,
     batch_tokens: int = BATCH_TOKENS,
@@ -137,12 +140,13 @@ def explain(
     >>> from hf_rnn import Predictor, explain
 
     >>> predictor = Predictor.from_pretrained("my-model")
-    >>> print(explain(predictor.model, predictor.tokenizer, "a lovely lamp").to_ansi())
+    >>> read = {"cut": predictor.task.cut}  # of a longer text, what the model was trained to read
+    >>> print(explain(predictor.model, predictor.tokenizer, "a lovely lamp", **read).to_ansi())
     ```"""
     check_choice("method", method, METHODS)
     if not isinstance(model, RNNForSequenceClassification):
         raise UserError(
-            f"a {type(model).__name__} gives a text no label to explain: pass an RNNForSequenceClassification."
+            f"{type(model).__name__} gives a text no label to explain: pass an RNNForSequenceClassification."
         )
     if method == "attention" and model.config.pooling != "attention":
         raise UserError(
@@ -150,8 +154,10 @@ def explain(
             f"{model.config.pooling!r}): write method='integrated_gradients', or train with --model.pooling attention."
         )
     for name, value in (("n_steps", n_steps), ("batch_tokens", batch_tokens)):
-        if value is not None and value < 1:
-            raise UserError(f"{name}={value} must be 1 or greater.")
+        if value is not None and not (isinstance(value, int) and value >= 1):
+            raise UserError(f"{name}={value!r} must be a whole number from 1 on.")
+    if not isinstance(text, Sequence) or isinstance(text, bytes):
+        raise UserError(f"{text!r} is of type {type(text).__name__}: pass a text, or a list of texts.")
     texts = [as_text(each) for each in ([text] if isinstance(text, str) else text)]
     with reading_mode(model):
         explanations = [_explain(model, tokenizer, each, target, method, n_steps, batch_tokens, cut) for each in texts]
@@ -175,6 +181,10 @@ def _explain(model, tokenizer, text, target, method, n_steps, batch_tokens, cut)
     batch = torch.tensor([ids], device=model.device)
     with torch.no_grad():
         logits = model(batch).logits.float()
+    if not logits.isfinite().all():
+        raise UserError(
+            f"the model's answer for {text[:60]!r} is no number: its weights are damaged, load another one."
+        )
     index = target_index(model.config, target, logits[0])
     spans = sentences_of(text, offsets) if method == "sentence_occlusion" else words_of(text, offsets)
     at_once = max(1, batch_tokens // len(ids))
@@ -329,7 +339,7 @@ def target_index(config: Any, target: str | int | None, logits: Tensor) -> int:
         return names.index(target)
     if str(target).isdecimal() and int(target) < len(names):
         return int(target)
-    near = nearest(target, names)
+    near = next((name for name in names if name.casefold() == str(target).casefold()), None) or nearest(target, names)
     hint = f": did you mean target={near!r}?" if near else ", or give an index."
     raise UserError(f"target={target!r} is not one of the labels {', '.join(names[:20])}{hint}")
 
@@ -361,7 +371,9 @@ _UNPARTED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u
 
 
 def _in_words(character: str) -> bool:
-    return (character.isalnum() or character in "'’_") and not _UNPARTED.match(character)
+    # Letters, the marks that stand on them, and digits.
+    spelled = unicodedata.category(character)[0] in "LMN" or character in "'’_"
+    return spelled and not _UNPARTED.match(character)
 
 
 def words_of(text: str, offsets: Sequence[tuple[int, int]]) -> list[Span]:

@@ -33,7 +33,7 @@ class Faithfulness:
 
 @torch.inference_mode()
 def measure_faithfulness(
-    model: Any, explanations: Sequence[Explanation], shares: Sequence[float] = SHARES
+    model: Any, explanations: Explanation | Sequence[Explanation], shares: Sequence[float] = SHARES
 ) -> Faithfulness:
     """Leaves words out, and asks the model again. A word that is left out is masked, and not read over.
 
@@ -45,8 +45,12 @@ def measure_faithfulness(
     Raises:
         UserError: there are no explanations.
     """
-    if not explanations:
-        raise UserError("there are no explanations to measure: pass some, explain(model, tokenizer, [text, …]).")
+    for share in shares:
+        if not 0 < share <= 1:
+            raise UserError(f"shares={share} of the words is none: it must be greater than 0 and at most 1.")
+    explanations = [explanations] if isinstance(explanations, Explanation) else explanations
+    if not explanations or not shares:
+        raise UserError("there are no explanations, or shares, to measure: pass explain(model, tokenizer, [text, …]).")
     without, alone = [], []
     with reading_mode(model):
         for explanation in explanations:

@@ -1,6 +1,10 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """The pictures in a model's folder."""
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +19,30 @@ def new_figure(width: float, height: float):
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+@cache
+def font_families() -> list[str]:
+    """Families to write texts of any language with, as far as they are installed."""
+    from matplotlib import font_manager
+
+    manager = font_manager.fontManager
+    if not any("CJK" in font.name for font in manager.ttflist):
+        # What matplotlib remembers of the fonts may be older than they are.
+        for file in font_manager.findSystemFonts():
+            if "CJK" in file:
+                manager.addfont(file)
+    installed = {font.name for font in manager.ttflist}
+    wanted = ("Noto Sans CJK SC", "Noto Sans CJK JP", "PingFang SC", "Microsoft YaHei", "Arial Unicode MS")
+    return ["DejaVu Sans", *(name for name in wanted if name in installed)]
+
+
+@contextmanager
+def boxes_for_missing_glyphs() -> Iterator[None]:
+    """Scripts that no font here has are drawn as boxes, without a warning for each."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        yield
 
 
 def draw_curves(log_history: list[dict], metric: str, path: Path) -> None:

@@ -73,6 +73,8 @@ class GradientFlowCallback(TrainerCallback, ExportableState):
     """
 
     def __init__(self, input_ids: Sequence[Sequence[int]], labels: Sequence, every: int):
+        if every < 1:
+            raise UserError(f"every={every} must be 1 or greater, such as 50.")
         self.input_ids, self.labels, self.every = input_ids, labels, every
         self.history: list[dict] = []
 
@@ -103,7 +105,13 @@ class GradientFlowCallback(TrainerCallback, ExportableState):
         return {"args": args, "attributes": {"history": list(self.history)}}
 
     def save(self, folder: str | Path) -> None:
-        """Writes what was measured, and a picture of it."""
+        """Writes what was measured, and a picture of it.
+
+        Raises:
+            UserError: nothing was.
+        """
+        if not self.history:
+            raise UserError("nothing was measured: train first, with this callback among the Trainer's.")
         for name in (DATA, PICTURE):
             save_flow(self.flows, Path(folder, name))
 
@@ -119,7 +127,8 @@ def diagnose(
     """The [`GradientFlow`] of a saved model on texts of a labelled data set.
 
     Args:
-        data, split, given: as in [`~hf_rnn.prediction.evaluate`].
+        data, given: as in [`~hf_rnn.prediction.evaluate`].
+        split: of the data set; its only one, or that of the test, of the validation or of the training if None.
         rows: texts that are read, at most.
         steps: tokens that are gone back, at most.
 
@@ -127,6 +136,9 @@ def diagnose(
         UserError: see there; or no text has a token.
     """
     splits, task = labelled_rows(predictor, data, split, given)
+    if split is None and len(splits) > 1:
+        wanted = (data.test_split, data.validation_split)
+        split = next((name for name in (*wanted, *splits) if name in splits), None)
     encoded = task.encode(_sample(task.prepare_split(splits, split)), predictor.tokenizer)
     batch = flow_batch(encoded, task.problem_type == "language_modeling", rows, steps)
     device = predictor.model.device

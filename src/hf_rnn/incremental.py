@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 
 from .data import RaggedCollator
 from .errors import UserError
-from .tokenization import MARGIN, settled_ids, token_ids
+from .tokenization import MARGIN, as_text, settled_ids, token_ids
 
 # Tokens that the model reads at once, however many arrive.
 WINDOW = 1024
@@ -75,7 +75,7 @@ class TextStream:
         pieces = [pieces] if isinstance(pieces, str) else list(pieces)
         if len(pieces) != self.streams:
             raise UserError(f"{len(pieces)} pieces for {self.streams} streams: pass one for each, or '' for none.")
-        self._waiting = [waiting + piece for waiting, piece in zip(self._waiting, pieces, strict=True)]
+        self._waiting = [waiting + piece for waiting, piece in zip(self._waiting, map(as_text, pieces), strict=True)]
         ready: list[list[int]] = [[] for _ in pieces]
         for place, text in enumerate(self._waiting):
             if len(text) > 2 * MARGIN:

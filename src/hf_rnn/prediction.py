@@ -25,7 +25,7 @@ from .long_text import logits_of
 from .model_folder import check_alike
 from .run_config import RUN_FILE, read_run
 from .tasks import Task, task_class, task_of
-from .tokenization import load_tokenizer, token_ids
+from .tokenization import as_text, load_tokenizer, token_ids
 
 logger = logging.getLogger(__name__)
 
@@ -202,16 +202,6 @@ class Predictor:
                 answers = [model(**batch).logits.float() for model in models]
             logits[places] = torch.stack(answers).mean(0).cpu().numpy()
         return logits
-
-
-def as_text(value: Any) -> str:
-    """A text, or a number of a column of numbers; nothing for None. Half a surrogate pair is no character."""
-    if value is None:
-        return ""
-    if not isinstance(value, (str, int, float)):
-        raise UserError(f"{str(value)[:60]!r} is of type {type(value).__name__}: pass texts, as strings.")
-    text = str(value)
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def own_columns(data: DataArguments, rows: Dataset, given: Collection[str]) -> DataArguments:

@@ -9,16 +9,18 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from .batching import BATCH_TOKENS
+from .batching import by_tokens
 from .data import RaggedCollator
 from .errors import UserError
 from .explanations import is_one_of_several, is_regression, labels_of, reading_mode, scores_of, tokens_of, words_of
-from .figures import new_figure
+from .figures import boxes_for_missing_glyphs, font_families, new_figure
 from .modeling_rnn import RNNForSequenceClassification
-from .prediction import as_text
+from .tokenization import as_text
 
 # Places at which a model that reads from right to left too is asked.
-PLACES = 64
+PLACES = 40
+# Tokens that are then read together: few, since beginnings of one text are of all lengths.
+TOGETHER = 2048
 
 
 @dataclass
@@ -63,7 +65,8 @@ class ReadingCurve:
 
     def to_png(self, path: Any) -> None:
         """The curves as a picture, with the words at which the answer moved most."""
-        draw(self).savefig(path, dpi=120, format="png")
+        with boxes_for_missing_glyphs():
+            draw(self).savefig(path, dpi=120, format="png")
 
 
 def how_it_read(
@@ -83,14 +86,14 @@ def how_it_read(
         model: an [`RNNForSequenceClassification`]; it is read in eval mode, and left as it was.
         tokenizer: of the model; a fast one.
         text: one text.
-        places: words to ask at, evenly spread; if None, all for a model that reads from left to right alone, else 64.
+        places: words to ask at, evenly spread; if None, all for a model that reads from left to right alone, else 40.
         cut: what the model was trained to read of token ids, such as `task.cut`; all if None.
 
     Raises:
         UserError: a text without tokens, no classifier, `places` under 1.
     """
     if not isinstance(model, RNNForSequenceClassification):
-        raise UserError(f"a {type(model).__name__} answers nothing: pass an RNNForSequenceClassification.")
+        raise UserError(f"{type(model).__name__} answers nothing: pass an RNNForSequenceClassification.")
     if places is not None and places < 1:
         raise UserError(f"places={places} must be 1 or greater, or None.")
     text = as_text(text)
@@ -122,13 +125,13 @@ def _in_one_pass(model, ids: list[int], lengths: list[int]) -> torch.Tensor:
 
 
 def _of_prefixes(model, ids: list[int], lengths: list[int], end: list[int]) -> torch.Tensor:
-    logits = []
-    at_once = max(1, BATCH_TOKENS // len(ids))
+    logits = torch.empty(len(lengths), model.config.num_labels, device=model.device)
     collate = RaggedCollator(model.config.pad_token_id or 0)
-    for start in range(0, len(lengths), at_once):
-        batch = collate([{"input_ids": ids[:length] + end} for length in lengths[start : start + at_once]])
-        logits.append(model(**{name: tensor.to(model.device) for name, tensor in batch.items()}).logits)
-    return torch.cat(logits)
+    for rows in by_tokens([length + len(end) for length in lengths], TOGETHER):
+        batch = collate([{"input_ids": ids[: lengths[row]] + end} for row in rows])
+        batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
+        logits[torch.as_tensor(rows)] = model(**batch).logits.float()
+    return logits
 
 
 def draw(curve: ReadingCurve, named: int = 6):
@@ -142,25 +145,25 @@ def draw(curve: ReadingCurve, named: int = 6):
     alone = curve.kind == "one label" and len(last) == 2
     shown = [int(last.argmax())] if alone else np.argsort(-last)[:5].tolist()
     for n in shown:
-        label = curve.labels[n]
-        axes.plot(
-            x, curve.scores[:, n], label=label if label.isascii() else f"#{n}", marker="." if count < 60 else None
-        )
+        label = curve.labels[n].replace("$", r"\$")
+        axes.plot(x, curve.scores[:, n], label=label, marker="." if count < 60 else None)
     if alone:
         axes.axhline(0.5, color="gray", linewidth=0.8, linestyle=":")
     moves = np.abs(np.diff(curve.scores[:, shown[0]], prepend=curve.scores[0, shown[0]]))
     for n in sorted(np.argsort(-moves)[:named]):
         word = curve.words[n]
-        if word.isascii() and moves[n] > 0.02:
-            at = (x[n], curve.scores[n, shown[0]])
-            axes.annotate(
-                word[:18].replace("$", r"\$"), at, (0, 9), textcoords="offset points", ha="center", fontsize=8
-            )
+        if moves[n] > 0.02:
+            place = {"xy": (x[n], curve.scores[n, shown[0]]), "xytext": (0, 9), "textcoords": "offset points"}
+            style = {"ha": "center", "fontsize": 8, "family": font_families()}
+            axes.annotate(word[:18].replace("$", r"\$"), **place, **style)
     axes.set(xlabel="words read", ylabel="value" if curve.kind == "value" else "probability")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    highest = curve.scores[:, shown].max()
     if curve.kind != "value":
-        axes.set_ylim(-0.02, 1.12)
+        # Of very many labels, none may come near to certainty.
+        axes.set_ylim(-0.02 * highest, 1.12 if highest > 0.5 else 1.2 * highest)
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
+    axes.legend(prop={"family": font_families()})
     return figure
 
 

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import yaml
 from huggingface_hub import HfApi
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
 
 from .auto import architecture
 from .errors import UserError
 from .hub import check_token, find_model
-from .hub_errors import patiently
+from .hub_errors import explain, patiently
 from .model_folder import model_files
 
 PACKAGE = Path(__file__).parent
@@ -47,14 +49,21 @@ def write_space(model: str, folder: str | Path, repo_id: str, revision: str | No
         UserError: no such model, a language model, or the folder holds something.
     """
     folder = Path(folder)
-    if folder.exists() and any(folder.iterdir()):
+    try:
+        validate_repo_id(repo_id)
+    except HFValidationError as error:
+        raise UserError(explain(error, repo_id)) from error
+    if folder.is_file() or (folder.exists() and any(folder.iterdir())):
         raise UserError(f"{str(folder)!r} is not empty: name a new folder.")
     local = Path(model).is_dir()
     source, config = find_model(model, **({} if local else {"revision": revision}))
     if architecture(config) != "RNNForSequenceClassification":
         raise UserError(f"{model!r} is an {architecture(config)}, and the page is that of a classifier: name one.")
     title = repo_id.rpartition("/")[2]
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{str(folder)!r} cannot be made ({error.strerror}): name another folder.") from error
     if local:
         (folder / "model").mkdir()
         for name, file in model_files(source).items():

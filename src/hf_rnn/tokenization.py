@@ -216,6 +216,16 @@ def _ids_of_long(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
     return ids + backend.encode(waiting).ids
 
 
+def as_text(value: Any) -> str:
+    """A text, or a number of a column of numbers; nothing for None. Half a surrogate pair is no character."""
+    if value is None:
+        return ""
+    if not isinstance(value, (str, int, float)):
+        raise UserError(f"{str(value)[:60]!r} is of type {type(value).__name__}: pass texts, as strings.")
+    text = str(value)
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
 def token_ids(
     tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], pairs: Sequence[str] | None = None
 ) -> list[list[int]]:
@@ -246,4 +256,4 @@ def check_vocabulary(tokenizer: PreTrainedTokenizerBase, config: RNNConfig, path
         )
 
 
-__all__ = ["TokenizerArguments", "load_tokenizer", "settled_ids", "token_ids", "train_tokenizer"]
+__all__ = ["TokenizerArguments", "as_text", "load_tokenizer", "settled_ids", "token_ids", "train_tokenizer"]

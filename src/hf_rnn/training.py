@@ -26,6 +26,7 @@ from .environment import hardware, job_id, versions, was_restarted
 from .errors import UserError
 from .figures import draw_confusion, draw_curves
 from .gradient_flow import DATA as FLOW_FILE
+from .gradient_flow import PICTURE as FLOW_PICTURE
 from .gradient_flow import GradientFlowCallback, flow_batch
 from .handwriting import CARD_FILE, merge, read_card
 from .hub import fetch_checkpoint, find_model, push
@@ -423,6 +424,10 @@ class Run:
         for file in sorted(saving.iterdir(), key=lambda file: file.name == METRICS_FILE):
             os.replace(file, self.folder / file.name)
         saving.rmdir()
+        if not self.args.gradient_flow_steps:
+            # What an earlier part of the run measured is not of this model.
+            for name in (FLOW_FILE, FLOW_PICTURE):
+                (self.folder / name).unlink(missing_ok=True)
         (self.folder / JOB_FILE).unlink(missing_ok=True)
         shutil.rmtree(self._aside, ignore_errors=True)
         if best and self.args.save_total_limit == 1:

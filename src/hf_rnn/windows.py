@@ -161,7 +161,8 @@ class WindowedText:
         number, layer, direction = unit
         x = reversed_rows(x, ragged) if direction else x
         h, c = state if len(state) == 2 else (state[0], None)
-        out, h, c = self.stacks[number][0].layers[layer].read(x, h, c, [weights], ragged, True)
+        reader: Any = self.stacks[number][0].layers[layer]
+        out, h, c = reader.read(x, h, c, [weights], ragged, True)
         return reversed_rows(out, ragged) if direction else out, (h,) if c is None else (h, c)
 
     def summary(self, k: int, outputs: Tensor, weights: list[Tensor]) -> tuple[dict[str, Tensor], Tensor | None]:
