@@ -54,8 +54,8 @@ MUTANTS = [
     Mutant(
         "backward direction reads the padding first",
         "recurrence.py",
-        "reverse = torch.where(valid, lengths[:, None] - 1 - time, time)",
-        "reverse = (T - 1 - time).expand_as(valid).contiguous()",
+        "return torch.where(valid, lengths[:, None] - 1 - time, time)",
+        "return (valid.shape[1] - 1 - time).expand_as(valid).contiguous()",
         "tests/test_recurrence.py",
     ),
     Mutant(
@@ -474,7 +474,7 @@ MUTANTS = [
     Mutant(
         "a model left in eval mode",
         "explanations.py",
-        "model.train(training)",
+        "module.training = True",
         "pass",
         "tests/test_explanations.py",
     ),

@@ -166,7 +166,7 @@ def test_views(planted, tmp_path):
     explanation = explain(models["concat"], tokenizer, text, "planted")
     told = json.loads(json.dumps(explanation.as_dict()))
     assert all(text[word["start"] : word["end"]] == word["word"] for word in told["words"])
-    assert {"label", "score", "method", "completeness_gap", "text", "words"} == told.keys()
+    assert {"label", "score", "method", "completeness_gap", "text", "words", "scores"} == told.keys()
     assert "\x1b[31m" not in explanation.to_ansi()
     assert "wonderfully" in explanation.to_ansi()
     page = explanation.to_html()

@@ -3,9 +3,9 @@
 
 import os
 import tempfile
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from .bulk_prediction import predict_file
 from .environment import one_thread
 from .errors import UserError
 from .explanation_views import coloured
-from .explanations import METHODS, explain, explainable, labels_of
+from .explanations import METHODS, explain, explainable, is_regression, labels_of
 from .prediction import Predictor
 from .reading_curve import ReadingCurve, how_it_read
 
@@ -105,11 +105,10 @@ class Page:
             raise UserError("there is no text yet: write one, and ask again.")
         with one_thread():
             explanation = explain(self.model, self.tokenizer, text, target or None, method, cut=self.cut)
-            (answer,) = self.predictor([text], top_k=None)
             places = ASKED if self.model.config.bidirectional else None
             read = how_it_read(self.model, self.tokenizer, text, places, cut=self.cut)
-        scores = dict(zip(answer["labels"], answer["scores"], strict=True)) if "labels" in answer else None
-        return scores or f"{answer['value']:.4f}", coloured(explanation), curve_svg(read)
+        scores = f"{explanation.score:.4f}" if is_regression(self.model.config) else explanation.scores
+        return scores, coloured(explanation), curve_svg(read)
 
     def answer_file(self, path: str | None, text_column: str | None) -> tuple[str, str]:
         """The answers for all rows of a file, as JSON Lines beside it, and a sentence that says what was done.
@@ -180,8 +179,14 @@ def _text_tab(gr: Any, page: Page) -> None:
             words = gr.HTML(elem_id="words")
     gr.Markdown("**How it read**: the answer after each word")
     curve = gr.HTML(elem_id="curve")
-    answer = _told(gr, page.answer)
-    # A queue and a spinner would take longer than the answer.
+
+    def answer(*arguments):
+        try:
+            return page.answer(*arguments)
+        except UserError as error:
+            return None, f'<p role="alert">{escape(str(error))}</p>', ""
+
+    # A queue and a spinner would take as long as the answer.
     at_once = {"queue": False, "show_progress": "hidden", "api_name": "answer"}
     gr.on([ask.click, text.submit], answer, [text, method, target], [bars, words, curve], **at_once)
 
@@ -193,19 +198,14 @@ def _file_tab(gr: Any, page: Page) -> None:
     ask = gr.Button("Answer all rows", variant="primary", elem_id="ask-file")
     said = gr.Markdown(elem_id="said")
     answers = gr.File(label="Answers", elem_id="answers", interactive=False)
-    ask.click(_told(gr, page.answer_file), [file, column], [answers, said], api_name="answer_file")
 
-
-def _told(gr: Any, function: Callable) -> Callable:
-    """What a user can mend is told on the page."""
-
-    def run(*arguments):
+    def answer_file(*arguments):
         try:
-            return function(*arguments)
+            return page.answer_file(*arguments)
         except UserError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
-    return run
+    ask.click(answer_file, [file, column], [answers, said], api_name="answer_file")
 
 
 def demo(model: str, host: str = "127.0.0.1", port: int | None = None, revision: str | None = None) -> None:

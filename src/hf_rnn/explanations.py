@@ -56,6 +56,7 @@ class Explanation:
         words: in the order of the text; sentences where the method is about those. What the model did not read is not
             among them.
         ids: tokens that the model read.
+        scores: those of all labels, by their names.
         completeness_gap: of integrated gradients, by what share of it the scores miss the difference that they have to
             add up to; None for other methods.
     """
@@ -66,10 +67,11 @@ class Explanation:
     method: str
     words: list[Span]
     ids: list[int] = field(repr=False)
+    scores: dict[str, float] = field(repr=False)
     completeness_gap: float | None = None
 
     def as_dict(self) -> dict:
-        """What JSON can hold: text, label, score, method, and of each word its offsets and its score."""
+        """What JSON can hold: text, label, score, method, scores, and of each word its offsets and its score."""
         told = asdict(self)
         told.pop("ids")
         for word in told["words"]:
@@ -192,8 +194,9 @@ def _explain(model, tokenizer, text, target, method, n_steps, batch_tokens, cut)
     scores, gap = METHODS[method](question)
     for span in spans:
         span.score = float(scores[span.tokens].sum())
+    of_labels = dict(zip(labels_of(model.config), scores_of(model.config, logits)[0].tolist(), strict=True))
     label = labels_of(model.config)[index]
-    return Explanation(text, label, float(scores_of(model.config, logits)[0, index]), method, spans, ids, gap)
+    return Explanation(text, label, of_labels[label], method, spans, ids, of_labels, gap)
 
 
 @dataclass

@@ -272,10 +272,6 @@ class Run:
             place = {"rank": args.process_index, "world_size": args.world_size}
             train_rows = EncodedStream(stream, task, tokenizer, shuffle, args.order_seed, **place)
         model = self._model(task, tokenizer)
-        callbacks: list[Any] = []
-        if args.gradient_flow_steps:
-            batch = flow_batch(encoded["validation"], self.config.task == "language_modeling")
-            callbacks.append(GradientFlowCallback(**batch, every=args.gradient_flow_steps))
         # The Trainer makes the folder.
         with self._writing():
             trainer = trainer_class(self.config.task)(
@@ -286,8 +282,10 @@ class Run:
                 train_dataset=train_rows,
                 eval_dataset=encoded["validation"],
                 unlabelled_dataset=encoded.get("unlabelled"),
-                callbacks=callbacks,
             )
+        if args.gradient_flow_steps:
+            batch = flow_batch(encoded["validation"], self.config.task == "language_modeling")
+            trainer.add_callback(GradientFlowCallback(**batch, every=args.gradient_flow_steps))
         command, processes = "hf-rnn", os.environ.get("LOCAL_WORLD_SIZE", "1")
         if args.world_size > 1:
             one_host = int(processes) == args.world_size
