@@ -78,6 +78,18 @@ def test_gradients_reach_embedded_tokens():
     torch.testing.assert_close(grads[1], grads[0], rtol=0, atol=1e-12)
 
 
+def test_the_vector_of_padding_stays_where_it_is():
+    model, batch = model_of(**BOTH_WAYS), batch_of([1] * 37)
+    # Where a tokenizer's padding is read as a token, too.
+    batch["input_ids"][0, 3:9] = model.config.pad_token_id
+    _, expected = learn(model, batch)
+    _, gradients = learn(in_windows(model), batch)
+    assert not gradients["model.embed_tokens.weight"][0].any()
+    torch.testing.assert_close(
+        gradients["model.embed_tokens.weight"], expected["model.embed_tokens.weight"], rtol=0, atol=1e-12
+    )
+
+
 def test_frozen_parts_stay_without_gradient():
     model = in_windows(model_of(**BOTH_WAYS))
     model.model.embed_tokens.requires_grad_(False)
