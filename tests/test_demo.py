@@ -98,6 +98,11 @@ def test_a_text_is_answered_and_explained(browser, address, tiny_run, width):
         page.wait_for_function(f"before => {told} && !before.includes({told})", arg=before)
         scores[label] = page.evaluate(told)
     assert float(scores["positive"]) == pytest.approx(-float(scores["negative"]), abs=2e-4)
+    # Of several wishes at once, the last is fulfilled.
+    for text in ("the soup was awful .", "the film was fine .", "the lamp was charming ."):
+        page.fill("#text textarea", text)
+        page.click("#ask")
+    page.wait_for_selector("#words >> text=charming")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert not foreign
     page.close()

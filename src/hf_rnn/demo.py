@@ -187,7 +187,7 @@ def _text_tab(gr: Any, page: Page) -> None:
             return None, f'<p role="alert">{escape(str(error))}</p>', ""
 
     # A queue and a spinner would take as long as the answer.
-    at_once = {"queue": False, "show_progress": "hidden", "api_name": "answer"}
+    at_once = {"queue": False, "show_progress": "hidden", "trigger_mode": "always_last", "api_name": "answer"}
     gr.on([ask.click, text.submit], answer, [text, method, target], [bars, words, curve], **at_once)
 
 
