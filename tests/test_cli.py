@@ -114,6 +114,7 @@ def test_diagnosing(capsys, tmp_path, tiny_run):
         (["demo", "MODEL", "--space", "bad name!!", "--output", "space"], "bad name!!"),
         (["demo", "MODEL", "--space", "user/name", "--output", "/proc/space"], "'/proc/space' cannot be made"),
         (["demo", "MODEL", "--private"], "--private is of a Space"),
+        (["diagnose", "MODEL", "--output", "/proc/it.json"], "'/proc/it.json' cannot be written"),
         (["diagnose", "MODEL", "--rows", "0"], "--rows 0 must be 1 or greater"),
         (["diagnose", "MODEL", "--data", "./nowhere.csv"], "there is no file or folder './nowhere.csv'"),
     ],

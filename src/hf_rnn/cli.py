@@ -7,7 +7,17 @@ import re
 import sys
 from typing import Any
 
-from .cli_options import DATA_OPTIONS, add_data_options, command_parser, data_of, given_columns, new_file, parse
+from .cli_options import (
+    DATA_OPTIONS,
+    add_data_options,
+    command_parser,
+    data_of,
+    given_columns,
+    new_file,
+    output_files,
+    parse,
+    write_outputs,
+)
 
 USAGE = """usage: hf-rnn COMMAND [...]
 
@@ -165,15 +175,13 @@ def _explain(arguments: list[str]) -> None:
         raise UserError(f"--output holds one text, and {len(options.texts)} were given: explain them one by one.")
     if options.how_it_read and (options.method or options.target):
         raise UserError("--how_it_read tells of all labels, and by no method: leave --method and --target out.")
-    from .explanation_views import NAMED, check_form, save, strongest, title
+    from .explanation_views import NAMED, save, strongest, title
     from .explanations import DEFAULT, explain, explainable
     from .prediction import Predictor
     from .reading_curve import how_it_read
     from .tokenization import token_ids
 
-    outputs = [new_file(path, options.overwrite) for path in dict.fromkeys(options.output)]
-    for output in outputs:
-        check_form(output, pages=not options.how_it_read)
+    outputs = output_files(options, pages=not options.how_it_read)
     predictor = Predictor.from_pretrained(options.model, revision=options.revision)
     options.data = None
     predictor.task = predictor.task.with_data(data_of(predictor, options))
@@ -190,9 +198,7 @@ def _explain(arguments: list[str]) -> None:
             told = explain(model, tokenizer, text, options.target, options.method or DEFAULT, cut=cut)
             coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
             print(title(told), *([told.to_ansi()] if coloured else []), *strongest(told, NAMED), sep="\n")
-        for output in outputs:
-            save(told, output)
-            print(f"written to {output}")
+        write_outputs(outputs, save, told)
 
 
 def _diagnose(arguments: list[str]) -> None:
@@ -211,23 +217,18 @@ def _diagnose(arguments: list[str]) -> None:
     options = parse(parser, arguments)
     from .diagnostics import verdict
     from .errors import UserError
-    from .explanation_views import check_form
     from .gradient_flow import diagnose, save_flow
     from .prediction import Predictor
 
     for name in ("rows", "steps"):
         if getattr(options, name) < 1:
             raise UserError(f"--{name} {getattr(options, name)} must be 1 or greater.")
-    outputs = [new_file(path, options.overwrite) for path in dict.fromkeys(options.output)]
-    for output in outputs:
-        check_form(output, pages=False)
+    outputs = output_files(options, pages=False)
     predictor = Predictor.from_pretrained(options.model, revision=options.revision)
     data, given = data_of(predictor, options), given_columns(options)
     flow = diagnose(predictor, data, options.split, options.rows, options.steps, given)
     print(*verdict(flow), sep="\n")
-    for output in outputs:
-        save_flow(flow, output)
-        print(f"written to {output}")
+    write_outputs(outputs, save_flow, flow)
 
 
 def _demo(arguments: list[str]) -> None:

@@ -2,7 +2,9 @@
 """What the commands of the command line have in common: their options, the data and the files that these name."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 
 def command_parser(command: str, description: str):
@@ -94,3 +96,25 @@ def new_file(path: str | None, overwrite: bool | None = None):
     if not os.access(file if file.exists() else file.parent, os.W_OK):
         raise UserError(f"{path!r} cannot be written: name a file in a folder of yours.")
     return file
+
+
+def output_files(options, pages: bool) -> list[Path]:
+    """The files of `--output`, once each, before any work; not all that is told can be shown as a page."""
+    from .explanation_views import check_form
+
+    files = [new_file(path, options.overwrite) for path in dict.fromkeys(options.output)]
+    for file in files:
+        check_form(file, pages)
+    return files
+
+
+def write_outputs(files: list[Path], save: Callable[[Any, Path], None], told) -> None:
+    """Writes what is told to each of the files."""
+    from .errors import UserError
+
+    for file in files:
+        try:
+            save(told, file)
+        except OSError as error:
+            raise UserError(f"{str(file)!r} cannot be written ({error.strerror}): name another file.") from error
+        print(f"written to {file}")

@@ -62,14 +62,11 @@ def check_form(path: Path, pages: bool = True) -> None:
 def save(told: Any, path: Path) -> None:
     """Writes an explanation, or a curve of reading, in the form that the file's name asks for."""
     form = path.suffix.lower()
-    try:
-        if form == ".png":
-            told.to_png(path)
-        else:
-            text = told.to_html() if form == ".html" else json.dumps(told.as_dict(), indent=1, ensure_ascii=False)
-            path.write_text(f"{text}\n", encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{str(path)!r} cannot be written ({error.strerror}): name another file.") from error
+    if form == ".png":
+        told.to_png(path)
+    else:
+        text = told.to_html() if form == ".html" else json.dumps(told.as_dict(), indent=1, ensure_ascii=False)
+        path.write_text(f"{text}\n", encoding="utf-8")
 
 
 def title(explanation: Explanation) -> str:
