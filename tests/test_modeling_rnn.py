@@ -255,7 +255,7 @@ def test_gradient_checkpointing_gives_the_same_gradients():
 
 def test_embedding_dropout_drops_whole_words():
     model = RNNModel(config(embedding_dropout=0.5)).train()
-    embedded = model._embed(torch.tensor([[4, 5, 4, 6, 7, 8, 9, 4]]))
+    embedded = model.embed(torch.tensor([[4, 5, 4, 6, 7, 8, 9, 4]]))
     dropped = ~embedded[0].any(-1)
     assert dropped.any()
     assert not dropped.all()

@@ -51,7 +51,7 @@ def moved_texts(model, objectives: Objectives, rows: dict) -> torch.Tensor:
 def test_a_text_is_moved_by_its_share_to_where_the_loss_is_greater(model):
     rows = batch(8, 7, 1)
     mask, labels = rows["attention_mask"], rows["labels"]
-    embedded = model.model._embed(rows["input_ids"]).detach()
+    embedded = model.model.embed(rows["input_ids"]).detach()
     moved = moved_texts(model, Objectives(adversarial=1, perturbation=0.05), rows)
     assert torch.equal(moved[mask == 0], embedded[mask == 0])
     norms = (embedded * mask.unsqueeze(-1)).flatten(1).norm(dim=1)
@@ -68,7 +68,7 @@ def test_a_text_is_moved_to_where_its_answer_changes_most(model, dropout):
     rows = batch(8, 7, 1)
     mask = rows["attention_mask"]
     objectives = Objectives(virtual_adversarial=1, perturbation=0.05)
-    embedded = model.model._embed(rows["input_ids"]).detach()
+    embedded = model.model.embed(rows["input_ids"]).detach()
     clean = model(inputs_embeds=embedded, attention_mask=mask).logits
 
     def change(x):
@@ -94,7 +94,7 @@ def test_the_gradients_are_those_of_the_sum(model):
     carried = [parameter.grad for parameter in model.parameters()]
     model.zero_grad()
     mask, labels = rows["attention_mask"], rows["labels"]
-    words = model.model._embed(rows["input_ids"])
+    words = model.model.embed(rows["input_ids"])
     steps = moved - torch.cat([words, words]).detach()
     clean, adversarial, virtual = (
         model(inputs_embeds=words + step, attention_mask=mask).logits for step in (0, *steps.split(8))

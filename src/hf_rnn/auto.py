@@ -1,17 +1,25 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """Registers the models with transformers' Auto classes, so that `pipeline` and `AutoModel` know them."""
 
-from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+)
 from transformers.models.auto import modeling_auto
 
 from .configuration_rnn import RNNConfig, __version__
 from .modeling_causal_rnn import RNNForCausalLM
 from .modeling_rnn import RNNForSequenceClassification, RNNModel, RNNPreTrainedModel
+from .modeling_token_rnn import RNNForTokenClassification
 
 _AUTO_CLASSES = {
     RNNModel: AutoModel,
     RNNForCausalLM: AutoModelForCausalLM,
     RNNForSequenceClassification: AutoModelForSequenceClassification,
+    RNNForTokenClassification: AutoModelForTokenClassification,
 }
 # By the names under which `config.json` has them.
 MODELS = {model_class.__name__: model_class for model_class in _AUTO_CLASSES}
@@ -32,6 +40,7 @@ __all__ = [
     "RNNConfig",
     "RNNForCausalLM",
     "RNNForSequenceClassification",
+    "RNNForTokenClassification",
     "RNNModel",
     "RNNPreTrainedModel",
     "__version__",

@@ -142,13 +142,7 @@ def _predict(arguments: list[str]) -> None:
         options.texts, predictor(options.texts, top_k=top_k, batch_tokens=options.batch_tokens), strict=True
     ):
         shown = text if len(text) <= 60 else text[:59] + "…"
-        if "label" in answer:
-            print(f"{answer['label']}\t{answer['score']:.4f}\t{shown}")
-        elif "value" in answer:
-            print(f"{answer['value']:.4f}\t{shown}")
-        else:
-            pairs = zip(answer["labels"], answer["scores"], strict=True)
-            print(", ".join(f"{label} {score:.4f}" for label, score in pairs) + f"\t{shown}")
+        print(f"{predictor.task.shown(answer)}\t{shown}")
 
 
 def _explain(arguments: list[str]) -> None:

@@ -25,18 +25,24 @@ CODE_FILES = (
     "pooling.py",
     "windows.py",
     "weight_files.py",
+    "characters.py",
+    "crf.py",
     "modeling_rnn.py",
     "modeling_causal_rnn.py",
+    "modeling_token_rnn.py",
 )
 AUTO_MAP = {
     "AutoConfig": "configuration_rnn.RNNConfig",
     "AutoModel": "modeling_rnn.RNNModel",
     "AutoModelForCausalLM": "modeling_causal_rnn.RNNForCausalLM",
     "AutoModelForSequenceClassification": "modeling_rnn.RNNForSequenceClassification",
+    "AutoModelForTokenClassification": "modeling_token_rnn.RNNForTokenClassification",
 }
 
 CELL_TYPES = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 POOLINGS = ("last", "mean", "max", "concat", "attention")
+CHARACTER_ENCODERS = ("none", "lstm", "cnn")
+_CHOICES = {"cell_type": CELL_TYPES, "pooling": POOLINGS, "character_encoder": CHARACTER_ENCODERS}
 
 # What other libraries call our fields.
 _OTHER_NAMES = {
@@ -46,7 +52,15 @@ _OTHER_NAMES = {
     "rnn_type": "cell_type",
     "dropout": "classifier_dropout",
 }
-_POSITIVE = ("vocab_size", "embedding_size", "hidden_size", "num_hidden_layers", "initializer_range")
+_POSITIVE = (
+    "vocab_size",
+    "embedding_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "character_embedding_size",
+    "character_hidden_size",
+    "initializer_range",
+)
 DROPOUTS = (
     "embedding_dropout",
     "input_dropout",
@@ -110,6 +124,11 @@ class RNNConfig(PreTrainedConfig):
         classifier_hidden_size: width of a ReLU layer between pooling and the output layer; 0 for none.
         pooling: how a text's outputs become one vector: `"last"` (the final state of each direction), `"mean"`,
             `"max"`, `"concat"` ([last, max, mean], Howard and Ruder 2018) or `"attention"` (Yang et al. 2016).
+        crf: whether a token classifier scores whole sequences of tags, and keeps to the BIO scheme where its labels are
+            of it (Lafferty et al. 2001), instead of each tag alone.
+        character_encoder: what a token classifier reads the spelling of tokens with: `"none"`, `"lstm"` or `"cnn"`.
+        character_embedding_size: width of a character's vector there.
+        character_hidden_size: width of that LSTM's state in one direction, or number of the convolution's filters.
         forget_gate_bias: initial bias of the LSTM's forget gate (Jozefowicz et al. 2015); other cells have none.
         initializer_range: standard deviation of the normal distribution that embeddings and linear layers start from.
         pad_token_id: id of the padding token, whose vector starts at zero and stays there but where a language model's
@@ -162,6 +181,10 @@ class RNNConfig(PreTrainedConfig):
     classifier_dropout: float | int = 0.0
     classifier_hidden_size: int = 0
     pooling: str = "concat"
+    crf: bool = False
+    character_encoder: str = "none"
+    character_embedding_size: int = 32
+    character_hidden_size: int = 64
     forget_gate_bias: float | int = 1.0
     initializer_range: float | int = 0.1
     pad_token_id: int | None = 0
@@ -220,7 +243,7 @@ class RNNConfig(PreTrainedConfig):
         return self.num_directions * self.hidden_size
 
     def validate_choices(self):
-        for name, choices in (("cell_type", CELL_TYPES), ("pooling", POOLINGS)):
+        for name, choices in _CHOICES.items():
             value = getattr(self, name)
             if value not in choices:
                 near = difflib.get_close_matches(value.lower(), choices, n=1, cutoff=0.0)[0]

@@ -416,10 +416,12 @@ class RaggedCollator:
     Args:
         pad_token_id: written in padded places; the mask, not the id, says what padding is.
         label_dtype: `torch.long` for class indices, `torch.float` for several labels and for regression.
+        label_of_padding: of labels that are one for each token, which are padded too; None where they are not.
     """
 
     pad_token_id: int
     label_dtype: torch.dtype = torch.long
+    label_of_padding: int | None = None
 
     def __call__(self, rows: list[dict]) -> dict[str, torch.Tensor]:
         lengths = [len(row["input_ids"]) for row in rows]
@@ -432,8 +434,14 @@ class RaggedCollator:
             ids[:length] = row["input_ids"]
             mask[:length] = 1
         batch = {"input_ids": torch.from_numpy(input_ids), "attention_mask": torch.from_numpy(attention_mask)}
-        if "labels" in rows[0]:
+        if "labels" in rows[0] and self.label_of_padding is None:
             batch["labels"] = torch.tensor([row["labels"] for row in rows], dtype=self.label_dtype)
+        elif "labels" in rows[0]:
+            T = max(1, *(len(row["labels"]) for row in rows))
+            labels = np.full((len(rows), T), self.label_of_padding, dtype=np.int64)
+            for padded, row in zip(labels, rows, strict=True):
+                padded[: len(row["labels"])] = row["labels"]
+            batch["labels"] = torch.from_numpy(labels)
         return batch
 
 

@@ -286,10 +286,13 @@ def explainable(predictor: Predictor) -> tuple[Any, PreTrainedTokenizerBase, Cal
     """The model of a predictor, its tokenizer and what it reads of token ids, for [`explain`] and `how_it_read`.
 
     Raises:
-        UserError: it is a language model, or reads pairs of texts.
+        UserError: it is no classifier of whole texts, or reads pairs of texts.
     """
-    if predictor.task.problem_type == "language_modeling":
-        raise UserError("this is a language model, and what is explained is the label of a classifier: name one.")
+    if not predictor.task.one_answer:
+        raise UserError(
+            f"this is a model for {predictor.task.problem_type.replace('_', ' ')}, and what is explained is the label "
+            "of a text: name a classifier."
+        )
     if predictor.task.data.text_pair_column:
         raise UserError(
             f"this model reads pairs of texts (data.text_pair_column={predictor.task.data.text_pair_column!r}), and "

@@ -98,4 +98,23 @@ class RegressionMetrics(_OfflineMetric):
         }
 
 
-__all__ = ["MultiLabelMetrics", "RegressionMetrics", "SingleLabelMetrics"]
+class SpanMetrics(_OfflineMetric):
+    """F1, precision and recall of whole spans, as conlleval counts them (seqeval), of all and of each kind; accuracy of
+    tags. Rows are lists of BIO tags."""
+
+    description = "Metrics of a model that finds spans of words."
+    row_type = datasets.Sequence(datasets.Value("string"))
+
+    def _compute(self, predictions, references):
+        from seqeval.metrics import accuracy_score, classification_report
+
+        report = classification_report(references, predictions, output_dict=True, zero_division=0)
+        names = {"precision": "precision", "recall": "recall", "f1": "f1-score", "support": "support"}
+        found = {name: report["micro avg"][names[name]] for name in ("f1", "precision", "recall")}
+        found["accuracy"] = accuracy_score(references, predictions)
+        kinds = [kind for kind in report if not kind.endswith(" avg")]
+        found |= {f"{name}/{kind}": report[kind][key] for name, key in names.items() for kind in kinds}
+        return {name: float(value) for name, value in found.items()}
+
+
+__all__ = ["MultiLabelMetrics", "RegressionMetrics", "SingleLabelMetrics", "SpanMetrics"]

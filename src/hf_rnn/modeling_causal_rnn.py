@@ -13,10 +13,8 @@ from transformers.processing_utils import Unpack
 from transformers.utils import ModelOutput, can_return_tuple
 
 from .configuration_rnn import RNNConfig
-from .modeling_rnn import RNNModel, RNNPreTrainedModel
+from .modeling_rnn import IGNORED, RNNModel, RNNPreTrainedModel
 from .recurrence import locked_dropout
-
-IGNORED = -100
 
 
 class RNNCache:

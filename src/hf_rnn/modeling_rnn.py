@@ -19,6 +19,9 @@ from .recurrence import Recurrence, RecurrentState, locked_dropout
 from .weight_files import is_intact, safetensors_of
 from .windows import read_in_windows
 
+# Of a label that is not there.
+IGNORED = -100
+
 
 @dataclass
 class RNNModelOutput(ModelOutput):
@@ -100,6 +103,9 @@ class RNNPreTrainedModel(PreTrainedModel):
         except ImportError:
             return super().push_to_hub(repo_id, **kwargs)  # type: ignore[arg-type]
         return hub.push_model(self, repo_id, **kwargs)
+
+    def use_vocabulary(self, tokenizer: Any) -> None:
+        """Takes from a tokenizer what the model has to know of tokens beside their ids: for most models, nothing."""
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module):
@@ -190,7 +196,7 @@ class RNNModel(RNNPreTrainedModel):
         """
         self.check_inputs(input_ids, attention_mask, inputs_embeds)
         if inputs_embeds is None:
-            inputs_embeds = self._embed(input_ids)
+            inputs_embeds = self.embed(input_ids)
         if self.training:
             inputs_embeds = locked_dropout(inputs_embeds, self.config.input_dropout, True)
         state = self._split_state(initial_state, 1 if direction else self.config.num_directions)
@@ -238,7 +244,8 @@ class RNNModel(RNNPreTrainedModel):
                 f"tokenizer that was saved with this model, or call model.resize_token_embeddings(len(tokenizer))."
             ) from None
 
-    def _embed(self, input_ids: Tensor) -> Tensor:
+    def embed(self, input_ids: Tensor) -> Tensor:
+        """The vectors of tokens, `[B, T, E]`, in training with words dropped; raises as [`lookup`]."""
         embedded = self.lookup(input_ids)
         if self.training and self.config.embedding_dropout > 0:
             kept = F.dropout(embedded.new_ones(self.embed_tokens.num_embeddings, 1), self.config.embedding_dropout)

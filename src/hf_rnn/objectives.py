@@ -57,7 +57,7 @@ class Objectives:
         B = len(ids)
         if unlabelled is not None:
             ids, mask = _stacked(ids, unlabelled["input_ids"]), _stacked(mask, unlabelled["attention_mask"])
-        words = model.model._embed(ids)
+        words = model.model.embed(ids)
         embedded = words.detach().requires_grad_()
         # Only where it is needed: a GPU waits for the host to read it.
         random = _generator(embedded).get_rng_state() if self.virtual_adversarial else None

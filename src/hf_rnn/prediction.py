@@ -75,9 +75,9 @@ class Predictor:
             raise UserError(f"others is one path: pass a list, [{str(others)!r}].")
         if others:
             predictor = cls.from_pretrained(path, device, **kwargs)
-            if predictor.task.problem_type == "language_modeling":
+            if not predictor.task.one_answer:
                 raise UserError(
-                    f"{path!r} is a language model, and the mean of logits is that of classifiers: leave others out."
+                    f"{path!r} is no classifier of whole texts, and only their logits have a mean: leave others out."
                 )
             kwargs.pop("revision", None)
             predictor.others = [
@@ -158,18 +158,13 @@ class Predictor:
             streams: texts side by side.
 
         Raises:
-            UserError: the model reads from right to left too, is a language model, or is one of several.
+            UserError: the model reads from right to left too, is no classifier of whole texts, or is one of several.
         """
-        if self.task.problem_type == "language_modeling" or self.others:
+        if not self.task.one_answer or self.others:
             raise UserError("one classifier answers a stream: open one, Predictor.from_pretrained(MODEL).open().")
         return TextStream(self.model, self.tokenizer, streams, self.task.answers)
 
     def _stream(self, texts: Iterator, top_k: int | None, batch_tokens: int) -> Iterator[dict]:
-        if self.task.problem_type == "language_modeling":
-            raise UserError(
-                'this is a language model, which labels nothing. To write with it: hf-rnn write MODEL "some text"; to '
-                "measure it: hf-rnn evaluate MODEL."
-            )
         while window := list(islice(texts, WINDOW)):
             rows = [row if isinstance(row, (tuple, list)) else (row,) for row in window]
             wrong = next((row for row in rows if len(row) != len(rows[0]) or len(row) not in (1, 2)), None)
@@ -179,29 +174,44 @@ class Predictor:
                     "pass one text a row, or a pair (text, second text) in each."
                 )
             columns = [[as_text(text) for text in column] for column in zip(*rows, strict=True)]
-            ids = self.task.cut(token_ids(self.tokenizer, *columns))
-            yield from self.task.answers(self.logits(ids, batch_tokens), top_k)
+            yield from self.task.reply(self, columns, top_k, batch_tokens)
 
     @torch.inference_mode()
     def logits(self, ids: Sequence[Sequence[int]], batch_tokens: int = BATCH_TOKENS) -> np.ndarray:
         """Logits `[N, C]` of rows of token ids, in their order; rows of similar length are read together."""
-        device = next(self.model.parameters()).device
-        if device.type == "cpu":
-            keep_freed_memory()
-        collate = self.task.collator(self.tokenizer)
         logits = np.empty((len(ids), self.model.config.num_labels), dtype=np.float32)
-        for places in by_tokens([len(row) for row in ids], batch_tokens):
-            models = (self.model, *self.others)
+        models = (self.model, *self.others)
+        for places, batch in self.batches(ids, batch_tokens):
             if len(ids[places[0]]) > batch_tokens:
                 # It is the only one of its batch.
                 window = min(batch_tokens, LONG_WINDOW)
                 answers = [logits_of(model, ids[places[0]], window).float() for model in models]
             else:
-                batch = collate([{"input_ids": ids[place]} for place in places])
-                batch = {name: tensor.to(device) for name, tensor in batch.items()}
                 answers = [model(**batch).logits.float() for model in models]
             logits[places] = torch.stack(answers).mean(0).cpu().numpy()
         return logits
+
+    @torch.inference_mode()
+    def token_logits(self, ids: Sequence[Sequence[int]], batch_tokens: int = BATCH_TOKENS) -> list[np.ndarray]:
+        """Logits `[T, C]` of each row of token ids, in their order; rows of similar length are read together."""
+        logits: list[Any] = [None] * len(ids)
+        for places, batch in self.batches(ids, batch_tokens):
+            answers = self.model(**batch).logits.float().cpu().numpy()
+            for place, answer in zip(places, answers, strict=True):
+                logits[place] = answer[: len(ids[place])]
+        return logits
+
+    def batches(
+        self, ids: Sequence[Sequence[int]], batch_tokens: int = BATCH_TOKENS
+    ) -> Iterator[tuple[np.ndarray, dict[str, torch.Tensor]]]:
+        """Rows of similar length side by side, on the model's device, and their places among all."""
+        device = next(self.model.parameters()).device
+        if device.type == "cpu":
+            keep_freed_memory()
+        collate = self.task.collator(self.tokenizer)
+        for places in by_tokens([len(row) for row in ids], batch_tokens):
+            batch = collate([{"input_ids": ids[place]} for place in places])
+            yield places, {name: tensor.to(device) for name, tensor in batch.items()}
 
 
 def own_columns(data: DataArguments, rows: Dataset, given: Collection[str]) -> DataArguments:

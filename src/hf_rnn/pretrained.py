@@ -89,6 +89,7 @@ def take_encoder(
         model.base_model.load_state_dict(lender.base_model.state_dict())
     if tokenizer.get_vocab() != before.get_vocab():
         move_embeddings(model, before, tokenizer)
+    model.use_vocabulary(tokenizer)
     return model
 
 

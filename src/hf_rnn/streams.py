@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import Dataset
 
 from .errors import UserError
-from .modeling_causal_rnn import IGNORED
+from .modeling_rnn import IGNORED
 
 # How the lengths of windows vary (Merity et al. 2018, section 5): a twentieth have half the length, and all of them a
 # normal distribution of this standard deviation; none is shorter than this, before all are stretched or shrunk to end

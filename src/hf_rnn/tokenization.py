@@ -17,7 +17,7 @@ PAD, UNK, BOS, EOS = SPECIAL_TOKENS = ["<pad>", "<unk>", "<s>", "</s>"]
 MARGIN, TRIES = 256, 8
 # Characters that are tokenized at a time, of a text that is longer than twice as many.
 LONG = 1 << 17
-KINDS = ("bpe", "unigram", "word", "whitespace", "char")
+KINDS = ("bpe", "unigram", "word", "wordpiece", "whitespace", "char")
 
 # Scripts that are written without spaces: each character is a word of its own for kind="word".
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
@@ -33,8 +33,8 @@ class TokenizerArguments:
     """
     Args:
         path: folder or Hub id of an existing tokenizer; the other settings are for training one, where this is None.
-        kind: bpe, unigram, word, whitespace or char; null for the tokenizer of model.pretrained where there is one,
-            else bpe.
+        kind: bpe, unigram, word, wordpiece, whitespace or char; null for the tokenizer of model.pretrained where there
+            is one, else bpe.
         vocab_size: the most entries that the trained vocabulary may have.
         lowercase: whether upper and lower case are one.
         min_frequency: how often a word or pair must be seen to become an entry.
@@ -64,8 +64,9 @@ def train_tokenizer(
         texts: strings.
         kind: `"bpe"`: byte-level byte-pair encoding (Sennrich et al. 2016), for any language, without unknown tokens;
             `"unigram"` (Kudo 2018); `"word"`: words and punctuation marks, one token per character in scripts that are
-            written without spaces; `"whitespace"`: what stands between spaces, for text whose words were parted before,
-            with its special tokens, such as `<unk>`, read as ours; `"char"`: characters.
+            written without spaces; `"wordpiece"` (Schuster and Nakajima 2012): the same, rare ones in pieces, of which
+            all but the first begin with `##`; `"whitespace"`: what stands between spaces, for text whose words were
+            parted before, with its special tokens, such as `<unk>`, read as ours; `"char"`: characters.
         vocab_size: the most entries that it may have, special tokens among them.
         lowercase: whether upper and lower case are one.
         min_frequency: how often a word (or, for `"bpe"`, a pair) must be seen to become an entry; `"unigram"` chooses
@@ -136,6 +137,10 @@ def _parts(kind: str, vocab_size: int, min_frequency: int, show_progress: bool) 
     if kind == "unigram":
         trainer = trainers.UnigramTrainer(unk_token=UNK, **common)
         return models.Unigram(), pre_tokenizers.Metaspace(), decoders.Metaspace(), trainer
+    if kind == "wordpiece":
+        split = pre_tokenizers.Split(_WORD, behavior="removed", invert=True)
+        trainer = trainers.WordPieceTrainer(min_frequency=min_frequency, **common)
+        return models.WordPiece(unk_token=UNK), split, decoders.WordPiece(cleanup=False), trainer
     if kind == "char":
         pattern, min_frequency = _CHARACTER, 0
         decoder: Any = decoders.Fuse()

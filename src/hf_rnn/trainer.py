@@ -23,6 +23,7 @@ from .checkpoints import WholeCheckpoints, newest_whole
 from .environment import bound_kernel_caches, is_out_of_memory, keep_freed_memory
 from .errors import UserError, check_choice
 from .fine_tuning import GradualUnfreezing, discriminative_learning_rates
+from .modeling_rnn import IGNORED
 from .objectives import OBJECTIVES, Objectives
 from .pushing import PushingTrainer
 from .stopping import GracefulStop, start_worker
@@ -140,7 +141,10 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
         every other, whichever process trains on it."""
         share = None
         if model.training and self.args.world_size > 1:
-            share = ShareOfAll(torch.tensor(len(inputs["input_ids"]), device=self.args.device))
+            # A loss is the mean of its rows', or of the tags in them.
+            labels = None if self.task.one_answer else inputs["labels"]
+            items = torch.tensor(len(inputs["input_ids"])) if labels is None else (labels != IGNORED).sum()
+            share = ShareOfAll(items.to(self.args.device))
         loss, outputs = self._loss(model, inputs, num_items_in_batch)
         loss = loss if share is None else share.weigh(loss)
         return (loss, outputs) if return_outputs else loss
@@ -175,7 +179,8 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
         output: Any = super().evaluation_loop(
             dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix
         )
-        if self.args.world_size > 1 and output.label_ids is not None and self.label_smoother is None:
+        counted_twice = self.args.world_size > 1 and output.label_ids is not None and self.label_smoother is None
+        if counted_twice and self.task.one_answer:
             # Batches were filled up with rows that other processes read, which their losses counted once more.
             plain: Any = self.accelerator.unwrap_model(self.model)
             logits, labels = torch.as_tensor(output.predictions), torch.as_tensor(output.label_ids)

@@ -7,7 +7,7 @@ import math
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import MISSING, asdict, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -212,8 +212,8 @@ class Run:
         for name in no_use:
             section, _, key = name.partition(".")
             settings = getattr(run, section)
-            value, default = getattr(settings, key), getattr(type(settings), key)
-            if value != default:
+            value, field = getattr(settings, key), type(settings).__dataclass_fields__[key]
+            if value != (field.default if field.default is not MISSING else field.default_factory()):
                 raise UserError(f"{name}={value!r} has no use in the task {run.task}: leave it out.")
 
     def train(self) -> dict:
@@ -329,9 +329,11 @@ class Run:
             **task.config_fields(),
         )
         try:
-            return task.model_class(config)
+            model = task.model_class(config)
         except ValueError as error:
             raise UserError(f"model: {error}") from error
+        model.use_vocabulary(tokenizer)
+        return model
 
     def _push(self, repo_id: str) -> None:
         args = self.args

@@ -30,6 +30,8 @@ class Task(Protocol):
     label_names: list[str]
     # Whether a row is read after the one before it: then rows are not sorted by length.
     in_order: bool
+    # Whether a text has one vector of logits: then several models can answer as one, and a text as it arrives.
+    one_answer: bool
     # Keys of a run that the task does not read.
     no_use: tuple[str, ...]
 
@@ -52,12 +54,17 @@ class Task(Protocol):
     def judge(self, predictor: Predictor, rows: Dataset, batch_tokens: int) -> dict[str, float]: ...
     def metrics(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]: ...
     def answers(self, logits: np.ndarray, top_k: int | None = 1) -> list[dict]: ...
+    def reply(
+        self, predictor: Predictor, columns: list[list[str]], top_k: int | None, batch_tokens: int
+    ) -> list[dict]: ...
+    def shown(self, answer: dict) -> str: ...
     def with_data(self, data: DataArguments) -> Task: ...
 
 
 # The file and the class of each task, and those of what trains it.
 TASKS = {
     "text_classification": (".text_classification", "TextClassification", "..trainer", "RNNTrainer"),
+    "token_classification": (".token_classification", "TokenClassification", "..trainer", "RNNTrainer"),
     "language_modeling": (".language_modeling", "LanguageModeling", "..truncated_bptt", "LanguageModelTrainer"),
 }
 

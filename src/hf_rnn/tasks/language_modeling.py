@@ -32,6 +32,8 @@ class LanguageModeling(TextTask):
     problem_type = "language_modeling"
     in_order = True
     no_use = (
+        "model.crf",
+        "model.character_encoder",
         "model.pooling",
         "model.classifier_dropout",
         "model.classifier_hidden_size",
@@ -151,6 +153,13 @@ class LanguageModeling(TextTask):
         streams = streams_to_read(rows, predictor.tokenizer.eos_token_id, both, at_once)
         windows = (streams[index] for index in range(len(streams)))
         return perplexities(*read_streams(predictor.model, windows), streams.words)
+
+    def reply(self, predictor, columns: list[list[str]], top_k: int | None, batch_tokens: int) -> list[dict]:
+        """Raises [`UserError`]."""
+        raise UserError(
+            'this is a language model, which labels nothing. To write with it: hf-rnn write MODEL "some text"; to '
+            "measure it: hf-rnn evaluate MODEL."
+        )
 
     def with_data(self, data: DataArguments) -> "LanguageModeling":
         """The same over other data."""

@@ -21,7 +21,8 @@ from ..data import (
 from ..errors import UserError, check_choice, nearest
 from ..metrics import MultiLabelMetrics, RegressionMetrics, SingleLabelMetrics
 from ..modeling_rnn import RNNForSequenceClassification
-from .text_task import TextTask
+from ..tokenization import token_ids
+from .text_task import TextTask, quotable
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,6 @@ SINGLE, MULTI, REGRESSION = PROBLEM_TYPES = (
     "regression",
 )
 UNLABELLED = -1
-EXAMPLE_LENGTH = 100
 
 
 class TextClassification(TextTask):
@@ -44,7 +44,10 @@ class TextClassification(TextTask):
 
     model_class = RNNForSequenceClassification
     in_order = False
+    one_answer = True
     no_use = (
+        "model.crf",
+        "model.character_encoder",
         "model.sampled_softmax",
         "model.output_dropout",
         "model.activation_regularization",
@@ -311,13 +314,8 @@ class TextClassification(TextTask):
             for name in names:
                 by_label.setdefault(name, []).append(dict(zip(columns, texts, strict=True)))
 
-        def chosen(of_one_label: list[dict]) -> dict:
-            fitting = (t for t in of_one_label if all(20 <= len(text) <= EXAMPLE_LENGTH for text in t.values()))
-            texts = next(fitting, None) or min(of_one_label, key=lambda t: sum(map(len, t.values())))
-            return {k: t if len(t) <= EXAMPLE_LENGTH else t[: EXAMPLE_LENGTH - 1] + "…" for k, t in texts.items()}
-
         order = list(by_label) if self.problem_type == REGRESSION else self.label_names
-        return [{"label": name, **chosen(by_label[name])} for name in order if name in by_label]
+        return [{"label": name, **quotable(by_label[name])} for name in order if name in by_label]
 
     def summary(self, facts: dict) -> str:
         """Rows, balance of the labels, lengths and what is cut off, as a small table."""
@@ -362,6 +360,21 @@ class TextClassification(TextTask):
         """The metrics of a model on encoded rows."""
         logits = predictor.logits(rows.with_format("numpy")["input_ids"][:], batch_tokens)
         return self.metrics(logits, np.asarray(rows["labels"]))
+
+    def reply(self, predictor, columns: list[list[str]], top_k: int | None, batch_tokens: int) -> list[dict]:
+        """[`answers`] for texts, or pairs of them."""
+        ids = self.cut(token_ids(predictor.tokenizer, *columns))
+        return self.answers(predictor.logits(ids, batch_tokens), top_k)
+
+    @staticmethod
+    def shown(answer: dict) -> str:
+        """An answer on one line."""
+        if "label" in answer:
+            return f"{answer['label']}\t{answer['score']:.4f}"
+        if "value" in answer:
+            return f"{answer['value']:.4f}"
+        pairs = zip(answer["labels"], answer["scores"], strict=True)
+        return ", ".join(f"{label} {score:.4f}" for label, score in pairs)
 
     def answers(self, logits: np.ndarray, top_k: int | None = 1) -> list[dict]:
         """What the user reads for each row: `label` and `score`, `labels` with `scores`, or `value`.

@@ -25,6 +25,7 @@ from ..tokenization import token_ids
 
 logger = logging.getLogger(__name__)
 
+EXAMPLE_LENGTH = 100
 TRUNCATIONS = ("head", "tail", "head_tail")
 
 
@@ -36,6 +37,9 @@ class TextTask:
     Raises:
         UserError: no such truncation or choice of validation rows, or a length under 1.
     """
+
+    # Whether a text has one vector of logits: then several models can answer as one, and a text as it arrives.
+    one_answer = False
 
     def __init__(self, data: DataArguments):
         check_choice("data.truncation", data.truncation, TRUNCATIONS)
@@ -175,4 +179,11 @@ class TextTask:
         return line + (f" · empty: {facts['empty']}" if facts["empty"] else "")
 
 
-__all__ = ["TextTask"]
+def quotable(rows: list[dict[str, str]]) -> dict[str, str]:
+    """Of texts, or pairs of them, the first that is neither a scrap nor long; the shortest one, cut, where none is."""
+    fitting = (row for row in rows if all(20 <= len(text) <= EXAMPLE_LENGTH for text in row.values()))
+    texts = next(fitting, None) or min(rows, key=lambda row: sum(map(len, row.values())))
+    return {k: t if len(t) <= EXAMPLE_LENGTH else t[: EXAMPLE_LENGTH - 1] + "…" for k, t in texts.items()}
+
+
+__all__ = ["TextTask", "quotable"]

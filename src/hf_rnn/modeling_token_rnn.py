@@ -1,0 +1,149 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""A tag for each token of a text, chosen one by one or all together. Shape letters as in `configuration_rnn`."""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import initialization as init
+from transformers.modeling_outputs import TokenClassifierOutput
+from transformers.utils import can_return_tuple
+
+from .characters import CharacterEncoder
+from .configuration_rnn import RNNConfig
+from .crf import CRF, bio_transitions
+from .modeling_rnn import IGNORED, ClassificationHead, RNNModel, RNNPreTrainedModel
+from .recurrence import Ragged
+
+
+class RNNForTokenClassification(RNNPreTrainedModel):
+    """[`RNNModel`], the spelling of each token beside it where `character_encoder` says so, and a head for each token:
+    a linear one, or with `crf=True` a conditional random field over all (Huang et al. 2015, Lample et al. 2016).
+
+    With a conditional random field, the logits in eval mode are max-marginals: the score of the best sequence of tags
+    that has a tag at a place. Whoever takes the best tag at each place, as `pipeline` does, so gets the best sequence.
+    In training mode they are the scores of single tags.
+    """
+
+    def __init__(self, config: RNNConfig):
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        self.model = RNNModel(config)
+        self.characters = CharacterEncoder(config) if config.character_encoder != "none" else None
+        self.classifier = ClassificationHead(config, config.output_size)
+        self.crf = CRF(config.num_labels) if config.crf else None
+        self.post_init()
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module):
+        """As [`RNNPreTrainedModel`]'s; the conditional random field begins with no preference, within the scheme."""
+        if isinstance(module, CRF):
+            for parameter in module.parameters():
+                init.zeros_(parameter)
+            allowed: Any = module.allowed
+            init.copy_(allowed, bio_transitions(list(self.config.id2label.values())))
+            return
+        if isinstance(module, CharacterEncoder):
+            init.zeros_(module.spelling)
+        super()._init_weights(module)
+
+    def use_vocabulary(self, tokenizer: Any) -> None:
+        """Learns from a tokenizer how its tokens are spelt, where the model reads their characters."""
+        if self.characters is not None:
+            self.characters.learn_spelling(tokenizer.convert_ids_to_tokens(list(range(len(tokenizer)))))
+
+    def resize_token_embeddings(self, *args, **kwargs):
+        embedding = super().resize_token_embeddings(*args, **kwargs)
+        if self.characters is not None:
+            self.characters.resize(embedding.num_embeddings)
+        return embedding
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+    ) -> TokenClassifierOutput:
+        """
+        Args:
+            input_ids, attention_mask, output_hidden_states: as in [`RNNModel.forward`].
+            inputs_embeds: `[B, T, E]`, instead of `input_ids`, what their spelling adds among it.
+            labels: `[B, T]`, a tag for each token. -100 and padding are not learnt; a conditional random field sums
+                over all tags that they may have.
+
+        Returns:
+            `logits` `[B, T, C]`, and where labels were given `loss`: nats per tag that is known.
+
+        Raises:
+            ValueError: labels that are not in `config.id2label`, or of another shape than the text; and what
+                [`RNNModel.forward`] raises.
+        """
+        if self.characters is not None and inputs_embeds is None:
+            self.model.check_inputs(input_ids, attention_mask, inputs_embeds)
+            inputs_embeds, input_ids = self.model.embed(input_ids) + self.characters(input_ids.long()), None
+        outputs = self.model(
+            input_ids,
+            attention_mask=attention_mask,
+            inputs_embeds=inputs_embeds,
+            output_hidden_states=output_hidden_states,
+            output_cell_state=False,
+        )
+        logits = self.classifier(outputs.last_hidden_state)
+        if labels is not None:
+            self._check_labels(labels, logits)
+            if attention_mask is not None:
+                labels = labels.masked_fill(attention_mask == 0, IGNORED)
+        if self.crf is None:
+            loss = None if labels is None else self.loss_of(logits, labels)
+        else:
+            loss, logits = self._through_crf(logits, labels, attention_mask)
+        return TokenClassifierOutput(loss=loss, logits=logits, hidden_states=outputs.hidden_states)
+
+    @staticmethod
+    def loss_of(logits: Tensor, labels: Tensor) -> Tensor:
+        """The loss of logits `[B, T, C]` without a conditional random field; 0 where no tag is known."""
+        nats = F.cross_entropy(logits.flatten(0, -2).float(), labels.flatten(), ignore_index=IGNORED, reduction="sum")
+        return nats / (labels != IGNORED).sum().clamp(min=1)
+
+    def _through_crf(self, emissions: Tensor, labels: Tensor | None, attention_mask: Tensor | None):
+        """The loss, and in eval mode the max-marginals in the place of the emissions."""
+        scores = emissions.float()
+        if not scores.shape[1]:
+            return (None if labels is None else scores.sum()), emissions
+        ragged = None if attention_mask is None else Ragged.from_mask(attention_mask)
+        valid = scores.new_ones(scores.shape[:2], dtype=torch.bool) if ragged is None else ragged.valid
+        moved = ragged is not None and ragged.to_front is not None
+        if moved:
+            scores = scores.gather(1, ragged.to_front.unsqueeze(-1).expand_as(scores))
+        loss = None
+        if labels is not None:
+            tags = labels.gather(1, ragged.to_front) if moved else labels
+            loss = -self.crf.log_likelihood(scores, tags, valid).sum() / (labels != IGNORED).sum().clamp(min=1)
+        if self.training:
+            return loss, emissions
+        best = self.crf.max_marginals(scores, valid).masked_fill(~valid.unsqueeze(-1), 0)
+        if moved:
+            best = best.gather(1, ragged.to_place.unsqueeze(-1).expand_as(best))
+        return loss, best.to(emissions.dtype)
+
+    def _check_labels(self, labels: Tensor, logits: Tensor) -> None:
+        B, T, C = logits.shape
+        if tuple(labels.shape) != (B, T):
+            raise ValueError(
+                f"labels have the shape {tuple(labels.shape)}, expected [B, T] = [{B}, {T}]: one for each token, -100 "
+                "for those without (DataCollatorForTokenClassification pads them)."
+            )
+        if labels.device.type == "cpu":
+            wrong = labels[((labels < 0) & (labels != IGNORED)) | (labels >= C)].unique().tolist()
+            if wrong:
+                raise ValueError(
+                    f"labels {wrong[:5]} are not in config.id2label, which has the ids 0 to {C - 1}: make the model "
+                    f"with num_labels={max(max(wrong) + 1, C)}, or map the labels to those ids."
+                )
+
+
+__all__ = ["RNNForTokenClassification"]

@@ -1,0 +1,93 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""The BIO scheme ("IOB2", Ramshaw and Marcus 1995): `B-x` begins a span of the kind x, `I-x` goes on with it, and `O`
+is outside of all."""
+
+from collections.abc import Iterable, Sequence
+
+from .errors import UserError, nearest
+
+OUTSIDE = "O"
+
+
+def is_bio(tags: Iterable[str]) -> bool:
+    """Whether some of the tags begin spans, or go on with them."""
+    return any(tag[:2] in ("B-", "I-") for tag in tags)
+
+
+def kind_of(tag: str) -> str:
+    """What a tag's span is of."""
+    return tag[2:] if tag[:2] in ("B-", "I-") else tag
+
+
+def scheme(seen: Iterable[str], name: str) -> list[str]:
+    """All tags that a model has to know, in order: of spans, `O` and both tags of each kind; else those that were seen.
+
+    Args:
+        seen: the tags of a training split.
+        name: of the data set.
+
+    Raises:
+        UserError: fewer than two tags, or some of the scheme beside others.
+    """
+    tags = sorted(set(seen))
+    if len(tags) < 2:
+        raise UserError(
+            f"all words of {name!r} have the tag {tags[0] if tags else None!r}: a tagger needs two or more. Is "
+            "--data.label_column the right one?"
+        )
+    if not is_bio(tags):
+        return tags
+    strange = [tag for tag in tags if tag != OUTSIDE and not is_bio([tag])]
+    if strange:
+        raise UserError(
+            f"the tag {strange[0]!r} of {name!r} is not of the BIO scheme, as {next(filter(_of_span, tags))!r} is: "
+            f"write B-{strange[0].removeprefix('S-').removeprefix('E-')} where a span begins, I-… where it goes on, "
+            "and O elsewhere."
+        )
+    kinds = sorted({kind_of(tag) for tag in tags if tag != OUTSIDE})
+    return [OUTSIDE, *(f"{part}-{kind}" for kind in kinds for part in "BI")]
+
+
+def _of_span(tag: str) -> bool:
+    return is_bio([tag])
+
+
+def check_tags(rows: Sequence[Sequence[str]], names: Sequence[str], split: str) -> None:
+    """Raises [`UserError`] for a tag that is not among the names, and for a span that goes on without having begun."""
+    known = set(names)
+    for number, tags in enumerate(rows):
+        before = OUTSIDE
+        for place, tag in enumerate(tags):
+            where = f"row {number} of the split {split!r} has the tag {tag!r} at its word {place}"
+            if tag not in known:
+                near = nearest(tag, names)
+                raise UserError(
+                    f"{where}, which is none of {', '.join(names)}"
+                    + (f"; the nearest is {near!r}" if near else "")
+                    + ": correct the rows, or train on rows that have it."
+                )
+            if tag.startswith("I-") and kind_of(before) != kind_of(tag):
+                raise UserError(
+                    f"{where}, after {before!r} and not after B-{tag[2:]} or {tag}: in the BIO scheme a span begins "
+                    f"with B-: write B-{tag[2:]} there."
+                )
+            before = tag
+
+
+def spans_of(tags: Sequence[str]) -> list[tuple[str, int, int]]:
+    """Kind, first and last place of each span; of tags without the scheme, each place but those outside. A span that
+    goes on without having begun begins there, as conlleval reads it."""
+    bio = is_bio(tags)
+    spans: list[tuple[str, int, int]] = []
+    before = OUTSIDE
+    for place, tag in enumerate(tags):
+        if tag != OUTSIDE:
+            if bio and tag.startswith("I-") and kind_of(before) == kind_of(tag):
+                spans[-1] = (spans[-1][0], spans[-1][1], place)
+            else:
+                spans.append((kind_of(tag), place, place))
+        before = tag
+    return spans
+
+
+__all__ = ["check_tags", "is_bio", "kind_of", "scheme", "spans_of"]

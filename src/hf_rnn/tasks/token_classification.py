@@ -1,0 +1,322 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Token classification: a tag for each word of a text, such as the names in it by the BIO scheme."""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+from datasets import ClassLabel, Dataset, DatasetDict
+from transformers import PreTrainedTokenizerBase
+
+from ..configuration_rnn import RNNConfig
+from ..data import DataArguments, RaggedCollator, check_column
+from ..errors import UserError
+from ..metrics import SingleLabelMetrics, SpanMetrics
+from ..modeling_rnn import IGNORED
+from ..modeling_token_rnn import RNNForTokenClassification
+from ..spans import check_tags, is_bio, kind_of, scheme, spans_of
+from .text_task import TextTask, quotable
+
+logger = logging.getLogger(__name__)
+
+WORD_COLUMNS = ("tokens", "words", "text", "sentence")
+TAG_COLUMNS = ("ner_tags", "tags", "labels", "ner", "label", "pos_tags")
+
+
+class TokenClassification(TextTask):
+    """What training, evaluation and prediction have to ask of tagged words. A row is a list of words, or a text of
+    words between spaces, and as many tags.
+
+    Args:
+        data: which columns and splits.
+        config: of a trained model, whose tags then hold; None to learn them from the training split.
+
+    Raises:
+        UserError: `max_length`, since words that are cut away would have no tag.
+    """
+
+    model_class = RNNForTokenClassification
+    problem_type = "token_classification"
+    in_order = False
+    no_use = (
+        "model.pooling",
+        "model.backprop_window",
+        "model.truncate_backprop",
+        "model.sampled_softmax",
+        "model.output_dropout",
+        "model.activation_regularization",
+        "model.temporal_activation_regularization",
+        "model.tie_word_embeddings",
+        "data.text_pair_column",
+        "data.problem_type",
+        "data.unlabelled_splits",
+        "data.streaming",
+        "training.window",
+    )
+
+    def __init__(self, data: DataArguments, config: RNNConfig | None = None):
+        super().__init__(data)
+        if data.max_length is not None:
+            raise UserError(
+                f"max_length={data.max_length} would cut words away, which then had no tag: leave it out (texts of any "
+                "length are read)."
+            )
+        self.label_names = list(data.label_names or [])
+        if config is not None:
+            self.label_names = list(config.id2label.values())
+        self.trained = config is not None
+
+    @property
+    def bio(self) -> bool:
+        """Whether tags are the beginning and inside of spans, or each stands for itself."""
+        return is_bio(self.label_names)
+
+    # Reading ---------------------------------------------------------------------------------------------------------
+
+    def prepare(self, splits: DatasetDict) -> DatasetDict:
+        """Rows of `words` and `tags` in the splits train, validation and, where the data set has one, test. In training
+        the further pieces of a word learn a tag too (`every_piece`).
+
+        Raises:
+            UserError: no such split or column; words and tags of different number; tags that are neither of the BIO
+                scheme nor all without it.
+        """
+        train_name, validation_name = self.chosen_splits(splits)
+        train = self._tagged(splits, train_name)
+        seen = {tag for row in train["tags"] for tag in row}
+        if not self.label_names:
+            self.label_names = scheme(seen, self.data.path)
+        self._check(train, train_name)
+        if validation_name is not None:
+            validation = self._check(self._tagged(splits, validation_name), validation_name)
+        else:
+            train, validation = self.hold_out(train, train_name)
+        prepared = DatasetDict(train=train.add_column("every_piece", [True] * len(train)), validation=validation)
+        if self.data.test_split in splits:
+            prepared["test"] = self._check(self._tagged(splits, self.data.test_split), self.data.test_split)
+        return prepared
+
+    def prepare_split(self, splits: DatasetDict, split: str | None) -> Dataset:
+        """The rows of one split, for evaluating a trained model; a data set of one split needs no name. Raises as
+        [`prepare`]."""
+        split = self.split_to_read(splits, split)
+        return self._check(self._tagged(splits, split), split)
+
+    def _tagged(self, splits: DatasetDict, split: str) -> Dataset:
+        rows, data = splits[split], self.data
+        words_of = self._column(rows, "text_column", WORD_COLUMNS)
+        tags_of = self._column(rows, "label_column", TAG_COLUMNS)
+        names = getattr(rows.features[tags_of], "feature", None)
+        names = names.names if isinstance(names, ClassLabel) else data.label_names
+        words, tags = [], []
+        for number, (of_row, tags_of_row) in enumerate(zip(rows[words_of], rows[tags_of], strict=True)):
+            words.append(_parted(of_row))
+            tags.append([_name(tag, names, split) for tag in _parted(tags_of_row)])
+            if len(words[-1]) != len(tags[-1]):
+                raise UserError(
+                    f"row {number} of the split {split!r} has {len(words[-1])} words and {len(tags[-1])} tags "
+                    f"({' '.join(words[-1])[:60]!r}): give each word one tag, in the columns {words_of!r} and "
+                    f"{tags_of!r}."
+                )
+        if not any(words):
+            raise UserError(f"the column {words_of!r} of the split {split!r} of {data.path!r} has no words.")
+        return Dataset.from_dict({"words": words, "tags": tags})
+
+    def _column(self, rows: Dataset, key: str, names: tuple[str, ...]) -> str:
+        check_column(rows, key, self.data)
+        given = getattr(self.data, key)
+        found = given or next((c for name in names for c in rows.column_names if c.lower() == name), None)
+        if found is None:
+            what = "words" if key == "text_column" else "tags"
+            raise UserError(
+                f"the column of the {what} of {self.data.path!r} is not plain from its names: it has "
+                f"{', '.join(map(repr, rows.column_names))}. Write --data.{key} NAME."
+            )
+        return found
+
+    def _check(self, rows: Dataset, split: str) -> Dataset:
+        check_tags(rows["tags"], self.label_names, split)
+        return rows
+
+    # Encoding --------------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def texts(rows: Dataset) -> Iterator[str]:
+        """All texts of a split, for training a tokenizer."""
+        return map(" ".join, rows["words"])
+
+    def encode(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset:
+        """`input_ids`; `labels`, of each word at its first token, and -100 at its others, or with `every_piece` the tag
+        that goes on from it; `length` and `full_length`.
+
+        Raises:
+            UserError: the tokenizer does not say which token is of which word.
+        """
+        if not tokenizer.is_fast:
+            raise UserError(
+                f"{type(tokenizer).__name__} does not say which token is of which word: use a fast tokenizer."
+            )
+        encoded = rows.map(
+            partial(self._encode, tokenizer),
+            batched=True,
+            remove_columns=rows.column_names,
+            keep_in_memory=True,
+            desc="tokenizing",
+        )
+        lost = sum(encoded["lost"])
+        if lost:
+            logger.warning(f"{lost} words have no token and get no tag, such as those of spaces that are not seen.")
+        return encoded.remove_columns("lost")
+
+    def _encode(self, tokenizer: PreTrainedTokenizerBase, batch: dict) -> dict[str, list]:
+        id_of = {name: i for i, name in enumerate(self.label_names)}
+        inside = [id_of.get(f"I-{kind_of(name)}", i) for name, i in id_of.items()]
+        every = batch.get("every_piece", [False] * len(batch["words"]))
+        found: dict[str, list] = {"input_ids": [], "labels": [], "lost": []}
+        for words, tags, every_piece in zip(batch["words"], batch["tags"], every, strict=True):
+            row: Any = tokenizer(words, is_split_into_words=True, add_special_tokens=False, verbose=False)
+            labels: list[int] = []
+            before = None
+            for word in row.word_ids():
+                if word != before:
+                    labels.append(id_of[tags[word]])
+                else:
+                    labels.append(inside[labels[-1]] if every_piece else IGNORED)
+                before = word
+            found["input_ids"].append(row["input_ids"])
+            found["labels"].append(labels)
+            found["lost"].append(len(words) - len(set(row.word_ids())))
+        lengths = [len(row) for row in found["input_ids"]]
+        return {**found, "length": lengths, "full_length": lengths}
+
+    def collator(self, tokenizer: PreTrainedTokenizerBase) -> RaggedCollator:
+        return RaggedCollator(tokenizer.pad_token_id, label_of_padding=IGNORED)
+
+    def config_fields(self) -> dict:
+        """What the model's configuration has to know of the tags."""
+        return {
+            "id2label": dict(enumerate(self.label_names)),
+            "label2id": {name: i for i, name in enumerate(self.label_names)},
+        }
+
+    def facts(self, prepared: DatasetDict, encoded: DatasetDict, examples: bool = True) -> dict:
+        """What there is to say of the data: rows, lengths in tokens and how many spans of each kind each split has; a
+        sentence with each kind."""
+        splits = {}
+        for split, rows in encoded.items():
+            kinds = Counter(kind for tags in prepared[split]["tags"] for kind, *_ in spans_of(tags))
+            splits[split] = {**self.length_facts(rows), "labels": dict(sorted(kinds.items()))}
+        return {**self.title(), "splits": splits, "examples": self._examples(prepared["train"]) if examples else []}
+
+    @staticmethod
+    def _examples(rows: Dataset) -> list[dict]:
+        by_kind: dict[str, list[dict[str, str]]] = {}
+        for words, tags in zip(rows["words"], rows["tags"], strict=True):
+            for kind, *_ in spans_of(tags):
+                by_kind.setdefault(kind, []).append({"text": " ".join(words)})
+        return [{"label": kind, **quotable(texts)} for kind, texts in sorted(by_kind.items())]
+
+    def summary(self, facts: dict) -> str:
+        """Rows, lengths and numbers of spans, as a small table."""
+        lines = [self.length_summary(split, of_split) for split, of_split in facts["splits"].items()]
+        counts = [f"{name} {count:,}" for name, count in list(facts["splits"]["train"]["labels"].items())[:20]]
+        return "\n".join([*lines, f"{'spans' if self.bio else 'tags':<11}{' · '.join(counts)}"])
+
+    # Judging ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def measures(self) -> dict[str, bool]:
+        """The metrics of a whole split, and of each whether greater is better; by the first the best model is kept."""
+        return dict.fromkeys(("f1", "precision", "recall", "accuracy") if self.bio else ("accuracy", "f1_macro"), True)
+
+    def predicted(self, logits: np.ndarray) -> np.ndarray:
+        """`[B, T]`: the best tag at each place."""
+        return logits.argmax(-1)
+
+    def metrics(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+        """Of logits `[N, T, C]` and labels `[N, T]`, -100 where there is none."""
+        return self._metrics(self.predicted(np.asarray(logits)), np.asarray(labels))
+
+    def _metrics(self, predicted: Any, labels: Any) -> dict[str, float]:
+        pairs = [
+            (of_row[known != IGNORED], known[known != IGNORED]) for of_row, known in zip(predicted, labels, strict=True)
+        ]
+        if not self.bio:
+            answers, tags = (np.concatenate(column).tolist() for column in zip(*pairs, strict=True))
+            return SingleLabelMetrics(self.label_names).compute(predictions=answers, references=tags)
+        answers, tags = ([[self.label_names[i] for i in row] for row in column] for column in zip(*pairs, strict=True))
+        return SpanMetrics().compute(predictions=answers, references=tags)
+
+    def judge(self, predictor, rows: Dataset, batch_tokens: int) -> dict[str, float]:
+        """Metrics of a model on encoded rows."""
+        tags = [self.predicted(logits) for logits in predictor.token_logits(rows["input_ids"][:], batch_tokens)]
+        return self._metrics(tags, [np.asarray(row, dtype=int) for row in rows["labels"]])
+
+    # Answering -------------------------------------------------------------------------------------------------------
+
+    def reply(self, predictor, columns: list[list[str]], top_k: int | None, batch_tokens: int) -> list[dict]:
+        """What the user reads for each text: `entities`, each with its `label`, `text`, `score` and characters from
+        `start` to `end`; of tags without BIO, one for each word.
+
+        Raises:
+            UserError: pairs of texts, or more than the best tag.
+        """
+        if len(columns) > 1 or top_k != 1:
+            raise UserError("a tagger reads one text at a time, and gives each word its best tag: leave the rest out.")
+        (texts,) = columns
+        read: Any = predictor.tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        logits = predictor.token_logits(read["input_ids"], batch_tokens)
+        return [
+            {"entities": self._entities(text, of_text, read.word_ids(i), read["offset_mapping"][i])}
+            for i, (text, of_text) in enumerate(zip(texts, logits, strict=True))
+        ]
+
+    def _entities(
+        self, text: str, logits: np.ndarray, word_ids: list[int], offsets: list[tuple[int, int]]
+    ) -> list[dict]:
+        starts = [place for place, word in enumerate(word_ids) if place == 0 or word != word_ids[place - 1]]
+        ends = [offsets[place - 1][1] for place in [*starts[1:], len(word_ids)]]
+        scores = np.exp(logits - logits.max(-1, keepdims=True))
+        scores = (scores / scores.sum(-1, keepdims=True)).max(-1)
+        tags = [self.label_names[i] for i in self.predicted(logits[starts])]
+        entities = []
+        for kind, first, last in spans_of(tags):
+            start, end = offsets[starts[first]][0], ends[last]
+            # Byte-level tokenizers count the space before a word to it.
+            start += len(text[start:end]) - len(text[start:end].lstrip())
+            score = float(scores[starts[first : last + 1]].mean())
+            entities.append({"label": kind, "text": text[start:end], "score": score, "start": start, "end": end})
+        return entities
+
+    @staticmethod
+    def shown(answer: dict) -> str:
+        """An answer on one line."""
+        return " · ".join(f"{e['text']} {e['label']} {e['score']:.4f}" for e in answer["entities"]) or "(no name)"
+
+    def with_data(self, data: DataArguments) -> "TokenClassification":
+        """The same tags over other data."""
+        task = TokenClassification(data)
+        task.label_names, task.trained = self.label_names, self.trained
+        return task
+
+
+def _parted(value: Any) -> list:
+    return value.split() if isinstance(value, str) else list(value or [])
+
+
+def _name(tag: Any, names: list[str] | None, split: str) -> str:
+    """A tag by its name; a number stands for one."""
+    if isinstance(tag, str) and not (names and tag.isdigit()):
+        return tag
+    if tag is None or not names or not 0 <= int(tag) < len(names):
+        raise UserError(
+            f"the split {split!r} has the tag {tag!r}, which has no name: write --data.label_names '[O, B-PER, …]', "
+            "the names of the tags 0, 1, …"
+        )
+    return names[int(tag)]
+
+
+__all__ = ["TokenClassification"]
