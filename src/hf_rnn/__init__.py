@@ -15,6 +15,7 @@ if Path(str((sys.argv or [""])[0])).stem not in ("hf-rnn", "hf-rnn-script"):
     from .auto import (
         RNNConfig,
         RNNForCausalLM,
+        RNNForConditionalGeneration,
         RNNForSequenceClassification,
         RNNForTokenClassification,
         RNNModel,
@@ -57,6 +58,7 @@ def __getattr__(name: str):
 __all__ = [
     "RNNConfig",
     "RNNForCausalLM",
+    "RNNForConditionalGeneration",
     "RNNForSequenceClassification",
     "RNNForTokenClassification",
     "RNNModel",

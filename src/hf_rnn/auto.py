@@ -5,6 +5,7 @@ from transformers import (
     AutoConfig,
     AutoModel,
     AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
 )
@@ -13,12 +14,14 @@ from transformers.models.auto import modeling_auto
 from .configuration_rnn import RNNConfig, __version__
 from .modeling_causal_rnn import RNNForCausalLM
 from .modeling_rnn import RNNForSequenceClassification, RNNModel, RNNPreTrainedModel
+from .modeling_seq2seq_rnn import RNNForConditionalGeneration
 from .modeling_token_rnn import RNNForTokenClassification
 
 _AUTO_CLASSES = {
     RNNModel: AutoModel,
     RNNForCausalLM: AutoModelForCausalLM,
     RNNForSequenceClassification: AutoModelForSequenceClassification,
+    RNNForConditionalGeneration: AutoModelForSeq2SeqLM,
     RNNForTokenClassification: AutoModelForTokenClassification,
 }
 # By the names under which `config.json` has them.
@@ -39,6 +42,7 @@ modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[RNNConfig.model_type] = RNNForCa
 __all__ = [
     "RNNConfig",
     "RNNForCausalLM",
+    "RNNForConditionalGeneration",
     "RNNForSequenceClassification",
     "RNNForTokenClassification",
     "RNNModel",

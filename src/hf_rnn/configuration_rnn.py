@@ -30,11 +30,14 @@ CODE_FILES = (
     "modeling_rnn.py",
     "modeling_causal_rnn.py",
     "modeling_token_rnn.py",
+    "attention.py",
+    "modeling_seq2seq_rnn.py",
 )
 AUTO_MAP = {
     "AutoConfig": "configuration_rnn.RNNConfig",
     "AutoModel": "modeling_rnn.RNNModel",
     "AutoModelForCausalLM": "modeling_causal_rnn.RNNForCausalLM",
+    "AutoModelForSeq2SeqLM": "modeling_seq2seq_rnn.RNNForConditionalGeneration",
     "AutoModelForSequenceClassification": "modeling_rnn.RNNForSequenceClassification",
     "AutoModelForTokenClassification": "modeling_token_rnn.RNNForTokenClassification",
 }
@@ -42,7 +45,13 @@ AUTO_MAP = {
 CELL_TYPES = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 POOLINGS = ("last", "mean", "max", "concat", "attention")
 CHARACTER_ENCODERS = ("none", "lstm", "cnn")
-_CHOICES = {"cell_type": CELL_TYPES, "pooling": POOLINGS, "character_encoder": CHARACTER_ENCODERS}
+ATTENTIONS = ("multiplicative", "additive")
+_CHOICES = {
+    "cell_type": CELL_TYPES,
+    "pooling": POOLINGS,
+    "character_encoder": CHARACTER_ENCODERS,
+    "attention_type": ATTENTIONS,
+}
 
 # What other libraries call our fields.
 _OTHER_NAMES = {
@@ -68,6 +77,8 @@ DROPOUTS = (
     "weight_dropout",
     "output_dropout",
     "classifier_dropout",
+    "label_smoothing",
+    "scheduled_sampling",
 )
 _NOT_NEGATIVE = (
     "backprop_length",
@@ -75,6 +86,7 @@ _NOT_NEGATIVE = (
     "activation_regularization",
     "temporal_activation_regularization",
     "sampled_softmax",
+    "coverage",
 )
 
 
@@ -110,7 +122,7 @@ class RNNConfig(PreTrainedConfig):
             window again for its gradients instead of keeping it: they are those of the whole, in memory that grows
             with the square root of the length. 0 for all at once.
         truncate_backprop: whether gradients end where a window of `backprop_window` begins (Williams and Peng 1990).
-        output_dropout: locked dropout on what the language model's output layer reads (Merity et al. 2018).
+        output_dropout: locked dropout on what the output layer over the vocabulary reads (Merity et al. 2018).
         activation_regularization: weight α of the mean square of what the output layer reads, dropout included, in the
             language model's loss (Merity et al. 2018, "AR").
         temporal_activation_regularization: weight β of the mean square of the difference between the top layer's
@@ -118,8 +130,8 @@ class RNNConfig(PreTrainedConfig):
         sampled_softmax: how many words, drawn anew for each batch, the language model's training loss compares the
             right ones with, instead of with all of the vocabulary (Jean et al. 2015); 0 for all. Words are drawn by
             rank, so a tokenizer has to number them by frequency, as [`train_tokenizer`] does but for `"bpe"`.
-        tie_word_embeddings: whether the language model's output layer has the embedding's vectors for its rows (Press
-            and Wolf 2017); where H is not E, a linear layer comes between.
+        tie_word_embeddings: whether the output layer over the vocabulary has the embedding's vectors for its rows, the
+            decoder's where there is one (Press and Wolf 2017); where H is not E, a linear layer comes between.
         classifier_dropout: dropout on the pooled vector, and on the classifier's hidden layer where there is one.
         classifier_hidden_size: width of a ReLU layer between pooling and the output layer; 0 for none.
         pooling: how a text's outputs become one vector: `"last"` (the final state of each direction), `"mean"`,
@@ -129,11 +141,23 @@ class RNNConfig(PreTrainedConfig):
         character_encoder: what a token classifier reads the spelling of tokens with: `"none"`, `"lstm"` or `"cnn"`.
         character_embedding_size: width of a character's vector there.
         character_hidden_size: width of that LSTM's state in one direction, or number of the convolution's filters.
+        attention_type: how a decoder looks back at the text that it renders: `"multiplicative"` (Luong et al. 2015) or
+            `"additive"` (Bahdanau et al. 2015).
+        input_feeding: whether the decoder reads, beside each token, what it attended to before (Luong et al. 2015);
+            then it is run step by step.
+        coverage: weight of the loss for looking twice at a place, whose attention so far then is one more input of the
+            next (See et al. 2017); 0 for none of both.
+        share_embeddings: whether encoder and decoder have the same vectors for tokens.
+        label_smoothing: in training, the share of the probability that all of the vocabulary is to have beside the
+            token that a decoder is to write (Szegedy et al. 2016).
+        scheduled_sampling: in training, how often a decoder reads what it would have written itself instead of the
+            right token (Bengio et al. 2015).
         forget_gate_bias: initial bias of the LSTM's forget gate (Jozefowicz et al. 2015); other cells have none.
         initializer_range: standard deviation of the normal distribution that embeddings and linear layers start from.
         pad_token_id: id of the padding token, whose vector starts at zero and stays there but where a language model's
             output layer has it too; `None` for no such token.
         bos_token_id, eos_token_id: ids of the tokens that begin and end a text, where the tokenizer has them.
+        decoder_start_token_id: id of the token that begins what a decoder writes; `bos_token_id` if None.
 
     Labels (`num_labels`, `id2label`, `label2id`, `problem_type`) are those of [`~transformers.PreTrainedConfig`].
 
@@ -157,6 +181,10 @@ class RNNConfig(PreTrainedConfig):
         "hidden_states",
         "pooling_weights",
         "past_key_values",
+        "cross_attentions",
+        "decoder_hidden_states",
+        "encoder_hidden_states",
+        "encoder_last_hidden_state",
     ]
 
     vocab_size: int = 30000
@@ -185,11 +213,18 @@ class RNNConfig(PreTrainedConfig):
     character_encoder: str = "none"
     character_embedding_size: int = 32
     character_hidden_size: int = 64
+    attention_type: str = "multiplicative"
+    input_feeding: bool = False
+    coverage: float | int = 0.0
+    share_embeddings: bool = True
+    label_smoothing: float | int = 0.0
+    scheduled_sampling: float | int = 0.0
     forget_gate_bias: float | int = 1.0
     initializer_range: float | int = 0.1
     pad_token_id: int | None = 0
     bos_token_id: int | None = None
     eos_token_id: int | None = None
+    decoder_start_token_id: int | None = None
 
     def __post_init__(self, **kwargs):
         # Which code runs is never for a file to say: the map of ours names files beside the configuration itself.

@@ -17,7 +17,7 @@ def layers(model: Any) -> list[list[nn.Parameter]]:
     found: list[list[nn.Parameter]] = [[] for _ in range(L + 2)]
     embedding = model.get_input_embeddings().weight
     for name, parameter in model.named_parameters():
-        layer = re.search(r"recurrence\.\w+_l(\d+)(_reverse)?$", name)
+        layer = re.fullmatch(r"(?:model\.)?(?:backward_)?recurrence\.\w+_l(\d+)(_reverse)?", name)
         if parameter is embedding:
             found[0].append(parameter)
         else:

@@ -231,26 +231,11 @@ class RNNModel(RNNPreTrainedModel):
         Raises:
             ValueError: an id outside the vocabulary.
         """
-        if not input_ids.numel():
-            # Tokenizers hand over a batch of empty texts as floats, having seen no number in it.
-            input_ids = input_ids.long()
-        try:
-            return self.embed_tokens(input_ids)
-        except IndexError:
-            V = self.embed_tokens.num_embeddings
-            wrong = input_ids[(input_ids < 0) | (input_ids >= V)].unique().tolist()
-            raise ValueError(
-                f"token ids {wrong[:5]} are outside the vocabulary: ids must be in [0, vocab_size={V}). Use the "
-                f"tokenizer that was saved with this model, or call model.resize_token_embeddings(len(tokenizer))."
-            ) from None
+        return embed(self.embed_tokens, input_ids)
 
     def embed(self, input_ids: Tensor) -> Tensor:
         """The vectors of tokens, `[B, T, E]`, in training with words dropped; raises as [`lookup`]."""
-        embedded = self.lookup(input_ids)
-        if self.training and self.config.embedding_dropout > 0:
-            kept = F.dropout(embedded.new_ones(self.embed_tokens.num_embeddings, 1), self.config.embedding_dropout)
-            embedded = embedded * F.embedding(input_ids.long(), kept)
-        return embedded
+        return embed(self.embed_tokens, input_ids, self.config.embedding_dropout if self.training else 0.0)
 
     def _read(self, x, attention_mask, state, output_cell_state, direction):
         """What [`Recurrence.forward`] returns, of one stack or of two that stand side by side."""
@@ -306,6 +291,30 @@ class RNNModel(RNNPreTrainedModel):
                 )
         H = self.config.hidden_size
         return RecurrentState(*(p if p is None else p.reshape(p.shape[0], -1, H).transpose(0, 1) for p in state))
+
+
+def embed(embedding: nn.Embedding, input_ids: Tensor, dropout: float = 0.0) -> Tensor:
+    """The vectors of tokens `[B, T]`, each word of the vocabulary dropped everywhere with a probability.
+
+    Raises:
+        ValueError: an id outside the vocabulary.
+    """
+    if not input_ids.numel():
+        # Tokenizers hand over a batch of empty texts as floats, having seen no number in it.
+        input_ids = input_ids.long()
+    V = embedding.num_embeddings
+    try:
+        embedded = embedding(input_ids)
+    except IndexError:
+        wrong = input_ids[(input_ids < 0) | (input_ids >= V)].unique().tolist()
+        raise ValueError(
+            f"token ids {wrong[:5]} are outside the vocabulary: ids must be in [0, vocab_size={V}). Use the "
+            f"tokenizer that was saved with this model, or call model.resize_token_embeddings(len(tokenizer))."
+        ) from None
+    if dropout:
+        kept = F.dropout(embedded.new_ones(V, 1), dropout)
+        embedded = embedded * F.embedding(input_ids.long(), kept)
+    return embedded
 
 
 class ClassificationHead(nn.Module):

@@ -33,7 +33,7 @@ ModelArguments = dataclasses.make_dataclass(
         *(
             (name, annotation, dataclasses.field(default=getattr(RNNConfig, name)))
             for name, annotation in RNNConfig.__annotations__.items()
-            if name not in ("vocab_size", "pad_token_id", "bos_token_id", "eos_token_id")
+            if name != "vocab_size" and not name.endswith("_token_id")
         ),
     ],
 )

@@ -1,0 +1,266 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""A decoder that looks back at the text that it renders, and beside it the equations that it must obey.
+
+Shapes: B batch, T time of what is written, S time of what was read, E embedding, H hidden, M width of what was read, L
+layers.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .configuration_rnn import RNNConfig
+from .recurrence import Recurrence, RecurrentState, gru_cell, locked_dropout, lstm_cell, rnn_cell
+
+
+class Memory(NamedTuple):
+    """What was read, as attention looks it up."""
+
+    values: Tensor  # [B, S, M], the encoder's outputs
+    keys: Tensor  # [B, S, H]
+    valid: Tensor | None  # [B, S] bool; None if everywhere
+
+
+class DecoderState(NamedTuple):
+    """What a decoder remembers of what it wrote."""
+
+    h: Tensor  # [L, B, H]
+    c: Tensor | None  # [L, B, H], the LSTM's
+    attended: Tensor  # [B, E], the last attentional vector, which input feeding reads
+    covered: Tensor  # [B, S], the sum of all attention so far
+
+
+class Attention(nn.Module):
+    r"""Where to look: a distribution over what was read, and its mean by it.
+
+    The score of place s for the query h is vᵀ tanh(W h + U m_s) (`"additive"`, Bahdanau et al. 2015) or hᵀ U m_s / √H
+    (`"multiplicative"`, Luong et al. 2015; scaled as Vaswani et al. 2017). With coverage (Tu et al. 2016, See et al.
+    2017), the attention that a place has had is one more input of its score.
+    """
+
+    def __init__(self, config: RNNConfig):
+        super().__init__()
+        H, M = config.hidden_size, config.output_size
+        self.additive = config.attention_type == "additive"
+        self.key = nn.Linear(M, H, bias=False)
+        self.query = nn.Linear(H, H) if self.additive else None
+        self.energy = nn.Linear(H, 1, bias=False) if self.additive else None
+        self.coverage = nn.Linear(1, H if self.additive else 1, bias=False) if config.coverage else None
+
+    def memory(self, values: Tensor, valid: Tensor | None) -> Memory:
+        """Encoder outputs `[B, S, M]` and where they are tokens, `[B, S]`, as they are looked up."""
+        return Memory(values, self.key(values), valid)
+
+    def forward(self, query: Tensor, memory: Memory, covered: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """
+        Args:
+            query: `[B, T, H]`.
+            memory: as [`memory`] gives it.
+            covered: `[B, S]`, with coverage: then T is 1.
+
+        Returns:
+            The means `[B, T, M]` and the distributions `[B, T, S]`; zeros where nothing was read.
+        """
+        if self.additive:
+            inner = self.query(query).unsqueeze(2) + memory.keys.unsqueeze(1)
+            if self.coverage is not None:
+                inner = inner + self.coverage(covered.unsqueeze(-1)).unsqueeze(1)
+            scores = self.energy(inner.tanh()).squeeze(-1)
+        else:
+            scores = query @ memory.keys.mT * query.shape[-1] ** -0.5
+            if self.coverage is not None:
+                scores = scores + self.coverage(covered.unsqueeze(-1)).mT
+        if memory.valid is not None:
+            scores = scores.masked_fill(~memory.valid.unsqueeze(1), torch.finfo(scores.dtype).min)
+        weights = scores.softmax(-1)
+        if memory.valid is not None:
+            # A row without tokens would look everywhere.
+            weights = weights * memory.valid.unsqueeze(1)
+        return weights @ memory.values, weights
+
+
+class AttentionDecoder(nn.Module):
+    """A recurrent stack over what is written. After each token, its output h_t asks [`Attention`] for a context c_t,
+    and both become the attentional vector tanh(W [h_t; c_t]), of the embedding's width (Luong et al. 2015). With input
+    feeding the next step reads that vector beside the next token.
+
+    Without input feeding the stack runs over all tokens in one call of the fused kernel, and without coverage attention
+    does too; else time is a loop.
+    """
+
+    def __init__(self, config: RNNConfig):
+        super().__init__()
+        E, H, M = config.embedding_size, config.hidden_size, config.output_size
+        self.input_feeding, self.coverage = config.input_feeding, config.coverage > 0
+        self.recurrence = Recurrence(
+            config.cell_type,
+            2 * E if self.input_feeding else E,
+            H,
+            num_layers=config.num_hidden_layers,
+            hidden_dropout=config.hidden_dropout,
+            weight_dropout=config.weight_dropout,
+        )
+        lstm = config.cell_type == "lstm"
+        self.begin_h = nn.Linear(M, H)
+        self.begin_c = nn.Linear(M, H) if lstm else None
+        self.attention = Attention(config)
+        self.combine = nn.Linear(H + M, E)
+
+    def begin(self, final_h: Tensor, final_c: Tensor | None, memory: Memory) -> DecoderState:
+        """The state before the first token, from what the encoder's layers ended with, `[B, L, M]` each."""
+        h = self.begin_h(final_h).tanh().transpose(0, 1)
+        c = None if self.begin_c is None else self.begin_c(final_c).tanh().transpose(0, 1)
+        B, S = memory.values.shape[:2]
+        return DecoderState(h, c, h.new_zeros(B, self.combine.out_features), h.new_zeros(B, S))
+
+    def forward(
+        self, x: Tensor, memory: Memory, state: DecoderState, mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, ...], DecoderState]:
+        """
+        Args:
+            x: embedded tokens, `[B, T, E]`.
+            memory: as `attention.memory` gives it.
+            state: as [`begin`] gives it, or what was returned for the tokens before these.
+            mask: `[B, T]`, non-zero where there is a token; None if everywhere. What is not a token changes nothing.
+
+        Returns:
+            The attentional vectors `[B, T, E]`; the attention `[B, T, S]`; the outputs of each layer, `[B, T, H]`; and
+            the state after the last token.
+        """
+        if self.input_feeding:
+            return self._step_by_step(x, memory, state, mask)
+        outputs, final = self.recurrence(x, mask, RecurrentState(state.h, state.c))
+        covered = state.covered
+        if self.coverage:
+            found = []
+            for t in range(x.shape[1]):
+                looked = self.attention(outputs[-1][:, t : t + 1], memory, covered)
+                found.append(looked)
+                covered = covered + (looked[1] if mask is None else looked[1] * (mask[:, t, None, None] != 0))[:, 0]
+            context, weights = (torch.cat(part, dim=1) for part in zip(*found, strict=True))
+        else:
+            context, weights = self.attention(outputs[-1], memory)
+        attended = self.combine(torch.cat([outputs[-1], context], dim=-1)).tanh()
+        return attended, weights, outputs, DecoderState(final.h, final.c, state.attended, covered)
+
+    def _step_by_step(self, x, memory, state, mask):
+        """[`forward`] with input feeding. Weights and layers drop the same in all steps, and what the tokens alone give
+        to the gates is computed for all of them at once."""
+        recurrence, (B, T, E) = self.recurrence, x.shape
+        lstm = recurrence.cell_type == "lstm"
+        first, *upper = [recurrence.dropped_weights(layer)[0] for layer in range(recurrence.num_layers)]
+        w_x, w_fed = first[0].split(E, dim=1)
+        from_tokens = F.linear(x, w_x, first[2])
+        ones = x.new_ones(B, 1, recurrence.hidden_size)
+        between = [locked_dropout(ones, recurrence.hidden_dropout, self.training)[:, 0] for _ in upper]
+        hs, cs = list(state.h), list(state.h if state.c is None else state.c)
+        attended, covered = state.attended, state.covered
+        found = []
+        for t in range(T):
+            held = None if mask is None else mask[:, t, None] == 0
+            before = (hs, cs, attended)
+            gates = F.linear(attended, w_fed) + from_tokens[:, t]
+            hs, cs = [], []
+            for layer, weights in enumerate([first, *upper]):
+                if layer:
+                    gates = F.linear(hs[-1] * between[layer - 1], weights[0], weights[2])
+                h, c = _step(recurrence.cell_type, gates, before[0][layer], before[1][layer], weights[1], weights[3])
+                hs.append(h)
+                cs.append(c)
+            context, weights = self.attention(hs[-1].unsqueeze(1), memory, covered)
+            attended = self.combine(torch.cat([hs[-1], context.squeeze(1)], dim=-1)).tanh()
+            if held is not None:
+                hs = [torch.where(held, *pair) for pair in zip(before[0], hs, strict=True)]
+                cs = [torch.where(held, *pair) for pair in zip(before[1], cs, strict=True)]
+                weights, attended = weights.masked_fill(held.unsqueeze(1), 0), torch.where(held, before[2], attended)
+            covered = covered + weights.squeeze(1)
+            found.append((attended, weights.squeeze(1), *hs))
+        vectors, shares, *outputs = (torch.stack(part, dim=1) for part in zip(*found, strict=True))
+        final = DecoderState(torch.stack(hs), torch.stack(cs) if lstm else None, attended, covered)
+        return vectors, shares, tuple(outputs), final
+
+
+def _step(
+    cell_type: str, from_input: Tensor, h: Tensor, c: Tensor, w_hh: Tensor, b_hh: Tensor
+) -> tuple[Tensor, Tensor]:
+    """One step of a cell, as in `recurrence`, from what its input gives to the gates, its bias among that: the new h
+    and c `[B, H]`."""
+    from_h = F.linear(h, w_hh, b_hh)
+    if cell_type == "lstm":
+        i, f, g, o = (from_input + from_h).chunk(4, dim=-1)
+        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+        return o.sigmoid() * c.tanh(), c
+    if cell_type == "gru":
+        (x_r, x_z, x_n), (h_r, h_z, h_n) = from_input.chunk(3, dim=-1), from_h.chunk(3, dim=-1)
+        r, z = (x_r + h_r).sigmoid(), (x_z + h_z).sigmoid()
+        h = torch.lerp((x_n + r * h_n).tanh(), h, z)
+    else:
+        h = (torch.tanh if cell_type == "rnn_tanh" else torch.relu)(from_input + from_h)
+    return h, h
+
+
+def naive_decoder(
+    decoder: AttentionDecoder, x: Tensor, values: Tensor, valid: Tensor, state: DecoderState, mask: Tensor
+) -> tuple[Tensor, Tensor, DecoderState]:
+    """What [`AttentionDecoder`] computes (dropout aside), row by row, step by step and place by place: slow, and plain
+    enough to be trusted.
+
+    Args:
+        x, state, mask: as in [`AttentionDecoder.forward`].
+        values: the encoder's outputs, `[B, S, M]`.
+        valid: where they are tokens, `[B, S]`.
+
+    Returns:
+        The attentional vectors `[B, T, E]`, the attention `[B, T, S]` and the state after the last token.
+    """
+    attention, recurrence = decoder.attention, decoder.recurrence
+    vectors, shares, states = [], [], []
+    for row in range(len(x)):
+        hs = [h[row] for h in state.h]
+        cs = [None] * len(hs) if state.c is None else [c[row] for c in state.c]
+        attended, covered = state.attended[row], state.covered[row]
+        of_row: list[tuple[Tensor, Tensor]] = []
+        for t in range(x.shape[1]):
+            if not mask[row, t]:
+                of_row.append((attended if decoder.input_feeding else torch.zeros_like(attended), covered * 0))
+                continue
+            below = torch.cat([x[row, t], attended]) if decoder.input_feeding else x[row, t]
+            for layer in range(len(hs)):
+                (weights,) = recurrence.weights(layer)
+                if recurrence.cell_type == "lstm":
+                    hs[layer], cs[layer] = lstm_cell(below, hs[layer], cs[layer], *weights)
+                elif recurrence.cell_type == "gru":
+                    hs[layer] = gru_cell(below, hs[layer], *weights)
+                else:
+                    f = torch.tanh if recurrence.cell_type == "rnn_tanh" else torch.relu
+                    hs[layer] = rnn_cell(f, below, hs[layer], *weights)
+                below = hs[layer]
+            scores = []
+            for s in range(values.shape[1]):
+                key = values[row, s] @ attention.key.weight.T
+                if attention.additive:
+                    inner = attention.query(hs[-1]) + key
+                    if decoder.coverage:
+                        inner = inner + attention.coverage.weight[:, 0] * covered[s]
+                    score = inner.tanh() @ attention.energy.weight[0]
+                else:
+                    score = hs[-1] @ key / len(key) ** 0.5
+                    if decoder.coverage:
+                        score = score + attention.coverage.weight[0, 0] * covered[s]
+                scores.append(score.exp() * valid[row, s])
+            share = torch.stack(scores) / torch.stack(scores).sum().clamp(min=1e-30)
+            context = sum(weight * value for weight, value in zip(share, values[row], strict=True))
+            attended = decoder.combine(torch.cat([hs[-1], context])).tanh()
+            covered = covered + share
+            of_row.append((attended, share))
+        vectors.append(torch.stack([vector for vector, _ in of_row]))
+        shares.append(torch.stack([share for _, share in of_row]))
+        states.append((torch.stack(hs), None if state.c is None else torch.stack(cs), attended, covered))
+    h, c, *rest = zip(*states, strict=True)
+    end = DecoderState(torch.stack(h, 1), None if state.c is None else torch.stack(c, 1), *map(torch.stack, rest))
+    return torch.stack(vectors), torch.stack(shares), end
+
+
+__all__ = ["AttentionDecoder", "DecoderState", "Memory", "naive_decoder"]
