@@ -86,7 +86,7 @@ def _evaluate(arguments: list[str]) -> None:
     print(f"{results['rows']} rows: {_line(results)}")
     for name, value in results.items():
         if "/" in name:
-            print(f"  {name:<30}{value:.4f}")
+            print(f"  {name:<30}{value if isinstance(value, str) else f'{value:.4f}'}")
     if output:
         output.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 

@@ -117,4 +117,22 @@ class SpanMetrics(_OfflineMetric):
         return {name: float(value) for name, value in found.items()}
 
 
-__all__ = ["MultiLabelMetrics", "RegressionMetrics", "SingleLabelMetrics", "SpanMetrics"]
+class TranslationMetrics(_OfflineMetric):
+    """BLEU, of the texts as they stand and of lower-cased ones, and chrF (sacreBLEU: Post 2018); how BLEU was computed,
+    as `bleu/signature`. Rows are texts."""
+
+    description = "Metrics of a model that writes texts."
+    row_type = datasets.Value("string")
+
+    def _compute(self, predictions, references):
+        from sacrebleu import BLEU, CHRF
+
+        bleu, lowercase, chrf = BLEU(), BLEU(lowercase=True), CHRF()
+        found = {
+            name: float(metric.corpus_score(predictions, [references]).score)
+            for name, metric in (("bleu", bleu), ("bleu_lowercase", lowercase), ("chrf", chrf))
+        }
+        return {**found, "bleu/signature": str(bleu.get_signature()), "chrf/signature": str(chrf.get_signature())}
+
+
+__all__ = ["MultiLabelMetrics", "RegressionMetrics", "SingleLabelMetrics", "SpanMetrics", "TranslationMetrics"]

@@ -65,6 +65,7 @@ class Task(Protocol):
 TASKS = {
     "text_classification": (".text_classification", "TextClassification", "..trainer", "RNNTrainer"),
     "token_classification": (".token_classification", "TokenClassification", "..trainer", "RNNTrainer"),
+    "translation": (".translation", "Translation", "..seq2seq_trainer", "TranslationTrainer"),
     "language_modeling": (".language_modeling", "LanguageModeling", "..truncated_bptt", "LanguageModelTrainer"),
 }
 

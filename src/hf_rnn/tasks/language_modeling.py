@@ -12,7 +12,7 @@ from ..data import DataArguments, RaggedCollator
 from ..errors import UserError
 from ..modeling_causal_rnn import RNNForCausalLM
 from ..streams import STREAMS, WINDOW, perplexities, read_streams, streams_to_read
-from .text_task import TextTask
+from .text_task import SEQ2SEQ, TextTask
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +32,7 @@ class LanguageModeling(TextTask):
     problem_type = "language_modeling"
     in_order = True
     no_use = (
+        *SEQ2SEQ,
         "model.crf",
         "model.character_encoder",
         "model.pooling",

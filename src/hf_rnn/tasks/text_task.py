@@ -14,6 +14,7 @@ from ..data import (
     SPLITS,
     VALIDATIONS,
     DataArguments,
+    check_column,
     choose_split,
     choose_text,
     cut,
@@ -26,6 +27,17 @@ from ..tokenization import token_ids
 logger = logging.getLogger(__name__)
 
 EXAMPLE_LENGTH = 100
+# A column of the rows that are trained on, where a task does more with them than with those that it is judged by.
+FOR_TRAINING = "for_training"
+# Settings of models that write.
+SEQ2SEQ = (
+    "model.attention_type",
+    "model.input_feeding",
+    "model.coverage",
+    "model.share_embeddings",
+    "model.label_smoothing",
+    "model.scheduled_sampling",
+)
 TRUNCATIONS = ("head", "tail", "head_tail")
 
 
@@ -99,6 +111,18 @@ class TextTask:
             f"the data set {self.data.path!r} has no split {wanted}, only {', '.join(splits)}: "
             f"write {option} {next(iter(splits))}."
         )
+
+    def column(self, rows: Dataset, key: str, names: Sequence[str], what: str) -> str:
+        """A column by the name that the settings give, else by a well-known one; raises [`UserError`] otherwise."""
+        check_column(rows, key, self.data)
+        given = getattr(self.data, key)
+        found = given or next((c for name in names for c in rows.column_names if c.lower() == name), None)
+        if found is None:
+            raise UserError(
+                f"the column of the {what} of {self.data.path!r} is not plain from its names: it has "
+                f"{', '.join(map(repr, rows.column_names))}. Write --data.{key} NAME."
+            )
+        return found
 
     def texts_alone(self, splits: DatasetDict, names: Sequence[str]) -> Dataset:
         """The `text` of some splits, one after the other, missing ones read as empty.

@@ -12,13 +12,13 @@ from datasets import ClassLabel, Dataset, DatasetDict
 from transformers import PreTrainedTokenizerBase
 
 from ..configuration_rnn import RNNConfig
-from ..data import DataArguments, RaggedCollator, check_column
+from ..data import DataArguments, RaggedCollator
 from ..errors import UserError
 from ..metrics import SingleLabelMetrics, SpanMetrics
 from ..modeling_rnn import IGNORED
 from ..modeling_token_rnn import RNNForTokenClassification
 from ..spans import check_tags, is_bio, kind_of, scheme, spans_of
-from .text_task import TextTask, quotable
+from .text_task import FOR_TRAINING, SEQ2SEQ, TextTask, quotable
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,7 @@ class TokenClassification(TextTask):
     problem_type = "token_classification"
     in_order = False
     no_use = (
+        *SEQ2SEQ,
         "model.pooling",
         "model.backprop_window",
         "model.truncate_backprop",
@@ -55,6 +56,7 @@ class TokenClassification(TextTask):
         "data.unlabelled_splits",
         "data.streaming",
         "training.window",
+        "training.gradient_flow_steps",
     )
 
     def __init__(self, data: DataArguments, config: RNNConfig | None = None):
@@ -78,7 +80,7 @@ class TokenClassification(TextTask):
 
     def prepare(self, splits: DatasetDict) -> DatasetDict:
         """Rows of `words` and `tags` in the splits train, validation and, where the data set has one, test. In training
-        the further pieces of a word learn a tag too (`every_piece`).
+        the further pieces of a word learn a tag too.
 
         Raises:
             UserError: no such split or column; words and tags of different number; tags that are neither of the BIO
@@ -94,7 +96,7 @@ class TokenClassification(TextTask):
             validation = self._check(self._tagged(splits, validation_name), validation_name)
         else:
             train, validation = self.hold_out(train, train_name)
-        prepared = DatasetDict(train=train.add_column("every_piece", [True] * len(train)), validation=validation)
+        prepared = DatasetDict(train=train.add_column(FOR_TRAINING, [True] * len(train)), validation=validation)
         if self.data.test_split in splits:
             prepared["test"] = self._check(self._tagged(splits, self.data.test_split), self.data.test_split)
         return prepared
@@ -107,8 +109,8 @@ class TokenClassification(TextTask):
 
     def _tagged(self, splits: DatasetDict, split: str) -> Dataset:
         rows, data = splits[split], self.data
-        words_of = self._column(rows, "text_column", WORD_COLUMNS)
-        tags_of = self._column(rows, "label_column", TAG_COLUMNS)
+        words_of = self.column(rows, "text_column", WORD_COLUMNS, "words")
+        tags_of = self.column(rows, "label_column", TAG_COLUMNS, "tags")
         names = getattr(rows.features[tags_of], "feature", None)
         names = names.names if isinstance(names, ClassLabel) else data.label_names
         words, tags = [], []
@@ -125,18 +127,6 @@ class TokenClassification(TextTask):
             raise UserError(f"the column {words_of!r} of the split {split!r} of {data.path!r} has no words.")
         return Dataset.from_dict({"words": words, "tags": tags})
 
-    def _column(self, rows: Dataset, key: str, names: tuple[str, ...]) -> str:
-        check_column(rows, key, self.data)
-        given = getattr(self.data, key)
-        found = given or next((c for name in names for c in rows.column_names if c.lower() == name), None)
-        if found is None:
-            what = "words" if key == "text_column" else "tags"
-            raise UserError(
-                f"the column of the {what} of {self.data.path!r} is not plain from its names: it has "
-                f"{', '.join(map(repr, rows.column_names))}. Write --data.{key} NAME."
-            )
-        return found
-
     def _check(self, rows: Dataset, split: str) -> Dataset:
         check_tags(rows["tags"], self.label_names, split)
         return rows
@@ -149,7 +139,7 @@ class TokenClassification(TextTask):
         return map(" ".join, rows["words"])
 
     def encode(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset:
-        """`input_ids`; `labels`, of each word at its first token, and -100 at its others, or with `every_piece` the tag
+        """`input_ids`; `labels`, of each word at its first token, and -100 at its others, or in training the tag
         that goes on from it; `length` and `full_length`.
 
         Raises:
@@ -174,7 +164,7 @@ class TokenClassification(TextTask):
     def _encode(self, tokenizer: PreTrainedTokenizerBase, batch: dict) -> dict[str, list]:
         id_of = {name: i for i, name in enumerate(self.label_names)}
         inside = [id_of.get(f"I-{kind_of(name)}", i) for name, i in id_of.items()]
-        every = batch.get("every_piece", [False] * len(batch["words"]))
+        every = batch.get(FOR_TRAINING, [False] * len(batch["words"]))
         found: dict[str, list] = {"input_ids": [], "labels": [], "lost": []}
         for words, tags, every_piece in zip(batch["words"], batch["tags"], every, strict=True):
             row: Any = tokenizer(words, is_split_into_words=True, add_special_tokens=False, verbose=False)

@@ -1,0 +1,55 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Training models that write texts: judged by what they write."""
+
+from typing import Any
+
+from .errors import UserError
+from .trainer import RNNTrainer
+
+# Of what is written for metrics and by `generate`, unless it is told otherwise; one while training goes on.
+BEAMS = 5
+
+
+class TranslationTrainer(RNNTrainer):
+    """[`RNNTrainer`] on the rows of the task `translation`. An evaluation writes each text, by the likeliest token at a
+    time; the last ones by beam search, as the model then does by itself.
+
+    Raises:
+        UserError: labels that are to be smoothed by the Trainer.
+    """
+
+    _beams = 1
+
+    def __init__(self, model, args, task, processing_class, train_dataset=None, **kwargs):
+        if args.label_smoothing_factor:
+            raise UserError(
+                f"training.label_smoothing_factor={args.label_smoothing_factor}: what is to be written is smoothed by "
+                f"--model.label_smoothing {args.label_smoothing_factor}."
+            )
+        super().__init__(model, args, task, processing_class, train_dataset=train_dataset, **kwargs)
+        longest = max(map(len, train_dataset["labels"])) if train_dataset is not None else 0
+        model.generation_config.num_beams = BEAMS
+        model.generation_config.max_new_tokens = max(50, 2 * longest)
+
+    def prediction_step(self, model, inputs, prediction_loss_only, ignore_keys=None):
+        loss, *_ = super().prediction_step(model, inputs, True, ignore_keys)
+        if prediction_loss_only:
+            return loss, None, None
+        inputs = self._prepare_inputs(inputs)
+        plain: Any = self.accelerator.unwrap_model(model)
+        text = {name: inputs[name] for name in ("input_ids", "attention_mask")}
+        with self.compute_loss_context_manager():
+            written = plain.generate(**text, num_beams=self._beams)
+        return loss, written[:, 1:], inputs["labels"]
+
+    def judge(self, rows, split: str) -> tuple[dict[str, Any], None]:
+        """All metrics of a split, against its texts as they stand there."""
+        self._beams = BEAMS
+        output: Any = self.predict(rows, metric_key_prefix=split)
+        self._beams = 1
+        task: Any = self.task
+        metrics = task.measure(task.decode(self.processing_class, output.predictions), rows["target"][:])
+        return {"loss": float(output.metrics[f"{split}_loss"]), **metrics}, None
+
+
+__all__ = ["TranslationTrainer"]

@@ -1,0 +1,253 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Translation: a text for a text, in another language, shorter, or spelt right."""
+
+import logging
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset, DatasetDict
+from transformers import PreTrainedTokenizerBase
+
+from ..configuration_rnn import RNNConfig
+from ..data import DataArguments, RaggedCollator
+from ..errors import UserError
+from ..metrics import TranslationMetrics
+from ..modeling_rnn import IGNORED
+from ..modeling_seq2seq_rnn import RNNForConditionalGeneration
+from ..tokenization import token_ids
+from .text_task import FOR_TRAINING, TextTask, quotable
+
+logger = logging.getLogger(__name__)
+
+SOURCE_COLUMNS = ("source", "src", "text", "input", "document", "article", "sentence")
+TARGET_COLUMNS = ("target", "tgt", "translation", "summary", "output", "highlights", "labels")
+# Texts that a card shows.
+EXAMPLES = 3
+
+
+class Translation(TextTask):
+    """What training, evaluation and prediction have to ask of pairs of texts: one that is read (`data.text_column`) and
+    one that is to be written (`data.label_column`).
+
+    Args:
+        data: which columns and splits. Training pairs of which one text has more tokens than `max_length` are left out;
+            nothing is cut.
+        config: of a trained model.
+    """
+
+    model_class = RNNForConditionalGeneration
+    problem_type = "translation"
+    in_order = False
+    no_use = (
+        "model.pooling",
+        "model.crf",
+        "model.character_encoder",
+        "model.classifier_dropout",
+        "model.classifier_hidden_size",
+        "model.backprop_window",
+        "model.truncate_backprop",
+        "model.sampled_softmax",
+        "model.activation_regularization",
+        "model.temporal_activation_regularization",
+        "data.text_pair_column",
+        "data.label_names",
+        "data.problem_type",
+        "data.truncation",
+        "data.unlabelled_splits",
+        "data.streaming",
+        "training.window",
+        "training.gradient_flow_steps",
+    )
+    measures = {"bleu": True, "bleu_lowercase": True, "chrf": True}
+
+    def __init__(self, data: DataArguments, config: RNNConfig | None = None):
+        super().__init__(data)
+        self.label_names: list[str] = []
+        self.tokenizer: PreTrainedTokenizerBase | None = None
+
+    # Reading ---------------------------------------------------------------------------------------------------------
+
+    def prepare(self, splits: DatasetDict) -> DatasetDict:
+        """Rows of `source` and `target` in the splits train, validation and, where the data set has one, test; training
+        rows without one of them are left out.
+
+        Raises:
+            UserError: no such split or column, or no pair.
+        """
+        train_name, validation_name = self.chosen_splits(splits)
+        train = self._pairs(splits, train_name)
+        places = zip(train["source"], train["target"], strict=True)
+        whole = [place for place, pair in enumerate(places) if all(text.strip() for text in pair)]
+        if len(whole) < len(train):
+            logger.warning(f"{train_name}: {len(train) - len(whole)} rows without one of the texts were left out.")
+            train = train.select(whole)
+        if validation_name is not None:
+            validation = self._pairs(splits, validation_name)
+        else:
+            train, validation = self.hold_out(train, train_name)
+        prepared = DatasetDict(train=train.add_column(FOR_TRAINING, [True] * len(train)), validation=validation)
+        if self.data.test_split in splits:
+            prepared["test"] = self._pairs(splits, self.data.test_split)
+        return prepared
+
+    def prepare_split(self, splits: DatasetDict, split: str | None) -> Dataset:
+        """The rows of one split, for evaluating a trained model; a data set of one split needs no name. Raises as
+        [`prepare`]."""
+        return self._pairs(splits, self.split_to_read(splits, split))
+
+    def _pairs(self, splits: DatasetDict, split: str) -> Dataset:
+        # A column may hold a text for each language.
+        rows = splits[split].flatten()
+        names = {
+            "source": self.column(rows, "text_column", SOURCE_COLUMNS, "texts to read"),
+            "target": self.column(rows, "label_column", TARGET_COLUMNS, "texts to write"),
+        }
+        texts = {name: ["" if text is None else str(text) for text in rows[old]] for name, old in names.items()}
+        if not any(source.strip() and target.strip() for source, target in zip(*texts.values(), strict=True)):
+            raise UserError(f"the split {split!r} of {self.data.path!r} has no row with both texts.")
+        return Dataset.from_dict(texts)
+
+    # Encoding --------------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def texts(rows: Dataset) -> Iterator[str]:
+        """All texts of a split, both sides of each row, for training a tokenizer."""
+        for column in ("source", "target"):
+            yield from rows[column]
+
+    def fitted(self, tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
+        """The tokenizer, if it has the tokens that begin and end what is written; raises [`UserError`] otherwise."""
+        for name, what in (("bos_token", "begins"), ("eos_token", "ends")):
+            if getattr(tokenizer, name) is None:
+                raise UserError(
+                    f"the tokenizer has no {name}, which {what} what is written: set tokenizer.{name}, save the "
+                    "tokenizer, and name its folder with --tokenizer.path."
+                )
+        self.tokenizer = tokenizer
+        return tokenizer
+
+    def encode(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset:
+        """`input_ids` of what is read and `labels` of what is to be written, each with the token that ends a text;
+        `length`, of both; `full_length`, of what is read; and the `target` itself.
+
+        Raises:
+            UserError: all training rows are longer than `data.max_length`.
+        """
+        most, training = self.data.max_length, FOR_TRAINING in rows.column_names
+        encoded = rows.map(
+            partial(self._encode, tokenizer),
+            batched=True,
+            remove_columns=[name for name in rows.column_names if name != "target"],
+            keep_in_memory=True,
+            desc="tokenizing",
+        )
+        if most is None or not training:
+            return encoded
+        sides = zip(encoded["input_ids"], encoded["labels"], strict=True)
+        kept = [place for place, side in enumerate(sides) if max(map(len, side)) <= most]
+        if not kept:
+            raise UserError(f"data.max_length={most} leaves no training row: write a greater one, or null.")
+        if len(kept) < len(rows):
+            logger.info(f"{len(rows) - len(kept)} training rows are longer than data.max_length={most}: left out.")
+        return encoded.select(kept)
+
+    def _encode(self, tokenizer: PreTrainedTokenizerBase, batch: dict) -> dict[str, list]:
+        sources, targets = (self.ids(tokenizer, batch[name]) for name in ("source", "target"))
+        return {
+            "input_ids": sources,
+            "labels": targets,
+            "length": [len(source) + len(target) for source, target in zip(sources, targets, strict=True)],
+            "full_length": [len(source) for source in sources],
+        }
+
+    @staticmethod
+    def ids(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
+        """Token ids of each text, and the one that ends it: then no text is empty."""
+        return [[*row, tokenizer.eos_token_id] for row in token_ids(tokenizer, texts)]
+
+    def collator(self, tokenizer: PreTrainedTokenizerBase) -> RaggedCollator:
+        return RaggedCollator(tokenizer.pad_token_id, label_of_padding=IGNORED)
+
+    def config_fields(self) -> dict:
+        return {}
+
+    def facts(self, prepared: DatasetDict, encoded: DatasetDict, examples: bool = True) -> dict:
+        """What there is to say of the data: rows and lengths of each split, and some pairs."""
+        splits = {split: {**self.length_facts(rows), "cut": 0.0, "labels": {}} for split, rows in encoded.items()}
+        return {**self.title(), "splits": splits, "examples": self._examples(prepared["train"]) if examples else []}
+
+    @staticmethod
+    def _examples(rows: Dataset) -> list[dict]:
+        first = rows[:1000]
+        pairs = [{"text": a, "label": b} for a, b in zip(first["source"], first["target"], strict=True)]
+        part = max(1, len(pairs) // EXAMPLES)
+        return [quotable(pairs[start : start + part]) for start in range(0, part * min(EXAMPLES, len(pairs)), part)]
+
+    def summary(self, facts: dict) -> str:
+        """Rows and lengths of what is read, as a small table."""
+        return "\n".join(self.length_summary(split, of_split) for split, of_split in facts["splits"].items())
+
+    # Judging ---------------------------------------------------------------------------------------------------------
+
+    def metrics(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+        """Of token ids that were written, `[N, T]`, and those that were to be, -100 behind their ends."""
+        return self.measure(self.decode(self.tokenizer, logits), self.decode(self.tokenizer, labels))
+
+    @staticmethod
+    def measure(written: list[str], targets: list[str]) -> dict[str, float]:
+        """BLEU and chrF of texts."""
+        return TranslationMetrics().compute(predictions=written, references=targets)
+
+    @staticmethod
+    def decode(tokenizer: Any, ids: Any) -> list[str]:
+        """Texts of rows of token ids, without those that begin, end and fill up."""
+        rows = [[token for token in np.asarray(row).tolist() if token != IGNORED] for row in ids]
+        return [text.strip() for text in tokenizer.batch_decode(rows, skip_special_tokens=True)]
+
+    def judge(self, predictor, rows: Dataset, batch_tokens: int) -> dict[str, float]:
+        """Metrics of a model on encoded rows."""
+        return self.measure(self._written(predictor, rows["input_ids"][:], batch_tokens), rows["target"][:])
+
+    # Answering -------------------------------------------------------------------------------------------------------
+
+    def reply(self, predictor, columns: list[list[str]], top_k: int | None, batch_tokens: int) -> list[dict]:
+        """What the user reads for each text: the `text` that was written.
+
+        Raises:
+            UserError: pairs of texts, or more than one answer.
+        """
+        if len(columns) > 1 or top_k != 1:
+            raise UserError("a translator reads one text at a time, and writes one: leave the rest out.")
+        ids = self.ids(predictor.tokenizer, columns[0])
+        longest, most = max(map(len, ids)), self.data.max_length
+        if most is not None and longest > most:
+            logger.warning(f"a text has {longest} tokens, more than any of training (data.max_length={most}).")
+        return [{"text": text} for text in self._written(predictor, ids, batch_tokens)]
+
+    @torch.inference_mode()
+    def _written(self, predictor, ids: list[list[int]], batch_tokens: int) -> list[str]:
+        model, written = predictor.model, [""] * len(ids)
+        beams = model.generation_config.num_beams or 1
+        for places, batch in predictor.batches(ids, max(1, batch_tokens // beams)):
+            room = max(model.generation_config.max_new_tokens or 0, 2 * batch["input_ids"].shape[1] + 20)
+            answers = model.generate(**batch, max_new_tokens=room)
+            for place, text in zip(places, self.decode(predictor.tokenizer, answers.cpu()), strict=True):
+                written[place] = text
+        return written
+
+    @staticmethod
+    def shown(answer: dict) -> str:
+        """An answer on one line."""
+        return " ".join(answer["text"].split())
+
+    def with_data(self, data: DataArguments) -> "Translation":
+        """The same over other data."""
+        task = Translation(data)
+        task.tokenizer = self.tokenizer
+        return task
+
+
+__all__ = ["Translation"]
