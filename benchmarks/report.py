@@ -32,6 +32,7 @@ QUESTIONS = (
     "explanations",
     "gradient_flow",
     "page",
+    "translation",
     "gpu",
 )
 

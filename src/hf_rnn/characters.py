@@ -41,7 +41,7 @@ class CharacterEncoder(nn.Module):
             text = token.encode("utf-8", "replace")
             if len(text) > LONGEST:
                 text = text[: LONGEST // 2] + text[-LONGEST // 2 :]
-            row[: len(text)] = torch.frombuffer(bytearray(text), dtype=torch.uint8)
+            row[: len(text)] = torch.tensor(list(text), dtype=torch.uint8)
 
     @torch.no_grad()
     def resize(self, vocab_size: int) -> None:

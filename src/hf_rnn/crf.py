@@ -26,15 +26,16 @@ class CRF(nn.Module):
         self.start = nn.Parameter(torch.zeros(num_tags))
         self.end = nn.Parameter(torch.zeros(num_tags))
         allowed = torch.ones(num_tags + 1, num_tags + 1, dtype=torch.bool) if allowed is None else allowed
-        self.register_buffer("allowed", allowed)
+        self.allowed: Tensor
+        self.register_buffer("allowed", allowed.to(torch.uint8))
 
     def scores(self) -> tuple[Tensor, Tensor, Tensor]:
         """Of transitions `[C, C]`, beginnings and ends `[C]`; what is not allowed has none."""
-        allowed: Tensor = self.allowed  # type: ignore[assignment]
+        never = self.allowed == 0
         return (
-            self.transitions.masked_fill(~allowed[:-1, :-1], NEVER),
-            self.start.masked_fill(~allowed[-1, :-1], NEVER),
-            self.end.masked_fill(~allowed[:-1, -1], NEVER),
+            self.transitions.masked_fill(never[:-1, :-1], NEVER),
+            self.start.masked_fill(never[-1, :-1], NEVER),
+            self.end.masked_fill(never[:-1, -1], NEVER),
         )
 
     def log_partition(self, emissions: Tensor, valid: Tensor) -> Tensor:

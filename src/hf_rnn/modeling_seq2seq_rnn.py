@@ -21,9 +21,18 @@ from .recurrence import locked_dropout
 class RNNEncoder(RNNModel):
     """[`RNNModel`], as generation calls it."""
 
-    def forward(self, *args, output_attentions: bool | None = None, **kwargs) -> RNNModelOutput:  # type: ignore[override]
+    def forward(  # type: ignore[override]
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
+        return_dict: bool | None = None,
+    ) -> RNNModelOutput:
         """[`RNNModel.forward`]; an encoder has no attention to put out."""
-        return super().forward(*args, **kwargs)
+        options: Any = {"output_hidden_states": output_hidden_states, "return_dict": return_dict}
+        return super().forward(input_ids, attention_mask, inputs_embeds, **options)
 
 
 class RNNDecoderCache(RNNCache):

@@ -41,8 +41,7 @@ class RNNForTokenClassification(RNNPreTrainedModel):
         if isinstance(module, CRF):
             for parameter in module.parameters():
                 init.zeros_(parameter)
-            allowed: Any = module.allowed
-            init.copy_(allowed, bio_transitions(list(self.config.id2label.values())))
+            init.copy_(module.allowed, bio_transitions(list(self.config.id2label.values())))
             return
         if isinstance(module, CharacterEncoder):
             init.zeros_(module.spelling)

@@ -33,7 +33,10 @@ import hf_rnn
 modeling_auto.MODEL_MAPPING_NAMES["hf_rnn"] = "RNNModel"
 modeling_auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES["hf_rnn"] = "RNNForSequenceClassification"
 
-for _task in ("text_classification", "feature_extraction", "text_generation"):
+modeling_auto.MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES["hf_rnn"] = "RNNForTokenClassification"
+modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES["hf_rnn"] = "RNNForConditionalGeneration"
+
+for _task in ("text_classification", "token_classification", "feature_extraction", "text_generation"):
     sys.modules[f"tests.pipelines.test_pipelines_{_task}"] = pipeline_checks
 
 
@@ -42,7 +45,13 @@ def _write_tiny_models() -> None:
     texts = ["HuggingFace is in Paris and Montreal.", "This is great !", "And another test"] * 4
     tokenizer = hf_rnn.train_tokenizer(texts, vocab_size=320, show_progress=False)
     summary = {}
-    for cls in (hf_rnn.RNNModel, hf_rnn.RNNForSequenceClassification, hf_rnn.RNNForCausalLM):
+    classes = (
+        hf_rnn.RNNModel,
+        hf_rnn.RNNForSequenceClassification,
+        hf_rnn.RNNForTokenClassification,
+        hf_rnn.RNNForCausalLM,
+    )
+    for cls in classes:
         folder = TINY / "hf_rnn" / cls.__name__
         config = hf_rnn.RNNConfig(vocab_size=len(tokenizer), embedding_size=8, hidden_size=8, initializer_range=1.0)
         cls(config).save_pretrained(folder)

@@ -2,7 +2,12 @@
 
 import unittest
 
-from transformers import FeatureExtractionPipeline, TextClassificationPipeline, TextGenerationPipeline
+from transformers import (
+    FeatureExtractionPipeline,
+    TextClassificationPipeline,
+    TextGenerationPipeline,
+    TokenClassificationPipeline,
+)
 
 
 class TextClassificationPipelineTests(unittest.TestCase):
@@ -28,6 +33,22 @@ class TextClassificationPipelineTests(unittest.TestCase):
         self.assertIn(pair["label"], labels)
         with self.assertRaises(ValueError):
             pipeline([[examples[0], examples[1]]])
+
+
+class TokenClassificationPipelineTests(unittest.TestCase):
+    def get_test_pipeline(self, model, tokenizer=None, dtype="float32", **processors):
+        pipeline = TokenClassificationPipeline(model=model, tokenizer=tokenizer, dtype=dtype, **processors)
+        return pipeline, ["HuggingFace is in Paris", "This is another test"]
+
+    def run_pipeline_test(self, pipeline, examples):
+        labels = set(pipeline.model.config.id2label.values())
+        tokens = pipeline(examples[0], ignore_labels=[])
+        self.assertEqual(len(tokens), len(pipeline.tokenizer(examples[0])["input_ids"]))
+        self.assertLessEqual({token["entity"] for token in tokens}, labels)
+        for strategy in ("simple", "first", "average", "max"):
+            for entity in pipeline(examples[0], aggregation_strategy=strategy, ignore_labels=[]):
+                self.assertEqual(examples[0][entity["start"] : entity["end"]].strip(), entity["word"].strip())
+        self.assertEqual(len(pipeline(examples)), 2)
 
 
 class FeatureExtractionPipelineTests(unittest.TestCase):

@@ -8,7 +8,14 @@ from tests.test_configuration_common import ConfigTester
 from tests.test_modeling_common import ModelTesterMixin, ids_tensor
 from tests.test_pipeline_mixin import PipelineTesterMixin
 
-from hf_rnn import RNNConfig, RNNForCausalLM, RNNForSequenceClassification, RNNModel
+from hf_rnn import (
+    RNNConfig,
+    RNNForCausalLM,
+    RNNForConditionalGeneration,
+    RNNForSequenceClassification,
+    RNNForTokenClassification,
+    RNNModel,
+)
 
 
 class RNNModelTester:
@@ -38,6 +45,8 @@ class RNNModelTester:
             bidirectional=self.bidirectional,
             pooling=self.pooling,
             classifier_hidden_size=8,
+            crf=self.cell_type in ("lstm", "rnn_tanh"),
+            character_encoder={"lstm": "lstm", "gru": "cnn"}.get(self.cell_type, "none"),
             initializer_range=1.0,
             num_labels=self.num_labels,
         )
@@ -50,8 +59,12 @@ class RNNModelTester:
 
 
 class Conformance(ModelTesterMixin, PipelineTesterMixin):
-    all_model_classes: tuple = (RNNModel, RNNForSequenceClassification)
-    pipeline_model_mapping = {"feature-extraction": RNNModel, "text-classification": RNNForSequenceClassification}
+    all_model_classes: tuple = (RNNModel, RNNForSequenceClassification, RNNForTokenClassification)
+    pipeline_model_mapping = {
+        "feature-extraction": RNNModel,
+        "text-classification": RNNForSequenceClassification,
+        "token-classification": RNNForTokenClassification,
+    }
     has_attentions = False
     test_can_init_all_missing_weights_before_2023 = True
     cell_type: str
@@ -113,6 +126,33 @@ class CausalConformance(Conformance, GenerationTesterMixin):
             torch.testing.assert_close(part, other)
 
 
+class Seq2SeqRNNModelTester(RNNModelTester):
+    """Encoder-decoders, in both ways to look back."""
+
+    def get_config(self) -> RNNConfig:
+        config = super().get_config()
+        config.is_encoder_decoder = True
+        config.bos_token_id = 1
+        config.attention_type = "additive" if self.cell_type == "gru" else "multiplicative"
+        config.input_feeding = self.cell_type == "gru"
+        config.coverage = 1.0 if self.cell_type == "gru" else 0.0
+        config.use_cache = True
+        return config
+
+    def prepare_config_and_inputs_for_common(self):
+        config, inputs = super().prepare_config_and_inputs_for_common()
+        inputs["decoder_input_ids"] = ids_tensor([self.batch_size, self.seq_length], 98) + 1
+        return config, inputs
+
+
+class Seq2SeqConformance(Conformance, GenerationTesterMixin):
+    all_model_classes = (RNNForConditionalGeneration,)
+    all_generative_model_classes = (RNNForConditionalGeneration,)
+    pipeline_model_mapping = {}
+    model_tester_class = Seq2SeqRNNModelTester
+    is_encoder_decoder = True
+
+
 class LSTMTest(Conformance, unittest.TestCase):
     cell_type = "lstm"
 
@@ -134,4 +174,12 @@ class CausalLSTMTest(CausalConformance, unittest.TestCase):
 
 
 class CausalGRUTest(CausalConformance, unittest.TestCase):
+    cell_type = "gru"
+
+
+class Seq2SeqLSTMTest(Seq2SeqConformance, unittest.TestCase):
+    cell_type = "lstm"
+
+
+class Seq2SeqGRUTest(Seq2SeqConformance, unittest.TestCase):
     cell_type = "gru"

@@ -1,0 +1,181 @@
+"""The tagger: each row as if it stood alone, the best sequence of tags, how tokens are spelt."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from transformers import AutoModelForTokenClassification, Trainer, TrainingArguments
+
+from hf_rnn import RNNConfig, RNNForTokenClassification
+from hf_rnn.characters import LONGEST
+
+TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
+V, C = 40, len(TAGS)
+
+
+class Words:
+    """What the model asks of a tokenizer."""
+
+    def __init__(self, tokens):
+        self.tokens = tokens
+
+    def __len__(self):
+        return len(self.tokens)
+
+    def convert_ids_to_tokens(self, ids):
+        return [self.tokens[i] for i in ids]
+
+
+def make(**fields) -> RNNForTokenClassification:
+    torch.manual_seed(0)
+    config = {
+        "vocab_size": V,
+        "embedding_size": 6,
+        "hidden_size": 5,
+        "bidirectional": True,
+        "initializer_range": 1.0,
+        "id2label": dict(enumerate(TAGS)),
+        "label2id": {tag: i for i, tag in enumerate(TAGS)},
+        **fields,
+    }
+    model = RNNForTokenClassification(RNNConfig(**config)).double().eval()
+    model.use_vocabulary(Words([f"{'ab' * (i % 14)}{i}" for i in range(V)]))
+    if model.crf is not None:
+        for parameter in model.crf.parameters():
+            torch.nn.init.normal_(parameter)
+    return model
+
+
+@pytest.fixture
+def batch():
+    generator = torch.Generator().manual_seed(1)
+    ids = torch.randint(1, V, (4, 7), generator=generator)
+    mask = torch.tensor([[1] * 7, [1, 1, 1, 0, 0, 0, 0], [0, 0, 1, 1, 1, 1, 1], [0, 1, 0, 0, 1, 0, 1]])
+    # Of the scheme, whatever the mask.
+    labels = torch.tensor(
+        [[0, 1, 2, 2, 3, 4, 0], [1, 2, 0, 3, 3, 3, 3], [0, 0, 3, 4, -100, 0, 0], [0, 1, 0, 0, 2, 0, 0]]
+    )
+    return ids, mask, labels
+
+
+@pytest.mark.parametrize("crf", [False, True])
+@pytest.mark.parametrize("encoder", ["none", "lstm", "cnn"])
+def test_each_row_gets_the_tags_and_the_loss_that_it_gets_alone(crf, encoder, batch):
+    model = make(crf=crf, character_encoder=encoder)
+    ids, mask, labels = batch
+    together = model(ids, mask, labels=labels)
+    nats = known = 0
+    for row in range(len(ids)):
+        kept = mask[row].bool()
+        alone = model(ids[row : row + 1, kept], labels=labels[row : row + 1, kept])
+        torch.testing.assert_close(together.logits[row, kept], alone.logits[0])
+        count = int((labels[row, kept] != -100).sum())
+        nats, known = nats + alone.loss * count, known + count
+    torch.testing.assert_close(together.loss, nats / known)
+
+
+def test_the_best_tag_at_each_place_gives_the_best_sequence_within_the_scheme(batch):
+    model = make(crf=True)
+    ids, mask, _ = batch
+    found = model(ids, mask).logits.argmax(-1)
+    for row in range(len(ids)):
+        kept = mask[row].bool()
+        model.train()
+        emissions = model(ids[row : row + 1, kept]).logits
+        model.eval()
+        best = model.crf.decode(emissions, torch.ones(emissions.shape[:2], dtype=torch.bool))
+        assert found[row, kept].tolist() == best[0].tolist()
+        tags = [TAGS[i] for i in best[0]]
+        for before, tag in zip(["O", *tags], tags, strict=False):
+            assert not tag.startswith("I-") or before[2:] == tag[2:]
+
+
+def test_the_loss_of_a_linear_head_is_the_cross_entropy_of_the_known_tags(batch):
+    model = make()
+    ids, mask, labels = batch
+    out = model(ids, mask, labels=labels)
+    known = (labels != -100) & mask.bool()
+    torch.testing.assert_close(out.loss, F.cross_entropy(out.logits[known].float(), labels[known]))
+    assert model(ids, mask, labels=torch.full_like(labels, -100)).loss == 0
+
+
+@pytest.mark.parametrize("encoder", ["lstm", "cnn"])
+def test_tokens_that_are_spelt_alike_have_the_same_characters(encoder):
+    model = make(character_encoder=encoder)
+    long = "x" * LONGEST
+    model.use_vocabulary(Words(["", "ab", "ab", "ba", long + "1", "xx" + long + "1", "é", "##ab"]))
+    (vectors,) = model.characters(torch.arange(8).unsqueeze(0))
+    assert vectors[0].abs().max() == 0
+    assert torch.equal(vectors[1], vectors[2])
+    # Of a longer one the middle is not read.
+    assert torch.equal(vectors[4], vectors[5])
+    for a, b in ((1, 3), (1, 7), (4, 6)):
+        assert not torch.allclose(vectors[a], vectors[b])
+
+
+def test_a_saved_model_knows_spelling_and_scheme_again(batch, tmp_path):
+    model = make(crf=True, character_encoder="cnn")
+    model.save_pretrained(tmp_path)
+    loaded = AutoModelForTokenClassification.from_pretrained(tmp_path)
+    for (name, one), other in zip(model.state_dict().items(), loaded.state_dict().values(), strict=True):
+        assert torch.equal(one, other), name
+    # A head for other tags is begun anew, with their scheme.
+    names = {0: "O", 1: "B-X", 2: "I-X"}
+    other = RNNForTokenClassification.from_pretrained(
+        tmp_path, id2label=names, label2id={name: i for i, name in names.items()}, ignore_mismatched_sizes=True
+    )
+    assert other.crf.allowed.tolist() == [[1, 1, 0, 1], [1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 0, 1]]
+    assert torch.equal(other.characters.spelling, model.characters.spelling)
+
+
+def test_a_longer_vocabulary_has_room_for_its_spelling(batch):
+    model = make(character_encoder="cnn")
+    before = model(*batch[:2]).logits
+    model.resize_token_embeddings(V + 3)
+    torch.testing.assert_close(model(*batch[:2]).logits, before)
+    assert model(torch.tensor([[V + 2]])).logits.isfinite().all()
+
+
+def test_tokens_that_are_none_give_no_tags():
+    for model in (make(crf=True), make(character_encoder="lstm")):
+        out = model(torch.zeros(2, 0, dtype=torch.long), labels=torch.zeros(2, 0, dtype=torch.long))
+        assert out.logits.shape == (2, 0, C)
+        assert out.loss == 0
+        padded = model(torch.zeros(2, 3, dtype=torch.long), torch.zeros(2, 3), labels=torch.full((2, 3), -100))
+        assert padded.logits.isfinite().all()
+        assert padded.loss == 0
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (torch.zeros(4, dtype=torch.long), r"labels have the shape \(4,\), expected \[B, T\] = \[4, 7\]"),
+        (torch.full((4, 7), 5), r"labels \[5\] are not in config.id2label.* num_labels=6"),
+        (torch.full((4, 7), -1), r"labels \[-1\] are not in config.id2label"),
+    ],
+)
+def test_wrong_labels_are_named(labels, message, batch):
+    with pytest.raises(ValueError, match=message):
+        make()(*batch[:2], labels=labels)
+
+
+def test_transformers_own_trainer_trains_it(tmp_path):
+    """A name is a word after the word 1."""
+    generator = torch.Generator().manual_seed(0)
+    rows = []
+    for _ in range(200):
+        ids = torch.randint(1, 12, (9,), generator=generator).tolist()
+        rows.append({"input_ids": ids, "labels": [int(before == 1) for before in [0, *ids[:-1]]]})
+    model = make(vocab_size=12, crf=True, initializer_range=0.1).float()
+    args = TrainingArguments(
+        tmp_path,
+        num_train_epochs=15,
+        learning_rate=0.03,
+        disable_tqdm=True,
+        save_strategy="no",
+        dataloader_pin_memory=False,
+    )
+    trainer = Trainer(model, args, train_dataset=rows[:160], eval_dataset=rows[160:])
+    trainer.train()
+    found = trainer.predict(rows[160:])
+    assert found.predictions.shape == (40, 9, C)
+    assert (found.predictions.argmax(-1) == found.label_ids).mean() > 0.98
