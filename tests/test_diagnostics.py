@@ -235,7 +235,7 @@ def test_what_is_no_number_is_said_to_be_none():
 
 
 def test_what_cannot_be_measured():
-    with pytest.raises(UserError, match="RNNModel has no loss"):
+    with pytest.raises(UserError, match="RNNModel has none: pass a classifier or a language model"):
         measure_gradient_flow(RNNModel(RNNConfig(vocab_size=30)), batch()[0])
     for arguments in ((), (batch()[0],), (None, batch()[1])):
         with pytest.raises(UserError, match="pass texts of one length and their labels"):

@@ -117,7 +117,7 @@ def test_what_is_written_joins_what_was_read(kind):
     [
         (
             {"kind": "words"},
-            r"kind='words' is not one of bpe, unigram, word, whitespace, char: did you mean kind='word'",
+            r"kind='words' is not one of bpe, unigram, word, wordpiece, whitespace, char: did you mean kind='word'",
         ),
         ({"kind": "bpe", "vocab_size": 100}, r"vocab_size=100 is too small for kind='bpe': write at least 260"),
         ({"kind": "word", "texts": ["", "  "]}, "no text to train a tokenizer from"),
@@ -154,3 +154,12 @@ def test_ids_alone_are_those_of_the_tokenizer(kind):
     assert token_ids(tokenizer, texts[:1]) == tokenizer(texts[:1])["input_ids"]
     assert token_ids(tokenizer, texts[:1], pairs[:1]) == tokenizer(texts[:1], pairs[:1])["input_ids"]
     assert token_ids(tokenizer, []) == []
+
+
+def test_word_pieces_are_the_same_each_time_and_say_what_goes_on():
+    texts = ["Anna Blackburn lives in New York.", "Boris Ivanov left Kiel.", "Clara Meier comes from Ulm."] * 9
+    first, second = (train("wordpiece", texts, vocab_size=70) for _ in range(2))
+    assert first.get_vocab() == second.get_vocab()
+    pieces = first.tokenize("Blackburn's Kiel")
+    assert [piece.startswith("##") for piece in pieces[:2]] == [False, True]
+    assert "".join(piece.removeprefix("##") for piece in pieces).endswith("Kiel")

@@ -25,6 +25,7 @@ if Path(str((sys.argv or [""])[0])).stem not in ("hf-rnn", "hf-rnn-script"):
 
 # The workshop (tokenizers, data, training) pulls in libraries that a loaded model does not need: on first use only.
 _LAZY = {
+    "Alignment": "alignment",
     "DataArguments": "data",
     "Explanation": "explanations",
     "GradientFlowCallback": "gradient_flow",
@@ -36,7 +37,11 @@ _LAZY = {
     "RNNTrainingArguments": "training_arguments",
     "TextClassification": "tasks.text_classification",
     "TextStreams": "streams",
+    "TokenClassification": "tasks.token_classification",
+    "Translation": "tasks.translation",
+    "TranslationTrainer": "seq2seq_trainer",
     "TruncatedBPTT": "truncated_bptt",
+    "align": "alignment",
     "average": "merging",
     "explain": "explanations",
     "how_it_read": "reading_curve",

@@ -27,6 +27,7 @@ USAGE = """usage: hf-rnn COMMAND [...]
   hf-rnn predict MODEL --file in.csv --output out.jsonl                 answers for a file
   hf-rnn explain MODEL "some text" [--output page.html]                 which words an answer comes from
   hf-rnn explain MODEL "some text" --how_it_read                        the answer after each word
+  hf-rnn explain MODEL "some text" --output alignment.png               where a translator looked
   hf-rnn diagnose MODEL [--data PATH] [--output flow.png]               how far back through time the gradient goes
   hf-rnn demo MODEL [--space USER/NAME]                                  a page that answers and explains
   hf-rnn write MODEL "some text" [--max_new_tokens 50]                   what a language model goes on with
@@ -151,7 +152,9 @@ def _explain(arguments: list[str]) -> None:
     parser = command_parser("explain", "How much each word of a text speaks for an answer, or how that came about.")
     parser.add_argument("model", type=str, help="folder or Hub id")
     parser.add_argument("texts", nargs="+", type=str, help="texts")
-    parser.add_argument("--target", type=str, help="label to explain; the likeliest if left out")
+    parser.add_argument(
+        "--target", type=str, help="label to explain, or translation to align; the model's own if left out"
+    )
     parser.add_argument(
         "--method",
         type=str,
@@ -169,14 +172,24 @@ def _explain(arguments: list[str]) -> None:
         raise UserError(f"--output holds one text, and {len(options.texts)} were given: explain them one by one.")
     if options.how_it_read and (options.method or options.target):
         raise UserError("--how_it_read tells of all labels, and by no method: leave --method and --target out.")
+    from .alignment import align
     from .explanation_views import NAMED, save, strongest, title
     from .explanations import DEFAULT, explain, explainable
     from .prediction import Predictor
     from .reading_curve import how_it_read
     from .tokenization import token_ids
 
-    outputs = output_files(options, pages=not options.how_it_read)
     predictor = Predictor.from_pretrained(options.model, revision=options.revision)
+    writes = predictor.task.problem_type == "translation"
+    outputs = output_files(options, pages=not (options.how_it_read or writes))
+    if writes:
+        if options.how_it_read or options.method:
+            raise UserError("of a model that writes it is shown where it looks: leave --method and --how_it_read out.")
+        for text in options.texts:
+            alignment = align(predictor, text, options.target)
+            print(" ".join(alignment.target), *alignment.lines(), sep="\n")
+            write_outputs(outputs, save, alignment)
+        return
     options.data = None
     predictor.task = predictor.task.with_data(data_of(predictor, options))
     model, tokenizer, cut = explainable(predictor)

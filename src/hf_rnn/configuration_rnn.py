@@ -77,9 +77,8 @@ DROPOUTS = (
     "weight_dropout",
     "output_dropout",
     "classifier_dropout",
-    "label_smoothing",
-    "scheduled_sampling",
 )
+_PROBABILITIES = (*DROPOUTS, "label_smoothing", "scheduled_sampling")
 _NOT_NEGATIVE = (
     "backprop_length",
     "backprop_window",
@@ -288,7 +287,7 @@ class RNNConfig(PreTrainedConfig):
         for name in _POSITIVE:
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name}={getattr(self, name)} must be greater than 0.")
-        for name in DROPOUTS:
+        for name in _PROBABILITIES:
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)} is a probability: it must be in [0, 1).")
         for name in _NOT_NEGATIVE:

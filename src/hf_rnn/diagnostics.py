@@ -94,8 +94,7 @@ def measure_gradient_flow(
     Raises:
         UserError: another model, or texts without a token.
     """
-    if not isinstance(model, RNNForSequenceClassification | RNNForCausalLM):
-        raise UserError(f"{type(model).__name__} has no loss: pass a classifier or a language model.")
+    check_measurable(model)
     if (input_ids is None) == (inputs_embeds is None) or labels is None:
         raise UserError("pass texts of one length and their labels: measure_gradient_flow(model, input_ids, labels).")
     encoder = model.model
@@ -125,6 +124,15 @@ def measure_gradient_flow(
         settings,
         step,
     )
+
+
+def check_measurable(model: Any) -> None:
+    """Raises [`UserError`] for a model that is neither a classifier of whole texts nor a language model."""
+    if not isinstance(model, RNNForSequenceClassification | RNNForCausalLM):
+        raise UserError(
+            f"how far back a gradient goes is measured from one loss at the end of a text, and {type(model).__name__} "
+            "has none: pass a classifier or a language model."
+        )
 
 
 def _loss(model, reading: "_StepByStep", labels: Tensor | None) -> Tensor:

@@ -13,7 +13,7 @@ from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 
 from .data import DataArguments
-from .diagnostics import LOST, GradientFlow, measure_gradient_flow, verdict
+from .diagnostics import LOST, GradientFlow, check_measurable, measure_gradient_flow, verdict
 from .errors import UserError
 from .figures import new_figure
 from .prediction import Predictor, labelled_rows
@@ -135,6 +135,7 @@ def diagnose(
     Raises:
         UserError: see there; or no text has a token.
     """
+    check_measurable(predictor.model)
     splits, task = labelled_rows(predictor, data, split, given)
     if split is None and len(splits) > 1:
         wanted = (data.test_split, data.validation_split)

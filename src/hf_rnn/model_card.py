@@ -21,6 +21,7 @@ from .errors import looks_local
 from .handwriting import INVITATION, MARKER
 from .objectives import OBJECTIVES
 from .run_config import METRICS_FILE, RUN_FILE
+from .spans import OUTSIDE, kind_of
 from .training_arguments import RNNTrainingArguments
 
 PICTURES = {
@@ -38,6 +39,12 @@ _CELLS = {"lstm": "LSTM", "gru": "GRU", "rnn_tanh": "plain RNN (tanh)", "rnn_rel
 _METRICS = {
     "perplexity": ("perplexity per token", "perplexity"),
     "word_perplexity": ("perplexity per word", "perplexity"),
+    "f1": ("F1 of spans", "f1"),
+    "precision": ("precision of spans", "precision"),
+    "recall": ("recall of spans", "recall"),
+    "bleu": ("BLEU", "sacrebleu"),
+    "bleu_lowercase": ("BLEU of lower-cased texts", "sacrebleu"),
+    "chrf": ("chrF", "chrf"),
     "accuracy": ("accuracy", "accuracy"),
     "f1_macro": ("macro F1", "f1"),
     "f1_micro": ("micro F1", "f1"),
@@ -49,14 +56,21 @@ _METRICS = {
     "pearson": ("Pearson correlation", "pearsonr"),
     "spearman": ("Spearman correlation", "spearmanr"),
 }
-_PERPLEXITIES = ("perplexity", "word_perplexity")
+_TWO_DIGITS = ("perplexity", "word_perplexity", "bleu", "bleu_lowercase", "chrf")
 # Architecture → its pipeline, and what the card's example calls that.
 _KINDS = {
     "RNNModel": ("feature-extraction", "read"),
     "RNNForCausalLM": ("text-generation", "write"),
     "RNNForSequenceClassification": ("text-classification", "classify"),
+    "RNNForTokenClassification": ("token-classification", "tag"),
+    "RNNForConditionalGeneration": ("translation", "translate"),
 }
-_SHARES = ("accuracy", "f1_macro", "f1_micro", "subset_accuracy")
+_EXAMPLES = {
+    "write": "the text to go on with",
+    "tag": "the text whose words are tagged",
+    "translate": "the text to translate",
+}
+_SHARES = ("accuracy", "f1", "precision", "recall", "f1_macro", "f1_micro", "subset_accuracy")
 
 
 def clean(text: object) -> str:
@@ -108,13 +122,11 @@ def render(
         facts: what its metrics.json holds, or {}.
         pictures: those of `PICTURES` that stand beside the card.
     """
-    labels = list(config.id2label.values()) if _is_classifier(config) and not _is_regression(config) else []
+    labels = _labels(config)
     data = facts.get("data", {})
     examples = data.get("examples", [])
     pipeline_task, answer = _kind(config)
-    first = (
-        examples[0] if examples else {"text": "the text to go on with" if answer == "write" else "the text to label"}
-    )
+    first = examples[0] if examples else {"text": _EXAMPLES.get(answer, "the text to label")}
     asked = {key: clean(first[key]) for key in ("text", "text_pair") if key in first}
     question = json.dumps(asked if len(asked) > 1 else asked["text"], ensure_ascii=False)
     card = ModelCard.from_template(
@@ -219,6 +231,13 @@ def _is_classifier(config: RNNConfig) -> bool:
     return _kind(config)[1] == "classify"
 
 
+def _labels(config: RNNConfig) -> list[str]:
+    """What a model answers with: labels, or the kinds of spans that it finds."""
+    if _kind(config)[1] == "tag":
+        return list(dict.fromkeys(kind_of(tag) for tag in config.id2label.values() if tag != OUTSIDE))
+    return list(config.id2label.values()) if _is_classifier(config) and not _is_regression(config) else []
+
+
 def _is_regression(config: RNNConfig) -> bool:
     return config.problem_type == "regression" or (config.problem_type is None and config.num_labels == 1)
 
@@ -231,9 +250,13 @@ def _count(config: RNNConfig) -> int:
 def _summary(config: RNNConfig, data: dict, facts: dict, run: dict) -> str:
     kind = f"{'bidirectional ' if config.bidirectional else ''}{_CELLS[config.cell_type]}"
     article = "An" if kind.startswith("LSTM") else "A"
-    labels = list(map(escape, config.id2label.values()))
+    labels = list(map(escape, _labels(config)))
     if _kind(config)[1] == "write":
         task = "tells the next token of a text, writes, and lends its encoder to classifiers"
+    elif _kind(config)[1] == "tag":
+        task = f"finds {', '.join(labels[:_SHOWN_LABELS])} in a text, word by word"
+    elif _kind(config)[1] == "translate":
+        task = "reads a text and writes another, looking back at the first"
     elif not _is_classifier(config):
         task = "gives a text's tokens and their whole vectors"
     elif _is_regression(config):
@@ -257,7 +280,7 @@ def _summary(config: RNNConfig, data: dict, facts: dict, run: dict) -> str:
 
 
 def _shown(metric: str, value: float) -> str:
-    if metric in _PERPLEXITIES:
+    if metric in _TWO_DIGITS:
         return f"{value:.2f}"
     return f"{value:.2%}" if metric in _SHARES else f"{value:.4f}"
 
@@ -339,6 +362,7 @@ def _preprocessing(run: dict) -> str:
             "bpe": "byte-level BPE",
             "unigram": "unigram",
             "word": "words",
+            "wordpiece": "words, rare ones in pieces",
             "whitespace": "words between spaces",
             "char": "characters",
         }
@@ -346,6 +370,9 @@ def _preprocessing(run: dict) -> str:
         text += ", lower-cased" if tokenizer.get("lowercase") else ""
         text += ", HTML tags left out" if tokenizer.get("strip_html") else ""
     most = data.get("max_length")
+    if run.get("task") == "translation":
+        longer = f" Training pairs with a text of more than {most:,} tokens were left out." if most else ""
+        return f"{text}. Texts are read whole.{longer}"
     where = {"head": "its beginning", "tail": "its end", "head_tail": "half from its beginning and half from its end"}
     cut = where.get(data.get("truncation", "head_tail"), "a part")
     return text + (f". Of a longer text {most:,} tokens are kept: {cut}." if most else ". Texts are read whole.")
@@ -356,7 +383,20 @@ def _architecture(config: RNNConfig) -> list[tuple[str, str]]:
     directions = "two directions" if config.bidirectional else "one direction"
     if config.independent_directions:
         directions = "two stacks of one direction each"
-    top = [] if _kind(config)[1] == "write" else [("pooling", f"`{config.pooling}`")]
+    top = {
+        "classify": [("pooling", f"`{config.pooling}`")],
+        "tag": [
+            ("characters", "not read" if config.character_encoder == "none" else config.character_encoder.upper()),
+            ("tags", "chosen together, by a conditional random field" if config.crf else "chosen one by one"),
+        ],
+        "translate": [
+            (
+                "decoder",
+                f"{config.num_hidden_layers} × {_CELLS[config.cell_type]} of {config.hidden_size}, "
+                f"{config.attention_type} attention" + (", input feeding" if config.input_feeding else ""),
+            )
+        ],
+    }.get(_kind(config)[1], [])
     return [
         ("parameters", f"{_count(config):,}"),
         ("embedding", f"{config.vocab_size:,} entries of {config.embedding_size}"),
@@ -408,7 +448,8 @@ def _training(run: dict, facts: dict) -> list[tuple[str, str]]:
 
 def _limits(config: RNNConfig, run: dict, facts: dict, labels: list[str]) -> str:
     split = "test" if "test" in facts else "validation"
-    accuracy = facts.get(split, {}).get("accuracy")
+    answer = _kind(config)[1]
+    accuracy = facts.get(split, {}).get("accuracy") if answer == "classify" else None
     lines = ["- It knows the language and the kind of text of the rows that it was trained on, and no others."]
     if labels:
         lines.append("- It always answers with its own labels, for a text that has nothing to do with them too.")
@@ -416,9 +457,12 @@ def _limits(config: RNNConfig, run: dict, facts: dict, labels: list[str]) -> str
         lines.append(
             f"- About {100 * (1 - accuracy):.0f} of 100 answers on rows like those of the {split} split are wrong."
         )
-    if _section(run, "data").get("max_length"):
+    if _section(run, "data").get("max_length") and answer == "classify":
         lines.append("- `hf-rnn predict` cuts long texts as in training; `pipeline` reads them whole.")
-    if _kind(config)[1] == "write":
+    if answer == "translate":
+        lines.append("- It may leave out what a text says, add to it or say the contrary, in sentences that read well.")
+        return "\n".join(lines)
+    if answer == "write":
         lines.append("- What it writes is likely text, not true text.")
         return "\n".join(lines)
     lines.append(

@@ -65,7 +65,7 @@ def train_tokenizer(
         kind: `"bpe"`: byte-level byte-pair encoding (Sennrich et al. 2016), for any language, without unknown tokens;
             `"unigram"` (Kudo 2018); `"word"`: words and punctuation marks, one token per character in scripts that are
             written without spaces; `"wordpiece"` (Schuster and Nakajima 2012): the same, rare ones in pieces, of which
-            all but the first begin with `##`; `"whitespace"`: what stands between spaces, for text whose words were
+            all but the first begin with `##` (this one keeps the texts in memory); `"whitespace"`: what stands between spaces, for text whose words were
             parted before, with its special tokens, such as `<unk>`, read as ours; `"char"`: characters.
         vocab_size: the most entries that it may have, special tokens among them.
         lowercase: whether upper and lower case are one.
@@ -107,7 +107,10 @@ def train_tokenizer(
     if decoder is not None:
         tokenizer.decoder = decoder
     counted = _Counted(texts)
-    tokenizer.train_from_iterator(counted, trainer)
+    if kind == "wordpiece":
+        tokenizer.model = _word_pieces(tokenizer, counted, trainer)
+    else:
+        tokenizer.train_from_iterator(counted, trainer)
     tokenizer.pre_tokenizer = pre_tokenizer
     if not counted.characters:
         raise UserError("there is no text to train a tokenizer from: the column is empty, or all its rows are.")
@@ -151,6 +154,21 @@ def _parts(kind: str, vocab_size: int, min_frequency: int, show_progress: bool) 
     split = pre_tokenizers.Split(pattern, behavior="removed", invert=True)
     trainer = trainers.WordLevelTrainer(min_frequency=min_frequency, **common)
     return models.WordLevel(unk_token=UNK), split, decoder, trainer
+
+
+def _word_pieces(tokenizer: Tokenizer, texts: Iterable[str], trainer: Any) -> Any:
+    """What the trainer makes of texts, the same each time. By itself it numbers the letters inside words in any order,
+    and of pieces that are as frequent it takes those of lower numbers."""
+    texts = list(texts)
+    cut: Any = tokenizer.pre_tokenizer
+    normalize = tokenizer.normalizer.normalize_str
+    words = {word for text in texts for word, _ in cut.pre_tokenize_str(normalize(text))}
+    inside = sorted({letter for word in words for letter in word[1:]})
+    trainer.special_tokens = [*SPECIAL_TOKENS, *(f"##{letter}" for letter in inside)]
+    learning = Tokenizer(models.WordPiece(unk_token=UNK))
+    learning.normalizer, learning.pre_tokenizer = tokenizer.normalizer, cut
+    learning.train_from_iterator(texts, trainer)
+    return models.WordPiece(learning.get_vocab(), unk_token=UNK)
 
 
 class _Counted:

@@ -267,6 +267,8 @@ class TokenClassification(TextTask):
     def _entities(
         self, text: str, logits: np.ndarray, word_ids: list[int], offsets: list[tuple[int, int]]
     ) -> list[dict]:
+        if not word_ids:
+            return []
         starts = [place for place, word in enumerate(word_ids) if place == 0 or word != word_ids[place - 1]]
         ends = [offsets[place - 1][1] for place in [*starts[1:], len(word_ids)]]
         scores = np.exp(logits - logits.max(-1, keepdims=True))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset, DatasetDict
+from tokenizers import processors
 from transformers import PreTrainedTokenizerBase
 
 from ..configuration_rnn import RNNConfig
@@ -119,13 +120,23 @@ class Translation(TextTask):
             yield from rows[column]
 
     def fitted(self, tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
-        """The tokenizer, if it has the tokens that begin and end what is written; raises [`UserError`] otherwise."""
+        """The tokenizer, which from then on ends each text; raises [`UserError`] where it has no tokens to begin and
+        end with."""
         for name, what in (("bos_token", "begins"), ("eos_token", "ends")):
             if getattr(tokenizer, name) is None:
                 raise UserError(
                     f"the tokenizer has no {name}, which {what} what is written: set tokenizer.{name}, save the "
                     "tokenizer, and name its folder with --tokenizer.path."
                 )
+        backend: Any = getattr(tokenizer, "backend_tokenizer", None)
+        if backend is not None and backend.encode("").ids[-1:] != [tokenizer.eos_token_id]:
+            # Then it makes of a text all that the model reads, for everyone who loads it.
+            eos = tokenizer.eos_token
+            ending = processors.TemplateProcessing(
+                single=f"$A {eos}", pair=f"$A {eos} $B {eos}", special_tokens=[(eos, tokenizer.eos_token_id)]
+            )
+            before = [] if backend.post_processor is None else [backend.post_processor]
+            backend.post_processor = processors.Sequence([*before, ending])
         self.tokenizer = tokenizer
         return tokenizer
 
@@ -166,7 +177,8 @@ class Translation(TextTask):
     @staticmethod
     def ids(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
         """Token ids of each text, and the one that ends it: then no text is empty."""
-        return [[*row, tokenizer.eos_token_id] for row in token_ids(tokenizer, texts)]
+        end = [tokenizer.eos_token_id]
+        return [row if row[-1:] == end else row + end for row in token_ids(tokenizer, texts)]
 
     def collator(self, tokenizer: PreTrainedTokenizerBase) -> RaggedCollator:
         return RaggedCollator(tokenizer.pad_token_id, label_of_padding=IGNORED)

@@ -1,0 +1,296 @@
+"""Tagging words: a run on real kinds of columns, what it answers, and what is wrong with words and tags."""
+
+import json
+import logging
+import random
+import shutil
+
+import pytest
+import torch
+from conftest import assert_same_run
+from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
+from transformers import AutoModelForTokenClassification, pipeline
+
+import hf_rnn
+from hf_rnn.cli import main
+from hf_rnn.data import DataArguments
+from hf_rnn.errors import UserError
+from hf_rnn.metrics import SpanMetrics
+from hf_rnn.prediction import evaluate
+from hf_rnn.spans import scheme, spans_of
+from hf_rnn.tasks.token_classification import TokenClassification
+
+FIRST, LAST = ["Anna", "Boris", "Clara", "Dmitri"], ["Blackburn", "Ivanov", "Meier"]
+PLACES = ["Kiel", "New York", "Ulm"]
+TAGS = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
+
+
+def sentences(count: int, seed: int = 0) -> list[dict]:
+    """Who lives where, in words and BIO tags."""
+    draw, rows = random.Random(seed), []
+    for _ in range(count):
+        name, place = [draw.choice(FIRST), *draw.sample(LAST, draw.randint(0, 1))], draw.choice(PLACES).split()
+        words = [*name, draw.choice(["lives in", "left", "comes from"]), *place, "."]
+        tags = ["B-PER", *["I-PER"] * (len(name) - 1), "O", "B-LOC", *["I-LOC"] * (len(place) - 1), "O"]
+        middle = words[len(name)].split()
+        words[len(name) : len(name) + 1], tags[len(name) : len(name) + 1] = middle, ["O"] * len(middle)
+        rows.append({"tokens": words, "ner_tags": tags})
+    return rows
+
+
+def write_jsonl(file, rows):
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return file
+
+
+def run(data, output_dir, crf=True, **training) -> dict:
+    return {
+        "task": "token_classification",
+        "data": {"path": str(data)},
+        "tokenizer": {"kind": "wordpiece", "vocab_size": 70},
+        "model": {
+            "embedding_size": 16,
+            "hidden_size": 16,
+            "bidirectional": True,
+            "crf": crf,
+            "character_encoder": "cnn",
+            "character_hidden_size": 8,
+            "character_embedding_size": 8,
+        },
+        "training": {
+            "output_dir": str(output_dir),
+            "num_train_epochs": 8,
+            "disable_tqdm": True,
+            "learning_rate": 0.02,
+            **training,
+        },
+    }
+
+
+@pytest.fixture(scope="module")
+def tagger(tmp_path_factory):
+    """The folder of a tagger, what its run gave, and the folder of its data."""
+    folder = tmp_path_factory.mktemp("tagger")
+    (folder / "data").mkdir()
+    for split, count in (("train", 200), ("validation", 40), ("test", 40)):
+        write_jsonl(folder / "data" / f"{split}.jsonl", sentences(count, seed=count))
+    return folder / "model", hf_rnn.train(run(folder / "data", folder / "model")), folder / "data"
+
+
+def test_a_run_finds_names_of_several_words_in_pieces(tagger):
+    folder, results, _ = tagger
+    tokenizer = hf_rnn.load_tokenizer(str(folder))
+    assert any(len(tokenizer.tokenize(name)) > 1 for name in (*FIRST, *LAST)), "some name is in pieces"
+    assert results["test"]["f1"] > 0.99
+    assert results["test"]["support/PER"] == 40
+    config = json.loads((folder / "config.json").read_text())
+    assert config["architectures"] == ["RNNForTokenClassification"]
+    assert list(config["id2label"].values()) == TAGS
+
+
+@pytest.mark.parametrize("strategy", ["simple", "first", "average", "max"])
+def test_pipeline_gives_entities_with_their_characters(strategy, tagger):
+    folder, *_ = tagger
+    text = "Anna Blackburn lives in New York."
+    tag = pipeline("token-classification", model=str(folder), aggregation_strategy=strategy)
+    found = tag(text)
+    assert [(e["entity_group"], text[e["start"] : e["end"]]) for e in found] == [
+        ("PER", "Anna Blackburn"),
+        ("LOC", "New York"),
+    ]
+    assert type(AutoModelForTokenClassification.from_pretrained(folder)) is hf_rnn.RNNForTokenClassification
+
+
+def test_predict_says_who_and_where(tagger, capsys, tmp_path):
+    folder, *_ = tagger
+    text = "Boris Ivanov left Kiel ."
+    (answer,) = hf_rnn.Predictor.from_pretrained(folder)([text])
+    assert [(e["label"], e["text"]) for e in answer["entities"]] == [("PER", "Boris Ivanov"), ("LOC", "Kiel")]
+    assert all(text[e["start"] : e["end"]] == e["text"] and 0 < e["score"] <= 1 for e in answer["entities"])
+    assert main(["predict", str(folder), text, ""]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("Boris Ivanov PER ")
+    assert second.startswith("(no name)")
+    rows = write_jsonl(tmp_path / "texts.jsonl", [{"text": text}, {"text": "left ."}])
+    assert main(["predict", str(folder), "--file", str(rows), "--output", str(tmp_path / "out.jsonl")]) == 0
+    written = [json.loads(line)["prediction"] for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert written[0] == answer
+    assert written[1] == {"entities": []}
+
+
+def test_evaluation_is_that_of_training_and_the_card_has_it(tagger):
+    folder, results, data = tagger
+    predictor = hf_rnn.Predictor.from_pretrained(folder)
+    again = evaluate(predictor, DataArguments(path=str(data)))
+    assert again["rows"] == 40
+    assert again["f1"] == pytest.approx(results["test"]["f1"])
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert 'tag = pipeline("token-classification", model="model", aggregation_strategy="simple")' in card
+    assert f"| F1 of spans | {results['validation']['f1']:.2%} | {results['test']['f1']:.2%} |" in card
+    assert "finds LOC, PER in a text" in card
+
+
+def test_a_run_that_was_cut_ends_as_if_it_had_not_been(tagger, tmp_path):
+    _, _, data = tagger
+    hf_rnn.train(run(data, tmp_path / "whole", num_train_epochs=2, save_total_limit=9))
+    # Of pieces that are as frequent, any may become an entry: another run would have another tokenizer.
+    shutil.copytree(tmp_path / "whole", tmp_path / "cut")
+    newest = max((tmp_path / "cut").glob("checkpoint-*"), key=lambda path: int(path.name[11:]))
+    for file in [*newest.iterdir()]:
+        file.unlink()
+    newest.rmdir()
+    (tmp_path / "cut" / "metrics.json").unlink()
+    hf_rnn.train(run(data, tmp_path / "cut", num_train_epochs=2, save_total_limit=9, resume=True))
+    assert_same_run(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_a_tagger_begins_with_a_language_models_encoder(tagger, tmp_path):
+    _, _, data = tagger
+    lines = [{"text": " ".join(row["tokens"])} for row in sentences(100)]
+    texts = write_jsonl(tmp_path / "texts.jsonl", lines)
+    hf_rnn.train(
+        {
+            "task": "language_modeling",
+            "data": {"path": str(texts)},
+            "tokenizer": {"kind": "wordpiece", "vocab_size": 70},
+            "model": {"embedding_size": 16, "hidden_size": 16, "bidirectional": True, "independent_directions": True},
+            "training": {"output_dir": str(tmp_path / "lm"), "num_train_epochs": 1, "window": 20, "disable_tqdm": True},
+        }
+    )
+    settings = run(data, tmp_path / "tagger", num_train_epochs=1)
+    del settings["tokenizer"]
+    settings["model"] = {"pretrained": str(tmp_path / "lm"), "crf": True, "character_encoder": "lstm"}
+    assert "f1" in hf_rnn.train(settings)["test"]
+    config = json.loads((tmp_path / "tagger" / "config.json").read_text())
+    assert (config["independent_directions"], config["hidden_size"]) == (True, 16)
+
+
+@pytest.mark.parametrize("form", ["numbers with names", "numbers named by the settings", "text between spaces"])
+def test_tags_are_read_in_the_forms_that_data_sets_have(form):
+    rows = sentences(30)
+    data = DataArguments(path="rows")
+    if form == "text between spaces":
+        table = Dataset.from_list([{name: " ".join(value) for name, value in row.items()} for row in rows])
+    else:
+        numbers = [{**row, "ner_tags": [TAGS.index(tag) for tag in row["ner_tags"]]} for row in rows]
+        kinds = Features({"tokens": List(Value("string")), "ner_tags": List(ClassLabel(names=TAGS))})
+        table = Dataset.from_list(numbers, features=kinds if form == "numbers with names" else None)
+        data.label_names = None if form == "numbers with names" else TAGS
+    task = TokenClassification(data)
+    train = task.prepare(DatasetDict(train=table))["train"]
+    assert task.label_names == TAGS
+    assert {"words": train["words"][0], "tags": train["tags"][0]} in [
+        {"words": row["tokens"], "tags": row["ner_tags"]} for row in rows
+    ]
+
+
+def test_tags_that_are_no_spans_are_judged_word_by_word(tmp_path):
+    rows = [
+        {"words": words, "tags": ["DET", "NOUN", "VERB"]}
+        for words in (["the", "cat", "sleeps"], ["a", "dog", "barks"])
+        for _ in range(40)
+    ]
+    settings = run(write_jsonl(tmp_path / "rows.jsonl", rows), tmp_path / "model", num_train_epochs=5)
+    results = hf_rnn.train(settings)
+    assert results["validation"]["accuracy"] == 1
+    assert "f1" not in results["validation"]
+    (answer,) = hf_rnn.Predictor.from_pretrained(tmp_path / "model")(["the dog sleeps"])
+    assert [(e["text"], e["label"]) for e in answer["entities"]] == [
+        ("the", "DET"),
+        ("dog", "NOUN"),
+        ("sleeps", "VERB"),
+    ]
+
+
+def prepared(rows: list[dict], **settings):
+    data = DataArguments(path="rows", **settings)
+    return TokenClassification(data).prepare(DatasetDict(train=Dataset.from_list(rows)))
+
+
+@pytest.mark.parametrize(
+    ("words", "tags", "message"),
+    [
+        (["a", "b"], ["O"], r"row 30 of the split 'train' has 2 words and 1 tags \('a b'\): give each word one tag"),
+        (["a", "b"], ["O", "S-PER"], r"the tag 'S-PER' of 'rows' is not of the BIO scheme, as 'B-LOC' is: write B-PER"),
+        (["a", "b"], ["O", "PER"], r"the tag 'PER' of 'rows' is not of the BIO scheme"),
+        (["a", "b"], ["O", "I-PER"], r"row 30 .*'I-PER' at its word 1, after 'O'.*: write B-PER there"),
+        (["a", "b"], ["B-LOC", "I-PER"], r"after 'B-LOC' and not after B-PER or I-PER"),
+    ],
+)
+def test_words_and_tags_that_do_not_fit_are_named(words, tags, message):
+    with pytest.raises(UserError, match=message):
+        prepared([*sentences(30), {"tokens": words, "ner_tags": tags}])
+
+
+def test_one_tag_strange_columns_and_lengths_are_refused():
+    with pytest.raises(UserError, match=r"all words of 'rows' have the tag 'O'"):
+        prepared([{"tokens": ["a"], "ner_tags": ["O"]}] * 20)
+    with pytest.raises(UserError, match=r"column of the tags of 'rows' .*'tokens', 'marks'. Write --data.label_column"):
+        prepared([{"tokens": ["a"], "marks": ["O"]}] * 20)
+    with pytest.raises(UserError, match=r"the tag 7, which has no name: write --data.label_names"):
+        prepared([{"tokens": ["a"], "ner_tags": [7]}] * 20)
+    with pytest.raises(UserError, match=r"max_length=5 would cut words away"):
+        prepared(sentences(20), max_length=5)
+    with pytest.raises(UserError, match=r"has no words"):
+        prepared([{"tokens": [], "ner_tags": []}] * 20)
+
+
+def test_a_tag_that_was_not_trained_is_named(tagger, tmp_path):
+    folder, *_ = tagger
+    rows = write_jsonl(tmp_path / "rows.jsonl", [{"tokens": ["Ulm"], "ner_tags": ["B-ORG"]}])
+    with pytest.raises(UserError, match=r"row 0 .* 'B-ORG' at its word 0, which is none of O, B-LOC"):
+        evaluate(hf_rnn.Predictor.from_pretrained(folder), DataArguments(path=str(rows)))
+
+
+def test_words_that_no_token_is_made_of_are_told(tagger, caplog, tmp_path):
+    folder, *_ = tagger
+    rows = [
+        {"tokens": ["\u200b"], "ner_tags": ["B-LOC"]},
+        {"tokens": ["Ulm", " "], "ner_tags": ["B-LOC", "O"]},
+    ]
+    data = DataArguments(path=str(write_jsonl(tmp_path / "rows.jsonl", rows)))
+    with caplog.at_level(logging.WARNING):
+        found = evaluate(hf_rnn.Predictor.from_pretrained(folder), data)
+    assert found["rows"] == 2
+    assert "words have no token and get no tag" in caplog.text
+    predictor = hf_rnn.Predictor.from_pretrained(folder)
+    assert predictor(["", " \u200b ", "Ulm"])[:2] == [{"entities": []}] * 2
+
+
+def test_what_is_for_labels_of_whole_texts_says_so(tagger):
+    folder, *_ = tagger
+    predictor = hf_rnn.Predictor.from_pretrained(folder)
+    with pytest.raises(UserError, match="gives each word its best tag"):
+        predictor(["a"], top_k=2)
+    with pytest.raises(UserError, match="one text at a time"):
+        predictor(["a"], ["b"])
+    with pytest.raises(UserError, match="one classifier answers a stream"):
+        predictor.open()
+    with pytest.raises(UserError, match="model for token classification, and what is explained is the label of a text"):
+        hf_rnn.explanations.explainable(predictor)
+    with pytest.raises(UserError, match="RNNForTokenClassification has none"):
+        hf_rnn.gradient_flow.diagnose(predictor, predictor.task.data)
+    with pytest.raises(UserError, match=r"training.window=7 has no use in the task token_classification"):
+        hf_rnn.train(run(folder.parent / "data", folder.parent / "other", window=7))
+
+
+def test_spans_are_read_as_conlleval_reads_them():
+    assert spans_of(["B-A", "I-A", "O", "I-B", "B-B", "I-A"]) == [
+        ("A", 0, 1),
+        ("B", 3, 3),
+        ("B", 4, 4),
+        ("A", 5, 5),
+    ]
+    assert scheme({"O", "B-X"}, "rows") == ["O", "B-X", "I-X"]
+    found = SpanMetrics().compute(
+        predictions=[["B-A", "I-A", "O"], ["B-B"], []], references=[["B-A", "I-A", "O"], ["B-A"], []]
+    )
+    assert (found["precision"], found["recall"], found["f1/B"], found["support/A"]) == (0.5, 0.5, 0, 2)
+
+
+def test_real_news_is_tagged(real_data, tmp_path):
+    settings = run(real_data / "conll2003", tmp_path / "model", num_train_epochs=1, max_steps=3)
+    results = hf_rnn.train(settings)
+    assert results["data"]["splits"]["train"]["labels"] == {"LOC": 7140, "MISC": 3438, "ORG": 6321, "PER": 6600}
+    assert results["test"]["support/PER"] == 1617
+    assert torch.isfinite(torch.tensor(results["test"]["loss"]))
