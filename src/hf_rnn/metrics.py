@@ -118,8 +118,8 @@ class SpanMetrics(_OfflineMetric):
 
 
 class TranslationMetrics(_OfflineMetric):
-    """BLEU, of the texts as they stand and of lower-cased ones, and chrF (sacreBLEU: Post 2018); how BLEU was computed,
-    as `bleu/signature`. Rows are texts."""
+    """BLEU, of the texts as they stand and of lower-cased ones, and chrF (sacreBLEU: Post 2018); and how each was
+    computed, such as `bleu/signature`. Rows are texts."""
 
     description = "Metrics of a model that writes texts."
     row_type = datasets.Value("string")
@@ -127,12 +127,10 @@ class TranslationMetrics(_OfflineMetric):
     def _compute(self, predictions, references):
         from sacrebleu import BLEU, CHRF
 
-        bleu, lowercase, chrf = BLEU(), BLEU(lowercase=True), CHRF()
-        found = {
-            name: float(metric.corpus_score(predictions, [references]).score)
-            for name, metric in (("bleu", bleu), ("bleu_lowercase", lowercase), ("chrf", chrf))
-        }
-        return {**found, "bleu/signature": str(bleu.get_signature()), "chrf/signature": str(chrf.get_signature())}
+        metrics = {"bleu": BLEU(), "bleu_lowercase": BLEU(lowercase=True), "chrf": CHRF()}
+        scores = {name: metric.corpus_score(predictions, [references]).score for name, metric in metrics.items()}
+        # Only now do they know of how many references.
+        return scores | {f"{name}/signature": str(metric.get_signature()) for name, metric in metrics.items()}
 
 
 __all__ = ["MultiLabelMetrics", "RegressionMetrics", "SingleLabelMetrics", "SpanMetrics", "TranslationMetrics"]

@@ -3,10 +3,12 @@
 
 from typing import Any
 
+from .batching import BATCH_TOKENS
 from .errors import UserError
+from .prediction import Predictor
 from .trainer import RNNTrainer
 
-# Of what is written for metrics and by `generate`, unless it is told otherwise; one while training goes on.
+# Of what is written by `generate`, unless it is told otherwise; while training goes on it is one.
 BEAMS = 5
 
 
@@ -17,8 +19,6 @@ class TranslationTrainer(RNNTrainer):
     Raises:
         UserError: labels that are to be smoothed by the Trainer.
     """
-
-    _beams = 1
 
     def __init__(self, model, args, task, processing_class, train_dataset=None, **kwargs):
         if args.label_smoothing_factor:
@@ -39,17 +39,18 @@ class TranslationTrainer(RNNTrainer):
         plain: Any = self.accelerator.unwrap_model(model)
         text = {name: inputs[name] for name in ("input_ids", "attention_mask")}
         with self.compute_loss_context_manager():
-            written = plain.generate(**text, num_beams=self._beams)
+            written = plain.generate(**text, num_beams=1)
         return loss, written[:, 1:], inputs["labels"]
 
     def judge(self, rows, split: str) -> tuple[dict[str, Any], None]:
-        """All metrics of a split, against its texts as they stand there."""
-        self._beams = BEAMS
-        output: Any = self.predict(rows, metric_key_prefix=split)
-        self._beams = 1
-        task: Any = self.task
-        metrics = task.measure(task.decode(self.processing_class, output.predictions), rows["target"][:])
-        return {"loss": float(output.metrics[f"{split}_loss"]), **metrics}, None
+        """All metrics of a split, against its texts as they stand there, by the beams of the model; each process reads
+        all of them."""
+        loader = self.get_test_dataloader(rows)
+        loss: Any = self.evaluation_loop(loader, split, prediction_loss_only=True, metric_key_prefix=split).metrics
+        tokenizer: Any = self.processing_class
+        predictor = Predictor(self.accelerator.unwrap_model(self.model), tokenizer, self.task)
+        predictor.model.eval()
+        return {"loss": float(loss[f"{split}_loss"]), **self.task.judge(predictor, rows, BATCH_TOKENS)}, None
 
 
 __all__ = ["TranslationTrainer"]

@@ -65,8 +65,9 @@ def train_tokenizer(
         kind: `"bpe"`: byte-level byte-pair encoding (Sennrich et al. 2016), for any language, without unknown tokens;
             `"unigram"` (Kudo 2018); `"word"`: words and punctuation marks, one token per character in scripts that are
             written without spaces; `"wordpiece"` (Schuster and Nakajima 2012): the same, rare ones in pieces, of which
-            all but the first begin with `##` (this one keeps the texts in memory); `"whitespace"`: what stands between spaces, for text whose words were
-            parted before, with its special tokens, such as `<unk>`, read as ours; `"char"`: characters.
+            all but the first begin with `##` (all texts are in memory meanwhile); `"whitespace"`: what stands between
+            spaces, for text whose words were parted before, with its special tokens, such as `<unk>`, read as ours;
+            `"char"`: characters.
         vocab_size: the most entries that it may have, special tokens among them.
         lowercase: whether upper and lower case are one.
         min_frequency: how often a word (or, for `"bpe"`, a pair) must be seen to become an entry; `"unigram"` chooses

@@ -1,0 +1,214 @@
+"""Translating: a run on pairs, what it writes, where it looked, and what is wrong with pairs."""
+
+import json
+import logging
+import random
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from conftest import assert_same_run
+from datasets import Dataset, DatasetDict
+from PIL import Image
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+import hf_rnn
+from hf_rnn.cli import main
+from hf_rnn.data import DataArguments
+from hf_rnn.errors import UserError
+from hf_rnn.metrics import TranslationMetrics
+from hf_rnn.prediction import evaluate
+from hf_rnn.tasks.translation import Translation
+
+NUMBERS = {"one": "eins", "two": "zwei", "three": "drei", "four": "vier", "five": "fünf", "six": "sechs"}
+
+
+def pairs(count: int, seed: int = 0) -> list[dict]:
+    """Counted words; German says them from the last to the first."""
+    draw, rows = random.Random(seed), []
+    for _ in range(count):
+        words = draw.choices(list(NUMBERS), k=draw.randint(1, 4))
+        rows.append({"en": " ".join(words) + " .", "de": " ".join(NUMBERS[word] for word in words[::-1]) + " ."})
+    return rows
+
+
+def write_jsonl(file, rows):
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return file
+
+
+def run(data, output_dir, model=None, **training) -> dict:
+    return {
+        "task": "translation",
+        "data": {"path": str(data), "text_column": "en", "label_column": "de"},
+        "tokenizer": {"kind": "word", "min_frequency": 1},
+        "model": {"embedding_size": 32, "hidden_size": 32, "bidirectional": True, **(model or {})},
+        "training": {
+            "output_dir": str(output_dir),
+            "num_train_epochs": 12,
+            "disable_tqdm": True,
+            "learning_rate": 0.01,
+            **training,
+        },
+    }
+
+
+@pytest.fixture(scope="module")
+def translator(tmp_path_factory):
+    """The folder of a translator, what its run gave, and the folder of its data."""
+    folder = tmp_path_factory.mktemp("translator")
+    (folder / "data").mkdir()
+    for split, count in (("train", 400), ("validation", 40), ("test", 40)):
+        write_jsonl(folder / "data" / f"{split}.jsonl", pairs(count, seed=count))
+    model = {"input_feeding": True, "coverage": 0.1, "label_smoothing": 0.05}
+    return folder / "model", hf_rnn.train(run(folder / "data", folder / "model", model)), folder / "data"
+
+
+def test_a_run_learns_to_translate_and_says_how_it_was_measured(translator):
+    folder, results, _ = translator
+    assert results["test"]["bleu"] > 90
+    assert results["test"]["chrf"] > 90
+    assert results["test"]["bleu/signature"].startswith("nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:")
+    config = json.loads((folder / "config.json").read_text())
+    assert (config["architectures"], config["is_encoder_decoder"]) == (["RNNForConditionalGeneration"], True)
+    generation = json.loads((folder / "generation_config.json").read_text())
+    assert (generation["num_beams"], generation["decoder_start_token_id"]) == (5, 2)
+
+
+def test_what_it_writes_is_the_same_in_all_ways(translator, capsys, tmp_path):
+    folder, *_ = translator
+    text, expected = "two five one .", "eins fünf zwei ."
+    assert hf_rnn.Predictor.from_pretrained(folder)([text, "six ."]) == [{"text": expected}, {"text": "sechs ."}]
+    assert main(["predict", str(folder), text]) == 0
+    assert capsys.readouterr().out == f"{expected}\t{text}\n"
+    rows = write_jsonl(tmp_path / "texts.jsonl", [{"en": text}, {"en": ""}, {"en": None}])
+    assert main(["predict", str(folder), "--file", str(rows), "--output", str(tmp_path / "out.jsonl")]) == 0
+    written = [json.loads(line)["prediction"] for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert written[0] == {"text": expected}
+    assert written[1] == written[2]
+    # As a user of transformers does it, the tokenizer ends the text.
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForSeq2SeqLM.from_pretrained(folder)
+    answer = model.generate(**tokenizer(text, return_tensors="pt"))
+    assert tokenizer.batch_decode(answer, skip_special_tokens=True) == [f" {expected}"]
+
+
+def test_evaluation_is_that_of_training_and_the_card_has_it(translator):
+    folder, results, data = translator
+    again = evaluate(
+        hf_rnn.Predictor.from_pretrained(folder), DataArguments(str(data), text_column="en", label_column="de")
+    )
+    assert again["bleu"] == pytest.approx(results["test"]["bleu"])
+    assert again["bleu/signature"] == results["test"]["bleu/signature"]
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert 'translate = hf_rnn.Predictor.from_pretrained("model")' in card
+    assert f"| BLEU | {results['validation']['bleu']:.2f} | {results['test']['bleu']:.2f} |" in card
+    assert "1 × LSTM of 32, multiplicative attention, input feeding" in card
+
+
+def test_it_shows_where_it_looked(translator, capsys, tmp_path):
+    folder, *_ = translator
+    predictor = hf_rnn.Predictor.from_pretrained(folder)
+    found = hf_rnn.align(predictor, "two five one .")
+    assert (found.source, found.target) == (["two", "five", "one", ".", "</s>"], ["eins", "fünf", "zwei", "."])
+    assert found.weights.shape == (4, 5)
+    np.testing.assert_allclose(found.weights.sum(1), 1, atol=1e-5)
+    picture = tmp_path / "alignment.png"
+    table = tmp_path / "alignment.json"
+    command = ["explain", str(folder), "two five one .", "--output", str(picture), "--output", str(table)]
+    assert main([*command, "--target", "eins fünf ."]) == 0
+    assert capsys.readouterr().out.startswith("eins fünf .\n")
+    assert json.loads(table.read_text())["target"] == ["eins", "fünf", "."]
+    with Image.open(picture) as drawn:
+        assert drawn.width > 200
+    for wrong, message in ((["--how_it_read"], "it is shown where it looks"), (["--output", "x.html"], ".png, .json")):
+        assert main(["explain", str(folder), "two .", *wrong]) == 1
+        assert message in capsys.readouterr().err
+    with pytest.raises(UserError, match="has no word"):
+        hf_rnn.align(predictor, "")
+
+
+def test_a_run_that_was_cut_ends_as_if_it_had_not_been(translator, tmp_path):
+    _, _, data = translator
+    model = {"input_feeding": True, "scheduled_sampling": 0.2, "input_dropout": 0.2}
+    hf_rnn.train(run(data, tmp_path / "whole", model, num_train_epochs=2, save_total_limit=9))
+    shutil.copytree(tmp_path / "whole", tmp_path / "cut")
+    newest = max((tmp_path / "cut").glob("checkpoint-*"), key=lambda path: int(path.name[11:]))
+    shutil.rmtree(newest)
+    (tmp_path / "cut" / "metrics.json").unlink()
+    hf_rnn.train(run(data, tmp_path / "cut", model, num_train_epochs=2, save_total_limit=9, resume=True))
+    assert_same_run(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_pairs_of_a_column_of_languages_and_of_well_known_names_are_read():
+    rows = pairs(30)
+    nested = Dataset.from_list([{"translation": row} for row in rows])
+    data = DataArguments("rows", text_column="translation.en", label_column="translation.de")
+    train = Translation(data).prepare(DatasetDict(train=nested))["train"]
+    assert set(train["source"]) == {row["en"] for row in rows} & set(train["source"])
+    named = Dataset.from_list([{"document": row["en"], "summary": row["de"]} for row in rows])
+    task = Translation(DataArguments("rows"))
+    assert task.prepare(DatasetDict(train=named, validation=named))["train"]["target"][:] == [row["de"] for row in rows]
+
+
+def test_empty_and_overlong_pairs_are_not_trained_on_and_all_are_judged(caplog):
+    rows = [*pairs(20), {"en": "one .", "de": ""}, {"en": " ", "de": "eins ."}, {"en": "one " * 30, "de": "eins ."}]
+    table = Dataset.from_list(rows)
+    task = Translation(DataArguments("rows", text_column="en", label_column="de", max_length=10))
+    tokenizer = task.fitted(hf_rnn.train_tokenizer([row["en"] for row in rows], "word", show_progress=False))
+    with caplog.at_level(logging.INFO):
+        splits = task.prepare(DatasetDict(train=table, validation=table, test=table))
+        encoded = {split: task.encode(of_split, tokenizer) for split, of_split in splits.items()}
+    assert {split: len(of_split) for split, of_split in encoded.items()} == {"train": 20, "validation": 23, "test": 23}
+    assert "2 rows without one of the texts were left out" in caplog.text
+    assert "1 training rows are longer than data.max_length=10: left out" in caplog.text
+    assert all(row[-1] == tokenizer.eos_token_id for row in encoded["test"]["input_ids"])
+    with pytest.raises(UserError, match=r"data.max_length=1 leaves no training row"):
+        Translation(DataArguments("rows", max_length=1)).encode(splits["train"], tokenizer)
+
+
+def test_what_a_translator_cannot_do_says_so(translator, caplog):
+    folder, _, data = translator
+    predictor = hf_rnn.Predictor.from_pretrained(folder)
+    with pytest.raises(UserError, match="reads one text at a time, and writes one"):
+        predictor(["one ."], top_k=3)
+    with pytest.raises(UserError, match="one classifier answers a stream"):
+        predictor.open()
+    with pytest.raises(UserError, match="RNNForConditionalGeneration has none"):
+        hf_rnn.gradient_flow.diagnose(predictor, predictor.task.data)
+    with pytest.raises(UserError, match=r"label_smoothing_factor=0.1: .* --model.label_smoothing 0.1"):
+        hf_rnn.train(run(data, folder.parent / "other", label_smoothing_factor=0.1))
+    settings = run(data, folder.parent / "other")
+    del settings["data"]["label_column"]
+    with pytest.raises(UserError, match=r"column of the texts to write of .* 'en', 'de'. Write --data.label_column"):
+        hf_rnn.train(settings)
+    predictor.task.data.max_length = 3
+    with caplog.at_level(logging.WARNING):
+        assert predictor(["two five one ."]) == [{"text": "eins fünf zwei ."}]
+    assert "a text has 5 tokens, more than any of training (data.max_length=3)" in caplog.text
+
+
+@pytest.mark.parametrize(("name", "what"), [("bos_token", "begins"), ("eos_token", "ends")])
+def test_a_tokenizer_without_the_tokens_around_a_target_is_refused(name, what):
+    tokenizer = hf_rnn.train_tokenizer(["one ."], "word", min_frequency=1, show_progress=False)
+    setattr(tokenizer, name, None)
+    with pytest.raises(UserError, match=f"has no {name}, which {what} what is written: set tokenizer.{name}"):
+        Translation(DataArguments("rows")).fitted(tokenizer)
+
+
+def test_bleu_of_texts_as_they_stand_and_lower_cased():
+    found = TranslationMetrics().compute(predictions=["the Cat sat on the mat"], references=["the cat sat on the mat"])
+    assert found["bleu_lowercase"] == pytest.approx(100)
+    assert found["bleu"] < 60
+
+
+def test_real_captions_are_translated(real_data, tmp_path):
+    settings = run(real_data / "multi30k", tmp_path / "model", num_train_epochs=1, max_steps=2)
+    settings["tokenizer"] = {"kind": "bpe", "vocab_size": 1000, "lowercase": True}
+    settings["data"]["max_length"] = 20
+    for split in ("validation", "test"):
+        # A few of them are enough here.
+        settings["data"][f"{split}_split"] = ["test"] if split == "validation" else None
+    results = hf_rnn.train(settings)
+    assert results["data"]["splits"]["validation"]["rows"] == 1000
+    assert torch.isfinite(torch.tensor(results["validation"]["loss"]))
