@@ -135,7 +135,18 @@ LEFT_OUT = [
     part("imdb_no_dropconnect", f"{ONE_WAY} --model.weight_dropout 0", "dropout of recurrent weights"),
     part("imdb_400", f"{ONE_WAY} --data.max_length 400", "more than 400 tokens of a text"),
 ]
-ROWS = {row.name: row for row in [*LANGUAGE_MODELS, *CLASSIFIERS, *LADDER, *LEFT_OUT]}
+TAGGERS = [Row("conll2003", "conll2003")]
+DE_EN = "--data.text_column de --data.label_column en"
+TRANSLATORS = [
+    Row("multi30k_en_de", "multi30k", "multi30k", title="English to German"),
+    Row("multi30k_de_en", "multi30k", "multi30k", DE_EN, title="German to English"),
+]
+ROWS = {row.name: row for row in [*LANGUAGE_MODELS, *CLASSIFIERS, *LADDER, *LEFT_OUT, *TAGGERS, *TRANSLATORS]}
+PUBLISHED_F1 = {
+    "Ma and Hovy 2016, BiLSTM-CNN-CRF, no outside vectors": "80.76",
+    "Ma and Hovy 2016, the same with outside vectors": "91.21",
+}
+PUBLISHED_BLEU = {"LIUM-CVC 2017, GRU with attention, text alone (tokenised by Moses)": "39.0"}
 PUBLISHED_ACCURACY = {
     "Miyato et al. 2017, adversarial and virtual adversarial training": "94.1 %",
     "Howard and Ruder 2018, ULMFiT, forward and backward": "95.4 %",
@@ -218,6 +229,23 @@ def perplexity(row: Row, runs: list[dict]) -> list[str]:
     return [f"`{runs[0]['command']}`", *per_word, *_facts(row, runs)]
 
 
+def tagging(row: Row, runs: list[dict]) -> list[str]:
+    return [f"`{runs[0]['command']}`", *[of(runs, split, "f1") for split in ("test", "validation")], *_facts(row, runs)]
+
+
+TRANSLATED = "test BLEU, lower-cased | BLEU | chrF | validation BLEU, lower-cased | epochs | minutes | parameters |"
+
+
+def translating(row: Row, runs: list[dict]) -> list[str]:
+    wanted = (("test", "bleu_lowercase"), ("test", "bleu"), ("test", "chrf"), ("validation", "bleu_lowercase"))
+    return [row.title, f"`{runs[0]['command']}`", *[of(runs, *metric, ".2f") for metric in wanted], *_facts(row, runs)]
+
+
+def signature() -> str:
+    runs = [run for row in TRANSLATORS for run in row.ended()]
+    return f"`{runs[0]['test']['bleu_lowercase/signature']}`" if runs else ""
+
+
 def as_one() -> list[str]:
     lines = []
     for name, row in ROWS.items():
@@ -251,6 +279,19 @@ def page() -> str:
         "",
         *table("| command | test | validation | epochs | minutes | parameters |", LANGUAGE_MODELS, perplexity),
         *published("test, WikiText-2", PUBLISHED_PERPLEXITY),
+        "## Tagging",
+        "",
+        "F1 of whole names, as conlleval counts them.",
+        "",
+        *table("| command | test F1 | validation F1 | epochs | minutes | parameters |", TAGGERS, tagging),
+        *published("test F1, CoNLL-2003", PUBLISHED_F1),
+        "## Translation",
+        "",
+        "BLEU and chrF by sacreBLEU, of five beams; the first of lower-cased texts, as the literature has it. "
+        + signature(),
+        "",
+        *table(f"| Multi30k | command | {TRANSLATED}", TRANSLATORS, translating),
+        *published("English to German, 2016 test, BLEU, lower-cased and tokenised", PUBLISHED_BLEU),
         "## From supervised to language model",
         "",
         *table(f"| IMDB | command | {columns}", LADDER, titled),

@@ -11,21 +11,15 @@ from safetensors.torch import load_file
 from transformers import PreTrainedTokenizerFast, pipeline
 
 import hf_rnn
+from hf_rnn.configuration_rnn import CODE_FILES
 from hf_rnn.data import RaggedCollator
 from hf_rnn.errors import UserError
 from hf_rnn.made_up_reviews import made_up_reviews
 
 WHOLE = {
+    *CODE_FILES,
     "README.md",
     "config.json",
-    "configuration_rnn.py",
-    "modeling_rnn.py",
-    "pooling.py",
-    "weight_files.py",
-    "windows.py",
-    "recurrence.py",
-    "recurrence_cpu.py",
-    "modeling_causal_rnn.py",
     "model.safetensors",
     "tokenizer.json",
     "tokenizer_config.json",

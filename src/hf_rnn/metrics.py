@@ -1,10 +1,24 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """Metrics as `evaluate.Metric` classes over scikit-learn, which need no network (`evaluate.load` does)."""
 
+from importlib import import_module
+from typing import Any
+
 import datasets
 import evaluate
 import numpy as np
 from sklearn import metrics as sk
+
+from .errors import UserError
+
+
+def needed(module: str, extra: str) -> Any:
+    """A library that measures one task alone; raises [`UserError`] where it is not installed."""
+    try:
+        return import_module(module)
+    except ImportError:
+        name = module.partition(".")[0]
+        raise UserError(f'this is measured by {name}: pip install {name} (or "hf-rnn[{extra}]").') from None
 
 
 class _OfflineMetric(evaluate.Metric):
@@ -106,12 +120,11 @@ class SpanMetrics(_OfflineMetric):
     row_type = datasets.Sequence(datasets.Value("string"))
 
     def _compute(self, predictions, references):
-        from seqeval.metrics import accuracy_score, classification_report
-
-        report = classification_report(references, predictions, output_dict=True, zero_division=0)
+        seqeval = needed("seqeval.metrics", "tagging")
+        report = seqeval.classification_report(references, predictions, output_dict=True, zero_division=0)
         names = {"precision": "precision", "recall": "recall", "f1": "f1-score", "support": "support"}
         found = {name: report["micro avg"][names[name]] for name in ("f1", "precision", "recall")}
-        found["accuracy"] = accuracy_score(references, predictions)
+        found["accuracy"] = seqeval.accuracy_score(references, predictions)
         kinds = [kind for kind in report if not kind.endswith(" avg")]
         found |= {f"{name}/{kind}": report[kind][key] for name, key in names.items() for kind in kinds}
         return {name: float(value) for name, value in found.items()}
@@ -125,9 +138,9 @@ class TranslationMetrics(_OfflineMetric):
     row_type = datasets.Value("string")
 
     def _compute(self, predictions, references):
-        from sacrebleu import BLEU, CHRF
-
-        metrics = {"bleu": BLEU(), "bleu_lowercase": BLEU(lowercase=True), "chrf": CHRF()}
+        sacrebleu = needed("sacrebleu", "translation")
+        bleu, lowercase = sacrebleu.BLEU(), sacrebleu.BLEU(lowercase=True)
+        metrics = {"bleu": bleu, "bleu_lowercase": lowercase, "chrf": sacrebleu.CHRF()}
         scores = {name: metric.corpus_score(predictions, [references]).score for name, metric in metrics.items()}
         # Only now do they know of how many references.
         return scores | {f"{name}/signature": str(metric.get_signature()) for name, metric in metrics.items()}

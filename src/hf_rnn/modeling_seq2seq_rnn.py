@@ -185,7 +185,7 @@ class RNNForConditionalGeneration(RNNPreTrainedModel, GenerationMixin):
             encoder_outputs = self.model(
                 input_ids, attention_mask, inputs_embeds, output_hidden_states=output_hidden_states
             )
-        elif not isinstance(encoder_outputs, RNNModelOutput):
+        elif isinstance(encoder_outputs, tuple):
             encoder_outputs = RNNModelOutput(*encoder_outputs)
         if decoder_inputs_embeds is None and decoder_input_ids is None:
             if labels is None:

@@ -11,28 +11,23 @@ import torch
 from conftest import tiny_config
 from safetensors.torch import load_file
 
+from hf_rnn.configuration_rnn import CODE_FILES
+
 from . import calls
 from .server import HubServer
 
 WHOLE = {
+    *CODE_FILES,
     ".gitattributes",
     "README.md",
     "config.json",
-    "configuration_rnn.py",
     "confusion_matrix.png",
     "metrics.json",
     "model.safetensors",
-    "modeling_rnn.py",
-    "pooling.py",
-    "recurrence.py",
-    "recurrence_cpu.py",
-    "modeling_causal_rnn.py",
     "run.yaml",
     "tokenizer.json",
     "tokenizer_config.json",
     "training_curves.png",
-    "weight_files.py",
-    "windows.py",
 }
 
 

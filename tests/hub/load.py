@@ -14,17 +14,25 @@ from transformers import (
     AutoConfig,
     AutoModel,
     AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
     AutoTokenizer,
     pipeline,
 )
 
+AUTO_CLASSES = {
+    "RNNForCausalLM": AutoModelForCausalLM,
+    "RNNForConditionalGeneration": AutoModelForSeq2SeqLM,
+    "RNNForSequenceClassification": AutoModelForSequenceClassification,
+    "RNNForTokenClassification": AutoModelForTokenClassification,
+}
 TEXTS = ["the film was not good .", "", "the price was awful , but the camera was far from bad . " * 5]
 
 
 def look(path: str, options: dict) -> dict:
-    writes = AutoConfig.from_pretrained(path, **options).architectures == ["RNNForCausalLM"]
-    auto_class = AutoModelForCausalLM if writes else AutoModelForSequenceClassification
+    (kind,) = AutoConfig.from_pretrained(path, **options).architectures
+    auto_class = AUTO_CLASSES[kind]
     model = auto_class.from_pretrained(path, **options)
     tokenizer = AutoTokenizer.from_pretrained(path, **options)
     base = AutoModel.from_pretrained(path, **options)
@@ -34,14 +42,20 @@ def look(path: str, options: dict) -> dict:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.contiguous().view(torch.uint8).numpy().tobytes())
     with torch.inference_mode():
-        logits = model(**batch).logits.float()
+        begin = {"decoder_input_ids": torch.full((len(TEXTS), 1), 2)} if kind == "RNNForConditionalGeneration" else {}
+        logits = model(**batch, **begin).logits.float()
         states = base(**batch).last_hidden_state.float()
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
         options_here = {name: value for name, value in options.items() if name != "revision"}
         again = auto_class.from_pretrained(folder, **options_here).state_dict()
     assert all(torch.equal(tensor, again[name]) for name, tensor in model.state_dict().items())
-    if writes:
+    if kind == "RNNForConditionalGeneration":
+        answers = model.generate(**batch, max_new_tokens=5, num_beams=2).tolist()
+    elif kind == "RNNForTokenClassification":
+        tag = pipeline("token-classification", model=path, aggregation_strategy="first", **options)
+        answers = [[entity["start"], entity["end"], float(entity["score"])] for entity in tag(TEXTS[0])]
+    elif kind == "RNNForCausalLM":
         write = pipeline("text-generation", model=path, **options)
         answers = write(TEXTS[0], max_new_tokens=5, do_sample=False, return_tensors=True)[0]["generated_token_ids"]
     else:

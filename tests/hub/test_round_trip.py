@@ -49,7 +49,17 @@ def test_what_was_pushed_loads_in_three_ways_bit_by_bit(server, client, tmp_path
     language_model.save_pretrained(tmp_path / "language_model")
     lent = hf_rnn.RNNForSequenceClassification.from_pretrained(tmp_path / "language_model", num_labels=3)
     lent.save_pretrained(tmp_path / "lent")
-    models |= {name: (tmp_path / name, [], {}) for name in ("language_model", "lent")}
+    names = {0: "O", 1: "B-X", 2: "I-X"}
+    tags = {"crf": True, "character_encoder": "lstm", "id2label": names, "label2id": {n: i for i, n in names.items()}}
+    tagger = hf_rnn.RNNForTokenClassification(random_model(tokenizer, **tags).config)
+    tagger.use_vocabulary(tokenizer)
+    tagger.save_pretrained(tmp_path / "tagger")
+    ends = {"bos_token_id": 2, "eos_token_id": 3}
+    for name, feeding in (("translator", False), ("feeding", True)):
+        settings = random_model(tokenizer, input_feeding=feeding, share_embeddings=feeding, **ends).config
+        hf_rnn.RNNForConditionalGeneration(settings).save_pretrained(tmp_path / name)
+    others = ("language_model", "lent", "tagger", "translator", "feeding")
+    models |= {name: (tmp_path / name, [], {}) for name in others}
     random_model(tokenizer).to(torch.bfloat16).save_pretrained(tmp_path / "bf16")
     models["bf16"] = (tmp_path / "bf16", [], {})
     random_model(tokenizer).save_pretrained(tmp_path / "sharded", max_shard_size="2KB")

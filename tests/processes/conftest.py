@@ -1,6 +1,8 @@
 from pathlib import Path
 
 import pytest
+from tasks.test_token_classification import sentences
+from tasks.test_translation import pairs, write_jsonl
 
 from hf_rnn.made_up_reviews import made_up_reviews
 
@@ -13,3 +15,15 @@ def reviews(tmp_path_factory) -> Path:
     lines = ["text,label", *(f'"{text}",{label}' for text, label in zip(rows["text"], rows["label"], strict=True))]
     file.write_text("\n".join(lines), encoding="utf-8")
     return file
+
+
+@pytest.fixture(scope="session")
+def tagged(tmp_path_factory) -> Path:
+    """131 sentences with names in them."""
+    return write_jsonl(tmp_path_factory.mktemp("tagged") / "rows.jsonl", sentences(131))
+
+
+@pytest.fixture(scope="session")
+def translated(tmp_path_factory) -> Path:
+    """131 pairs of texts."""
+    return write_jsonl(tmp_path_factory.mktemp("translated") / "rows.jsonl", pairs(131))

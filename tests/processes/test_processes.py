@@ -74,6 +74,19 @@ def test_two_processes_train_a_language_model_as_one_with_all_streams(reviews, t
     assert second["validation"] == pytest.approx(first["validation"], rel=1e-5)
 
 
+def test_two_processes_train_a_tagger_as_one(tagged, tmp_path):
+    more = {"task": "token_classification", "model.crf": "true", "model.character_encoder": "cnn"}
+    first, second = one_and_two(tagged, tmp_path, 16, **more)
+    for name in ("f1", "accuracy"):
+        assert second["validation"][name] == pytest.approx(first["validation"][name], abs=1e-6)
+
+
+def test_two_processes_train_a_translator_as_one(translated, tmp_path):
+    more = {"task": "translation", "data.text_column": "en", "data.label_column": "de", "model.input_feeding": "true"}
+    first, second = one_and_two(translated, tmp_path, 16, **more)
+    assert second["validation"]["bleu"] == pytest.approx(first["validation"]["bleu"], abs=1e-6)
+
+
 def test_batches_by_tokens_in_two_processes(reviews, tmp_path):
     ended = torchrun(2, *options(reviews, tmp_path / "two", 8, **{"training.train_batch_tokens": 150}))
     assert ended.returncode == 0, ended.stderr

@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from ..configuration_rnn import RNNConfig
 from ..data import DataArguments, RaggedCollator
 from ..errors import UserError
-from ..metrics import SingleLabelMetrics, SpanMetrics
+from ..metrics import SingleLabelMetrics, SpanMetrics, needed
 from ..modeling_rnn import IGNORED
 from ..modeling_token_rnn import RNNForTokenClassification
 from ..spans import check_tags, is_bio, kind_of, scheme, spans_of
@@ -86,6 +86,8 @@ class TokenClassification(TextTask):
             UserError: no such split or column; words and tags of different number; tags that are neither of the BIO
                 scheme nor all without it.
         """
+        # Before training, not after an epoch of it.
+        needed("seqeval.metrics", "tagging")
         train_name, validation_name = self.chosen_splits(splits)
         train = self._tagged(splits, train_name)
         seen = {tag for row in train["tags"] for tag in row}

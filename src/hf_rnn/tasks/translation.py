@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 from ..configuration_rnn import RNNConfig
 from ..data import DataArguments, RaggedCollator
 from ..errors import UserError
-from ..metrics import TranslationMetrics
+from ..metrics import TranslationMetrics, needed
 from ..modeling_rnn import IGNORED
 from ..modeling_seq2seq_rnn import RNNForConditionalGeneration
 from ..tokenization import token_ids
@@ -78,6 +78,8 @@ class Translation(TextTask):
         Raises:
             UserError: no such split or column, or no pair.
         """
+        # Before training, not after an epoch of it.
+        needed("sacrebleu", "translation")
         train_name, validation_name = self.chosen_splits(splits)
         train = self._pairs(splits, train_name)
         places = zip(train["source"], train["target"], strict=True)
