@@ -193,16 +193,9 @@ class RNNForConditionalGeneration(RNNPreTrainedModel, GenerationMixin):
                     "there is nothing to write: pass labels=…, or decoder_input_ids=…, or call model.generate(…)."
                 )
             decoder_input_ids = self.prepare_decoder_input_ids_from_labels(labels)
-        values = encoder_outputs.last_hidden_state
-        valid = None if attention_mask is None else attention_mask.bool()
-        if past_key_values is None:
-            memory = self.decoder.attention.memory(values, valid)
-            state = self.decoder.begin(encoder_outputs.final_hidden_state, encoder_outputs.final_cell_state, memory)
-        else:
-            memory = Memory(values, past_key_values.keys, valid)
-            state = past_key_values.decoder_state()
+        memory, state = self._take_up(encoder_outputs, attention_mask, past_key_values)
         x = self._embed(decoder_input_ids) if decoder_inputs_embeds is None else decoder_inputs_embeds
-        _check(x, values, state, labels)
+        _check(x, memory, state, labels)
         mask = None if decoder_attention_mask is None else decoder_attention_mask[:, -x.shape[1] :]
         if self.training and config.scheduled_sampling and decoder_inputs_embeds is None:
             x = self._embed(self._sampled(decoder_input_ids, x, memory, state, mask))
@@ -218,9 +211,19 @@ class RNNForConditionalGeneration(RNNPreTrainedModel, GenerationMixin):
             past_key_values=RNNDecoderCache.of(after, seen, memory.keys) if use_cache else None,  # type: ignore[arg-type]
             decoder_hidden_states=(x, *outputs) if output_hidden_states else None,
             cross_attentions=(weights.unsqueeze(1),) if output_attentions else None,  # type: ignore[arg-type]
-            encoder_last_hidden_state=values,
+            encoder_last_hidden_state=memory.values,
             encoder_hidden_states=encoder_outputs.hidden_states,
         )
+
+    def _take_up(
+        self, read: RNNModelOutput, attention_mask: Tensor | None, cache: RNNDecoderCache | None
+    ) -> tuple[Memory, DecoderState]:
+        """What was read, and the state before what is to be written next."""
+        valid = None if attention_mask is None else attention_mask.bool()
+        if cache is not None:
+            return Memory(read.last_hidden_state, cache.keys, valid), cache.decoder_state()
+        memory = self.decoder.attention.memory(read.last_hidden_state, valid)
+        return memory, self.decoder.begin(read.final_hidden_state, read.final_cell_state, memory)
 
     def _embed(self, ids: Tensor) -> Tensor:
         if self.decoder_embed_tokens is None:
@@ -252,8 +255,8 @@ class RNNForConditionalGeneration(RNNPreTrainedModel, GenerationMixin):
         return nats / (labels != IGNORED).sum().clamp(min=1)
 
 
-def _check(x: Tensor, values: Tensor, state: DecoderState, labels: Tensor | None) -> None:
-    B = len(values)
+def _check(x: Tensor, memory: Memory, state: DecoderState, labels: Tensor | None) -> None:
+    B = len(memory.values)
     if len(x) != B:
         raise ValueError(
             f"decoder_input_ids have {len(x)} rows and what is read has {B}: pass a beginning for each text, such as "
