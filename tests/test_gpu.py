@@ -164,6 +164,31 @@ def test_the_gradients_way_is_measured_on_the_gpu():
     torch.testing.assert_close(torch.tensor(found), torch.tensor(expected), rtol=1e-2, atol=1e-6)
 
 
+@pytest.mark.parametrize("encoder", ["none", "lstm", "cnn"])
+def test_a_tagger_gives_on_the_gpu_what_it_gives_on_the_cpu(encoder):
+    from test_modeling_token_rnn import make
+
+    model = make(crf=True, character_encoder=encoder)
+    ids, labels = torch.randint(1, 40, (3, 9)), torch.zeros(3, 9, dtype=torch.long)
+    mask = torch.tensor([[1] * 9, [0] * 4 + [1] * 5, [1] * 2 + [0] * 7])
+    here = model(ids, mask, labels=labels)
+    there = model.cuda()(ids.cuda(), mask.cuda(), labels=labels.cuda())
+    torch.testing.assert_close(there.logits.cpu(), here.logits)
+    torch.testing.assert_close(there.loss.cpu(), here.loss)
+
+
+def test_a_translator_writes_on_the_gpu_what_it_writes_on_the_cpu():
+    from test_modeling_seq2seq_rnn import KINDS, V
+    from test_modeling_seq2seq_rnn import make as make_translator
+
+    ids, mask = torch.randint(3, V, (3, 6)), torch.tensor([[1] * 6, [1, 1, 1, 0, 0, 0], [0, 1, 0, 1, 1, 1]])
+    for kind in KINDS.values():
+        model = make_translator(**kind)
+        here = model.generate(ids, attention_mask=mask, max_new_tokens=6, num_beams=3)
+        there = model.cuda().generate(ids.cuda(), attention_mask=mask.cuda(), max_new_tokens=6, num_beams=3)
+        assert torch.equal(there.cpu(), here)
+
+
 def test_the_quickstart_trains(tmp_path):
     results = hf_rnn.train(["--config", str(QUICKSTART), "--training.output_dir", str(tmp_path / "model")])
     assert results["validation"]["accuracy"] >= 0.97
