@@ -20,7 +20,7 @@ from hf_rnn.data import RaggedCollator
 from hf_rnn.environment import keep_freed_memory
 from hf_rnn.tasks.translation import Translation
 
-# Those of configs/multi30k_en_de.yaml.
+# Those of configs/multi30k.yaml.
 SIZES = {"embedding_size": 256, "hidden_size": 256, "bidirectional": True, "bos_token_id": 2, "eos_token_id": 3}
 BATCH = 64
 

@@ -74,12 +74,11 @@ def align(predictor: Predictor, text: str, written: str | None = None) -> Alignm
     read, said = (torch.tensor([ids], device=model.device) for ids in task.ids(tokenizer, texts))
     (weights,) = model(input_ids=read, labels=said, output_attentions=True).cross_attentions
     weights = weights[0, 0].float().cpu().numpy()
-    source, target = (
-        words_of(each, tokenizer(each, return_offsets_mapping=True, add_special_tokens=False)["offset_mapping"])
-        for each in texts
-    )
-    if not source or not target:
-        raise UserError(f"{texts[bool(source)]!r} has no word: pass a text.")
+    source, target = (words_of(each, tokenizer(each, return_offsets_mapping=True)["offset_mapping"]) for each in texts)
+    if not source:
+        raise UserError(f"{text!r} has no word: pass a text to read.")
+    if not target:
+        raise UserError(f"{written!r}, which is written, has no word: pass another, align(predictor, text, written).")
     columns = [weights[:, word.tokens].sum(1) for word in source]
     end = 1 - np.sum(columns, axis=0)
     by_word = np.stack([*columns, end], axis=1)

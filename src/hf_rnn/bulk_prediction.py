@@ -10,12 +10,13 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import PartialState
 from datasets import Dataset
 
-from .data import DataArguments, check_column, choose_text, load
+from .data import DataArguments, check_column, load
 from .environment import join_after_restart
 from .errors import UserError
 from .prediction import BATCH_TOKENS, Predictor, own_columns
@@ -67,7 +68,7 @@ def predict_file(
         raise UserError(
             f"{data.path!r} has a column 'prediction', in whose place the answers would stand: give it another name."
         )
-    columns = [choose_text(rows, data), *([data.text_pair_column] if data.text_pair_column else [])]
+    columns = [predictor.task.text_column(rows), *([data.text_pair_column] if data.text_pair_column else [])]
     check_column(rows, "text_pair_column", data)
     job = {"rows": rows._fingerprint, "model": _weights(predictor), "columns": columns, "top_k": top_k}
     job["max_length"], job["part_rows"] = data.max_length, part_rows
@@ -125,7 +126,8 @@ def _claim(parts: Path, job: dict, overwrite: bool) -> None:
 
 
 def _answer(predictor: Predictor, rows: Dataset, columns: list[str], file: Path, batch_tokens: int, top_k) -> None:
-    texts = (tuple(row[name] for name in columns) for row in rows)
+    # A list of words is the text that they make.
+    texts: Any = (tuple(" ".join(row[n]) if isinstance(row[n], list) else row[n] for n in columns) for row in rows)
     answers = predictor.stream(texts, top_k=top_k, batch_tokens=batch_tokens)
     lines = (
         json.dumps({**row, "prediction": answer}, ensure_ascii=False, default=str)
@@ -155,6 +157,8 @@ def _weights(predictor: Predictor) -> str:
     digest = hashlib.sha256(predictor.tokenizer.backend_tokenizer.to_str().encode())
     for model in (predictor.model, *predictor.others):
         digest.update(model.config.to_json_string().encode())
+        if getattr(model, "generation_config", None) is not None:
+            digest.update(model.generation_config.to_json_string().encode())
         for tensor in model.state_dict().values():
             digest.update(tensor.detach().cpu().float().numpy().tobytes())
     return digest.hexdigest()

@@ -124,7 +124,7 @@ def bio_transitions(labels: list[str]) -> Tensor:
     C = len(labels)
     allowed = torch.ones(C + 1, C + 1, dtype=torch.bool)
     for j, label in enumerate(labels):
-        if label.startswith("I-"):
+        if label.startswith("I-") and f"B-{label[2:]}" in labels:
             before = [i for i, other in enumerate(labels) if other in (label, f"B-{label[2:]}")]
             allowed[:, j] = False
             allowed[before, j] = True

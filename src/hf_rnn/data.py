@@ -110,6 +110,8 @@ def load(data: DataArguments, split: str | None = None) -> DatasetDict:
     if data.streaming:
         wanted = [name for name in found if split in (None, name)]
         found = DatasetDict({name: read_first(found[name], data) for name in wanted or found})
+    # A column may hold several, such as a text in each language: column.en, column.de.
+    found = {split: rows.flatten() for split, rows in found.items()}  # type: ignore[union-attr]
     empty = [split for split, rows in found.items() if not len(rows)]
     if empty or not found:
         raise UserError(f"the data set {data.path!r} has no rows in {', '.join(empty) or 'any split'}.")

@@ -60,7 +60,7 @@ def average(models: Sequence[str | Path], output: str | Path) -> Path:
     if len({run_file(folder) for folder in folders}) > 1 and not all(map(_began_elsewhere, folders)):
         logger.warning(
             "some of these models were trained from nothing, each from weights of its own: their mean will have learnt "
-            "nothing. hf-rnn evaluate A --others B takes the mean of their answers."
+            "nothing. hf-rnn evaluate A --others B takes the mean of classifiers' answers."
         )
     tokenizers = [load_tokenizer(str(folder)) for folder in folders]
     merged = MODELS[architecture(configs[0])].from_pretrained(folders[0])

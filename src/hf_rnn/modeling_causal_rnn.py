@@ -1,6 +1,7 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """The language model: it tells the next token, generates, and lends its encoder to the other models."""
 
+import copy
 import math
 from dataclasses import dataclass
 from typing import Any, TypedDict
@@ -36,7 +37,9 @@ class RNNCache:
 
     def detach(self) -> "RNNCache":
         """The same state without the graph that made it: where truncated back-propagation ends."""
-        return RNNCache(tuple(part.detach() for part in self.state), self.seen_tokens)
+        same = copy.copy(self)
+        same.state = tuple(part.detach() for part in self.state)
+        return same
 
     def reorder_cache(self, beam_idx: Tensor) -> None:
         """Row i becomes what row `beam_idx[i]` was, as beam search asks for at each step."""

@@ -413,13 +413,20 @@ class RNNForSequenceClassification(RNNPreTrainedModel):
                 f"labels have the shape {tuple(labels.shape)}, expected [B] = [{B}] or [B, C] = [{B}, {C}]."
             )
         one_label = self.config.problem_type in (None, "single_label_classification") and C > 1
-        if one_label and labels.device.type == "cpu" and not labels.is_floating_point():
-            wrong = labels[((labels < 0) & (labels != -100)) | (labels >= C)].unique().tolist()
-            if wrong:
-                raise ValueError(
-                    f"labels {wrong[:5]} are not in config.id2label, which has the ids 0 to {C - 1}: "
-                    f"make the model with num_labels={max(max(wrong) + 1, C)}, or map the labels to those ids."
-                )
+        if one_label and not labels.is_floating_point():
+            check_known(labels, C)
+
+
+def check_known(labels: Tensor, C: int) -> None:
+    """Raises ValueError for class indices, of any shape, that no label has; asks nothing of a GPU."""
+    if labels.device.type != "cpu":
+        return
+    wrong = labels[((labels < 0) & (labels != IGNORED)) | (labels >= C)].unique().tolist()
+    if wrong:
+        raise ValueError(
+            f"labels {wrong[:5]} are not in config.id2label, which has the ids 0 to {C - 1}: "
+            f"make the model with num_labels={max(max(wrong) + 1, C)}, or map the labels to those ids."
+        )
 
 
 __all__ = ["RNNForSequenceClassification", "RNNModel", "RNNPreTrainedModel"]

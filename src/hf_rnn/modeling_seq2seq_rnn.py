@@ -2,6 +2,7 @@
 """Text to text: an encoder reads, a decoder with attention writes. Shape letters as in `configuration_rnn`; S is the
 time of what is read, and T of what is written."""
 
+import copy
 from typing import Any
 
 import torch
@@ -70,6 +71,7 @@ class RNNForConditionalGeneration(RNNPreTrainedModel, GenerationMixin):
     _is_stateful = True
 
     def __init__(self, config: RNNConfig):
+        config = copy.deepcopy(config)
         config.is_encoder_decoder = True
         super().__init__(config)
         V, E = config.vocab_size, config.embedding_size
@@ -105,8 +107,10 @@ class RNNForConditionalGeneration(RNNPreTrainedModel, GenerationMixin):
     def resize_token_embeddings(self, *args, **kwargs):
         embedding = super().resize_token_embeddings(*args, **kwargs)
         if self.decoder_embed_tokens is not None:
-            resized = self._get_resized_embeddings(self.decoder_embed_tokens, embedding.num_embeddings)
-            self.decoder_embed_tokens = resized
+            how: Any = {name: kwargs[name] for name in ("mean_resizing",) if name in kwargs}
+            self.decoder_embed_tokens = self._get_resized_embeddings(
+                self.decoder_embed_tokens, embedding.num_embeddings, **how
+            )
             self.tie_weights()
         return embedding
 
@@ -154,7 +158,7 @@ class RNNForConditionalGeneration(RNNPreTrainedModel, GenerationMixin):
         inputs_embeds: Tensor | None = None,
         decoder_inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
-        use_cache: bool | None = True,
+        use_cache: bool | None = None,
         output_attentions: bool | None = None,
         output_hidden_states: bool | None = None,
         logits_to_keep: int = 0,
@@ -168,7 +172,7 @@ class RNNForConditionalGeneration(RNNPreTrainedModel, GenerationMixin):
             past_key_values: the state after what was written before `decoder_input_ids`.
             decoder_inputs_embeds: `[B, T, E]`, instead of `decoder_input_ids`.
             labels: `[B, T]`, what is to be written, with the token that ends it; -100 is not learnt.
-            use_cache: whether to return the state.
+            use_cache: whether to return the state; if None, where there are no labels.
             output_attentions: whether to return the attention, as `cross_attentions` of one layer and one head: a tuple
                 of one `[B, 1, T, S]`.
             output_hidden_states: whether to return what each layer of the encoder and of the decoder puts out.
@@ -187,6 +191,11 @@ class RNNForConditionalGeneration(RNNPreTrainedModel, GenerationMixin):
             )
         elif isinstance(encoder_outputs, tuple):
             encoder_outputs = RNNModelOutput(*encoder_outputs)
+        elif "final_hidden_state" not in encoder_outputs:
+            raise ValueError(
+                f"encoder_outputs is a {type(encoder_outputs).__name__} without the states in which the text ends: "
+                "pass encoder_outputs=model.get_encoder()(input_ids, attention_mask)."
+            )
         if decoder_inputs_embeds is None and decoder_input_ids is None:
             if labels is None:
                 raise ValueError(
@@ -204,6 +213,7 @@ class RNNForConditionalGeneration(RNNPreTrainedModel, GenerationMixin):
         loss = None
         if labels is not None:
             loss = self._loss(logits, labels, weights, state.covered)
+        use_cache = labels is None if use_cache is None else use_cache
         seen = x.shape[1] + (0 if past_key_values is None else past_key_values.seen_tokens)
         return Seq2SeqLMOutput(
             loss=loss,
@@ -256,7 +266,17 @@ class RNNForConditionalGeneration(RNNPreTrainedModel, GenerationMixin):
 
 
 def _check(x: Tensor, memory: Memory, state: DecoderState, labels: Tensor | None) -> None:
-    B = len(memory.values)
+    B, S = memory.values.shape[:2]
+    if memory.valid is not None and tuple(memory.valid.shape) != (B, S):
+        raise ValueError(
+            f"attention_mask has the shape {tuple(memory.valid.shape)}, and what was read [B, S] = {(B, S)}: pass the "
+            "mask of encoder_outputs."
+        )
+    if not x.shape[1]:
+        raise ValueError(
+            f"what is written has the shape [B, T] = {tuple(x.shape[:2])}, and no token to begin with: pass one, such "
+            f"as decoder_input_ids=torch.full(({B}, 1), model.config.decoder_start_token_id)."
+        )
     if len(x) != B:
         raise ValueError(
             f"decoder_input_ids have {len(x)} rows and what is read has {B}: pass a beginning for each text, such as "

@@ -13,7 +13,7 @@ from transformers.utils import can_return_tuple
 from .characters import CharacterEncoder
 from .configuration_rnn import RNNConfig
 from .crf import CRF, bio_transitions
-from .modeling_rnn import IGNORED, ClassificationHead, RNNModel, RNNPreTrainedModel
+from .modeling_rnn import IGNORED, ClassificationHead, RNNModel, RNNPreTrainedModel, check_known
 from .recurrence import Ragged
 
 
@@ -49,8 +49,14 @@ class RNNForTokenClassification(RNNPreTrainedModel):
 
     def use_vocabulary(self, tokenizer: Any) -> None:
         """Learns from a tokenizer how its tokens are spelt, where the model reads their characters."""
-        if self.characters is not None:
-            self.characters.learn_spelling(tokenizer.convert_ids_to_tokens(list(range(len(tokenizer)))))
+        if self.characters is None:
+            return
+        tokens = [token or "" for token in tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))]
+        decoder = getattr(getattr(tokenizer, "backend_tokenizer", None), "decoder", None)
+        if type(decoder).__name__ == "ByteLevel":
+            # It writes each byte as a letter of its own.
+            tokens = [decoder.decode([token]) for token in tokens]
+        self.characters.learn_spelling(tokens)
 
     def resize_token_embeddings(self, *args, **kwargs):
         embedding = super().resize_token_embeddings(*args, **kwargs)
@@ -124,7 +130,9 @@ class RNNForTokenClassification(RNNPreTrainedModel):
             loss = -self.crf.log_likelihood(scores, tags, valid).sum() / (labels != IGNORED).sum().clamp(min=1)
         if self.training:
             return loss, emissions
-        best = self.crf.max_marginals(scores, valid).masked_fill(~valid.unsqueeze(-1), 0)
+        best = self.crf.max_marginals(scores, valid)
+        # Sums over whole texts are large: numbers of few bits could not tell them apart.
+        best = (best - best.amax(-1, keepdim=True)).masked_fill(~valid.unsqueeze(-1), 0)
         if moved:
             best = best.gather(1, ragged.to_place.unsqueeze(-1).expand_as(best))
         return loss, best.to(emissions.dtype)
@@ -136,13 +144,7 @@ class RNNForTokenClassification(RNNPreTrainedModel):
                 f"labels have the shape {tuple(labels.shape)}, expected [B, T] = [{B}, {T}]: one for each token, -100 "
                 "for those without (DataCollatorForTokenClassification pads them)."
             )
-        if labels.device.type == "cpu":
-            wrong = labels[((labels < 0) & (labels != IGNORED)) | (labels >= C)].unique().tolist()
-            if wrong:
-                raise ValueError(
-                    f"labels {wrong[:5]} are not in config.id2label, which has the ids 0 to {C - 1}: make the model "
-                    f"with num_labels={max(max(wrong) + 1, C)}, or map the labels to those ids."
-                )
+        check_known(labels, C)
 
 
 __all__ = ["RNNForTokenClassification"]

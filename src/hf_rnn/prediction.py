@@ -77,7 +77,8 @@ class Predictor:
             predictor = cls.from_pretrained(path, device, **kwargs)
             if not predictor.task.one_answer:
                 raise UserError(
-                    f"{path!r} is no classifier of whole texts, and only their logits have a mean: leave others out."
+                    f"{path!r} is no classifier of whole texts, and only their logits have a mean: leave others "
+                    "(--others) out."
                 )
             kwargs.pop("revision", None)
             predictor.others = [
@@ -275,7 +276,7 @@ def write(predictor: Predictor, text: str, max_new_tokens: int = 50, temperature
         UserError: a model that writes nothing, no token to write, or a temperature under 0.
     """
     if predictor.task.problem_type != "language_modeling":
-        raise UserError('this model answers and does not write: hf-rnn predict MODEL "some text".')
+        raise UserError('this model does not go on with texts, it answers them: hf-rnn predict MODEL "some text".')
     if max_new_tokens < 1:
         raise UserError(f"max_new_tokens={max_new_tokens} must be 1 or greater, such as 50.")
     if temperature != 0 and temperature < COLDEST:

@@ -88,7 +88,7 @@ def take_encoder(
     else:
         model.base_model.load_state_dict(lender.base_model.state_dict())
     if tokenizer.get_vocab() != before.get_vocab():
-        move_embeddings(model, before, tokenizer)
+        move_embeddings(model, before, tokenizer, output=goes_on)
     model.use_vocabulary(tokenizer)
     return model
 
@@ -105,15 +105,17 @@ def _quiet() -> Iterator[None]:
 
 
 @torch.no_grad()
-def move_embeddings(model: Any, before: PreTrainedTokenizerBase, after: PreTrainedTokenizerBase) -> None:
-    """Gives the embedding of a model, and the output layer of a language model, the entries of another tokenizer: those
-    that both have keep their weights, new ones start from the mean (Howard and Ruder 2018, section 3.2)."""
-    kept = [weight.detach().clone() for weight in _by_entry(model)]
+def move_embeddings(
+    model: Any, before: PreTrainedTokenizerBase, after: PreTrainedTokenizerBase, output: bool = True
+) -> None:
+    """Gives the embedding of a model, and with `output` its output layer, the entries of another tokenizer: those that
+    both have keep their weights, new ones start from the mean (Howard and Ruder 2018, section 3.2)."""
+    kept = [weight.detach().clone() for weight in _by_entry(model, output)]
     model.resize_token_embeddings(len(after), mean_resizing=False)
     theirs, ours = before.get_vocab(), after.get_vocab()
     shared = [token for token in ours if token in theirs]
     to, origin = [ours[token] for token in shared], [theirs[token] for token in shared]
-    for new, old in zip(_by_entry(model), kept, strict=True):
+    for new, old in zip(_by_entry(model, output), kept, strict=True):
         new[:] = old[: len(before)].mean(0)
         new[to] = old[origin]
     model.get_input_embeddings().padding_idx = after.pad_token_id
@@ -125,11 +127,12 @@ def move_embeddings(model: Any, before: PreTrainedTokenizerBase, after: PreTrain
                 setattr(config, name, getattr(after, name))
 
 
-def _by_entry(model: Any) -> list[torch.Tensor]:
-    """The parameters that have a row for each entry of the vocabulary, a tied one once."""
-    embedding, output = model.get_input_embeddings(), model.get_output_embeddings()
-    above = [] if output is None else [weight for weight in output.parameters() if weight is not embedding.weight]
-    return [embedding.weight, *above]
+def _by_entry(model: Any, output: bool) -> list[torch.Tensor]:
+    """The parameters of the embedding, and of the output layer, that have a row for each entry of the vocabulary, a
+    tied one once."""
+    embedding, above = model.get_input_embeddings(), model.get_output_embeddings() if output else None
+    weights = [] if above is None else [weight for weight in above.parameters() if weight is not embedding.weight]
+    return [embedding.weight, *weights]
 
 
 __all__ = ["move_embeddings", "take_encoder"]

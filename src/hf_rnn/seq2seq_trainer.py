@@ -45,10 +45,12 @@ class TranslationTrainer(RNNTrainer):
     def judge(self, rows, split: str) -> tuple[dict[str, Any], None]:
         """All metrics of a split, against its texts as they stand there, by the beams of the model; each process reads
         all of them."""
+        # As whoever loads it does: `generate` would run in part with autocast, and in part without.
+        model = self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
         loader = self.get_test_dataloader(rows)
         loss: Any = self.evaluation_loop(loader, split, prediction_loss_only=True, metric_key_prefix=split).metrics
         tokenizer: Any = self.processing_class
-        predictor = Predictor(self.accelerator.unwrap_model(self.model), tokenizer, self.task)
+        predictor = Predictor(model, tokenizer, self.task)
         predictor.model.eval()
         return {"loss": float(loss[f"{split}_loss"]), **self.task.judge(predictor, rows, BATCH_TOKENS)}, None
 

@@ -9,14 +9,18 @@ from .errors import UserError, nearest
 OUTSIDE = "O"
 
 
+def _of_span(tag: str) -> bool:
+    return tag[:2] in ("B-", "I-")
+
+
 def is_bio(tags: Iterable[str]) -> bool:
     """Whether some of the tags begin spans, or go on with them."""
-    return any(tag[:2] in ("B-", "I-") for tag in tags)
+    return any(map(_of_span, tags))
 
 
 def kind_of(tag: str) -> str:
     """What a tag's span is of."""
-    return tag[2:] if tag[:2] in ("B-", "I-") else tag
+    return tag[2:] if _of_span(tag) else tag
 
 
 def scheme(seen: Iterable[str], name: str) -> list[str]:
@@ -37,7 +41,7 @@ def scheme(seen: Iterable[str], name: str) -> list[str]:
         )
     if not is_bio(tags):
         return tags
-    strange = [tag for tag in tags if tag != OUTSIDE and not is_bio([tag])]
+    strange = [tag for tag in tags if tag != OUTSIDE and not _of_span(tag)]
     if strange:
         raise UserError(
             f"the tag {strange[0]!r} of {name!r} is not of the BIO scheme, as {next(filter(_of_span, tags))!r} is: "
@@ -46,10 +50,6 @@ def scheme(seen: Iterable[str], name: str) -> list[str]:
         )
     kinds = sorted({kind_of(tag) for tag in tags if tag != OUTSIDE})
     return [OUTSIDE, *(f"{part}-{kind}" for kind in kinds for part in "BI")]
-
-
-def _of_span(tag: str) -> bool:
-    return is_bio([tag])
 
 
 def check_tags(rows: Sequence[Sequence[str]], names: Sequence[str], split: str) -> None:

@@ -1,6 +1,7 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """Fast tokenizers: trained from any iterable of texts, or loaded from a folder or the Hub."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -109,7 +110,7 @@ def train_tokenizer(
         tokenizer.decoder = decoder
     counted = _Counted(texts)
     if kind == "wordpiece":
-        tokenizer.model = _word_pieces(tokenizer, counted, trainer)
+        tokenizer.model = _word_pieces(tokenizer, counted, trainer, vocab_size)
     else:
         tokenizer.train_from_iterator(counted, trainer)
     tokenizer.pre_tokenizer = pre_tokenizer
@@ -157,14 +158,17 @@ def _parts(kind: str, vocab_size: int, min_frequency: int, show_progress: bool) 
     return models.WordLevel(unk_token=UNK), split, decoder, trainer
 
 
-def _word_pieces(tokenizer: Tokenizer, texts: Iterable[str], trainer: Any) -> Any:
+def _word_pieces(tokenizer: Tokenizer, texts: Iterable[str], trainer: Any, vocab_size: int) -> Any:
     """What the trainer makes of texts, the same each time. By itself it numbers the letters inside words in any order,
     and of pieces that are as frequent it takes those of lower numbers."""
     texts = list(texts)
     cut: Any = tokenizer.pre_tokenizer
     normalize = tokenizer.normalizer.normalize_str
-    words = {word for text in texts for word, _ in cut.pre_tokenize_str(normalize(text))}
-    inside = sorted({letter for word in words for letter in word[1:]})
+    words = [word for text in texts for word, _ in cut.pre_tokenize_str(normalize(text))]
+    # Letters that begin words, and that go on with them, take half of the places each at most: the most frequent ones.
+    trainer.limit_alphabet = most = max(1, (vocab_size - len(SPECIAL_TOKENS)) // 2)
+    counts = sorted(Counter(letter for word in words for letter in word[1:]).items(), key=lambda pair: (-pair[1], pair))
+    inside = sorted(letter for letter, _ in counts[:most])
     trainer.special_tokens = [*SPECIAL_TOKENS, *(f"##{letter}" for letter in inside)]
     learning = Tokenizer(models.WordPiece(unk_token=UNK))
     learning.normalizer, learning.pre_tokenizer = tokenizer.normalizer, cut

@@ -56,6 +56,8 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
     """
 
     _unchecked: Any = None
+    # Of each batch of an evaluation, nats and labels of tokens.
+    _measured: Any = ()
     # The last step for which rows without labels were drawn, and how often for it.
     _part = (-1, 0)
 
@@ -142,8 +144,8 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
         share = None
         if model.training and self.args.world_size > 1:
             # A loss is the mean of its rows', or of the tags in them.
-            labels = None if self.task.one_answer else inputs["labels"]
-            items = torch.tensor(len(inputs["input_ids"])) if labels is None else (labels != IGNORED).sum()
+            rows = torch.tensor(len(inputs["input_ids"]))
+            items = (inputs["labels"] != IGNORED).sum() if self.task.counts_tokens else rows
             share = ShareOfAll(items.to(self.args.device))
         loss, outputs = self._loss(model, inputs, num_items_in_batch)
         loss = loss if share is None else share.weigh(loss)
@@ -176,10 +178,15 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
     def evaluation_loop(
         self, dataloader, description, prediction_loss_only=None, ignore_keys=None, metric_key_prefix="eval"
     ) -> EvalLoopOutput:
+        self._measured = []
         output: Any = super().evaluation_loop(
             dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix
         )
         counted_twice = self.args.world_size > 1 and output.label_ids is not None and self.label_smoother is None
+        if self.task.counts_tokens and self._measured:
+            # The Trainer takes the mean of batches.
+            nats, known = self.accelerator.reduce(torch.stack(self._measured).sum(0)).tolist()
+            output.metrics[f"{metric_key_prefix}_loss"] = nats / max(1, known)
         if counted_twice and self.task.one_answer:
             # Batches were filled up with rows that other processes read, which their losses counted once more.
             plain: Any = self.accelerator.unwrap_model(self.model)
@@ -190,12 +197,16 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
 
     def prediction_step(self, model, inputs, *args, **kwargs):
         try:
-            return super().prediction_step(model, inputs, *args, **kwargs)
+            loss, *rest = super().prediction_step(model, inputs, *args, **kwargs)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             smaller = f"--training.per_device_eval_batch_size {max(1, self.args.per_device_eval_batch_size // 2)}"
             raise self._no_room_for(inputs, smaller) from error
+        if self.task.counts_tokens and loss is not None:
+            known = (inputs["labels"] != IGNORED).sum().to(loss.device)
+            self._measured.append(torch.stack([loss.float() * known, known.float()]))
+        return loss, *rest
 
     def _no_room_for(self, inputs: dict, smaller: str) -> UserError:
         rows, longest = inputs["input_ids"].shape
@@ -211,7 +222,8 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
         rows, steps = args.per_device_train_batch_size, args.gradient_accumulation_steps
         return (
             f"--training.per_device_train_batch_size {max(1, rows // 2)} --training.gradient_accumulation_steps "
-            f"{steps * 2} (the same training in smaller parts), or --data.max_length for shorter texts"
+            f"{steps * 2} (the same training in smaller parts)"
+            + (", or --data.max_length for shorter texts" if self.task.one_answer else "")
         )
 
     def log(self, logs, start_time=None):

@@ -88,6 +88,22 @@ def test_a_run_finds_names_of_several_words_in_pieces(tagger):
     assert list(config["id2label"].values()) == TAGS
 
 
+def test_pieces_learn_how_a_word_goes_on_and_words_are_judged_by_the_first(tagger):
+    folder, *_ = tagger
+    tokenizer = hf_rnn.load_tokenizer(str(folder))
+    task = TokenClassification(DataArguments(path="rows"))
+    table = Dataset.from_list([{"tokens": ["Dmitri", "Blackburn", "left"], "ner_tags": ["B-PER", "I-PER", "O"]}] * 20)
+    splits = task.prepare(DatasetDict(train=table, test=table))
+    names = [*task.label_names, "not judged"]
+    pieces = [tokenizer.tokenize(word) for word in ("Dmitri", "Blackburn", "left")]
+    assert len(pieces[0]) > 1
+    for split, inside in (("train", "I-PER"), ("test", "not judged")):
+        found = [names[max(label, -1)] for label in task.encode(splits[split], tokenizer)["labels"][0]]
+        rest = [[inside] * (len(word) - 1) for word in pieces[:2]]
+        outside = ["O"] * len(pieces[2]) if split == "train" else ["O", *["not judged"] * (len(pieces[2]) - 1)]
+        assert found == ["B-PER", *rest[0], "I-PER", *rest[1], *outside]
+
+
 @pytest.mark.parametrize("strategy", ["simple", "first", "average", "max"])
 def test_pipeline_gives_entities_with_their_characters(strategy, tagger):
     folder, *_ = tagger
@@ -133,7 +149,6 @@ def test_evaluation_is_that_of_training_and_the_card_has_it(tagger):
 def test_a_run_that_was_cut_ends_as_if_it_had_not_been(tagger, tmp_path):
     _, _, data = tagger
     hf_rnn.train(run(data, tmp_path / "whole", num_train_epochs=2, save_total_limit=9))
-    # Of pieces that are as frequent, any may become an entry: another run would have another tokenizer.
     shutil.copytree(tmp_path / "whole", tmp_path / "cut")
     newest = max((tmp_path / "cut").glob("checkpoint-*"), key=lambda path: int(path.name[11:]))
     for file in [*newest.iterdir()]:
@@ -262,7 +277,7 @@ def test_what_is_for_labels_of_whole_texts_says_so(tagger):
     predictor = hf_rnn.Predictor.from_pretrained(folder)
     with pytest.raises(UserError, match="gives each word its best tag"):
         predictor(["a"], top_k=2)
-    with pytest.raises(UserError, match="one text at a time"):
+    with pytest.raises(UserError, match="a row has 2 texts, 'b' the second: pass one text a row"):
         predictor(["a"], ["b"])
     with pytest.raises(UserError, match="one classifier answers a stream"):
         predictor.open()

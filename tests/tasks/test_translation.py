@@ -15,7 +15,7 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 import hf_rnn
 from hf_rnn.cli import main
-from hf_rnn.data import DataArguments
+from hf_rnn.data import DataArguments, load
 from hf_rnn.errors import UserError
 from hf_rnn.metrics import TranslationMetrics
 from hf_rnn.prediction import evaluate
@@ -86,11 +86,12 @@ def test_what_it_writes_is_the_same_in_all_ways(translator, capsys, tmp_path):
     assert main(["predict", str(folder), "--file", str(rows), "--output", str(tmp_path / "out.jsonl")]) == 0
     written = [json.loads(line)["prediction"] for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert written[0] == {"text": expected}
-    assert written[1] == written[2]
+    assert written[1] == written[2] == {"text": ""}
     # As a user of transformers does it, the tokenizer ends the text.
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForSeq2SeqLM.from_pretrained(folder)
     answer = model.generate(**tokenizer(text, return_tensors="pt"))
     assert tokenizer.batch_decode(answer, skip_special_tokens=True) == [f" {expected}"]
+    assert tokenizer("one", "two")["input_ids"] == tokenizer("one")["input_ids"] + tokenizer("two")["input_ids"]
 
 
 def test_evaluation_is_that_of_training_and_the_card_has_it(translator):
@@ -140,11 +141,13 @@ def test_a_run_that_was_cut_ends_as_if_it_had_not_been(translator, tmp_path):
     assert_same_run(tmp_path / "whole", tmp_path / "cut")
 
 
-def test_pairs_of_a_column_of_languages_and_of_well_known_names_are_read():
+def test_pairs_of_a_column_of_languages_and_of_well_known_names_are_read(tmp_path):
     rows = pairs(30)
     nested = Dataset.from_list([{"translation": row} for row in rows])
     data = DataArguments("rows", text_column="translation.en", label_column="translation.de")
-    train = Translation(data).prepare(DatasetDict(train=nested))["train"]
+    nested.to_parquet(tmp_path / "rows.parquet")
+    data.path = str(tmp_path / "rows.parquet")
+    train = Translation(data).prepare(load(data))["train"]
     assert set(train["source"]) == {row["en"] for row in rows} & set(train["source"])
     named = Dataset.from_list([{"document": row["en"], "summary": row["de"]} for row in rows])
     task = Translation(DataArguments("rows"))
@@ -160,7 +163,7 @@ def test_empty_and_overlong_pairs_are_not_trained_on_and_all_are_judged(caplog):
         splits = task.prepare(DatasetDict(train=table, validation=table, test=table))
         encoded = {split: task.encode(of_split, tokenizer) for split, of_split in splits.items()}
     assert {split: len(of_split) for split, of_split in encoded.items()} == {"train": 20, "validation": 23, "test": 23}
-    assert "2 rows without one of the texts were left out" in caplog.text
+    assert "2 training rows without one of the texts were left out" in caplog.text
     assert "1 training rows are longer than data.max_length=10: left out" in caplog.text
     assert all(row[-1] == tokenizer.eos_token_id for row in encoded["test"]["input_ids"])
     with pytest.raises(UserError, match=r"data.max_length=1 leaves no training row"):
@@ -170,8 +173,10 @@ def test_empty_and_overlong_pairs_are_not_trained_on_and_all_are_judged(caplog):
 def test_what_a_translator_cannot_do_says_so(translator, caplog):
     folder, _, data = translator
     predictor = hf_rnn.Predictor.from_pretrained(folder)
-    with pytest.raises(UserError, match="reads one text at a time, and writes one"):
+    with pytest.raises(UserError, match="top_k=3: a translator writes one text: leave top_k out"):
         predictor(["one ."], top_k=3)
+    with pytest.raises(UserError, match=r"a row has 2 texts, 'two \.' the second: pass one text a row"):
+        predictor(["one ."], ["two ."])
     with pytest.raises(UserError, match="one classifier answers a stream"):
         predictor.open()
     with pytest.raises(UserError, match="RNNForConditionalGeneration has none"):

@@ -12,7 +12,7 @@ from ..data import DataArguments, RaggedCollator
 from ..errors import UserError
 from ..modeling_causal_rnn import RNNForCausalLM
 from ..streams import STREAMS, WINDOW, perplexities, read_streams, streams_to_read
-from .text_task import SEQ2SEQ, TextTask
+from .text_task import SEQ2SEQ, TAGGING, TextTask
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +33,7 @@ class LanguageModeling(TextTask):
     in_order = True
     no_use = (
         *SEQ2SEQ,
-        "model.crf",
-        "model.character_encoder",
+        *TAGGING,
         "model.pooling",
         "model.classifier_dropout",
         "model.classifier_hidden_size",

@@ -22,7 +22,7 @@ from ..errors import UserError, check_choice, nearest
 from ..metrics import MultiLabelMetrics, RegressionMetrics, SingleLabelMetrics
 from ..modeling_rnn import RNNForSequenceClassification
 from ..tokenization import token_ids
-from .text_task import SEQ2SEQ, TextTask, quotable
+from .text_task import SEQ2SEQ, TAGGING, TextTask, quotable
 
 logger = logging.getLogger(__name__)
 
@@ -47,8 +47,7 @@ class TextClassification(TextTask):
     one_answer = True
     no_use = (
         *SEQ2SEQ,
-        "model.crf",
-        "model.character_encoder",
+        *TAGGING,
         "model.sampled_softmax",
         "model.output_dropout",
         "model.activation_regularization",

@@ -2,7 +2,7 @@
 """What all tasks over texts have in common: splits by name, tokens cut to a length, and facts about both."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,8 @@ logger = logging.getLogger(__name__)
 EXAMPLE_LENGTH = 100
 # A column of the rows that are trained on, where a task does more with them than with those that it is judged by.
 FOR_TRAINING = "for_training"
-# Settings of models that write.
+# Settings of taggers, and of models that write.
+TAGGING = ("model.crf", "model.character_encoder")
 SEQ2SEQ = (
     "model.attention_type",
     "model.input_feeding",
@@ -52,6 +53,8 @@ class TextTask:
 
     # Whether a text has one vector of logits: then several models can answer as one, and a text as it arrives.
     one_answer = False
+    # Whether a loss is the mean over labels of tokens, and not over rows.
+    counts_tokens = False
 
     def __init__(self, data: DataArguments):
         check_choice("data.truncation", data.truncation, TRUNCATIONS)
@@ -112,6 +115,19 @@ class TextTask:
             f"write {option} {next(iter(splits))}."
         )
 
+    @staticmethod
+    def one_answer_of(columns: Sequence[list[str]], top_k: int | None, what: str) -> Sequence[list[str]]:
+        """The columns, if they are one; raises [`UserError`] for pairs of texts, and for more than the best answer."""
+        if top_k != 1:
+            raise UserError(f"top_k={top_k}: {what}: leave top_k out.")
+        if len(columns) > 1:
+            raise UserError(f"a row has {len(columns)} texts, {columns[1][0][:60]!r} the second: pass one text a row.")
+        return columns
+
+    def text_column(self, rows: Dataset) -> str:
+        """The column of the texts that are read; raises [`UserError`] where it is not plain."""
+        return choose_text(rows, self.data)
+
     def column(self, rows: Dataset, key: str, names: Sequence[str], what: str) -> str:
         """A column by the name that the settings give, else by a well-known one; raises [`UserError`] otherwise."""
         check_column(rows, key, self.data)
@@ -123,6 +139,31 @@ class TextTask:
                 f"{', '.join(map(repr, rows.column_names))}. Write --data.{key} NAME."
             )
         return found
+
+    def as_splits(
+        self,
+        splits: DatasetDict,
+        read: Callable[[DatasetDict, str], Dataset],
+        prepare_train: Callable[[Dataset], Dataset],
+    ) -> DatasetDict:
+        """The splits train, validation and, where the data set has one, test; those trained on are marked
+        (`FOR_TRAINING`).
+
+        Args:
+            read: the rows of a split.
+            prepare_train: the rows of the training split, as `read` gives them, that can be trained on. It is asked
+                before the other splits are read.
+        """
+        train_name, validation_name = self.chosen_splits(splits)
+        train = prepare_train(read(splits, train_name))
+        if validation_name is not None:
+            validation = read(splits, validation_name)
+        else:
+            train, validation = self.hold_out(train, train_name)
+        prepared = DatasetDict(train=train.add_column(FOR_TRAINING, [True] * len(train)), validation=validation)
+        if self.data.test_split in splits:
+            prepared["test"] = read(splits, self.data.test_split)
+        return prepared
 
     def texts_alone(self, splits: DatasetDict, names: Sequence[str]) -> Dataset:
         """The `text` of some splits, one after the other, missing ones read as empty.
@@ -198,7 +239,7 @@ class TextTask:
         """A split's line of the table that is printed before training."""
         tokens = ", ".join(f"{name} {count}" for name, count in facts["tokens"].items())
         line = f"{split:<11}{facts['rows']:>8} rows · tokens: {tokens}"
-        if self.data.max_length is not None:
+        if self.data.max_length is not None and facts["cut"] is not None:
             line += f" · cut to {self.data.max_length} ({self.data.truncation}): {facts['cut']:.1%}"
         return line + (f" · empty: {facts['empty']}" if facts["empty"] else "")
 

@@ -41,6 +41,7 @@ class TokenClassification(TextTask):
     model_class = RNNForTokenClassification
     problem_type = "token_classification"
     in_order = False
+    counts_tokens = True
     no_use = (
         *SEQ2SEQ,
         "model.pooling",
@@ -69,7 +70,6 @@ class TokenClassification(TextTask):
         self.label_names = list(data.label_names or [])
         if config is not None:
             self.label_names = list(config.id2label.values())
-        self.trained = config is not None
 
     @property
     def bio(self) -> bool:
@@ -86,32 +86,25 @@ class TokenClassification(TextTask):
             UserError: no such split or column; words and tags of different number; tags that are neither of the BIO
                 scheme nor all without it.
         """
-        # Before training, not after an epoch of it.
-        needed("seqeval.metrics", "tagging")
-        train_name, validation_name = self.chosen_splits(splits)
-        train = self._tagged(splits, train_name)
-        seen = {tag for row in train["tags"] for tag in row}
+        return self.as_splits(splits, self._tagged, self._learn_tags)
+
+    def _learn_tags(self, train: Dataset) -> Dataset:
         if not self.label_names:
-            self.label_names = scheme(seen, self.data.path)
-        self._check(train, train_name)
-        if validation_name is not None:
-            validation = self._check(self._tagged(splits, validation_name), validation_name)
-        else:
-            train, validation = self.hold_out(train, train_name)
-        prepared = DatasetDict(train=train.add_column(FOR_TRAINING, [True] * len(train)), validation=validation)
-        if self.data.test_split in splits:
-            prepared["test"] = self._check(self._tagged(splits, self.data.test_split), self.data.test_split)
-        return prepared
+            self.label_names = scheme({tag for row in train["tags"] for tag in row}, self.data.path)
+            check_tags(train["tags"], self.label_names, "train")
+        if self.bio:
+            # Before training, not after an epoch of it.
+            needed("seqeval.metrics", "tagging")
+        return train
 
     def prepare_split(self, splits: DatasetDict, split: str | None) -> Dataset:
         """The rows of one split, for evaluating a trained model; a data set of one split needs no name. Raises as
         [`prepare`]."""
-        split = self.split_to_read(splits, split)
-        return self._check(self._tagged(splits, split), split)
+        return self._tagged(splits, self.split_to_read(splits, split))
 
     def _tagged(self, splits: DatasetDict, split: str) -> Dataset:
         rows, data = splits[split], self.data
-        words_of = self.column(rows, "text_column", WORD_COLUMNS, "words")
+        words_of = self.text_column(rows)
         tags_of = self.column(rows, "label_column", TAG_COLUMNS, "tags")
         names = getattr(rows.features[tags_of], "feature", None)
         names = names.names if isinstance(names, ClassLabel) else data.label_names
@@ -127,11 +120,9 @@ class TokenClassification(TextTask):
                 )
         if not any(words):
             raise UserError(f"the column {words_of!r} of the split {split!r} of {data.path!r} has no words.")
+        if self.label_names:
+            check_tags(tags, self.label_names, split)
         return Dataset.from_dict({"words": words, "tags": tags})
-
-    def _check(self, rows: Dataset, split: str) -> Dataset:
-        check_tags(rows["tags"], self.label_names, split)
-        return rows
 
     # Encoding --------------------------------------------------------------------------------------------------------
 
@@ -140,17 +131,28 @@ class TokenClassification(TextTask):
         """All texts of a split, for training a tokenizer."""
         return map(" ".join, rows["words"])
 
-    def encode(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset:
-        """`input_ids`; `labels`, of each word at its first token, and -100 at its others, or in training the tag
-        that goes on from it; `length` and `full_length`.
+    def text_column(self, rows: Dataset) -> str:
+        """The column of the words."""
+        return self.column(rows, "text_column", WORD_COLUMNS, "words")
 
-        Raises:
-            UserError: the tokenizer does not say which token is of which word.
-        """
+    def fitted(self, tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
+        """The tokenizer, if it says which token is of which word, and reads words as it reads their text; raises
+        [`UserError`] otherwise."""
         if not tokenizer.is_fast:
             raise UserError(
                 f"{type(tokenizer).__name__} does not say which token is of which word: use a fast tokenizer."
             )
+        parted, whole = tokenizer([["a", "b"]], is_split_into_words=True), tokenizer(["a b"])
+        if parted["input_ids"] != whole["input_ids"]:
+            raise UserError(
+                "the tokenizer reads the words 'a', 'b' otherwise than the text 'a b', which it is asked later: load "
+                "it with add_prefix_space=True, save it, and name its folder with --tokenizer.path."
+            )
+        return tokenizer
+
+    def encode(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset:
+        """`input_ids`; `labels`, of each word at its first token, and -100 at its others, or in training the tag
+        that goes on from it; `length` and `full_length`."""
         encoded = rows.map(
             partial(self._encode, tokenizer),
             batched=True,
@@ -169,18 +171,20 @@ class TokenClassification(TextTask):
         every = batch.get(FOR_TRAINING, [False] * len(batch["words"]))
         found: dict[str, list] = {"input_ids": [], "labels": [], "lost": []}
         for words, tags, every_piece in zip(batch["words"], batch["tags"], every, strict=True):
-            row: Any = tokenizer(words, is_split_into_words=True, add_special_tokens=False, verbose=False)
+            row: Any = tokenizer(words, is_split_into_words=True, verbose=False)
             labels: list[int] = []
             before = None
             for word in row.word_ids():
-                if word != before:
+                if word is None:
+                    labels.append(IGNORED)
+                elif word != before:
                     labels.append(id_of[tags[word]])
                 else:
                     labels.append(inside[labels[-1]] if every_piece else IGNORED)
                 before = word
             found["input_ids"].append(row["input_ids"])
             found["labels"].append(labels)
-            found["lost"].append(len(words) - len(set(row.word_ids())))
+            found["lost"].append(len(words) - len(set(row.word_ids()) - {None}))
         lengths = [len(row) for row in found["input_ids"]]
         return {**found, "length": lengths, "full_length": lengths}
 
@@ -251,15 +255,13 @@ class TokenClassification(TextTask):
 
     def reply(self, predictor, columns: list[list[str]], top_k: int | None, batch_tokens: int) -> list[dict]:
         """What the user reads for each text: `entities`, each with its `label`, `text`, `score` and characters from
-        `start` to `end`; of tags without BIO, one for each word.
+        `start` to `end`; of tags without BIO, one for each word as the tokenizer parts them.
 
         Raises:
             UserError: pairs of texts, or more than the best tag.
         """
-        if len(columns) > 1 or top_k != 1:
-            raise UserError("a tagger reads one text at a time, and gives each word its best tag: leave the rest out.")
-        (texts,) = columns
-        read: Any = predictor.tokenizer(texts, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        (texts,) = self.one_answer_of(columns, top_k, "a tagger gives each word its best tag")
+        read: Any = predictor.tokenizer(texts, return_offsets_mapping=True, verbose=False)
         logits = predictor.token_logits(read["input_ids"], batch_tokens)
         return [
             {"entities": self._entities(text, of_text, read.word_ids(i), read["offset_mapping"][i])}
@@ -267,18 +269,22 @@ class TokenClassification(TextTask):
         ]
 
     def _entities(
-        self, text: str, logits: np.ndarray, word_ids: list[int], offsets: list[tuple[int, int]]
+        self, text: str, logits: np.ndarray, word_ids: list[int | None], offsets: list[tuple[int, int]]
     ) -> list[dict]:
-        if not word_ids:
-            return []
-        starts = [place for place, word in enumerate(word_ids) if place == 0 or word != word_ids[place - 1]]
-        ends = [offsets[place - 1][1] for place in [*starts[1:], len(word_ids)]]
+        # By word, its first token and the last of its characters.
+        first_token: dict[int, int] = {}
+        ends: dict[int, int] = {}
+        for place, word in enumerate(word_ids):
+            if word is not None:
+                first_token.setdefault(word, place)
+                ends[word] = offsets[place][1]
+        starts, last_characters = list(first_token.values()), list(ends.values())
         scores = np.exp(logits - logits.max(-1, keepdims=True))
         scores = (scores / scores.sum(-1, keepdims=True)).max(-1)
         tags = [self.label_names[i] for i in self.predicted(logits[starts])]
         entities = []
         for kind, first, last in spans_of(tags):
-            start, end = offsets[starts[first]][0], ends[last]
+            start, end = offsets[starts[first]][0], last_characters[last]
             # Byte-level tokenizers count the space before a word to it.
             start += len(text[start:end]) - len(text[start:end].lstrip())
             score = float(scores[starts[first : last + 1]].mean())
@@ -293,7 +299,7 @@ class TokenClassification(TextTask):
     def with_data(self, data: DataArguments) -> "TokenClassification":
         """The same tags over other data."""
         task = TokenClassification(data)
-        task.label_names, task.trained = self.label_names, self.trained
+        task.label_names = self.label_names
         return task
 
 

@@ -1,6 +1,7 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """Translation: a text for a text, in another language, shorter, or spelt right."""
 
+import json
 import logging
 from collections.abc import Iterator
 from functools import partial
@@ -19,7 +20,7 @@ from ..metrics import TranslationMetrics, needed
 from ..modeling_rnn import IGNORED
 from ..modeling_seq2seq_rnn import RNNForConditionalGeneration
 from ..tokenization import token_ids
-from .text_task import FOR_TRAINING, TextTask, quotable
+from .text_task import FOR_TRAINING, TAGGING, TextTask, quotable
 
 logger = logging.getLogger(__name__)
 
@@ -42,10 +43,10 @@ class Translation(TextTask):
     model_class = RNNForConditionalGeneration
     problem_type = "translation"
     in_order = False
+    counts_tokens = True
     no_use = (
         "model.pooling",
-        "model.crf",
-        "model.character_encoder",
+        *TAGGING,
         "model.classifier_dropout",
         "model.classifier_hidden_size",
         "model.backprop_window",
@@ -80,21 +81,15 @@ class Translation(TextTask):
         """
         # Before training, not after an epoch of it.
         needed("sacrebleu", "translation")
-        train_name, validation_name = self.chosen_splits(splits)
-        train = self._pairs(splits, train_name)
-        places = zip(train["source"], train["target"], strict=True)
-        whole = [place for place, pair in enumerate(places) if all(text.strip() for text in pair)]
+        return self.as_splits(splits, self._pairs, self._whole)
+
+    @staticmethod
+    def _whole(train: Dataset) -> Dataset:
+        pairs = zip(train["source"], train["target"], strict=True)
+        whole = [place for place, pair in enumerate(pairs) if all(text.strip() for text in pair)]
         if len(whole) < len(train):
-            logger.warning(f"{train_name}: {len(train) - len(whole)} rows without one of the texts were left out.")
-            train = train.select(whole)
-        if validation_name is not None:
-            validation = self._pairs(splits, validation_name)
-        else:
-            train, validation = self.hold_out(train, train_name)
-        prepared = DatasetDict(train=train.add_column(FOR_TRAINING, [True] * len(train)), validation=validation)
-        if self.data.test_split in splits:
-            prepared["test"] = self._pairs(splits, self.data.test_split)
-        return prepared
+            logger.warning(f"{len(train) - len(whole)} training rows without one of the texts were left out.")
+        return train.select(whole)
 
     def prepare_split(self, splits: DatasetDict, split: str | None) -> Dataset:
         """The rows of one split, for evaluating a trained model; a data set of one split needs no name. Raises as
@@ -102,16 +97,19 @@ class Translation(TextTask):
         return self._pairs(splits, self.split_to_read(splits, split))
 
     def _pairs(self, splits: DatasetDict, split: str) -> Dataset:
-        # A column may hold a text for each language.
-        rows = splits[split].flatten()
+        rows = splits[split]
         names = {
-            "source": self.column(rows, "text_column", SOURCE_COLUMNS, "texts to read"),
+            "source": self.text_column(rows),
             "target": self.column(rows, "label_column", TARGET_COLUMNS, "texts to write"),
         }
         texts = {name: ["" if text is None else str(text) for text in rows[old]] for name, old in names.items()}
         if not any(source.strip() and target.strip() for source, target in zip(*texts.values(), strict=True)):
             raise UserError(f"the split {split!r} of {self.data.path!r} has no row with both texts.")
         return Dataset.from_dict(texts)
+
+    def text_column(self, rows: Dataset) -> str:
+        """The column of what is read."""
+        return self.column(rows, "text_column", SOURCE_COLUMNS, "texts to read")
 
     # Encoding --------------------------------------------------------------------------------------------------------
 
@@ -131,14 +129,15 @@ class Translation(TextTask):
                     "tokenizer, and name its folder with --tokenizer.path."
                 )
         backend: Any = getattr(tokenizer, "backend_tokenizer", None)
-        if backend is not None and backend.encode("").ids[-1:] != [tokenizer.eos_token_id]:
+        if backend is not None and not backend.encode("").ids:
             # Then it makes of a text all that the model reads, for everyone who loads it.
             eos = tokenizer.eos_token
             ending = processors.TemplateProcessing(
                 single=f"$A {eos}", pair=f"$A {eos} $B {eos}", special_tokens=[(eos, tokenizer.eos_token_id)]
             )
-            before = [] if backend.post_processor is None else [backend.post_processor]
-            backend.post_processor = processors.Sequence([*before, ending])
+            trimmed = "ByteLevel" in json.dumps(json.loads(backend.to_str())["post_processor"])
+            trim: list[Any] = [processors.ByteLevel(trim_offsets=True)] if trimmed else []
+            backend.post_processor = processors.Sequence([*trim, ending])
         self.tokenizer = tokenizer
         return tokenizer
 
@@ -190,7 +189,7 @@ class Translation(TextTask):
 
     def facts(self, prepared: DatasetDict, encoded: DatasetDict, examples: bool = True) -> dict:
         """What there is to say of the data: rows and lengths of each split, and some pairs."""
-        splits = {split: {**self.length_facts(rows), "cut": 0.0, "labels": {}} for split, rows in encoded.items()}
+        splits = {split: {**self.length_facts(rows), "cut": None, "labels": {}} for split, rows in encoded.items()}
         return {**self.title(), "splits": splits, "examples": self._examples(prepared["train"]) if examples else []}
 
     @staticmethod
@@ -233,9 +232,8 @@ class Translation(TextTask):
         Raises:
             UserError: pairs of texts, or more than one answer.
         """
-        if len(columns) > 1 or top_k != 1:
-            raise UserError("a translator reads one text at a time, and writes one: leave the rest out.")
-        ids = self.ids(predictor.tokenizer, columns[0])
+        (texts,) = self.one_answer_of(columns, top_k, "a translator writes one text")
+        ids = self.ids(predictor.tokenizer, texts)
         longest, most = max(map(len, ids)), self.data.max_length
         if most is not None and longest > most:
             logger.warning(f"a text has {longest} tokens, more than any of training (data.max_length={most}).")
@@ -249,7 +247,8 @@ class Translation(TextTask):
             room = max(model.generation_config.max_new_tokens or 0, 2 * batch["input_ids"].shape[1] + 20)
             answers = model.generate(**batch, max_new_tokens=room)
             for place, text in zip(places, self.decode(predictor.tokenizer, answers.cpu()), strict=True):
-                written[place] = text
+                # Of nothing there is nothing to say.
+                written[place] = text if len(ids[place]) > 1 else ""
         return written
 
     @staticmethod
