@@ -11,6 +11,10 @@ LABELS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 C = len(LABELS)
 
 
+def test_a_scheme_without_beginnings_is_no_constraint():
+    assert bio_transitions(["O", "I-PER"]).all()
+
+
 def crf_of(constrained: bool) -> CRF:
     torch.manual_seed(0)
     crf = CRF(C, bio_transitions(LABELS) if constrained else None).double()

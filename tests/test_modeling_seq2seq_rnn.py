@@ -11,6 +11,7 @@ from transformers import (
     Trainer,
     TrainingArguments,
 )
+from transformers.modeling_outputs import BaseModelOutput
 
 import hf_rnn
 from hf_rnn import RNNConfig, RNNForConditionalGeneration
@@ -228,6 +229,26 @@ def test_a_saved_model_writes_the_same_again(kind, batch, tmp_path):
 def test_wrong_arguments_are_named(arguments, message, kind, batch):
     with pytest.raises(ValueError, match=message):
         make(**KINDS[kind])(*batch[:2], **arguments)
+
+
+def test_a_configuration_stays_as_it_was_and_a_loss_needs_no_state(batch):
+    config = RNNConfig(vocab_size=V, embedding_size=4, hidden_size=4, bos_token_id=BOS, eos_token_id=EOS)
+    model = RNNForConditionalGeneration(config)
+    assert (config.is_encoder_decoder, model.config.is_encoder_decoder) == (False, True)
+    assert model(*batch[:2], labels=batch[2]).past_key_values is None
+    state = model(*batch[:2], decoder_input_ids=torch.full((3, 1), BOS)).past_key_values.detach()
+    assert model(*batch[:2], decoder_input_ids=batch[0][:, :1], past_key_values=state).logits.isfinite().all()
+
+
+def test_what_was_read_by_another_encoder_is_refused(batch):
+    model, begin = make(input_feeding=True), torch.full((3, 1), BOS)
+    read = model.get_encoder()(*batch[:2])
+    with pytest.raises(ValueError, match=r"attention_mask has the shape \(3, 4\), and what was read .* \(3, 6\)"):
+        model(attention_mask=batch[1][:, :4], encoder_outputs=read, decoder_input_ids=begin)
+    with pytest.raises(ValueError, match="is a BaseModelOutput without the states in which the text ends: pass"):
+        model(encoder_outputs=BaseModelOutput(read.last_hidden_state), decoder_input_ids=begin)
+    with pytest.raises(ValueError, match=r"\[B, T\] = \(3, 0\), and no token to begin with: pass one"):
+        model(*batch[:2], decoder_input_ids=begin[:, :0])
 
 
 def test_a_state_of_other_rows_is_refused(batch):

@@ -89,6 +89,18 @@ def test_the_best_tag_at_each_place_gives_the_best_sequence_within_the_scheme(ba
             assert not tag.startswith("I-") or before[2:] == tag[2:]
 
 
+def test_numbers_of_few_bits_tell_the_best_sequence_of_a_long_text():
+    model = make(crf=True, initializer_range=3.0)
+    ids = torch.randint(1, V, (2, 150))
+    best = model(ids).logits.argmax(-1)
+    assert torch.equal(model.to(torch.bfloat16).float()(ids).logits.to(torch.bfloat16).argmax(-1), best)
+    with torch.autocast("cpu", torch.bfloat16):
+        emissions = model.train()(ids).logits
+        model.eval()
+        valid = torch.ones(ids.shape, dtype=torch.bool)
+        assert torch.equal(model(ids).logits.argmax(-1), model.crf.decode(emissions.float(), valid))
+
+
 def test_the_loss_of_a_linear_head_is_the_cross_entropy_of_the_known_tags(batch):
     model = make()
     ids, mask, labels = batch
@@ -110,6 +122,17 @@ def test_tokens_that_are_spelt_alike_have_the_same_characters(encoder):
     assert torch.equal(vectors[4], vectors[5])
     for a, b in ((1, 3), (1, 7), (4, 6)):
         assert not torch.allclose(vectors[a], vectors[b])
+
+
+def test_tokens_of_bytes_are_spelt_by_their_letters():
+    import hf_rnn
+
+    tokenizer = hf_rnn.train_tokenizer(["предложение о предложении"] * 9, "bpe", vocab_size=400, show_progress=False)
+    model = make(vocab_size=len(tokenizer), character_encoder="cnn")
+    model.use_vocabulary(tokenizer)
+    token = tokenizer.convert_tokens_to_ids(tokenizer.tokenize("предложение")[0])
+    spelt = bytes(model.characters.spelling[token].tolist()).rstrip(b"\0").decode()
+    assert spelt.startswith(" предлож")
 
 
 def test_a_saved_model_knows_spelling_and_scheme_again(batch, tmp_path):

@@ -156,6 +156,12 @@ def test_ids_alone_are_those_of_the_tokenizer(kind):
     assert token_ids(tokenizer, []) == []
 
 
+def test_a_vocabulary_of_word_pieces_keeps_to_its_size():
+    syllables = "".join(chr(0xAC00 + 7 * i) for i in range(1500))
+    tokenizer = train("wordpiece", [syllables[i : i + 5] for i in range(0, 1500, 5)] * 2, vocab_size=500)
+    assert len(tokenizer) <= 500
+
+
 def test_word_pieces_are_the_same_each_time_and_say_what_goes_on():
     texts = ["Anna Blackburn lives in New York.", "Boris Ivanov left Kiel.", "Clara Meier comes from Ulm."] * 9
     first, second = (train("wordpiece", texts, vocab_size=70) for _ in range(2))

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from .errors import UserError
-from .explanations import words_of
+from .explanations import tokens_of, words_of
 from .figures import boxes_for_missing_glyphs, font_families, new_figure
 from .prediction import Predictor
 from .tokenization import as_text
@@ -70,15 +70,15 @@ def align(predictor: Predictor, text: str, written: str | None = None) -> Alignm
         raise UserError("an alignment is of what a model reads and writes: name one of the task translation.")
     written = predictor([text])[0]["text"] if written is None else as_text(written)
     texts = [as_text(text), written]
+    if texts[0].strip() and not written.strip():
+        raise UserError(
+            f"nothing is written after {text[:60]!r}: say what is to be, with --target TEXT (written=TEXT)."
+        )
     tokenizer, model = predictor.tokenizer, predictor.model
     read, said = (torch.tensor([ids], device=model.device) for ids in task.ids(tokenizer, texts))
     (weights,) = model(input_ids=read, labels=said, output_attentions=True).cross_attentions
     weights = weights[0, 0].float().cpu().numpy()
-    source, target = (words_of(each, tokenizer(each, return_offsets_mapping=True)["offset_mapping"]) for each in texts)
-    if not source:
-        raise UserError(f"{text!r} has no word: pass a text to read.")
-    if not target:
-        raise UserError(f"{written!r}, which is written, has no word: pass another, align(predictor, text, written).")
+    source, target = (words_of(each, tokens_of(tokenizer, each)[1]) for each in texts)
     columns = [weights[:, word.tokens].sum(1) for word in source]
     end = 1 - np.sum(columns, axis=0)
     by_word = np.stack([*columns, end], axis=1)

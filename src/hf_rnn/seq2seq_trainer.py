@@ -45,14 +45,16 @@ class TranslationTrainer(RNNTrainer):
     def judge(self, rows, split: str) -> tuple[dict[str, Any], None]:
         """All metrics of a split, against its texts as they stand there, by the beams of the model; each process reads
         all of them."""
-        # As whoever loads it does: `generate` would run in part with autocast, and in part without.
-        model = self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
+        tokenizer: Any = self.processing_class
+        model = self.accelerator.unwrap_model(self.model)
+        # With accelerate's autocast around it alone, `generate` would run in part with few bits, and in part without.
+        wrapped = model.__dict__.pop("forward", None)
         loader = self.get_test_dataloader(rows)
         loss: Any = self.evaluation_loop(loader, split, prediction_loss_only=True, metric_key_prefix=split).metrics
-        tokenizer: Any = self.processing_class
-        predictor = Predictor(model, tokenizer, self.task)
-        predictor.model.eval()
-        return {"loss": float(loss[f"{split}_loss"]), **self.task.judge(predictor, rows, BATCH_TOKENS)}, None
+        metrics = self.task.judge(Predictor(model.eval(), tokenizer, self.task), rows, BATCH_TOKENS)
+        if wrapped is not None:
+            model.forward = wrapped
+        return {"loss": float(loss[f"{split}_loss"]), **metrics}, None
 
 
 __all__ = ["TranslationTrainer"]

@@ -165,10 +165,11 @@ def _word_pieces(tokenizer: Tokenizer, texts: Iterable[str], trainer: Any, vocab
     cut: Any = tokenizer.pre_tokenizer
     normalize = tokenizer.normalizer.normalize_str
     words = [word for text in texts for word, _ in cut.pre_tokenize_str(normalize(text))]
-    # Letters that begin words, and that go on with them, take half of the places each at most: the most frequent ones.
-    trainer.limit_alphabet = most = max(1, (vocab_size - len(SPECIAL_TOKENS)) // 2)
-    counts = sorted(Counter(letter for word in words for letter in word[1:]).items(), key=lambda pair: (-pair[1], pair))
-    inside = sorted(letter for letter, _ in counts[:most])
+    # The most frequent letters, each of which may take two places: at the beginning of a word, and inside.
+    counts = sorted(Counter("".join(words)).items(), key=lambda pair: (-pair[1], pair))
+    letters = [letter for letter, _ in counts[: max(1, (vocab_size - len(SPECIAL_TOKENS)) // 2)]]
+    trainer.initial_alphabet, trainer.limit_alphabet = letters, len(letters)
+    inside = sorted({letter for word in words for letter in word[1:]}.intersection(letters))
     trainer.special_tokens = [*SPECIAL_TOKENS, *(f"##{letter}" for letter in inside)]
     learning = Tokenizer(models.WordPiece(unk_token=UNK))
     learning.normalizer, learning.pre_tokenizer = tokenizer.normalizer, cut

@@ -9,11 +9,12 @@ import pytest
 import torch
 from conftest import assert_same_run
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
+from tokenizers import pre_tokenizers, processors
 from transformers import AutoModelForTokenClassification, pipeline
 
 import hf_rnn
 from hf_rnn.cli import main
-from hf_rnn.data import DataArguments
+from hf_rnn.data import DataArguments, load
 from hf_rnn.errors import UserError
 from hf_rnn.metrics import SpanMetrics
 from hf_rnn.prediction import evaluate
@@ -248,6 +249,51 @@ def test_one_tag_strange_columns_and_lengths_are_refused():
         prepared(sentences(20), max_length=5)
     with pytest.raises(UserError, match=r"has no words"):
         prepared([{"tokens": [], "ner_tags": []}] * 20)
+
+
+def test_files_of_words_are_answered_as_the_texts_that_they_make(tagger, tmp_path):
+    folder, _, data = tagger
+    output = tmp_path / "out.jsonl"
+    assert main(["predict", str(folder), "--file", str(data / "test.jsonl"), "--output", str(output)]) == 0
+    for line in output.read_text().splitlines():
+        row = json.loads(line)
+        text, spans = " ".join(row["tokens"]), spans_of(row["ner_tags"])
+        found = [(e["label"], text[e["start"] : e["end"]]) for e in row["prediction"]["entities"]]
+        assert found == [(kind, " ".join(row["tokens"][a : b + 1])) for kind, a, b in spans]
+
+
+def test_a_tokenizers_own_tokens_are_read_in_training_too():
+    task = TokenClassification(DataArguments(path="rows"))
+    tokenizer = hf_rnn.train_tokenizer(["Anna left Ulm"] * 3, "wordpiece", min_frequency=1, show_progress=False)
+    around = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 2), ("</s>", 3)])
+    tokenizer.backend_tokenizer.post_processor = around
+    some = [{"tokens": ["Anna"], "tags": ["B-PER"]}, {"tokens": ["left"], "tags": ["O"]}] * 20
+    rows = task.prepare(DatasetDict(train=Dataset.from_list(some)))
+    (row,) = task.encode(rows["train"].select([0]), task.fitted(tokenizer)).to_list()
+    assert (row["input_ids"][0], row["input_ids"][-1]) == (2, 3)
+    assert (row["labels"][0], row["labels"][-1]) == (-100, -100)
+
+
+def test_a_tokenizer_that_reads_words_otherwise_than_text_is_refused():
+    tokenizer = hf_rnn.train_tokenizer(["a b ab"] * 3, "bpe", vocab_size=300, show_progress=False)
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    with pytest.raises(UserError, match=r"reads the words 'a', 'b' otherwise than the text.*add_prefix_space=True"):
+        TokenClassification(DataArguments(path="rows")).fitted(tokenizer)
+
+
+def test_the_loss_is_that_per_tag_whatever_the_batches(tagger, tmp_path):
+    folder, _, data = tagger
+    predictor = hf_rnn.Predictor.from_pretrained(folder)
+    test = predictor.task.prepare_split(load(DataArguments(str(data))), "test")
+    rows = predictor.task.encode(test, predictor.tokenizer)
+    losses = []
+    for size in (1, 7, 40):
+        args = hf_rnn.RNNTrainingArguments(str(tmp_path), per_device_eval_batch_size=size, disable_tqdm=True)
+        trainer = hf_rnn.RNNTrainer(
+            predictor.model, args, predictor.task, predictor.tokenizer, train_dataset=rows, eval_dataset=rows
+        )
+        losses.append(trainer.evaluate()["eval_loss"])
+    assert losses == pytest.approx([losses[0]] * 3, rel=1e-5)
 
 
 def test_a_tag_that_was_not_trained_is_named(tagger, tmp_path):

@@ -11,6 +11,7 @@ import torch
 from conftest import assert_same_run
 from datasets import Dataset, DatasetDict
 from PIL import Image
+from tokenizers import processors
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 import hf_rnn
@@ -125,8 +126,10 @@ def test_it_shows_where_it_looked(translator, capsys, tmp_path):
     for wrong, message in ((["--how_it_read"], "it is shown where it looks"), (["--output", "x.html"], ".png, .json")):
         assert main(["explain", str(folder), "two .", *wrong]) == 1
         assert message in capsys.readouterr().err
-    with pytest.raises(UserError, match="has no word"):
+    with pytest.raises(UserError, match="'' holds no words to explain"):
         hf_rnn.align(predictor, "")
+    with pytest.raises(UserError, match=r"nothing is written after 'two \.': say what is to be, with --target"):
+        hf_rnn.align(predictor, "two .", " ")
 
 
 def test_a_run_that_was_cut_ends_as_if_it_had_not_been(translator, tmp_path):
@@ -152,6 +155,47 @@ def test_pairs_of_a_column_of_languages_and_of_well_known_names_are_read(tmp_pat
     named = Dataset.from_list([{"document": row["en"], "summary": row["de"]} for row in rows])
     task = Translation(DataArguments("rows"))
     assert task.prepare(DatasetDict(train=named, validation=named))["train"]["target"][:] == [row["de"] for row in rows]
+
+
+def test_a_model_of_nested_columns_is_measured_and_answers_files_by_itself(tmp_path):
+    rows = [{"translation": row} for row in pairs(60)]
+    for split in ("train", "test"):
+        write_jsonl(tmp_path / f"{split}.jsonl", rows)
+    settings = run(tmp_path, tmp_path / "model", num_train_epochs=1)
+    settings["data"] |= {"text_column": "translation.en", "label_column": "translation.de"}
+    bleu = hf_rnn.train(settings)["test"]["bleu"]
+    assert main(["evaluate", str(tmp_path / "model"), "--output", str(tmp_path / "metrics.json")]) == 0
+    assert json.loads((tmp_path / "metrics.json").read_text())["bleu"] == pytest.approx(bleu)
+    files = ["--file", str(tmp_path / "test.jsonl"), "--output", str(tmp_path / "out.jsonl")]
+    assert main(["predict", str(tmp_path / "model"), *files]) == 0
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 60
+
+
+def test_of_files_with_both_sides_the_source_is_read(translator, tmp_path):
+    folder, *_ = translator
+    rows = write_jsonl(tmp_path / "rows.jsonl", [{"src": "two .", "tgt": "eins eins eins eins eins eins ."}])
+    assert main(["predict", str(folder), "--file", str(rows), "--output", str(tmp_path / "out.jsonl")]) == 0
+    assert json.loads((tmp_path / "out.jsonl").read_text())["prediction"] == {"text": "zwei ."}
+
+
+def test_words_are_aligned_whatever_begins_a_text(translator):
+    folder, *_ = translator
+    predictor = hf_rnn.Predictor.from_pretrained(folder)
+    tokenizer = predictor.tokenizer
+    around = processors.TemplateProcessing(single="<s> $A </s>", special_tokens=[("<s>", 2), ("</s>", 3)])
+    tokenizer.backend_tokenizer.post_processor = around
+    found = hf_rnn.align(predictor, "two one .", "eins zwei .")
+    read, said = (torch.tensor([ids]) for ids in Translation.ids(tokenizer, ["two one .", "eins zwei ."]))
+    (weights,) = predictor.model(input_ids=read, labels=said, output_attentions=True).cross_attentions
+    np.testing.assert_allclose(found.weights[:, :3], weights[0, 0, 1:4, 1:4].detach().numpy(), atol=1e-6)
+
+
+def test_in_bf16_too_a_run_is_judged_as_whoever_loads_it_does(translator, tmp_path):
+    _, _, data = translator
+    results = hf_rnn.train(run(data, tmp_path / "model", num_train_epochs=2, bf16=True))
+    rows = DataArguments(str(data), text_column="en", label_column="de")
+    again = evaluate(hf_rnn.Predictor.from_pretrained(tmp_path / "model"), rows)
+    assert again["chrf"] == pytest.approx(results["test"]["chrf"])
 
 
 def test_empty_and_overlong_pairs_are_not_trained_on_and_all_are_judged(caplog):
