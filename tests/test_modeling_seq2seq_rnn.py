@@ -221,6 +221,9 @@ def test_a_saved_model_writes_the_same_again(kind, batch, tmp_path):
             r"decoder_input_ids have 2 rows .* 3: .*full\(\(3, 1",
         ),
         ({}, "nothing to write: pass labels"),
+        ({"labels": torch.full((3, 2), V)}, rf"labels \[{V}\] are outside the vocabulary: .* or -100"),
+        ({"labels": torch.ones(3, 2)}, r"the shape \(3, 2\) and the type torch.float32: pass token ids \[B, T\]"),
+        ({"labels": torch.ones(3).long()}, r"the shape \(3,\) and the type torch.int64: pass token ids \[B, T\]"),
         ({"labels": torch.ones(3, 2).long(), "decoder_input_ids": torch.ones(3, 4).long()}, r"labels .* \(3, 2\)"),
         ({"decoder_input_ids": torch.full((3, 1), V)}, rf"token ids \[{V}\] are outside the vocabulary"),
     ],
@@ -263,7 +266,7 @@ def test_what_begins_and_more_beams_than_words_are_asked_for(batch):
         ValueError, match=r"decoder_start_token_id=None.* decoder_start_token_id=tokenizer.bos_token_id"
     ):
         make(bos_token_id=None)(*batch[:2], labels=batch[2])
-    with pytest.raises(ValueError, match=rf"num_beams=40 is more than .* vocab_size={V}"):
+    with pytest.raises(ValueError, match=rf"num_beams=40 must be from 1 to .* vocab_size={V}"):
         make().generate(batch[0], num_beams=40)
 
 

@@ -127,7 +127,9 @@ def _claim(parts: Path, job: dict, overwrite: bool) -> None:
 
 def _answer(predictor: Predictor, rows: Dataset, columns: list[str], file: Path, batch_tokens: int, top_k) -> None:
     # A list of words is the text that they make.
-    texts: Any = (tuple(" ".join(row[n]) if isinstance(row[n], list) else row[n] for n in columns) for row in rows)
+    texts: Any = (
+        tuple(" ".join(map(str, row[n])) if isinstance(row[n], list) else row[n] for n in columns) for row in rows
+    )
     answers = predictor.stream(texts, top_k=top_k, batch_tokens=batch_tokens)
     lines = (
         json.dumps({**row, "prediction": answer}, ensure_ascii=False, default=str)

@@ -16,6 +16,7 @@ from .cli_options import (
     new_file,
     output_files,
     parse,
+    set_beams,
     write_outputs,
 )
 
@@ -81,6 +82,7 @@ def _evaluate(arguments: list[str]) -> None:
 
     output = new_file(options.output)
     predictor = Predictor.from_pretrained(options.model, others=options.others, revision=options.revision)
+    set_beams(predictor, options)
     # Of the training run's own data, what nobody names is not to be rows that were trained on.
     split = options.split or (predictor.task.data.test_split if options.data is None else None)
     results = evaluate(predictor, data_of(predictor, options), split, options.batch_tokens, given_columns(options))
@@ -125,6 +127,7 @@ def _predict(arguments: list[str]) -> None:
 
     output = new_file(options.output, options.overwrite)
     predictor = Predictor.from_pretrained(options.model, others=options.others, revision=options.revision)
+    set_beams(predictor, options)
     top_k = options.top_k or None
     if output:
         options.data = options.file

@@ -26,6 +26,9 @@ def add_data_options(parser) -> None:
     parser.add_argument("--text_pair_column", type=str, help="column of the second text")
     parser.add_argument("--max_length", type=int, help="tokens kept of a text; as in training if left out, 0 for all")
     parser.add_argument("--encoding", type=str, help="of text files; utf-8 if left out")
+    parser.add_argument(
+        "--num_beams", type=int, help="of a model that writes: texts followed at once; as it was saved if left out"
+    )
     parser.add_argument("--batch_tokens", type=int, default=16384, help="tokens that are read at once; bounds memory")
 
 
@@ -64,6 +67,20 @@ def _texts_last(parser, arguments: list[str]) -> list[str]:
         else:
             others.append(argument)
     return [*options, "--", *others] if others else options
+
+
+def set_beams(predictor, options) -> None:
+    """Has a model that writes follow so many texts at once."""
+    from .errors import UserError
+
+    beams = options.num_beams
+    if beams is None:
+        return
+    if predictor.task.problem_type != "translation":
+        raise UserError(f"--num_beams {beams} is of a model that writes a text, such as a translation: leave it out.")
+    if not 1 <= beams <= predictor.model.config.vocab_size:
+        raise UserError(f"--num_beams {beams} must be from 1 to {predictor.model.config.vocab_size}, such as 5.")
+    predictor.model.generation_config.num_beams = beams
 
 
 def given_columns(options) -> list[str]:

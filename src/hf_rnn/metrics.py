@@ -139,7 +139,8 @@ class TranslationMetrics(_OfflineMetric):
 
     def _compute(self, predictions, references):
         sacrebleu = needed("sacrebleu", "translation")
-        bleu, lowercase = sacrebleu.BLEU(), sacrebleu.BLEU(lowercase=True)
+        # `force`: texts whose last word stands apart from the stop are not always tokenized ones.
+        bleu, lowercase = sacrebleu.BLEU(force=True), sacrebleu.BLEU(lowercase=True, force=True)
         metrics = {"bleu": bleu, "bleu_lowercase": lowercase, "chrf": sacrebleu.CHRF()}
         scores = {name: metric.corpus_score(predictions, [references]).score for name, metric in metrics.items()}
         # Only now do they know of how many references.

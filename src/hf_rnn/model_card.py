@@ -21,7 +21,7 @@ from .errors import looks_local
 from .handwriting import INVITATION, MARKER
 from .objectives import OBJECTIVES
 from .run_config import METRICS_FILE, RUN_FILE
-from .spans import OUTSIDE, kind_of
+from .spans import OUTSIDE, is_bio, kind_of
 from .training_arguments import RNNTrainingArguments
 
 PICTURES = {
@@ -138,6 +138,7 @@ def render(
         model_id=clean(model_id),
         pipeline_task=pipeline_task,
         answer=answer,
+        options=', aggregation_strategy="simple"' if answer == "tag" and is_bio(config.id2label.values()) else "",
         question=question,
         summary=_summary(config, data, facts, run),
         labels=", ".join(map(escape, labels[:_SHOWN_LABELS])),

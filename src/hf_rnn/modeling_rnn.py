@@ -425,7 +425,8 @@ def check_known(labels: Tensor, C: int) -> None:
     if wrong:
         raise ValueError(
             f"labels {wrong[:5]} are not in config.id2label, which has the ids 0 to {C - 1}: "
-            f"make the model with num_labels={max(max(wrong) + 1, C)}, or map the labels to those ids."
+            + (f"make the model with num_labels={max(wrong) + 1}, or " if max(wrong) >= C else "")
+            + f"map the labels to those ids, and to {IGNORED} where there is none."
         )
 
 

@@ -118,14 +118,14 @@ class RNNForConditionalGeneration(RNNPreTrainedModel, GenerationMixin):
         """As transformers'.
 
         Raises:
-            ValueError: more beams than the vocabulary has words.
+            ValueError: less than one beam, or more than the vocabulary has entries.
         """
         chosen = kwargs.get("generation_config") or self.generation_config
-        beams = kwargs.get("num_beams") or chosen.num_beams or 1
-        if beams > self.config.vocab_size:
+        beams = kwargs["num_beams"] if kwargs.get("num_beams") is not None else chosen.num_beams or 1
+        if not 1 <= beams <= self.config.vocab_size:
             raise ValueError(
-                f"num_beams={beams} is more than the vocabulary has entries, vocab_size={self.config.vocab_size}: "
-                "write fewer, such as num_beams=5."
+                f"num_beams={beams} must be from 1 to the number of entries of the vocabulary, vocab_size="
+                f"{self.config.vocab_size}: write num_beams=5."
             )
         general: Any = super()
         return general.generate(*args, **kwargs)
@@ -201,6 +201,7 @@ class RNNForConditionalGeneration(RNNPreTrainedModel, GenerationMixin):
                 raise ValueError(
                     "there is nothing to write: pass labels=…, or decoder_input_ids=…, or call model.generate(…)."
                 )
+            _check_labels(labels, config.vocab_size)
             decoder_input_ids = self.prepare_decoder_input_ids_from_labels(labels)
         memory, state = self._take_up(encoder_outputs, attention_mask, past_key_values)
         x = self._embed(decoder_input_ids) if decoder_inputs_embeds is None else decoder_inputs_embeds
@@ -263,6 +264,21 @@ class RNNForConditionalGeneration(RNNPreTrainedModel, GenerationMixin):
             twice = torch.minimum(before, weights).sum(-1)
             nats = nats + self.config.coverage * twice.masked_fill(labels == IGNORED, 0).sum()
         return nats / (labels != IGNORED).sum().clamp(min=1)
+
+
+def _check_labels(labels: Tensor, V: int) -> None:
+    if labels.dim() != 2 or labels.is_floating_point():
+        raise ValueError(
+            f"labels have the shape {tuple(labels.shape)} and the type {labels.dtype}: pass token ids [B, T], a row "
+            "for each text."
+        )
+    if labels.device.type == "cpu":
+        wrong = labels[((labels < 0) & (labels != IGNORED)) | (labels >= V)].unique().tolist()
+        if wrong:
+            raise ValueError(
+                f"labels {wrong[:5]} are outside the vocabulary: ids must be in [0, vocab_size={V}), or {IGNORED} for "
+                "places that are not learnt."
+            )
 
 
 def _check(x: Tensor, memory: Memory, state: DecoderState, labels: Tensor | None) -> None:

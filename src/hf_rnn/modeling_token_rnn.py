@@ -144,6 +144,8 @@ class RNNForTokenClassification(RNNPreTrainedModel):
                 f"labels have the shape {tuple(labels.shape)}, expected [B, T] = [{B}, {T}]: one for each token, -100 "
                 "for those without (DataCollatorForTokenClassification pads them)."
             )
+        if labels.is_floating_point():
+            raise ValueError(f"labels are of the type {labels.dtype}: pass class indices, labels.long().")
         check_known(labels, C)
 
 

@@ -40,14 +40,21 @@ def scheme(seen: Iterable[str], name: str) -> list[str]:
             "--data.label_column the right one?"
         )
     if not is_bio(tags):
+        lower = [tag for tag in tags if _of_span(tag.upper())]
+        if lower:
+            raise UserError(
+                f"the tag {lower[0]!r} of {name!r} is nearly of the BIO scheme: write "
+                f"{lower[0][:2].upper()}{lower[0][2:]}, and O for words outside of all spans."
+            )
         return tags
     strange = [tag for tag in tags if tag != OUTSIDE and not _of_span(tag)]
     if strange:
-        raise UserError(
-            f"the tag {strange[0]!r} of {name!r} is not of the BIO scheme, as {next(filter(_of_span, tags))!r} is: "
-            f"write B-{strange[0].removeprefix('S-').removeprefix('E-')} where a span begins, I-… where it goes on, "
-            "and O elsewhere."
-        )
+        kind = strange[0].removeprefix("S-").removeprefix("E-")
+        remedy = f"write B-{kind} where a span begins, I-{kind} where it goes on, and O elsewhere."
+        if not any(map(str.isalnum, kind)):
+            remedy = "write O for words outside of all spans."
+        one = next(filter(_of_span, tags))
+        raise UserError(f"the tag {strange[0]!r} of {name!r} is not of the BIO scheme, as {one!r} is: {remedy}")
     kinds = sorted({kind_of(tag) for tag in tags if tag != OUTSIDE})
     return [OUTSIDE, *(f"{part}-{kind}" for kind in kinds for part in "BI")]
 

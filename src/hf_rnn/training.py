@@ -218,6 +218,11 @@ class Run:
 
     def train(self) -> dict:
         run, args = self.config, self.args
+        if run.card.dataset and run.card.dataset != run.data.path and args.should_log:
+            logger.info(
+                f"the card will say that {run.data.path} is a copy of {run.card.dataset}: if it is not, write "
+                "--card.dataset null."
+            )
         set_seed(args.seed)
         self._check_use(task_class(run.task).no_use)
         with args.main_process_first(desc="reading the data"):

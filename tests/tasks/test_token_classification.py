@@ -238,12 +238,39 @@ def test_words_and_tags_that_do_not_fit_are_named(words, tags, message):
         prepared([*sentences(30), {"tokens": words, "ner_tags": tags}])
 
 
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"tokens": "['a', 'b']", "ner_tags": "O O"}, r"row 0 .* \"\['a', 'b'\]\", a list that was written as a text"),
+        (
+            {"tokens": "a b", "ner_tags": "o b-per"},
+            r"the tag 'b-per' .* nearly of the BIO scheme: write B-per",
+        ),
+        ({"tokens": "a b", "ner_tags": "_ B-PER"}, r"the tag '_' .* write O for words outside of all spans"),
+        (
+            {"tokens": "a b", "ner_tags": "0 1"},
+            r"row 0 .* the tag 0, and there are no names: write --data.label",
+        ),
+        ({"tokens": ["a"], "ner_tags": [["O"]]}, r"row 0 .* has \['O'\] for a tag: write its name"),
+    ],
+)
+def test_columns_that_are_nearly_right_are_refused(row, message):
+    with pytest.raises(UserError, match=message):
+        prepared([row] * 20)
+
+
+def test_words_may_be_numbers_and_rows_of_one_word_are_warned_of(caplog):
+    train = prepared([{"tokens": [7], "ner_tags": ["B-N"]}, {"tokens": [8], "ner_tags": ["O"]}] * 20)["train"]
+    assert set(map(tuple, train["words"])) == {("7",), ("8",)}
+    assert "each row of the split train is one word" in caplog.text
+
+
 def test_one_tag_strange_columns_and_lengths_are_refused():
     with pytest.raises(UserError, match=r"all words of 'rows' have the tag 'O'"):
         prepared([{"tokens": ["a"], "ner_tags": ["O"]}] * 20)
     with pytest.raises(UserError, match=r"column of the tags of 'rows' .*'tokens', 'marks'. Write --data.label_column"):
         prepared([{"tokens": ["a"], "marks": ["O"]}] * 20)
-    with pytest.raises(UserError, match=r"the tag 7, which has no name: write --data.label_names"):
+    with pytest.raises(UserError, match=r"has the tag 7, and there are no names: write --data.label_names"):
         prepared([{"tokens": ["a"], "ner_tags": [7]}] * 20)
     with pytest.raises(UserError, match=r"max_length=5 would cut words away"):
         prepared(sentences(20), max_length=5)

@@ -171,6 +171,26 @@ def test_a_model_of_nested_columns_is_measured_and_answers_files_by_itself(tmp_p
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 60
 
 
+def test_beams_are_set_from_the_command_line(translator, tiny_run, capsys):
+    folder, *_ = translator
+    assert main(["predict", str(folder), "two .", "--num_beams", "1"]) == 0
+    assert capsys.readouterr().out == "zwei .\ttwo .\n"
+    for model, beams, message in ((folder, "0", "--num_beams 0 must be from 1"), (tiny_run, "2", "is of a model that")):
+        assert main(["predict", str(model), "two .", "--num_beams", beams]) == 1
+        assert message in capsys.readouterr().err
+
+
+def test_lists_and_spaces_are_no_texts(translator):
+    folder, *_ = translator
+    task = Translation(DataArguments("rows", text_column="en", label_column="de"))
+    rows = Dataset.from_list([{"en": "two .", "de": ["zwei", "zwo"]}] * 20)
+    with pytest.raises(
+        UserError, match=r"row 0 of the split 'train' has .*'zwei'.* in the column 'de': write one text"
+    ):
+        task.prepare(DatasetDict(train=rows))
+    assert hf_rnn.Predictor.from_pretrained(folder)(["   "]) == [{"text": ""}]
+
+
 def test_of_files_with_both_sides_the_source_is_read(translator, tmp_path):
     folder, *_ = translator
     rows = write_jsonl(tmp_path / "rows.jsonl", [{"src": "two .", "tgt": "eins eins eins eins eins eins ."}])

@@ -128,14 +128,15 @@ class TextTask:
         """The column of the texts that are read; raises [`UserError`] where it is not plain."""
         return choose_text(rows, self.data)
 
-    def column(self, rows: Dataset, key: str, names: Sequence[str], what: str) -> str:
+    def column(self, rows: Dataset, key: str, names: Sequence[str], what: str, split: str = "") -> str:
         """A column by the name that the settings give, else by a well-known one; raises [`UserError`] otherwise."""
         check_column(rows, key, self.data)
         given = getattr(self.data, key)
         found = given or next((c for name in names for c in rows.column_names if c.lower() == name), None)
         if found is None:
             raise UserError(
-                f"the column of the {what} of {self.data.path!r} is not plain from its names: it has "
+                f"the column of the {what} of {self.data.path!r}{f', split {split!r},' if split else ''} is not plain "
+                "from its names: it has "
                 f"{', '.join(map(repr, rows.column_names))}. Write --data.{key} NAME."
             )
         return found

@@ -110,16 +110,21 @@ class TokenClassification(TextTask):
         names = names.names if isinstance(names, ClassLabel) else data.label_names
         words, tags = [], []
         for number, (of_row, tags_of_row) in enumerate(zip(rows[words_of], rows[tags_of], strict=True)):
-            words.append(_parted(of_row))
-            tags.append([_name(tag, names, split) for tag in _parted(tags_of_row)])
+            where = f"row {number} of the split {split!r}"
+            words.append([str(word) for word in _parted(of_row, where)])
+            tags.append([_name(tag, names, where) for tag in _parted(tags_of_row, where)])
             if len(words[-1]) != len(tags[-1]):
                 raise UserError(
-                    f"row {number} of the split {split!r} has {len(words[-1])} words and {len(tags[-1])} tags "
+                    f"{where} has {len(words[-1])} words and {len(tags[-1])} tags "
                     f"({' '.join(words[-1])[:60]!r}): give each word one tag, in the columns {words_of!r} and "
                     f"{tags_of!r}."
                 )
         if not any(words):
             raise UserError(f"the column {words_of!r} of the split {split!r} of {data.path!r} has no words.")
+        if len(words) > 1 and max(map(len, words)) == 1:
+            logger.warning(
+                f"each row of the split {split} is one word, read without those around it: put sentences in."
+            )
         if self.label_names:
             check_tags(tags, self.label_names, split)
         return Dataset.from_dict({"words": words, "tags": tags})
@@ -145,8 +150,9 @@ class TokenClassification(TextTask):
         parted, whole = tokenizer([["a", "b"]], is_split_into_words=True), tokenizer(["a b"])
         if parted["input_ids"] != whole["input_ids"]:
             raise UserError(
-                "the tokenizer reads the words 'a', 'b' otherwise than the text 'a b', which it is asked later: load "
-                "it with add_prefix_space=True, save it, and name its folder with --tokenizer.path."
+                "the tokenizer reads the words 'a', 'b' otherwise than the text 'a b', which it is asked later: train "
+                "one of words, --tokenizer.kind wordpiece; or load this one with add_prefix_space=True, save it, and "
+                "name its folder with --tokenizer.path."
             )
         return tokenizer
 
@@ -303,20 +309,29 @@ class TokenClassification(TextTask):
         return task
 
 
-def _parted(value: Any) -> list:
+def _parted(value: Any, where: str) -> list:
+    if isinstance(value, str) and value.startswith("[") and value.endswith("]"):
+        raise UserError(
+            f"{where} has {value[:60]!r}, a list that was written as a text: write lists in JSON Lines or Parquet "
+            "files, and in others the words alone with spaces between."
+        )
     return value.split() if isinstance(value, str) else list(value or [])
 
 
-def _name(tag: Any, names: list[str] | None, split: str) -> str:
+def _name(tag: Any, names: list[str] | None, where: str) -> str:
     """A tag by its name; a number stands for one."""
-    if isinstance(tag, str) and not (names and tag.isdigit()):
+    number = tag if isinstance(tag, int) else int(tag) if isinstance(tag, str) and tag.isdigit() else None
+    if isinstance(tag, str) and number is None:
         return tag
-    if tag is None or not names or not 0 <= int(tag) < len(names):
+    if number is None:
+        raise UserError(f"{where} has {tag!r} for a tag: write its name, such as 'B-PER' or 'O'.")
+    if names is None or not 0 <= number < len(names):
+        given = f"data.label_names has {len(names)} names" if names else "there are no names"
         raise UserError(
-            f"the split {split!r} has the tag {tag!r}, which has no name: write --data.label_names '[O, B-PER, …]', "
-            "the names of the tags 0, 1, …"
+            f"{where} has the tag {number}, and {given}: write --data.label_names '[O, B-PER, …]', those of the tags "
+            "0, 1, … in their order."
         )
-    return names[int(tag)]
+    return names[number]
 
 
 __all__ = ["TokenClassification"]

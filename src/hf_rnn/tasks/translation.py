@@ -100,9 +100,17 @@ class Translation(TextTask):
         rows = splits[split]
         names = {
             "source": self.text_column(rows),
-            "target": self.column(rows, "label_column", TARGET_COLUMNS, "texts to write"),
+            "target": self.column(rows, "label_column", TARGET_COLUMNS, "texts to write", split),
         }
-        texts = {name: ["" if text is None else str(text) for text in rows[old]] for name, old in names.items()}
+        texts: dict[str, list[str]] = {}
+        for name, old in names.items():
+            for number, text in enumerate(rows[old]):
+                if isinstance(text, (list, dict)):
+                    raise UserError(
+                        f"row {number} of the split {split!r} has {str(text)[:60]!r} in the column {old!r}: write one "
+                        "text there, as a string."
+                    )
+            texts[name] = ["" if text is None else str(text) for text in rows[old]]
         if not any(source.strip() and target.strip() for source, target in zip(*texts.values(), strict=True)):
             raise UserError(f"the split {split!r} of {self.data.path!r} has no row with both texts.")
         return Dataset.from_dict(texts)
@@ -237,7 +245,9 @@ class Translation(TextTask):
         longest, most = max(map(len, ids)), self.data.max_length
         if most is not None and longest > most:
             logger.warning(f"a text has {longest} tokens, more than any of training (data.max_length={most}).")
-        return [{"text": text} for text in self._written(predictor, ids, batch_tokens)]
+        written = self._written(predictor, ids, batch_tokens)
+        # Of nothing there is nothing to say.
+        return [{"text": said if text.strip() else ""} for text, said in zip(texts, written, strict=True)]
 
     @torch.inference_mode()
     def _written(self, predictor, ids: list[list[int]], batch_tokens: int) -> list[str]:
@@ -247,8 +257,7 @@ class Translation(TextTask):
             room = max(model.generation_config.max_new_tokens or 0, 2 * batch["input_ids"].shape[1] + 20)
             answers = model.generate(**batch, max_new_tokens=room)
             for place, text in zip(places, self.decode(predictor.tokenizer, answers.cpu()), strict=True):
-                # Of nothing there is nothing to say.
-                written[place] = text if len(ids[place]) > 1 else ""
+                written[place] = text
         return written
 
     @staticmethod
