@@ -1,10 +1,8 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """The card of a model, from what its folder knows; the template is `model_card.md`."""
 
-import html
 import json
 import re
-import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from huggingface_hub.utils import validate_repo_id
 from torch import device
 
 from .auto import MODELS, architecture
+from .card_words import CELLS, EXAMPLES, KINDS, METRICS, clean, escape, shown
 from .configuration_rnn import DROPOUTS, RNNConfig, __version__
 from .data import BUILT_IN, DataArguments
 from .errors import looks_local
@@ -34,56 +33,6 @@ _TEMPLATE = Path(__file__).with_name("model_card.md")
 _SHOWN_LABELS = 20
 # So many labels fit on a line.
 _FEW = 6
-_CELLS = {"lstm": "LSTM", "gru": "GRU", "rnn_tanh": "plain RNN (tanh)", "rnn_relu": "plain RNN (ReLU)"}
-# Our metrics → their words here, and their names on the Hub.
-_METRICS = {
-    "perplexity": ("perplexity per token", "perplexity"),
-    "word_perplexity": ("perplexity per word", "perplexity"),
-    "f1": ("F1 of spans", "f1"),
-    "precision": ("precision of spans", "precision"),
-    "recall": ("recall of spans", "recall"),
-    "bleu": ("BLEU", "sacrebleu"),
-    "bleu_lowercase": ("BLEU of lower-cased texts", "sacrebleu"),
-    "chrf": ("chrF", "chrf"),
-    "accuracy": ("accuracy", "accuracy"),
-    "f1_macro": ("macro F1", "f1"),
-    "f1_micro": ("micro F1", "f1"),
-    "matthews_correlation": ("Matthews correlation", "matthews_correlation"),
-    "subset_accuracy": ("subset accuracy", "accuracy"),
-    "mse": ("mean squared error", "mse"),
-    "mae": ("mean absolute error", "mae"),
-    "r2": ("R²", "r_squared"),
-    "pearson": ("Pearson correlation", "pearsonr"),
-    "spearman": ("Spearman correlation", "spearmanr"),
-}
-_TWO_DIGITS = ("perplexity", "word_perplexity", "bleu", "bleu_lowercase", "chrf")
-# Architecture → its pipeline, and what the card's example calls that.
-_KINDS = {
-    "RNNModel": ("feature-extraction", "read"),
-    "RNNForCausalLM": ("text-generation", "write"),
-    "RNNForSequenceClassification": ("text-classification", "classify"),
-    "RNNForTokenClassification": ("token-classification", "tag"),
-    "RNNForConditionalGeneration": ("translation", "translate"),
-}
-_EXAMPLES = {
-    "write": "the text to go on with",
-    "tag": "the text whose words are tagged",
-    "translate": "the text to translate",
-}
-_SHARES = ("accuracy", "f1", "precision", "recall", "f1_macro", "f1_micro", "subset_accuracy")
-
-
-def clean(text: object) -> str:
-    """A user's text on one line, without characters that control or turn what stands around it."""
-    kept = (c for c in str(text) if unicodedata.category(c) not in ("Cc", "Cs", "Co") or c.isspace())
-    return " ".join(re.sub("[\u202a-\u202e\u2066-\u2069]", "", "".join(kept)).split())
-
-
-def escape(text: object) -> str:
-    """A user's text as Markdown that shows it and nothing more: no markup, link, table cell or HTML."""
-    plain = re.sub(r"([\\`*_\[\]|~$@])", r"\\\1", clean(text))
-    plain = html.escape(plain, quote=False)
-    return re.sub(r"(?i)(www)\.", r"\1\\.", plain.replace("://", "\\://"))
 
 
 def render_folder(folder: Path, model_id: str | None = None) -> str:
@@ -126,7 +75,7 @@ def render(
     data = facts.get("data", {})
     examples = data.get("examples", [])
     pipeline_task, answer = _kind(config)
-    first = examples[0] if examples else {"text": _EXAMPLES.get(answer, "the text to label")}
+    first = examples[0] if examples else {"text": EXAMPLES.get(answer, "the text to label")}
     asked = {key: clean(first[key]) for key in ("text", "text_pair") if key in first}
     question = json.dumps(asked if len(asked) > 1 else asked["text"], ensure_ascii=False)
     card = ModelCard.from_template(
@@ -178,13 +127,13 @@ def _metadata(model_id: str, config: RNNConfig, run: dict, facts: dict) -> Model
             dataset_type=name if dataset else re.sub(r"[^\w.-]+", "-", name).strip("-") or "unnamed",
             dataset_name=name,
             dataset_split=split,
-            metric_type=_METRICS[metric][1],
-            metric_name=_METRICS[metric][0],
+            metric_type=METRICS[metric][1],
+            metric_name=METRICS[metric][0],
             metric_value=round(value, 6),
         )
         for split in ("test", "validation")
         for metric, value in facts.get(split, {}).items()
-        if metric in _METRICS
+        if metric in METRICS
     ]
     widget = [
         {**{k: clean(e[k]) for k in ("text", "text_pair") if k in e}, "example_title": clean(e["label"])}
@@ -221,11 +170,11 @@ def _million(count: int) -> str:
 
 def _architecture_of(config: RNNConfig) -> str:
     name = architecture(config)
-    return name if name in _KINDS else "RNNForSequenceClassification"
+    return name if name in KINDS else "RNNForSequenceClassification"
 
 
 def _kind(config: RNNConfig) -> tuple[str, str]:
-    return _KINDS[_architecture_of(config)]
+    return KINDS[_architecture_of(config)]
 
 
 def _is_classifier(config: RNNConfig) -> bool:
@@ -249,7 +198,7 @@ def _count(config: RNNConfig) -> int:
 
 
 def _summary(config: RNNConfig, data: dict, facts: dict, run: dict) -> str:
-    kind = f"{'bidirectional ' if config.bidirectional else ''}{_CELLS[config.cell_type]}"
+    kind = f"{'bidirectional ' if config.bidirectional else ''}{CELLS[config.cell_type]}"
     article = "An" if kind.startswith("LSTM") else "A"
     labels = list(map(escape, _labels(config)))
     if _kind(config)[1] == "write":
@@ -274,26 +223,20 @@ def _summary(config: RNNConfig, data: dict, facts: dict, run: dict) -> str:
     origin = f"fine-tuned from `{escape(Path(pretrained).name)}`" if pretrained else "trained from nothing"
     text += f", {origin} on {escape(name)}." if name else "."
     split = "test" if "test" in facts else "validation"
-    metric = next((m for m in facts.get(split, {}) if m in _METRICS), None)
+    metric = next((m for m in facts.get(split, {}) if m in METRICS), None)
     if metric:
-        text += f" On the {split} split: {_METRICS[metric][0]} {_shown(metric, facts[split][metric])}."
+        text += f" On the {split} split: {METRICS[metric][0]} {shown(metric, facts[split][metric])}."
     return text
-
-
-def _shown(metric: str, value: float) -> str:
-    if metric in _TWO_DIGITS:
-        return f"{value:.2f}"
-    return f"{value:.2%}" if metric in _SHARES else f"{value:.4f}"
 
 
 def _scores(facts: dict) -> dict | None:
     splits = [split for split in ("validation", "test") if split in facts]
-    names = [metric for metric in _METRICS if splits and metric in facts[splits[0]]]
+    names = [metric for metric in METRICS if splits and metric in facts[splits[0]]]
     if not names:
         return None
     return {
         "splits": splits,
-        "rows": [(_METRICS[m][0], [_shown(m, facts[split][m]) for split in splits]) for m in names],
+        "rows": [(METRICS[m][0], [shown(m, facts[split][m]) for split in splits]) for m in names],
     }
 
 
@@ -393,7 +336,7 @@ def _architecture(config: RNNConfig) -> list[tuple[str, str]]:
         "translate": [
             (
                 "decoder",
-                f"{config.num_hidden_layers} × {_CELLS[config.cell_type]} of {config.hidden_size}, "
+                f"{config.num_hidden_layers} × {CELLS[config.cell_type]} of {config.hidden_size}, "
                 f"{config.attention_type} attention" + (", input feeding" if config.input_feeding else ""),
             )
         ],
@@ -403,7 +346,7 @@ def _architecture(config: RNNConfig) -> list[tuple[str, str]]:
         ("embedding", f"{config.vocab_size:,} entries of {config.embedding_size}"),
         (
             "recurrent layers",
-            f"{config.num_hidden_layers} × {_CELLS[config.cell_type]} of {config.hidden_size}, {directions}",
+            f"{config.num_hidden_layers} × {CELLS[config.cell_type]} of {config.hidden_size}, {directions}",
         ),
         *top,
         ("dropout", ", ".join(f"`{name}` {value:g}" for name, value in dropouts.items()) or "none"),

@@ -184,9 +184,7 @@ def test_lists_and_spaces_are_no_texts(translator):
     folder, *_ = translator
     task = Translation(DataArguments("rows", text_column="en", label_column="de"))
     rows = Dataset.from_list([{"en": "two .", "de": ["zwei", "zwo"]}] * 20)
-    with pytest.raises(
-        UserError, match=r"row 0 of the split 'train' has .*'zwei'.* column 'de': write one text"
-    ):
+    with pytest.raises(UserError, match=r"row 0 of the split 'train' has .*'zwei'.* column 'de': write one text"):
         task.prepare(DatasetDict(train=rows))
     assert hf_rnn.Predictor.from_pretrained(folder)(["   "]) == [{"text": ""}]
 

@@ -1,0 +1,67 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""What a model's card calls things, and how it shows a user's text and a figure."""
+
+import html
+import re
+import unicodedata
+
+CELLS = {"lstm": "LSTM", "gru": "GRU", "rnn_tanh": "plain RNN (tanh)", "rnn_relu": "plain RNN (ReLU)"}
+# Our metrics → their words here, and their names on the Hub.
+METRICS = {
+    "perplexity": ("perplexity per token", "perplexity"),
+    "word_perplexity": ("perplexity per word", "perplexity"),
+    "f1": ("F1 of spans", "f1"),
+    "precision": ("precision of spans", "precision"),
+    "recall": ("recall of spans", "recall"),
+    "bleu": ("BLEU", "sacrebleu"),
+    "bleu_lowercase": ("BLEU of lower-cased texts", "sacrebleu"),
+    "chrf": ("chrF", "chrf"),
+    "accuracy": ("accuracy", "accuracy"),
+    "f1_macro": ("macro F1", "f1"),
+    "f1_micro": ("micro F1", "f1"),
+    "matthews_correlation": ("Matthews correlation", "matthews_correlation"),
+    "subset_accuracy": ("subset accuracy", "accuracy"),
+    "mse": ("mean squared error", "mse"),
+    "mae": ("mean absolute error", "mae"),
+    "r2": ("R²", "r_squared"),
+    "pearson": ("Pearson correlation", "pearsonr"),
+    "spearman": ("Spearman correlation", "spearmanr"),
+}
+_TWO_DIGITS = ("perplexity", "word_perplexity", "bleu", "bleu_lowercase", "chrf")
+# Architecture → its pipeline, and what the card's example calls that.
+KINDS = {
+    "RNNModel": ("feature-extraction", "read"),
+    "RNNForCausalLM": ("text-generation", "write"),
+    "RNNForSequenceClassification": ("text-classification", "classify"),
+    "RNNForTokenClassification": ("token-classification", "tag"),
+    "RNNForConditionalGeneration": ("translation", "translate"),
+}
+EXAMPLES = {
+    "write": "the text to go on with",
+    "tag": "the text whose words are tagged",
+    "translate": "the text to translate",
+}
+_SHARES = ("accuracy", "f1", "precision", "recall", "f1_macro", "f1_micro", "subset_accuracy")
+
+
+def clean(text: object) -> str:
+    """A user's text on one line, without characters that control or turn what stands around it."""
+    kept = (c for c in str(text) if unicodedata.category(c) not in ("Cc", "Cs", "Co") or c.isspace())
+    return " ".join(re.sub("[\u202a-\u202e\u2066-\u2069]", "", "".join(kept)).split())
+
+
+def escape(text: object) -> str:
+    """A user's text as Markdown that shows it and nothing more: no markup, link, table cell or HTML."""
+    plain = re.sub(r"([\\`*_\[\]|~$@])", r"\\\1", clean(text))
+    plain = html.escape(plain, quote=False)
+    return re.sub(r"(?i)(www)\.", r"\1\\.", plain.replace("://", "\\://"))
+
+
+def shown(metric: str, value: float) -> str:
+    """A figure, as those who know the metric write it."""
+    if metric in _TWO_DIGITS:
+        return f"{value:.2f}"
+    return f"{value:.2%}" if metric in _SHARES else f"{value:.4f}"
+
+
+__all__ = ["CELLS", "EXAMPLES", "KINDS", "METRICS", "clean", "escape", "shown"]
