@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hf_rnn import Predictor, RNNConfig, RNNForCausalLM
+from hf_rnn import DataArguments, LanguageModeling, Predictor, RNNConfig, RNNForCausalLM
 from hf_rnn.cli import main
 from hf_rnn.demo import Page, curve_svg
 from hf_rnn.errors import UserError
@@ -150,8 +150,8 @@ def test_the_curve_is_drawn_within_its_frame():
 def test_a_language_model_has_no_page(tiny_run):
     predictor = Predictor.from_pretrained(tiny_run)
     predictor.model = RNNForCausalLM(RNNConfig(vocab_size=10))
-    predictor.task.problem_type = "language_modeling"
-    with pytest.raises(UserError, match="the label of a classifier"):
+    predictor.task = LanguageModeling(DataArguments())
+    with pytest.raises(UserError, match="a model for language modeling, and what is explained is the label of a text"):
         Page(predictor)
 
 

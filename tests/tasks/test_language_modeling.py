@@ -100,7 +100,7 @@ def test_what_cannot_be_written(language_model, tiny_run, capsys, options, messa
     assert main(["write", str(language_model[0]), "the film", *options]) == 1
     assert message in capsys.readouterr().err
     assert main(["write", str(tiny_run), "the film"]) == 1
-    assert "answers and does not write: hf-rnn predict" in capsys.readouterr().err
+    assert "does not go on with texts, it answers them: hf-rnn predict" in capsys.readouterr().err
 
 
 def test_what_it_does_not_know_stays_in_the_text(tmp_path, caplog):
@@ -192,7 +192,9 @@ def test_it_does_not_go_on_with_other_streams(language_model, tmp_path):
 
 def test_others_and_batches_by_tokens_are_for_classifiers(language_model, tmp_path):
     folder, _ = language_model
-    with pytest.raises(UserError, match="is a language model, and the mean of logits is that of classifiers"):
+    with pytest.raises(
+        UserError, match="is no classifier of whole texts, and only their logits have a mean: leave others"
+    ):
         hf_rnn.Predictor.from_pretrained(folder, others=[folder])
     with pytest.raises(UserError, match=r"train_batch_tokens=512 is for rows"):
         hf_rnn.train(
