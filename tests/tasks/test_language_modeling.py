@@ -192,9 +192,7 @@ def test_it_does_not_go_on_with_other_streams(language_model, tmp_path):
 
 def test_others_and_batches_by_tokens_are_for_classifiers(language_model, tmp_path):
     folder, _ = language_model
-    with pytest.raises(
-        UserError, match="is no classifier of whole texts, and only their logits have a mean: leave others"
-    ):
+    with pytest.raises(UserError, match="is no classifier of whole texts, and only their logits have a mean"):
         hf_rnn.Predictor.from_pretrained(folder, others=[folder])
     with pytest.raises(UserError, match=r"train_batch_tokens=512 is for rows"):
         hf_rnn.train(
