@@ -176,8 +176,8 @@ NOTES = [
     "`conll2003` and `multi30k_*` had one thread each; two to five programs shared the two cores, which made some runs "
     "twice as slow as others. Their settings were chosen on validation rows: of `conll2003` by the F1 of eleven runs "
     "(whose test figures, 82.0 to 83.6 %, were printed at their ends and chose nothing), of `multi30k` by the BLEU of "
-    "three. What `multi30k_*` write was judged again by `hf-rnn evaluate`: training had judged it partly in bf16, which "
-    "gave 0.1 to 0.3 more.",
+    "three. What `multi30k_*` write was judged again by `hf-rnn evaluate`: training had judged it partly in bf16, "
+    "which gave 0.1 to 0.3 more.",
     "`imdb` was read four times on the test rows, once for each configuration that validation rows had chosen: 30,000 "
     "words and three epochs 89.91 %, two epochs 89.94 %, 10,000 words (chosen on the last 5,000 training rows in the "
     "order of the release, where neighbours share a film) 89.93 %, and the same on 24,000 instead of 22,500 training "

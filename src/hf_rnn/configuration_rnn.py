@@ -128,7 +128,8 @@ class RNNConfig(PreTrainedConfig):
             outputs at two steps in succession (the same, "TAR").
         sampled_softmax: how many words, drawn anew for each batch, the language model's training loss compares the
             right ones with, instead of with all of the vocabulary (Jean et al. 2015); 0 for all. Words are drawn by
-            rank, so a tokenizer has to number them by frequency, as [`train_tokenizer`] does but for `"bpe"`.
+            rank, so a tokenizer has to number them by frequency, as [`train_tokenizer`] does but for `"bpe"` and
+            `"wordpiece"`.
         tie_word_embeddings: whether the output layer over the vocabulary has the embedding's vectors for its rows, the
             decoder's where there is one (Press and Wolf 2017); where H is not E, a linear layer comes between.
         classifier_dropout: dropout on the pooled vector, and on the classifier's hidden layer where there is one.

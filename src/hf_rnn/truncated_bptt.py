@@ -163,10 +163,11 @@ class LanguageModelTrainer(TruncatedBPTT, RNNTrainer):
                 "time: leave it out, and write a smaller --training.per_device_train_batch_size."
             )
         backend = getattr(processing_class, "backend_tokenizer", None)
-        if model.config.sampled_softmax and backend is not None and type(backend.model).__name__ == "BPE":
+        kind = "" if backend is None else type(backend.model).__name__
+        if model.config.sampled_softmax and kind in ("BPE", "WordPiece"):
             raise UserError(
-                f"model.sampled_softmax={model.config.sampled_softmax} draws entries by rank, and a BPE tokenizer does "
-                "not number them by how frequent they are: write --model.sampled_softmax 0, or --tokenizer.kind word."
+                f"model.sampled_softmax={model.config.sampled_softmax} draws entries by rank, and a {kind} tokenizer "
+                "does not number them by how frequent they are: write --model.sampled_softmax 0, or --tokenizer.kind word."
             )
         self.separator = processing_class.eos_token_id
         self.both_ways = model.config.independent_directions

@@ -414,8 +414,11 @@ def test_plain_text_is_read_by_lines_or_by_files(tmp_path):
 def test_what_a_language_model_cannot_be_is_one_message(tmp_path):
     with pytest.raises(UserError, match=r"model: a language model with bidirectional=True"):
         hf_rnn.train(lm(tmp_path / "lm", "made_up_reviews", bidirectional=True))
-    with pytest.raises(UserError, match=r"sampled_softmax=20 draws entries by rank, and a BPE tokenizer does not"):
-        hf_rnn.train(lm(tmp_path / "lm", "made_up_reviews", sampled_softmax=20, kind="bpe"))
+    for kind, name in (("bpe", "BPE"), ("wordpiece", "WordPiece")):
+        with pytest.raises(
+            UserError, match=rf"sampled_softmax=20 draws entries by rank, and a {name} tokenizer does not"
+        ):
+            hf_rnn.train(lm(tmp_path / "lm", "made_up_reviews", sampled_softmax=20, kind=kind))
     assert not (tmp_path / "lm").exists()
 
 
