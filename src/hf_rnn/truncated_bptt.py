@@ -167,7 +167,8 @@ class LanguageModelTrainer(TruncatedBPTT, RNNTrainer):
         if model.config.sampled_softmax and kind in ("BPE", "WordPiece"):
             raise UserError(
                 f"model.sampled_softmax={model.config.sampled_softmax} draws entries by rank, and a {kind} tokenizer "
-                "does not number them by how frequent they are: write --model.sampled_softmax 0, or --tokenizer.kind word."
+                "does not number them by how frequent they are: write --model.sampled_softmax 0, or --tokenizer.kind "
+                "word."
             )
         self.separator = processing_class.eos_token_id
         self.both_ways = model.config.independent_directions
