@@ -174,7 +174,7 @@ NOTES = [
     "The test rows were read for each seed of a row, for each part left out or added, and for the means; nothing was "
     "chosen by them.",
     "`conll2003` and `multi30k_*` had one thread each; two to five programs shared the two cores, which made some runs "
-    "twice as slow as others. Their settings were chosen on validation rows: of `conll2003` by the F1 of eleven runs "
+    "twice as slow as others. Their settings were chosen on validation rows: of `conll2003` by the F1 of seven runs "
     "(whose test figures, 82.0 to 83.6 %, were printed at their ends and chose nothing), of `multi30k` by the BLEU of "
     "three. What `multi30k_*` write was judged again by `hf-rnn evaluate`: training had judged it partly in bf16, "
     "which gave 0.1 to 0.3 more.",
