@@ -1,5 +1,6 @@
 """What all tests share: small machines are not fought over, the network is not asked, real data is found."""
 
+import json
 import os
 from pathlib import Path
 
@@ -75,10 +76,14 @@ def files(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir() if path.is_file()}
 
 
+def write_jsonl(file: Path, rows: list[dict]) -> Path:
+    """Rows as a JSON Lines file."""
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return file
+
+
 def assert_same_run(one: Path, other: Path) -> None:
     """Two runs' folders hold the same weights, metrics and log, but for the times."""
-    import json
-
     from safetensors.torch import load_file
 
     weights, same = (load_file(folder / "model.safetensors") for folder in (one, other))

@@ -182,12 +182,13 @@ class Predictor:
         """Logits `[N, C]` of rows of token ids, in their order; rows of similar length are read together."""
         logits = np.empty((len(ids), self.model.config.num_labels), dtype=np.float32)
         models = (self.model, *self.others)
-        for places, batch in self.batches(ids, batch_tokens):
+        for places in self.places(ids, batch_tokens):
             if len(ids[places[0]]) > batch_tokens:
                 # It is the only one of its batch.
                 window = min(batch_tokens, LONG_WINDOW)
                 answers = [logits_of(model, ids[places[0]], window).float() for model in models]
             else:
+                batch = self.batch(ids, places)
                 answers = [model(**batch).logits.float() for model in models]
             logits[places] = torch.stack(answers).mean(0).cpu().numpy()
         return logits
@@ -196,23 +197,22 @@ class Predictor:
     def token_logits(self, ids: Sequence[Sequence[int]], batch_tokens: int = BATCH_TOKENS) -> list[np.ndarray]:
         """Logits `[T, C]` of each row of token ids, in their order; rows of similar length are read together."""
         logits: list[Any] = [None] * len(ids)
-        for places, batch in self.batches(ids, batch_tokens):
-            answers = self.model(**batch).logits.float().cpu().numpy()
+        for places in self.places(ids, batch_tokens):
+            answers = self.model(**self.batch(ids, places)).logits.float().cpu().numpy()
             for place, answer in zip(places, answers, strict=True):
                 logits[place] = answer[: len(ids[place])]
         return logits
 
-    def batches(
-        self, ids: Sequence[Sequence[int]], batch_tokens: int = BATCH_TOKENS
-    ) -> Iterator[tuple[np.ndarray, dict[str, torch.Tensor]]]:
-        """Rows of similar length side by side, on the model's device, and their places among all."""
-        device = next(self.model.parameters()).device
-        if device.type == "cpu":
+    def places(self, ids: Sequence[Sequence[int]], batch_tokens: int = BATCH_TOKENS) -> list[np.ndarray]:
+        """The places of rows of similar length that are read together; a row that is longer is alone."""
+        if self.model.device.type == "cpu":
             keep_freed_memory()
-        collate = self.task.collator(self.tokenizer)
-        for places in by_tokens([len(row) for row in ids], batch_tokens):
-            batch = collate([{"input_ids": ids[place]} for place in places])
-            yield places, {name: tensor.to(device) for name, tensor in batch.items()}
+        return list(by_tokens([len(row) for row in ids], batch_tokens))
+
+    def batch(self, ids: Sequence[Sequence[int]], places: np.ndarray) -> dict[str, torch.Tensor]:
+        """Rows side by side, on the model's device."""
+        batch = self.task.collator(self.tokenizer)([{"input_ids": ids[place]} for place in places])
+        return {name: tensor.to(self.model.device) for name, tensor in batch.items()}
 
 
 def own_columns(data: DataArguments, rows: Dataset, given: Collection[str]) -> DataArguments:

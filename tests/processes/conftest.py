@@ -1,8 +1,9 @@
 from pathlib import Path
 
 import pytest
+from conftest import write_jsonl
 from tasks.test_token_classification import sentences
-from tasks.test_translation import pairs, write_jsonl
+from tasks.test_translation import pairs
 
 from hf_rnn.made_up_reviews import made_up_reviews
 

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 import torch
-from conftest import assert_same_run
+from conftest import assert_same_run, write_jsonl
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 from tokenizers import pre_tokenizers, processors
 from transformers import AutoModelForTokenClassification, pipeline
@@ -37,11 +37,6 @@ def sentences(count: int, seed: int = 0) -> list[dict]:
         words[len(name) : len(name) + 1], tags[len(name) : len(name) + 1] = middle, ["O"] * len(middle)
         rows.append({"tokens": words, "ner_tags": tags})
     return rows
-
-
-def write_jsonl(file, rows):
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return file
 
 
 def run(data, output_dir, crf=True, **training) -> dict:

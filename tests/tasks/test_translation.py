@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from conftest import assert_same_run
+from conftest import assert_same_run, write_jsonl
 from datasets import Dataset, DatasetDict
 from PIL import Image
 from tokenizers import processors
@@ -32,11 +32,6 @@ def pairs(count: int, seed: int = 0) -> list[dict]:
         words = draw.choices(list(NUMBERS), k=draw.randint(1, 4))
         rows.append({"en": " ".join(words) + " .", "de": " ".join(NUMBERS[word] for word in words[::-1]) + " ."})
     return rows
-
-
-def write_jsonl(file, rows):
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return file
 
 
 def run(data, output_dir, model=None, **training) -> dict:

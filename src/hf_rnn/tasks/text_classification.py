@@ -22,7 +22,7 @@ from ..errors import UserError, check_choice, nearest
 from ..metrics import MultiLabelMetrics, RegressionMetrics, SingleLabelMetrics
 from ..modeling_rnn import RNNForSequenceClassification
 from ..tokenization import token_ids
-from .text_task import SEQ2SEQ, TAGGING, TextTask, quotable
+from .text_task import SEQ2SEQ, TAGGING, TextTask, quotable, softmax
 
 logger = logging.getLogger(__name__)
 
@@ -389,8 +389,7 @@ class TextClassification(TextTask):
         if self.problem_type == MULTI:
             scores = 1 / (1 + np.exp(-logits))
         else:
-            scores = np.exp(logits - logits.max(-1, keepdims=True))
-            scores /= scores.sum(-1, keepdims=True)
+            scores = softmax(logits)
         answers = []
         for row in scores:
             order = np.argsort(-row).tolist()

@@ -245,6 +245,12 @@ class TextTask:
         return line + (f" · empty: {facts['empty']}" if facts["empty"] else "")
 
 
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities along the last axis."""
+    scores = np.exp(logits - logits.max(-1, keepdims=True))
+    return scores / scores.sum(-1, keepdims=True)
+
+
 def quotable(rows: list[dict[str, str]]) -> dict[str, str]:
     """Of texts, or pairs of them, the first that is neither a scrap nor long; the shortest one, cut, where none is."""
     fitting = (row for row in rows if all(20 <= len(text) <= EXAMPLE_LENGTH for text in row.values()))
@@ -252,4 +258,4 @@ def quotable(rows: list[dict[str, str]]) -> dict[str, str]:
     return {k: t if len(t) <= EXAMPLE_LENGTH else t[: EXAMPLE_LENGTH - 1] + "…" for k, t in texts.items()}
 
 
-__all__ = ["TextTask", "quotable"]
+__all__ = ["TextTask", "quotable", "softmax"]

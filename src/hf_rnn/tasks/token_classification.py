@@ -18,7 +18,7 @@ from ..metrics import SingleLabelMetrics, SpanMetrics, needed
 from ..modeling_rnn import IGNORED
 from ..modeling_token_rnn import RNNForTokenClassification
 from ..spans import check_tags, is_bio, kind_of, scheme, spans_of
-from .text_task import FOR_TRAINING, SEQ2SEQ, TextTask, quotable
+from .text_task import FOR_TRAINING, SEQ2SEQ, TextTask, quotable, softmax
 
 logger = logging.getLogger(__name__)
 
@@ -285,8 +285,7 @@ class TokenClassification(TextTask):
                 first_token.setdefault(word, place)
                 ends[word] = offsets[place][1]
         starts, last_characters = list(first_token.values()), list(ends.values())
-        scores = np.exp(logits - logits.max(-1, keepdims=True))
-        scores = (scores / scores.sum(-1, keepdims=True)).max(-1)
+        scores = softmax(logits).max(-1)
         tags = [self.label_names[i] for i in self.predicted(logits[starts])]
         entities = []
         for kind, first, last in spans_of(tags):

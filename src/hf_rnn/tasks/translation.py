@@ -253,7 +253,8 @@ class Translation(TextTask):
     def _written(self, predictor, ids: list[list[int]], batch_tokens: int) -> list[str]:
         model, written = predictor.model, [""] * len(ids)
         beams = model.generation_config.num_beams or 1
-        for places, batch in predictor.batches(ids, max(1, batch_tokens // beams)):
+        for places in predictor.places(ids, max(1, batch_tokens // beams)):
+            batch = predictor.batch(ids, places)
             room = max(model.generation_config.max_new_tokens or 0, 2 * batch["input_ids"].shape[1] + 20)
             answers = model.generate(**batch, max_new_tokens=room)
             for place, text in zip(places, self.decode(predictor.tokenizer, answers.cpu()), strict=True):
