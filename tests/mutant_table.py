@@ -25,9 +25,9 @@ MUTANTS = [
     Mutant(
         "a plain tensor attribute, lost on the meta device",
         "modeling_rnn.py",
-        "config.num_labels)\n\n    def forward(self, x: Tensor) -> Tensor:\n        x = self.dropout(x)\n",
-        "config.num_labels)\n        self.scale = torch.ones(1)\n\n"
-        "    def forward(self, x: Tensor) -> Tensor:\n        x = self.dropout(x) * self.scale\n",
+        "config.target_std)\n\n    def forward(self, x: Tensor) -> Tensor:\n        x = self.dropout(x)\n",
+        "config.target_std)\n        self.ones = torch.ones(1)\n\n"
+        "    def forward(self, x: Tensor) -> Tensor:\n        x = self.dropout(x) * self.ones\n",
         "conformance",
     ),
     Mutant(
@@ -137,7 +137,7 @@ MUTANTS = [
     ),
     Mutant(
         "the mask reads ids instead of lengths",
-        "data.py",
+        "text/collation.py",
         "torch.from_numpy(attention_mask)",
         "torch.from_numpy((input_ids != 0).astype(np.int64))",
         "tests/test_data.py",
@@ -172,21 +172,21 @@ MUTANTS = [
     ),
     Mutant(
         "the collator pads on the left",
-        "data.py",
+        "text/collation.py",
         "ids[:length] =",
         "ids[len(ids) - length :] =",
         "tests/test_data.py",
     ),
     Mutant(
         "the tail of a long text is lost",
-        "data.py",
+        "text/collation.py",
         "ids[len(ids) - (max_length - head) :]",
         "ids[head:max_length]",
         "tests/test_data.py",
     ),
     Mutant(
         "the validation split drawn without regard to classes",
-        "data.py",
+        "text/splits.py",
         "random_state=data.seed, stratify=groups,",
         "random_state=data.seed, stratify=None,",
         "tests/test_data.py",

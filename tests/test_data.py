@@ -103,7 +103,7 @@ def test_other_encodings_and_byte_order_marks(tmp_path):
         ("none.csv", None, "there is no file or folder"),
         ("a.csv", "", "is empty"),
         ("a.csv", "text,label\n", "has no rows"),
-        ("a.xlsx", "x", r"not one of the kinds that can be read: \.csv"),
+        ("a.docx", "x", r"not one of the kinds that can be read: \.csv"),
         ("a.json", "{not json", "cannot be read as .json"),
         ("a.jsonl", '{"text": 1}\n{"te', "cannot be read as .jsonl"),
         ("a.csv", 'text,label\n"open,1\n', "cannot be read as .csv: .*quotes are closed"),

@@ -156,12 +156,14 @@ def test_files_that_cannot_be_read_are_named(train, message, tmp_path):
         encoded(folder(tmp_path, train))
 
 
-def test_whole_numbers_read_as_others_are_asked_about(tmp_path):
-    numbered = "text,label\na,1\nb,0\n"
-    data = folder(tmp_path, numbered * 1 + "c,0\n" * 120 + "d,\n", validation=numbered)
+def test_whole_numbers_written_as_others_are_asked_about(tmp_path):
+    for name, rows in {"train": 120, "validation": 2}.items():
+        lines = "".join(json.dumps({"text": f"t {n}", "label": float(n % 2)}) + "\n" for n in range(rows))
+        (tmp_path / f"{name}.jsonl").write_text(lines)
     with pytest.raises(UserError, match=r"may be classes or values: write --data.problem_type"):
-        encoded(data)
-    assert {row["labels"] for row in islice(encoded(data, problem_type="single_label_classification"), 99)} == {0, 1}
+        encoded(tmp_path)
+    one_label = encoded(tmp_path, problem_type="single_label_classification")
+    assert {row["labels"] for row in islice(one_label, 99)} == {0, 1}
 
 
 def test_a_file_without_the_column_of_the_others_is_named(tmp_path):
@@ -172,8 +174,8 @@ def test_a_file_without_the_column_of_the_others_is_named(tmp_path):
 
 def test_a_wrong_encoding_is_named(tmp_path):
     folder(tmp_path, "text,label\na,pos\n")
-    (tmp_path / "train.csv").write_bytes("text,label\nsüß,pos\n".encode("latin-1"))
-    with pytest.raises(UserError, match=r"is not utf-8 \(byte 0xfc\): name its encoding"):
+    (tmp_path / "train.csv").write_bytes("text,label\nвкусный,pos\n".encode("cp1251"))
+    with pytest.raises(UserError, match=r"is not utf-8 \(byte 0xe2\): name its encoding"):
         encoded(tmp_path)
 
 

@@ -26,13 +26,13 @@ if Path(str((sys.argv or [""])[0])).stem not in ("hf-rnn", "hf-rnn-script"):
 # The workshop (tokenizers, data, training) pulls in libraries that a loaded model does not need: on first use only.
 _LAZY = {
     "Alignment": "alignment",
-    "DataArguments": "data",
+    "DataArguments": "text.arguments",
     "Explanation": "explanations",
     "GradientFlowCallback": "gradient_flow",
     "LanguageModeling": "tasks.language_modeling",
     "LanguageModelTrainer": "truncated_bptt",
     "Predictor": "prediction",
-    "RaggedCollator": "data",
+    "RaggedCollator": "text.collation",
     "RNNTrainer": "trainer",
     "RNNTrainingArguments": "training_arguments",
     "TextClassification": "tasks.text_classification",
@@ -43,6 +43,7 @@ _LAZY = {
     "TruncatedBPTT": "truncated_bptt",
     "align": "alignment",
     "average": "merging",
+    "evaluate": "prediction",
     "explain": "explanations",
     "how_it_read": "reading_curve",
     "push": "hub",

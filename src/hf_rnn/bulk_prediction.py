@@ -4,28 +4,34 @@
 import hashlib
 import json
 import logging
+import math
 import os
 import shutil
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import PartialState
-from datasets import Dataset
 
-from .data import DataArguments, check_column, load
 from .environment import join_after_restart
 from .errors import UserError
-from .prediction import BATCH_TOKENS, Predictor, own_columns
+from .prediction import BATCH_TOKENS, Predictor, own_columns, text_columns
+from .text.arguments import DataArguments
+from .text.columns import SAMPLE, text_of, value_at
+from .text.loading import open_alone
+from .text.sources import reading
+from .text.tables import collect, tables_of
 
 logger = logging.getLogger(__name__)
 
 # Rows that are answered and written at a time: what a process that dies loses.
 PART = 16384
 JOB = "job.json"
+COLUMNS = ("text_column", "text_pair_column")
 
 
 def predict_file(
@@ -34,7 +40,7 @@ def predict_file(
     output: Path,
     batch_tokens: int = BATCH_TOKENS,
     top_k: int | None = 1,
-    given: Collection[str] = ("text_column",),
+    given: Collection[str] = (),
     overwrite: bool = False,
     part_rows: int = PART,
 ) -> int:
@@ -58,19 +64,20 @@ def predict_file(
             prediction stand where these are to stand.
     """
     data = replace(data, streaming=False)
-    splits = load(data)
-    if len(splits) > 1:
-        raise UserError(f"{data.path!r} has the splits {', '.join(splits)}: name one file.")
-    rows = splits[next(iter(splits))]
-    data = own_columns(data, rows, given)
-    predictor = replace(predictor, task=predictor.task.with_data(data))
-    if "prediction" in rows.column_names:
-        raise UserError(
-            f"{data.path!r} has a column 'prediction', in whose place the answers would stand: give it another name."
-        )
-    columns = [predictor.task.text_column(rows), *([data.text_pair_column] if data.text_pair_column else [])]
-    check_column(rows, "text_pair_column", data)
-    job = {"rows": rows._fingerprint, "model": _weights(predictor), "columns": columns, "top_k": top_k}
+    found = open_alone(data, tagged=predictor.task.tagged)
+    if found.described():
+        logger.info(f"{data.path}: {found.described()}.")
+    with reading(data):
+        sample = collect(tables_of(islice(found.rows(), SAMPLE)))
+    if not len(sample):
+        raise UserError(f"the data set {data.path!r} has no rows.")
+    sample = sample.flatten()
+    of_training, task = predictor.task.data, predictor.task.with_data(data)
+    named = {*given, *(key for key in COLUMNS if getattr(data, key) != getattr(of_training, key))}
+    task = task.with_data(own_columns(task, sample, named))
+    predictor = replace(predictor, task=task)
+    columns = text_columns(task, sample)
+    job = {"rows": found.fingerprint(), "model": _weights(predictor), "columns": columns, "top_k": top_k}
     job["max_length"], job["part_rows"] = data.max_length, part_rows
     processes = _processes()
     rank, world_size = (processes.process_index, processes.num_processes) if processes else (0, 1)
@@ -79,20 +86,20 @@ def predict_file(
         _claim(parts, job, overwrite)
     if processes:
         processes.wait_for_everyone()
-    names = [parts / f"{start:012}.jsonl" for start in range(0, len(rows), part_rows)]
-    missing = [number for number, name in enumerate(names) if not name.exists()]
-    if processes:
-        # All have seen which parts are missing before one of them is written.
-        processes.wait_for_everyone()
-    for number in missing[rank::world_size]:
-        part = rows.select(range(number * part_rows, min(len(rows), (number + 1) * part_rows)))
-        _answer(predictor, part, columns, names[number], batch_tokens, top_k)
+    count, names = 0, []
+    with reading(data):
+        rows = found.rows()
+        while part := list(islice(rows, part_rows)):
+            names.append(parts / f"{count:012}.jsonl")
+            count += len(part)
+            if len(names) % world_size == rank and not names[-1].exists():
+                _answer(predictor, part, columns, names[-1], batch_tokens, top_k)
     if processes:
         processes.wait_for_everyone()
     if rank == 0:
         _join(names, output)
         shutil.rmtree(parts)
-    return len(rows)
+    return count
 
 
 def _processes() -> PartialState | None:
@@ -125,17 +132,34 @@ def _claim(parts: Path, job: dict, overwrite: bool) -> None:
     _write(file, json.dumps(job))
 
 
-def _answer(predictor: Predictor, rows: Dataset, columns: list[str], file: Path, batch_tokens: int, top_k) -> None:
-    # A list of words is the text that they make.
-    texts: Any = (
-        tuple(" ".join(map(str, row[n])) if isinstance(row[n], list) else row[n] for n in columns) for row in rows
-    )
+def _answer(predictor: Predictor, rows: list[dict], columns: list[str], file: Path, batch_tokens: int, top_k) -> None:
+    path = predictor.task.data.path
+    if any("prediction" in row for row in rows):
+        raise UserError(
+            f"{path!r} has a column 'prediction', in whose place the answers would stand: give it another name."
+        )
+    texts: list[Any] = [
+        tuple(text_of(value_at(row, n), f"the column {n!r} of {path!r}") for n in columns) for row in rows
+    ]
     answers = predictor.stream(texts, top_k=top_k, batch_tokens=batch_tokens)
-    lines = (
-        json.dumps({**row, "prediction": answer}, ensure_ascii=False, default=str)
-        for row, answer in zip(rows, answers, strict=True)
-    )
+    lines = (_json({**row, "prediction": answer}) for row, answer in zip(rows, answers, strict=True))
     _write(file, "".join(f"{line}\n" for line in lines))
+
+
+def _json(row: dict) -> str:
+    """A row as JSON, which has no numbers for NaN and infinity."""
+    try:
+        return json.dumps(row, ensure_ascii=False, default=str, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(row), ensure_ascii=False, default=str, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _join(parts: list[Path], output: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from .cli_options import (
     DATA_OPTIONS,
     add_data_options,
+    add_file_options,
     command_parser,
     data_of,
     given_columns,
@@ -74,8 +75,7 @@ def _evaluate(arguments: list[str]) -> None:
     parser.add_argument("model", type=str, help="folder or Hub id")
     parser.add_argument("--data", type=str, help="a file, folder or Hub data set; that of the training run if left out")
     parser.add_argument("--split", type=str, help="split to evaluate on; the test split if left out")
-    add_data_options(parser)
-    parser.add_argument("--label_column", type=str, help="column of the label")
+    add_data_options(parser, labels=True)
     parser.add_argument("--output", type=str, help="JSON file for all metrics")
     options = parse(parser, arguments)
     from .prediction import Predictor, evaluate
@@ -220,8 +220,7 @@ def _diagnose(arguments: list[str]) -> None:
     parser.add_argument("--steps", type=int, default=200, help="tokens that are gone back")
     parser.add_argument("--output", type=str, action="append", default=[], help=".png or .json file; may be repeated")
     parser.add_argument("--overwrite", action="store_true", help="replace --output where it exists")
-    for name in ("text_column", "text_pair_column", "label_column", "encoding"):
-        parser.add_argument(f"--{name}", type=str, help="of other data, as in evaluate")
+    add_file_options(parser, labels=True)
     parser.add_argument("--max_length", type=int, help="tokens kept of a text; as in training if left out, 0 for all")
     parser.add_argument("--revision", type=str, help="branch, tag or commit of a model on the Hub")
     options = parse(parser, arguments)

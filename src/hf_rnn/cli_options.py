@@ -14,22 +14,47 @@ def command_parser(command: str, description: str):
 
 
 # Of the data section, what `evaluate` and `predict` have as options of their own.
-DATA_OPTIONS = ("text_column", "text_pair_column", "label_column", "encoding", "max_length")
+COLUMN_OPTIONS = ("text_column", "text_pair_column", "label_column")
+FILE_OPTIONS = (
+    "label_names",
+    "label_separator",
+    "encoding",
+    "delimiter",
+    "quotechar",
+    "escapechar",
+    "header",
+    "on_bad_rows",
+)
+DATA_OPTIONS = (*COLUMN_OPTIONS, *FILE_OPTIONS, "max_length")
 
 
-def add_data_options(parser) -> None:
+def add_data_options(parser, labels: bool = False) -> None:
     parser.add_argument(
         "--others", type=str, action="append", default=[], help="a further model, whose logits are averaged in"
     )
     parser.add_argument("--revision", type=str, help="branch, tag or commit of a model on the Hub")
-    parser.add_argument("--text_column", type=str, help="column of the text")
-    parser.add_argument("--text_pair_column", type=str, help="column of the second text")
+    add_file_options(parser, labels)
     parser.add_argument("--max_length", type=int, help="tokens kept of a text; as in training if left out, 0 for all")
-    parser.add_argument("--encoding", type=str, help="of text files; utf-8 if left out")
     parser.add_argument(
         "--num_beams", type=int, help="of a model that writes: texts followed at once; as it was saved if left out"
     )
     parser.add_argument("--batch_tokens", type=int, default=16384, help="tokens that are read at once; bounds memory")
+
+
+def add_file_options(parser, labels: bool = False) -> None:
+    """Of the data section, what says how a file is written and which of its columns are read."""
+    parser.add_argument("--text_column", type=str, help="column of the text; that of training if left out")
+    parser.add_argument("--text_pair_column", type=str, help="column of the second text")
+    if labels:
+        parser.add_argument("--label_column", type=str | list[str], help="column of the label, or one column a class")
+        parser.add_argument("--label_names", type=list[str], help="names of the labels 0, 1, … where it holds numbers")
+        parser.add_argument("--label_separator", type=str, help="between several labels in one field")
+    parser.add_argument("--encoding", type=str, help="of text files; found if left out")
+    parser.add_argument("--delimiter", type=str, help="between fields: a character, or tab; found if left out")
+    parser.add_argument("--quotechar", type=str, help="around fields: a character, or none; found if left out")
+    parser.add_argument("--escapechar", type=str, help="before quotes in fields: a character, or none")
+    parser.add_argument("--header", type=bool, help="whether the first row names the columns; found if left out")
+    parser.add_argument("--on_bad_rows", type=str, help="error (if left out) or skip, for rows that do not fit")
 
 
 def parse(parser, arguments: list[str]):
@@ -84,7 +109,7 @@ def set_beams(predictor, options) -> None:
 
 
 def given_columns(options) -> list[str]:
-    return [name for name in DATA_OPTIONS[:-1] if getattr(options, name, None) is not None]
+    return [name for name in COLUMN_OPTIONS if getattr(options, name, None) is not None]
 
 
 def data_of(predictor, options):
@@ -92,9 +117,10 @@ def data_of(predictor, options):
     from dataclasses import replace
 
     data = predictor.task.data
-    if options.data is not None and options.data != data.path:
+    if options.data is not None and (not data.path or Path(options.data).absolute() != Path(data.path).absolute()):
         data = data.elsewhere(options.data)
-    data = replace(data, **{name: getattr(options, name) for name in given_columns(options)})
+    given = {name: value for name in DATA_OPTIONS[:-1] if (value := getattr(options, name, None)) is not None}
+    data = replace(data, **given)
     return data if options.max_length is None else replace(data, max_length=options.max_length or None)
 
 

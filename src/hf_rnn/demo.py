@@ -19,6 +19,8 @@ from .explanation_views import coloured
 from .explanations import METHODS, explain, explainable, is_regression, labels_of
 from .prediction import Predictor
 from .reading_curve import ReadingCurve, how_it_read
+from .text.encodings import COMPRESSIONS
+from .text.formats import READERS
 
 # The method that a page begins with: docs/benchmarks.md says which are to be trusted, and what they cost.
 METHOD = "input_x_gradient"
@@ -192,8 +194,8 @@ def _text_tab(gr: Any, page: Page) -> None:
 
 
 def _file_tab(gr: Any, page: Page) -> None:
-    kinds = [".csv", ".tsv", ".json", ".jsonl", ".parquet", ".txt"]
-    file = gr.File(label="CSV, TSV, JSON, JSON Lines, Parquet or text", file_types=kinds, elem_id="file")
+    kinds = [*READERS, *COMPRESSIONS]
+    file = gr.File(label="CSV, TSV, JSON, JSON Lines, Parquet, Excel or text", file_types=kinds, elem_id="file")
     column = gr.Textbox(label="Column of the text", placeholder="found by itself", elem_id="column")
     ask = gr.Button("Answer all rows", variant="primary", elem_id="ask-file")
     said = gr.Markdown(elem_id="said")

@@ -12,11 +12,11 @@ from datasets import Dataset
 from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 
-from .data import DataArguments
 from .diagnostics import LOST, GradientFlow, check_measurable, measure_gradient_flow, verdict
 from .errors import UserError
 from .figures import new_figure
 from .prediction import Predictor, labelled_rows
+from .text.arguments import DataArguments
 
 # Texts of a measurement, tokens that are gone back, and rows that the texts are chosen from.
 ROWS, STEPS, SAMPLE = 32, 200, 1000

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from .data import RaggedCollator
 from .errors import UserError
+from .text.collation import RaggedCollator
 from .tokenization import MARGIN, as_text, settled_ids, token_ids
 
 # Tokens that the model reads at once, however many arrive.

@@ -18,6 +18,7 @@ from .hub import find_model
 from .model_card import render_folder
 from .model_folder import check_alike
 from .run_config import RUN_FILE, read_run, run_file
+from .text.schema import SCHEMA_FILE
 from .tokenization import load_tokenizer
 
 logger = logging.getLogger(__name__)
@@ -79,6 +80,8 @@ def average(models: Sequence[str | Path], output: str | Path) -> Path:
     tokenizers[0].save_pretrained(writing)
     if run := run_file(folders[0]):
         shutil.copyfile(run, writing / RUN_FILE)
+        if (schema := run.with_name(SCHEMA_FILE)).is_file():
+            shutil.copyfile(schema, writing / SCHEMA_FILE)
     card = render_folder(writing, output.absolute().name)
     (writing / CARD_FILE).write_text(card, encoding="utf-8")
     os.replace(writing, output)
@@ -87,8 +90,8 @@ def average(models: Sequence[str | Path], output: str | Path) -> Path:
 
 def _began_elsewhere(folder: Path) -> bool:
     """Whether the run that made a model began with another one's weights; nobody can say where no run is known."""
-    task, _, pretrained = read_run(folder)
-    return task is None or pretrained is not None
+    run = read_run(folder)
+    return run.task is None or run.pretrained is not None
 
 
 def _check_same_network(
@@ -100,7 +103,7 @@ def _check_same_network(
     other_name: str,
 ) -> None:
     """Raises [`UserError`] where two models, by their names, do not compute the same with their weights."""
-    for field in ("cell_type", "pooling"):
+    for field in ("cell_type", "pooling", "target_mean", "target_std"):
         ours, theirs = getattr(config, field), getattr(other, field)
         if theirs != ours:
             raise UserError(

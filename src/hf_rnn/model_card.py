@@ -15,12 +15,12 @@ from torch import device
 from .auto import MODELS, architecture
 from .card_words import CELLS, EXAMPLES, KINDS, METRICS, clean, escape, shown
 from .configuration_rnn import DROPOUTS, RNNConfig, __version__
-from .data import BUILT_IN, DataArguments
 from .errors import looks_local
 from .handwriting import INVITATION, MARKER
 from .objectives import OBJECTIVES
 from .run_config import METRICS_FILE, RUN_FILE
 from .spans import OUTSIDE, is_bio, kind_of
+from .text.arguments import BUILT_IN, DataArguments
 from .training_arguments import RNNTrainingArguments
 
 PICTURES = {

@@ -15,6 +15,7 @@ from .configuration_rnn import CODE_FILES, RNNConfig
 from .errors import UserError, first_line
 from .model_card import PICTURES
 from .run_config import METRICS_FILE, RUN_FILE
+from .text.schema import SCHEMA_FILE
 from .tokenization import check_vocabulary, load_tokenizer
 
 WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
@@ -33,6 +34,7 @@ MODEL_FILES = (
     "merges.txt",
     RUN_FILE,
     METRICS_FILE,
+    SCHEMA_FILE,
     *PICTURES,
 )
 

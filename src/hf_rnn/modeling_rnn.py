@@ -318,19 +318,26 @@ def embed(embedding: nn.Embedding, input_ids: Tensor, dropout: float = 0.0) -> T
 
 
 class ClassificationHead(nn.Module):
-    """Dropout and a linear layer, with a ReLU layer before it where `classifier_hidden_size` says so."""
+    """Dropout and a linear layer, with a ReLU layer before it where `classifier_hidden_size` says so; in regression, its
+    values in the scale of `target_mean` and `target_std`."""
 
     def __init__(self, config: RNNConfig, input_size: int):
         super().__init__()
         self.dropout = nn.Dropout(config.classifier_dropout)
         self.dense = nn.Linear(input_size, config.classifier_hidden_size) if config.classifier_hidden_size else None
         self.out_proj = nn.Linear(config.classifier_hidden_size or input_size, config.num_labels)
+        self.scale = (config.target_mean, config.target_std)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.dropout(x)
         if self.dense is not None:
             x = self.dropout(torch.relu(self.dense(x)))
-        return self.out_proj(x)
+        x = self.out_proj(x)
+        if self.scale == (0, 1):
+            return x
+        mean, std = self.scale
+        # Half a precision would not tell 300,000 from 300,100.
+        return x.float() * std + mean
 
 
 class RNNForSequenceClassification(RNNPreTrainedModel):
@@ -403,6 +410,9 @@ class RNNForSequenceClassification(RNNPreTrainedModel):
             self.config.problem_type is None and self.num_labels == 1
         ):
             labels = labels.to(logits.dtype)
+        mean, std = self.config.target_mean, self.config.target_std
+        if (mean, std) != (0, 1):
+            labels, logits = (labels - mean) / std, (logits - mean) / std
         return self.loss_function(labels, logits, self.config)
 
     def _check_labels(self, labels: Tensor, logits: Tensor):

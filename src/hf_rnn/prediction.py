@@ -15,7 +15,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from .auto import architecture
 from .batching import BATCH_TOKENS, by_tokens
-from .data import DataArguments, load
 from .environment import default_device, keep_freed_memory
 from .errors import UserError
 from .hub import find_model
@@ -25,6 +24,10 @@ from .long_text import logits_of
 from .model_folder import check_alike
 from .run_config import RUN_FILE, read_run
 from .tasks import Task, task_class, task_of
+from .text.arguments import IN_MEMORY, DataArguments
+from .text.columns import by_name, check_column, choose_texts, text_of
+from .text.loading import load
+from .text.sources import is_table, splits_in
 from .tokenization import as_text, load_tokenizer, token_ids
 
 logger = logging.getLogger(__name__)
@@ -89,14 +92,15 @@ class Predictor:
             name: kwargs.pop(name) for name in ("revision", "token", "cache_dir", "local_files_only") if name in kwargs
         }
         folder, config = find_model(path, **where)
-        task_name, data, _ = read_run(folder)
+        run = read_run(folder)
         cls_of_task = task_of(architecture(config), path)
-        if task_name is not None and task_class(task_name) is not cls_of_task:
+        if run.task is not None and task_class(run.task) is not cls_of_task:
             raise UserError(
-                f"{path!r} is an {architecture(config)}, and its {RUN_FILE} is of the task {task_name}: put back the "
+                f"{path!r} is an {architecture(config)}, and its {RUN_FILE} is of the task {run.task}: put back the "
                 "files that one run wrote together."
             )
-        task = cls_of_task(data, config)
+        task: Any = cls_of_task(run.data, config)
+        task.has_schema = run.schema is not None
         model: Any = task.model_class.from_pretrained(folder, config=config, **kwargs)
         tokenizer = load_tokenizer(str(folder))
         model.eval().to(device or default_device())
@@ -118,7 +122,8 @@ class Predictor:
     ) -> list[dict]:
         """
         Args:
-            texts: strings, of any length.
+            texts: strings, of any length; or a table of rows, such as a DataFrame, a `datasets.Dataset` or a list of
+                dicts, in which the columns are read that the model was trained on.
             pairs: as many second texts, for a model of pairs.
             top_k: as in the task's `answers`.
             batch_tokens: tokens that are read at once, padding among them; a longer text is read window by window, in
@@ -127,7 +132,8 @@ class Predictor:
         Returns:
             For each text, in order, what the task's `answers` gives.
         """
-        rows = texts if pairs is None else zip(texts, pairs, strict=True)
+        rows: Any = self._in_table(texts) if is_table(texts) else texts
+        rows = rows if pairs is None else zip(rows, pairs, strict=True)
         return list(self.stream(rows, top_k=top_k, batch_tokens=batch_tokens))
 
     def stream(
@@ -152,6 +158,16 @@ class Predictor:
                 raise UserError(f"{name}={value!r} must be a whole number from 1 on{other}.")
         return self._stream(iter(texts), top_k, batch_tokens)
 
+    def _in_table(self, table: Any) -> list[Any]:
+        """The texts, or pairs of them, of all rows of a table."""
+        splits = splits_in(table)
+        if len(splits) > 1:
+            raise UserError(f"there are the splits {', '.join(splits)}: pass one of them.")
+        rows = next(iter(splits.values()))
+        columns = text_columns(self.task, rows)
+        texts = [[text_of(value, f"the column {name!r}") for value in rows[name]] for name in columns]
+        return list(zip(*texts, strict=True)) if len(texts) > 1 else texts[0]
+
     def open(self, streams: int = 1) -> TextStream:
         """Texts that are read as they arrive, each answered at any time by `answers()`.
 
@@ -163,6 +179,7 @@ class Predictor:
         """
         if not self.task.one_answer or self.others:
             raise UserError("one classifier answers a stream: open one, Predictor.from_pretrained(MODEL).open().")
+        self._check_pairs(1)
         return TextStream(self.model, self.tokenizer, streams, self.task.answers)
 
     def _stream(self, texts: Iterator, top_k: int | None, batch_tokens: int) -> Iterator[dict]:
@@ -174,8 +191,19 @@ class Predictor:
                     f"a row of {len(wrong)} texts, {str(wrong)[:60]}, cannot be read (the first has {len(rows[0])}): "
                     "pass one text a row, or a pair (text, second text) in each."
                 )
+            self._check_pairs(len(rows[0]))
             columns = [[as_text(text) for text in column] for column in zip(*rows, strict=True)]
             yield from self.task.reply(self, columns, top_k, batch_tokens)
+
+    def _check_pairs(self, given: int) -> None:
+        """Raises [`UserError`] where a model of pairs is asked with one text."""
+        data = self.task.data
+        if given == 1 and data.text_pair_column and self.task.has_schema:
+            raise UserError(
+                f"this model reads pairs of texts ({data.text_column!r} with {data.text_pair_column!r}), and was given "
+                "one: pass pairs, predictor([text], pairs=[second_text]); or a file that has both columns, hf-rnn "
+                "predict MODEL --file in.csv --output out.jsonl."
+            )
 
     @torch.inference_mode()
     def logits(self, ids: Sequence[Sequence[int]], batch_tokens: int = BATCH_TOKENS) -> np.ndarray:
@@ -215,47 +243,89 @@ class Predictor:
         return {name: tensor.to(self.model.device) for name, tensor in batch.items()}
 
 
-def own_columns(data: DataArguments, rows: Dataset, given: Collection[str]) -> DataArguments:
-    """Columns that were named in training are looked for in other data too, but need not be called so there."""
-    missing = [
-        key
-        for key in ("text_column", "label_column")
-        if key not in given and getattr(data, key) not in (None, *rows.column_names)
-    ]
-    return replace(data, **dict.fromkeys(missing))
+def text_columns(task: Task, rows: Dataset) -> list[str]:
+    """The column of the text, and for a model of pairs that of the second one, in rows of other data than the model was
+    trained on; raises [`UserError`] where they are not plain."""
+    data = own_columns(task, rows, ())
+    if not task.one_answer:
+        return [task.with_data(data).text_column(rows)]
+    text, pair = choose_texts(rows, data)
+    reads_pairs = pair is not None and (task.data.text_pair_column is not None or not task.has_schema)
+    return [text, str(pair)] if reads_pairs else [text]
+
+
+def own_columns(task: Task, rows: Dataset, given: Collection[str], labels: bool = False) -> DataArguments:
+    """The data section of a task for rows in which the columns of training need not be: one that is missing is looked
+    for by well-known names alone.
+
+    Args:
+        rows: of other data.
+        given: the columns that were named for them.
+        labels: whether labels are needed too.
+
+    Raises:
+        UserError: a named column is not there; or one of training is not, and none has such a name.
+    """
+    data = task.data
+    for key in ("text_column", "text_pair_column", *(["label_column"] if labels else [])):
+        name = getattr(data, key)
+        if key in given:
+            check_column(rows, key, data)
+        elif name is not None and not set(name if isinstance(name, list) else [name]) <= set(rows.column_names):
+            data = replace(data, **{key: None})
+            if task.has_schema and task.one_answer and key != "text_pair_column":
+                found = by_name(rows, key, data)
+                if found is None:
+                    raise UserError(
+                        f"the model was trained on the column {name!r}, and {data.path!r} has "
+                        f"{', '.join(map(repr, rows.column_names))}. Write --{key} NAME, with the one that is meant."
+                    )
+                logger.info(f"{data.path} has no column {name!r}, which the model was trained on: {found!r} is read.")
+                data = replace(data, **{key: found})
+    return data
 
 
 def labelled_rows(
-    predictor: Predictor, data: DataArguments, split: str | None, given: Collection[str]
+    predictor: Predictor, data: DataArguments | Any, split: str | None, given: Collection[str]
 ) -> tuple[DatasetDict, Task]:
     """The splits of a data set, and the model's task over its columns; arguments and errors are those of
     [`evaluate`]."""
+    source = None
+    if not isinstance(data, DataArguments):
+        source, data, given = data, predictor.task.data.elsewhere(IN_MEMORY), ()
     if not data.path:
         raise UserError(f"the model has no {RUN_FILE} that names its data: name a data set, --data PATH.")
-    splits = load(data, split or data.test_split)
-    return splits, predictor.task.with_data(own_columns(data, next(iter(splits.values())), given))
+    task = predictor.task.with_data(data)
+    splits = load(data, split or data.test_split, source, task.tagged)
+    wanted = splits[split] if split in splits else next(iter(splits.values()))
+    labels = task.problem_type != "language_modeling"
+    return splits, task.with_data(own_columns(task, wanted, given, labels))
 
 
 def evaluate(
-    predictor: Predictor,
-    data: DataArguments,
+    predictor: Predictor | str | Path,
+    data: DataArguments | Any,
     split: str | None = None,
     batch_tokens: int = BATCH_TOKENS,
-    given: Collection[str] = ("text_column", "label_column"),
+    given: Collection[str] = ("text_column", "text_pair_column", "label_column"),
 ) -> dict:
     """Metrics of a model on a labelled data set.
 
     Args:
-        predictor: the model.
-        data: where the rows are.
+        predictor: the model, or its folder or Hub id.
+        data: where the rows are; or the rows, as in `hf_rnn.train`.
         given: columns in `data` that must be there; others are found anew where they are not.
         split: of the data set; its only one, or the test split, if None.
         batch_tokens: as in [`Predictor`].
 
     Raises:
-        UserError: no data set is named; see `data.load` and the task's `prepare_split`.
+        UserError: no data set is named; see `load` and the task's `prepare_split`.
     """
+    if not isinstance(predictor, Predictor):
+        predictor = Predictor.from_pretrained(predictor)
     splits, task = labelled_rows(predictor, data, split, given)
+    for how in dict.fromkeys(rows.info.description for rows in splits.values() if rows.info.description):
+        logger.info(f"{task.data.path}: {how}.")
     rows = task.encode(task.prepare_split(splits, split), predictor.tokenizer)
     return {"rows": len(rows), **task.judge(predictor, rows, batch_tokens)}
 

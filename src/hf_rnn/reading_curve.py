@@ -10,11 +10,11 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from .batching import by_tokens
-from .data import RaggedCollator
 from .errors import UserError
 from .explanations import is_one_of_several, is_regression, labels_of, reading_mode, scores_of, tokens_of, words_of
 from .figures import boxes_for_missing_glyphs, font_families, new_figure
 from .modeling_rnn import RNNForSequenceClassification
+from .text.collation import RaggedCollator
 from .tokenization import as_text
 
 # Places at which a model that reads from right to left too is asked.

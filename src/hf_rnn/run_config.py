@@ -2,27 +2,32 @@
 """One YAML file is one reproducible run: its sections, read and checked by jsonargparse."""
 
 import dataclasses
+import os
 import re
 from argparse import ArgumentError
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from huggingface_hub.errors import StrictDataclassError
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import ArgumentParser, Namespace, set_dumper, set_loader
 
 from .configuration_rnn import RNNConfig
-from .data import DataArguments
 from .errors import UserError, first_line, nearest
+from .text.arguments import BUILT_IN, IN_MEMORY, DataArguments
+from .text.schema import Schema
 from .tokenization import TokenizerArguments
 from .training_arguments import RNNTrainingArguments
 
+_MODE = "hf_rnn"
+# Stands before texts that jsonargparse would not take for texts, from where they were read to where they were parsed.
+_AS_WRITTEN = "\ue000"
 RUN_FILE = "run.yaml"
 METRICS_FILE = "metrics.json"
 
-# The tokenizer decides these; everything else that RNNConfig adds is the user's.
+# The tokenizer and the training rows decide the others; everything else that RNNConfig adds is the user's.
 ModelArguments = dataclasses.make_dataclass(
     "ModelArguments",
     [
@@ -33,9 +38,20 @@ ModelArguments = dataclasses.make_dataclass(
         *(
             (name, annotation, dataclasses.field(default=getattr(RNNConfig, name)))
             for name, annotation in RNNConfig.__annotations__.items()
-            if name != "vocab_size" and not name.endswith("_token_id")
+            if name != "vocab_size" and not name.endswith("_token_id") and not name.startswith("target_")
         ),
     ],
+)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which 1e-3 is a number, as it is in Python."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[+-]?(\d[\d_]*\.?[\d_]*|\.[\d_]+)[eE][+-]?\d+"),
+    list("+-.0123456789"),
 )
 
 # Whether they can hold, the number of layers and of directions says, which an encoder of before brings with it.
@@ -87,6 +103,7 @@ def run_parser() -> ArgumentParser:
         description="Train a model from one YAML file; any of its keys can be set on the command line too.",
         exit_on_error=False,
         allow_abbrev=False,
+        parser_mode=_MODE,
     )
     parser.add_argument("--config", action="config", help="YAML file of the run, such as configs/imdb.yaml")
     parser.add_argument("--task", type=str, default="text_classification", help="what to learn")
@@ -109,15 +126,19 @@ def parse_run(arguments: list[str] | dict | str | Path) -> tuple[RunConfig, str]
     """
     parser = run_parser()
     read = {dict: parser.parse_object, list: parser.parse_args}.get(type(arguments))
+    given_to = _as_yaml(arguments) if isinstance(arguments, dict) else arguments
     try:
         if read is None:
-            read, arguments = parser.parse_path, str(arguments)
-        namespace, written = read(arguments), read(arguments, defaults=False)
+            read, given_to = parser.parse_path, str(arguments)
+        namespace, written = (_as_meant(read(given_to, **how)) for how in ({}, {"defaults": False}))
+        _find_data(namespace, written, arguments)
         parts = parser.instantiate(namespace)
     except (ArgumentError, TypeError, ValueError, OSError, yaml.YAMLError) as error:
+        if isinstance(error, UserError):
+            raise
         for file in _files(arguments):
             _check_form(file)
-        raise UserError(explain(str(error), parser)) from error
+        raise UserError(explain(str(error).replace(_AS_WRITTEN, ""), parser)) from error
     settings = {k: v for k, v in dataclasses.asdict(parts.model).items() if hasattr(RNNConfig, k)}
     if parts.model.pretrained is not None:
         settings = {k: v for k, v in settings.items() if k not in _JUDGED_BY_ENCODER}
@@ -127,6 +148,57 @@ def parse_run(arguments: list[str] | dict | str | Path) -> tuple[RunConfig, str]
     given = frozenset(vars(written.get("model") or Namespace()))
     run = RunConfig(parts.task, parts.data, parts.tokenizer, parts.model, parts.training, parts.card, given)
     return run, _dump(parser, namespace)
+
+
+def _load(text: str) -> Any:
+    """A value of the command line, or a YAML file. What YAML takes for nothing, such as #1, is meant as it is written;
+    and in a file so are strings that were quoted, such as 'null'."""
+    value = yaml.load(text, Loader=_Loader)
+    if value is None and text.strip() not in ("", "~"):
+        return _AS_WRITTEN + text
+    return _as_yaml(value) if isinstance(value, dict) else value
+
+
+def _as_yaml(value: Any) -> Any:
+    """A value of Python as one of YAML, which jsonargparse then leaves as it is: paths, numbers of numpy, and texts that
+    it would take for nothing or for lists."""
+    if isinstance(value, dict):
+        return {key: _as_yaml(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_as_yaml(inner) for inner in value]
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if type(value).__module__ == "numpy":
+        return _as_yaml(value.tolist())
+    if isinstance(value, str):
+        try:
+            read = yaml.load(value, Loader=_Loader)
+        except yaml.YAMLError:
+            return value
+        return _AS_WRITTEN + value if read is None or isinstance(read, (list, dict)) else value
+    return value
+
+
+def _as_meant(value: Any) -> Any:
+    """What was parsed, without the marks of [`_as_yaml`]."""
+    if isinstance(value, Namespace):
+        for key, inner in list(vars(value).items()):
+            value[key] = _as_meant(inner)
+    elif isinstance(value, list):
+        return [_as_meant(inner) for inner in value]
+    elif isinstance(value, str):
+        return value.removeprefix(_AS_WRITTEN)
+    return value
+
+
+def _find_data(namespace: Namespace, written: Namespace, arguments: Any) -> None:
+    """A relative `data.path` that a YAML file names is looked for beside that file first."""
+    files, said = (
+        _files(arguments),
+        isinstance(arguments, list) and any(argument.split("=")[0] == "--data.path" for argument in arguments),
+    )
+    if files and not said and written.get("data.path") is not None:
+        namespace["data.path"] = path_from(namespace["data.path"], files[-1].parent)
 
 
 def _files(arguments: list[str] | dict | str | Path) -> list[Path]:
@@ -174,25 +246,64 @@ def run_file(folder: Path) -> Path | None:
     return next((place / RUN_FILE for place in places if (place / RUN_FILE).is_file()), None)
 
 
-def read_run(folder: Path) -> tuple[str | None, DataArguments, str | None]:
-    """The task, the data section and the `model.pretrained` of the run that made a model; None and a nameless data set
-    where no run did.
+class SavedRun(NamedTuple):
+    """What a model's folder says of the run that made it.
+
+    Args:
+        task: by its name; None where no run made the model.
+        data: its data section, with the columns that were found.
+        pretrained: the model that it began with.
+        schema: what was decided about the data; None of models that an older release saved.
+    """
+
+    task: str | None
+    data: DataArguments
+    pretrained: str | None
+    schema: Schema | None
+
+
+def read_run(folder: Path) -> SavedRun:
+    """Read which run made a model; a nameless data set where no run did.
 
     The training section is left alone: what suits the machine that trained may not suit the one that predicts.
     """
     file = run_file(folder)
     if file is None:
-        return None, DataArguments(path=""), None
+        return SavedRun(None, DataArguments(path=""), None, None)
     try:
         sections = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
         known = {field.name for field in dataclasses.fields(DataArguments)}
         data = {key: value for key, value in (sections.get("data") or {}).items() if key in known}
         pretrained = (sections.get("model") or {}).get("pretrained")
-    except (yaml.YAMLError, AttributeError, UnicodeDecodeError) as error:
+        found = DataArguments(**data)
+    except (yaml.YAMLError, AttributeError, UnicodeDecodeError, TypeError) as error:
         raise UserError(
             f"{str(file)!r} is not the {RUN_FILE} of a training run ({first_line(error)}): mend it."
         ) from error
-    return sections.get("task", "text_classification"), DataArguments(**data), pretrained
+    found.path = path_from(found.path, file.parent)
+    schema = Schema.read(folder) or Schema.read(file.parent)
+    task = sections.get("task", "text_classification")
+    return SavedRun(task, found if schema is None else schema.applied(found), pretrained, schema)
+
+
+def path_from(path: str, folder: Path) -> str:
+    """A path that a YAML file names, as it is found from here: relative to the file's folder, or, if nothing is there,
+    as older releases meant it, to the current one."""
+    beside = folder / path
+    if Path(path).is_absolute() or path in (BUILT_IN, IN_MEMORY) or not beside.exists():
+        return path
+    return os.path.normpath(beside)
+
+
+def path_to(path: str, folder: Path) -> str:
+    """The path of data as a YAML file in a folder has to name it; a Hub id stays as it is."""
+    if path in (BUILT_IN, IN_MEMORY) or not Path(path).exists():
+        return path
+    try:
+        return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:
+        # Another drive.
+        return str(Path(path).absolute())
 
 
 def _dump(parser: ArgumentParser, namespace: Namespace) -> str:
@@ -203,9 +314,31 @@ def _dump(parser: ArgumentParser, namespace: Namespace) -> str:
         namespace.pop(key, None)
     for key in [key for key in vars(namespace.training) if key.startswith(("hub_", "push_to_hub"))]:
         namespace.pop(f"training.{key}")
+    namespace["data.path"] = path_to(namespace["data.path"], Path(namespace["training.output_dir"]))
     task = namespace.pop("task")
     # A null that is no default has to be said; what is a default is left out by `skip_default`.
-    return f"task: {task}\n" + parser.dump(namespace, skip_default=True, skip_unset=False, skip_validation=True)
+    dumped = parser.dump(namespace, format=_MODE, skip_default=True, skip_unset=False, skip_validation=True)
+    return f"task: {task}\n" + dumped
+
+
+class _Dumper(yaml.SafeDumper):
+    """Puts quotes around all texts that are no plain words, whatever YAML or jsonargparse would take them for."""
+
+
+_Dumper.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, None if re.fullmatch(r"[A-Za-z_./][\w./-]*", text) else '"'
+    ),
+)
+
+
+def _write(data: dict) -> str:
+    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=False, allow_unicode=True)
+
+
+set_loader(_MODE, _load, (yaml.YAMLError,))
+set_dumper(_MODE, _write)
 
 
 def explain(message: str, parser: ArgumentParser) -> str:

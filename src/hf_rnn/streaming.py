@@ -16,10 +16,13 @@ from torch.utils.data import IterableDataset
 from transformers import PreTrainedTokenizerBase
 
 from .batching import by_tokens
-from .data import DataArguments, choose_columns, choose_text, open_splits, read_first, reading
 from .errors import UserError
 from .streams import check_window, window_lengths
 from .tasks import Task
+from .text.arguments import DataArguments
+from .text.columns import choose_text, find_columns, named_columns
+from .text.loading import read_first
+from .text.sources import Files, open_splits, reading
 from .training_arguments import RNNTrainingArguments
 
 logger = logging.getLogger(__name__)
@@ -43,7 +46,7 @@ def load_streaming(task: Any, args: RNNTrainingArguments) -> tuple[DatasetDict, 
     """
     data = task.data
     _check(data, args)
-    found = open_splits(data)
+    found = open_splits(data, tagged=task.tagged)
     if any(isinstance(rows, Dataset) for rows in found.values()):
         raise UserError(f"{data.path!r} is read at once: leave data.streaming out.")
     train, validation = task.chosen_splits(found)
@@ -57,10 +60,12 @@ def load_streaming(task: Any, args: RNNTrainingArguments) -> tuple[DatasetDict, 
     if task.problem_type == "language_modeling":
         data = replace(data, text_column=choose_text(read[train], data), label_column=None)
     else:
-        text, label = choose_columns(read[train], data)
-        data = replace(data, text_column=text, label_column=label)
-        _check_kind(read[train][label], data)
-    stream: Any = found[train]
+        columns = find_columns(read[train], data)
+        data = replace(data, text_column=columns.text, text_pair_column=columns.text_pair, label_column=columns.label)
+        if isinstance(columns.label, str):
+            _check_kind(read[train][columns.label], data)
+    rows = found[train]
+    stream: Any = rows.stream() if isinstance(rows, Files) else rows
     return read, stream, data
 
 
@@ -146,7 +151,7 @@ class EncodedStream:
 
     def _encoded(self, rows: list[dict]) -> Iterator[dict]:
         data = self.task.data
-        for name in filter(None, (data.text_column, data.text_pair_column, data.label_column)):
+        for name in named_columns(data):
             lacking = next((row for row in rows if name not in row), None)
             if lacking is not None:
                 raise UserError(

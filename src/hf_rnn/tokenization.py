@@ -275,6 +275,19 @@ def token_ids(
     return [encoding.ids for encoding in backend.encode_batch_fast(rows)]
 
 
+def pair_encodings(tokenizer: PreTrainedTokenizerBase, pairs: Sequence[tuple[str, str]]) -> list[list[int | None]]:
+    """Of each token of pairs, as [`token_ids`] gives them, the text that it is of: 0, 1, or None for those between."""
+    if not pairs:
+        return []
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise UserError(
+            f"{type(tokenizer).__name__} does not say which token is of which text of a pair: use a fast tokenizer, or "
+            "leave data.max_length out."
+        )
+    return [encoding.sequence_ids for encoding in backend.encode_batch(list(pairs))]
+
+
 def check_vocabulary(tokenizer: PreTrainedTokenizerBase, config: RNNConfig, path: str) -> None:
     """A tokenizer of more entries than the model has vectors is not the one that it was trained with."""
     if len(tokenizer) > config.vocab_size:
@@ -285,4 +298,12 @@ def check_vocabulary(tokenizer: PreTrainedTokenizerBase, config: RNNConfig, path
         )
 
 
-__all__ = ["TokenizerArguments", "as_text", "load_tokenizer", "settled_ids", "token_ids", "train_tokenizer"]
+__all__ = [
+    "TokenizerArguments",
+    "as_text",
+    "load_tokenizer",
+    "pair_encodings",
+    "settled_ids",
+    "token_ids",
+    "train_tokenizer",
+]

@@ -29,6 +29,7 @@ from .pushing import PushingTrainer
 from .stopping import GracefulStop, start_worker
 from .streaming import EncodedStream, StreamedBatches
 from .tasks import Task
+from .text.schema import SCHEMA_FILE, Schema
 from .training_arguments import RNNTrainingArguments
 
 logger = logging.getLogger(__name__)
@@ -55,6 +56,8 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
             unfreezing in several processes.
     """
 
+    # What was decided about the data, which stands in each checkpoint.
+    schema: Schema | None = None
     _unchecked: Any = None
     # Of each batch of an evaluation, nats and labels of tokens.
     _measured: Any = ()
@@ -191,8 +194,7 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
             # Batches were filled up with rows that other processes read, which their losses counted once more.
             plain: Any = self.accelerator.unwrap_model(self.model)
             logits, labels = torch.as_tensor(output.predictions), torch.as_tensor(output.label_ids)
-            labels = labels.to(logits.dtype) if labels.is_floating_point() else labels
-            output.metrics[f"{metric_key_prefix}_loss"] = float(plain.loss_function(labels, logits, plain.config))
+            output.metrics[f"{metric_key_prefix}_loss"] = float(plain.loss_of(logits, labels))
         return output
 
     def prediction_step(self, model, inputs, *args, **kwargs):
@@ -243,6 +245,8 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
         super()._save_rng_state(output_dir)
         if self.args.should_save:
             self.average.save(self.model, output_dir)
+            if self.schema is not None:
+                Path(output_dir, SCHEMA_FILE).write_text(self.schema.to_json(), encoding="utf-8")
 
     def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
         super()._load_from_checkpoint(resume_from_checkpoint, model)

@@ -21,7 +21,6 @@ from transformers.trainer import TRAINER_STATE_NAME
 from . import auto  # noqa: F401  the command line has not registered the models yet
 from .checkpoints import ASIDE, LOSS_FILE, claim, newest_whole, nothing_whole, numbered, remove, writing
 from .configuration_rnn import CODE_FILES, RNNConfig
-from .data import load
 from .environment import hardware, job_id, versions, was_restarted
 from .errors import UserError
 from .figures import draw_confusion, draw_curves
@@ -35,6 +34,9 @@ from .pretrained import ENCODER, OUTPUT, take_encoder
 from .run_config import METRICS_FILE, RUN_FILE, RunConfig, parse_run
 from .streaming import EncodedStream, load_streaming
 from .tasks import Task, task_class, trainer_class
+from .text.arguments import IN_MEMORY
+from .text.loading import load
+from .text.schema import SCHEMA_FILE, Schema
 from .tokenization import TokenizerArguments, load_tokenizer, train_tokenizer
 from .trainer import RNNTrainer
 from .training_arguments import RNNTrainingArguments
@@ -48,6 +50,7 @@ _RUN_TRACES = ("config.json", "model.safetensors", METRICS_FILE, "checkpoint-*")
 _RUN_FILES = (
     *_RUN_TRACES,
     RUN_FILE,
+    SCHEMA_FILE,
     *CODE_FILES,
     "tokenizer*.json",
     ASIDE,
@@ -66,12 +69,15 @@ def _check_writable(folder: Path) -> None:
         )
 
 
-def train(config: str | Path | dict | list[str]) -> dict:
+def train(config: str | Path | dict | list[str] | None = None, *, data: Any = None) -> dict:
     """Trains, evaluates and saves a model.
 
     Args:
         config: path of a YAML file; or its sections as a dict, such as
-            `{"data": {"path": "reviews.csv"}, "training": {"output_dir": "my-model"}}`; or a command line.
+            `{"data": {"path": "reviews.csv"}, "training": {"output_dir": "my-model"}}`; or a command line; None for the
+            defaults.
+        data: rows in the place of `data.path`: a pandas or polars DataFrame, a `datasets.Dataset`, a list of dicts or of
+            pairs (text, label); or several of them by their splits, as a `datasets.DatasetDict` or a dict.
 
     Returns:
         What `metrics.json` in the folder holds: `validation` and, where the data set has one, `test` metrics, and facts
@@ -80,16 +86,30 @@ def train(config: str | Path | dict | list[str]) -> dict:
     Raises:
         UserError: something in the configuration, the data or the output folder; no older run was changed then.
     """
+    config = {} if config is None else config
+    if isinstance(config, dict) and isinstance(section := config.get("data"), dict):
+        path = section.get("path")
+        if path is not None and not isinstance(path, (str, os.PathLike)):
+            if data is not None:
+                raise UserError("there are rows both in data= and in data.path: leave one of them out.")
+            config, data = {**config, "data": {k: v for k, v in section.items() if k != "path"}}, path
+    if data is not None:
+        if not isinstance(config, dict):
+            raise UserError(
+                f"data= goes with sections as a dict, and config is {config!r}: write train({{…}}, data=…)."
+            )
+        config = {**config, "data": {**(config.get("data") or {}), "path": IN_MEMORY}}
     run, text = parse_run(config)
-    return Run(run, text).train()
+    return Run(run, text, data).train()
 
 
 class Run:
-    """One training run. `text` is the YAML that reproduces it."""
+    """One training run. `text` is the YAML that reproduces it; `source`, rows in the place of its `data.path`."""
 
-    def __init__(self, run: RunConfig, text: str):
+    def __init__(self, run: RunConfig, text: str, source: Any = None):
         self.config = run
         self.text = text
+        self.source = source
         self.args = run.training
         self.folder = Path(self.args.output_dir)
         self.checkpoint = self._find_checkpoint()
@@ -152,7 +172,7 @@ class Run:
         begun, _ = parse_run(self.folder / RUN_FILE)
         for section in ("task", "data", "tokenizer", "model"):
             before, now = getattr(begun, section), getattr(self.config, section)
-            if section == "data" and elsewhere:
+            if section == "data" and (elsewhere or Path(before.path).absolute() == Path(now.path).absolute()):
                 before = replace(before, path=now.path)
             if before != now:
                 raise UserError(
@@ -226,7 +246,10 @@ class Run:
         set_seed(args.seed)
         self._check_use(task_class(run.task).no_use)
         with args.main_process_first(desc="reading the data"):
-            task, prepared, stream = self._read()
+            task, prepared, stream, schema = self._read()
+            self._check_same_data(schema)
+        if args.should_log:
+            print(schema.table(run.data.path), flush=True)
         tokenizer = task.fitted(self._tokenizer(task, prepared["train"]))
         encoded = DatasetDict()
         with args.main_process_first(desc="tokenizing"):
@@ -245,7 +268,7 @@ class Run:
             if args.should_save:
                 with self._writing():
                     self._claim()
-        trainer.run_text, trainer.facts = self.text, {"data": facts}
+        trainer.run_text, trainer.facts, trainer.schema = self.text, {"data": facts}, schema
         trainer.train(resume_from_checkpoint=self.folder / self.checkpoint.name if self.checkpoint else None)
         results, figures = self._evaluate(trainer, encoded)
         results["run"] = self._facts(trainer, None if run.data.streaming else len(encoded["train"]))
@@ -257,15 +280,29 @@ class Run:
         args.distributed_state.wait_for_everyone()
         return results
 
-    def _read(self) -> tuple[Task, DatasetDict, IterableDataset | None]:
-        """The task, the rows that it prepared, and the training rows as they come where they are streamed."""
-        run = self.config
+    def _read(self) -> tuple[Task, DatasetDict, IterableDataset | None, Schema]:
+        """The task, the rows that it prepared, the training rows as they come where they are streamed, and what was
+        decided about them."""
+        run, stream = self.config, None
         task: Any = task_class(run.task)(run.data)
-        if not run.data.streaming:
-            return task, task.prepare(load(run.data)), None
-        splits, stream, data = load_streaming(task, self.args)
-        task = task_class(run.task)(data)
-        return task, task.prepare(splits), stream
+        if run.data.streaming:
+            splits, stream, data = load_streaming(task, self.args)
+            task = task_class(run.task)(data)
+        else:
+            splits = load(run.data, source=self.source, tagged=task.tagged)
+        prepared = task.prepare(splits)
+        return task, prepared, stream, task.schema(splits, prepared)
+
+    def _check_same_data(self, schema: Schema) -> None:
+        """What was begun with some rows and labels cannot go on with others, whatever their file is called."""
+        begun = Schema.read(self.checkpoint) if self.checkpoint else None
+        if begun is None or begun.fingerprint == schema.fingerprint:
+            return
+        labels = f", with the labels {', '.join(begun.labels)}" if begun.labels != schema.labels else ""
+        raise UserError(
+            f"the run in {str(self.folder)!r} was begun with other rows than {self.config.data.path!r} has now{labels}: "
+            "put the data back as it was, or write --training.overwrite true to begin anew."
+        )
 
     def _writing(self):
         return writing("the run", self.folder, self.folder / ASIDE / "unfinished", "begin again.")
@@ -446,6 +483,7 @@ class Run:
         trainer.accelerator.unwrap_model(trainer.model).save_pretrained(saving)
         tokenizer.save_pretrained(saving)
         (saving / RUN_FILE).write_text(self.text, encoding="utf-8")
+        (saving / SCHEMA_FILE).write_text(trainer.schema.to_json(), encoding="utf-8")
         draw_curves(trainer.state.log_history, trainer.args.metric_for_best_model, saving / "training_curves.png")
         if trainer.task.problem_type == "single_label_classification":
             split = "test" if "test" in predicted else "validation"

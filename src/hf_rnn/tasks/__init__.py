@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from ..configuration_rnn import RNNConfig
-    from ..data import DataArguments
     from ..modeling_rnn import RNNPreTrainedModel
     from ..prediction import Predictor
+    from ..text.arguments import DataArguments
+    from ..text.schema import Schema
     from ..trainer import RNNTrainer
 
 
@@ -34,12 +35,17 @@ class Task(Protocol):
     one_answer: bool
     # Whether a loss is the mean over labels of tokens, and not over rows.
     counts_tokens: bool
+    # Whether .txt files are CoNLL files, and not texts.
+    tagged: bool
+    # Of a trained model, whether it knows which columns it was trained on.
+    has_schema: bool
     # Keys of a run that the task does not read.
     no_use: tuple[str, ...]
 
     def __init__(self, data: DataArguments, config: RNNConfig | None = None): ...
     def prepare(self, splits: DatasetDict) -> DatasetDict: ...
     def prepare_split(self, splits: DatasetDict, split: str | None) -> Dataset: ...
+    def schema(self, splits: DatasetDict, prepared: DatasetDict) -> Schema: ...
     def read_rows(self, rows: list[dict], features: Features | None) -> Dataset: ...
     def text_column(self, rows: Dataset) -> str: ...
     def texts(self, rows: Dataset) -> Iterator[str]: ...

@@ -8,10 +8,11 @@ from datasets import Dataset, DatasetDict, Features
 from transformers import PreTrainedTokenizerBase
 
 from ..configuration_rnn import RNNConfig
-from ..data import DataArguments, RaggedCollator
 from ..errors import UserError
 from ..modeling_causal_rnn import RNNForCausalLM
 from ..streams import STREAMS, WINDOW, perplexities, read_streams, streams_to_read
+from ..text.arguments import DataArguments
+from ..text.collation import RaggedCollator
 from .text_task import SEQ2SEQ, TAGGING, TextTask
 
 logger = logging.getLogger(__name__)
@@ -163,7 +164,7 @@ class LanguageModeling(TextTask):
 
     def with_data(self, data: DataArguments) -> "LanguageModeling":
         """The same over other data."""
-        return LanguageModeling(data)
+        return self.keep(LanguageModeling(data))
 
     def summary(self, facts: dict) -> str:
         """Documents, their lengths, and all tokens and words of each split."""

@@ -3,8 +3,10 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,25 +14,28 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 from transformers import PreTrainedTokenizerBase
 
 from ..configuration_rnn import RNNConfig
-from ..data import (
-    DataArguments,
-    RaggedCollator,
-    choose_columns,
-    of_one_kind,
-)
 from ..errors import UserError, check_choice, nearest
 from ..metrics import MultiLabelMetrics, RegressionMetrics, SingleLabelMetrics
 from ..modeling_rnn import RNNForSequenceClassification
-from ..tokenization import token_ids
+from ..text.arguments import DataArguments
+from ..text.collation import RaggedCollator
+from ..text.columns import Columns, check_no_written_lists, find_columns, text_of
+from ..text.labels import (
+    MULTI,
+    PROBLEM_TYPES,
+    REGRESSION,
+    SINGLE,
+    LabelForm,
+    find_form,
+    in_order,
+    warn_of_likeness,
+    without_missing,
+)
+from ..text.schema import Schema
 from .text_task import SEQ2SEQ, TAGGING, TextTask, quotable, softmax
 
 logger = logging.getLogger(__name__)
 
-SINGLE, MULTI, REGRESSION = PROBLEM_TYPES = (
-    "single_label_classification",
-    "multi_label_classification",
-    "regression",
-)
 UNLABELLED = -1
 
 
@@ -68,6 +73,11 @@ class TextClassification(TextTask):
             self.problem_type = config.problem_type or (REGRESSION if config.num_labels == 1 else SINGLE)
             self.label_names = list(config.id2label.values())
         self.trained = config is not None
+        self.columns: Columns | None = None
+        self.form: LabelForm | None = None
+        # Of the values of a regression in training.
+        self.target = (0.0, 1.0)
+        self._known: dict[str, int] = {}
 
     # Reading ---------------------------------------------------------------------------------------------------------
 
@@ -79,17 +89,16 @@ class TextClassification(TextTask):
             UserError: no such split or column, or labels that cannot be learnt or are not the model's.
         """
         train_name, validation_name = self.chosen_splits(splits)
-        columns = choose_columns(splits[train_name], self.data)
-        train = self._labelled(splits[train_name], train_name, columns)
-        feature = splits[train_name].features[columns[1]]
+        self.columns = find_columns(splits[train_name], self.data)
+        texts, values = self._labelled(splits[train_name], train_name, len(splits[train_name]))
+        feature = splits[train_name].features[self._label_columns()[0]]
         feature = getattr(feature, "feature", feature)
         if isinstance(feature, ClassLabel):
             self.label_names = list(feature.names)
-        self._learn_labels(train, gaps=len(train) < len(splits[train_name]))
-        train = self._encode_labels(train, train_name)
+        values = self._learn_labels(values, train_name, len(splits[train_name]))
+        train = self._encode_labels(texts, values, train_name)
         if validation_name is not None:
-            rows = self._labelled(splits[validation_name], validation_name, columns)
-            validation = self._encode_labels(rows, validation_name)
+            validation = self._read(splits, validation_name)
         else:
             by = "labels" if self.problem_type == SINGLE else None
             train, validation = self.hold_out(train, train_name, by)
@@ -97,10 +106,10 @@ class TextClassification(TextTask):
         if self.data.unlabelled_splits:
             prepared["unlabelled"] = self.texts_alone(splits, self.data.unlabelled_splits)
         test_name = self.data.test_split
-        if test_name in splits and self._is_unlabelled(splits[test_name], columns[1]):
+        if test_name in splits and self._is_unlabelled(splits[test_name]):
             logger.warning(f"the split {test_name} has no labels and is left out.")
         elif test_name in splits:
-            prepared["test"] = self._encode_labels(self._labelled(splits[test_name], test_name, columns), test_name)
+            prepared["test"] = self._read(splits, test_name)
         return prepared
 
     def prepare_split(self, splits: DatasetDict, split: str | None) -> Dataset:
@@ -110,68 +119,115 @@ class TextClassification(TextTask):
             UserError: no such split or column, or labels that are not the model's.
         """
         split = self.split_to_read(splits, split)
-        columns = choose_columns(splits[split], self.data)
-        if self._is_unlabelled(splits[split], columns[1]):
+        self.columns = find_columns(splits[split], self.data)
+        if self._is_unlabelled(splits[split]):
             raise UserError(f"the split {split!r} of {self.data.path!r} has no labels to compare with.")
-        return self._encode_labels(self._labelled(splits[split], split, columns), split)
+        return self._read(splits, split)
 
     def read_rows(self, rows: list[dict], features: Features | None) -> Dataset:
-        """Those of some training rows that have a label, of whatever kinds a file's columns are read as.
+        """Those of some training rows that have a label.
 
         Args:
             features: of the columns, where they are known.
         """
-        data, known = self.data, features or {}
-        names = {data.text_column: "text", data.text_pair_column: "text_pair", data.label_column: "labels"}
-        columns = {new: [row[old] for row in rows] for old, new in names.items() if old is not None}
-        labels = {"labels": of_one_kind(columns.pop("labels"))}
-        kind = known.get(data.label_column) or Dataset.from_dict(labels).features["labels"]
-        kinds = Features({**{name: Value("string") for name in columns}, "labels": kind})
-        texts = {name: ["" if text is None else str(text) for text in column] for name, column in columns.items()}
-        read = _with_class_names(Dataset.from_dict({**texts, **labels}, features=kinds))
-        return self._encode_labels(read.select(_with_label(read)), "train")
+        names = [name for name in (self.columns.text, self.columns.text_pair, *self._label_columns()) if name]
+        columns: dict[str, list] = {name: [row[name] for row in rows] for name in names}
+        features = Features({name: features[name] for name in names}) if features else None
+        read = Dataset.from_dict(columns, features=features) if features else _Columns(columns)
+        values = self._values(read)
+        kept = [place for place, value in enumerate(values) if value is not None]
+        texts = {
+            new: [text_of(columns[old][place], self._where(old)) for place in kept]
+            for new, old in self._text_columns().items()
+        }
+        parsed = self._parsed([values[place] for place in kept], "train")
+        return self._encode_labels(texts, parsed, "train")
 
-    @staticmethod
-    def _is_unlabelled(rows: Dataset, column: str) -> bool:
-        return column not in rows.column_names or set(map(str, rows[column])) <= {str(UNLABELLED), "None"}
+    def schema(self, splits: DatasetDict, prepared: DatasetDict) -> Schema:
+        """The columns that were found, and how the labels are written."""
+        columns = self.columns
+        self.chosen = {
+            "text_column": columns.text,
+            "text_pair_column": columns.text_pair,
+            "label_column": columns.label,
+        }
+        labels = [] if self.problem_type == REGRESSION else self.label_names
+        separator = self.form.separator if self.form.kind == "joined" else None
+        schema = super().schema(splits, prepared)
+        return replace(schema, labels=labels, label_form=str(self.form), label_separator=separator)
 
-    def _labelled(self, rows: Dataset, split: str, columns: tuple[str, str]) -> Dataset:
-        """The columns under their own names; rows without a label left out, missing texts read as empty ones."""
-        text, label = columns
-        names = {text: "text", label: "labels"}
-        if self.data.text_pair_column:
-            names[self.data.text_pair_column] = "text_pair"
-        missing = [name for name in names if name not in rows.column_names]
+    def _text_columns(self) -> dict[str, str]:
+        """The columns of texts, by what they are called from here on."""
+        found = {"text": self.columns.text, "text_pair": self.columns.text_pair}
+        return {new: old for new, old in found.items() if old is not None}
+
+    def _label_columns(self) -> list[str]:
+        label = self.columns.label
+        return label if isinstance(label, list) else [label]
+
+    def _where(self, column: str | None = None) -> str:
+        return f"the column {column or ', '.join(self._label_columns())!r} of {self.data.path!r}"
+
+    def _read(self, splits: DatasetDict, split: str) -> Dataset:
+        """The rows of a split whose labels are to be compared."""
+        texts, values = self._labelled(splits[split], split, len(splits[split]))
+        if self.form is None:
+            _, self.form = find_form(values, self._data_of_labels(), self.problem_type, self._where())
+        return self._encode_labels(texts, self._parsed(values, split), split)
+
+    def _values(self, rows: Any) -> list[Any]:
+        """The labels of some rows, classes by their names; None where one is missing."""
+        columns = [without_missing(_by_names(rows, name)) for name in self._label_columns()]
+        if not isinstance(self.columns.label, list):
+            return columns[0]
+        return [None if None in row else list(row) for row in zip(*columns, strict=True)]
+
+    def _is_unlabelled(self, rows: Dataset) -> bool:
+        if not set(self._label_columns()) <= set(rows.column_names):
+            return True
+        return set(map(str, self._values(rows))) <= {str(UNLABELLED), "None"}
+
+    def _labelled(self, rows: Dataset, split: str, count: int) -> tuple[dict[str, list[str]], list[Any]]:
+        """The texts and the labels of the rows that have one; missing texts are read as empty ones."""
+        wanted = [*self._text_columns().values(), *self._label_columns()]
+        missing = [name for name in wanted if name not in rows.column_names]
         if missing:
             raise UserError(f"the split {split!r} has no column {missing[0]!r}, only {', '.join(rows.column_names)}.")
-        if not self.data.text_column or not self.data.label_column:
-            logger.info(f"{split}: the text is column {text!r}, the label is column {label!r}.")
-        rows = rows.select_columns(list(names))
-        rows = _with_class_names(rows.rename_columns({old: new for old, new in names.items() if old != new}))
-        kept = _with_label(rows)
+        values = self._values(rows)
+        kept = [place for place, value in enumerate(values) if value is not None]
         if not kept:
-            raise UserError(f"the split {split!r} of {self.data.path!r} has no row with a label in column {label!r}.")
-        if len(kept) < len(rows):
-            logger.warning(f"{split}: {len(rows) - len(kept)} rows without a label were left out.")
-            rows = rows.select(kept)
-        return rows
-
-    def _learn_labels(self, rows: Dataset, gaps: bool) -> None:
-        """Finds the problem type and the names of the labels; keeps those that the configuration gives."""
-        values = list(rows["labels"])
-        first = values[0]
-        if self.problem_type is None:
-            # A column of whole numbers with gaps is read as floats.
-            whole = isinstance(first, float) and gaps and all(value.is_integer() for value in values)
-            self.problem_type = (
-                MULTI if isinstance(first, list) else REGRESSION if isinstance(first, float) and not whole else SINGLE
+            raise UserError(
+                f"the split {split!r} of {self.data.path!r} has no row with a label in column "
+                f"{', '.join(self._label_columns())!r}."
             )
+        if len(kept) < count:
+            logger.warning(f"{split}: {count - len(kept)} rows without a label were left out.")
+            rows, values = rows.select(kept), [values[place] for place in kept]
+        texts = {
+            new: [text_of(value, self._where(old)) for value in rows[old]] for new, old in self._text_columns().items()
+        }
+        for new, old in self._text_columns().items():
+            check_no_written_lists(texts[new], self._where(old))
+        return texts, values
+
+    def _data_of_labels(self) -> DataArguments:
+        return replace(self.data, label_column=self.columns.label)
+
+    def _learn_labels(self, values: list[Any], split: str, rows: int) -> list[Any]:
+        """Find the problem type and the names of the labels, keep those that the configuration gives, and return the
+        values as they are meant."""
+        where, written = self._where(), [*values, *[None] * (rows - len(values))]
+        self.problem_type, self.form = find_form(written, self._data_of_labels(), self.problem_type, where)
+        values = self._parsed(values, split)
         if self.problem_type == REGRESSION:
             self.label_names = ["value"]
-            return
-        seen = sorted(
-            {self._plain(v) for value in values for v in (value if isinstance(value, list) else [value])}, key=_order
+            self._learn_scale(values)
+            return values
+        seen = in_order(
+            list({_plain(v): None for value in values for v in (value if isinstance(value, list) else [value])})
         )
+        if self.form.classes:
+            seen = list(self.form.classes)
         if len(seen) < 2 and len(self.label_names) < 2:
             raise UserError(
                 f"all rows of {self.data.path!r} have the label {seen[0] if seen else None!r}: a classifier needs two "
@@ -184,65 +240,93 @@ class TextClassification(TextTask):
             )
         if not self.label_names:
             self.label_names = [str(v) for v in seen]
+        warn_of_likeness([str(v) for v in seen], where)
+        return values
 
-    @staticmethod
-    def _plain(value):
-        return int(value) if isinstance(value, float) and value.is_integer() else value
+    def _learn_scale(self, values: list[float]) -> None:
+        with np.errstate(over="ignore"):
+            mean, std = float(np.mean(values)), float(np.std(values))
+        if not np.isfinite([mean, std]).all():
+            raise UserError(f"the values of {self._where()} are too great to be learnt: divide them by a power of ten.")
+        self.target = (mean, std if std > 0 else 1.0)
 
-    def _label_id(self, value, split: str) -> int:
-        """A label by its name, else by its number; by its number first where the configuration names the numbers."""
-        value = self._plain(value)
-        is_position = isinstance(value, int) and 0 <= value < len(self.label_names)
-        if is_position and self.data.label_names:
-            return value
-        if str(value) in self.label_names:
-            return self.label_names.index(str(value))
-        if is_position and not any(name.lstrip("-").isdigit() for name in self.label_names):
-            return value
+    def _parsed(self, values: Sequence[Any], split: str) -> list[Any]:
+        """What the values mean, which are not missing."""
+        parsed = []
+        for value in values:
+            try:
+                parsed.append(self.form.parse(value))
+            except (ValueError, TypeError):
+                needs = (
+                    "and regression needs numbers: write --data.problem_type single_label_classification"
+                    if self.problem_type == REGRESSION
+                    else f"and the others are {self.form}: correct it, or leave it empty"
+                )
+                raise UserError(
+                    f"the split {split!r} of {self.data.path!r} has the label {value!r}, {needs}."
+                ) from None
+        return parsed
+
+    def _label_id(self, value: Any, split: str) -> int:
+        """A label by its name; a number by its place in `data.label_names`, where they are given."""
+        value = _plain(value)
+        number = value if type(value) is int else int(value) if _is_whole(value) else None
+        if number is not None and self.data.label_names and 0 <= number < len(self.data.label_names):
+            value = self.data.label_names[number]
+        for spelling in self._spellings(value):
+            if spelling in self._places:
+                return self._places[spelling]
         near = nearest(value, self.label_names)
+        named = ", ".join(self.label_names[:20])
+        if number is not None and not any(_is_whole(name) for name in self.label_names):
+            raise UserError(
+                f"the split {split!r} of {self.data.path!r} has the label {value!r}, which is not in id2label "
+                f"({named}), and which number is which name nothing says: write --data.label_names '[{named}]' if 0 is "
+                f"{self.label_names[0]!r}, or the names in another order."
+            )
         raise UserError(
             f"the split {split!r} of {self.data.path!r} has the label {value!r}, which is not in id2label "
-            f"({', '.join(self.label_names[:20])})"
+            f"({named})"
             + (f"; the nearest is {near!r}" if near else "")
             + ": correct the rows, or name all labels with --data.label_names '[…]'"
             + (" and train anew." if self.trained else ".")
         )
 
-    def _encode_labels(self, rows: Dataset, split: str) -> Dataset:
-        values = rows["labels"]
+    @property
+    def _old_spelling(self) -> bool:
+        """Whether labels may be as an older release read them out of the same file: True for true, 1 for 01."""
+        return self.trained and not self.has_schema
+
+    @property
+    def _places(self) -> dict[str, int]:
+        if len(self._known) != len(self.label_names):
+            self._known = {name: place for place, name in enumerate(self.label_names)}
+        return self._known
+
+    def _spellings(self, value: Any) -> list[str]:
+        """How the name of a label may be written: a boolean in all the ways of files."""
+        text = str(value)
+        if isinstance(value, bool) or (self._old_spelling and text.lower() in ("true", "false")):
+            return [text, text.lower(), text.capitalize(), text.upper()]
+        return [text, str(int(text))] if self._old_spelling and _is_whole(text) else [text]
+
+    def _encode_labels(self, texts: dict[str, list[str]], values: list[Any], split: str) -> Dataset:
+        """Rows with numbers for labels; the values are those that the form of the labels parsed."""
         if self.problem_type == REGRESSION:
-            try:
-                encoded: list = [float(value) for value in values]
-            except (TypeError, ValueError):
-                wrong = next(v for v in values if not isinstance(v, (int, float)))
-                raise UserError(
-                    f"the split {split!r} has the label {wrong!r}, and regression needs numbers: write "
-                    "--data.problem_type single_label_classification."
-                ) from None
-            if not np.isfinite(encoded).all():
-                wrong = int(np.argmin(np.isfinite(encoded)))
+            if not np.isfinite(values).all():
+                wrong = int(np.argmin(np.isfinite(values)))
                 raise UserError(f"row {wrong} of the split {split!r} has the label {values[wrong]!r}: leave it empty.")
-            feature = Value("float32")
+            encoded, feature = values, Value("float32")
         elif self.problem_type == MULTI:
-            vectors = np.zeros((len(rows), len(self.label_names)), dtype=np.float32)
-            for row, value in zip(vectors, values, strict=True):
-                if isinstance(value, list) and len(set(value)) < len(value):
-                    raise UserError(
-                        f"the split {split!r} has the labels {value}, one of them twice: a list holds the labels of "
-                        "the row themselves, such as [0, 2], not a 0 or 1 for each class."
-                    )
-                for one in value if isinstance(value, list) else [value]:
-                    row[self._label_id(one, split)] = 1
+            vectors = np.zeros((len(values), len(self.label_names)), dtype=np.float32)
+            for row, labels in zip(vectors, values, strict=True):
+                for label in labels:
+                    row[self._label_id(label, split)] = 1
             encoded, feature = vectors.tolist(), List(Value("float32"))
         else:
             encoded, feature = [self._label_id(value, split) for value in values], Value("int64")
-        columns = {
-            name: ["" if value is None else str(value) for value in rows[name]]
-            for name in rows.column_names
-            if name != "labels"
-        }
-        features = Features({**{name: Value("string") for name in columns}, "labels": feature})
-        return Dataset.from_dict({**columns, "labels": encoded}, features=features)
+        features = Features({**{name: Value("string") for name in texts}, "labels": feature})
+        return Dataset.from_dict({**texts, "labels": encoded}, features=features)
 
     # Encoding --------------------------------------------------------------------------------------------------------
 
@@ -269,10 +353,12 @@ class TextClassification(TextTask):
 
     def config_fields(self) -> dict:
         """What the model's configuration has to know of the labels."""
+        scale = {"target_mean": self.target[0], "target_std": self.target[1]} if self.problem_type == REGRESSION else {}
         return {
             "problem_type": self.problem_type,
             "id2label": dict(enumerate(self.label_names)),
             "label2id": {name: i for i, name in enumerate(self.label_names)},
+            **scale,
         }
 
     def facts(self, prepared: DatasetDict, encoded: DatasetDict, examples: bool = True) -> dict:
@@ -363,7 +449,7 @@ class TextClassification(TextTask):
 
     def reply(self, predictor, columns: list[list[str]], top_k: int | None, batch_tokens: int) -> list[dict]:
         """[`answers`] for texts, or pairs of them."""
-        ids = self.cut(token_ids(predictor.tokenizer, *columns))
+        _, ids = self.read_and_cut(predictor.tokenizer, *columns)
         return self.answers(predictor.logits(ids, batch_tokens), top_k)
 
     @staticmethod
@@ -406,33 +492,39 @@ class TextClassification(TextTask):
         """The same labels over other data."""
         task = TextClassification(data)
         task.problem_type, task.label_names, task.trained = self.problem_type, self.label_names, self.trained
-        return task
+        return self.keep(task)
 
 
-def _with_class_names(rows: Dataset) -> Dataset:
-    """Class numbers that carry names in the data set are read as those names; -1, its mark for no label, as none."""
-    feature = rows.features["labels"]
+class _Columns(dict):
+    """Columns of some rows whose kinds nobody says."""
+
+    features: dict = {}
+
+
+def _by_names(rows: Any, column: str) -> list[Any]:
+    """The labels of a column; class numbers that carry names in the data set are those names, and -1, its mark for no
+    label, is none."""
+    feature = rows.features.get(column)
     inner = getattr(feature, "feature", feature)
     if not isinstance(inner, ClassLabel):
-        return rows
+        return list(rows[column])
 
     def named(value):
         if isinstance(value, list):
             return [inner.int2str(one) for one in value]
         return None if value in (None, UNLABELLED) else inner.int2str(value)
 
-    plain = List(Value("string")) if inner is not feature else Value("string")
-    labels = [named(value) for value in rows["labels"]]
-    return rows.remove_columns("labels").add_column("labels", labels, feature=plain)
+    return [named(value) for value in rows[column]]
 
 
-def _with_label(rows: Dataset) -> list[int]:
-    return [place for place, value in enumerate(rows["labels"]) if value is not None]
+def _plain(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _order(value) -> tuple[bool, object]:
-    """Numbers before strings, each in their own order."""
-    return isinstance(value, str), value
+def _is_whole(value: Any) -> bool:
+    """Whether a label is written as a whole number."""
+    text = str(value)
+    return (text[1:] if text[:1] in "+-" else text).isdecimal() and text.isascii()
 
 
 __all__ = ["TextClassification"]

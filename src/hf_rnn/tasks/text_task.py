@@ -4,25 +4,20 @@
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from datasets import Dataset, DatasetDict, Features, Value, concatenate_datasets
 from transformers import PreTrainedTokenizerBase
 
-from ..data import (
-    BUILT_IN,
-    SPLITS,
-    VALIDATIONS,
-    DataArguments,
-    check_column,
-    choose_split,
-    choose_text,
-    cut,
-    is_on_hub,
-    split_validation,
-)
 from ..errors import UserError, check_choice, nearest
-from ..tokenization import token_ids
+from ..text.arguments import BUILT_IN, VALIDATIONS, DataArguments
+from ..text.collation import cut, cut_pair
+from ..text.columns import choose_text, column_for, text_of
+from ..text.schema import Schema, fingerprint
+from ..text.sources import SPLITS, is_on_hub
+from ..text.splits import choose_split, split_validation
+from ..tokenization import pair_encodings, token_ids
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +50,12 @@ class TextTask:
     one_answer = False
     # Whether a loss is the mean over labels of tokens, and not over rows.
     counts_tokens = False
+    # Whether .txt files are CoNLL files, and not texts.
+    tagged = False
+    # Of a trained model, whether it knows which columns it was trained on.
+    has_schema = False
+    problem_type: str | None
+    label_names: list[str]
 
     def __init__(self, data: DataArguments):
         check_choice("data.truncation", data.truncation, TRUNCATIONS)
@@ -62,6 +63,31 @@ class TextTask:
         if data.max_length is not None and data.max_length < 1:
             raise UserError(f"data.max_length={data.max_length} must be 1 or greater, or null for no limit.")
         self.data = data
+        # The columns that were read.
+        self.chosen: dict[str, Any] = {}
+
+    # Schema ----------------------------------------------------------------------------------------------------------
+
+    def schema(self, splits: DatasetDict, prepared: DatasetDict) -> Schema:
+        """What was decided about the data, for the table that is printed and the file that is saved.
+
+        Args:
+            splits: as they were read.
+            prepared: as `prepare` gave them.
+        """
+        train, validation = self.chosen_splits(splits)
+        uses = {"train": train, "validation": validation or f"{len(prepared['validation'])} rows held out of {train}"}
+        uses |= {"test": str(self.data.test_split)} if "test" in prepared else {}
+        read = [name for value in self.chosen.values() for name in (value if isinstance(value, list) else [value])]
+        return Schema(
+            **self.chosen,
+            problem_type=self.problem_type,
+            labels=self.label_names,
+            not_read=[name for name in splits[train].column_names if name not in read],
+            files={split: rows.info.description for split, rows in splits.items()},
+            splits=uses,
+            fingerprint=fingerprint(prepared, self.label_names),
+        )
 
     # Splits ----------------------------------------------------------------------------------------------------------
 
@@ -130,16 +156,7 @@ class TextTask:
 
     def column(self, rows: Dataset, key: str, names: Sequence[str], what: str, split: str = "") -> str:
         """A column by the name that the settings give, else by a well-known one; raises [`UserError`] otherwise."""
-        check_column(rows, key, self.data)
-        given = getattr(self.data, key)
-        found = given or next((c for name in names for c in rows.column_names if c.lower() == name), None)
-        if found is None:
-            raise UserError(
-                f"the column of the {what} of {self.data.path!r}{f', split {split!r},' if split else ''} is not plain "
-                "from its names: it has "
-                f"{', '.join(map(repr, rows.column_names))}. Write --data.{key} NAME."
-            )
-        return found
+        return column_for(rows, key, names, what, self.data, split)
 
     def as_splits(
         self,
@@ -182,7 +199,8 @@ class TextTask:
                     + (f"write --data.unlabelled_splits '[{near}]'." if near else "leave data.unlabelled_splits out.")
                 )
             column = choose_text(splits[split], self.data)
-            rows = ["" if text is None else str(text) for text in splits[split][column]]
+            self.chosen.setdefault("text_column", column)
+            rows = [text_of(text, f"the column {column!r} of {self.data.path!r}") for text in splits[split][column]]
             if not any(text.strip() for text in rows):
                 raise UserError(f"the column {column!r} of the split {split!r} of {self.data.path!r} has no text.")
             texts.append(Dataset.from_dict({"text": rows}, features=Features({"text": Value("string")})))
@@ -206,13 +224,31 @@ class TextTask:
     def tokens(self, tokenizer: PreTrainedTokenizerBase, batch: dict) -> dict[str, list]:
         """`input_ids` of a batch's texts or pairs, cut to `max_length`; their `length` and, before the cut,
         `full_length`."""
-        ids = token_ids(tokenizer, batch["text"], batch.get("text_pair"))
-        kept = self.cut(ids)
+        ids, kept = self.read_and_cut(tokenizer, batch["text"], batch.get("text_pair"))
         return {"input_ids": kept, "length": [len(row) for row in kept], "full_length": [len(row) for row in ids]}
+
+    def read_and_cut(
+        self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], pairs: Sequence[str] | None = None
+    ) -> tuple[list[list[int]], list[list[int]]]:
+        """Token ids of texts or pairs: all of them, and those that are kept. Of a pair the longer text is cut first."""
+        ids = token_ids(tokenizer, texts, pairs)
+        if pairs is None:
+            return ids, self.cut(ids)
+        most, kept = self.data.max_length, list(ids)
+        long = [place for place, row in enumerate(ids) if most is not None and len(row) > most]
+        of_texts = pair_encodings(tokenizer, [(texts[place], pairs[place]) for place in long])
+        for place, which in zip(long, of_texts, strict=True):
+            kept[place] = cut_pair(ids[place], which, most, self.data.truncation)
+        return ids, kept
 
     def cut(self, rows: list[list[int]]) -> list[list[int]]:
         """Rows of token ids, those over `max_length` cut to it."""
         return [cut(row, self.data.max_length, self.data.truncation) for row in rows]
+
+    def keep(self, task: Any) -> Any:
+        """Another task, which knows of training what this one knows."""
+        task.has_schema = self.has_schema
+        return task
 
     # Facts -----------------------------------------------------------------------------------------------------------
 

@@ -12,18 +12,17 @@ from datasets import ClassLabel, Dataset, DatasetDict
 from transformers import PreTrainedTokenizerBase
 
 from ..configuration_rnn import RNNConfig
-from ..data import DataArguments, RaggedCollator
 from ..errors import UserError
 from ..metrics import SingleLabelMetrics, SpanMetrics, needed
 from ..modeling_rnn import IGNORED
 from ..modeling_token_rnn import RNNForTokenClassification
 from ..spans import check_tags, is_bio, kind_of, scheme, spans_of
+from ..text.arguments import DataArguments
+from ..text.collation import RaggedCollator
+from ..text.columns import TAG_COLUMNS, WORD_COLUMNS
 from .text_task import FOR_TRAINING, SEQ2SEQ, TextTask, quotable, softmax
 
 logger = logging.getLogger(__name__)
-
-WORD_COLUMNS = ("tokens", "words", "text", "sentence")
-TAG_COLUMNS = ("ner_tags", "tags", "labels", "ner", "label", "pos_tags")
 
 
 class TokenClassification(TextTask):
@@ -42,6 +41,7 @@ class TokenClassification(TextTask):
     problem_type = "token_classification"
     in_order = False
     counts_tokens = True
+    tagged = True
     no_use = (
         *SEQ2SEQ,
         "model.pooling",
@@ -106,6 +106,7 @@ class TokenClassification(TextTask):
         rows, data = splits[split], self.data
         words_of = self.text_column(rows)
         tags_of = self.column(rows, "label_column", TAG_COLUMNS, "tags")
+        self.chosen = {"text_column": words_of, "label_column": tags_of}
         names = getattr(rows.features[tags_of], "feature", None)
         names = names.names if isinstance(names, ClassLabel) else data.label_names
         words, tags = [], []
@@ -305,7 +306,7 @@ class TokenClassification(TextTask):
         """The same tags over other data."""
         task = TokenClassification(data)
         task.label_names = self.label_names
-        return task
+        return self.keep(task)
 
 
 def _parted(value: Any, where: str) -> list:

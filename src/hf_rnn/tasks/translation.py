@@ -14,18 +14,18 @@ from tokenizers import processors
 from transformers import PreTrainedTokenizerBase
 
 from ..configuration_rnn import RNNConfig
-from ..data import DataArguments, RaggedCollator
 from ..errors import UserError
 from ..metrics import TranslationMetrics, needed
 from ..modeling_rnn import IGNORED
 from ..modeling_seq2seq_rnn import RNNForConditionalGeneration
+from ..text.arguments import DataArguments
+from ..text.collation import RaggedCollator
+from ..text.columns import SOURCE_COLUMNS, TARGET_COLUMNS
 from ..tokenization import token_ids
 from .text_task import FOR_TRAINING, TAGGING, TextTask, quotable
 
 logger = logging.getLogger(__name__)
 
-SOURCE_COLUMNS = ("source", "src", "text", "input", "document", "article", "sentence")
-TARGET_COLUMNS = ("target", "tgt", "translation", "summary", "output", "highlights", "labels")
 # Texts that a card shows.
 EXAMPLES = 3
 
@@ -102,6 +102,7 @@ class Translation(TextTask):
             "source": self.text_column(rows),
             "target": self.column(rows, "label_column", TARGET_COLUMNS, "texts to write", split),
         }
+        self.chosen = {"text_column": names["source"], "label_column": names["target"]}
         texts: dict[str, list[str]] = {}
         for name, old in names.items():
             for number, text in enumerate(rows[old]):
@@ -270,7 +271,7 @@ class Translation(TextTask):
         """The same over other data."""
         task = Translation(data)
         task.tokenizer = self.tokenizer
-        return task
+        return self.keep(task)
 
 
 __all__ = ["Translation"]

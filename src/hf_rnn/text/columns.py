@@ -1,0 +1,278 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Which column is what: the one that is named, else one of a well-known name, else the only one that can be meant."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from datasets import ClassLabel, Dataset
+
+from ..errors import UserError, nearest
+from .arguments import DataArguments
+
+# The first of each is the text, or the label, whatever else is there.
+TEXT_NAMES = ("text", "sentence", "review", "content", "question", "comment", "document", "sentence1", "premise")
+LABEL_NAMES = ("label", "labels", "coarse_label", "class", "category", "target", "sentiment", "score", "rating")
+PAIRS = (
+    ("premise", "hypothesis"),
+    ("sentence1", "sentence2"),
+    ("sentence_1", "sentence_2"),
+    ("sentence_a", "sentence_b"),
+    ("question1", "question2"),
+    ("question", "answer"),
+    ("question", "passage"),
+    ("question", "sentence"),
+    ("query", "passage"),
+    ("query", "document"),
+    ("text1", "text2"),
+    ("text_1", "text_2"),
+    ("text_a", "text_b"),
+    ("text", "text_pair"),
+)
+WORD_COLUMNS = ("tokens", "words", "text", "sentence")
+TAG_COLUMNS = ("ner_tags", "tags", "labels", "ner", "label", "pos_tags")
+SOURCE_COLUMNS = ("source", "src", "text", "input", "document", "article", "sentence")
+TARGET_COLUMNS = ("target", "tgt", "translation", "summary", "output", "highlights", "labels")
+KNOWN_NAMES = {
+    *TEXT_NAMES, *LABEL_NAMES, *(name for pair in PAIRS for name in pair),
+    *WORD_COLUMNS, *TAG_COLUMNS, *SOURCE_COLUMNS, *TARGET_COLUMNS, "id", "idx", "index",
+}  # fmt: skip
+# Rows by which a column is chosen.
+SAMPLE = 1000
+# A list of words as Python or JSON writes it; a number or a date, and nothing else.
+_WRITTEN_LIST = re.compile(r"\s*\[\s*(['\"]).*\1\s*\]\s*", re.DOTALL)
+_NO_TEXT = re.compile(r"\s*([+-]?[\d.,]+([eE][+-]?\d+)?|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T][\d:.]+\S*)?)\s*")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns that a classifier reads: a text, perhaps a second one, and a label or one column a class."""
+
+    text: str
+    text_pair: str | None
+    label: str | list[str] | None
+
+
+def named_columns(data: DataArguments) -> list[str]:
+    """The columns that the settings name."""
+    label = data.label_column if isinstance(data.label_column, list) else [data.label_column]
+    return [name for name in (data.text_column, data.text_pair_column, *label) if name is not None]
+
+
+def check_column(rows: Dataset, key: str, data: DataArguments) -> None:
+    """Raises [`UserError`] where a column that the settings name is not there."""
+    given = getattr(data, key)
+    for name in given if isinstance(given, list) else [given]:
+        if name is not None and name not in rows.column_names:
+            near = nearest(name, rows.column_names)
+            raise UserError(
+                f"{key} {name!r} is not a column of {data.path!r}, which has {_listed(rows.column_names)}"
+                + (f": did you mean {near!r}?" if near else f": write --data.{key} with one of them.")
+            )
+
+
+def find_columns(rows: Dataset, data: DataArguments) -> Columns:
+    """Choose the columns of text, second text and label; see the top of this file.
+
+    Raises:
+        UserError: a named column is missing, or several could be meant; the message lists them.
+    """
+    check_column(rows, "label_column", data)
+    text, pair = choose_texts(rows, data)
+    return Columns(text, pair, data.label_column or _choose_label(rows, (text, pair), data))
+
+
+def choose_text(rows: Dataset, data: DataArguments) -> str:
+    """Choose the column of the only text; raises as [`choose_texts`], and where two columns are a pair."""
+    text, pair = choose_texts(rows, data)
+    if pair is not None and data.text_pair_column is None:
+        raise UserError(
+            f"{data.path!r} has a pair of texts, {text!r} and {pair!r}, and here one is read: write --data.text_column "
+            f"{text}, or {pair}."
+        )
+    return text
+
+
+def choose_texts(rows: Dataset, data: DataArguments) -> tuple[str, str | None]:
+    """Choose the columns of the text and, where there are pairs, of the second one.
+
+    Raises:
+        UserError: a named column is missing, or several could be meant; the message lists them.
+    """
+    for key in ("text_column", "text_pair_column"):
+        check_column(rows, key, data)
+    if data.text_column is not None:
+        return data.text_column, data.text_pair_column
+    others = [name for name in rows.column_names if name not in (data.text_pair_column, *_labels(data))]
+    if data.text_pair_column is None and not _called(others, TEXT_NAMES[:1]):
+        pairs = [[_called(others, [name]) for name in pair] for pair in PAIRS]
+        whole = [(first[0], second[0]) for first, second in pairs if len(first) == len(second) == 1]
+        if len(whole) == 1:
+            return whole[0]
+        if whole:
+            options = [(f"--data.text_column {a} --data.text_pair_column {b}", f"{a!r} with {b!r}") for a, b in whole]
+            raise _several("pair of texts", options, data)
+    elif data.text_pair_column is None and (pair := _called(others, ["text_pair"])):
+        return _called(others, TEXT_NAMES[:1])[0], pair[0]
+    return _choose_text(rows, others, data), data.text_pair_column
+
+
+def text_of(value: Any, where: str) -> str:
+    """A text: a number as it is written, a list of words with spaces between them, nothing for what is missing.
+
+    Args:
+        value: of a text column.
+        where: the column and its data set, to be named in errors.
+
+    Raises:
+        UserError: it is a list of anything else, or a group of columns.
+    """
+    if isinstance(value, str):
+        return value
+    if value is None or (isinstance(value, float) and value != value):
+        return ""
+    if isinstance(value, (list, tuple)) and all(isinstance(word, str) for word in value):
+        return " ".join(value)
+    if isinstance(value, (list, tuple, dict, bytes)):
+        raise UserError(f"{where} holds {str(value)[:60]!r}: write a text there, or a list of words.")
+    return str(value)
+
+
+def check_no_written_lists(texts: Sequence[str], where: str) -> None:
+    """Raises [`UserError`] where all of some texts are lists of words that were written as texts."""
+    filled = [text for text in texts if text]
+    if filled and all(_WRITTEN_LIST.fullmatch(text) for text in filled):
+        raise UserError(
+            f"{where} holds {filled[0][:60]!r}, a list that was written as a text, in all of its rows: write lists in "
+            "JSON Lines or Parquet files, and in others the words alone with spaces between."
+        )
+
+
+def by_name(rows: Dataset, key: str, data: DataArguments) -> str | None:
+    """The text column, or the label column, if it has a well-known name or is the only one.
+
+    Raises:
+        UserError: several have one.
+    """
+    names, first = (TEXT_NAMES, 1) if key == "text_column" else (LABEL_NAMES, 2)
+    found = _one_called(rows.column_names, names, first, key, key.replace("_", " "), data)
+    return rows.column_names[0] if found is None and len(rows.column_names) == 1 else found
+
+
+def value_at(row: dict, column: str) -> Any:
+    """A value of a row by its column, which may be inside another: translation.en."""
+    for name in [column] if column in row else column.split("."):
+        row = row.get(name) if isinstance(row, dict) else None  # type: ignore[assignment]
+    return row
+
+
+def _labels(data: DataArguments) -> list[str]:
+    return data.label_column if isinstance(data.label_column, list) else [data.label_column or ""]
+
+
+def _called(columns: Iterable[str], names: Iterable[str]) -> list[str]:
+    """The columns of these names, the names in their order, in upper or lower case."""
+    columns = list(columns)
+    return [column for name in names for column in columns if column.strip().lower() == name]
+
+
+def _one_called(
+    columns: Sequence[str], names: Sequence[str], first: int, key: str, what: str, data: DataArguments
+) -> str | None:
+    """The column of one of the names, of which the first ones win over the others; None where there is none."""
+    winning = next((found for name in names[:first] if (found := _called(columns, [name]))), None)
+    found = winning or _called(columns, names)
+    if len(found) > 1:
+        raise _several(what, [(f"--data.{key} {name}", repr(name)) for name in found], data)
+    return found[0] if found else None
+
+
+def _several(what: str, found: Sequence[tuple[str, str]], data: DataArguments) -> UserError:
+    """The error for columns that may all be meant; of each, the option that names it, and its name."""
+    return UserError(
+        f"the {what} of {data.path!r} may be {' or '.join(name for _, name in found)}: write {found[0][0]}, or the "
+        "other."
+    )
+
+
+def _choose_text(rows: Dataset, others: list[str], data: DataArguments) -> str:
+    named = _one_called(others, TEXT_NAMES, 1, "text_column", "text column", data)
+    if named is not None:
+        return named
+    sample = {name: [value for value in rows[:SAMPLE][name] if value not in (None, "")] for name in others}
+    texts = [name for name, values in sample.items() if values and _is_text(values)]
+    if len(texts) > 1:
+        # A label comes back again and again; a text does not.
+        texts = [name for name in texts if not _comes_again(sample[name])] or texts
+    length = {name: np.mean([len(value) for value in sample[name]]) for name in texts}
+    ranked = sorted(texts, key=lambda name: -length[name])
+    if not ranked or (len(ranked) > 1 and length[ranked[0]] < 2 * length[ranked[1]]):
+        raise UserError(
+            f"the text column of {data.path!r} is not plain from its names: it has {_listed(rows.column_names)}. "
+            f"Write --data.text_column {ranked[0] if ranked else 'NAME'}."
+        )
+    return ranked[0]
+
+
+def _is_text(values: list) -> bool:
+    """Whether these are words, and not numbers or dates that a file spells as it spells words."""
+    return all(isinstance(value, str) for value in values) and not all(_NO_TEXT.fullmatch(value) for value in values)
+
+
+def _comes_again(values: list) -> bool:
+    return 1 < len(set(map(str, values))) <= max(2, len(values) // 2)
+
+
+def _choose_label(rows: Dataset, texts: tuple[str, str | None], data: DataArguments) -> str | list[str]:
+    others = [name for name in rows.column_names if name not in texts]
+    named = _one_called(others, LABEL_NAMES, 2, "label_column", "label column", data)
+    if named is not None:
+        return named
+    classes = [name for name in others if isinstance(rows.features[name], ClassLabel)]
+    if len(classes) == 1:
+        return classes[0]
+    sample = {name: [value for value in rows[:SAMPLE][name] if value not in (None, "")] for name in others}
+    repeated = [name for name in others if _comes_again(sample[name])]
+    bits = [name for name in others if sample[name] and all(bit_of(value) is not None for value in sample[name])]
+    copies = len({str(sample[name]) for name in bits}) < len(bits)
+    if len(bits) > 1 and set(repeated) <= set(bits) and not copies:
+        return bits
+    if len(repeated) != 1:
+        candidates = repeated or others
+        raise UserError(
+            f"the label column of {data.path!r} is not plain from its names: it has {_listed(rows.column_names)}. "
+            f"Write --data.label_column {candidates[0] if candidates else 'NAME'}."
+        )
+    return repeated[0]
+
+
+def bit_of(value: Any) -> int | None:
+    """0 or 1, however it is written; None for anything else."""
+    text = str(value).strip().lower()
+    return {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}.get(text)
+
+
+def column_for(rows: Dataset, key: str, names: Sequence[str], what: str, data: DataArguments, split: str = "") -> str:
+    """A column by the name that the settings give, else the first of some well-known names.
+
+    Raises:
+        UserError: the named column is not there, or none has such a name.
+    """
+    check_column(rows, key, data)
+    given = getattr(data, key)
+    found = [given] if given else _called(rows.column_names, names)
+    if not found:
+        raise UserError(
+            f"the column of the {what} of {data.path!r}{f', split {split!r},' if split else ''} is not plain from its "
+            f"names: it has {_listed(rows.column_names)}. Write --data.{key} NAME."
+        )
+    return found[0]
+
+
+def _listed(names: Iterable[str] | Mapping) -> str:
+    return ", ".join(map(repr, names))
+
+
+__all__ = ["Columns", "bit_of", "by_name", "check_column", "choose_text", "choose_texts", "column_for", "find_columns"]

@@ -1,0 +1,328 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""How a table is written as text: its delimiter, quotes, escapes and header, and a slow, exact reader of it.
+
+The rules. A record ends with a line feed, perhaps after a carriage return; in a file without line feeds, with a carriage
+return. A field that begins with the quote is quoted: it ends with the next quote that is not doubled, and there a
+delimiter or the end of the record has to follow. In other fields a quote is a character, and so is a carriage return
+alone. Blank lines are no records.
+"""
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..errors import UserError
+from .arguments import DataArguments
+from .encodings import contains, open_utf8
+
+DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
+# Records by which a dialect is chosen, and the bytes that are read for them: more where they are long.
+RECORDS, FEW, SAMPLE, MOST = 500, 100, 1 << 17, 1 << 26
+# What parts the fields where nothing does.
+DEFAULT = ","
+_NUMBER = re.compile(r"\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?\s*%?\s*")
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How the fields and records of a file are written; the characters are ASCII.
+
+    Args:
+        delimiter: between fields.
+        quote: around a field; "" for none.
+        escape: before a quote, a delimiter or itself; "" for none.
+        header: whether the first record holds the names of the columns.
+        line_end: a line feed, or a carriage return in a file that has none.
+    """
+
+    delimiter: str = ","
+    quote: str = '"'
+    escape: str = ""
+    header: bool = True
+    line_end: str = "\n"
+
+    def __str__(self) -> str:
+        parts = [f"delimiter {DELIMITERS.get(self.delimiter, repr(self.delimiter))}"]
+        parts.append(f"quotes {self.quote}" if self.quote else "no quotes")
+        parts += [f"escapes {self.escape}"] if self.escape else []
+        parts.append("first row is the header" if self.header else "no header")
+        return " · ".join(parts)
+
+
+class Record(NamedTuple):
+    """A record: the fields, or None where its quotes are broken; where it begins, and where the next one may; how it
+    stands in the file."""
+
+    fields: list[bytes] | None
+    start: int
+    end: int
+    raw: bytes
+
+
+class ExactReader:
+    """Reads records field by field, by the rules at the top of this file: slow, and right by sight."""
+
+    def __init__(self, dialect: Dialect):
+        delimiter, quote, escape = (re.escape(c).encode() for c in (dialect.delimiter, dialect.quote, dialect.escape))
+        end, alone = (rb"\r?\n|\r\Z", [rb"\r(?!\n)"]) if dialect.line_end == "\n" else (rb"\r", [])
+        # Runs of characters between the special ones, so that a field that does not match fails in linear time.
+        run = rb"[^\r%s%s%s]*" % (b"\n" if alone else b"", delimiter, escape)
+        special = b"|".join([*alone, *([rb"%s(?:[^\r\n]|(?=[\r\n])|\Z)" % escape] if escape else [])])
+        self.plain = re.compile(rb"%s(?:(?:%s)%s)*" % (run, special, run) if special else run)
+        run, either = rb"[^%s%s]*" % (quote, escape), quote + quote + (rb"|%s." % escape if escape else b"")
+        inside = rb"%s(%s(?:(?:%s)%s)*)" % (quote, run, either, run)
+        self.quoted = re.compile(rb"%s%s(?=%s|%s|\Z)" % (inside, quote, delimiter, end), re.DOTALL) if quote else None
+        self.unclosed = re.compile(rb"%s%s\Z" % (inside, escape + b"?" * bool(escape)), re.DOTALL) if quote else None
+        self.escaped = re.compile(rb"%s([%s%s%s])" % (escape, escape, quote, delimiter)) if escape else None
+        self.end = re.compile(end)
+        self.delimiter, self.quote = dialect.delimiter.encode(), dialect.quote.encode()
+
+    def records(self, data: bytes, final: bool) -> Iterator[Record]:
+        """Yield the records of some bytes, blank lines left out. White space alone is a record of one field.
+
+        Args:
+            data: from the beginning of a record on.
+            final: whether the file ends with them; if not, what may go on behind them is not yielded.
+        """
+        place = 0
+        while place < len(data):
+            fields, end = self._fields(data, place)
+            ending = self.end.search(data, place) if fields is None else self.end.match(data, end)
+            # Of a carriage return at the end, nobody knows yet what it is.
+            if not final and (end >= len(data) - 1 and data[end:] in (b"", b"\r")):
+                return
+            # Of a record with broken quotes, the line on which it begins is left out.
+            stop, next_place = (ending.start(), ending.end()) if ending else (len(data), len(data))
+            if fields is None or stop > place:
+                yield Record(fields, place, next_place, data[place:stop])
+            place = next_place
+
+    def _fields(self, data: bytes, place: int) -> tuple[list[bytes] | None, int]:
+        """The fields of a record and the place behind them; None for broken quotes, with the end of the data where
+        they may be closed behind it."""
+        fields = []
+        while True:
+            if self.quoted is not None and data.startswith(self.quote, place):
+                field = self.quoted.match(data, place)
+                if field is None:
+                    return None, len(data) if self.unclosed.match(data, place) else place  # type: ignore[union-attr]
+                value = field[1].replace(self.quote * 2, self.quote)
+            else:
+                field = self.plain.match(data, place)
+                value = field[0]  # type: ignore[index]
+            fields.append(value if self.escaped is None else self.escaped.sub(rb"\1", value))
+            place = field.end()  # type: ignore[union-attr]
+            if not data.startswith(self.delimiter, place):
+                return fields, place
+            place += 1
+
+
+def lines_in(raw: bytes) -> int:
+    """The line ends in some bytes: line feeds, or carriage returns where there are none."""
+    return raw.count(b"\n") or raw.count(b"\r")
+
+
+def find_dialect(file: Path, stream: Any, data: DataArguments, known: Collection[str]) -> Dialect:
+    """Return how a file is written: what the settings say, and else what fits its first records.
+
+    A delimiter has to stand in the first record, and fits where all others have as many fields. A tab goes with no
+    quotes, unless only they fit or all fields of the first record have them.
+
+    Args:
+        file: to be named in errors, and whose ending .tsv means tabs.
+        stream: its bytes, in UTF-8, from the beginning.
+        data: `delimiter`, `quotechar`, `escapechar` and `header`.
+        known: names of columns, in lower case, that a header may have.
+
+    Raises:
+        UserError: several dialects fit; or what the first row is, is not plain.
+    """
+    sample, more, known = b"", b"-", {name.lower() for name in known}
+    reader = ExactReader(Dialect())
+    while more and len(sample) < MOST and lines_in(sample) < 20 * FEW:
+        more = stream.read(max(SAMPLE, 3 * len(sample)))
+        sample += more
+        if len(list(islice(reader.records(sample, final=False), FEW))) == FEW:
+            break
+    line_end = "\r" if b"\r" in sample and b"\n" not in sample else "\n"
+    tried = [_Trial(replace(each, line_end=line_end), sample, not more) for each in _candidates(file, data)]
+    tried = [trial for trial in tried if trial.first]
+    if not tried:
+        raise UserError(f"the file {str(file)!r} is empty.")
+    chosen = _choose(file, tried, known)
+    if chosen.dialect.quote and data.escapechar is None and _has_escapes(file, chosen, sample, data):
+        chosen = _Trial(replace(chosen.dialect, escape="\\"), sample, not more)
+    header = data.header if data.header is not None else has_header(file, chosen.rows(), known)
+    return replace(chosen.dialect, header=header)
+
+
+def _candidates(file: Path, data: DataArguments) -> list[Dialect]:
+    """The dialects that a file may be written in, the likelier ones first."""
+    delimiters = [data.delimiter] if data.delimiter else ["\t"] if ".tsv" in file.name.lower() else list(DELIMITERS)
+    found = []
+    for delimiter in delimiters:
+        quotes = ["", '"'] if delimiter == "\t" else ['"']
+        for quote in quotes if data.quotechar is None else [data.quotechar]:
+            escapes = ["", "\\"] if quote and data.escapechar is None else [data.escapechar or ""]
+            found += [Dialect(delimiter, quote, escape) for escape in escapes]
+    return found
+
+
+class _Trial:
+    """The first records of a file, read in a dialect."""
+
+    def __init__(self, dialect: Dialect, sample: bytes, final: bool):
+        self.dialect = dialect
+        records = ExactReader(dialect).records(sample, final)
+        self.records = list(islice(records, 1))
+        # Where a first quote is not closed in all that was read, there is no record.
+        self.first = self.records[0].fields or [b""] if self.records else []
+        if len(self.first) > 1 or dialect.delimiter == DEFAULT:
+            # Other delimiters have to stand in the first record.
+            self.records += islice(records, RECORDS)
+
+    @property
+    def share(self) -> float:
+        """Of the records, those with as many fields as the first; white space alone is none."""
+        counts = [len(record.fields or ()) for record in self.records if len(self.first) == 1 or record.raw.strip()]
+        return sum(count == len(self.first) for count in counts) / max(1, len(counts))
+
+    def rows(self) -> list[list[str]]:
+        """The records as texts, those with as many fields as the first."""
+        whole = (record.fields for record in self.records if record.fields is not None)
+        return [[f.decode("utf-8", "replace") for f in fields] for fields in whole if len(fields) == len(self.first)]
+
+    def has_name(self, known: Collection[str]) -> bool:
+        """Whether a field of the first record is the name of a column."""
+        return any(name.decode("utf-8", "replace").strip().lower() in known for name in self.first)
+
+
+def _choose(file: Path, tried: list[_Trial], known: Collection[str]) -> _Trial:
+    by_delimiter: dict[str, list[_Trial]] = {}
+    for trial in tried:
+        by_delimiter.setdefault(trial.dialect.delimiter, []).append(trial)
+    best = [_best_quotes(trials) for trials in by_delimiter.values()]
+    parting = [trial for trial in best if len(trial.first) > 1]
+    if not parting:
+        return best[0]
+
+    def fit(trial: _Trial) -> tuple[bool, bool, float]:
+        return trial.share == 1, trial.has_name(known), trial.share
+
+    parting.sort(key=fit, reverse=True)
+    if len(parting) > 1 and fit(parting[0]) == fit(parting[1]):
+        first, second = (DELIMITERS.get(trial.dialect.delimiter, trial.dialect.delimiter) for trial in parting[:2])
+        raise UserError(
+            f"the fields of {str(file)!r} may be separated by {first} or {second}: write --data.delimiter {first}, or "
+            f"--data.delimiter {second}."
+        )
+    return parting[0]
+
+
+def _best_quotes(trials: list[_Trial]) -> _Trial:
+    """Of dialects with one delimiter, the first that fits best; one with quotes, if a header has them all around."""
+    best = max(trials, key=lambda trial: trial.share)
+    for trial in trials:
+        quote = trial.dialect.quote.encode()
+        if quote and not best.dialect.quote and trial.share == 1:
+            # Who writes "text" and "label" puts quotes around all that is no number.
+            quoted = [len(name) > 1 and name[:1] == name[-1:] == quote for name in best.first]
+            return trial if all(quoted) else best
+    return best
+
+
+def _has_escapes(file: Path, chosen: _Trial, sample: bytes, data: DataArguments) -> bool:
+    """Whether a record of the file's first part is whole only with a backslash before quotes."""
+    if chosen.dialect.escape:
+        return True
+    escaped = b"\\" + chosen.dialect.quote.encode()
+    if escaped not in sample and not contains(file, escaped, MOST):
+        return False
+    with open_utf8(file, data.encoding) as again:
+        part = again.read(MOST)
+    readers = [ExactReader(dialect) for dialect in (chosen.dialect, replace(chosen.dialect, escape="\\"))]
+    place = 0
+    for record in readers[0].records(part, final=False):
+        if escaped in record.raw and len(record.fields or ()) != len(chosen.first):
+            whole = next(readers[1].records(part[place:], final=True), None)
+            return whole is not None and len(whole.fields or ()) == len(chosen.first)
+        place = record.end
+    return False
+
+
+def has_header(file: Path, rows: list[list[str]], known: Collection[str]) -> bool:
+    """Whether the first row holds the names of the columns.
+
+    It is a row like all others where its value comes again in its column, or is a number or has a form that all others
+    have. It is a header where it has a well-known name, or differs in this from all others.
+
+    Raises:
+        UserError: one of its fields is too long for a name, and another never comes again in a column of labels.
+    """
+    first, rest = [field.strip() for field in rows[0]], rows[1:]
+    columns = [[row[place].strip() for row in rest] for place in range(len(first))]
+    columns = [[value for value in column if value] for column in columns]
+    names = [field.lower() in known for field in first]
+    again = [bool(f) and f in column for f, column in zip(first, columns, strict=True)]
+    often = [column.count(f) >= max(1, len(column) / 10) for f, column in zip(first, columns, strict=True)]
+    if any(names) and (sum(names) > 1 or not (again[names.index(True)] and often[names.index(True)])):
+        return True
+    forms = [_common_form(column) for column in columns]
+    alike = [bool(f) and form is not None and _form(f) == form for f, form in zip(first, forms, strict=True)]
+    if any(again) or any(alike):
+        return False
+    if any(f and form is not None for f, form in zip(first, forms, strict=True)):
+        return True
+    long = next((f for f in first if _words(f) > 3 or len(f) > 40), None)
+    labels = [f for f, column in zip(first, columns, strict=True) if f and 4 <= 2 * len(set(column)) <= len(column)]
+    if long and labels:
+        raise UserError(
+            f"the first row of {str(file)!r} may be a header or a row: {long[:60]!r} is long for a name, and "
+            f"{labels[0][:60]!r} does not come again. Write --data.header true or --data.header false."
+        )
+    return not long
+
+
+def names_of(file: Path, first: Sequence[str] | None, width: int) -> list[str]:
+    """The names of the columns.
+
+    Args:
+        file: to be named in errors.
+        first: the header, where there is one.
+        width: the number of columns.
+
+    Raises:
+        UserError: two columns have the same name.
+    """
+    names = [name.strip() or f"column_{number}" for number, name in enumerate(first or [""] * width, 1)]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UserError(
+            f"{str(file)!r} has several columns called {twice!r} ({', '.join(names)}): give each its own name; if the "
+            "first row is no header, write --data.header false."
+        )
+    return names
+
+
+def _form(field: str) -> str:
+    """A number, or which of its characters are digits and letters."""
+    return "number" if _NUMBER.fullmatch(field) else re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "9", field))
+
+
+def _common_form(column: list[str]) -> str | None:
+    """The form that all fields of a column have, if it is one of numbers, dates or keys, and not of words."""
+    forms = set(map(_form, column))
+    form = forms.pop() if len(forms) == 1 else None
+    return form if form is not None and (form == "number" or "9" in form) else None
+
+
+def _words(field: str) -> float:
+    """Words of a field; a character of a script without spaces is half of one."""
+    unspaced = len(re.findall(r"[\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff]", field))
+    return unspaced / 2 if unspaced else len(field.split())
+
+
+__all__ = ["Dialect", "ExactReader", "Record", "find_dialect", "has_header", "lines_in", "names_of"]

@@ -1,0 +1,260 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""How the characters of a file are written, and the file as a stream of UTF-8 bytes."""
+
+import codecs
+import io
+import logging
+import re
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+
+from ..errors import UserError
+
+logger = logging.getLogger(__name__)
+
+COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
+# Bytes in which zeros are counted; that are looked at together; and at most.
+SAMPLE, PART, MOST = 1 << 12, 1 << 18, 1 << 26
+# The longer marks first: one of UTF-32 begins with one of UTF-16.
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+# What Western European text has beside ASCII. Letters that cp1252 has too, but that stand for others where a file is in
+# the cp1250 of Prague (š, ž, ý) or the cp1254 of Ankara (þ, ð, ý), are not among them.
+_LETTERS = "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜŒŸßàáâãäåæçèéêëìíîïñòóôõöøùúûüœÿ"
+_SIGNS = "€£¥§©®°±²³µ·¼½¾×÷ªº«»‹›“”„‘’‚–—…•™¡¿´¨¢¬¦\xa0\xad"
+_RUN = re.compile(rf"[{_LETTERS}]{{3,}}")
+# A sign in the middle of a word, but for those that do stand there.
+_SIGN_IN_WORD = re.compile(rf"[^\W\d_](?![’‘·\xad\xa0´–—…])[{re.escape(_SIGNS)}][^\W\d_]")
+
+
+def kind_of(path: Path | str) -> str:
+    """The ending that says what a file holds, in lower case, without that of a compression."""
+    path = Path(path)
+    inner = path.with_suffix("").suffix.lower() if path.suffix.lower() in COMPRESSIONS else ""
+    # Those are compressed by themselves, and not read as streams.
+    return inner if inner and inner not in (".parquet", ".xlsx") else path.suffix.lower()
+
+
+def stem_of(path: Path) -> str:
+    """The name of a file without its endings."""
+    return (path.with_suffix("") if path.suffix.lower() in COMPRESSIONS else path).stem
+
+
+def open_bytes(file: Path) -> BinaryIO:
+    """Open a file, decompressed where its name ends in .gz, .bz2, .zst or .lz4."""
+    kind = COMPRESSIONS.get(file.suffix.lower())
+    plain = file.open("rb")
+    if kind is None:
+        return plain
+    return io.BufferedReader(_Closing(pa.CompressedInputStream(pa.PythonFile(plain, "r"), kind), plain))  # type: ignore[arg-type]
+
+
+class _Closing(io.RawIOBase):
+    """A stream of Arrow's as one of Python's, which closes the file below it."""
+
+    def __init__(self, stream: Any, file: BinaryIO):
+        self.stream, self.file = stream, file
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:
+        read = self.stream.read(len(buffer))
+        buffer[: len(read)] = read
+        return len(read)
+
+    def close(self) -> None:
+        if not self.closed:
+            self.stream.close()
+            self.file.close()
+        super().close()
+
+
+def wrong_encoding(file: Path, encoding: str, byte: int) -> UserError:
+    """The error for a byte that an encoding does not have."""
+    return UserError(
+        f"{str(file)!r} is not {encoding} (byte {byte:#04x}): name its encoding, "
+        "for example --data.encoding gb18030 (Chinese) or --data.encoding cp1252 (Western European)."
+    )
+
+
+def find_encoding(file: Path, given: str | None = None) -> str:
+    """Return the encoding of a file: the one that was given, the one of its byte order mark, or the one that its first
+    64 MB allow.
+
+    Args:
+        file: to be looked at.
+        given: `data.encoding`.
+
+    Raises:
+        UserError: no encoding that Python knows was given; or none was, and it is neither UTF-8 nor plainly cp1252.
+    """
+    if given is not None:
+        try:
+            name = codecs.lookup(given).name
+        except LookupError as error:
+            raise UserError(f"data.encoding={given!r} is no encoding that Python knows: write utf-8.") from error
+        # A mark may stand before the text of any of them, and is no part of it.
+        return "utf-8-sig" if name == "utf-8" else name
+    with open_bytes(file) as stream:
+        part = stream.read(PART)
+        for mark, encoding in _MARKS.items():
+            if part.startswith(mark):
+                return encoding
+        zeros = [part[start:SAMPLE:2].count(0) / max(1, len(part[:SAMPLE]) // 2) for start in (0, 1)]
+        if len(part) >= 4 and max(zeros) > 0.4 and min(zeros) < 0.1:
+            return "utf-16-le" if zeros[1] > zeros[0] else "utf-16-be"
+        decoder, read = codecs.getincrementaldecoder("utf-8")(), 0
+        while part and read < MOST:
+            read += len(part)
+            following = stream.read(PART)
+            try:
+                if decoder.getstate()[0] or not part.isascii():
+                    decoder.decode(part, final=not following)
+            except UnicodeDecodeError as error:
+                text = _western(part)
+                if text is None:
+                    raise wrong_encoding(file, "utf-8", error.object[error.start]) from error
+                example = re.search(rf"\w*[{_LETTERS}]\w*|[^\x00-\x7f]", text)
+                logger.warning(
+                    f"{file.name} is not UTF-8 and is read as cp1252 (Western European), with {example[0]!r} in it: if "
+                    "that is wrong, write --data.encoding."
+                )
+                return "cp1252"
+            part = following
+    return "utf-8"
+
+
+def _western(sample: bytes) -> str | None:
+    """The sample as cp1252, if it then looks like Western European text; None otherwise."""
+    try:
+        text = sample.decode("cp1252")
+    except UnicodeDecodeError:
+        return None
+    high = re.findall(r"[^\x00-\x7f]", text)
+    strange = sum(character not in _LETTERS + _SIGNS for character in high)
+    strange += sum(len(run) for run in _RUN.findall(text)) + len(_SIGN_IN_WORD.findall(text))
+    return text if strange <= len(high) // 100 else None
+
+
+class Utf8Stream:
+    """The bytes of a text file as UTF-8, whatever its encoding, without a byte order mark.
+
+    Args:
+        file: to read.
+        encoding: as [`find_encoding`] gives it.
+    """
+
+    def __init__(self, file: Path, encoding: str):
+        self.file, self.encoding = file, encoding
+        self.stream = open_bytes(file)
+        self.decoder = None if encoding == "utf-8" else codecs.getincrementaldecoder(encoding)()
+        if encoding == "utf-8-sig":
+            # Only the mark has to go: to decode what is UTF-8 already takes time.
+            mark = self.stream.read(len(codecs.BOM_UTF8))
+            self.waiting, self.decoder = b"" if mark == codecs.BOM_UTF8 else mark, None
+        else:
+            self.waiting = b""
+        self.started = False
+
+    def read(self, size: int) -> bytes:
+        """About `size` bytes; none at the end.
+
+        Raises:
+            UserError: a byte that the encoding does not have. UTF-8 is not checked here.
+        """
+        if self.waiting or self.decoder is None:
+            read, self.waiting = self.waiting or self.stream.read(size), b""
+            return read
+        while True:
+            raw = self.stream.read(size)
+            try:
+                text = self.decoder.decode(raw, final=not raw)
+            except UnicodeDecodeError as error:
+                raise wrong_encoding(self.file, self.encoding, error.object[error.start]) from error
+            if text and not self.started:
+                text, self.started = text.removeprefix("\ufeff"), True
+            if text or not raw:
+                return text.encode("utf-8", "replace")
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill a buffer; return how many bytes it holds: fewer than it has room for only at the end."""
+        filled = 0
+        while filled < len(buffer):
+            if self.decoder is None and not self.waiting:
+                more = self.stream.readinto(buffer[filled:])  # type: ignore[attr-defined]
+            else:
+                read = self.waiting or self.read(len(buffer) - filled)
+                more = min(len(read), len(buffer) - filled)
+                buffer[filled : filled + more] = read[:more]
+                self.waiting = read[more:]
+            if not more:
+                break
+            filled += more
+        return filled
+
+    def close(self) -> None:
+        self.stream.close()
+
+    def __enter__(self) -> "Utf8Stream":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.close()
+
+
+def contains(file: Path, pattern: bytes, most: int) -> bool:
+    """Whether the first bytes of a file, at most so many, hold a pattern."""
+    with open_bytes(file) as stream:
+        before, read = b"", 0
+        while read < most and (part := stream.read(PART)):
+            # One character is found many times as fast as two.
+            if (pattern[:1] in part and pattern in before + part) or pattern in before + part[: len(pattern)]:
+                return True
+            before, read = part[1 - len(pattern) :], read + len(part)
+    return False
+
+
+def open_utf8(file: Path, given: str | None) -> Utf8Stream:
+    """Open a text file as UTF-8; errors are those of [`find_encoding`]."""
+    return Utf8Stream(file, find_encoding(file, given))
+
+
+def lines_of(file: Path, given: str | None):
+    """Yield the lines of a text file, without their ends: a line feed, a carriage return, or both.
+
+    Raises:
+        UserError: as [`find_encoding`], or a byte that is not UTF-8.
+    """
+    with open_utf8(file, given) as stream:
+        text = io.TextIOWrapper(io.BufferedReader(_Raw(stream)), encoding="utf-8", newline=None)  # type: ignore[arg-type]
+        try:
+            for line in text:
+                yield line.removesuffix("\n")
+        except UnicodeDecodeError as error:
+            raise wrong_encoding(file, "utf-8", error.object[error.start]) from error
+
+
+class _Raw(io.RawIOBase):
+    def __init__(self, stream: Utf8Stream):
+        self.stream, self.rest = stream, b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:
+        read = self.rest or self.stream.read(len(buffer))
+        # A decoder may give more bytes than it took.
+        buffer[: len(read[: len(buffer)])] = read[: len(buffer)]
+        self.rest = read[len(buffer) :]
+        return len(read[: len(buffer)])
+
+
+__all__ = ["COMPRESSIONS", "Utf8Stream", "find_encoding", "lines_of", "open_bytes", "open_utf8", "wrong_encoding"]

@@ -1,0 +1,293 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""How labels are written, and what they mean: a word, a number, or several words a text.
+
+The rules, for a column whose values are all of the same kind. Lists are several labels. Texts are several labels where
+all of them are written as lists, such as ['a', 'b'], or where parts between | or ; or , come again in other values.
+Numbers with a point are values, to be told by regression; whole numbers, and all other texts, are classes.
+"""
+
+import ast
+import logging
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import UserError
+from .arguments import DataArguments
+from .columns import bit_of
+
+logger = logging.getLogger(__name__)
+
+SINGLE, MULTI, REGRESSION = PROBLEM_TYPES = (
+    "single_label_classification",
+    "multi_label_classification",
+    "regression",
+)
+SEPARATORS = ("|", ";", ",")
+# Different labels of which each comes again that often are classes, whatever they look like.
+FEW = 20
+_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+(,\d+)?\s*")
+_WRITTEN_LIST = re.compile(r"\s*[\[({].*[\])}]\s*", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class LabelForm:
+    """How the labels of a column are written.
+
+    Args:
+        kind: word, number, list, written list, joined, bits (a list of 0 and 1, one a class) or columns (of 0 and 1,
+            one a class).
+        separator: of joined labels; of numbers, the decimal comma if they have one.
+        classes: of bits and columns, in their order.
+    """
+
+    kind: str
+    separator: str | None = None
+    classes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if self.kind == "joined":
+            return f"labels joined by {self.separator}"
+        if self.kind == "columns":
+            return f"one column of 0 and 1 a class: {', '.join(self.classes)}"
+        return {
+            "word": "one label",
+            "number": "a number" + (" with a decimal comma" if self.separator else ""),
+            "list": "a list of labels",
+            "written list": "a list of labels, written as text",
+            "bits": "a list of 0 and 1, one a class",
+        }[self.kind]
+
+    def parse(self, value: Any) -> Any:
+        """A label, a number or a list of labels out of a value that is not missing.
+
+        Raises:
+            ValueError: the value is not written in this form.
+        """
+        if self.kind == "number":
+            text = str(value).replace(",", ".") if self.separator else value
+            return float(text) if not isinstance(value, (list, dict)) else _refuse(value)
+        if self.kind == "word":
+            return _refuse(value) if isinstance(value, (list, dict)) else value
+        if self.kind == "written list" and isinstance(value, str):
+            return _read_list(value)
+        if self.kind == "joined" and isinstance(value, str):
+            return list(dict.fromkeys(part for each in value.split(self.separator) if (part := each.strip())))
+        if self.kind in ("bits", "columns"):
+            bits = [bit_of(each) for each in value]
+            if None in bits or len(bits) != len(self.classes):
+                _refuse(value)
+            return [name for name, bit in zip(self.classes, bits, strict=True) if bit]
+        return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _refuse(value: Any) -> Any:
+    raise ValueError(f"{value!r}")
+
+
+def _read_list(text: str) -> list:
+    try:
+        read = ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
+        raise ValueError(text) from error
+    if not isinstance(read, (list, tuple, set)) or not all(isinstance(each, (str, int)) for each in read):
+        raise ValueError(text)
+    return sorted(read, key=str) if isinstance(read, set) else list(read)
+
+
+def without_missing(values: Sequence[Any]) -> list[Any]:
+    """The values, None for those that are missing: nothing, an empty text, NaN, an infinity."""
+
+    def present(value: Any) -> Any:
+        missing = value == "" if isinstance(value, str) else isinstance(value, float) and not math.isfinite(value)
+        return None if missing else value
+
+    return [present(value) for value in values]
+
+
+def find_form(
+    values: Sequence[Any], data: DataArguments, problem_type: str | None, where: str
+) -> tuple[str, LabelForm]:
+    """Decide how labels are written and what is to be learnt of them.
+
+    Args:
+        values: of a label column, as [`without_missing`] gives them; of several columns, a list for each row.
+        data: `label_column`, `label_names` and `label_separator`.
+        problem_type: if it is known; None to find it.
+        where: the data set and the column, to be named in errors.
+
+    Returns:
+        The problem type, and the form.
+
+    Raises:
+        UserError: the values may mean several things, or do not fit the problem type.
+    """
+    present = [value for value in values if value is not None]
+    if isinstance(data.label_column, list):
+        form = LabelForm("columns", classes=tuple(data.label_column))
+        return _fitting(MULTI, problem_type, form, where), form
+    lists = [value for value in present if isinstance(value, (list, tuple))]
+    if lists:
+        form = _of_lists(lists, data, where)
+        return _fitting(MULTI, problem_type, form, where), form
+    if problem_type == REGRESSION:
+        commas = [isinstance(v, str) and "," in v and bool(_DECIMAL_COMMA.fullmatch(v)) for v in present]
+        return REGRESSION, LabelForm("number", "," if any(commas) else None)
+    texts = [value for value in present if isinstance(value, str)]
+    if problem_type == SINGLE or len(texts) < len(present):
+        if problem_type == MULTI:
+            return MULTI, LabelForm("list")
+        return problem_type or _of_numbers(present, len(values)), LabelForm(
+            "word" if problem_type else _kind(present, values)
+        )
+    return _of_texts(texts, len(values), data, problem_type, where)
+
+
+def _fitting(found: str, problem_type: str | None, form: LabelForm, where: str) -> str:
+    if problem_type not in (None, found):
+        raise UserError(
+            f"the labels of {where} are {form}, and data.problem_type={problem_type!r} needs one a row: write "
+            f"--data.problem_type {found}, or --data.label_column NAME for another column."
+        )
+    return found
+
+
+def _of_numbers(present: list, rows: int) -> str:
+    """Of numbers and booleans that are no texts: classes if they are whole, or were before rows without one."""
+    floats = [value for value in present if isinstance(value, float)]
+    whole = len(present) < rows and all(value.is_integer() for value in floats)
+    return REGRESSION if floats and len(floats) == len(present) and not whole else SINGLE
+
+
+def _kind(present: list, values: Sequence[Any]) -> str:
+    return "number" if _of_numbers(present, len(values)) == REGRESSION else "word"
+
+
+def _of_lists(lists: list, data: DataArguments, where: str) -> LabelForm:
+    lengths = {len(value) for value in lists}
+    bits = (
+        len(lengths) == 1
+        and min(lengths) > 1
+        and all(type(b) in (int, bool, float) and b in (0, 1) for v in lists for b in v)
+    )
+    if bits and data.label_names and len(data.label_names) in lengths:
+        return LabelForm("bits", classes=tuple(data.label_names))
+    twice = next((value for value in lists if len(set(map(str, value))) < len(value)), None)
+    if bits or twice is not None:
+        shown = lists[0] if twice is None else twice
+        what = "one of them twice" if twice is not None else "as all rows have 0 and 1 alone"
+        raise UserError(
+            f"{where} has the labels {list(shown)}, {what}: a list holds the labels of the row themselves, such as "
+            "[0, 2]; if it holds a 0 or 1 for each class, write --data.label_names '[…]' with their names."
+        )
+    return LabelForm("list")
+
+
+def _of_texts(
+    texts: list[str], rows: int, data: DataArguments, problem_type: str | None, where: str
+) -> tuple[str, LabelForm]:
+    counts = Counter(texts)
+    if all(_WRITTEN_LIST.fullmatch(text) for text in counts) and counts:
+        try:
+            for text in counts:
+                _read_list(text)
+            return MULTI, LabelForm("written list")
+        except ValueError:
+            # Words in brackets.
+            pass
+    if problem_type is None and all(_NUMBER.fullmatch(text) for text in counts) and counts:
+        if not any(set(text) & set(".eE") for text in counts):
+            return SINGLE, LabelForm("word")
+        return _of_decimals(counts, rows, where)
+    if problem_type is None and any("," in t for t in counts) and all(_DECIMAL_COMMA.fullmatch(t) for t in counts):
+        example = next(text for text in counts if "," in text)
+        raise UserError(
+            f"{where} has the label {example!r}, which may be a number with a decimal comma or several labels: write "
+            "--data.problem_type regression, or multi_label_classification."
+        )
+    separator = data.label_separator or _separator(counts, problem_type, where)
+    if separator is not None:
+        return MULTI, LabelForm("joined", separator)
+    return (MULTI, LabelForm("list")) if problem_type == MULTI else (SINGLE, LabelForm("word"))
+
+
+def _of_decimals(counts: Counter, rows: int, where: str) -> tuple[str, LabelForm]:
+    """Numbers with a point are values; but where two of them are one number in two spellings, such as the versions 3.1
+    and 3.10, or where rows without a number made whole ones of classes, they are words."""
+    spellings = Counter(map(float, counts))
+    twice = next((number for number, count in spellings.items() if count > 1), None)
+    if twice is not None and len(counts) <= FEW and min(counts.values()) > 1:
+        same = " and ".join(sorted(text for text in counts if float(text) == twice))
+        logger.warning(
+            f"{where} has the labels {same}, one number in two spellings: they are read as words. For numbers write "
+            "--data.problem_type regression."
+        )
+        return SINGLE, LabelForm("word")
+    if counts.total() < rows and all(number.is_integer() for number in spellings):
+        raise UserError(
+            f"{where} has whole numbers with a point, such as {next(iter(counts))!r}, and rows without one: they may be "
+            "classes or values. Write --data.problem_type single_label_classification, or regression."
+        )
+    return REGRESSION, LabelForm("number")
+
+
+def _separator(counts: Counter, problem_type: str | None, where: str) -> str | None:
+    """What joins several labels, where parts of values come again in other ones; None where nothing does."""
+    meant = {}
+    for separator in SEPARATORS:
+        parted = {text: {part.strip() for part in text.split(separator)} for text in counts}
+        joined = [parts for text, parts in parted.items() if separator in text]
+        if not joined or not all("" not in parts for parts in joined):
+            continue
+        number = Counter(part for parts in parted.values() for part in parts)
+        again = [number[part] > 1 for parts in joined for part in parts]
+        meant[separator] = sum(again) / len(again)
+    if problem_type == MULTI:
+        chosen = list(meant)
+    else:
+        chosen = [separator for separator, share in meant.items() if share > 0.5]
+        unsure = next((s for s, share in meant.items() if 0 < share <= 0.5), None)
+        if not chosen and unsure is not None:
+            example = next(text for text in counts if unsure in text)
+            raise UserError(
+                f"{where} has the label {example!r}, which may be one label or several joined by {unsure!r}: write "
+                f"--data.problem_type single_label_classification, or --data.label_separator {unsure!r}."
+            )
+    if len(chosen) > 1:
+        raise UserError(
+            f"the labels of {where} may be joined by {' or '.join(map(repr, chosen))}: write --data.label_separator "
+            f"{chosen[0]!r}, or the other."
+        )
+    return chosen[0] if chosen else None
+
+
+def warn_of_likeness(names: Sequence[str], where: str) -> None:
+    """Warn of labels that differ only in upper and lower case or in spaces around them."""
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        alike.setdefault(str(name).strip().casefold(), []).append(str(name))
+    for same in alike.values():
+        if len(same) > 1:
+            logger.warning(
+                f"{where}: {' and '.join(map(repr, same))} are different labels; if they are meant to be one, write them "
+                "alike."
+            )
+
+
+def in_order(names: Sequence[Any]) -> list:
+    """Labels in their order: numbers by their value, however they are written, and before words."""
+    whole = all(re.fullmatch(r"[+-]?\d+", str(name)) for name in names)
+
+    def place(name: Any) -> tuple:
+        if whole:
+            return (0, int(name), str(name))
+        return (1, 0, name) if isinstance(name, str) else (0, name, "")
+
+    return sorted(names, key=place)
+
+
+__all__ = ["MULTI", "PROBLEM_TYPES", "REGRESSION", "SINGLE", "LabelForm", "find_form", "in_order", "without_missing"]

@@ -1,0 +1,87 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""The rows of a data set: all of them, or the first ones of streams."""
+
+import logging
+from typing import Any
+
+from datasets import Dataset, DatasetDict, IterableDataset
+
+from ..errors import UserError
+from .arguments import DataArguments
+from .sources import Files, Whole, open_splits, reading
+from .tables import collect, tables_of
+
+logger = logging.getLogger(__name__)
+
+
+def load(data: DataArguments, split: str | None = None, source: Any = None, tagged: bool = False) -> DatasetDict:
+    """Read all splits, as they are; of what is streamed, the first rows of the one that is named.
+
+    Args:
+        data: where the splits are.
+        split: the only one that is needed of a stream.
+        source, tagged: as in `open_splits`.
+
+    Raises:
+        UserError: nothing is there, a file cannot be read, or it has no rows.
+    """
+    found = open_splits(data, source, tagged)
+    if data.streaming:
+        wanted = [name for name in found if split in (None, name)]
+        found = {name: read_first(found[name], data) for name in wanted or found}
+    read = {}
+    with reading(data):
+        for name, rows in found.items():
+            read[name] = _read(rows)
+    empty = [name for name, rows in read.items() if not len(rows)]
+    if empty or not read:
+        raise UserError(f"the data set {data.path!r} has no rows in {', '.join(empty) or 'any split'}.")
+    return DatasetDict(read)
+
+
+def _read(rows: Any) -> Dataset:
+    if isinstance(rows, Files):
+        how = rows.described()
+        rows = rows.dataset()
+        rows.info.description = how
+    description = rows.info.description
+    # A column may hold several, such as a text in each language: column.en, column.de.
+    rows = rows.flatten()
+    rows.info.description = description
+    return rows
+
+
+def read_first(rows: Any, data: DataArguments) -> Dataset:
+    """The first `data.streaming_sample` rows of a stream, in memory."""
+    if isinstance(rows, Dataset):
+        return rows
+    with reading(data):
+        how = rows.described() if isinstance(rows, Files) else ""
+        stream: IterableDataset = rows.stream() if isinstance(rows, Files) else rows
+        read = list(stream.take(data.streaming_sample))
+        if len(read) == data.streaming_sample:
+            logger.info(f"only the first {len(read):,} rows of a split are read (data.streaming_sample).")
+        if not read:
+            raise UserError(f"the data set {data.path!r} has no rows in a split that is needed.")
+        if stream.features is not None:
+            first = Dataset.from_list(read, features=stream.features)
+        else:
+            first = collect(tables_of(read))
+    first.info.description = how
+    return first
+
+
+def open_alone(data: DataArguments, tagged: bool = False) -> Files:
+    """Open a data set of one split, to read its rows one after the other.
+
+    Raises:
+        UserError: as [`load`], or it has several splits.
+    """
+    found = open_splits(data, tagged=tagged)
+    if len(found) > 1:
+        raise UserError(f"{data.path!r} has the splits {', '.join(found)}: name one file.")
+    (rows,) = found.values()
+    return rows if isinstance(rows, Files) else Whole(rows)
+
+
+__all__ = ["load", "open_alone", "read_first"]

@@ -1,0 +1,113 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""What was decided about the data of a run: printed before training, saved with the model, asked for afterwards."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+
+from ..errors import UserError, first_line
+from .arguments import DataArguments
+
+SCHEMA_FILE = "schema.json"
+# Labels that are shown, and rows that are hashed at a time.
+SHOWN, ROWS = 20, 1000
+
+
+@dataclass
+class Schema:
+    """
+    Args:
+        text_column: of the text that is read.
+        text_pair_column: of the second text, where there are pairs.
+        label_column: of the label, or one column a class; None where nothing is labelled.
+        label_separator: between several labels in one field.
+        problem_type: what is learnt of the labels.
+        label_form: how they are written, in words.
+        labels: their names.
+        not_read: the other columns.
+        files: how the files of each split are written, in words.
+        splits: which split of the data set is trained on, and which ones measure.
+        fingerprint: of all rows that are read, whatever the files are called.
+    """
+
+    text_column: str
+    text_pair_column: str | None = None
+    label_column: str | list[str] | None = None
+    label_separator: str | None = None
+    problem_type: str | None = None
+    label_form: str | None = None
+    labels: list[str] = field(default_factory=list)
+    not_read: list[str] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)
+    splits: dict[str, str] = field(default_factory=dict)
+    fingerprint: str | None = None
+
+    def table(self, path: str) -> str:
+        """A few lines that say what was decided.
+
+        Args:
+            path: of the data set.
+        """
+        written = list(dict.fromkeys(how for how in self.files.values() if how))
+        text = f"{self.text_column!r}" + (f" with {self.text_pair_column!r}" if self.text_pair_column else "")
+        lines = [("data", path), *[("written", how) for how in written], ("text", text)]
+        if self.label_column is not None:
+            label = self.label_column if isinstance(self.label_column, str) else ", ".join(self.label_column)
+            lines.append(("label", f"{label!r}" + (f", {self.label_form}" if self.label_form else "")))
+        if self.labels:
+            more = f" and {len(self.labels) - SHOWN} more" if len(self.labels) > SHOWN else ""
+            lines.append(("classes", ", ".join(map(repr, self.labels[:SHOWN])) + more))
+        if self.not_read:
+            lines.append(("not read", ", ".join(map(repr, self.not_read))))
+        lines += [("splits", " · ".join(f"{use}: {split}" for use, split in self.splits.items()))]
+        return "\n".join(f"{name:<11}{value}" for name, value in lines)
+
+    def applied(self, data: DataArguments) -> DataArguments:
+        """A data section with the columns that were found, where it names none."""
+        names = ("text_column", "text_pair_column", "label_column", "label_separator")
+        return replace(data, **{n: getattr(self, n) for n in names if getattr(data, n) is None})
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def read(cls, folder: Path) -> "Schema | None":
+        """The schema in a model's folder; None where a run of an older release left none.
+
+        Raises:
+            UserError: the file cannot be read.
+        """
+        file = folder / SCHEMA_FILE
+        if not file.is_file():
+            return None
+        known = {each.name for each in fields(cls)}
+        try:
+            found = json.loads(file.read_text(encoding="utf-8"))
+            return cls(**{name: value for name, value in found.items() if name in known})
+        except (ValueError, TypeError, AttributeError) as error:
+            raise UserError(
+                f"{str(file)!r} is not the {SCHEMA_FILE} of a training run ({first_line(error)}): put it back as it "
+                "was, or delete it and name the columns, --text_column NAME."
+            ) from error
+
+
+def fingerprint(splits: Mapping[str, Dataset], labels: list[str]) -> str:
+    """A hash of rows and of the names of their labels."""
+    digest = hashlib.sha256(json.dumps(labels).encode())
+    for split, rows in splits.items():
+        digest.update(f"{split} {rows.column_names} {len(rows)}".encode())
+        for start in range(0, len(rows), ROWS):
+            digest.update(_bytes(rows[start : start + ROWS]))
+    return digest.hexdigest()
+
+
+def _bytes(batch: Any) -> bytes:
+    return repr(batch).encode("utf-8", "replace")
+
+
+__all__ = ["SCHEMA_FILE", "Schema", "fingerprint"]

@@ -1,0 +1,206 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Rows as columns of Arrow, in memory or beyond it, whose kinds may change on the way."""
+
+import atexit
+import json
+import math
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pyarrow as pa
+from datasets import Dataset, DatasetInfo, Features
+from datasets.table import InMemoryTable
+
+# Bytes of a split that are kept in memory; a larger one is written to disk, and read from there.
+IN_MEMORY = 1 << 28
+# Rows that are made into columns at a time.
+ROWS = 10_000
+
+
+def spelled(value: Any) -> str | None:
+    """A value as it would be written: a text by itself, anything else as JSON writes it; None if it is missing."""
+    if value is None or isinstance(value, str):
+        return None if value is None else as_unicode(value)
+    if isinstance(value, float):
+        return None if math.isnan(value) else repr(value)
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def as_unicode(text: str) -> str:
+    """The text with a question mark for each half of a surrogate pair, which no file can hold."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def column_of(values: list) -> pa.Array:
+    """Values as a column of Arrow: of their own kind if they have one, as texts if they have several."""
+    with suppress(pa.ArrowException, OverflowError, UnicodeError, TypeError, ValueError):
+        return plain_kind(pa.array(values))
+    return pa.array([spelled(value) for value in values], pa.string())
+
+
+def plain_kind(column: pa.Array | pa.ChunkedArray) -> Any:
+    """A column of a kind that `datasets` knows: no dictionary of categories, no views of strings."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return plain_kind(column.cast(kind.value_type))
+    if str(kind) in ("string_view", "binary_view"):
+        return column.cast(pa.large_string() if str(kind) == "string_view" else pa.large_binary())
+    return column
+
+
+def table_of(rows: list[dict]) -> pa.Table:
+    """Rows as a table with a column for each key of any of them."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return pa.table({name: column_of([row.get(name) for row in rows]) for name in names})
+
+
+def tables_of(rows: Iterable[dict]) -> Iterator[pa.Table]:
+    """Rows as tables, some thousands at a time."""
+    part: list[dict] = []
+    for row in rows:
+        part.append(row)
+        if len(part) == ROWS:
+            yield table_of(part)
+            part = []
+    if part:
+        yield table_of(part)
+
+
+def collect(tables: Iterable[pa.Table]) -> Dataset:
+    """Put tables one below the other; columns that are missing in one are empty there.
+
+    A column of numbers in one table and of words in another becomes one of texts. What is larger than 256 MB is written
+    to disk, and deleted when the process ends.
+    """
+    parts = _Parts()
+    for table in tables:
+        parts.add(table)
+    return parts.dataset()
+
+
+class _Parts:
+    """Tables of a split: the last ones in memory, those before them in files of one schema each."""
+
+    def __init__(self) -> None:
+        self.tables: list[pa.Table] = []
+        self.size = 0
+        self.files: list[Path] = []
+        self.schema: pa.Schema | None = None
+
+    def add(self, table: pa.Table) -> None:
+        schema = table.schema if self.schema is None else _common(self.schema, table.schema)
+        if self.files and schema != self.schema:
+            # What follows needs a file of its own.
+            self._write()
+        self.schema = schema
+        self.tables.append(table)
+        self.size += table.nbytes
+        if self.size > IN_MEMORY:
+            self._write()
+
+    def _write(self) -> None:
+        if self.tables:
+            self.files.append(_written(self.tables, self.schema))  # type: ignore[arg-type]
+            self.tables, self.size = [], 0
+
+    def dataset(self) -> Dataset:
+        if self.schema is None:
+            return Dataset.from_dict({})
+        if not self.files:
+            table = pa.concat_tables(_as(table, self.schema) for table in self.tables)
+            return in_memory(table)
+        self._write()
+        files = self.files
+        if len(files) > 1:
+            tables = (table for file in files for table in _read(file))
+            files = [_written(tables, self.schema)]
+            for file in self.files:
+                file.unlink()
+        return Dataset.from_file(str(files[0]))
+
+
+def in_memory(table: pa.Table) -> Dataset:
+    """A table as a data set, whose fingerprint costs no time."""
+    table = pa.table([plain_kind(column) for column in table.columns], schema=_plain_schema(table))
+    info = DatasetInfo(features=Features.from_arrow_schema(table.schema))
+    return Dataset(InMemoryTable(table), info=info, fingerprint=uuid.uuid4().hex[:16])
+
+
+def _plain_schema(table: pa.Table) -> pa.Schema:
+    kinds = [plain_kind(pa.array([], field.type)).type for field in table.schema]
+    fields = [field.with_type(kind) for field, kind in zip(table.schema, kinds, strict=True)]
+    return pa.schema(fields, metadata=table.schema.metadata)
+
+
+def _common(one: pa.Schema, other: pa.Schema) -> pa.Schema:
+    """A schema whose columns can hold those of both."""
+    if one == other:
+        return one
+    fields = {field.name: field for field in one}
+    for field in other:
+        mine = fields.get(field.name)
+        fields[field.name] = field if mine is None else _common_field(mine, field)
+    return pa.schema(list(fields.values()), metadata=one.metadata)
+
+
+def _common_field(one: pa.Field, other: pa.Field) -> pa.Field:
+    with suppress(pa.ArrowException):
+        both = pa.unify_schemas([pa.schema([one]), pa.schema([other])], promote_options="permissive")
+        return both.field(0)
+    return pa.field(one.name, pa.string())
+
+
+def _as(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The table with the columns of a schema."""
+    if table.schema.equals(schema):
+        return table
+    columns = []
+    for field in schema:
+        place = table.schema.get_field_index(field.name)
+        columns.append(pa.nulls(len(table), field.type) if place < 0 else _cast(table.column(place), field.type))
+    return pa.table(columns, schema=schema)
+
+
+def _cast(column: pa.ChunkedArray, kind: pa.DataType) -> Any:
+    if column.type == kind:
+        return column
+    if not pa.types.is_string(kind):
+        with suppress(pa.ArrowException):
+            return column.cast(kind)
+    return pa.array([spelled(value) for value in column.to_pylist()], pa.string()).cast(kind)
+
+
+def _written(tables: Iterable[pa.Table], schema: pa.Schema) -> Path:
+    file = _folder() / f"{uuid.uuid4().hex}.arrow"
+    with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_stream(sink, schema) as writer:
+        for table in tables:
+            writer.write_table(_as(table, schema))
+    return file
+
+
+def _read(file: Path) -> Iterator[pa.Table]:
+    with pa.memory_map(str(file)) as source, pa.ipc.open_stream(source) as reader:
+        for batch in reader:
+            yield pa.Table.from_batches([batch])
+
+
+_written_to: list[Path] = []
+
+
+def _folder() -> Path:
+    """A folder for this process, where `datasets` keeps what is large."""
+    if not _written_to:
+        parent = Path(datasets.config.HF_DATASETS_CACHE)
+        parent.mkdir(parents=True, exist_ok=True)
+        _written_to.append(Path(tempfile.mkdtemp(prefix="hf_rnn-", dir=parent)))
+        atexit.register(shutil.rmtree, _written_to[0], ignore_errors=True)
+    return _written_to[0]
+
+
+__all__ = ["as_unicode", "collect", "column_of", "in_memory", "spelled", "table_of", "tables_of"]

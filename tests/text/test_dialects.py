@@ -1,0 +1,219 @@
+"""How files are written: what is found, and what is refused."""
+
+import csv
+import io
+
+import pytest
+
+from hf_rnn.data import DataArguments, load
+from hf_rnn.errors import UserError
+from hf_rnn.text import delimited
+from hf_rnn.text.delimited import DelimitedFile
+from hf_rnn.text.dialects import ExactReader
+
+ROWS = [["warm soup, really", "good"], ["old; bread", "bad"], ["tea | milk", "good"], ["fine\tcake", "bad"]] * 3
+
+
+def rows_of(path, **settings) -> list[list]:
+    """The values of a file's rows."""
+    return [list(row.values()) for row in load(DataArguments(path=str(path), **settings))["train"]]
+
+
+def write(path, rows, delimiter=",", header=("text", "label"), encoding="utf-8", newline="\n", **how):
+    """A table as Python's csv module writes it."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, delimiter=delimiter, lineterminator=newline, **how)
+    writer.writerows([*([header] if header else []), *rows])
+    path.write_bytes(stream.getvalue().encode(encoding))
+    return path
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_delimiters_are_found(delimiter, newline, tmp_path):
+    how = {"quoting": csv.QUOTE_ALL} if delimiter == "\t" else {}
+    assert rows_of(write(tmp_path / "a.csv", ROWS, delimiter, newline=newline, **how)) == ROWS
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "|", "^"])
+def test_a_delimiter_can_be_named(delimiter, tmp_path):
+    assert rows_of(write(tmp_path / "a.csv", ROWS, delimiter), delimiter=delimiter) == ROWS
+
+
+def test_delimiters_that_fit_alike_are_asked_about(tmp_path):
+    (tmp_path / "a.csv").write_text("one;two,three\nfour;five,six\n")
+    with pytest.raises(UserError, match=r"separated by comma or semicolon: write --data.delimiter comma"):
+        rows_of(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "rows"),
+    [
+        ("a.tsv", 'id\ttext\n1\t"warm soup\n2\told bread\n3\tbread"\n4\ttea\n',
+         [["1", '"warm soup'], ["2", "old bread"], ["3", 'bread"'], ["4", "tea"]]),
+        ("a.tsv", 'text\tlabel\na "b" c\t1\n"d"\t2\n', [['a "b" c', "1"], ['"d"', "2"]]),
+        ("a.tsv", '"text"\t"label"\n"a ""b"" c"\t"1"\n"d"\t"2"\n', [['a "b" c', "1"], ["d", "2"]]),
+        ("a.tsv", 'text\tlabel\n"two\nlines"\t1\nd\t2\n', [["two\nlines", "1"], ["d", "2"]]),
+        ("a.csv", 'text,label\n5" disk,1\na "b" c,2\n', [['5" disk', "1"], ['a "b" c', "2"]]),
+        ("a.csv", 'text,label\n"a \\"b\\" c, d",1\n"\\\\",2\n', [['a "b" c, d', "1"], ["\\", "2"]]),
+        ("a.csv", 'text,label\n"a ""b"", c",1\n"C:\\",2\n', [['a "b", c', "1"], ["C:\\", "2"]]),
+        ("a.csv", "text,label\r\na\u0085b,1\r\n\u2028,2\r\n", [["a\u0085b", "1"], ["\u2028", "2"]]),
+        ("a.csv", "text,label\ra,1\rb,2\r", [["a", "1"], ["b", "2"]]),
+        ("a.csv", "text,label\n\na,1\n   \nb,2\n\n\n", [["a", "1"], ["b", "2"]]),
+    ],
+)  # fmt: skip
+def test_quotes_and_line_ends(name, text, rows, tmp_path):
+    (tmp_path / name).write_text(text, newline="")
+    assert rows_of(tmp_path / name) == rows
+
+
+def test_quotes_and_escapes_can_be_named(tmp_path):
+    (tmp_path / "a.csv").write_text("text,label\n'a, b',1\n'it''s',2\n")
+    assert rows_of(tmp_path / "a.csv", quotechar="'") == [["a, b", "1"], ["it's", "2"]]
+    (tmp_path / "b.csv").write_text('text,label\n"open,1\n')
+    assert rows_of(tmp_path / "b.csv", quotechar="none") == [['"open', "1"]]
+
+
+def test_a_backslash_before_quotes_is_found_late_in_a_file(tmp_path):
+    rows = "plain words of a text,1\n" * 20_000
+    (tmp_path / "a.csv").write_text(f'text,label\n{rows}"late \\"quote\\", here",2\n')
+    assert rows_of(tmp_path / "a.csv")[-1] == ['late "quote", here', "2"]
+
+
+@pytest.mark.parametrize(
+    ("text", "header"),
+    [
+        ("text,label\nfine,good\n", True),
+        ("warm soup today\tgood\nold bread of before\tbad\nmore of the soup\tgood\n", False),
+        ("0,warm soup\n1,old bread\n2,tea\n", False),
+        ("0,1\nwarm soup,good\nold bread,bad\n", True),
+        ("Nr,Stimmung\n1,gut\n2,gut\n3,schlecht\n", True),
+        ("2024-01-01,warm soup\n2024-01-02,old bread\n", False),
+        ("I liked this soup a lot\nI hated that old bread\n", False),
+        ("评论,情感\n很好,好\n不好,坏\n", True),
+        ("这个餐厅的汤非常好喝,好\n面包太硬了服务也不好,坏\n服务很好而且很快,好\n", False),
+        ("id,text\ntext,text\n7,text\n", True),
+        ("what is it?,question\nit is a lamp,answer\nwhere is it?,question\n", False),
+        ("How was your soup today?,Stars\nit was warm,3\nit was cold,1\n", True),
+    ],
+)
+def test_a_first_row_like_all_others_is_a_row(text, header, tmp_path):
+    for name in ("a.csv", "a.tsv"):
+        if "," not in text or name == "a.csv":
+            (tmp_path / name).write_text(text, encoding="utf-8")
+            assert (
+                DelimitedFile(tmp_path / name, DataArguments(), {"text", "label", "id", "question"}).dialect.header
+                is header
+            )
+    rows = rows_of(tmp_path / "a.csv")
+    assert len(rows) == text.count("\n") - header
+
+
+def test_a_header_that_is_not_plain_is_asked_about(tmp_path):
+    rows = "a good day\tpos\na bad day\tneg\n" * 4
+    (tmp_path / "a.tsv").write_text(f"such a long first row it was\tmixed\n{rows}")
+    with pytest.raises(UserError, match=r"may be a header or a row.*--data.header true or --data.header false"):
+        rows_of(tmp_path / "a.tsv")
+    assert len(rows_of(tmp_path / "a.tsv", header=False)) == 9
+    assert len(rows_of(tmp_path / "a.tsv", header=True)) == 8
+
+
+def test_columns_without_names_are_numbered(tmp_path):
+    (tmp_path / "a.csv").write_text("1,x,a\n2,y,b\n3,x,c\n")
+    assert load(DataArguments(path=str(tmp_path / "a.csv")))["train"].column_names == [
+        "column_1",
+        "column_2",
+        "column_3",
+    ]
+    (tmp_path / "b.csv").write_text(",text,\n0,a,\n")
+    assert load(DataArguments(path=str(tmp_path / "b.csv")))["train"].column_names == ["column_1", "text", "column_3"]
+
+
+def test_columns_of_one_name_are_refused(tmp_path):
+    (tmp_path / "a.csv").write_text("text,text,label\na,b,1\n")
+    with pytest.raises(UserError, match=r"several columns called 'text' \(text, text, label\)"):
+        rows_of(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "told"),
+    [
+        ("text,id\nwarm soup, really good,1\n", 2, "3 fields, and the first row has 2: 'warm soup, really good,1'"),
+        ("text,label\na,1\nb\nc,2\n", 3, "1 fields, and the first row has 2: 'b'"),
+        ('text,label\n"two\nlines",1\nb,2,3\n', 4, "3 fields"),
+        ('text,label\n"a"b,1\n', 2, "broken quotes: '\"a\"b,1'"),
+        ('text,label\na,1\n"open,2\nb,3\n', 3, "broken quotes: '\"open,2'"),
+        ("text\nwarm, really\n", 2, "2 fields, and the first row has 1"),
+    ],
+)
+def test_malformed_rows_are_named_or_left_out(text, line, told, tmp_path, caplog):
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(UserError) as error:
+        rows_of(tmp_path / "a.csv")
+    assert f"'{tmp_path / 'a.csv'}' cannot be read as .csv: line {line} has" in str(error.value)
+    assert told in str(error.value)
+    (tmp_path / "b.csv").write_text(text + ("" if text.startswith("text\n") else "more,2\n"))
+    if not text.startswith(("text\n", "text,id")):
+        rows = rows_of(tmp_path / "b.csv", on_bad_rows="skip")
+        assert rows[-1] == ["more", "2"]
+        assert f"1 bad rows were left out (lines {line})" in caplog.text
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_encodings_are_found(encoding, tmp_path):
+    rows = [["süße Suppe", "gut"], ["评论", "坏"], ["😀", "gut"]]
+    assert rows_of(write(tmp_path / "a.csv", rows, encoding=encoding)) == rows
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Die Suppe war süß – für 5 €",
+        "La soupe était déjà goûtée, c’est bon",
+        "¡Qué sopa! La niña comió",
+        "Brødet var gammelt på høsten",
+        "The soup wasn’t “warm”…",
+    ],
+)
+def test_western_european_files_are_read_and_said(text, tmp_path, caplog):
+    assert rows_of(write(tmp_path / "a.csv", [[text, "x"]], ";", encoding="cp1252")) == [[text, "x"]]
+    assert "is not UTF-8 and is read as cp1252" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [("很好吃的汤", "gb18030"), ("Суп был вкусный", "cp1251"), ("příliš žluťoučký kůň", "cp1250"),
+     ("スープはとても温かかった", "shift_jis"), ("çorba güzeldi, ılık ve şekerli", "cp1254"), ("η σούπα", "cp1253")],
+)  # fmt: skip
+def test_other_encodings_have_to_be_named(text, encoding, tmp_path):
+    file = write(tmp_path / "a.csv", [[text, "x"]], encoding=encoding)
+    with pytest.raises(UserError, match=r"is not utf-8 \(byte 0x[0-9a-f]{2}\): name its encoding"):
+        rows_of(file)
+    assert rows_of(file, encoding=encoding) == [[text, "x"]]
+
+
+def test_a_byte_that_is_not_utf8_late_in_a_file_is_found(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"text,label\n" + b"plain words,1\n" * 900_000 + "süß,2\n".encode("cp1252"))
+    assert rows_of(tmp_path / "a.csv")[-1] == ["süß", "2"]
+
+
+@pytest.mark.parametrize("part", [64, 257, 1 << 22])
+def test_the_fast_reader_reads_what_the_exact_one_reads(part, tmp_path, monkeypatch):
+    monkeypatch.setattr(delimited, "PART", part)
+    texts = ['a "b" c', "two\nlines", "", " ", ',";', "é" * 40, '"', '""', "x" * 300, "\r\n", "\\", "0012"]
+    rows = [[text, other] for text in texts for other in texts]
+    file = write(tmp_path / "a.csv", rows, quoting=csv.QUOTE_MINIMAL, newline="\r\n")
+    read = DelimitedFile(file, DataArguments(), {"text", "label"})
+    records = ExactReader(read.dialect).records(file.read_bytes(), final=True)
+    expected = [[field.decode() for field in record.fields] for record in records][1:]
+    assert expected == rows
+    got = [[value or "" for value in row.values()] for table in read for row in table.to_pylist()]
+    assert got == rows
+
+
+def test_arrow_reads_plain_files(tmp_path, monkeypatch):
+    """The exact reader would give the same rows a hundred times as slowly."""
+    monkeypatch.setattr(DelimitedFile, "_exactly", None)
+    assert (
+        rows_of(write(tmp_path / "a.csv", [*ROWS, ['a "quoted" word', "two\nlines"]] * 500))[-1][0] == 'a "quoted" word'
+    )

@@ -1,0 +1,126 @@
+"""From paths to splits: folders, classes, languages, tagged words."""
+
+import pytest
+
+from hf_rnn.data import DataArguments, load
+from hf_rnn.errors import UserError
+
+TABLE = "text,label\na,pos\nb,neg\n"
+
+
+def read(path, tagged=False, **settings):
+    return load(DataArguments(path=str(path), **settings), tagged=tagged)
+
+
+def make(folder, files: dict[str, str]):
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content, encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("validation", ["val", "valid", "validation", "dev", "eval", "Val", "DEV"])
+@pytest.mark.parametrize(("train", "test"), [("train", "test"), ("training", "testing"), ("Train", "TEST")])
+def test_names_of_splits(train, validation, test, tmp_path):
+    make(tmp_path, {f"{name}.csv": TABLE for name in (train, validation, test)})
+    assert sorted(read(tmp_path)) == ["test", "train", "validation"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [".hidden.csv", "._train.csv", ".DS_Store", "Thumbs.db", "desktop.ini", "__MACOSX/train.csv",
+     ".ipynb_checkpoints/train-checkpoint.csv", ".git/x.csv", "README.md"],
+)  # fmt: skip
+def test_what_is_no_data_is_passed_over(name, tmp_path):
+    make(tmp_path, {"train.csv": TABLE, name: "junk"})
+    assert list(read(tmp_path)) == ["train"]
+
+
+@pytest.mark.parametrize(
+    "name", [".cache/1.txt", "__MACOSX/1.txt", ".ipynb_checkpoints/1.txt", "pos/._1.txt", "pos/Thumbs.db"]
+)
+def test_hidden_folders_are_no_classes(name, tmp_path):
+    make(tmp_path, {"pos/1.TXT": "\ufeffgood", "neg/1.txt": "bad", name: "junk"})
+    rows = read(tmp_path)["train"]
+    assert sorted(zip(rows["text"], rows["label"], strict=True)) == [("bad", "neg"), ("good", "pos")]
+
+
+@pytest.mark.parametrize(
+    ("files", "splits"),
+    [
+        (["train/1.txt", "plane/1.txt", "bus/1.txt"], {"train": ["bus", "plane", "train"]}),
+        (["train/1.txt", "test/1.txt"], {"train": ["test", "train"]}),
+        (["dev/1.txt", "ops/1.txt"], {"train": ["dev", "ops"]}),
+        (["train/a/1.txt", "train/b/1.txt", "test/a/1.txt"], {"train": ["a", "b"], "test": ["a"]}),
+        (
+            ["training/train/1.txt", "training/b/1.txt", "val/train/1.txt"],
+            {"train": ["b", "train"], "validation": ["train"]},
+        ),
+    ],
+)
+def test_folders_of_classes_may_be_called_as_splits_are(files, splits, tmp_path):
+    make(tmp_path, dict.fromkeys(files, "a text"))
+    assert {split: sorted(rows["label"]) for split, rows in read(tmp_path).items()} == splits
+
+
+def test_two_files_for_one_split_are_asked_about(tmp_path):
+    make(tmp_path, {"train.csv": TABLE, "val.csv": TABLE, "dev.csv": TABLE})
+    with pytest.raises(UserError, match=r"several files for the split validation: dev.csv, val.csv"):
+        read(tmp_path)
+
+
+def test_pieces_of_a_split_have_the_same_columns(tmp_path):
+    make(tmp_path, {"train-00000-of-00002.csv": TABLE, "train-00001-of-00002.csv": "body,label\na,pos\n"})
+    with pytest.raises(UserError, match=r"has the columns body, label, and train-00000-of-00002.csv has text, label"):
+        read(tmp_path)
+    make(tmp_path, {"train-00001-of-00002.csv": "label;text\nneg;c, d\n"})
+    assert read(tmp_path)["train"].to_list()[-1] == {"text": "c, d", "label": "neg"}
+
+
+def test_parallel_files(tmp_path):
+    make(tmp_path, {"train.en": "a\n\nc\n", "train.de": "x\r\ny\r\nz", "val.de": "v\n", "val.en": "u\n"})
+    splits = read(tmp_path)
+    assert splits["train"].to_list() == [{"de": "x", "en": "a"}, {"de": "y", "en": ""}, {"de": "z", "en": "c"}]
+    assert splits["validation"].to_list() == [{"de": "v", "en": "u"}]
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"train.en": "a\nb\n", "train.de": "x\n"}, r"train.de in .* ends after 1 lines, and train.en goes on"),
+        ({"train.en": "a\n", "train.de": "x\n", "test.en": "a\n"}, r"not in the same languages"),
+    ],
+)
+def test_parallel_files_that_do_not_fit(files, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        read(make(tmp_path, files))
+
+
+CONLL = {
+    "spaces": "-DOCSTART- -X- -X- O\n\nEU NNP B-NP B-ORG\nrejects VBZ B-VP O\n\nPeter NNP B-NP B-PER\n",
+    "tabs": "EU\tNNP\tB-NP\tB-ORG\nrejects\tVBZ\tB-VP\tO\n\n\nPeter\tNNP\tB-NP\tB-PER\n\n",
+    "comments": "# sentence 1\nEU NNP B-NP B-ORG\nrejects VBZ B-VP O\n\n# text = Peter\nPeter NNP B-NP B-PER",
+    "crlf": "\ufeffEU NNP B-NP B-ORG\r\nrejects VBZ B-VP O\r\n\r\nPeter NNP B-NP B-PER\r\n",
+    "wide spaces": "EU  NNP B-NP   B-ORG\nrejects VBZ  B-VP O\n \nPeter NNP B-NP B-PER\n",
+}
+
+
+@pytest.mark.parametrize("name", ["a.conll", "a.txt", "a.CONLL", "a.conll.gz"])
+@pytest.mark.parametrize("kind", CONLL)
+def test_conll_files(kind, name, tmp_path):
+    import gzip
+
+    content = CONLL[kind].encode()
+    (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("gz") else content)
+    rows = read(tmp_path / name, tagged=True)["train"]
+    assert rows["tokens"] == [["EU", "rejects"], ["Peter"]]
+    assert rows["tags"] == [["B-ORG", "O"], ["B-PER"]]
+    assert rows["column_2"] == [["NNP", "VBZ"], ["NNP"]]
+
+
+def test_a_bad_line_of_a_conll_file_is_named_or_its_sentence_left_out(tmp_path, caplog):
+    (tmp_path / "a.conll").write_text("EU B-ORG\nrejects\n\nPeter B-PER\n")
+    with pytest.raises(UserError, match=r"line 2 of .* has 1 columns, and the first has 2: 'rejects'"):
+        read(tmp_path / "a.conll")
+    assert read(tmp_path / "a.conll", on_bad_rows="skip")["train"]["tokens"] == [["Peter"]]
+    assert "1 sentences with a bad line were left out" in caplog.text
