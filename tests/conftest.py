@@ -11,10 +11,15 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 import torch
 
+from hf_rnn.environment import runs_bf16
+
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 # Two workers on two cores: more threads each would only wait for one another.
 torch.set_num_threads(1)
+
+
+needs_bf16 = pytest.mark.skipif(not runs_bf16(), reason="this processor runs no LSTM in bf16")
 
 
 @pytest.fixture

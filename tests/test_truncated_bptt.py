@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import needs_bf16
 from datasets import Dataset
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
@@ -113,6 +114,7 @@ def test_each_window_starts_where_the_last_one_ended_and_an_epoch_anew(tmp_path)
             assert not state.state[0].requires_grad
 
 
+@needs_bf16
 def test_bf16_carries_its_state(tmp_path):
     run = trainer(tmp_path, epochs=1, bf16=True)
     run.train()

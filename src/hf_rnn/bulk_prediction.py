@@ -22,6 +22,7 @@ from .errors import UserError
 from .prediction import BATCH_TOKENS, Predictor, own_columns, text_columns
 from .text.arguments import DataArguments
 from .text.columns import SAMPLE, text_of, value_at
+from .text.formats import looks_tagged
 from .text.loading import open_alone
 from .text.sources import reading
 from .text.tables import collect, tables_of
@@ -64,7 +65,8 @@ def predict_file(
             prediction stand where these are to stand.
     """
     data = replace(data, streaming=False)
-    found = open_alone(data, tagged=predictor.task.tagged)
+    tagged = predictor.task.tagged and Path(data.path).is_file() and looks_tagged(Path(data.path), data.encoding)
+    found = open_alone(data, tagged)
     if found.described():
         logger.info(f"{data.path}: {found.described()}.")
     with reading(data):

@@ -5,6 +5,8 @@ import logging
 import os
 import re
 import sys
+from contextlib import suppress
+from shlex import quote
 from typing import Any
 
 from .cli_options import (
@@ -51,15 +53,15 @@ def _train(arguments: list[str]) -> None:
         for split in ("validation", "test"):
             if split in results:
                 print(f"{split:<11}{_line(results[split])}")
-        facts = results["run"]
+        facts, folder = results["run"], quote(str(run.folder))
         done = f"{run.args.max_steps:,} steps" if run.config.data.streaming else f"{facts['epochs']:g} epochs"
         print(
             f"{facts['parameters']:,} parameters, {done} in {facts['train_seconds']:.0f} s. "
             f"The model is in {run.folder}, its figures in {run.folder / METRICS_FILE}.\n"
             + (
-                f'Let it write: hf-rnn write {run.folder} "some text"'
+                f'Let it write: hf-rnn write {folder} "some text"'
                 if run.config.task == "language_modeling"
-                else f'Ask it: hf-rnn predict {run.folder} "some text"'
+                else f'Ask it: hf-rnn predict {folder} "some text"'
             )
         )
 
@@ -357,6 +359,10 @@ def main(arguments: list[str] | None = None) -> int:
         A training that SIGTERM stopped ends the process with 143.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, ValueError):
+            # A terminal or a file of few characters is no reason to die.
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     if not arguments or arguments[0] in ("-h", "--help"):
         print(USAGE)
         return 0 if arguments else 2

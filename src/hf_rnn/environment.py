@@ -4,6 +4,7 @@
 import ctypes
 import os
 import platform
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -13,6 +14,22 @@ from pathlib import Path
 
 import torch
 from torch import distributed
+
+
+@cache
+def runs_bf16() -> bool:
+    """Whether this processor runs an LSTM in bf16: oneDNN has none for processors without such instructions."""
+    try:
+        torch.nn.LSTM(4, 4).bfloat16()(torch.zeros(1, 1, 4, dtype=torch.bfloat16))
+    except RuntimeError:
+        return False
+    return True
+
+
+def say(text: str) -> None:
+    """Print a text on a standard output of any encoding; a character that it lacks is escaped."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
 
 def hardware() -> str:

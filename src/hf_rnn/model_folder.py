@@ -4,6 +4,7 @@
 from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
+from shlex import quote
 
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
@@ -63,7 +64,9 @@ def check_model(folder: Path, name: str | None = None) -> RNNConfig:
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, TypeError, StrictDataclassError) as error:
-        hint = f" Its training has not ended: go on with --config {folder / RUN_FILE} --training.resume true."
+        hint = (
+            f" Its training has not ended: go on with --config {quote(str(folder / RUN_FILE))} --training.resume true."
+        )
         raise UserError(
             f"{name!r} holds no model that can be loaded ({first_line(error)}): name the output_dir of a training run "
             f"that ended, or a model on the Hub.{hint if any(folder.glob('checkpoint-*')) else ''}"

@@ -211,6 +211,15 @@ def _files(arguments: list[str] | dict | str | Path) -> list[Path]:
     return [Path(word) for option, word in pairwise(words) if option == "--config"]
 
 
+def read_sections(file: Path) -> dict:
+    """The sections of a YAML file; raises [`UserError`] where it has not the form of a run."""
+    _check_form(file)
+    try:
+        return yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)
+    except OSError as error:
+        raise UserError(f"{str(file)!r} cannot be read ({error.strerror}): name the YAML file of a run.") from error
+
+
 def _check_form(file: Path) -> None:
     """Raises [`UserError`], with the file's name, where that is why a run could not be read: the file has not the form
     of one. What it holds that a run has not, and that there is no file, jsonargparse says."""

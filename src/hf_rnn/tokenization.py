@@ -1,6 +1,7 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """Fast tokenizers: trained from any iterable of texts, or loaded from a folder or the Hub."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -113,6 +114,8 @@ def train_tokenizer(
         tokenizer.model = _word_pieces(tokenizer, counted, trainer, vocab_size)
     else:
         tokenizer.train_from_iterator(counted, trainer)
+    if kind == "unigram":
+        tokenizer.model = _numbered_alike(tokenizer)
     tokenizer.pre_tokenizer = pre_tokenizer
     if not counted.characters:
         raise UserError("there is no text to train a tokenizer from: the column is empty, or all its rows are.")
@@ -175,6 +178,25 @@ def _word_pieces(tokenizer: Tokenizer, texts: Iterable[str], trainer: Any, vocab
     learning.normalizer, learning.pre_tokenizer = tokenizer.normalizer, cut
     learning.train_from_iterator(texts, trainer)
     return models.WordPiece(learning.get_vocab(), unk_token=UNK)
+
+
+def _numbered_alike(tokenizer: Tokenizer) -> Any:
+    """The unigram model that was trained, the same each time. By itself the trainer adds up scores in any order, which
+    changes their last digits, and gives letters that are no piece the lowest score and one ten-thousandth more each, in
+    any order too (tokenizers 0.23, `UnigramTrainer::finalize`)."""
+    model = json.loads(tokenizer.to_str())["model"]
+    scores = {piece: round(score, 9) for piece, score in model["vocab"] if piece not in SPECIAL_TOKENS}
+    least = min(scores.values(), default=0.0)
+
+    def steps(piece: str) -> float:
+        return (scores[piece] - least) / 1e-4
+
+    letters = sorted(piece for piece in scores if len(piece) == 1 and abs(steps(piece) - round(steps(piece))) < 1e-4)
+    letters = [piece for piece in letters if steps(piece) <= len(letters)]
+    scores |= dict(zip(letters, sorted(scores[piece] for piece in letters), strict=True))
+    pieces = [(piece, score) for piece, score in model["vocab"] if piece in SPECIAL_TOKENS]
+    pieces += sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))
+    return models.Unigram(pieces, model["unk_id"], model.get("byte_fallback", False))
 
 
 class _Counted:

@@ -272,6 +272,12 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
         return built
 
     def _determine_best_metric(self, metrics, trial):
+        best, name = self.state.best_metric, str(self.args.metric_for_best_model)
+        if best is not None and metrics.get(f"eval_{name.removeprefix('eval_')}") == best:
+            # transformers keeps the first of equals. The one with the lower loss has learnt more.
+            losses = {row["step"]: row["eval_loss"] for row in self.state.log_history if "eval_loss" in row}
+            if metrics.get("eval_loss", 0) <= losses.get(self.state.best_global_step, float("inf")):
+                self.state.best_metric = None
         # With `save_strategy="best"`, what this says decides alone whether a checkpoint is saved.
         return super()._determine_best_metric(metrics, trial) or bool(self.stop.agreed)
 
@@ -343,8 +349,14 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
         rows = self._remove_unused_columns(rows, description="training")
         return DataLoader(rows, batch_sampler=batches, **loading)
 
-    def _get_dataloader(self, *args, **kwargs) -> DataLoader:
-        loader = super()._get_dataloader(*args, **kwargs)
+    def _get_dataloader(self, *args, is_training: bool = False, **kwargs) -> DataLoader:
+        drop_last: Any = self.args.dataloader_drop_last
+        # What is measured is measured on all rows.
+        self.args.dataloader_drop_last = drop_last and is_training
+        try:
+            loader = super()._get_dataloader(*args, is_training=is_training, **kwargs)
+        finally:
+            self.args.dataloader_drop_last = drop_last
         plain = getattr(loader, "base_dataloader", loader)
         plain.worker_init_fn = partial(start_worker, then=plain.worker_init_fn)
         return loader

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import MISSING, asdict, replace
 from datetime import date
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from . import auto  # noqa: F401  the command line has not registered the models yet
 from .checkpoints import ASIDE, LOSS_FILE, claim, newest_whole, nothing_whole, numbered, remove, writing
 from .configuration_rnn import CODE_FILES, RNNConfig
-from .environment import hardware, job_id, versions, was_restarted
+from .environment import hardware, job_id, runs_bf16, say, versions, was_restarted
 from .errors import UserError
 from .figures import draw_confusion, draw_curves
 from .gradient_flow import DATA as FLOW_FILE
@@ -177,7 +178,7 @@ class Run:
             if before != now:
                 raise UserError(
                     f"the run in {str(self.folder)!r} was begun with another {section} section: write --config "
-                    f"{self.folder / RUN_FILE} --training.resume true to go on with it."
+                    f"{quote(str(self.folder / RUN_FILE))} --training.resume true to go on with it."
                 )
         if begun.training.save_only_model:
             raise UserError(
@@ -189,7 +190,7 @@ class Run:
             if before[name] != now[name]:
                 raise UserError(
                     f"the run in {str(self.folder)!r} was begun with training.{name}={before[name]}, and this is "
-                    f"{now[name]}: write --config {self.folder / RUN_FILE} --training.resume true to go on with it."
+                    f"{now[name]}: write --config {quote(str(self.folder / RUN_FILE))} --training.resume true to go on with it."
                 )
 
     def _check_steps(self, checkpoint: Path) -> None:
@@ -229,6 +230,11 @@ class Run:
                 "training.gradual_unfreezing=True keeps layers as they begin, and without model.pretrained they have "
                 "learnt nothing: leave it out, or name a model, --model.pretrained FOLDER."
             )
+        if self.args.bf16 and self.args.use_cpu and run.model.cell_type == "lstm" and not runs_bf16():
+            raise UserError(
+                "training.bf16=True: this processor has no instructions for an LSTM in bf16. Leave it out, or write "
+                "--model.cell_type gru."
+            )
         for name in no_use:
             section, _, key = name.partition(".")
             settings = getattr(run, section)
@@ -249,7 +255,7 @@ class Run:
             task, prepared, stream, schema = self._read()
             self._check_same_data(schema)
         if args.should_log:
-            print(schema.table(run.data.path), flush=True)
+            say(schema.table(run.data.path))
         tokenizer = task.fitted(self._tokenizer(task, prepared["train"]))
         encoded = DatasetDict()
         with args.main_process_first(desc="tokenizing"):
@@ -259,7 +265,7 @@ class Run:
                     encoded[split] = encoded[split].select(np.argsort(encoded[split]["length"], kind="stable"))
         facts = task.facts(prepared, encoded, run.card.examples)
         if args.should_log:
-            print(task.summary(facts), flush=True)
+            say(task.summary(facts))
         set_seed(args.seed)
         trainer = self._trainer(task, tokenizer, encoded, stream)
         # None of them still reads what is moved now.
@@ -333,7 +339,8 @@ class Run:
             one_host = int(processes) == args.world_size
             where = f"--standalone --nproc-per-node {processes}" if one_host else "…"
             command = f"torchrun {where} -m hf_rnn"
-        trainer.stop.how_to_go_on = f"{command} train --config {self.folder / RUN_FILE} --training.resume true"
+        go_on = f"{command} train --config {quote(str(self.folder / RUN_FILE))} --training.resume true"
+        trainer.stop.how_to_go_on = go_on if self.source is None else "the same hf_rnn.train with training.resume=True"
         return trainer
 
     def _facts(self, trainer: RNNTrainer, train_rows: int | None) -> dict[str, Any]:
@@ -389,7 +396,7 @@ class Run:
             )
         except UserError as error:
             raise UserError(
-                f"{error} The model is whole in {str(self.folder)!r}: later, hf-rnn push {self.folder} {repo_id}"
+                f"{error} The model is whole in {str(self.folder)!r}: later, hf-rnn push {quote(str(self.folder))} {repo_id}"
             ) from error
         logger.info(f"pushed: {pushed.commit_url}")
 

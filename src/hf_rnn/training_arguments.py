@@ -15,6 +15,14 @@ from .errors import UserError, check_choice
 from .objectives import OBJECTIVES
 
 SAMPLINGS = ("random", "sequential", "group_by_length", "batch_rebalance")
+# Arguments of transformers that cannot hold here, and why.
+REFUSED = {
+    "prediction_loss_only": "a run is judged by its predictions, and not by its loss alone",
+    "batch_eval_metrics": "metrics are those of a whole split, and not of its batches",
+    "eval_do_concat_batches": "metrics are those of a whole split, and not of its batches",
+    "use_liger_kernel": "its kernels are of layers that a recurrent network does not have",
+    "gradient_checkpointing": "model.backprop_window is what saves memory in a recurrent network",
+}
 LEAST = {
     "per_device_train_batch_size": 1,
     "per_device_eval_batch_size": 1,
@@ -28,7 +36,8 @@ LEAST = {
 @dataclass
 class RNNTrainingArguments(TrainingArguments):
     """
-    [`~transformers.TrainingArguments`], all of whose fields hold here too, with other defaults and some more fields.
+    [`~transformers.TrainingArguments`] with other defaults and some more fields. All fields hold here too, but for those
+    of `REFUSED`, FSDP and DeepSpeed.
 
     Args:
         output_dir: the model's folder; checkpoints stand inside it.
@@ -90,6 +99,15 @@ class RNNTrainingArguments(TrainingArguments):
     ddp_find_unused_parameters: bool | None = False
 
     def __post_init__(self):
+        for name, why in REFUSED.items():
+            default = type(self).__dataclass_fields__[name].default
+            if getattr(self, name) not in (default, None, False if default is None else default):
+                raise UserError(f"training.{name}={getattr(self, name)} cannot hold: {why}. Leave it out.")
+        if self.dataloader_persistent_workers and not self.dataloader_num_workers:
+            raise UserError(
+                "training.dataloader_persistent_workers=True needs workers: write --training.dataloader_num_workers 2 too, "
+                "or leave it out."
+            )
         for name in OBJECTIVES:
             if getattr(self, name) < 0:
                 raise UserError(f"training.{name}={getattr(self, name)} must be 0 or greater.")

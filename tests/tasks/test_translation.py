@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from conftest import assert_same_run, write_jsonl
+from conftest import assert_same_run, needs_bf16, write_jsonl
 from datasets import Dataset, DatasetDict
 from PIL import Image
 from tokenizers import processors
@@ -203,6 +203,7 @@ def test_words_are_aligned_whatever_begins_a_text(translator):
     np.testing.assert_allclose(found.weights[:, :3], weights[0, 0, 1:4, 1:4].detach().numpy(), atol=1e-6)
 
 
+@needs_bf16
 def test_in_bf16_too_a_run_is_judged_as_whoever_loads_it_does(translator, tmp_path):
     _, _, data = translator
     results = hf_rnn.train(run(data, tmp_path / "model", num_train_epochs=2, bf16=True))

@@ -4,6 +4,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -90,7 +91,7 @@ def choose_text(rows: Dataset, data: DataArguments) -> str:
     if pair is not None and data.text_pair_column is None:
         raise UserError(
             f"{data.path!r} has a pair of texts, {text!r} and {pair!r}, and here one is read: write --data.text_column "
-            f"{text}, or {pair}."
+            f"{quote(text)}, or {quote(pair)}."
         )
     return text
 
@@ -112,7 +113,10 @@ def choose_texts(rows: Dataset, data: DataArguments) -> tuple[str, str | None]:
         if len(whole) == 1:
             return whole[0]
         if whole:
-            options = [(f"--data.text_column {a} --data.text_pair_column {b}", f"{a!r} with {b!r}") for a, b in whole]
+            options = [
+                (f"--data.text_column {quote(a)} --data.text_pair_column {quote(b)}", f"{a!r} with {b!r}")
+                for a, b in whole
+            ]
             raise _several("pair of texts", options, data)
     elif data.text_pair_column is None and (pair := _called(others, ["text_pair"])):
         return _called(others, TEXT_NAMES[:1])[0], pair[0]
@@ -185,7 +189,7 @@ def _one_called(
     winning = next((found for name in names[:first] if (found := _called(columns, [name]))), None)
     found = winning or _called(columns, names)
     if len(found) > 1:
-        raise _several(what, [(f"--data.{key} {name}", repr(name)) for name in found], data)
+        raise _several(what, [(f"--data.{key} {quote(name)}", repr(name)) for name in found], data)
     return found[0] if found else None
 
 
@@ -211,7 +215,7 @@ def _choose_text(rows: Dataset, others: list[str], data: DataArguments) -> str:
     if not ranked or (len(ranked) > 1 and length[ranked[0]] < 2 * length[ranked[1]]):
         raise UserError(
             f"the text column of {data.path!r} is not plain from its names: it has {_listed(rows.column_names)}. "
-            f"Write --data.text_column {ranked[0] if ranked else 'NAME'}."
+            f"Write --data.text_column {quote(ranked[0]) if ranked else 'NAME'}."
         )
     return ranked[0]
 
@@ -243,7 +247,7 @@ def _choose_label(rows: Dataset, texts: tuple[str, str | None], data: DataArgume
         candidates = repeated or others
         raise UserError(
             f"the label column of {data.path!r} is not plain from its names: it has {_listed(rows.column_names)}. "
-            f"Write --data.label_column {candidates[0] if candidates else 'NAME'}."
+            f"Write --data.label_column {quote(candidates[0]) if candidates else 'NAME'}."
         )
     return repeated[0]
 

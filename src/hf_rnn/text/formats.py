@@ -280,6 +280,15 @@ class Conll(Reader):
             logger.warning(f"{self.file.name}: {left_out} sentences with a bad line were left out.")
 
 
+def looks_tagged(file: Path, encoding: str | None) -> bool:
+    """Whether the lines of a .txt file are words with their columns, and not texts."""
+    if kind_of(file) != ".txt":
+        return False
+    lines = (line for line in islice(lines_of(file, encoding), 500) if line.strip() and not line.startswith("#"))
+    counts = {len(line.split("\t" if "\t" in line else None)) for line in lines if not line.startswith(_DOCUMENT)}
+    return len(counts) == 1 and counts != {1}
+
+
 class Excel(Reader):
     """A sheet of an Excel file: each cell is what it shows without its formatting, as a string."""
 
@@ -388,4 +397,4 @@ READERS: dict[str, type[Reader]] = {
     ".conll": Conll,
     ".xlsx": Excel,
 }
-__all__ = ["READERS", "Conll", "Parallel", "Reader"]
+__all__ = ["READERS", "Conll", "Parallel", "Reader", "looks_tagged"]
