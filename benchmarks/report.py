@@ -25,6 +25,7 @@ QUESTIONS = (
     "limit",
     "memory",
     "start_up",
+    "reading",
     "preparation",
     "objectives",
     "scaling",

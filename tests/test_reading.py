@@ -58,7 +58,7 @@ def test_what_was_decided_is_printed_and_saved(model, capsys, tmp_path):
     for line in (
         'written    utf-8 · delimiter semicolon · quotes " · first row is the header',
         "text       'review'",
-        "label      'mood', one label",
+        "label      'mood': one label",
         "classes    'bad', 'good'",
         "splits     train: train · validation: 6 rows held out of train",
     ):
@@ -136,6 +136,15 @@ def test_a_run_file_holds_every_value_as_it_is(word, tmp_path):
     assert yaml.safe_load(text)["data"]["text_column"] == word
 
 
+@pytest.mark.parametrize("names", ["[no, yes]", "[1, 2]", "[01, 02]", "[1.10, null]"])
+def test_names_of_labels_are_as_they_are_spelled(names, tmp_path):
+    expected = names.strip("[]").split(", ")
+    assert parse_run([f"--data.label_names={names}"])[0].data.label_names == expected
+    (tmp_path / "run.yaml").write_text(f"data:\n  label_names: {names}\n  text_column: 1e3\n")
+    data = parse_run(tmp_path / "run.yaml")[0].data
+    assert (data.label_names, data.text_column) == (expected, "1e3")
+
+
 def test_data_is_found_from_where_its_path_was_written(tmp_path, monkeypatch, capsys):
     (tmp_path / "work").mkdir()
     table(tmp_path / "work" / "train.csv", rows())
@@ -201,7 +210,7 @@ def test_pairs_are_found_cut_alike_and_asked_for(tmp_path, capsys):
     with pytest.raises(UserError, match=r"reads pairs of texts \('premise' with 'hypothesis'\), and was given one"):
         predictor(["it rains"])
     assert main(["predict", str(tmp_path / "model"), "it rains"]) == 1
-    ids, kept = predictor.task.read_and_cut(predictor.tokenizer, [of[0]["premise"]] * 2, ["dry", "dry " * 30])
+    _, kept = predictor.task.read_and_cut(predictor.tokenizer, [of[0]["premise"]] * 2, ["dry", "dry " * 30])
     tokens = [predictor.tokenizer.convert_ids_to_tokens(row) for row in kept]
     assert [len(row) for row in kept] == [8, 8]
     assert tokens[0].count("dry") == 1
@@ -209,6 +218,17 @@ def test_pairs_are_found_cut_alike_and_asked_for(tmp_path, capsys):
     assert all(row.count("</s>") == 1 for row in tokens)
     main(["predict", str(tmp_path / "model"), "--file", str(tmp_path / "a.jsonl"), "--output", str(tmp_path / "o")])
     answers = [json.loads(line)["prediction"] for line in (tmp_path / "o").read_text().splitlines()]
+    write_jsonl(tmp_path / "half.jsonl", [{"premise": "it rains", "hypo": "wet", "label": 1}] * 3)
+    write_jsonl(tmp_path / "other.jsonl", [{"sentence1": "it rains", "sentence2": "wet", "label": 1}] * 3)
+    for door in (["predict", "--file"], ["evaluate", "--data"]):
+        command = [door[0], str(tmp_path / "model"), door[1]]
+        more = ["--output", str(tmp_path / "p")] if door[0] == "predict" else []
+        capsys.readouterr()
+        assert main([*command, str(tmp_path / "half.jsonl"), *more]) == 1
+        assert "Write --text_pair_column NAME" in capsys.readouterr().err
+        assert main([*command, str(tmp_path / "other.jsonl"), *more]) == 0
+    (answer,) = predictor(["it rains"], ["wet"])
+    assert json.loads((tmp_path / "p").read_text().splitlines()[0])["prediction"] == answer
     assert answers == predictor([row["premise"] for row in of], [row["hypothesis"] for row in of]) == predictor(of)
 
 

@@ -23,9 +23,6 @@ from hf_rnn.tasks import task_class
 from hf_rnn.tokenization import train_tokenizer
 from hf_rnn.training_arguments import RNNTrainingArguments
 
-# datasets leaves a CSV file open that it was not asked to read to its end.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 NAMES = ("negative", "positive")
 
 

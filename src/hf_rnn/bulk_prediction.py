@@ -73,6 +73,7 @@ def predict_file(
         sample = collect(tables_of(islice(found.rows(), SAMPLE)))
     if not len(sample):
         raise UserError(f"the data set {data.path!r} has no rows.")
+    _check_no_answers([dict.fromkeys(sample.column_names)], data.path)
     sample = sample.flatten()
     of_training, task = predictor.task.data, predictor.task.with_data(data)
     named = {*given, *(key for key in COLUMNS if getattr(data, key) != getattr(of_training, key))}
@@ -136,16 +137,20 @@ def _claim(parts: Path, job: dict, overwrite: bool) -> None:
 
 def _answer(predictor: Predictor, rows: list[dict], columns: list[str], file: Path, batch_tokens: int, top_k) -> None:
     path = predictor.task.data.path
-    if any("prediction" in row for row in rows):
-        raise UserError(
-            f"{path!r} has a column 'prediction', in whose place the answers would stand: give it another name."
-        )
+    _check_no_answers(rows, path)
     texts: list[Any] = [
         tuple(text_of(value_at(row, n), f"the column {n!r} of {path!r}") for n in columns) for row in rows
     ]
     answers = predictor.stream(texts, top_k=top_k, batch_tokens=batch_tokens)
     lines = (_json({**row, "prediction": answer}) for row, answer in zip(rows, answers, strict=True))
     _write(file, "".join(f"{line}\n" for line in lines))
+
+
+def _check_no_answers(rows: list[dict], path: str) -> None:
+    if any("prediction" in row for row in rows):
+        raise UserError(
+            f"{path!r} has a column 'prediction', in whose place the answers would stand: give it another name."
+        )
 
 
 def _json(row: dict) -> str:

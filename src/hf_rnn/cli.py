@@ -100,7 +100,11 @@ def _predict(arguments: list[str]) -> None:
     parser = command_parser("predict", "Answers of a trained model for texts or a file.")
     parser.add_argument("model", type=str, help="folder or Hub id")
     parser.add_argument("texts", nargs="*", type=str, help="texts")
-    parser.add_argument("--file", type=str, help="CSV, TSV, JSON, JSON Lines or Parquet file instead of texts")
+    parser.add_argument(
+        "--file",
+        type=str,
+        help="file instead of texts: CSV, TSV, JSON, JSON Lines, Parquet, Excel, CoNLL or text; or .gz, .zst",
+    )
     parser.add_argument("--output", type=str, help="JSON Lines file for the answers to --file")
     parser.add_argument("--overwrite", action="store_true", help="replace --output where it exists, or parts of it")
     parser.add_argument(

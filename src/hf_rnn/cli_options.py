@@ -16,6 +16,7 @@ def command_parser(command: str, description: str):
 # Of the data section, what `evaluate` and `predict` have as options of their own.
 COLUMN_OPTIONS = ("text_column", "text_pair_column", "label_column")
 FILE_OPTIONS = (
+    "name",
     "label_names",
     "label_separator",
     "encoding",
@@ -49,6 +50,7 @@ def add_file_options(parser, labels: bool = False) -> None:
         parser.add_argument("--label_column", type=str | list[str], help="column of the label, or one column a class")
         parser.add_argument("--label_names", type=list[str], help="names of the labels 0, 1, … where it holds numbers")
         parser.add_argument("--label_separator", type=str, help="between several labels in one field")
+    parser.add_argument("--name", type=str, help="of several sheets of an Excel file, or configurations on the Hub")
     parser.add_argument("--encoding", type=str, help="of text files; found if left out")
     parser.add_argument("--delimiter", type=str, help="between fields: a character, or tab; found if left out")
     parser.add_argument("--quotechar", type=str, help="around fields: a character, or none; found if left out")

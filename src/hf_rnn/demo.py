@@ -2,6 +2,7 @@
 """A page on which a trained classifier answers, shows its reasons, and labels files."""
 
 import os
+import re
 import tempfile
 from contextlib import suppress
 from dataclasses import replace
@@ -130,7 +131,7 @@ class Page:
         except UserError as error:
             # Here the file has a name, and the column a field.
             told = str(error).replace(path, Path(path).name)
-            raise UserError(told.replace("--data.text_column NAME", "its name above")) from error
+            raise UserError(re.sub(r"--(data\.)?text_column \S+", "its name above", told)) from error
         return str(output), f"{rows:,} rows were answered."
 
 

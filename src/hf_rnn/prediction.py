@@ -25,7 +25,7 @@ from .model_folder import check_alike
 from .run_config import RUN_FILE, read_run
 from .tasks import Task, task_class, task_of
 from .text.arguments import IN_MEMORY, DataArguments
-from .text.columns import by_name, check_column, choose_texts, text_of
+from .text.columns import by_name, check_column, choose_texts, pair_by_name, text_of
 from .text.loading import load
 from .text.sources import is_table, splits_in
 from .tokenization import as_text, load_tokenizer, token_ids
@@ -114,7 +114,7 @@ class Predictor:
 
     def __call__(
         self,
-        texts: Sequence[str],
+        texts: Any,
         pairs: Sequence[str] | None = None,
         *,
         top_k: int | None = 1,
@@ -164,7 +164,7 @@ class Predictor:
         if len(splits) > 1:
             raise UserError(f"there are the splits {', '.join(splits)}: pass one of them.")
         rows = next(iter(splits.values()))
-        columns = text_columns(self.task, rows)
+        columns = text_columns(self.task.with_data(self.task.data.elsewhere(IN_MEMORY)), rows)
         texts = [[text_of(value, f"the column {name!r}") for value in rows[name]] for name in columns]
         return list(zip(*texts, strict=True)) if len(texts) > 1 else texts[0]
 
@@ -266,31 +266,43 @@ def own_columns(task: Task, rows: Dataset, given: Collection[str], labels: bool 
     Raises:
         UserError: a named column is not there; or one of training is not, and none has such a name.
     """
-    data = task.data
-    for key in ("text_column", "text_pair_column", *(["label_column"] if labels else [])):
-        name = getattr(data, key)
-        if key in given:
-            check_column(rows, key, data)
-        elif name is not None and not set(name if isinstance(name, list) else [name]) <= set(rows.column_names):
-            data = replace(data, **{key: None})
-            if task.has_schema and task.one_answer and key != "text_pair_column":
-                found = by_name(rows, key, data)
-                if found is None:
-                    raise UserError(
-                        f"the model was trained on the column {name!r}, and {data.path!r} has "
-                        f"{', '.join(map(repr, rows.column_names))}. Write --{key} NAME, with the one that is meant."
-                    )
-                logger.info(f"{data.path} has no column {name!r}, which the model was trained on: {found!r} is read.")
-                data = replace(data, **{key: found})
-    return data
+    data, there = task.data, set(rows.column_names)
+    asked = ("text_column", "text_pair_column", *(["label_column"] if labels else []))
+    names = {key: getattr(data, key) for key in asked}
+    gone = [
+        key
+        for key, name in names.items()
+        if name is not None and key not in given and not set(name if isinstance(name, list) else [name]) <= there
+    ]
+    for key in given:
+        check_column(rows, key, data)
+    data = replace(data, **dict.fromkeys(gone))
+    if not gone or not task.has_schema or not task.one_answer:
+        return data
+    found: dict[str, str | None] = {key: by_name(rows, key, data) for key in gone if key != "text_pair_column"}
+    if names["text_pair_column"] is not None and {"text_column", "text_pair_column"} & set(gone):
+        # A pair is found whole or not at all.
+        pair = pair_by_name(rows, data)
+        found |= {key: name for key, name in zip(asked, pair or (None, None), strict=False) if key not in given}
+    missing = next((key for key in gone if found.get(key) is None), None)
+    if missing is not None:
+        raise UserError(
+            f"the model was trained on the column {names[missing]!r}, and {data.path!r} has "
+            f"{', '.join(map(repr, rows.column_names))}. Write --{missing} NAME, with the one that is meant."
+        )
+    for key, name in found.items():
+        logger.info(f"{data.path} has no column {names[key]!r}, which the model was trained on: {name!r} is read.")
+    return replace(data, **found)
 
 
 def labelled_rows(
-    predictor: Predictor, data: DataArguments | Any, split: str | None, given: Collection[str]
+    predictor: Predictor, data: Any, split: str | None, given: Collection[str]
 ) -> tuple[DatasetDict, Task]:
     """The splits of a data set, and the model's task over its columns; arguments and errors are those of
     [`evaluate`]."""
     source = None
+    if isinstance(data, (str, Path)):
+        data = predictor.task.data.elsewhere(str(data))
     if not isinstance(data, DataArguments):
         source, data, given = data, predictor.task.data.elsewhere(IN_MEMORY), ()
     if not data.path:
@@ -304,7 +316,7 @@ def labelled_rows(
 
 def evaluate(
     predictor: Predictor | str | Path,
-    data: DataArguments | Any,
+    data: Any,
     split: str | None = None,
     batch_tokens: int = BATCH_TOKENS,
     given: Collection[str] = ("text_column", "text_pair_column", "label_column"),
@@ -313,10 +325,10 @@ def evaluate(
 
     Args:
         predictor: the model, or its folder or Hub id.
-        data: where the rows are; or the rows, as in `hf_rnn.train`.
-        given: columns in `data` that must be there; others are found anew where they are not.
+        data: a [`DataArguments`]; or the path of a data set; or the rows, as in `hf_rnn.train`.
         split: of the data set; its only one, or the test split, if None.
         batch_tokens: as in [`Predictor`].
+        given: columns in `data` that must be there; others are found anew where they are not.
 
     Raises:
         UserError: no data set is named; see `load` and the task's `prepare_split`.

@@ -127,6 +127,8 @@ def parse_run(arguments: list[str] | dict | str | Path) -> tuple[RunConfig, str]
     parser = run_parser()
     read = {dict: parser.parse_object, list: parser.parse_args}.get(type(arguments))
     given_to = _as_yaml(arguments) if isinstance(arguments, dict) else arguments
+    if isinstance(arguments, dict) and isinstance(given_to.get("data"), dict) and given_to["data"].get("label_names"):
+        given_to["data"]["label_names"] = [str(name) for name in given_to["data"]["label_names"]]
     try:
         if read is None:
             read, given_to = parser.parse_path, str(arguments)
@@ -156,7 +158,17 @@ def _load(text: str) -> Any:
     value = yaml.load(text, Loader=_Loader)
     if value is None and text.strip() not in ("", "~"):
         return _AS_WRITTEN + text
+    if isinstance(value, list):
+        # Names such as no, 01 or 1.10, as they are spelled.
+        return yaml.load(text, Loader=yaml.BaseLoader)
+    if isinstance(value, dict) and isinstance(value.get("data"), dict):
+        spelled = yaml.load(text, Loader=yaml.BaseLoader)["data"]
+        value["data"] |= {name: spelled[name] for name in _WORDS if value["data"].get(name) is not None}
     return _as_yaml(value) if isinstance(value, dict) else value
+
+
+# Of the data section, what is always text.
+_WORDS = ("name", "text_column", "text_pair_column", "label_column", "label_names", "label_separator", "test_split")
 
 
 def _as_yaml(value: Any) -> Any:

@@ -291,6 +291,8 @@ class Run:
         decided about them."""
         run, stream = self.config, None
         task: Any = task_class(run.task)(run.data)
+        if run.data.streaming and self.source is not None:
+            raise UserError("data.streaming=True reads files, and rows were handed over in Python: leave it out.")
         if run.data.streaming:
             splits, stream, data = load_streaming(task, self.args)
             task = task_class(run.task)(data)

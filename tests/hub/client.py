@@ -25,6 +25,7 @@ WHOLE = {
     "metrics.json",
     "model.safetensors",
     "run.yaml",
+    "schema.json",
     "tokenizer.json",
     "tokenizer_config.json",
     "training_curves.png",

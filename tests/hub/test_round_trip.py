@@ -137,7 +137,13 @@ def test_transformers_own_push_leaves_a_model_that_loads_and_a_card(server, clie
     repo = server.repo(repo_id)
     assert url.endswith(repo.branches["main"])
     assert repo.private
-    assert repo.files().keys() == WHOLE - {"run.yaml", "metrics.json", "training_curves.png", "confusion_matrix.png"}
+    assert repo.files().keys() == WHOLE - {
+        "run.yaml",
+        "schema.json",
+        "metrics.json",
+        "training_curves.png",
+        "confusion_matrix.png",
+    }
     card = repo.files()["README.md"].decode()
     assert "More Information Needed" not in card
     assert "- mine\n" in card

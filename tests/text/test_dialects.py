@@ -1,13 +1,14 @@
 """How files are written: what is found, and what is refused."""
 
 import csv
+import gzip
 import io
 
 import pytest
 
 from hf_rnn.data import DataArguments, load
 from hf_rnn.errors import UserError
-from hf_rnn.text import delimited
+from hf_rnn.text import delimited, encodings
 from hf_rnn.text.delimited import DelimitedFile
 from hf_rnn.text.dialects import ExactReader
 
@@ -58,6 +59,7 @@ def test_delimiters_that_fit_alike_are_asked_about(tmp_path):
         ("a.csv", 'text,label\n"a \\"b\\" c, d",1\n"\\\\",2\n', [['a "b" c, d', "1"], ["\\", "2"]]),
         ("a.csv", 'text,label\n"a ""b"", c",1\n"C:\\",2\n', [['a "b", c', "1"], ["C:\\", "2"]]),
         ("a.csv", "text,label\r\na\u0085b,1\r\n\u2028,2\r\n", [["a\u0085b", "1"], ["\u2028", "2"]]),
+        ("a.csv", "text,label\r\r\na,good\r\r\nb,bad\r\r\n", [["a", "good"], ["b", "bad"]]),
         ("a.csv", "text,label\ra,1\rb,2\r", [["a", "1"], ["b", "2"]]),
         ("a.csv", "text,label\n\na,1\n   \nb,2\n\n\n", [["a", "1"], ["b", "2"]]),
     ],
@@ -94,6 +96,7 @@ def test_a_backslash_before_quotes_is_found_late_in_a_file(tmp_path):
         ("这个餐厅的汤非常好喝,好\n面包太硬了服务也不好,坏\n服务很好而且很快,好\n", False),
         ("id,text\ntext,text\n7,text\n", True),
         ("what is it?,question\nit is a lamp,answer\nwhere is it?,question\n", False),
+        ("hello my friend,question\na,answer\nb,other\nc,question\nd,answer\ne,other\n", False),
         ("How was your soup today?,Stars\nit was warm,3\nit was cold,1\n", True),
     ],
 )
@@ -112,7 +115,7 @@ def test_a_first_row_like_all_others_is_a_row(text, header, tmp_path):
 def test_a_header_that_is_not_plain_is_asked_about(tmp_path):
     rows = "a good day\tpos\na bad day\tneg\n" * 4
     (tmp_path / "a.tsv").write_text(f"such a long first row it was\tmixed\n{rows}")
-    with pytest.raises(UserError, match=r"may be a header or a row.*--data.header true or --data.header false"):
+    with pytest.raises(UserError, match=r"may be a header or a row.*--data.header true, or --data.header false"):
         rows_of(tmp_path / "a.tsv")
     assert len(rows_of(tmp_path / "a.tsv", header=False)) == 9
     assert len(rows_of(tmp_path / "a.tsv", header=True)) == 8
@@ -217,3 +220,59 @@ def test_arrow_reads_plain_files(tmp_path, monkeypatch):
     assert (
         rows_of(write(tmp_path / "a.csv", [*ROWS, ['a "quoted" word', "two\nlines"]] * 500))[-1][0] == 'a "quoted" word'
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "warm soup good\nbad bread tea\nfine rolls now\n",
+        "neu\tgood soup\nneg\tbad bread\nneg\tfine tea\npos\tx y\npos\tz w\n",
+    ],
+)
+def test_short_texts_are_not_taken_for_names(text, tmp_path):
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(UserError, match=r"may be a header or a row, and 'warm|good soup"):
+        rows_of(tmp_path / "a.csv")
+
+
+def test_lines_for_excel_and_other_endings_are_told(tmp_path):
+    (tmp_path / "a.csv").write_text("sep=;\ntext;label\na;b\n")
+    with pytest.raises(UserError, match=r"begins with 'sep=;', which is for Excel and no row: delete that line"):
+        rows_of(tmp_path / "a.csv")
+    (tmp_path / "a.tsv").write_text("text,label\na b,1\n")
+    with pytest.raises(UserError, match=r"is called .tsv and its first row, 'text,label', has no tab"):
+        rows_of(tmp_path / "a.tsv")
+    assert rows_of(tmp_path / "a.tsv", delimiter="comma") == [["a b", "1"]]
+    (tmp_path / "data.tsv.csv").write_text("text,label\na b,1\n")
+    assert rows_of(tmp_path / "data.tsv.csv") == [["a b", "1"]]
+    (tmp_path / "b.csv").write_bytes(gzip.compress(b"text\na\n"))
+    with pytest.raises(UserError, match=r"is no text, but a compressed file, .gz: give it the ending of its kind, .gz"):
+        rows_of(tmp_path / "b.csv")
+
+
+@pytest.mark.parametrize("place", ["before", "behind"])
+def test_one_wrong_byte_in_a_file_of_utf8_does_not_change_the_others(place, tmp_path):
+    good, wrong = "it’s warm,1\n".encode() * 3, b"caf\xe9,2\n"
+    (tmp_path / "a.csv").write_bytes(b"text,label\n" + (wrong + good if place == "before" else good + wrong))
+    with pytest.raises(UserError, match=r"is not utf-8 \(byte 0xe9\)"):
+        rows_of(tmp_path / "a.csv")
+
+
+def test_a_wrong_byte_at_the_end_of_a_part(tmp_path, monkeypatch):
+    monkeypatch.setattr(encodings, "PART", 16)
+    (tmp_path / "a.csv").write_bytes(b"text,label\nabcd\xe9,1\nplain,2\n")
+    assert rows_of(tmp_path / "a.csv") == [["abcdé", "1"], ["plain", "2"]]
+
+
+@pytest.mark.parametrize("settings", [{"delimiter": ",", "quotechar": ","}, {"quotechar": '"', "escapechar": '"'}])
+def test_characters_that_mean_two_things_are_refused(settings):
+    with pytest.raises(UserError, match=r"must be different characters"):
+        DataArguments(**settings)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"delimiter": "::"}, {"delimiter": "§"}, {"quotechar": "ab"}, {"delimiter": "none"}]
+)
+def test_characters_that_are_none_are_refused(settings):
+    with pytest.raises(UserError, match=r"must be one ASCII character|name it .txt"):
+        DataArguments(**settings)

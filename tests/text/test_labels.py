@@ -38,6 +38,7 @@ def task_of(labels, test=None, **settings):
         (["0|2", "2", "0", "1|2"], MULTI, ["0", "1", "2"]),
         (["['a', 'b']", "['b']", "[]"], MULTI, ["a", "b"]),
         (['["a", "b"]', '["b"]'], MULTI, ["a", "b"]),
+        (["['a' 'b']", "['b']"], MULTI, ["a", "b"]),
         (["[1, 2]", "[2]"], MULTI, ["1", "2"]),
         ([["a", "b"], ["b"], []], MULTI, ["a", "b"]),
         (["Toys, Games", "Home, Kitchen", "Books"], SINGLE, ["Books", "Home, Kitchen", "Toys, Games"]),
@@ -67,6 +68,7 @@ def test_how_labels_are_written(labels, kind, names):
         (["3,5", "4,0", "1"], {}, r"decimal comma or several labels: write --data.problem_type regression"),
         (["1.0", "2.0", ""], {}, r"may be classes or values. Write --data.problem_type single_label"),
         ([[1, 0], [0, 1], [1, 0]], {}, r"labels \[1, 0\], as all rows have 0 and 1 alone.*--data.label_names"),
+        (["[1, 0, 1]", "[0, 1, 1]"], {}, r"labels \[1, 0, 1\], one of them twice.*--data.label_names"),
         ([["a"], ["b"]], {"problem_type": SINGLE}, r"are a list of labels, and data.problem_type=.*needs one a row"),
         (["a|b", "c"], {"problem_type": REGRESSION}, r"label 'a\|b', and regression needs numbers"),
     ],
@@ -89,6 +91,28 @@ def test_labels_whose_meaning_is_said(labels, settings, vectors):
     assert rows["train"]["labels"] == vectors
 
 
+@pytest.mark.parametrize("kind", [str, int])
+def test_names_that_are_numbers_are_not_places(kind):
+    task, rows = task_of([kind(n) for n in (1, 2, 3)], label_names=["1", "2", "3"])
+    assert list(rows["train"]["labels"]) == [0, 1, 2]
+    _, rows = task_of([[1, 0, 0], [0, 1, 1]], label_names=["1", "2", "3"])
+    assert rows["train"]["labels"] == [[1, 0, 0], [0, 1, 1]]
+
+
+@pytest.mark.parametrize(
+    ("labels", "settings", "message"),
+    [
+        (["950", "1,200", "30,000"], {"problem_type": REGRESSION}, r"'1,200', which may be 1.200 or 1200"),
+        (["1.5", "nan"], {"problem_type": REGRESSION}, r"label 'nan', and regression needs numbers"),
+        (["1.5", "inf"], {"problem_type": REGRESSION}, r"label 'inf', and regression needs numbers"),
+        ([[["a"]], [["b"]]], {}, r"\['a'\] inside a list of labels"),
+    ],
+)
+def test_values_that_are_no_labels(labels, settings, message):
+    with pytest.raises(UserError, match=message):
+        task_of(labels, **settings)
+
+
 def test_a_decimal_comma_can_be_said():
     assert task_of(["3,5", "-4", "1,25"], problem_type=REGRESSION)[1]["train"]["labels"] == [3.5, -4.0, 1.25]
 
@@ -99,8 +123,8 @@ def test_columns_of_0_and_1():
     both = Dataset.from_dict(rows)
     prepared = task.prepare(DatasetDict(train=both, validation=both))
     assert (task.label_names, prepared["train"]["labels"]) == (["toxic", "insult"], [[1.0, 0.0], [0.0, 1.0]])
+    wrong = Dataset.from_dict(rows | {"toxic": ["2"] * 3, "insult": ["1"] * 3})
     with pytest.raises(UserError, match=r"label \['2', '1'\], and the others are one column of 0 and 1 a class"):
-        wrong = Dataset.from_dict(rows | {"toxic": ["2"] * 3, "insult": ["1"] * 3})
         task.prepare(DatasetDict(train=wrong, validation=wrong))
 
 

@@ -1,9 +1,11 @@
 """From paths to splits: folders, classes, languages, tagged words."""
 
 import pytest
+from datasets import ClassLabel, Dataset, Features, Value
 
 from hf_rnn.data import DataArguments, load
 from hf_rnn.errors import UserError
+from hf_rnn.text.formats import looks_tagged
 
 TABLE = "text,label\na,pos\nb,neg\n"
 
@@ -124,3 +126,50 @@ def test_a_bad_line_of_a_conll_file_is_named_or_its_sentence_left_out(tmp_path, 
         read(tmp_path / "a.conll")
     assert read(tmp_path / "a.conll", on_bad_rows="skip")["train"]["tokens"] == [["Peter"]]
     assert "1 sentences with a bad line were left out" in caplog.text
+
+
+def test_what_stands_beside_parallel_files_is_passed_over(tmp_path):
+    make(tmp_path, {"train.en": "a\n", "train.de": "x\n", "README.md": "about", "LICENSE": "x", "notes.en": "n"})
+    assert read(tmp_path)["train"].to_list() == [{"de": "x", "en": "a"}]
+
+
+def test_names_of_classes_are_those_of_all_pieces(tmp_path):
+    for number, names in enumerate((["no", "yes"], ["yes", "no"])):
+        features = Features({"text": Value("string"), "label": ClassLabel(names=names)})
+        rows = Dataset.from_dict({"text": ["a"], "label": [0]}, features=features)
+        rows.to_parquet(tmp_path / f"train-0000{number}-of-00002.parquet")
+    with pytest.raises(UserError, match=r"other kinds of columns or names of classes"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "tagged"),
+    [("Ada lives in Rome\n", False), ("a b c\nd e f\n", False), ("a b\n\nc d\n", False), (CONLL["spaces"], True),
+     (CONLL["tabs"], True), ("one two three\n\nfour five\n\nsix\n", False)],
+)  # fmt: skip
+def test_texts_are_not_taken_for_tagged_words(text, tagged, tmp_path):
+    (tmp_path / "a.txt").write_text(text)
+    assert looks_tagged(tmp_path / "a.txt", None) is tagged
+
+
+def test_words_that_are_numbered_are_no_words(tmp_path):
+    (tmp_path / "a.conll").write_text("1\tThe\tDET\n2\tdog\tNOUN\n\n")
+    with pytest.raises(UserError, match=r"numbers the words of its sentences, as CoNLL-U does"):
+        read(tmp_path / "a.conll")
+
+
+@pytest.mark.parametrize("name", ["~$train.xlsx", "dataset_info.json"])
+def test_what_programs_leave_beside_data_is_passed_over(name, tmp_path):
+    make(tmp_path, {"train.csv": TABLE, name: "{}"})
+    assert list(read(tmp_path)) == ["train"]
+
+
+def test_the_only_file_of_a_folder_is_the_training_split(tmp_path):
+    make(tmp_path, {"reviews.csv": TABLE})
+    assert list(read(tmp_path)) == ["train"]
+
+
+def test_folders_that_are_not_read_are_told(tmp_path, caplog):
+    make(tmp_path, {"train/neg/1.txt": "a", "train/pos/1.txt": "b", "test/1.txt": "c"})
+    assert list(read(tmp_path)) == ["train"]
+    assert "the folders test are not read" in caplog.text

@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -88,7 +89,7 @@ def test_what_comes_late_in_a_column_changes_nothing_before_it(rows, late, tmp_p
 
 @pytest.mark.parametrize(
     ("early", "late", "before", "after"),
-    [(1, "A-17", "1", "A-17"), (1, 2.5, 1.0, 2.5), ("a", 1, "a", "1"), (True, "x", "true", "x"), (None, [1], None, [1]),
+    [(1, "A-17", "1", "A-17"), (1, 2.5, 1.0, 2.5), ("a", 1, "a", "1"), (True, "x", "true", "x"), (None, [1], None, [1]), (2**53 + 1, 1.5, str(2**53 + 1), "1.5"), (1.5, 2**53 + 1, "1.5", str(2**53 + 1)),
      (1, {"a": 1}, "1", '{"a": 1}')],
 )  # fmt: skip
 def test_json_whose_types_change_late(early, late, before, after, tmp_path, monkeypatch):
@@ -96,14 +97,14 @@ def test_json_whose_types_change_late(early, late, before, after, tmp_path, monk
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     for limit in (1 << 28, 1000):
         # In memory, and beyond it.
-        monkeypatch.setattr(tables, "IN_MEMORY", limit)
+        monkeypatch.setattr(tables, "MOST_IN_MEMORY", limit)
         got = read(tmp_path / "a.jsonl")
         assert (got[0]["id"], got[-1]["id"]) == (before, after)
         assert (got[0]["new"], got[-1]["new"]) == (None, 1)
 
 
 def test_a_large_file_is_kept_on_disk(tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "IN_MEMORY", 1000)
+    monkeypatch.setattr(tables, "MOST_IN_MEMORY", 1000)
     (tmp_path / "a.csv").write_text("text,label\n" + "".join(f"text {n},{n % 2}\n" for n in range(100_000)))
     rows = read(tmp_path / "a.csv")
     assert rows.cache_files
@@ -149,6 +150,9 @@ def test_a_file_that_changed_is_read_anew(suffix, tmp_path):
         ('[{"text": "a"}\n, 5]', r"row 2 of .* is 5: write an object for each row"),
         ('[{"text": "a"}\n{"text": "b"}]', r"line 2 of .* cannot be read as .json"),
         ('[{"text": "a"}', r"line 1 of .* cannot be read as .json"),
+        ('[{"text": "a"}]\n[{"text": "b"}]', r"line 1 of .* cannot be read as .json"),
+        ('[{"text": "a"}] junk', r"line 1 of .* cannot be read as .json"),
+        ('{"text": "a"\n{"text": "b"}', r"line 2 of .* cannot be read as .json"),
         ('["a", "b"]', r"row 1 of .* is \"a\": write an object for each row"),
     ],
 )
@@ -174,6 +178,16 @@ def test_broken_json_is_named_by_its_line(content, message, tmp_path):
 def test_every_way_of_writing_json(content, tmp_path):
     (tmp_path / "a.json").write_text(content, encoding="utf-8")
     assert list(read(tmp_path / "a.json")["text"]) == ["a", "b"]
+
+
+def test_broken_json_lines_can_be_left_out(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": oops}\n{"text": "a"}\n{"text": "b",}\n5\n{"text": "c"}\n')
+    assert list(read(tmp_path / "a.jsonl", on_bad_rows="skip")["text"]) == ["a", "c"]
+
+
+def test_words_beside_lists_of_words_are_lists_of_one(tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": "a", "label": "x"}\n{"text": "b", "label": ["x", "y"]}\n')
+    assert read(tmp_path / "a.jsonl")["label"] == [["x"], ["x", "y"]]
 
 
 def test_excel_files(tmp_path, predictor):
@@ -242,6 +256,24 @@ def test_a_data_frame_with_gaps_categories_and_mixed_columns():
     frame = pandas.DataFrame({"text": ["a", None, 3], "label": pandas.Categorical(["x", "y", None]), "n": [1, 2, None]})
     rows = load(DataArguments(), source=frame)["train"]
     assert (rows["text"], rows["label"], rows["n"]) == (["a", None, "3"], ["x", "y", None], [1.0, 2.0, None])
+
+
+def test_arrays_of_numpy_in_a_data_frame_are_lists():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"text": ["a", "b"], "label": [np.array(["x", "y"]), np.array(["x"])]})
+    assert load(DataArguments(), source=frame)["train"]["label"] == [["x", "y"], ["x"]]
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ({"train": ROWS, "training": ROWS}, r"several tables for the split train"),
+        ({"text": ["a", "b"], "label": ["x"]}, r"columns have different lengths"),
+    ],
+)
+def test_tables_that_do_not_fit(source, message):
+    with pytest.raises(UserError, match=message):
+        load(DataArguments(), source=source)
 
 
 @pytest.mark.parametrize("source", [5, "a text", [], [1, 2], [("a", "b", "c")], object()])

@@ -90,7 +90,7 @@ class TextClassification(TextTask):
         """
         train_name, validation_name = self.chosen_splits(splits)
         self.columns = find_columns(splits[train_name], self.data)
-        texts, values = self._labelled(splits[train_name], train_name, len(splits[train_name]))
+        texts, values = self._labelled(splits[train_name], train_name)
         feature = splits[train_name].features[self._label_columns()[0]]
         feature = getattr(feature, "feature", feature)
         if isinstance(feature, ClassLabel):
@@ -131,7 +131,7 @@ class TextClassification(TextTask):
             features: of the columns, where they are known.
         """
         names = [name for name in (self.columns.text, self.columns.text_pair, *self._label_columns()) if name]
-        columns: dict[str, list] = {name: [row[name] for row in rows] for name in names}
+        columns: dict[str, list] = {name: [row.get(name) for row in rows] for name in names}
         features = Features({name: features[name] for name in names}) if features else None
         read = Dataset.from_dict(columns, features=features) if features else _Columns(columns)
         values = self._values(read)
@@ -170,9 +170,9 @@ class TextClassification(TextTask):
 
     def _read(self, splits: DatasetDict, split: str) -> Dataset:
         """The rows of a split whose labels are to be compared."""
-        texts, values = self._labelled(splits[split], split, len(splits[split]))
+        texts, values = self._labelled(splits[split], split)
         if self.form is None:
-            _, self.form = find_form(values, self._data_of_labels(), self.problem_type, self._where())
+            _, self.form = find_form(values, len(values), self._data_of_labels(), self.problem_type, self._where())
         return self._encode_labels(texts, self._parsed(values, split), split)
 
     def _values(self, rows: Any) -> list[Any]:
@@ -184,15 +184,19 @@ class TextClassification(TextTask):
 
     def _is_unlabelled(self, rows: Dataset) -> bool:
         if not set(self._label_columns()) <= set(rows.column_names):
-            return True
+            # Without its text column too, a split has other columns than training, of which `_labelled` tells.
+            return set(self._text_columns().values()) <= set(rows.column_names)
         return set(map(str, self._values(rows))) <= {str(UNLABELLED), "None"}
 
-    def _labelled(self, rows: Dataset, split: str, count: int) -> tuple[dict[str, list[str]], list[Any]]:
+    def _labelled(self, rows: Dataset, split: str) -> tuple[dict[str, list[str]], list[Any]]:
         """The texts and the labels of the rows that have one; missing texts are read as empty ones."""
         wanted = [*self._text_columns().values(), *self._label_columns()]
         missing = [name for name in wanted if name not in rows.column_names]
         if missing:
-            raise UserError(f"the split {split!r} has no column {missing[0]!r}, only {', '.join(rows.column_names)}.")
+            raise UserError(
+                f"the split {split!r} has no column {missing[0]!r}, only {', '.join(rows.column_names)}. Give all splits "
+                "the same columns, or leave this one out, --data.test_split null."
+            )
         values = self._values(rows)
         kept = [place for place, value in enumerate(values) if value is not None]
         if not kept:
@@ -200,8 +204,8 @@ class TextClassification(TextTask):
                 f"the split {split!r} of {self.data.path!r} has no row with a label in column "
                 f"{', '.join(self._label_columns())!r}."
             )
-        if len(kept) < count:
-            logger.warning(f"{split}: {count - len(kept)} rows without a label were left out.")
+        if len(kept) < len(rows):
+            logger.warning(f"{split}: {len(rows) - len(kept)} rows without a label were left out.")
             rows, values = rows.select(kept), [values[place] for place in kept]
         texts = {
             new: [text_of(value, self._where(old)) for value in rows[old]] for new, old in self._text_columns().items()
@@ -216,8 +220,8 @@ class TextClassification(TextTask):
     def _learn_labels(self, values: list[Any], split: str, rows: int) -> list[Any]:
         """Find the problem type and the names of the labels, keep those that the configuration gives, and return the
         values as they are meant."""
-        where, written = self._where(), [*values, *[None] * (rows - len(values))]
-        self.problem_type, self.form = find_form(written, self._data_of_labels(), self.problem_type, where)
+        where = self._where()
+        self.problem_type, self.form = find_form(values, rows, self._data_of_labels(), self.problem_type, where)
         values = self._parsed(values, split)
         if self.problem_type == REGRESSION:
             self.label_names = ["value"]
@@ -271,8 +275,9 @@ class TextClassification(TextTask):
         """A label by its name; a number by its place in `data.label_names`, where they are given."""
         value = _plain(value)
         number = value if type(value) is int else int(value) if _is_whole(value) else None
-        if number is not None and self.data.label_names and 0 <= number < len(self.data.label_names):
-            value = self.data.label_names[number]
+        given = self.data.label_names or []
+        if number is not None and not self.form.classes and 0 <= number < len(given) and str(value) not in given:
+            value = given[number]
         for spelling in self._spellings(value):
             if spelling in self._places:
                 return self._places[spelling]
@@ -281,7 +286,7 @@ class TextClassification(TextTask):
         if number is not None and not any(_is_whole(name) for name in self.label_names):
             raise UserError(
                 f"the split {split!r} of {self.data.path!r} has the label {value!r}, which is not in id2label "
-                f"({named}), and which number is which name nothing says: write --data.label_names '[{named}]' if 0 is "
+                f"({named}), and data.label_names does not say which number is which class: write --data.label_names '[{named}]' if 0 is "
                 f"{self.label_names[0]!r}, or the names in another order."
             )
         raise UserError(
@@ -313,9 +318,6 @@ class TextClassification(TextTask):
     def _encode_labels(self, texts: dict[str, list[str]], values: list[Any], split: str) -> Dataset:
         """Rows with numbers for labels; the values are those that the form of the labels parsed."""
         if self.problem_type == REGRESSION:
-            if not np.isfinite(values).all():
-                wrong = int(np.argmin(np.isfinite(values)))
-                raise UserError(f"row {wrong} of the split {split!r} has the label {values[wrong]!r}: leave it empty.")
             encoded, feature = values, Value("float32")
         elif self.problem_type == MULTI:
             vectors = np.zeros((len(values), len(self.label_names)), dtype=np.float32)

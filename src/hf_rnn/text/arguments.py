@@ -96,8 +96,14 @@ class DataArguments:
             given = getattr(self, name)
             if given is not None:
                 setattr(self, name, _character(name, given))
+        given = [c for c in (self.delimiter, self.quotechar, self.escapechar) if c]
+        if len(set(given)) < len(given):
+            raise UserError(
+                f"data.delimiter={self.delimiter!r}, data.quotechar={self.quotechar!r} and data.escapechar="
+                f"{self.escapechar!r} must be different characters (doubled quotes need no escapechar): leave one out."
+            )
         if self.label_separator == "":
-            raise UserError("data.label_separator='' separates nothing: write a character, such as | or ;.")
+            raise UserError("data.label_separator is empty: write a character, such as | or ;.")
 
     def elsewhere(self, path: str) -> "DataArguments":
         """Those of other data, which a model that was trained on these is to read as it read them."""

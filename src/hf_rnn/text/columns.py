@@ -66,6 +66,8 @@ def check_column(rows: Dataset, key: str, data: DataArguments) -> None:
     """Raises [`UserError`] where a column that the settings name is not there."""
     given = getattr(data, key)
     for name in given if isinstance(given, list) else [given]:
+        if isinstance(given, list) and len(set(given)) < len(given):
+            raise UserError(f"{key}={given} names a column twice: name each once.")
         if name is not None and name not in rows.column_names:
             near = nearest(name, rows.column_names)
             raise UserError(
@@ -107,19 +109,9 @@ def choose_texts(rows: Dataset, data: DataArguments) -> tuple[str, str | None]:
     if data.text_column is not None:
         return data.text_column, data.text_pair_column
     others = [name for name in rows.column_names if name not in (data.text_pair_column, *_labels(data))]
-    if data.text_pair_column is None and not _called(others, TEXT_NAMES[:1]):
-        pairs = [[_called(others, [name]) for name in pair] for pair in PAIRS]
-        whole = [(first[0], second[0]) for first, second in pairs if len(first) == len(second) == 1]
-        if len(whole) == 1:
-            return whole[0]
-        if whole:
-            options = [
-                (f"--data.text_column {quote(a)} --data.text_pair_column {quote(b)}", f"{a!r} with {b!r}")
-                for a, b in whole
-            ]
-            raise _several("pair of texts", options, data)
-    elif data.text_pair_column is None and (pair := _called(others, ["text_pair"])):
-        return _called(others, TEXT_NAMES[:1])[0], pair[0]
+    pair = _pair_in(others, data) if data.text_pair_column is None else None
+    if pair is not None:
+        return pair
     return _choose_text(rows, others, data), data.text_pair_column
 
 
@@ -155,14 +147,29 @@ def check_no_written_lists(texts: Sequence[str], where: str) -> None:
 
 
 def by_name(rows: Dataset, key: str, data: DataArguments) -> str | None:
-    """The text column, or the label column, if it has a well-known name or is the only one.
+    """The text column, if it has a well-known name or is the only one; or the label column, if it has such a name.
 
     Raises:
         UserError: several have one.
     """
-    names, first = (TEXT_NAMES, 1) if key == "text_column" else (LABEL_NAMES, 2)
-    found = _one_called(rows.column_names, names, first, key, key.replace("_", " "), data)
-    return rows.column_names[0] if found is None and len(rows.column_names) == 1 else found
+    if key == "label_column":
+        return _one_called(rows.column_names, LABEL_NAMES, 2, key, "label column", data)
+    pair = _pair_in(rows.column_names, data)
+    if pair is not None and not _called(pair, TEXT_NAMES[:1]):
+        # The first of two texts is not the text.
+        return None
+    found = _one_called(rows.column_names, TEXT_NAMES, 1, key, "text column", data)
+    alone = found is None and len(rows.column_names) == 1 and not _called(rows.column_names, LABEL_NAMES)
+    return rows.column_names[0] if alone else found
+
+
+def pair_by_name(rows: Dataset, data: DataArguments) -> tuple[str, str] | None:
+    """The columns of two texts that are well known as a pair, if they are there.
+
+    Raises:
+        UserError: several pairs are.
+    """
+    return _pair_in(rows.column_names, data)
 
 
 def value_at(row: dict, column: str) -> Any:
@@ -170,6 +177,20 @@ def value_at(row: dict, column: str) -> Any:
     for name in [column] if column in row else column.split("."):
         row = row.get(name) if isinstance(row, dict) else None  # type: ignore[assignment]
     return row
+
+
+def _pair_in(columns: Sequence[str], data: DataArguments) -> tuple[str, str] | None:
+    pairs = [[_called(columns, [name]) for name in pair] for pair in PAIRS]
+    whole = [(first[0], second[0]) for first, second in pairs if len(first) == len(second) == 1]
+    if _called(columns, TEXT_NAMES[:1]):
+        # A column called text is the text, alone or with its own pair.
+        whole = [pair for pair in whole if pair[0].strip().lower() == "text"]
+    if len(whole) > 1:
+        options = [
+            (f"--data.text_column {quote(a)} --data.text_pair_column {quote(b)}", f"{a!r} with {b!r}") for a, b in whole
+        ]
+        raise _several("pair of texts", options, data)
+    return whole[0] if whole else None
 
 
 def _labels(data: DataArguments) -> list[str]:
@@ -205,7 +226,7 @@ def _choose_text(rows: Dataset, others: list[str], data: DataArguments) -> str:
     named = _one_called(others, TEXT_NAMES, 1, "text_column", "text column", data)
     if named is not None:
         return named
-    sample = {name: [value for value in rows[:SAMPLE][name] if value not in (None, "")] for name in others}
+    sample = _filled(rows, others)
     texts = [name for name, values in sample.items() if values and _is_text(values)]
     if len(texts) > 1:
         # A label comes back again and again; a text does not.
@@ -218,6 +239,12 @@ def _choose_text(rows: Dataset, others: list[str], data: DataArguments) -> str:
             f"Write --data.text_column {quote(ranked[0]) if ranked else 'NAME'}."
         )
     return ranked[0]
+
+
+def _filled(rows: Dataset, names: Sequence[str]) -> dict[str, list]:
+    """The first values of some columns, without missing ones."""
+    first = rows.select_columns(list(names))[:SAMPLE] if names else {}
+    return {name: [value for value in values if value is not None and value != ""] for name, values in first.items()}
 
 
 def _is_text(values: list) -> bool:
@@ -237,7 +264,7 @@ def _choose_label(rows: Dataset, texts: tuple[str, str | None], data: DataArgume
     classes = [name for name in others if isinstance(rows.features[name], ClassLabel)]
     if len(classes) == 1:
         return classes[0]
-    sample = {name: [value for value in rows[:SAMPLE][name] if value not in (None, "")] for name in others}
+    sample = _filled(rows, others)
     repeated = [name for name in others if _comes_again(sample[name])]
     bits = [name for name in others if sample[name] and all(bit_of(value) is not None for value in sample[name])]
     copies = len({str(sample[name]) for name in bits}) < len(bits)

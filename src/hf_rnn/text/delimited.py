@@ -152,10 +152,10 @@ class DelimitedFile:
         """How many of the bytes are whole records whose quotes stand where Arrow reads them by our rules: at both ends
         of a field, or doubled. 0 where others stand there too, or no record is whole."""
         data, size = part.buffer, part.size
-        if self.dialect.line_end == "\n" and (alone := data.count(b"\r", 0, size)):
-            if alone > data.count(b"\r\n", 0, size) + data.endswith(b"\r"):
-                # Arrow would take it for the end of a record.
-                return 0
+        alone = data.count(b"\r", 0, size) if self.dialect.line_end == "\n" else 0
+        if alone and alone > data.count(b"\r\n", 0, size) + data.endswith(b"\r", 0, size):
+            # Arrow would take it for the end of a record.
+            return 0
         read = np.frombuffer(data, dtype=np.uint8, count=size)
         places = _places(read, self.dialect.quote) if self.dialect.quote else []
         while not part.final and (size := _last_end(data, size, self.dialect.line_end.encode())):

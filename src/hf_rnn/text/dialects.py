@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from ..errors import UserError
 from .arguments import DataArguments
-from .encodings import contains, open_utf8
+from .encodings import contains, kind_of, open_utf8
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 # Records by which a dialect is chosen, and the bytes that are read for them: more where they are long.
@@ -67,7 +67,7 @@ class ExactReader:
 
     def __init__(self, dialect: Dialect):
         delimiter, quote, escape = (re.escape(c).encode() for c in (dialect.delimiter, dialect.quote, dialect.escape))
-        end, alone = (rb"\r?\n|\r\Z", [rb"\r(?!\n)"]) if dialect.line_end == "\n" else (rb"\r", [])
+        end, alone = (rb"\r*\n|\r\Z", [rb"\r(?!\r*\n)"]) if dialect.line_end == "\n" else (rb"\r", [])
         # Runs of characters between the special ones, so that a field that does not match fails in linear time.
         run = rb"[^\r%s%s%s]*" % (b"\n" if alone else b"", delimiter, escape)
         special = b"|".join([*alone, *([rb"%s(?:[^\r\n]|(?=[\r\n])|\Z)" % escape] if escape else [])])
@@ -92,7 +92,7 @@ class ExactReader:
             fields, end = self._fields(data, place)
             ending = self.end.search(data, place) if fields is None else self.end.match(data, end)
             # Of a carriage return at the end, nobody knows yet what it is.
-            if not final and (end >= len(data) - 1 and data[end:] in (b"", b"\r")):
+            if not final and not data[end:].strip(b"\r"):
                 return
             # Of a record with broken quotes, the line on which it begins is left out.
             stop, next_place = (ending.start(), ending.end()) if ending else (len(data), len(data))
@@ -155,13 +155,29 @@ def find_dialect(file: Path, stream: Any, data: DataArguments, known: Collection
     chosen = _choose(file, tried, known)
     if chosen.dialect.quote and data.escapechar is None and _has_escapes(file, chosen, sample, data):
         chosen = _Trial(replace(chosen.dialect, escape="\\"), sample, not more)
+    line = chosen.records[0].raw.strip()
+    if re.fullmatch(rb"sep=[ -~]?", line):
+        raise UserError(
+            f"{str(file)!r} begins with {line.decode()!r}, which is for Excel and no row: delete that line, and the "
+            "delimiter is found without it."
+        )
+    if (
+        kind_of(file) == ".tsv"
+        and not data.delimiter
+        and len(chosen.first) == 1
+        and re.search(rb"[,;|]", chosen.first[0])
+    ):
+        raise UserError(
+            f"{str(file)!r} is called .tsv and its first row, {chosen.first[0][:60].decode('utf-8', 'replace')!r}, has no "
+            "tab: write --data.delimiter comma, or another, or tab if it is meant to be one column."
+        )
     header = data.header if data.header is not None else has_header(file, chosen.rows(), known)
     return replace(chosen.dialect, header=header)
 
 
 def _candidates(file: Path, data: DataArguments) -> list[Dialect]:
     """The dialects that a file may be written in, the likelier ones first."""
-    delimiters = [data.delimiter] if data.delimiter else ["\t"] if ".tsv" in file.name.lower() else list(DELIMITERS)
+    delimiters = [data.delimiter] if data.delimiter else ["\t"] if kind_of(file) == ".tsv" else list(DELIMITERS)
     found = []
     for delimiter in delimiters:
         quotes = ["", '"'] if delimiter == "\t" else ['"']
@@ -260,15 +276,17 @@ def has_header(file: Path, rows: list[list[str]], known: Collection[str]) -> boo
     have. It is a header where it has a well-known name, or differs in this from all others.
 
     Raises:
-        UserError: one of its fields is too long for a name, and another never comes again in a column of labels.
+        UserError: nothing speaks for either, and one of its fields has several words.
     """
     first, rest = [field.strip() for field in rows[0]], rows[1:]
     columns = [[row[place].strip() for row in rest] for place in range(len(first))]
     columns = [[value for value in column if value] for column in columns]
     names = [field.lower() in known for field in first]
     again = [bool(f) and f in column for f, column in zip(first, columns, strict=True)]
-    often = [column.count(f) >= max(1, len(column) / 10) for f, column in zip(first, columns, strict=True)]
-    if any(names) and (sum(names) > 1 or not (again[names.index(True)] and often[names.index(True)])):
+    labels = [4 <= 2 * len(set(column)) <= len(column) for column in columns]
+    comes_again = [3 * len(set(column)) <= 2 * len(column) or len(column) <= 10 for column in columns]
+    a_label_again = any(all(each) for each in zip(names, again, comes_again, strict=True))
+    if any(names) and (sum(names) > 1 or not a_label_again):
         return True
     forms = [_common_form(column) for column in columns]
     alike = [bool(f) and form is not None and _form(f) == form for f, form in zip(first, forms, strict=True)]
@@ -277,13 +295,15 @@ def has_header(file: Path, rows: list[list[str]], known: Collection[str]) -> boo
     if any(f and form is not None for f, form in zip(first, forms, strict=True)):
         return True
     long = next((f for f in first if _words(f) > 3 or len(f) > 40), None)
-    labels = [f for f, column in zip(first, columns, strict=True) if f and 4 <= 2 * len(set(column)) <= len(column)]
-    if long and labels:
+    if long and not any(labels):
+        return False
+    words = long or next((f for f in first if _words(f) > 1.5 and " " in f), None)
+    if words is not None:
         raise UserError(
-            f"the first row of {str(file)!r} may be a header or a row: {long[:60]!r} is long for a name, and "
-            f"{labels[0][:60]!r} does not come again. Write --data.header true or --data.header false."
+            f"the first row of {str(file)!r} may be a header or a row, and {words[:60]!r} a name or a text: write "
+            "--data.header true, or --data.header false."
         )
-    return not long
+    return True
 
 
 def names_of(file: Path, first: Sequence[str] | None, width: int) -> list[str]:

@@ -25,6 +25,14 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+# How files begin that are no text.
+_NO_TEXT = {
+    b"PK\x03\x04": "a workbook or archive, such as .xlsx",
+    b"\x1f\x8b": "a compressed file, .gz",
+    b"\x28\xb5\x2f\xfd": "a compressed file, .zst",
+    b"BZh": "a compressed file, .bz2",
+    b"PAR1": "a table, .parquet",
+}
 # What Western European text has beside ASCII. Letters that cp1252 has too, but that stand for others where a file is in
 # the cp1250 of Prague (š, ž, ý) or the cp1254 of Ankara (þ, ð, ý), are not among them.
 _LETTERS = "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜŒŸßàáâãäåæçèéêëìíîïñòóôõöøùúûüœÿ"
@@ -81,7 +89,8 @@ def wrong_encoding(file: Path, encoding: str, byte: int) -> UserError:
     """The error for a byte that an encoding does not have."""
     return UserError(
         f"{str(file)!r} is not {encoding} (byte {byte:#04x}): name its encoding, "
-        "for example --data.encoding gb18030 (Chinese) or --data.encoding cp1252 (Western European)."
+        "for example --data.encoding gb18030 (Chinese) or --data.encoding cp1252 (Western European), cp1250 (Central "
+        "European), cp1251 (Cyrillic), cp1254 (Turkish) or shift_jis (Japanese)."
     )
 
 
@@ -99,33 +108,43 @@ def find_encoding(file: Path, given: str | None = None) -> str:
     if given is not None:
         try:
             name = codecs.lookup(given).name
-        except LookupError as error:
+            "a".encode(name)
+        except (LookupError, ValueError, TypeError) as error:
             raise UserError(f"data.encoding={given!r} is no encoding that Python knows: write utf-8.") from error
         # A mark may stand before the text of any of them, and is no part of it.
         return "utf-8-sig" if name == "utf-8" else name
     with open_bytes(file) as stream:
         part = stream.read(PART)
+        for start, what in _NO_TEXT.items():
+            if part.startswith(start):
+                raise UserError(
+                    f"{str(file)!r} is no text, but {what}: give it the ending of its kind, {what.split()[-1]}."
+                )
         for mark, encoding in _MARKS.items():
             if part.startswith(mark):
                 return encoding
         zeros = [part[start:SAMPLE:2].count(0) / max(1, len(part[:SAMPLE]) // 2) for start in (0, 1)]
         if len(part) >= 4 and max(zeros) > 0.4 and min(zeros) < 0.1:
             return "utf-16-le" if zeros[1] > zeros[0] else "utf-16-be"
-        decoder, read = codecs.getincrementaldecoder("utf-8")(), 0
+        decoder, read, plain = codecs.getincrementaldecoder("utf-8")(), 0, True
         while part and read < MOST:
             read += len(part)
             following = stream.read(PART)
             try:
                 if decoder.getstate()[0] or not part.isascii():
-                    decoder.decode(part, final=not following)
+                    plain = decoder.decode(part, final=not following).isascii() and plain
             except UnicodeDecodeError as error:
-                text = _western(part)
+                # Where more characters of UTF-8 are whole than broken, the byte is a mistake.
+                read_on = error.object.decode("utf-8", "replace")
+                wrong, high = read_on.count("\ufffd"), sum(not character.isascii() for character in read_on)
+                plain = plain and high <= 2 * wrong
+                text = _western(error.object) if plain else None
                 if text is None:
                     raise wrong_encoding(file, "utf-8", error.object[error.start]) from error
-                example = re.search(rf"\w*[{_LETTERS}]\w*|[^\x00-\x7f]", text)
+                example = re.search(rf"\w*[{_LETTERS}]\w*", text) or re.search(r"[^\x00-\x7f]", text)
                 logger.warning(
-                    f"{file.name} is not UTF-8 and is read as cp1252 (Western European), with {example[0]!r} in it: if "
-                    "that is wrong, write --data.encoding."
+                    f"{file.name} is not UTF-8 and is read as cp1252 (Western European), with "
+                    f"{example[0] if example else ''!r} in it: if that is wrong, write --data.encoding."
                 )
                 return "cp1252"
             part = following

@@ -11,7 +11,6 @@ import re
 import warnings
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
-from functools import partial
 from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from ..errors import UserError, first_line
 from .arguments import DataArguments
 from .delimited import DelimitedFile
 from .dialects import has_header, names_of
-from .encodings import find_encoding, kind_of, lines_of, open_utf8
+from .encodings import find_encoding, kind_of, lines_of, open_utf8, wrong_encoding
 from .tables import tables_of
 
 logger = logging.getLogger(__name__)
@@ -108,24 +107,26 @@ class Json(Reader):
             yield row
 
     def _values(self) -> Iterator[Any]:
-        lines = lines_of(self.file, self.data.encoding)
-        before: list[str] = []
-        for line in lines:
-            before.append(line)
-            if line.strip():
-                break
-        if not before or not before[-1].strip():
-            return
-        if before[-1].lstrip().startswith("["):
+        with open_utf8(self.file, self.data.encoding) as stream:
+            beginning = stream.read(PIECE).lstrip()
+        if beginning.startswith(b"["):
             yield from self._list()
             return
-        first = before[-1]
-        try:
-            json.loads(first)
-        except json.JSONDecodeError:
-            # One object over several lines, or none at all.
-            yield from self._objects("\n".join(chain(before, lines)))
+        lines = lines_of(self.file, self.data.encoding)
+        before = list(islice(lines, 1))
+        while before and not before[-1].strip() and (line := next(lines, None)) is not None:
+            before.append(line)
+        if not before or not before[-1].strip():
             return
+        try:
+            json.loads(before[-1])
+        except RecursionError:
+            pass
+        except json.JSONDecodeError as error:
+            if error.pos >= len(before[-1].rstrip()):
+                # An object that goes on in the next line.
+                yield from self._objects("\n".join(chain(before, lines)))
+                return
         values = self._by_line(chain(before, lines))
         first_of, second = next(values, _NOTHING), next(values, _NOTHING)
         if second is _NOTHING:
@@ -158,13 +159,17 @@ class Json(Reader):
         """The values of one list, of which only some are in memory."""
         decoder, line, place, after_value = json.JSONDecoder(), 1, 0, False
         with open_utf8(self.file, self.data.encoding) as stream:
-            pieces = codecs.iterdecode(iter(partial(stream.read, PIECE), b""), "utf-8", "replace")
+            pieces = self._decoded(stream)
             text = next(pieces, "")
             place = text.index("[") + 1
             while True:
                 place = _BETWEEN.match(text, place).end()  # type: ignore[union-attr]
                 at = text[place : place + 1]
                 if at == "]":
+                    rest = text[place + 1 :] + "".join(pieces)
+                    if rest.strip():
+                        extra = json.JSONDecodeError("Extra data", text, place + 1)
+                        raise self._error(line + text.count("\n", 0, place), extra)
                     return
                 if at == "," and after_value:
                     place, after_value = place + 1, False
@@ -188,6 +193,15 @@ class Json(Reader):
                     raise self._error(line + text.count("\n", 0, position), failed)
                 line += text.count("\n", 0, place)
                 text, place = text[place:] + more, 0
+
+    def _decoded(self, stream: Any) -> Iterator[str]:
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        try:
+            while part := stream.read(PIECE):
+                yield decoder.decode(part)
+            yield decoder.decode(b"", final=True)
+        except UnicodeDecodeError as error:
+            raise wrong_encoding(self.file, "utf-8", error.object[error.start]) from error
 
     def _error(self, line: int, error: Exception) -> UserError:
         return UserError(
@@ -257,6 +271,11 @@ class Conll(Reader):
             if _COMMENT.match(line):
                 continue
             if not line.strip() or line.startswith(_DOCUMENT):
+                if len(words) > 1 and [word[0] for word in words] == [str(n) for n in range(1, len(words) + 1)]:
+                    raise UserError(
+                        f"{str(self.file)!r} numbers the words of its sentences, as CoNLL-U does, and here the word comes "
+                        "first and its tag last: keep those two columns, such as with cut -f2,4."
+                    )
                 if words and not bad:
                     yield dict(zip(names, map(list, zip(*words, strict=True)), strict=True))
                 left_out, words, bad = left_out + bool(bad), [], 0
@@ -284,16 +303,20 @@ def looks_tagged(file: Path, encoding: str | None) -> bool:
     """Whether the lines of a .txt file are words with their columns, and not texts."""
     if kind_of(file) != ".txt":
         return False
-    lines = (line for line in islice(lines_of(file, encoding), 500) if line.strip() and not line.startswith("#"))
-    counts = {len(line.split("\t" if "\t" in line else None)) for line in lines if not line.startswith(_DOCUMENT)}
-    return len(counts) == 1 and counts != {1}
+    lines = [line for line in islice(lines_of(file, encoding), 500) if not line.startswith("#")]
+    filled = [line for line in lines if line.strip() and not line.startswith(_DOCUMENT)]
+    counts = {len(line.split("\t" if "\t" in line else None)) for line in filled}
+    # Sentences of words are parted by blank lines; and a text of as many words a line would hardly be so too.
+    return len(counts) == 1 and counts != {1} and len(filled) < len(lines) and len(filled) > 2
 
 
 class Excel(Reader):
     """A sheet of an Excel file: each cell is what it shows without its formatting, as a string."""
 
     def described(self) -> str:
-        return f"sheet {self._open()[1].title}"
+        book, sheet = self._open()
+        book.close()
+        return f"sheet {sheet.title}"
 
     def _open(self) -> tuple[Any, Any]:
         try:
@@ -336,6 +359,11 @@ class Excel(Reader):
                 header = has_header(self.file, texts, {name.lower() for name in self.known})
             names = names_of(self.file, texts[0] if header else None, width)
             for row in chain(sample[1:] if header else sample, filled):
+                if len(row) > width:
+                    raise UserError(
+                        f"{str(self.file)!r} has a row of {len(row)} cells, and the first rows have {width}: {row}. Give all "
+                        "rows the same columns."
+                    )
                 yield dict(zip(names, [*row, *[None] * (width - len(row))], strict=True))
         finally:
             book.close()

@@ -70,7 +70,8 @@ class LabelForm:
         """
         if self.kind == "number":
             text = str(value).replace(",", ".") if self.separator else value
-            return float(text) if not isinstance(value, (list, dict)) else _refuse(value)
+            number = float(text) if not isinstance(value, (list, dict)) else math.nan
+            return number if math.isfinite(number) else _refuse(value)
         if self.kind == "word":
             return _refuse(value) if isinstance(value, (list, dict)) else value
         if self.kind == "written list" and isinstance(value, str):
@@ -78,7 +79,7 @@ class LabelForm:
         if self.kind == "joined" and isinstance(value, str):
             return list(dict.fromkeys(part for each in value.split(self.separator) if (part := each.strip())))
         if self.kind in ("bits", "columns"):
-            bits = [bit_of(each) for each in value]
+            bits = [bit_of(each) for each in (_read_list(value) if isinstance(value, str) else value)]
             if None in bits or len(bits) != len(self.classes):
                 _refuse(value)
             return [name for name, bit in zip(self.classes, bits, strict=True) if bit]
@@ -90,6 +91,9 @@ def _refuse(value: Any) -> Any:
 
 
 def _read_list(text: str) -> list:
+    if re.search(r"(['\"])\s+\1|\d\s+\d", text):
+        # numpy writes no commas, and Python would make one word of two.
+        text = re.sub(r"(?<=['\"\d])\s+(?=['\"\d-])", ", ", text)
     try:
         read = ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
@@ -110,12 +114,13 @@ def without_missing(values: Sequence[Any]) -> list[Any]:
 
 
 def find_form(
-    values: Sequence[Any], data: DataArguments, problem_type: str | None, where: str
+    present: Sequence[Any], rows: int, data: DataArguments, problem_type: str | None, where: str
 ) -> tuple[str, LabelForm]:
     """Decide how labels are written and what is to be learnt of them.
 
     Args:
-        values: of a label column, as [`without_missing`] gives them; of several columns, a list for each row.
+        present: values of a label column that are not missing; of several columns, a list for each row.
+        rows: how many there are, with those whose label is missing.
         data: `label_column`, `label_names` and `label_separator`.
         problem_type: if it is known; None to find it.
         where: the data set and the column, to be named in errors.
@@ -126,7 +131,6 @@ def find_form(
     Raises:
         UserError: the values may mean several things, or do not fit the problem type.
     """
-    present = [value for value in values if value is not None]
     if isinstance(data.label_column, list):
         form = LabelForm("columns", classes=tuple(data.label_column))
         return _fitting(MULTI, problem_type, form, where), form
@@ -134,17 +138,26 @@ def find_form(
     if lists:
         form = _of_lists(lists, data, where)
         return _fitting(MULTI, problem_type, form, where), form
-    if problem_type == REGRESSION:
-        commas = [isinstance(v, str) and "," in v and bool(_DECIMAL_COMMA.fullmatch(v)) for v in present]
-        return REGRESSION, LabelForm("number", "," if any(commas) else None)
     texts = [value for value in present if isinstance(value, str)]
-    if problem_type == SINGLE or len(texts) < len(present):
-        if problem_type == MULTI:
-            return MULTI, LabelForm("list")
-        return problem_type or _of_numbers(present, len(values)), LabelForm(
-            "word" if problem_type else _kind(present, values)
+    if problem_type == REGRESSION:
+        return REGRESSION, LabelForm("number", _decimal_comma(texts, where))
+    if len(texts) == len(present) and problem_type != SINGLE:
+        return _of_texts(texts, rows, data, problem_type, where)
+    if problem_type == MULTI:
+        return MULTI, LabelForm("list")
+    found = problem_type or _of_numbers(present, rows)
+    return found, LabelForm("number" if found == REGRESSION else "word")
+
+
+def _decimal_comma(texts: list[str], where: str) -> str | None:
+    """The comma of numbers such as 3,5; a comma before three digits each time may part thousands."""
+    commas = [text for text in texts if "," in text and _DECIMAL_COMMA.fullmatch(text)]
+    if commas and all(re.search(r",\d{3}\s*$", text) for text in commas):
+        raise UserError(
+            f"{where} has the value {commas[0]!r}, which may be {commas[0].replace(',', '.')} or "
+            f"{commas[0].replace(',', '')}: write numbers with a point for decimals, and nothing between thousands."
         )
-    return _of_texts(texts, len(values), data, problem_type, where)
+    return "," if commas else None
 
 
 def _fitting(found: str, problem_type: str | None, form: LabelForm, where: str) -> str:
@@ -163,10 +176,6 @@ def _of_numbers(present: list, rows: int) -> str:
     return REGRESSION if floats and len(floats) == len(present) and not whole else SINGLE
 
 
-def _kind(present: list, values: Sequence[Any]) -> str:
-    return "number" if _of_numbers(present, len(values)) == REGRESSION else "word"
-
-
 def _of_lists(lists: list, data: DataArguments, where: str) -> LabelForm:
     lengths = {len(value) for value in lists}
     bits = (
@@ -176,6 +185,9 @@ def _of_lists(lists: list, data: DataArguments, where: str) -> LabelForm:
     )
     if bits and data.label_names and len(data.label_names) in lengths:
         return LabelForm("bits", classes=tuple(data.label_names))
+    wrong = next((each for value in lists for each in value if not isinstance(each, (str, int, float))), None)
+    if wrong is not None:
+        raise UserError(f"{where} has {wrong!r} inside a list of labels: write lists of words or whole numbers.")
     twice = next((value for value in lists if len(set(map(str, value))) < len(value)), None)
     if bits or twice is not None:
         shown = lists[0] if twice is None else twice
@@ -193,12 +205,13 @@ def _of_texts(
     counts = Counter(texts)
     if all(_WRITTEN_LIST.fullmatch(text) for text in counts) and counts:
         try:
-            for text in counts:
-                _read_list(text)
-            return MULTI, LabelForm("written list")
+            lists = [_read_list(text) for text in counts]
         except ValueError:
             # Words in brackets.
             pass
+        else:
+            form = _of_lists(lists, data, where)
+            return MULTI, LabelForm("written list") if form.kind == "list" else form
     if problem_type is None and all(_NUMBER.fullmatch(text) for text in counts) and counts:
         if not any(set(text) & set(".eE") for text in counts):
             return SINGLE, LabelForm("word")

@@ -46,6 +46,11 @@ def _read(rows: Any) -> Dataset:
         rows.info.description = how
     description = rows.info.description
     # A column may hold several, such as a text in each language: column.en, column.de.
+    names = rows.column_names
+    inside = [f"{name}.{key}" for name in names if isinstance(rows.features[name], dict) for key in rows.features[name]]
+    twice = next((name for name in inside if name in names), None)
+    if twice is not None:
+        raise UserError(f"the rows have {twice!r} both as a column and inside another: give one of them another name.")
     rows = rows.flatten()
     rows.info.description = description
     return rows

@@ -57,8 +57,9 @@ class Schema:
         text = f"{self.text_column!r}" + (f" with {self.text_pair_column!r}" if self.text_pair_column else "")
         lines = [("data", path), *[("written", how) for how in written], ("text", text)]
         if self.label_column is not None:
-            label = self.label_column if isinstance(self.label_column, str) else ", ".join(self.label_column)
-            lines.append(("label", f"{label!r}" + (f", {self.label_form}" if self.label_form else "")))
+            names = [self.label_column] if isinstance(self.label_column, str) else self.label_column
+            form = f": {self.label_form}" if self.label_form else ""
+            lines.append(("label", ", ".join(map(repr, names)) + form))
         if self.labels:
             more = f" and {len(self.labels) - SHOWN} more" if len(self.labels) > SHOWN else ""
             lines.append(("classes", ", ".join(map(repr, self.labels[:SHOWN])) + more))

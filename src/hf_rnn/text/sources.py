@@ -2,6 +2,7 @@
 """From a path, a Hub id or a table in memory to the splits of a data set, each whole or as a stream."""
 
 import hashlib
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,13 +25,15 @@ from .formats import READERS, Conll, Lines, Parallel, Reader
 from .schema import fingerprint
 from .tables import collect, column_of, in_memory, table_of, tables_of
 
+logger = logging.getLogger(__name__)
+
 SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("validation", "valid", "val", "dev", "eval", "evaluation"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
 # What operating systems and programs leave in folders; and all that begins with a dot, or with the ._ of a Mac.
-_NO_DATA = ("__macosx", "thumbs.db", "desktop.ini", "__pycache__")
+_NO_DATA = ("__macosx", "thumbs.db", "desktop.ini", "__pycache__", "dataset_info.json", "dataset_infos.json")
 # The ending of a file of one language, such as train.en or train.pt-BR.
 _LANGUAGE = re.compile(r"\.[a-zA-Z]{2,3}([-_][a-zA-Z]{2,8})?")
 
@@ -67,6 +70,11 @@ class Files:
                 raise UserError(
                     f"{reader.file.name} in {self.data.path!r} has the columns {', '.join(reader.columns)}, and "
                     f"{readers[0].file.name} has {', '.join(first)}: give all files of a split the same columns."
+                )
+            if reader.features != readers[0].features:
+                raise UserError(
+                    f"{reader.file.name} in {self.data.path!r} has other kinds of columns or names of classes than "
+                    f"{readers[0].file.name}: give all files of a split the same."
                 )
         return readers
 
@@ -156,8 +164,11 @@ def open_splits(data: DataArguments, source: Any = None, tagged: bool = False) -
         cut = len(rows["text"]) * 4 // 5
         splits = {"train": slice(0, cut), "test": slice(cut, None)}
         return {split: Dataset.from_dict({k: v[rows_of] for k, v in rows.items()}) for split, rows_of in splits.items()}
+    if not data.path:
+        raise UserError("data.path is empty: name a file, a folder or a data set on the Hub.")
     if path.is_dir():
-        return _in_folder(path, data, tagged)
+        with reading(data):
+            return _in_folder(path, data, tagged)
     if path.is_file():
         return {"train": Files([path], data, _reader_of([path], data, tagged))}
     if is_on_hub(data):
@@ -179,7 +190,6 @@ def reading(data: DataArguments) -> Iterator[None]:
         OSError,
         EOFError,
         ValueError,
-        TypeError,
         RuntimeError,
     ) as error:
         if is_on_hub(data):
@@ -189,7 +199,9 @@ def reading(data: DataArguments) -> Iterator[None]:
                 "A copy that you have: --data.path FOLDER."
             ) from error
         cause = error.__cause__ or error
-        raise UserError(f"{data.path!r} cannot be read: {first_line(cause)}. Is it whole?") from error
+        raise UserError(
+            f"{data.path!r} cannot be read: {first_line(cause)}. Write or fetch it again, if it was cut."
+        ) from error
 
 
 # Folders -------------------------------------------------------------------------------------------------------------
@@ -202,6 +214,9 @@ def _in_folder(folder: Path, data: DataArguments, tagged: bool) -> Mapping[str, 
         # A .txt file of another name is a text among others, or says something about the folder.
         if kind_of(file) in READERS and (kind_of(file) != ".txt" or split_of(file) in SPLITS.values()):
             by_split.setdefault(split_of(file), []).append(file)
+    if len(by_split) == 1 and len(next(iter(by_split.values()))) == 1 and not set(by_split) & set(SPLITS.values()):
+        # A folder with one file is that file.
+        by_split = {"train": next(iter(by_split.values()))}
     if by_split:
         for split, files in by_split.items():
             _check_pieces(split, files, data)
@@ -222,7 +237,8 @@ def _in_folder(folder: Path, data: DataArguments, tagged: bool) -> Mapping[str, 
 
 
 def _is_data(path: Path) -> bool:
-    return not path.name.startswith(".") and path.name.lower() not in _NO_DATA
+    # Excel keeps a lock called ~$name beside a file that is open.
+    return not path.name.startswith((".", "~$")) and path.name.lower() not in _NO_DATA
 
 
 def split_of(path: Path) -> str:
@@ -237,7 +253,7 @@ def _check_pieces(split: str, files: list[Path], data: DataArguments) -> None:
         raise UserError(
             f"the folder {data.path!r} has several files for the split {split}: "
             f"{', '.join(file.name for file in files)}. Keep one of them, or call its pieces "
-            f"{split}-00000-of-0000{min(len(files), 9)} and so on."
+            f"{split}-00000-of-{len(files):05} and so on."
         )
 
 
@@ -257,16 +273,15 @@ def _reader_of(files: list[Path], data: DataArguments, tagged: bool) -> type[Rea
 
 
 def _languages(there: list[Path]) -> dict[str, dict[str, Path]]:
-    """Parallel files, by split and language; none where a split has only one."""
+    """Parallel files, by split and language; none where no split has two."""
     found: dict[str, dict[str, Path]] = {}
     for file in (path for path in there if path.is_file()):
         plain = file.with_suffix("") if file.suffix.lower() in COMPRESSIONS else file
-        if _LANGUAGE.fullmatch(plain.suffix):
+        if _LANGUAGE.fullmatch(plain.suffix) and split_of(file) in SPLITS.values():
             found.setdefault(split_of(file), {})[plain.suffix[1:]] = file
-    languages = {frozenset(files) for files in found.values() if len(files) > 1}
-    if not languages:
+    if not any(len(files) > 1 for files in found.values()):
         return {}
-    if len(languages) > 1 or any(len(files) < 2 for files in found.values()):
+    if len({frozenset(files) for files in found.values()}) > 1:
         listed = "; ".join(f"{split}: {', '.join(files)}" for split, files in found.items())
         raise UserError(
             f"the parallel files in {str(there[0].parent)!r} are not in the same languages ({listed}): give each split "
@@ -278,9 +293,23 @@ def _languages(there: list[Path]) -> dict[str, dict[str, Path]]:
 def _class_folders(folders: list[Path], data: DataArguments) -> dict[str, Dataset]:
     """The splits of folders of .txt files, one a class. A folder is a split if it is called like one and holds folders
     of classes; otherwise it is a class, whatever its name."""
-    splits = {SPLITS.get(folder.name.lower(), ""): folder for folder in folders if any(map(_files_in, _inside(folder)))}
-    splits.pop("", None)
+    splits: dict[str, Path] = {}
+    for folder in folders:
+        split = SPLITS.get(folder.name.lower())
+        if split is not None and any(map(_files_in, _inside(folder))):
+            if split in splits:
+                raise UserError(
+                    f"the folder {data.path!r} has several folders for the split {split}: {splits[split].name}, "
+                    f"{folder.name}. Keep one of them."
+                )
+            splits[split] = folder
     by_split = {split: _inside(folder) for split, folder in splits.items()} or {"train": folders}
+    left_out = [folder.name for folder in folders if splits and folder not in splits.values()]
+    left_out += [folder.name for folder in folders if not splits and not _files_in(folder)]
+    if left_out:
+        logger.warning(
+            f"{data.path}: the folders {', '.join(left_out)} are not read: they hold no .txt files of a class."
+        )
     found = {}
     for split, classes in by_split.items():
         files = {file: each.name for each in classes for file in _files_in(each)}
@@ -326,7 +355,15 @@ def splits_in(source: Any) -> dict[str, Dataset]:
         UserError: anything else.
     """
     if isinstance(source, Mapping) and source and not all(map(_is_column, source.values())):
-        return {SPLITS.get(str(split).lower(), str(split)): _rows_in(rows) for split, rows in source.items()}
+        found: dict[str, Dataset] = {}
+        for name, rows in source.items():
+            split = SPLITS.get(str(name).lower(), str(name))
+            if split in found:
+                raise UserError(
+                    f"there are several tables for the split {split}: {', '.join(map(str, source))}. Pass one."
+                )
+            found[split] = _rows_in(rows)
+        return found
     return {"train": _rows_in(source)}
 
 
@@ -360,24 +397,22 @@ def _rows_in(rows: Any) -> Dataset:
             raise UserError(f"the DataFrame has several columns called {twice!r}: give each its own name.")
         return in_memory(pa.table({n: _series(rows.iloc[:, place]) for place, n in enumerate(names)}))
     if isinstance(rows, Mapping) and rows and all(map(_is_column, rows.values())):
-        return in_memory(pa.table({str(name): column_of(list(values)) for name, values in rows.items()}))
+        lengths = {str(name): len(values) for name, values in rows.items()}
+        if len(set(lengths.values())) > 1:
+            raise UserError(f"the columns have different lengths, {lengths}: give each row a value in each column.")
+        return in_memory(pa.table({str(name): column_of(list(map(_plain, values))) for name, values in rows.items()}))
     if isinstance(rows, (list, tuple)) and rows:
         if all(isinstance(row, Mapping) for row in rows):
-            return in_memory(table_of([dict(row) for row in rows]))
+            return in_memory(table_of([{str(name): _plain(value) for name, value in row.items()} for row in rows]))
         if all(isinstance(row, (tuple, list)) and len(row) == 2 for row in rows):
             return in_memory(table_of([{"text": text, "label": label} for text, label in rows]))
         if all(isinstance(row, str) for row in rows):
             return in_memory(table_of([{"text": text} for text in rows]))
     what = f"{type(rows).__module__}.{type(rows).__qualname__}"
     raise UserError(
-        f"{what}{' without rows' if len_of(rows) == 0 else ''} cannot be read as rows: pass a "
+        f"{what}{' without rows' if hasattr(rows, '__len__') and not len(rows) else ''} cannot be read as rows: pass a "
         "pandas or polars DataFrame, a datasets.Dataset, a list of dicts, or a list of pairs (text, label)."
     )
-
-
-def len_of(rows: Any) -> int | None:
-    """How many there are; None where that cannot be asked."""
-    return len(rows) if hasattr(rows, "__len__") else None
 
 
 def _series(values: Any) -> pa.Array:
@@ -387,7 +422,7 @@ def _series(values: Any) -> pa.Array:
 
 
 def _plain(value: Any) -> Any:
-    return value.item() if type(value).__module__ == "numpy" and hasattr(value, "item") else value
+    return value.tolist() if type(value).__module__ == "numpy" and hasattr(value, "tolist") else value
 
 
 __all__ = ["SPLITS", "Files", "Whole", "is_on_hub", "is_table", "open_splits", "reading", "split_of", "splits_in"]

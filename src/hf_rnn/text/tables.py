@@ -14,11 +14,12 @@ from typing import Any
 
 import datasets
 import pyarrow as pa
+import pyarrow.compute as pc
 from datasets import Dataset, DatasetInfo, Features
 from datasets.table import InMemoryTable
 
 # Bytes of a split that are kept in memory; a larger one is written to disk, and read from there.
-IN_MEMORY = 1 << 28
+MOST_IN_MEMORY = 1 << 28
 # Rows that are made into columns at a time.
 ROWS = 10_000
 
@@ -41,6 +42,11 @@ def column_of(values: list) -> pa.Array:
     """Values as a column of Arrow: of their own kind if they have one, as texts if they have several."""
     with suppress(pa.ArrowException, OverflowError, UnicodeError, TypeError, ValueError):
         return plain_kind(pa.array(values))
+    if any(isinstance(value, list) for value in values):
+        # A list of one is how some write it.
+        alike = [value if value is None or isinstance(value, list) else [value] for value in values]
+        with suppress(pa.ArrowException, OverflowError, UnicodeError, TypeError, ValueError):
+            return plain_kind(pa.array(alike))
     return pa.array([spelled(value) for value in values], pa.string())
 
 
@@ -92,16 +98,22 @@ class _Parts:
         self.size = 0
         self.files: list[Path] = []
         self.schema: pa.Schema | None = None
+        # Columns with whole numbers that are none among fractions.
+        self.great: set[str] = set()
 
     def add(self, table: pa.Table) -> None:
+        self.great.update(name for name in table.column_names if _is_great(table.column(name)))
         schema = table.schema if self.schema is None else _common(self.schema, table.schema)
+        for place, each in enumerate(schema):
+            if each.name in self.great and pa.types.is_floating(each.type):
+                schema = schema.set(place, pa.field(each.name, pa.string()))
         if self.files and schema != self.schema:
             # What follows needs a file of its own.
             self._write()
         self.schema = schema
         self.tables.append(table)
         self.size += table.nbytes
-        if self.size > IN_MEMORY:
+        if self.size > MOST_IN_MEMORY:
             self._write()
 
     def _write(self) -> None:
@@ -123,6 +135,14 @@ class _Parts:
             for file in self.files:
                 file.unlink()
         return Dataset.from_file(str(files[0]))
+
+
+def _is_great(column: pa.ChunkedArray) -> bool:
+    """Whether a column has whole numbers that floating point would round."""
+    if not pa.types.is_integer(column.type) or not len(column):
+        return False
+    ends = pc.min_max(column).as_py()
+    return any(end is not None and abs(end) > 1 << 53 for end in ends.values())
 
 
 def in_memory(table: pa.Table) -> Dataset:
