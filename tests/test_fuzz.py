@@ -107,8 +107,9 @@ def test_any_csv_is_read_or_refused(rows, named, tmp_path):
 
 # All but halves of surrogate pairs, which no file can hold.
 WRITTEN = st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.sampled_from(
-    ["", "NA", "null", "nan", "01", "3.10", "9007199254740993", "true", '"', '""', "\\", '\\"', ",", ";", "|", "\t", "\n", "\r\n",
-     "\u0085", "\u2028", " x ", "'", "[1]", "1e3", "\ufeff", "\0"]
+    ["", "NA", "null", "nan", "01", "3.10", "9007199254740993", "true", '"', '""', "\\",
+     '\\"', ",", ";", "|", "\t", "\n",
+     "\r\n", "\u0085", "\u2028", " x ", "'", "[1]", "1e3", "\ufeff", "\0"]
 )  # fmt: skip
 
 

@@ -123,8 +123,11 @@ def test_paths_and_numbers_of_numpy_in_a_configuration(tmp_path):
     assert hf_rnn.train(of)["data"]["splits"]["validation"]["rows"] == 15
 
 
-@pytest.mark.parametrize("word", ["1e3", "no", "null", "~", "3.10", "01", "true", "#x", "[a]", "{a: b}", "a: b", "2020-01-01",
-                                  " x ", "", "'", '"', "\\", "\t", "é", "-", "*a", "&a", "!x", "%", "@", "|", ">"])  # fmt: skip
+@pytest.mark.parametrize(
+    "word",
+    ["1e3", "no", "null", "~", "3.10", "01", "true", "#x", "[a]", "{a: b}", "a: b", "2020-01-01", " x ", "", "'", '"',
+     "\\", "\t", "é", "-", "*a", "&a", "!x", "%", "@", "|", ">"],
+)  # fmt: skip
 def test_a_run_file_holds_every_value_as_it_is(word, tmp_path):
     settings = {"text_column": word, "label_column": word, "label_names": [word, "other"]}
     read, text = parse_run({"data": settings})

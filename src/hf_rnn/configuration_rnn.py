@@ -153,8 +153,8 @@ class RNNConfig(PreTrainedConfig):
             token that a decoder is to write (Szegedy et al. 2016).
         scheduled_sampling: in training, how often a decoder reads what it would have written itself instead of the
             right token (Bengio et al. 2015).
-        target_mean, target_std: in regression, mean and standard deviation of the values in training: the network learns
-            `(value - target_mean) / target_std`, and logits are values.
+        target_mean, target_std: in regression, mean and standard deviation of the values in training: the network
+            learns `(value - target_mean) / target_std`, and logits are values.
         forget_gate_bias: initial bias of the LSTM's forget gate (Jozefowicz et al. 2015); other cells have none.
         initializer_range: standard deviation of the normal distribution that embeddings and linear layers start from.
         pad_token_id: id of the padding token, whose vector starts at zero and stays there but where a language model's

@@ -318,8 +318,8 @@ def embed(embedding: nn.Embedding, input_ids: Tensor, dropout: float = 0.0) -> T
 
 
 class ClassificationHead(nn.Module):
-    """Dropout and a linear layer, with a ReLU layer before it where `classifier_hidden_size` says so; in regression, its
-    values in the scale of `target_mean` and `target_std`."""
+    """Dropout and a linear layer, with a ReLU layer before it where `classifier_hidden_size` says so. In regression,
+    the output is scaled by `target_mean` and `target_std`."""
 
     def __init__(self, config: RNNConfig, input_size: int):
         super().__init__()

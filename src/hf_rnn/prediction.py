@@ -279,7 +279,7 @@ def own_columns(task: Task, rows: Dataset, given: Collection[str], labels: bool 
     data = replace(data, **dict.fromkeys(gone))
     if not gone or not task.has_schema or not task.one_answer:
         return data
-    found: dict[str, str | None] = {key: by_name(rows, key, data) for key in gone if key != "text_pair_column"}
+    found: dict[str, Any] = {key: by_name(rows, key, data) for key in gone if key != "text_pair_column"}
     if names["text_pair_column"] is not None and {"text_column", "text_pair_column"} & set(gone):
         # A pair is found whole or not at all.
         pair = pair_by_name(rows, data)

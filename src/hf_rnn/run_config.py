@@ -126,7 +126,7 @@ def parse_run(arguments: list[str] | dict | str | Path) -> tuple[RunConfig, str]
     """
     parser = run_parser()
     read = {dict: parser.parse_object, list: parser.parse_args}.get(type(arguments))
-    given_to = _as_yaml(arguments) if isinstance(arguments, dict) else arguments
+    given_to: Any = _as_yaml(arguments) if isinstance(arguments, dict) else arguments
     if isinstance(arguments, dict) and isinstance(given_to.get("data"), dict) and given_to["data"].get("label_names"):
         given_to["data"]["label_names"] = [str(name) for name in given_to["data"]["label_names"]]
     try:
@@ -172,8 +172,8 @@ _WORDS = ("name", "text_column", "text_pair_column", "label_column", "label_name
 
 
 def _as_yaml(value: Any) -> Any:
-    """A value of Python as one of YAML, which jsonargparse then leaves as it is: paths, numbers of numpy, and texts that
-    it would take for nothing or for lists."""
+    """Return a value of Python as one of YAML that jsonargparse leaves as it is: paths and numbers of numpy become
+    plain values, and texts that it would take for nothing or for lists are marked."""
     if isinstance(value, dict):
         return {key: _as_yaml(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):

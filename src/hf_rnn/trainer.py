@@ -349,12 +349,12 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
         rows = self._remove_unused_columns(rows, description="training")
         return DataLoader(rows, batch_sampler=batches, **loading)
 
-    def _get_dataloader(self, *args, is_training: bool = False, **kwargs) -> DataLoader:
+    def _get_dataloader(self, *args: Any, is_training: bool = False, **kwargs: Any) -> DataLoader:
         drop_last: Any = self.args.dataloader_drop_last
         # What is measured is measured on all rows.
         self.args.dataloader_drop_last = drop_last and is_training
         try:
-            loader = super()._get_dataloader(*args, is_training=is_training, **kwargs)
+            loader = super()._get_dataloader(*args, **{**kwargs, "is_training": is_training})
         finally:
             self.args.dataloader_drop_last = drop_last
         plain = getattr(loader, "base_dataloader", loader)

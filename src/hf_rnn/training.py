@@ -77,8 +77,8 @@ def train(config: str | Path | dict | list[str] | None = None, *, data: Any = No
         config: path of a YAML file; or its sections as a dict, such as
             `{"data": {"path": "reviews.csv"}, "training": {"output_dir": "my-model"}}`; or a command line; None for the
             defaults.
-        data: rows in the place of `data.path`: a pandas or polars DataFrame, a `datasets.Dataset`, a list of dicts or of
-            pairs (text, label); or several of them by their splits, as a `datasets.DatasetDict` or a dict.
+        data: rows in the place of `data.path`: a pandas or polars DataFrame, a `datasets.Dataset`, a list of dicts or
+            of pairs (text, label); or several of them by their splits, as a `datasets.DatasetDict` or a dict.
 
     Returns:
         What `metrics.json` in the folder holds: `validation` and, where the data set has one, `test` metrics, and facts
@@ -190,7 +190,8 @@ class Run:
             if before[name] != now[name]:
                 raise UserError(
                     f"the run in {str(self.folder)!r} was begun with training.{name}={before[name]}, and this is "
-                    f"{now[name]}: write --config {quote(str(self.folder / RUN_FILE))} --training.resume true to go on with it."
+                    f"{now[name]}: write --config {quote(str(self.folder / RUN_FILE))} --training.resume true to go on "
+                    "with it."
                 )
 
     def _check_steps(self, checkpoint: Path) -> None:
@@ -308,8 +309,8 @@ class Run:
             return
         labels = f", with the labels {', '.join(begun.labels)}" if begun.labels != schema.labels else ""
         raise UserError(
-            f"the run in {str(self.folder)!r} was begun with other rows than {self.config.data.path!r} has now{labels}: "
-            "put the data back as it was, or write --training.overwrite true to begin anew."
+            f"the run in {str(self.folder)!r} was begun with other rows than {self.config.data.path!r} has "
+            f"now{labels}: put the data back as it was, or write --training.overwrite true to begin anew."
         )
 
     def _writing(self):
@@ -398,7 +399,8 @@ class Run:
             )
         except UserError as error:
             raise UserError(
-                f"{error} The model is whole in {str(self.folder)!r}: later, hf-rnn push {quote(str(self.folder))} {repo_id}"
+                f"{error} The model is whole in {str(self.folder)!r}: later, hf-rnn push {quote(str(self.folder))} "
+                f"{repo_id}"
             ) from error
         logger.info(f"pushed: {pushed.commit_url}")
 

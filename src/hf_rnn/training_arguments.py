@@ -36,8 +36,8 @@ LEAST = {
 @dataclass
 class RNNTrainingArguments(TrainingArguments):
     """
-    [`~transformers.TrainingArguments`] with other defaults and some more fields. All fields hold here too, but for those
-    of `REFUSED`, FSDP and DeepSpeed.
+    [`~transformers.TrainingArguments`] with other defaults and some more fields. All fields hold here too, but for
+    those of `REFUSED`, FSDP and DeepSpeed.
 
     Args:
         output_dir: the model's folder; checkpoints stand inside it.
@@ -105,8 +105,8 @@ class RNNTrainingArguments(TrainingArguments):
                 raise UserError(f"training.{name}={getattr(self, name)} cannot hold: {why}. Leave it out.")
         if self.dataloader_persistent_workers and not self.dataloader_num_workers:
             raise UserError(
-                "training.dataloader_persistent_workers=True needs workers: write --training.dataloader_num_workers 2 too, "
-                "or leave it out."
+                "training.dataloader_persistent_workers=True needs workers: write --training.dataloader_num_workers 2 "
+                "too, or leave it out."
             )
         for name in OBJECTIVES:
             if getattr(self, name) < 0:

@@ -61,7 +61,8 @@ def test_a_named_column_wins_over_a_guess():
         ({"premise": TEXT, "hypothesis": TEXT, "question": TEXT, "answer": TEXT, "label": [0, 1] * 5},
          r"pair of texts of 'x.csv' may be 'premise' with 'hypothesis' or 'question' with 'answer': write "
          r"--data.text_column premise --data.text_pair_column hypothesis"),
-        ({"text": TEXT, "spam": ["0", "1"] * 5, "author": ["ann", "bob"] * 5}, r"label column .*'text', 'spam', 'author'"),
+        ({"text": TEXT, "spam": ["0", "1"] * 5, "author": ["ann", "bob"] * 5},
+         r"label column .*'text', 'spam', 'author'"),
         ({"a": ["1", "2"] * 5, "b": ["3", "4"] * 5}, r"text column .* not plain"),
     ],
 )  # fmt: skip
@@ -78,8 +79,8 @@ def test_one_text_of_a_pair_has_to_be_named():
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [("a", "a"), (None, ""), (float("nan"), ""), (12, "12"), (1.5, "1.5"), (True, "True"), (["warm", "soup"], "warm soup"),
-     ([], "")],
+    [("a", "a"), (None, ""), (float("nan"), ""), (12, "12"), (1.5, "1.5"), (True, "True"),
+     (["warm", "soup"], "warm soup"), ([], "")],
 )  # fmt: skip
 def test_values_as_texts(value, text):
     assert text_of(value, "the column 'x'") == text

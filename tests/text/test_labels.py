@@ -93,7 +93,7 @@ def test_labels_whose_meaning_is_said(labels, settings, vectors):
 
 @pytest.mark.parametrize("kind", [str, int])
 def test_names_that_are_numbers_are_not_places(kind):
-    task, rows = task_of([kind(n) for n in (1, 2, 3)], label_names=["1", "2", "3"])
+    _, rows = task_of([kind(n) for n in (1, 2, 3)], label_names=["1", "2", "3"])
     assert list(rows["train"]["labels"]) == [0, 1, 2]
     _, rows = task_of([[1, 0, 0], [0, 1, 1]], label_names=["1", "2", "3"])
     assert rows["train"]["labels"] == [[1, 0, 0], [0, 1, 1]]

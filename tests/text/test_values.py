@@ -89,7 +89,9 @@ def test_what_comes_late_in_a_column_changes_nothing_before_it(rows, late, tmp_p
 
 @pytest.mark.parametrize(
     ("early", "late", "before", "after"),
-    [(1, "A-17", "1", "A-17"), (1, 2.5, 1.0, 2.5), ("a", 1, "a", "1"), (True, "x", "true", "x"), (None, [1], None, [1]), (2**53 + 1, 1.5, str(2**53 + 1), "1.5"), (1.5, 2**53 + 1, "1.5", str(2**53 + 1)),
+    [(1, "A-17", "1", "A-17"), (1, 2.5, 1.0, 2.5), ("a", 1, "a", "1"), (True, "x", "true", "x"),
+     (None, [1], None, [1]), (2**53 + 1, 1.5, str(2**53 + 1), "1.5"),
+     (1.5, 2**53 + 1, "1.5", str(2**53 + 1)),
      (1, {"a": 1}, "1", '{"a": 1}')],
 )  # fmt: skip
 def test_json_whose_types_change_late(early, late, before, after, tmp_path, monkeypatch):

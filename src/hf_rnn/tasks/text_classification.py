@@ -194,8 +194,8 @@ class TextClassification(TextTask):
         missing = [name for name in wanted if name not in rows.column_names]
         if missing:
             raise UserError(
-                f"the split {split!r} has no column {missing[0]!r}, only {', '.join(rows.column_names)}. Give all splits "
-                "the same columns, or leave this one out, --data.test_split null."
+                f"the split {split!r} has no column {missing[0]!r}, only {', '.join(rows.column_names)}. Give all "
+                "splits the same columns, or leave this one out, --data.test_split null."
             )
         values = self._values(rows)
         kept = [place for place, value in enumerate(values) if value is not None]
@@ -286,8 +286,8 @@ class TextClassification(TextTask):
         if number is not None and not any(_is_whole(name) for name in self.label_names):
             raise UserError(
                 f"the split {split!r} of {self.data.path!r} has the label {value!r}, which is not in id2label "
-                f"({named}), and data.label_names does not say which number is which class: write --data.label_names '[{named}]' if 0 is "
-                f"{self.label_names[0]!r}, or the names in another order."
+                f"({named}), and data.label_names does not say which number is which class: write --data.label_names "
+                f"'[{named}]' if 0 is {self.label_names[0]!r}, or the names in another order."
             )
         raise UserError(
             f"the split {split!r} of {self.data.path!r} has the label {value!r}, which is not in id2label "

@@ -51,8 +51,8 @@ class DataArguments:
         escapechar: before a quote inside quotes: one character, or none; found if None.
         header: whether the first row of a CSV or TSV file holds the names of the columns; found if None. Without, they
             are called column_1, column_2, ….
-        on_bad_rows: what happens to rows with more or fewer fields than the first one, or broken quotes: error, or skip,
-            which leaves them out and counts them.
+        on_bad_rows: what happens to rows with more or fewer fields than the first one, or broken quotes: error, or
+            skip, which leaves them out and counts them.
         seed: of the validation split.
         streaming: read the training split row by row, without end, for one that fits neither disk nor memory;
             training.max_steps says when training ends.

@@ -157,7 +157,7 @@ class DelimitedFile:
             # Arrow would take it for the end of a record.
             return 0
         read = np.frombuffer(data, dtype=np.uint8, count=size)
-        places = _places(read, self.dialect.quote) if self.dialect.quote else []
+        places = _places(read if self.dialect.quote else read[:0], self.dialect.quote or " ")
         while not part.final and (size := _last_end(data, size, self.dialect.line_end.encode())):
             before = int(np.searchsorted(places, size))
             if before % 2 == 0:
@@ -179,6 +179,11 @@ class DelimitedFile:
     def _by_arrow(self, part: "_Part") -> pa.Table | None:
         """The rows in the first bytes; None where one has another number of fields, or is not UTF-8."""
         bad: list[Any] = []
+
+        def keep(row: Any) -> str:
+            bad.append(row)
+            return "skip"
+
         try:
             table = csv.read_csv(
                 pa.BufferReader(pa.py_buffer(part.buffer).slice(0, part.plain)),
@@ -187,7 +192,7 @@ class DelimitedFile:
                 parse_options=csv.ParseOptions(
                     delimiter=self.dialect.delimiter,
                     quote_char=self.dialect.quote or False,
-                    invalid_row_handler=lambda row: bad.append(row) or "skip",
+                    invalid_row_handler=keep,
                 ),
                 convert_options=self.as_strings,
             )

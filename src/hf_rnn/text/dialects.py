@@ -1,10 +1,10 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """How a table is written as text: its delimiter, quotes, escapes and header, and a slow, exact reader of it.
 
-The rules. A record ends with a line feed, perhaps after a carriage return; in a file without line feeds, with a carriage
-return. A field that begins with the quote is quoted: it ends with the next quote that is not doubled, and there a
-delimiter or the end of the record has to follow. In other fields a quote is a character, and so is a carriage return
-alone. Blank lines are no records.
+The rules. A record ends with a line feed, perhaps after carriage returns; in a file without line feeds, with a
+carriage return. A field that begins with the quote is quoted: it ends with the next quote that is not doubled, and
+there a delimiter or the end of the record has to follow. In other fields a quote is a character, and so is a carriage
+return alone. Blank lines are no records.
 """
 
 import re
@@ -168,8 +168,8 @@ def find_dialect(file: Path, stream: Any, data: DataArguments, known: Collection
         and re.search(rb"[,;|]", chosen.first[0])
     ):
         raise UserError(
-            f"{str(file)!r} is called .tsv and its first row, {chosen.first[0][:60].decode('utf-8', 'replace')!r}, has no "
-            "tab: write --data.delimiter comma, or another, or tab if it is meant to be one column."
+            f"{str(file)!r} is called .tsv and its first row, {line[:60].decode('utf-8', 'replace')!r}, has no tab: "
+            "write --data.delimiter comma, or another, or tab if it is meant to be one column."
         )
     header = data.header if data.header is not None else has_header(file, chosen.rows(), known)
     return replace(chosen.dialect, header=header)

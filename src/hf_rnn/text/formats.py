@@ -101,8 +101,8 @@ class Json(Reader):
                     logger.warning(f"{self.file.name}: row {number} is no object and was left out.")
                     continue
                 raise UserError(
-                    f"row {number} of {str(self.file)!r} is {json.dumps(row, ensure_ascii=False)[:80]}: write an object "
-                    'for each row, such as {"text": "a text", "label": "a label"}, or --data.on_bad_rows skip.'
+                    f"row {number} of {str(self.file)!r} is {json.dumps(row, ensure_ascii=False)[:80]}: write an "
+                    'object for each row, such as {"text": "a text", "label": "a label"}, or --data.on_bad_rows skip.'
                 )
             yield row
 
@@ -273,8 +273,8 @@ class Conll(Reader):
             if not line.strip() or line.startswith(_DOCUMENT):
                 if len(words) > 1 and [word[0] for word in words] == [str(n) for n in range(1, len(words) + 1)]:
                     raise UserError(
-                        f"{str(self.file)!r} numbers the words of its sentences, as CoNLL-U does, and here the word comes "
-                        "first and its tag last: keep those two columns, such as with cut -f2,4."
+                        f"{str(self.file)!r} numbers the words of its sentences, as CoNLL-U does, and here the word "
+                        "comes first and its tag last: keep those two columns, such as with cut -f2,4."
                     )
                 if words and not bad:
                     yield dict(zip(names, map(list, zip(*words, strict=True)), strict=True))
@@ -292,8 +292,8 @@ class Conll(Reader):
                 if self.data.on_bad_rows != "skip":
                     raise UserError(
                         f"line {number} of {str(self.file)!r} has {len(columns)} columns, and the first has "
-                        f"{len(names)}: {line[:80]!r}. Give each word the same columns, the word first and its tag last, "
-                        "with blank lines between sentences; or write --data.on_bad_rows skip."
+                        f"{len(names)}: {line[:80]!r}. Give each word the same columns, the word first and its tag "
+                        "last, with blank lines between sentences; or write --data.on_bad_rows skip."
                     )
         if left_out:
             logger.warning(f"{self.file.name}: {left_out} sentences with a bad line were left out.")
@@ -361,8 +361,8 @@ class Excel(Reader):
             for row in chain(sample[1:] if header else sample, filled):
                 if len(row) > width:
                     raise UserError(
-                        f"{str(self.file)!r} has a row of {len(row)} cells, and the first rows have {width}: {row}. Give all "
-                        "rows the same columns."
+                        f"{str(self.file)!r} has a row of {len(row)} cells, and the first rows have {width}: {row}. "
+                        "Give all rows the same columns."
                     )
                 yield dict(zip(names, [*row, *[None] * (width - len(row))], strict=True))
         finally:

@@ -169,7 +169,7 @@ def _fitting(found: str, problem_type: str | None, form: LabelForm, where: str) 
     return found
 
 
-def _of_numbers(present: list, rows: int) -> str:
+def _of_numbers(present: Sequence[Any], rows: int) -> str:
     """Of numbers and booleans that are no texts: classes if they are whole, or were before rows without one."""
     floats = [value for value in present if isinstance(value, float)]
     whole = len(present) < rows and all(value.is_integer() for value in floats)
@@ -242,8 +242,8 @@ def _of_decimals(counts: Counter, rows: int, where: str) -> tuple[str, LabelForm
         return SINGLE, LabelForm("word")
     if counts.total() < rows and all(number.is_integer() for number in spellings):
         raise UserError(
-            f"{where} has whole numbers with a point, such as {next(iter(counts))!r}, and rows without one: they may be "
-            "classes or values. Write --data.problem_type single_label_classification, or regression."
+            f"{where} has whole numbers with a point, such as {next(iter(counts))!r}, and rows without one: they may "
+            "be classes or values. Write --data.problem_type single_label_classification, or regression."
         )
     return REGRESSION, LabelForm("number")
 
@@ -286,8 +286,8 @@ def warn_of_likeness(names: Sequence[str], where: str) -> None:
     for same in alike.values():
         if len(same) > 1:
             logger.warning(
-                f"{where}: {' and '.join(map(repr, same))} are different labels; if they are meant to be one, write them "
-                "alike."
+                f"{where}: {' and '.join(map(repr, same))} are different labels; if they are meant to be one, write "
+                "them alike."
             )
 
 

@@ -76,7 +76,7 @@ def read_first(rows: Any, data: DataArguments) -> Dataset:
     return first
 
 
-def open_alone(data: DataArguments, tagged: bool = False) -> Files:
+def open_alone(data: DataArguments, tagged: bool = False) -> Files | Whole:
     """Open a data set of one split, to read its rows one after the other.
 
     Raises:
