@@ -43,7 +43,7 @@ def add_data_options(parser, labels: bool = False) -> None:
 
 
 def add_file_options(parser, labels: bool = False) -> None:
-    """Of the data section, what says how a file is written and which of its columns are read."""
+    """Add the options that say how a file is written and which of its columns are read."""
     parser.add_argument("--text_column", type=str, help="column of the text; that of training if left out")
     parser.add_argument("--text_pair_column", type=str, help="column of the second text")
     if labels:

@@ -18,7 +18,7 @@ from torch import distributed
 
 @cache
 def runs_bf16() -> bool:
-    """Whether this processor runs an LSTM in bf16: oneDNN has none for processors without such instructions."""
+    """Return whether this processor runs an LSTM in bf16: oneDNN needs instructions that some processors lack."""
     try:
         torch.nn.LSTM(4, 4).bfloat16()(torch.zeros(1, 1, 4, dtype=torch.bfloat16))
     except RuntimeError:

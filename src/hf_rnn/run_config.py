@@ -167,7 +167,7 @@ def _load(text: str) -> Any:
     return _as_yaml(value) if isinstance(value, dict) else value
 
 
-# Of the data section, what is always text.
+# Keys of the data section that always hold text.
 _WORDS = ("name", "text_column", "text_pair_column", "label_column", "label_names", "label_separator", "test_split")
 
 
@@ -192,7 +192,7 @@ def _as_yaml(value: Any) -> Any:
 
 
 def _as_meant(value: Any) -> Any:
-    """What was parsed, without the marks of [`_as_yaml`]."""
+    """Remove the marks of [`_as_yaml`] from what was parsed."""
     if isinstance(value, Namespace):
         for key, inner in list(vars(value).items()):
             value[key] = _as_meant(inner)
@@ -268,7 +268,7 @@ def run_file(folder: Path) -> Path | None:
 
 
 class SavedRun(NamedTuple):
-    """What a model's folder says of the run that made it.
+    """The run that made a model, as its folder describes it.
 
     Args:
         task: by its name; None where no run made the model.

@@ -298,7 +298,8 @@ def token_ids(
 
 
 def pair_encodings(tokenizer: PreTrainedTokenizerBase, pairs: Sequence[tuple[str, str]]) -> list[list[int | None]]:
-    """Of each token of pairs, as [`token_ids`] gives them, the text that it is of: 0, 1, or None for those between."""
+    """Return the text of each token of pairs: 0 or 1, or None for tokens between the texts. The order is that of
+    [`token_ids`]."""
     if not pairs:
         return []
     backend = getattr(tokenizer, "backend_tokenizer", None)

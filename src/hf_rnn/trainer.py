@@ -56,7 +56,7 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
             unfreezing in several processes.
     """
 
-    # What was decided about the data, which stands in each checkpoint.
+    # The decisions about the data, which are saved in each checkpoint.
     schema: Schema | None = None
     _unchecked: Any = None
     # Of each batch of an evaluation, nats and labels of tokens.
@@ -351,7 +351,7 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
 
     def _get_dataloader(self, *args: Any, is_training: bool = False, **kwargs: Any) -> DataLoader:
         drop_last: Any = self.args.dataloader_drop_last
-        # What is measured is measured on all rows.
+        # Evaluation needs all rows.
         self.args.dataloader_drop_last = drop_last and is_training
         try:
             loader = super()._get_dataloader(*args, **{**kwargs, "is_training": is_training})

@@ -303,7 +303,7 @@ class Run:
         return task, prepared, stream, task.schema(splits, prepared)
 
     def _check_same_data(self, schema: Schema) -> None:
-        """What was begun with some rows and labels cannot go on with others, whatever their file is called."""
+        """Raise [`UserError`] if rows or labels differ from those that the run began with, wherever they are."""
         begun = Schema.read(self.checkpoint) if self.checkpoint else None
         if begun is None or begun.fingerprint == schema.fingerprint:
             return

@@ -35,9 +35,9 @@ class Task(Protocol):
     one_answer: bool
     # Whether a loss is the mean over labels of tokens, and not over rows.
     counts_tokens: bool
-    # Whether .txt files are CoNLL files, and not texts.
+    # True if .txt files are CoNLL files, and not texts.
     tagged: bool
-    # Of a trained model, whether it knows which columns it was trained on.
+    # True for a trained model that knows which columns it was trained on.
     has_schema: bool
     # Keys of a run that the task does not read.
     no_use: tuple[str, ...]

@@ -75,7 +75,7 @@ class TextClassification(TextTask):
         self.trained = config is not None
         self.columns: Columns | None = None
         self.form: LabelForm | None = None
-        # Of the values of a regression in training.
+        # Mean and standard deviation of the values of a regression in training.
         self.target = (0.0, 1.0)
         self._known: dict[str, int] = {}
 
@@ -125,7 +125,7 @@ class TextClassification(TextTask):
         return self._read(splits, split)
 
     def read_rows(self, rows: list[dict], features: Features | None) -> Dataset:
-        """Those of some training rows that have a label.
+        """Return the training rows that have a label.
 
         Args:
             features: of the columns, where they are known.
@@ -255,7 +255,7 @@ class TextClassification(TextTask):
         self.target = (mean, std if std > 0 else 1.0)
 
     def _parsed(self, values: Sequence[Any], split: str) -> list[Any]:
-        """What the values mean, which are not missing."""
+        """Parse values that are not missing by the form of the labels."""
         parsed = []
         for value in values:
             try:
@@ -299,7 +299,7 @@ class TextClassification(TextTask):
 
     @property
     def _old_spelling(self) -> bool:
-        """Whether labels may be as an older release read them out of the same file: True for true, 1 for 01."""
+        """True if labels may be spelled as an older release read them from the same file: True for true, 1 for 01."""
         return self.trained and not self.has_schema
 
     @property
@@ -309,7 +309,7 @@ class TextClassification(TextTask):
         return self._known
 
     def _spellings(self, value: Any) -> list[str]:
-        """How the name of a label may be written: a boolean in all the ways of files."""
+        """Return the ways to write the name of a label; a boolean has several."""
         text = str(value)
         if isinstance(value, bool) or (self._old_spelling and text.lower() in ("true", "false")):
             return [text, text.lower(), text.capitalize(), text.upper()]
@@ -524,7 +524,7 @@ def _plain(value: Any) -> Any:
 
 
 def _is_whole(value: Any) -> bool:
-    """Whether a label is written as a whole number."""
+    """Return whether a label is written as a whole number."""
     text = str(value)
     return (text[1:] if text[:1] in "+-" else text).isdecimal() and text.isascii()
 

@@ -50,9 +50,9 @@ class TextTask:
     one_answer = False
     # Whether a loss is the mean over labels of tokens, and not over rows.
     counts_tokens = False
-    # Whether .txt files are CoNLL files, and not texts.
+    # True if .txt files are CoNLL files, and not texts.
     tagged = False
-    # Of a trained model, whether it knows which columns it was trained on.
+    # True for a trained model that knows which columns it was trained on.
     has_schema = False
     problem_type: str | None
     label_names: list[str]
@@ -69,7 +69,7 @@ class TextTask:
     # Schema ----------------------------------------------------------------------------------------------------------
 
     def schema(self, splits: DatasetDict, prepared: DatasetDict) -> Schema:
-        """What was decided about the data, for the table that is printed and the file that is saved.
+        """Return the decisions about the data, which are printed and saved.
 
         Args:
             splits: as they were read.

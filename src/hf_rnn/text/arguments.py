@@ -10,7 +10,7 @@ BUILT_IN = "made_up_reviews"
 IN_MEMORY = "(rows handed over in Python)"
 VALIDATIONS = ("random", "end")
 ON_BAD_ROWS = ("error", "skip")
-# How characters are written that a shell or YAML makes hard to write.
+# Names for characters that are hard to write in a shell or in YAML.
 _NAMED_CHARACTERS = {"tab": "\t", "\\t": "\t", "none": "", "comma": ",", "semicolon": ";", "pipe": "|"}
 
 
@@ -106,7 +106,7 @@ class DataArguments:
             raise UserError("data.label_separator is empty: write a character, such as | or ;.")
 
     def elsewhere(self, path: str) -> "DataArguments":
-        """Those of other data, which a model that was trained on these is to read as it read them."""
+        """Return the arguments for other data that a trained model reads in the same way."""
         as_written = dict.fromkeys(("encoding", "delimiter", "quotechar", "escapechar", "header"))
         return replace(self, path=path, name=None, revision=None, streaming=False, on_bad_rows="error", **as_written)
 

@@ -40,7 +40,7 @@ def cut_pair(ids: list[int], texts: Sequence[int | None], max_length: int | None
             f"data.max_length={max_length} has no room for two texts and the tokens around them: write "
             f"{max_length - room + 2} or more."
         )
-    # What the shorter one leaves of its half is the longer one's.
+    # The longer text gets the room that the shorter one leaves.
     of_second = min(len(second), max(room // 2, room - len(first)))
     kept = {*cut(first, room - of_second, truncation), *cut(second, of_second, truncation)}
     return [token for place, token in enumerate(ids) if texts[place] is None or place in kept]

@@ -248,7 +248,7 @@ def _filled(rows: Dataset, names: Sequence[str]) -> dict[str, list]:
 
 
 def _is_text(values: list) -> bool:
-    """Whether these are words, and not numbers or dates that a file spells as it spells words."""
+    """Return whether the values are words, and not numbers or dates written as text."""
     return all(isinstance(value, str) for value in values) and not all(_NO_TEXT.fullmatch(value) for value in values)
 
 

@@ -70,12 +70,12 @@ class DelimitedFile:
         self.ends[[ord(character) for character in (self.dialect.delimiter, "\r", "\n")]] = True
 
     def described(self) -> str:
-        """How the file is written, in one line."""
+        """Return one line that says how the file is written."""
         encoding = {"utf-8-sig": "utf-8"}.get(self.encoding, self.encoding)
         return f"{encoding} · {self.dialect}"
 
     def _first(self, stream: Utf8Stream) -> tuple[bytes, Any]:
-        """What was read, and its first record."""
+        """Return the bytes that were read and the first record in them."""
         data = b""
         while True:
             more = stream.read(max(1 << 16, len(data)))
@@ -149,8 +149,8 @@ class DelimitedFile:
             yield table
 
     def _plain(self, part: "_Part") -> int:
-        """How many of the bytes are whole records whose quotes stand where Arrow reads them by our rules: at both ends
-        of a field, or doubled. 0 where others stand there too, or no record is whole."""
+        """Return how many leading bytes Arrow reads exactly: whole records with quotes only at both ends of a field, or
+        doubled. Return 0 for none."""
         data, size = part.buffer, part.size
         alone = data.count(b"\r", 0, size) if self.dialect.line_end == "\n" else 0
         if alone and alone > data.count(b"\r\n", 0, size) + data.endswith(b"\r", 0, size):
@@ -233,7 +233,7 @@ class DelimitedFile:
             raise wrong_encoding(self.file, "utf-8", error.object[error.start]) from error
 
     def _error(self, record: Record, line: int) -> UserError:
-        """What is wrong with a record, by its line."""
+        """Return the error for a record, with its line."""
         shown = record.raw[:120].decode("utf-8", "replace")
         where = f"{str(self.file)!r} cannot be read as {kind_of(self.file)}: line {line}"
         if record.fields is None:
@@ -272,7 +272,7 @@ def _last_end(data: bytearray, size: int, line_end: bytes) -> int:
 
 
 def _places(read: np.ndarray, character: str) -> np.ndarray:
-    """Where a character stands: looked for in pieces that fit a processor's cache."""
+    """Return the places of a character, found in pieces that fit a processor's cache."""
     pieces = range(0, len(read), PIECE)
     found = [np.flatnonzero(read[start : start + PIECE] == ord(character)) + start for start in pieces]
     return np.concatenate(found) if found else np.empty(0, dtype=int)

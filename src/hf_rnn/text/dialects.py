@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""How a table is written as text: its delimiter, quotes, escapes and header, and a slow, exact reader of it.
+"""Find the delimiter, quotes, escapes and header of a table, and read it slowly and exactly.
 
 The rules. A record ends with a line feed, perhaps after carriage returns; in a file without line feeds, with a
 carriage return. A field that begins with the quote is quoted: it ends with the next quote that is not doubled, and
@@ -21,14 +21,14 @@ from .encodings import contains, kind_of, open_utf8
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 # Records by which a dialect is chosen, and the bytes that are read for them: more where they are long.
 RECORDS, FEW, SAMPLE, MOST = 500, 100, 1 << 17, 1 << 26
-# What parts the fields where nothing does.
+# The delimiter of a file with one column.
 DEFAULT = ","
 _NUMBER = re.compile(r"\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?\s*%?\s*")
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """How the fields and records of a file are written; the characters are ASCII.
+    """The characters, all ASCII, that separate and quote the fields and records of a file.
 
     Args:
         delimiter: between fields.
@@ -91,10 +91,10 @@ class ExactReader:
         while place < len(data):
             fields, end = self._fields(data, place)
             ending = self.end.search(data, place) if fields is None else self.end.match(data, end)
-            # Of a carriage return at the end, nobody knows yet what it is.
+            # A carriage return at the end may be half of a line end.
             if not final and not data[end:].strip(b"\r"):
                 return
-            # Of a record with broken quotes, the line on which it begins is left out.
+            # Skip the line on which a record with broken quotes begins.
             stop, next_place = (ending.start(), ending.end()) if ending else (len(data), len(data))
             if fields is None or stop > place:
                 yield Record(fields, place, next_place, data[place:stop])
@@ -194,7 +194,7 @@ class _Trial:
         self.dialect = dialect
         records = ExactReader(dialect).records(sample, final)
         self.records = list(islice(records, 1))
-        # Where a first quote is not closed in all that was read, there is no record.
+        # There is no record if the first quote is not closed in the sample.
         self.first = self.records[0].fields or [b""] if self.records else []
         if len(self.first) > 1 or dialect.delimiter == DEFAULT:
             # Other delimiters have to stand in the first record.
@@ -202,7 +202,7 @@ class _Trial:
 
     @property
     def share(self) -> float:
-        """Of the records, those with as many fields as the first; white space alone is none."""
+        """The share of records with as many fields as the first; white space alone is no record."""
         counts = [len(record.fields or ()) for record in self.records if len(self.first) == 1 or record.raw.strip()]
         return sum(count == len(self.first) for count in counts) / max(1, len(counts))
 
@@ -212,7 +212,7 @@ class _Trial:
         return [[f.decode("utf-8", "replace") for f in fields] for fields in whole if len(fields) == len(self.first)]
 
     def has_name(self, known: Collection[str]) -> bool:
-        """Whether a field of the first record is the name of a column."""
+        """Return whether a field of the first record is the name of a column."""
         return any(name.decode("utf-8", "replace").strip().lower() in known for name in self.first)
 
 
@@ -239,19 +239,19 @@ def _choose(file: Path, tried: list[_Trial], known: Collection[str]) -> _Trial:
 
 
 def _best_quotes(trials: list[_Trial]) -> _Trial:
-    """Of dialects with one delimiter, the first that fits best; one with quotes, if a header has them all around."""
+    """Return the first dialect that fits best; the one with quotes, if all names of the header have them."""
     best = max(trials, key=lambda trial: trial.share)
     for trial in trials:
         quote = trial.dialect.quote.encode()
         if quote and not best.dialect.quote and trial.share == 1:
-            # Who writes "text" and "label" puts quotes around all that is no number.
+            # Writers that quote the names of the header quote all text fields.
             quoted = [len(name) > 1 and name[:1] == name[-1:] == quote for name in best.first]
             return trial if all(quoted) else best
     return best
 
 
 def _has_escapes(file: Path, chosen: _Trial, sample: bytes, data: DataArguments) -> bool:
-    """Whether a record of the file's first part is whole only with a backslash before quotes."""
+    """Return whether a record of the file's first part only fits with a backslash before quotes."""
     if chosen.dialect.escape:
         return True
     escaped = b"\\" + chosen.dialect.quote.encode()
@@ -270,7 +270,7 @@ def _has_escapes(file: Path, chosen: _Trial, sample: bytes, data: DataArguments)
 
 
 def has_header(file: Path, rows: list[list[str]], known: Collection[str]) -> bool:
-    """Whether the first row holds the names of the columns.
+    """Return whether the first row holds the names of the columns.
 
     It is a row like all others where its value comes again in its column, or is a number or has a form that all others
     have. It is a header where it has a well-known name, or differs in this from all others.

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""How the characters of a file are written, and the file as a stream of UTF-8 bytes."""
+"""Find the encoding of a file, and read it as a stream of UTF-8 bytes."""
 
 import codecs
 import io
@@ -25,7 +25,7 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-# How files begin that are no text.
+# The first bytes of files that are not text.
 _NO_TEXT = {
     b"PK\x03\x04": "a workbook or archive, such as .xlsx",
     b"\x1f\x8b": "a compressed file, .gz",
@@ -33,12 +33,12 @@ _NO_TEXT = {
     b"BZh": "a compressed file, .bz2",
     b"PAR1": "a table, .parquet",
 }
-# What Western European text has beside ASCII. Letters that cp1252 has too, but that stand for others where a file is in
-# the cp1250 of Prague (š, ž, ý) or the cp1254 of Ankara (þ, ð, ý), are not among them.
+# Characters of Western European text beside ASCII. Some letters of cp1252 are left out, because files in cp1250 (Czech:
+# š, ž, ý) or cp1254 (Turkish: þ, ð, ý) have their bytes.
 _LETTERS = "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜŒŸßàáâãäåæçèéêëìíîïñòóôõöøùúûüœÿ"
 _SIGNS = "€£¥§©®°±²³µ·¼½¾×÷ªº«»‹›“”„‘’‚–—…•™¡¿´¨¢¬¦\xa0\xad"
 _RUN = re.compile(rf"[{_LETTERS}]{{3,}}")
-# A sign in the middle of a word, but for those that do stand there.
+# A sign in the middle of a word, where only some signs stand.
 _SIGN_IN_WORD = re.compile(rf"[^\W\d_](?![’‘·\xad\xa0´–—…])[{re.escape(_SIGNS)}][^\W\d_]")
 
 
@@ -46,7 +46,7 @@ def kind_of(path: Path | str) -> str:
     """The ending that says what a file holds, in lower case, without that of a compression."""
     path = Path(path)
     inner = path.with_suffix("").suffix.lower() if path.suffix.lower() in COMPRESSIONS else ""
-    # Those are compressed by themselves, and not read as streams.
+    # Parquet and Excel files are compressed themselves, and not read as streams.
     return inner if inner and inner not in (".parquet", ".xlsx") else path.suffix.lower()
 
 
@@ -134,7 +134,7 @@ def find_encoding(file: Path, given: str | None = None) -> str:
                 if decoder.getstate()[0] or not part.isascii():
                     plain = decoder.decode(part, final=not following).isascii() and plain
             except UnicodeDecodeError as error:
-                # Where more characters of UTF-8 are whole than broken, the byte is a mistake.
+                # The byte is a mistake if more characters of UTF-8 are whole than broken.
                 read_on = error.object.decode("utf-8", "replace")
                 wrong, high = read_on.count("\ufffd"), sum(not character.isascii() for character in read_on)
                 plain = plain and high <= 2 * wrong
@@ -230,7 +230,7 @@ class Utf8Stream:
 
 
 def contains(file: Path, pattern: bytes, most: int) -> bool:
-    """Whether the first bytes of a file, at most so many, hold a pattern."""
+    """Return whether the first bytes of a file, at most `most`, hold a pattern."""
     with open_bytes(file) as stream:
         before, read = b"", 0
         while read < most and (part := stream.read(PART)):

@@ -37,7 +37,7 @@ _BETWEEN, PIECE, LONGEST = re.compile(r"[ \t\r\n]*"), 1 << 20, 1 << 28
 
 
 class Reader:
-    """What all readers give.
+    """The interface of all readers.
 
     Args:
         file: its path.
@@ -59,7 +59,7 @@ class Reader:
         return [self.file]
 
     def described(self) -> str:
-        """How the file is written, on one line; nothing where there is nothing to decide."""
+        """Return one line that says how the file is written, or an empty text if there was nothing to decide."""
         return ""
 
     def rows(self) -> Iterator[dict[str, Any]]:
@@ -300,7 +300,7 @@ class Conll(Reader):
 
 
 def looks_tagged(file: Path, encoding: str | None) -> bool:
-    """Whether the lines of a .txt file are words with their columns, and not texts."""
+    """Return whether the lines of a .txt file are words with their columns, and not texts."""
     if kind_of(file) != ".txt":
         return False
     lines = [line for line in islice(lines_of(file, encoding), 500) if not line.startswith("#")]
@@ -325,7 +325,7 @@ class Excel(Reader):
             raise UserError('Excel files are read by openpyxl: pip install openpyxl (or "hf-rnn[excel]").') from None
         try:
             with warnings.catch_warnings():
-                # Of styles and extensions, which are not read.
+                # The warnings are about styles and extensions, which are not read.
                 warnings.simplefilter("ignore")
                 book = openpyxl.load_workbook(self.file, read_only=True, data_only=True)
         except Exception as error:
@@ -376,7 +376,7 @@ def _cells(sheet: Any) -> Iterator[tuple]:
 
 
 def _cell(value: Any) -> str | None:
-    """What a cell holds, as a string; midnight, which a date without time is for Excel, is left out."""
+    """Return the value of a cell as a string. A date without time has midnight in Excel, which is left out."""
     if value is None or value == "":
         return None
     if isinstance(value, datetime):

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""How labels are written, and what they mean: a word, a number, or several words a text.
+"""Decide how labels are written: a word, a number, or several words a text.
 
 The rules, for a column whose values are all of the same kind. Lists are several labels. Texts are several labels where
 all of them are written as lists, such as ['a', 'b'], or where parts between | or ; or , come again in other values.
@@ -36,7 +36,7 @@ _WRITTEN_LIST = re.compile(r"\s*[\[({].*[\])}]\s*", re.DOTALL)
 
 @dataclass(frozen=True)
 class LabelForm:
-    """How the labels of a column are written.
+    """The way in which the labels of a column are written.
 
     Args:
         kind: word, number, list, written list, joined, bits (a list of 0 and 1, one a class) or columns (of 0 and 1,
@@ -170,7 +170,7 @@ def _fitting(found: str, problem_type: str | None, form: LabelForm, where: str) 
 
 
 def _of_numbers(present: Sequence[Any], rows: int) -> str:
-    """Of numbers and booleans that are no texts: classes if they are whole, or were before rows without one."""
+    """Return the problem type of numbers and booleans. Whole floats beside missing values are classes."""
     floats = [value for value in present if isinstance(value, float)]
     whole = len(present) < rows and all(value.is_integer() for value in floats)
     return REGRESSION if floats and len(floats) == len(present) and not whole else SINGLE
@@ -249,7 +249,7 @@ def _of_decimals(counts: Counter, rows: int, where: str) -> tuple[str, LabelForm
 
 
 def _separator(counts: Counter, problem_type: str | None, where: str) -> str | None:
-    """What joins several labels, where parts of values come again in other ones; None where nothing does."""
+    """Return the separator of joined labels, whose parts come again in other values; None if there is none."""
     meant = {}
     for separator in SEPARATORS:
         parted = {text: {part.strip() for part in text.split(separator)} for text in counts}

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""What was decided about the data of a run: printed before training, saved with the model, asked for afterwards."""
+"""The decisions about the data of a run: printed before training, saved with the model, applied afterwards."""
 
 import hashlib
 import json

@@ -32,7 +32,7 @@ SPLITS = {
     **dict.fromkeys(("validation", "valid", "val", "dev", "eval", "evaluation"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
-# What operating systems and programs leave in folders; and all that begins with a dot, or with the ._ of a Mac.
+# Files and folders that operating systems and programs leave behind. Names that begin with a dot are no data either.
 _NO_DATA = ("__macosx", "thumbs.db", "desktop.ini", "__pycache__", "dataset_info.json", "dataset_infos.json")
 # The ending of a file of one language, such as train.en or train.pt-BR.
 _LANGUAGE = re.compile(r"\.[a-zA-Z]{2,3}([-_][a-zA-Z]{2,8})?")
@@ -57,7 +57,7 @@ class Files:
 
     @cached_property
     def first(self) -> Reader:
-        """Of the first file."""
+        """The reader of the first file."""
         return self.reader(self.paths[0], self.data, self.known)
 
     @cached_property
@@ -97,7 +97,7 @@ class Files:
         return IterableDataset.from_generator(_rows_of, gen_kwargs=shards, features=features)
 
     def described(self) -> str:
-        """How the first file is written."""
+        """Return one line that says how the first file is written."""
         return self.first.described()
 
     def fingerprint(self) -> str:
@@ -133,7 +133,7 @@ def _rows_of(paths: list[Any], of: Files) -> Iterator[dict[str, Any]]:
 
 
 def is_on_hub(data: DataArguments) -> bool:
-    """Whether the path is that of a data set on the Hub, for it is nothing here."""
+    """Return whether the path names a data set on the Hub: nothing here has this name."""
     path = Path(data.path)
     here = data.path in (BUILT_IN, IN_MEMORY) or path.exists()
     return not (here or kind_of(path) in READERS or looks_local(data.path))
@@ -179,7 +179,7 @@ def open_splits(data: DataArguments, source: Any = None, tagged: bool = False) -
 
 @contextmanager
 def reading(data: DataArguments) -> Iterator[None]:
-    """What readers and the Hub raise inside the block becomes a [`UserError`]."""
+    """Turn errors of readers and of the Hub inside the block into a [`UserError`]."""
     try:
         yield
     except UserError:
@@ -368,13 +368,13 @@ def splits_in(source: Any) -> dict[str, Dataset]:
 
 
 def _is_column(value: Any) -> bool:
-    """Whether a value is a column of a table, and not a table."""
+    """Return whether a value is a column of a table, and not a table."""
     plain = isinstance(value, (list, tuple)) or type(value).__module__.split(".")[0] == "numpy"
     return plain and not (len(value) and isinstance(value[0], (dict, tuple)))
 
 
 def is_table(rows: Any) -> bool:
-    """Whether something handed over in Python is a table, and not texts."""
+    """Return whether a value of Python is a table, and not texts."""
     if isinstance(rows, (Dataset, Mapping, pa.Table)):
         return True
     if isinstance(rows, (list, tuple)):

@@ -108,7 +108,7 @@ class _Parts:
             if each.name in self.great and pa.types.is_floating(each.type):
                 schema = schema.set(place, pa.field(each.name, pa.string()))
         if self.files and schema != self.schema:
-            # What follows needs a file of its own.
+            # Tables of another schema need a file of their own.
             self._write()
         self.schema = schema
         self.tables.append(table)
@@ -138,7 +138,7 @@ class _Parts:
 
 
 def _is_great(column: pa.ChunkedArray) -> bool:
-    """Whether a column has whole numbers that floating point would round."""
+    """Return whether a column has whole numbers that floating point would round."""
     if not pa.types.is_integer(column.type) or not len(column):
         return False
     ends = pc.min_max(column).as_py()
