@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import needs_bf16
 from transformers import AutoModelForCausalLM, TextStreamer, Trainer, TrainingArguments
 
 from hf_rnn import RNNConfig, RNNForCausalLM, RNNForSequenceClassification
@@ -229,6 +230,7 @@ def test_a_text_after_another_is_read_from_its_own_end(ids):
 
 
 @pytest.mark.parametrize("cell_type", ["lstm", "gru", "rnn_tanh"])
+@needs_bf16
 def test_a_state_of_fewer_bits_is_gone_on_from(cell_type, ids):
     model = make(cell_type=cell_type)
     with torch.no_grad():

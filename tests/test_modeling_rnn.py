@@ -2,6 +2,7 @@ import copy
 
 import pytest
 import torch
+from conftest import needs_bf16
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
 from hf_rnn import RNNConfig, RNNForSequenceClassification, RNNModel
@@ -90,6 +91,7 @@ def test_attention_pooling_returns_weights_that_sum_to_one_over_the_text():
 
 @pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("cell_type", CELL_TYPES)
+@needs_bf16
 def test_mixed_precision_is_close_to_full(cell_type, pooling):
     fields = {"cell_type": cell_type, "pooling": pooling, "num_hidden_layers": 2, "initializer_range": 0.5}
     model = RNNForSequenceClassification(config(**fields)).eval()

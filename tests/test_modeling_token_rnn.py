@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from conftest import needs_bf16
 from transformers import AutoModelForTokenClassification, Trainer, TrainingArguments
 
 from hf_rnn import RNNConfig, RNNForTokenClassification
@@ -89,6 +90,7 @@ def test_the_best_tag_at_each_place_gives_the_best_sequence_within_the_scheme(ba
             assert not tag.startswith("I-") or before[2:] == tag[2:]
 
 
+@needs_bf16
 def test_numbers_of_few_bits_tell_the_best_sequence_of_a_long_text():
     model = make(crf=True, initializer_range=3.0)
     ids = torch.randint(1, V, (2, 150))

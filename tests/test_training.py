@@ -24,6 +24,7 @@ WHOLE = {
     "tokenizer.json",
     "tokenizer_config.json",
     "run.yaml",
+    "schema.json",
     "metrics.json",
     "training_curves.png",
     "confusion_matrix.png",

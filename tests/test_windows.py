@@ -7,7 +7,7 @@ import sys
 
 import pytest
 import torch
-from conftest import tiny_config
+from conftest import needs_bf16, tiny_config
 from huggingface_hub.errors import StrictDataclassError
 
 import hf_rnn
@@ -128,6 +128,7 @@ def test_truncated_answers_are_those_of_the_whole(directions):
 
 
 @pytest.mark.parametrize("pooling", ["concat", "attention"])
+@needs_bf16
 def test_autocast_is_that_of_the_pass(pooling):
     model, batch = model_of(pooling=pooling).float(), batch_of([1] * 37, RIGHT)
     with torch.autocast("cpu", torch.bfloat16):

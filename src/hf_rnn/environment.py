@@ -20,7 +20,8 @@ from torch import distributed
 def runs_bf16() -> bool:
     """Return whether this processor runs an LSTM in bf16: oneDNN needs instructions that some processors lack."""
     try:
-        torch.nn.LSTM(4, 4).bfloat16()(torch.zeros(1, 1, 4, dtype=torch.bfloat16))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            torch.nn.LSTM(4, 4)(torch.zeros(1, 1, 4))
     except RuntimeError:
         return False
     return True

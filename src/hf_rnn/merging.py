@@ -17,7 +17,7 @@ from .handwriting import CARD_FILE
 from .hub import find_model
 from .model_card import render_folder
 from .model_folder import check_alike
-from .run_config import RUN_FILE, read_run, run_file
+from .run_config import RUN_FILE, copy_run, read_run, run_file
 from .text.schema import SCHEMA_FILE
 from .tokenization import load_tokenizer
 
@@ -79,7 +79,7 @@ def average(models: Sequence[str | Path], output: str | Path) -> Path:
     merged.save_pretrained(writing)
     tokenizers[0].save_pretrained(writing)
     if run := run_file(folders[0]):
-        shutil.copyfile(run, writing / RUN_FILE)
+        copy_run(run, writing / RUN_FILE)
         if (schema := run.with_name(SCHEMA_FILE)).is_file():
             shutil.copyfile(schema, writing / SCHEMA_FILE)
     card = render_folder(writing, output.absolute().name)

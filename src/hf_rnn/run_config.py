@@ -316,6 +316,15 @@ def path_from(path: str, folder: Path) -> str:
     return os.path.normpath(beside)
 
 
+def copy_run(file: Path, to: Path) -> None:
+    """Copy the YAML file of a run, so that its `data.path` names the same data from there."""
+    sections = read_sections(file)
+    data = sections.get("data") or {}
+    if isinstance(data.get("path"), str):
+        data["path"] = path_to(path_from(data["path"], file.parent), to.parent)
+    to.write_text(_write(sections), encoding="utf-8")
+
+
 def path_to(path: str, folder: Path) -> str:
     """The path of data as a YAML file in a folder has to name it; a Hub id stays as it is."""
     if path in (BUILT_IN, IN_MEMORY) or not Path(path).exists():

@@ -153,8 +153,7 @@ class EncodedStream:
         data = self.task.data
         for name in named_columns(data):
             lacking = next((row for row in rows if name not in row), None)
-            # An object of JSON may leave a key out; a table has its columns in all rows.
-            if lacking is not None and not any(name in row for row in rows):
+            if lacking is not None:
                 raise UserError(
                     f"a file of {data.path!r} has no column {name!r}, only {', '.join(lacking)}: give all files of a "
                     "split the same columns."

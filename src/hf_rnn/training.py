@@ -35,7 +35,7 @@ from .pretrained import ENCODER, OUTPUT, take_encoder
 from .run_config import METRICS_FILE, RUN_FILE, RunConfig, parse_run
 from .streaming import EncodedStream, load_streaming
 from .tasks import Task, task_class, trainer_class
-from .text.arguments import IN_MEMORY
+from .text.arguments import BUILT_IN, IN_MEMORY
 from .text.loading import load
 from .text.schema import SCHEMA_FILE, Schema
 from .tokenization import TokenizerArguments, load_tokenizer, train_tokenizer
@@ -135,7 +135,7 @@ class Run:
                 raise nothing_whole(folder) or UserError(
                     f"{str(folder)!r} has no checkpoint to resume from{where}: leave out --training.resume."
                 )
-            self._check_same_run(elsewhere=fetched)
+            self._check_same_run(checkpoint, elsewhere=fetched)
             self._check_steps(checkpoint)
             logger.info(f"the run in {folder} goes on from {checkpoint.name}.")
             if fetched and args.should_save:
@@ -167,13 +167,15 @@ class Run:
                 fetch_checkpoint(args.hub_name, self.folder, args.hub_revision, args.hub_token)
         return newest_whole(self.folder, args.load_best_model_at_end)
 
-    def _check_same_run(self, elsewhere: bool) -> None:
+    def _check_same_run(self, checkpoint: Path, elsewhere: bool) -> None:
         """What was begun with some data, tokenizer and model cannot go on with others. On another machine the same data
         may stand in another place."""
         begun, _ = parse_run(self.folder / RUN_FILE)
         for section in ("task", "data", "tokenizer", "model"):
             before, now = getattr(begun, section), getattr(self.config, section)
-            if section == "data" and (elsewhere or Path(before.path).absolute() == Path(now.path).absolute()):
+            # The rows are compared by their fingerprint, wherever they are.
+            by_rows = BUILT_IN not in (begun.data.path, self.config.data.path) and Schema.read(checkpoint) is not None
+            if section == "data" and (elsewhere or by_rows):
                 before = replace(before, path=now.path)
             if before != now:
                 raise UserError(

@@ -250,6 +250,13 @@ def test_lines_for_excel_and_other_endings_are_told(tmp_path):
         rows_of(tmp_path / "b.csv")
 
 
+@pytest.mark.parametrize("part", [16, 1 << 22])
+def test_a_mark_of_byte_order_within_a_file_is_a_character(part, tmp_path, monkeypatch):
+    monkeypatch.setattr(delimited, "PART", part)
+    rows = [["\ufeff", "a"], ["\ufeffb", "\ufeff"]] * 20
+    assert rows_of(write(tmp_path / "a.csv", rows)) == rows
+
+
 @pytest.mark.parametrize("place", ["before", "behind"])
 def test_one_wrong_byte_in_a_file_of_utf8_does_not_change_the_others(place, tmp_path):
     good, wrong = "it’s warm,1\n".encode() * 3, b"caf\xe9,2\n"

@@ -78,6 +78,8 @@ class TextClassification(TextTask):
         # Mean and standard deviation of the values of a regression in training.
         self.target = (0.0, 1.0)
         self._known: dict[str, int] = {}
+        # True if numbers are places in `data.label_names`, and not names there.
+        self.by_place = False
 
     # Reading ---------------------------------------------------------------------------------------------------------
 
@@ -173,7 +175,11 @@ class TextClassification(TextTask):
         texts, values = self._labelled(splits[split], split)
         if self.form is None:
             _, self.form = find_form(values, len(values), self._data_of_labels(), self.problem_type, self._where())
-        return self._encode_labels(texts, self._parsed(values, split), split)
+        parsed = self._parsed(values, split)
+        if self.trained:
+            known = {str(_plain(v)) for value in parsed for v in (value if isinstance(value, list) else [value])}
+            self.by_place = self._are_places(parsed) or not known <= set(self.label_names)
+        return self._encode_labels(texts, parsed, split)
 
     def _values(self, rows: Any) -> list[Any]:
         """The labels of some rows, classes by their names; None where one is missing."""
@@ -244,6 +250,7 @@ class TextClassification(TextTask):
             )
         if not self.label_names:
             self.label_names = [str(v) for v in seen]
+        self.by_place = self._are_places(values) or not set(map(str, seen)) <= set(self.label_names)
         warn_of_likeness([str(v) for v in seen], where)
         return values
 
@@ -276,7 +283,7 @@ class TextClassification(TextTask):
         value = _plain(value)
         number = value if type(value) is int else int(value) if _is_whole(value) else None
         given = self.data.label_names or []
-        if number is not None and not self.form.classes and 0 <= number < len(given) and str(value) not in given:
+        if number is not None and self.by_place and 0 <= number < len(given):
             value = given[number]
         for spelling in self._spellings(value):
             if spelling in self._places:
@@ -314,6 +321,12 @@ class TextClassification(TextTask):
         if isinstance(value, bool) or (self._old_spelling and text.lower() in ("true", "false")):
             return [text, text.lower(), text.capitalize(), text.upper()]
         return [text, str(int(text))] if self._old_spelling and _is_whole(text) else [text]
+
+    def _are_places(self, values: list[Any]) -> bool:
+        """Return whether all labels are numbers from 0 on that count `data.label_names`."""
+        labels = {str(_plain(v)) for value in values for v in (value if isinstance(value, list) else [value])}
+        count = len(self.data.label_names or [])
+        return not self.form.classes and all(_is_whole(label) and 0 <= int(label) < count for label in labels)
 
     def _encode_labels(self, texts: dict[str, list[str]], values: list[Any], split: str) -> Dataset:
         """Rows with numbers for labels; the values are those that the form of the labels parsed."""

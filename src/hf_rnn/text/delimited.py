@@ -4,6 +4,7 @@
 Nothing is inferred: a field is the characters that stand in the file, and an empty one is missing.
 """
 
+import codecs
 import logging
 from collections import deque
 from collections.abc import Collection, Iterator
@@ -152,6 +153,9 @@ class DelimitedFile:
         """Return how many leading bytes Arrow reads exactly: whole records with quotes only at both ends of a field, or
         doubled. Return 0 for none."""
         data, size = part.buffer, part.size
+        if data.startswith(codecs.BOM_UTF8):
+            # Arrow would take a first character of a row for a byte order mark.
+            return 0
         alone = data.count(b"\r", 0, size) if self.dialect.line_end == "\n" else 0
         if alone and alone > data.count(b"\r\n", 0, size) + data.endswith(b"\r", 0, size):
             # Arrow would take it for the end of a record.
