@@ -8,6 +8,8 @@ import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+# Processes that tests start add up in the order of one thread too, or their weights differ in the last bit.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 import torch
 

@@ -4,6 +4,7 @@
 import dataclasses
 import os
 import re
+import shutil
 from argparse import ArgumentError
 from dataclasses import dataclass
 from itertools import pairwise
@@ -320,14 +321,17 @@ def copy_run(file: Path, to: Path) -> None:
     """Copy the YAML file of a run, so that its `data.path` names the same data from there."""
     sections = read_sections(file)
     data = sections.get("data") or {}
-    if isinstance(data.get("path"), str):
-        data["path"] = path_to(path_from(data["path"], file.parent), to.parent)
+    path = path_from(str(data.get("path", BUILT_IN)), file.parent)
+    if path_to(path, to.parent) == data.get("path", BUILT_IN):
+        shutil.copyfile(file, to)
+        return
+    data["path"] = path_to(path, to.parent)
     to.write_text(_write(sections), encoding="utf-8")
 
 
 def path_to(path: str, folder: Path) -> str:
-    """The path of data as a YAML file in a folder has to name it; a Hub id stays as it is."""
-    if path in (BUILT_IN, IN_MEMORY) or not Path(path).exists():
+    """Return the path of data as a YAML file in a folder has to name it; Hub ids and absolute paths stay as they are."""
+    if path in (BUILT_IN, IN_MEMORY) or Path(path).is_absolute() or not Path(path).exists():
         return path
     try:
         return Path(os.path.relpath(path, folder)).as_posix()
