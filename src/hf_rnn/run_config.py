@@ -330,7 +330,7 @@ def copy_run(file: Path, to: Path) -> None:
 
 
 def path_to(path: str, folder: Path) -> str:
-    """Return the path of data as a YAML file in a folder has to name it; Hub ids and absolute paths stay as they are."""
+    """Return the path of data as a YAML file in a folder names it; Hub ids and absolute paths stay as they are."""
     if path in (BUILT_IN, IN_MEMORY) or Path(path).is_absolute() or not Path(path).exists():
         return path
     try:
