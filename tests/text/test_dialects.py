@@ -1,4 +1,4 @@
-"""How files are written: what is found, and what is refused."""
+"""Find how files are written, and refuse those that are not plain."""
 
 import csv
 import gzip

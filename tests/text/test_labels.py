@@ -1,4 +1,4 @@
-"""What labels mean, and what is asked about instead of guessed."""
+"""Decide the meaning of labels, and ask instead of guessing."""
 
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value

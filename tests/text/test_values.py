@@ -1,4 +1,4 @@
-"""What stands in a file is what is read, whatever its format, and what comes out again."""
+"""Read the values of a file unchanged, whatever its format, and write them out again."""
 
 import gzip
 import json
