@@ -5,13 +5,12 @@ Nothing is inferred: a field is the characters that stand in the file, and an em
 """
 
 import codecs
+import io
 import logging
-from collections import deque
-from collections.abc import Collection, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
-from os import cpu_count
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -21,15 +20,16 @@ from pyarrow import csv
 
 from ..errors import UserError
 from .arguments import DataArguments
-from .dialects import DELIMITERS, ExactReader, Record, find_dialect, lines_in, names_of
+from .dialects import DELIMITERS, Dialect, ExactReader, Record, find_dialect, lines_in, names_of
 from .encodings import Utf8Stream, find_encoding, kind_of, wrong_encoding
 
 logger = logging.getLogger(__name__)
 
-# Bytes that are read at a time, and that a record may have.
-PART, LONGEST = 1 << 22, 1 << 28
-# Bytes that numpy looks at together; parts that are parsed side by side.
-PIECE, THREADS = 1 << 18, min(8, cpu_count() or 1)
+# Bytes that Arrow parses and that numpy looks at together, so few that a processor's cache holds them; that a record may
+# have.
+BLOCK, PIECE, LONGEST = 1 << 20, 1 << 17, 1 << 28
+# Blocks that Arrow's threads are given at a time.
+BLOCKS = 16
 # Bad rows that are named.
 NAMED = 5
 
@@ -98,71 +98,52 @@ class DelimitedFile:
                 a byte that the encoding does not have.
         """
         self.bad = BadRows()
-        # Parts are parsed side by side, while the next one is read and looked at.
-        parsing: deque[tuple[Future, _Part]] = deque()
-        with ThreadPoolExecutor(THREADS) as threads:
-            for part in self._parts():
-                if part.plain:
-                    parsing.append((threads.submit(self._by_arrow, part), part))
-                while parsing and (len(parsing) > THREADS or not part.plain):
-                    yield from self._finished(*parsing.popleft())
-                if not part.plain:
-                    table, part.read = self._exactly(part.bytes(), part.final, part.offset)
-                    yield from [table] * bool(len(table))
-            for waiting in parsing:
-                yield from self._finished(*waiting)
+        with Utf8Stream(self.file, self.encoding) as stream:
+            _, first = self._first(stream)
+        with Utf8Stream(self.file, self.encoding) as stream:
+            ahead = _Ahead(stream)
+            if self.dialect.header:
+                ahead.skip(first.end)
+            while True:
+                run = _Run(ahead, self._plain, self.dialect)
+                yield from self._by_arrow(run)
+                if run.is_full:
+                    continue
+                # Arrow stopped at bytes that it does not read exactly, or at the end.
+                table, read = self._exactly(ahead.rest, ahead.final, ahead.offset)
+                yield from [table] * bool(len(table))
+                if ahead.final:
+                    break
+                if not read and len(ahead.rest) > LONGEST:
+                    raise UserError(
+                        f"line {self._line(ahead.offset)} of {str(self.file)!r} begins a row that does not end within "
+                        f"{LONGEST >> 20} MB: close its quotes, or write --data.quotechar none."
+                    )
+                ahead.take(ahead.rest, read)
         if self.bad.count:
             lines = ", ".join(map(str, self.bad.lines)) + (", …" if self.bad.count > len(self.bad.lines) else "")
             logger.warning(f"{self.file.name}: {self.bad.count} bad rows were left out (lines {lines}).")
 
-    def _parts(self) -> Iterator["_Part"]:
-        """The file in parts that begin with a record. Their buffers are used in turn: each is gone after the next."""
-        with Utf8Stream(self.file, self.encoding) as stream:
-            _, record = self._first(stream)
-        with Utf8Stream(self.file, self.encoding) as stream:
-            offset = record.end if self.dialect.header else 0
-            stream.readinto(memoryview(bytearray(offset)))
-            buffers = [bytearray(PART) for _ in range(THREADS + 2)]
-            rest, final = b"", False
-            while not final:
-                # A row that does not end in what was read needs more of it, and ever more.
-                room = PART if len(rest) < PART // 2 else 2 * len(rest)
-                buffer = buffers.pop(0) if room == PART else bytearray(room)
-                buffers += [buffer] if room == PART else []
-                buffer[: len(rest)] = rest
-                filled = len(rest) + stream.readinto(memoryview(buffer)[len(rest) :])
-                final = filled < len(buffer)
-                part = _Part(buffer, filled, final, offset)
-                part.plain = part.read = 0 if self.dialect.escape else self._plain(part)
-                yield part
-                rest, offset = bytes(memoryview(buffer)[part.read : filled]), offset + part.read
-                if not part.read and len(rest) > LONGEST:
-                    raise UserError(
-                        f"line {self._line(offset)} of {str(self.file)!r} begins a row that does not end within "
-                        f"{LONGEST >> 20} MB: close its quotes, or write --data.quotechar none."
-                    )
+    def _plain(self, data: bytearray, size: int, final: bool) -> int:
+        """Return how many bytes Arrow reads exactly: whole records with quotes only at both ends of a field, or
+        doubled. Return 0 for none.
 
-    def _finished(self, future: Future, part: "_Part") -> Iterator[pa.Table]:
-        table = future.result()
-        if table is None:
-            table, _ = self._exactly(part.bytes()[: part.plain], True, part.offset)
-        if len(table):
-            yield table
-
-    def _plain(self, part: "_Part") -> int:
-        """Return how many leading bytes Arrow reads exactly: whole records with quotes only at both ends of a field, or
-        doubled. Return 0 for none."""
-        data, size = part.buffer, part.size
+        Args:
+            data: begins with a record.
+            size: how many of its bytes count.
+            final: whether the file ends with them.
+        """
         if data.startswith(codecs.BOM_UTF8):
             # Arrow would take a first character of a row for a byte order mark.
             return 0
-        alone = data.count(b"\r", 0, size) if self.dialect.line_end == "\n" else 0
-        if alone and alone > data.count(b"\r\n", 0, size) + data.endswith(b"\r", 0, size):
-            # Arrow would take it for the end of a record.
-            return 0
-        read = np.frombuffer(data, dtype=np.uint8, count=size)
-        places = _places(read if self.dialect.quote else read[:0], self.dialect.quote or " ")
-        while not part.final and (size := _last_end(data, size, self.dialect.line_end.encode())):
+        # To find nothing is many times as fast as to count.
+        if self.dialect.line_end == "\n" and data.find(b"\r", 0, size) >= 0:
+            if data.count(b"\r", 0, size) > data.count(b"\r\n", 0, size) + data.endswith(b"\r", 0, size):
+                # Arrow would take a carriage return alone for the end of a record.
+                return 0
+        read, line_end = np.frombuffer(data, dtype=np.uint8, count=size), self.dialect.line_end.encode()
+        places = _places(data, size, self.dialect.quote.encode())
+        while not final and (size := data.rfind(line_end, 0, size) + 1):
             before = int(np.searchsorted(places, size))
             if before % 2 == 0:
                 break
@@ -171,17 +152,33 @@ class DelimitedFile:
         places = places[: np.searchsorted(places, size)]
         if len(places) % 2 or not len(places):
             return 0 if len(places) else size
-        opening, closing = places[::2], places[1::2]
-        doubled = opening[1:] == closing[:-1] + 1
-        at_start = self.ends[read[opening - 1]]
-        at_start[0] |= opening[0] == 0
-        at_end = self.ends[read[np.minimum(closing + 1, part.size - 1)]]
-        at_end[-1] |= closing[-1] == part.size - 1
-        whole = at_start[0] and at_end[-1] and (at_start[1:] | doubled).all() and (at_end[:-1] | doubled).all()
-        return size if whole else 0
+        # The bytes before the quotes that open a field and behind those that close it.
+        around = places + np.tile([-1, 1], len(places) // 2)
+        at_end = self.ends.take(read.take(around, mode="clip"))
+        at_end[0] |= around[0] < 0
+        at_end[-1] |= around[-1] == len(read)
+        if not at_end.all():
+            doubled = places[2::2] == places[1:-1:2] + 1
+            at_end[1:-1:2] |= doubled
+            at_end[2::2] |= doubled
+        return size if at_end.all() else 0
 
-    def _by_arrow(self, part: "_Part") -> pa.Table | None:
-        """The rows in the first bytes; None where one has another number of fields, or is not UTF-8."""
+    def _by_arrow(self, run: "_Run") -> Iterator[pa.Table]:
+        """The rows that Arrow reads; where it cannot read some of them, each block of them by itself."""
+        table = self._parse(pa.PythonFile(run, "r"))
+        run.stop()
+        if table is not None:
+            yield table
+            return
+        for block, offset in run.blocks:
+            table = self._parse(pa.BufferReader(block))
+            if table is None:
+                table, _ = self._exactly(block.to_pybytes(), True, offset)
+            if len(table):
+                yield table
+
+    def _parse(self, source: pa.NativeFile) -> pa.Table | None:
+        """The rows; None where there are none, one has another number of fields, or is not UTF-8."""
         bad: list[Any] = []
 
         def keep(row: Any) -> str:
@@ -190,9 +187,9 @@ class DelimitedFile:
 
         try:
             table = csv.read_csv(
-                pa.BufferReader(pa.py_buffer(part.buffer).slice(0, part.plain)),
-                # All in one block: between blocks, Arrow does not know what stands inside quotes.
-                read_options=csv.ReadOptions(column_names=self.names, block_size=part.plain + 1, use_threads=False),
+                source,
+                # A block is what the source gives at a time: whole records, so that none is cut inside its quotes.
+                read_options=csv.ReadOptions(column_names=self.names, block_size=2 * BLOCK),
                 parse_options=csv.ParseOptions(
                     delimiter=self.dialect.delimiter,
                     quote_char=self.dialect.quote or False,
@@ -225,7 +222,7 @@ class DelimitedFile:
         """The line in which a byte of the file stands; asked for so seldom that the file is read again for it."""
         line = 1
         with Utf8Stream(self.file, self.encoding) as stream:
-            while offset > 0 and (part := stream.read(min(PART, offset))):
+            while offset > 0 and (part := stream.read(min(BLOCK, offset))):
                 line += lines_in(part[:offset])
                 offset -= len(part)
         return line
@@ -254,32 +251,96 @@ class DelimitedFile:
         )
 
 
-@dataclass
-class _Part:
-    """Some bytes of a file, in a buffer; whether the file ends with them; how many are before them. How many Arrow can
-    read, and how many were."""
+class _Ahead:
+    """The part of a file that was not taken yet; its first bytes, which begin with a record, were read already."""
 
-    buffer: bytearray
-    size: int
-    final: bool
-    offset: int
-    plain: int = 0
-    read: int = 0
+    def __init__(self, stream: Utf8Stream):
+        self.stream = stream
+        self.rest, self.final, self.offset = b"", False, 0
+        # Used again in each run: new memory takes more time than what is read into it.
+        self.buffers: list[bytearray] = []
 
-    def bytes(self) -> bytes:
-        return bytes(memoryview(self.buffer)[: self.size])
+    def read(self, place: int = 0) -> tuple[bytearray, int]:
+        """Return a buffer with the first bytes and more behind them, and how many it holds.
+
+        Args:
+            place: of the buffer in this run.
+        """
+        while len(self.buffers) <= place:
+            self.buffers.append(bytearray(BLOCK))
+        # A row that does not end in what was read needs more of it, and ever more.
+        buffer = self.buffers[place] if len(self.rest) <= BLOCK // 2 else bytearray(2 * len(self.rest))
+        buffer[: len(self.rest)] = self.rest
+        size = len(self.rest) + self.stream.readinto(memoryview(buffer)[len(self.rest) :])
+        self.final = size < len(buffer)
+        return buffer, size
+
+    def take(self, read: bytes | memoryview, size: int) -> None:
+        """Go on behind the first bytes of those that were read."""
+        self.rest, self.offset = bytes(read[size:]), self.offset + size
+
+    def skip(self, size: int) -> None:
+        """Leave the first bytes out."""
+        self.stream.readinto(memoryview(bytearray(size)))
+        self.offset += size
 
 
-def _last_end(data: bytearray, size: int, line_end: bytes) -> int:
-    """The place behind the last end of a line in the first bytes; 0 where there is none."""
-    return data.rfind(line_end, 0, size) + 1
+class _Run(io.RawIOBase):
+    """The next blocks of a file that Arrow reads exactly, as a file that Arrow's threads read.
+
+    Args:
+        ahead: the file.
+        plain: `DelimitedFile._plain`.
+        dialect: of the file.
+    """
+
+    def __init__(self, ahead: _Ahead, plain: Callable[[bytearray, int, bool], int], dialect: Dialect):
+        self.ahead, self.plain = ahead, plain
+        self.quote, self.line_end = dialect.quote.encode(), dialect.line_end.encode()
+        # The blocks, and where they begin in the file.
+        self.blocks: list[tuple[pa.Buffer, int]] = []
+        self.is_full, self.stopped = False, False
+        self.lock = Lock()
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> Any:
+        """The next block, whatever its size."""
+        with self.lock:
+            self.is_full = len(self.blocks) == BLOCKS
+            if self.stopped or self.is_full:
+                return b""
+            buffer, filled = self.ahead.read(len(self.blocks))
+            given, offset = self._given(buffer, self.plain(buffer, filled, self.ahead.final)), self.ahead.offset
+            self.ahead.take(memoryview(buffer)[:filled], given)
+            self.stopped = not given
+            self.blocks += [(pa.py_buffer(buffer).slice(0, given), offset)] * bool(given)
+            return self.blocks[-1][0] if given else b""
+
+    def _given(self, buffer: bytearray, whole: int) -> int:
+        """Return how many bytes of whole records make a block: all but the last end of a line, if Arrow then finds the
+        one before it. Of a row that goes on in the next block, it learns that rows are long, and is faster."""
+        end = whole
+        while end and buffer[end - 1] in b"\r\n":
+            end -= 1
+        start = buffer.rfind(self.line_end, 0, end) + 1
+        is_record = start and not (self.quote and buffer.count(self.quote, start, end) % 2)
+        return end if is_record else whole
+
+    def stop(self) -> None:
+        """Give no more, even to a thread that still asks."""
+        with self.lock:
+            self.stopped = True
 
 
-def _places(read: np.ndarray, character: str) -> np.ndarray:
-    """Return the places of a character, found in pieces that fit a processor's cache."""
-    pieces = range(0, len(read), PIECE)
-    found = [np.flatnonzero(read[start : start + PIECE] == ord(character)) + start for start in pieces]
-    return np.concatenate(found) if found else np.empty(0, dtype=int)
+def _places(data: bytearray, size: int, byte: bytes) -> np.ndarray:
+    """Return the places of a byte among the first ones, found in pieces that fit a processor's cache."""
+    if not byte or data.find(byte, 0, size) < 0:
+        return np.empty(0, dtype=int)
+    read = np.frombuffer(data, dtype=np.uint8, count=size)
+    pieces = range(0, size, PIECE)
+    return np.concatenate([np.flatnonzero(read[start : start + PIECE] == ord(byte)) + start for start in pieces])
 
 
 def _missing_if_empty(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -20,7 +20,7 @@ from .encodings import contains, kind_of, open_utf8
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 # Records by which a dialect is chosen, and the bytes that are read for them: more where they are long.
-RECORDS, FEW, SAMPLE, MOST = 500, 100, 1 << 17, 1 << 26
+RECORDS, FEW, SAMPLE, MOST = 500, 100, 1 << 17, 1 << 24
 # The delimiter of a file with one column.
 DEFAULT = ","
 _NUMBER = re.compile(r"\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?\s*%?\s*")
@@ -148,7 +148,7 @@ def find_dialect(file: Path, stream: Any, data: DataArguments, known: Collection
         if len(list(islice(reader.records(sample, final=False), FEW))) == FEW:
             break
     line_end = "\r" if b"\r" in sample and b"\n" not in sample else "\n"
-    tried = [_Trial(replace(each, line_end=line_end), sample, not more) for each in _candidates(file, data)]
+    tried = [_Trial(replace(each, line_end=line_end), sample, not more) for each in _candidates(file, data, sample)]
     tried = [trial for trial in tried if trial.first]
     if not tried:
         raise UserError(f"the file {str(file)!r} is empty.")
@@ -175,14 +175,15 @@ def find_dialect(file: Path, stream: Any, data: DataArguments, known: Collection
     return replace(chosen.dialect, header=header)
 
 
-def _candidates(file: Path, data: DataArguments) -> list[Dialect]:
+def _candidates(file: Path, data: DataArguments, sample: bytes) -> list[Dialect]:
     """The dialects that a file may be written in, the likelier ones first."""
+    may_escape = data.escapechar is None and b"\\" in sample
     delimiters = [data.delimiter] if data.delimiter else ["\t"] if kind_of(file) == ".tsv" else list(DELIMITERS)
     found = []
     for delimiter in delimiters:
         quotes = ["", '"'] if delimiter == "\t" else ['"']
         for quote in quotes if data.quotechar is None else [data.quotechar]:
-            escapes = ["", "\\"] if quote and data.escapechar is None else [data.escapechar or ""]
+            escapes = ["", "\\"] if quote and may_escape else [data.escapechar or ""]
             found += [Dialect(delimiter, quote, escape) for escape in escapes]
     return found
 
@@ -334,9 +335,8 @@ def _form(field: str) -> str:
 
 def _common_form(column: list[str]) -> str | None:
     """The form that all fields of a column have, if it is one of numbers, dates or keys, and not of words."""
-    forms = set(map(_form, column))
-    form = forms.pop() if len(forms) == 1 else None
-    return form if form is not None and (form == "number" or "9" in form) else None
+    form = _form(column[0]) if column else ""
+    return form if (form == "number" or "9" in form) and all(_form(value) == form for value in column) else None
 
 
 def _words(field: str) -> float:

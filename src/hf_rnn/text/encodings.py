@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
 # Bytes in which zeros are counted; that are looked at together; and at most.
-SAMPLE, PART, MOST = 1 << 12, 1 << 18, 1 << 26
+SAMPLE, PART, MOST = 1 << 12, 1 << 18, 1 << 24
 # The longer marks first: one of UTF-32 begins with one of UTF-16.
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -96,7 +96,7 @@ def wrong_encoding(file: Path, encoding: str, byte: int) -> UserError:
 
 def find_encoding(file: Path, given: str | None = None) -> str:
     """Return the encoding of a file: the one that was given, the one of its byte order mark, or the one that its first
-    64 MB allow.
+    16 MB allow.
 
     Args:
         file: to be looked at.
