@@ -3,6 +3,7 @@
 import csv
 import gzip
 import io
+import random
 
 import pytest
 
@@ -200,9 +201,9 @@ def test_a_byte_that_is_not_utf8_late_in_a_file_is_found(tmp_path):
     assert rows_of(tmp_path / "a.csv")[-1] == ["süß", "2"]
 
 
-@pytest.mark.parametrize("part", [64, 257, 1 << 22])
+@pytest.mark.parametrize("part", [64, 257, 1 << 20])
 def test_the_fast_reader_reads_what_the_exact_one_reads(part, tmp_path, monkeypatch):
-    monkeypatch.setattr(delimited, "PART", part)
+    monkeypatch.setattr(delimited, "BLOCK", part)
     texts = ['a "b" c', "two\nlines", "", " ", ',";', "é" * 40, '"', '""', "x" * 300, "\r\n", "\\", "0012"]
     rows = [[text, other] for text in texts for other in texts]
     file = write(tmp_path / "a.csv", rows, quoting=csv.QUOTE_MINIMAL, newline="\r\n")
@@ -212,6 +213,32 @@ def test_the_fast_reader_reads_what_the_exact_one_reads(part, tmp_path, monkeypa
     assert expected == rows
     got = [[value or "" for value in row.values()] for table in read for row in table.to_pylist()]
     assert got == rows
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_rows_are_the_same_however_a_file_is_cut_into_blocks(seed, tmp_path, monkeypatch):
+    """Files of every kind of disorder, against one reading of all their bytes together."""
+    draw, file = random.Random(seed), tmp_path / "a.csv"
+    for _ in range(100):
+        monkeypatch.setattr(delimited, "BLOCK", draw.choice([16, 64, 257, 1024]))
+        monkeypatch.setattr(delimited, "BLOCKS", draw.choice([1, 2, 16]))
+        monkeypatch.setattr(delimited, "PIECE", draw.choice([8, 100]))
+        width, characters = draw.randint(1, 4), draw.choice(["ab ", 'ab",;\n', 'a"', 'é\u2028\ufeff\rx,\n"', '\\,"\n'])
+        fields = [
+            ["".join(draw.choices(characters, k=draw.choice([0, 1, 3, 60]))) for _ in range(width)] for _ in range(90)
+        ]
+        newline = draw.choice(["\n", "\r\n"])
+        header = [f"column {number}" for number in range(width)]
+        if draw.random() < 0.5:
+            write(file, fields, header=header, newline=newline, quoting=draw.choice([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]))
+        else:
+            file.write_text(newline.join(",".join(row) for row in [header, *fields]), encoding="utf-8", newline="")
+        written = {"delimiter": ",", "quotechar": '"', "escapechar": draw.choice(["none", "\\"]), "header": True}
+        read = DelimitedFile(file, DataArguments(on_bad_rows="skip", encoding="utf-8", **written))
+        records = list(ExactReader(read.dialect).records(file.read_bytes(), final=True))[1:]
+        expected = [[field.decode() or None for field in record.fields or ()] for record in records]
+        got = [list(row.values()) for table in read for row in table.to_pylist()]
+        assert got == [row for row in expected if len(row) == width]
 
 
 def test_arrow_reads_plain_files(tmp_path, monkeypatch):
@@ -250,9 +277,9 @@ def test_lines_for_excel_and_other_endings_are_told(tmp_path):
         rows_of(tmp_path / "b.csv")
 
 
-@pytest.mark.parametrize("part", [16, 1 << 22])
+@pytest.mark.parametrize("part", [16, 1 << 20])
 def test_a_mark_of_byte_order_within_a_file_is_a_character(part, tmp_path, monkeypatch):
-    monkeypatch.setattr(delimited, "PART", part)
+    monkeypatch.setattr(delimited, "BLOCK", part)
     rows = [["\ufeff", "a"], ["\ufeffb", "\ufeff"]] * 20
     assert rows_of(write(tmp_path / "a.csv", rows)) == rows
 

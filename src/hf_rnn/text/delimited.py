@@ -25,8 +25,8 @@ from .encodings import Utf8Stream, find_encoding, kind_of, wrong_encoding
 
 logger = logging.getLogger(__name__)
 
-# Bytes that Arrow parses and that numpy looks at together, so few that a processor's cache holds them; that a record may
-# have.
+# Bytes that Arrow parses and that numpy looks at together, so few that a processor's cache holds them; that a record
+# may have.
 BLOCK, PIECE, LONGEST = 1 << 20, 1 << 17, 1 << 28
 # Blocks that Arrow's threads are given at a time.
 BLOCKS = 16
@@ -110,8 +110,10 @@ class DelimitedFile:
                 if run.is_full:
                     continue
                 # Arrow stopped at bytes that it does not read exactly, or at the end.
-                table, read = self._exactly(ahead.rest, ahead.final, ahead.offset)
-                yield from [table] * bool(len(table))
+                read = 0
+                if ahead.rest:
+                    table, read = self._exactly(ahead.rest, ahead.final, ahead.offset)
+                    yield from [table] * bool(len(table))
                 if ahead.final:
                     break
                 if not read and len(ahead.rest) > LONGEST:
@@ -133,14 +135,14 @@ class DelimitedFile:
             size: how many of its bytes count.
             final: whether the file ends with them.
         """
-        if data.startswith(codecs.BOM_UTF8):
+        if self.dialect.escape or data.startswith(codecs.BOM_UTF8):
             # Arrow would take a first character of a row for a byte order mark.
             return 0
         # To find nothing is many times as fast as to count.
-        if self.dialect.line_end == "\n" and data.find(b"\r", 0, size) >= 0:
-            if data.count(b"\r", 0, size) > data.count(b"\r\n", 0, size) + data.endswith(b"\r", 0, size):
-                # Arrow would take a carriage return alone for the end of a record.
-                return 0
+        returns = self.dialect.line_end == "\n" and data.find(b"\r", 0, size) >= 0 and data.count(b"\r", 0, size)
+        if returns and returns > data.count(b"\r\n", 0, size) + data.endswith(b"\r", 0, size):
+            # Arrow would take a carriage return alone for the end of a record.
+            return 0
         read, line_end = np.frombuffer(data, dtype=np.uint8, count=size), self.dialect.line_end.encode()
         places = _places(data, size, self.dialect.quote.encode())
         while not final and (size := data.rfind(line_end, 0, size) + 1):
@@ -165,20 +167,25 @@ class DelimitedFile:
 
     def _by_arrow(self, run: "_Run") -> Iterator[pa.Table]:
         """The rows that Arrow reads; where it cannot read some of them, each block of them by itself."""
-        table = self._parse(pa.PythonFile(run, "r"))
+        table = self._parse(pa.PythonFile(run, "r"), BLOCK)
         run.stop()
         if table is not None:
             yield table
             return
         for block, offset in run.blocks:
-            table = self._parse(pa.BufferReader(block))
+            table = self._parse(pa.BufferReader(block), block.size + 1)
             if table is None:
                 table, _ = self._exactly(block.to_pybytes(), True, offset)
             if len(table):
                 yield table
 
-    def _parse(self, source: pa.NativeFile) -> pa.Table | None:
-        """The rows; None where there are none, one has another number of fields, or is not UTF-8."""
+    def _parse(self, source: pa.NativeFile, size: int) -> pa.Table | None:
+        """The rows; None where there are none, one has another number of fields, or is not UTF-8.
+
+        Args:
+            source: gives whole records at a time.
+            size: how many bytes it is asked for.
+        """
         bad: list[Any] = []
 
         def keep(row: Any) -> str:
@@ -188,8 +195,8 @@ class DelimitedFile:
         try:
             table = csv.read_csv(
                 source,
-                # A block is what the source gives at a time: whole records, so that none is cut inside its quotes.
-                read_options=csv.ReadOptions(column_names=self.names, block_size=2 * BLOCK),
+                # Arrow would cut a block of its own at any end of a line, even one inside quotes.
+                read_options=csv.ReadOptions(column_names=self.names, block_size=size),
                 parse_options=csv.ParseOptions(
                     delimiter=self.dialect.delimiter,
                     quote_char=self.dialect.quote or False,

@@ -67,7 +67,8 @@ class ExactReader:
 
     def __init__(self, dialect: Dialect):
         delimiter, quote, escape = (re.escape(c).encode() for c in (dialect.delimiter, dialect.quote, dialect.escape))
-        end, alone = (rb"\r*\n|\r\Z", [rb"\r(?!\r*\n)"]) if dialect.line_end == "\n" else (rb"\r", [])
+        line, alone = (rb"\r*\n", [rb"\r(?!\r*\n)"]) if dialect.line_end == "\n" else (rb"\r", [])
+        end = line + rb"|\r+\Z"
         # Runs of characters between the special ones, so that a field that does not match fails in linear time.
         run = rb"[^\r%s%s%s]*" % (b"\n" if alone else b"", delimiter, escape)
         special = b"|".join([*alone, *([rb"%s(?:[^\r\n]|(?=[\r\n])|\Z)" % escape] if escape else [])])
@@ -77,7 +78,7 @@ class ExactReader:
         self.quoted = re.compile(rb"%s%s(?=%s|%s|\Z)" % (inside, quote, delimiter, end), re.DOTALL) if quote else None
         self.unclosed = re.compile(rb"%s%s\Z" % (inside, escape + b"?" * bool(escape)), re.DOTALL) if quote else None
         self.escaped = re.compile(rb"%s([%s%s%s])" % (escape, escape, quote, delimiter)) if escape else None
-        self.end = re.compile(end)
+        self.line, self.end = re.compile(line), re.compile(end)
         self.delimiter, self.quote = dialect.delimiter.encode(), dialect.quote.encode()
 
     def records(self, data: bytes, final: bool) -> Iterator[Record]:
@@ -90,9 +91,9 @@ class ExactReader:
         place = 0
         while place < len(data):
             fields, end = self._fields(data, place)
-            ending = self.end.search(data, place) if fields is None else self.end.match(data, end)
-            # A carriage return at the end may be half of a line end.
-            if not final and not data[end:].strip(b"\r"):
+            ending = self.line.search(data, place) if fields is None else self.end.match(data, end)
+            # The line of a record with broken quotes may go on, and a carriage return at the end be half of a line end.
+            if not final and (ending is None or not data[end:].strip(b"\r")):
                 return
             # Skip the line on which a record with broken quotes begins.
             stop, next_place = (ending.start(), ending.end()) if ending else (len(data), len(data))
