@@ -164,7 +164,8 @@ class Predictor:
         if len(splits) > 1:
             raise UserError(f"there are the splits {', '.join(splits)}: pass one of them.")
         rows = next(iter(splits.values()))
-        columns = text_columns(self.task.with_data(self.task.data.elsewhere(IN_MEMORY)), rows)
+        task = self.task.with_data(self.task.data.elsewhere(IN_MEMORY))
+        columns = text_columns(task.with_data(own_columns(task, rows, ())), rows)
         texts = [[text_of(value, f"the column {name!r}") for value in rows[name]] for name in columns]
         return list(zip(*texts, strict=True)) if len(texts) > 1 else texts[0]
 
@@ -244,12 +245,16 @@ class Predictor:
 
 
 def text_columns(task: Task, rows: Dataset) -> list[str]:
-    """The column of the text, and for a model of pairs that of the second one, in rows of other data than the model was
-    trained on; raises [`UserError`] where they are not plain."""
-    data = own_columns(task, rows, ())
+    """The column of the text, and for a model of pairs that of the second one; raises [`UserError`] where they are not
+    plain.
+
+    Args:
+        task: with the data section that [`own_columns`] gives for the rows.
+        rows: of other data than the model was trained on.
+    """
     if not task.one_answer:
-        return [task.with_data(data).text_column(rows)]
-    text, pair = choose_texts(rows, data)
+        return [task.text_column(rows)]
+    text, pair = choose_texts(rows, task.data)
     reads_pairs = pair is not None and (task.data.text_pair_column is not None or not task.has_schema)
     return [text, str(pair)] if reads_pairs else [text]
 

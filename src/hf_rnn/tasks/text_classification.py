@@ -3,7 +3,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -177,8 +177,7 @@ class TextClassification(TextTask):
             _, self.form = find_form(values, len(values), self._data_of_labels(), self.problem_type, self._where())
         parsed = self._parsed(values, split)
         if self.trained:
-            known = {str(_plain(v)) for value in parsed for v in (value if isinstance(value, list) else [value])}
-            self.by_place = self._are_places(parsed) or not known <= set(self.label_names)
+            self.by_place = self._are_places(parsed)
         return self._encode_labels(texts, parsed, split)
 
     def _values(self, rows: Any) -> list[Any]:
@@ -233,11 +232,7 @@ class TextClassification(TextTask):
             self.label_names = ["value"]
             self._learn_scale(values)
             return values
-        seen = in_order(
-            list({_plain(v): None for value in values for v in (value if isinstance(value, list) else [value])})
-        )
-        if self.form.classes:
-            seen = list(self.form.classes)
+        seen = list(self.form.classes) if self.form.classes else in_order(_classes_in(values))
         if len(seen) < 2 and len(self.label_names) < 2:
             raise UserError(
                 f"all rows of {self.data.path!r} have the label {seen[0] if seen else None!r}: a classifier needs two "
@@ -250,7 +245,7 @@ class TextClassification(TextTask):
             )
         if not self.label_names:
             self.label_names = [str(v) for v in seen]
-        self.by_place = self._are_places(values) or not set(map(str, seen)) <= set(self.label_names)
+        self.by_place = self._are_places(values)
         warn_of_likeness([str(v) for v in seen], where)
         return values
 
@@ -323,10 +318,12 @@ class TextClassification(TextTask):
         return [text, str(int(text))] if self._old_spelling and _is_whole(text) else [text]
 
     def _are_places(self, values: list[Any]) -> bool:
-        """Return whether all labels are numbers from 0 on that count `data.label_names`."""
-        labels = {str(_plain(v)) for value in values for v in (value if isinstance(value, list) else [value])}
+        """Return whether numbers among the labels are places in `data.label_names`: where all can be, or some label is
+        no name."""
+        labels = set(map(str, _classes_in(values)))
         count = len(self.data.label_names or [])
-        return not self.form.classes and all(_is_whole(label) and 0 <= int(label) < count for label in labels)
+        all_count = not self.form.classes and all(_is_whole(label) and 0 <= int(label) < count for label in labels)
+        return all_count or not labels <= set(self.label_names)
 
     def _encode_labels(self, texts: dict[str, list[str]], values: list[Any], split: str) -> Dataset:
         """Rows with numbers for labels; the values are those that the form of the labels parsed."""
@@ -530,6 +527,11 @@ def _by_names(rows: Any, column: str) -> list[Any]:
         return None if value in (None, UNLABELLED) else inner.int2str(value)
 
     return [named(value) for value in rows[column]]
+
+
+def _classes_in(values: Iterable[Any]) -> list[Any]:
+    """Return each class of some labels once, in their order."""
+    return list({_plain(one): None for value in values for one in (value if isinstance(value, list) else [value])})
 
 
 def _plain(value: Any) -> Any:

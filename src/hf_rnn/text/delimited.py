@@ -21,7 +21,7 @@ from pyarrow import csv
 from ..errors import UserError
 from .arguments import DataArguments
 from .dialects import DELIMITERS, Dialect, ExactReader, Record, find_dialect, lines_in, names_of
-from .encodings import Utf8Stream, find_encoding, kind_of, wrong_encoding
+from .encodings import Utf8Stream, find_encoding, kind_of, shown, wrong_encoding
 
 logger = logging.getLogger(__name__)
 
@@ -72,8 +72,7 @@ class DelimitedFile:
 
     def described(self) -> str:
         """Return one line that says how the file is written."""
-        encoding = {"utf-8-sig": "utf-8"}.get(self.encoding, self.encoding)
-        return f"{encoding} · {self.dialect}"
+        return f"{shown(self.encoding)} · {self.dialect}"
 
     def _first(self, stream: Utf8Stream) -> tuple[bytes, Any]:
         """Return the bytes that were read and the first record in them."""

@@ -85,6 +85,11 @@ class _Closing(io.RawIOBase):
         super().close()
 
 
+def shown(encoding: str) -> str:
+    """The encoding as users know it, with or without a byte order mark."""
+    return encoding.removesuffix("-sig")
+
+
 def wrong_encoding(file: Path, encoding: str, byte: int) -> UserError:
     """The error for a byte that an encoding does not have."""
     return UserError(
@@ -276,4 +281,13 @@ class _Raw(io.RawIOBase):
         return len(read[: len(buffer)])
 
 
-__all__ = ["COMPRESSIONS", "Utf8Stream", "find_encoding", "lines_of", "open_bytes", "open_utf8", "wrong_encoding"]
+__all__ = [
+    "COMPRESSIONS",
+    "Utf8Stream",
+    "find_encoding",
+    "lines_of",
+    "open_bytes",
+    "open_utf8",
+    "shown",
+    "wrong_encoding",
+]

@@ -11,6 +11,7 @@ import re
 import warnings
 from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
+from functools import cached_property
 from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from ..errors import UserError, first_line
 from .arguments import DataArguments
 from .delimited import DelimitedFile
 from .dialects import has_header, names_of
-from .encodings import find_encoding, kind_of, lines_of, open_utf8, wrong_encoding
+from .encodings import Utf8Stream, find_encoding, kind_of, lines_of, shown, wrong_encoding
 from .tables import tables_of
 
 logger = logging.getLogger(__name__)
@@ -52,6 +53,11 @@ class Reader:
 
     def __init__(self, file: Path, data: DataArguments, known: Collection[str] = ()):
         self.file, self.data, self.known = file, data, known
+
+    @cached_property
+    def encoding(self) -> str:
+        """The encoding of a text file, which is found once."""
+        return find_encoding(self.file, self.data.encoding)
 
     @property
     def paths(self) -> list[Path]:
@@ -92,7 +98,7 @@ class Json(Reader):
     """JSON Lines, or one list of objects: values keep the types that JSON gives them."""
 
     def described(self) -> str:
-        return find_encoding(self.file, self.data.encoding).removesuffix("-sig")
+        return shown(self.encoding)
 
     def rows(self) -> Iterator[dict[str, Any]]:
         for number, row in enumerate(self._values(), 1):
@@ -107,12 +113,12 @@ class Json(Reader):
             yield row
 
     def _values(self) -> Iterator[Any]:
-        with open_utf8(self.file, self.data.encoding) as stream:
+        with Utf8Stream(self.file, self.encoding) as stream:
             beginning = stream.read(PIECE).lstrip()
         if beginning.startswith(b"["):
             yield from self._list()
             return
-        lines = lines_of(self.file, self.data.encoding)
+        lines = lines_of(self.file, self.encoding)
         before = list(islice(lines, 1))
         while before and not before[-1].strip() and (line := next(lines, None)) is not None:
             before.append(line)
@@ -158,7 +164,7 @@ class Json(Reader):
     def _list(self) -> Iterator[Any]:
         """The values of one list, of which only some are in memory."""
         decoder, line, place, after_value = json.JSONDecoder(), 1, 0, False
-        with open_utf8(self.file, self.data.encoding) as stream:
+        with Utf8Stream(self.file, self.encoding) as stream:
             pieces = self._decoded(stream)
             text = next(pieces, "")
             place = text.index("[") + 1
@@ -248,10 +254,10 @@ class Lines(Reader):
     """Plain text: each line is a row with a `text`, blank ones too."""
 
     def described(self) -> str:
-        return f"{find_encoding(self.file, self.data.encoding).removesuffix('-sig')} · one text a line"
+        return f"{shown(self.encoding)} · one text a line"
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        for line in lines_of(self.file, self.data.encoding):
+        for line in lines_of(self.file, self.encoding):
             yield {"text": line}
 
 
@@ -260,14 +266,14 @@ class Conll(Reader):
     a sentence: the `tokens` of the first column, the `tags` of the last, and `column_2`, … between them."""
 
     def described(self) -> str:
-        return f"{find_encoding(self.file, self.data.encoding).removesuffix('-sig')} · a word and its tag a line"
+        return f"{shown(self.encoding)} · a word and its tag a line"
 
     def rows(self) -> Iterator[dict[str, Any]]:
         names: list[str] = []
         separator: str | None = None
         words: list[list[str]] = []
         left_out = bad = 0
-        for number, line in enumerate(chain(lines_of(self.file, self.data.encoding), [""]), 1):
+        for number, line in enumerate(chain(lines_of(self.file, self.encoding), [""]), 1):
             if _COMMENT.match(line):
                 continue
             if not line.strip() or line.startswith(_DOCUMENT):

@@ -40,11 +40,9 @@ def load(data: DataArguments, split: str | None = None, source: Any = None, tagg
 
 
 def _read(rows: Any) -> Dataset:
-    if isinstance(rows, Files):
-        how = rows.described()
-        rows = rows.dataset()
-        rows.info.description = how
-    description = rows.info.description
+    # What a data set of the Hub says of itself is not how a file is written.
+    how = rows.described() if isinstance(rows, Files) else ""
+    rows = rows.dataset() if isinstance(rows, Files) else rows
     # A column may hold several, such as a text in each language: column.en, column.de.
     names = rows.column_names
     inside = [f"{name}.{key}" for name in names if isinstance(rows.features[name], dict) for key in rows.features[name]]
@@ -52,7 +50,7 @@ def _read(rows: Any) -> Dataset:
     if twice is not None:
         raise UserError(f"the rows have {twice!r} both as a column and inside another: give one of them another name.")
     rows = rows.flatten()
-    rows.info.description = description
+    rows.info.description = how
     return rows
 
 
