@@ -80,6 +80,7 @@ def predict_file(
     task = task.with_data(own_columns(task, sample, named))
     predictor = replace(predictor, task=task)
     columns = text_columns(task, sample)
+    logger.info(f"{data.path}: the text is read from {' and '.join(map(repr, columns))}.")
     job = {"rows": found.fingerprint(), "model": _weights(predictor), "columns": columns, "top_k": top_k}
     job["max_length"], job["part_rows"] = data.max_length, part_rows
     processes = _processes()

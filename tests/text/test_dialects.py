@@ -310,3 +310,35 @@ def test_characters_that_mean_two_things_are_refused(settings):
 def test_characters_that_are_none_are_refused(settings):
     with pytest.raises(UserError, match=r"must be one ASCII character|name it .txt"):
         DataArguments(**settings)
+
+
+@pytest.mark.parametrize("form", ["ab{}", "x-{}", "user{}@mail.org", "A{}B", "№{}"])
+def test_names_that_end_in_digits_are_a_header(form, tmp_path):
+    rows = [[form.format(n), "the lamp was good", ("pos", "neg")[n % 2]] for n in range(40)]
+    assert rows_of(write(tmp_path / "a.csv", rows, header=("key1", "utterance", "mood"))) == rows
+    assert rows_of(write(tmp_path / "b.csv", rows, header=None)) == rows
+
+
+@pytest.mark.parametrize("names", [("2020", "2021", "mood"), ("7", "8", "verdict"), ("x", "1.5", "outcome")])
+def test_a_first_row_that_is_like_the_others_and_unlike_them_is_asked_about(names, tmp_path):
+    rows = [[f"the lamp was good {n}", str(n), ("pos", "neg")[n % 2]] for n in range(40)]
+    with pytest.raises(
+        UserError, match=rf"{names[2]!r} comes nowhere again, as those do. Write --data.header true, or"
+    ):
+        rows_of(write(tmp_path / "a.csv", rows, header=names))
+    assert rows_of(tmp_path / "a.csv", header=True) == rows
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("title", ["Report", "Export 2024", "12"])
+def test_a_title_above_the_header_is_told(title, delimiter, tmp_path):
+    rows = [["id", "text", "label"], *([str(n), "the lamp was good", "ab"[n % 2]] for n in range(40))]
+    with pytest.raises(
+        UserError, match=rf"begins with {title!r}, a title above the names of the columns, id, text, label"
+    ):
+        rows_of(write(tmp_path / "a.csv", rows, delimiter, header=(title, "", "")), delimiter=delimiter)
+
+
+def test_the_quote_is_not_taken_for_the_delimiter(tmp_path):
+    (tmp_path / "a.csv").write_text("text,label\na,b\n")
+    assert rows_of(tmp_path / "a.csv", quotechar=",") == [["a,b"]]

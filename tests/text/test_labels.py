@@ -1,5 +1,7 @@
 """Decide the meaning of labels, and ask instead of guessing."""
 
+from decimal import Decimal
+
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
@@ -36,6 +38,11 @@ def task_of(labels, test=None, **settings):
         (["a; b", "a", "b ;c", "c"], MULTI, ["a", "b", "c"]),
         (["a, b", "a", "b,c", "c"], MULTI, ["a", "b", "c"]),
         (["0|2", "2", "0", "1|2"], MULTI, ["0", "1", "2"]),
+        (["a|b", "a", "b|c", "c", "a|"], MULTI, ["a", "b", "c"]),
+        ([";a; b", "a", "b ;;c", "c"], MULTI, ["a", "b", "c"]),
+        ([":|", ":)"], SINGLE, [":)", ":|"]),
+        ([Decimal("1.50"), Decimal("2.25")], REGRESSION, ["value"]),
+        ([Decimal("1"), Decimal("2")], SINGLE, ["1", "2"]),
         (["['a', 'b']", "['b']", "[]"], MULTI, ["a", "b"]),
         (['["a", "b"]', '["b"]'], MULTI, ["a", "b"]),
         (["['a' 'b']", "['b']"], MULTI, ["a", "b"]),
@@ -206,3 +213,8 @@ def test_lists_that_were_written_as_texts_are_refused():
     rows = Dataset.from_dict({"text": ["['warm', 'soup']", '["old"]', ""], "label": ["a", "b", "a"]})
     with pytest.raises(UserError, match=r"'text' of 'x' holds .*a list that was written as a text"):
         TextClassification(DataArguments(path="x")).prepare(DatasetDict(train=rows, validation=rows))
+
+
+def test_numbers_that_label_names_does_not_count_are_told_to_count_from_0():
+    with pytest.raises(UserError, match=r"label '2', and the numbers of data.label_names \(neg, pos\) are 0 to 1"):
+        task_of(["1", "2"] * 3, label_names=["neg", "pos"])

@@ -173,3 +173,21 @@ def test_folders_that_are_not_read_are_told(tmp_path, caplog):
     make(tmp_path, {"train/neg/1.txt": "a", "train/pos/1.txt": "b", "test/1.txt": "c"})
     assert list(read(tmp_path)) == ["train"]
     assert "the folders test are not read" in caplog.text
+
+
+@pytest.mark.parametrize("line", ["#Rome B-LOC", "#", "# Rome", "#Rome"])
+def test_a_line_within_a_sentence_is_no_comment(line, tmp_path):
+    (tmp_path / "a.conll").write_text(f"EU NNP B-ORG\n\nsee VB O\n{line}\nnow RB O\n")
+    with pytest.raises(UserError, match=r"line 4 of .* has \d columns, and the first has 3"):
+        read(tmp_path / "a.conll")
+    (tmp_path / "a.conll").write_text(f"EU NNP B-ORG\n\n{line}\nsee VB O\nnow RB O\n")
+    assert read(tmp_path / "a.conll")["train"]["tokens"] == [["EU"], ["see", "now"]]
+
+
+def test_folders_beside_tables_are_told(tmp_path, caplog):
+    make(
+        tmp_path,
+        {"train/neg/1.txt": "a", "train/pos/1.txt": "b", "labels.csv": "text,label\na b,1\n", "pictures/a": ""},
+    )
+    assert list(read(tmp_path)) == ["train"]
+    assert "the folders train are not read, as there are tables beside them" in caplog.text

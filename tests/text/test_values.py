@@ -1,8 +1,12 @@
 """Read the values of a file unchanged, whatever its format, and write them out again."""
 
+import datetime
 import gzip
 import json
 import os
+import uuid
+from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -292,3 +296,39 @@ def test_streams_read_what_is_read_at_once(tmp_path):
     stream = open_splits(data)["train"]
     assert list(stream.stream()) == list(stream.rows()) == whole == read_first(stream, data).to_list()
     assert whole == [{"id": "01", "text": "a, b"}, {"id": "1e3", "text": "NA"}, {"id": None, "text": None}]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"text": ["a lamp", "a desk"], "id": [0, 1]},
+        {"text": {"0": "a lamp", "1": "a desk"}, "id": {"0": 0, "1": 1}},
+        {"text": ["a lamp", "a desk"]},
+    ],
+)
+def test_an_object_of_columns_is_not_one_row(columns, tmp_path):
+    for name, indent in (("a.json", None), ("b.json", 1), ("c.jsonl", None)):
+        (tmp_path / name).write_text(json.dumps(columns, indent=indent))
+        with pytest.raises(UserError, match=r"is one object of columns, text.*: write an object for each row"):
+            read(tmp_path / name)
+
+
+@pytest.mark.parametrize("row", [{"tokens": ["a", "b"], "tags": ["O", "O"]}, {"text": "a", "labels": ["b", "c"]}])
+def test_an_object_that_is_a_row_is_one(row, tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps(row))
+    assert read(tmp_path / "a.json").to_list() == [row]
+
+
+@pytest.mark.parametrize(
+    "value", [uuid.UUID(int=7), Path("a/b"), datetime.date(2024, 1, 2), Decimal("1.50"), complex(1, 2), range(2)]
+)
+def test_values_of_other_kinds_are_spelled_as_python_does(value):
+    rows = load(
+        DataArguments(), source=[{"id": value, "text": "a", "label": "b"}, {"id": "x", "text": "c", "label": "d"}]
+    )
+    assert rows["train"]["id"] == [str(value), "x"]
+
+
+def test_keys_of_128_bits_are_their_spelling():
+    for source in ([{"id": uuid.UUID(int=7)}], pa.table({"id": pa.array([uuid.UUID(int=7)])})):
+        assert load(DataArguments(), source=source)["train"]["id"] == [str(uuid.UUID(int=7))]

@@ -285,6 +285,12 @@ class TextClassification(TextTask):
                 return self._places[spelling]
         near = nearest(value, self.label_names)
         named = ", ".join(self.label_names[:20])
+        if number is not None and given:
+            raise UserError(
+                f"the split {split!r} of {self.data.path!r} has the label {value!r}, and the numbers of "
+                f"data.label_names ({', '.join(given[:20])}) are 0 to {len(given) - 1}: number the labels from 0 on, "
+                "or name them in the rows."
+            )
         if number is not None and not any(_is_whole(name) for name in self.label_names):
             raise UserError(
                 f"the split {split!r} of {self.data.path!r} has the label {value!r}, which is not in id2label "

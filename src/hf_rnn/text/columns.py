@@ -12,6 +12,7 @@ from datasets import ClassLabel, Dataset
 
 from ..errors import UserError, nearest
 from .arguments import DataArguments
+from .dialects import UNSPACED
 
 # The first of each is the text, or the label, whatever else is there.
 TEXT_NAMES = ("text", "sentence", "review", "content", "question", "comment", "document", "sentence1", "premise")
@@ -231,6 +232,8 @@ def _choose_text(rows: Dataset, others: list[str], data: DataArguments) -> str:
     if len(texts) > 1:
         # A label comes back again and again; a text does not.
         texts = [name for name in texts if not _comes_again(sample[name])] or texts
+        # Addresses and keys are long and no words.
+        texts = [name for name in texts if _has_words(sample[name])] or texts
     length = {name: np.mean([len(value) for value in sample[name]]) for name in texts}
     ranked = sorted(texts, key=lambda name: -length[name])
     if not ranked or (len(ranked) > 1 and length[ranked[0]] < 2 * length[ranked[1]]):
@@ -250,6 +253,11 @@ def _filled(rows: Dataset, names: Sequence[str]) -> dict[str, list]:
 def _is_text(values: list) -> bool:
     """Return whether the values are words, and not numbers or dates written as text."""
     return all(isinstance(value, str) for value in values) and not all(_NO_TEXT.fullmatch(value) for value in values)
+
+
+def _has_words(values: list) -> bool:
+    """Return whether most values have several words."""
+    return sum(len(value.split()) > 1 or bool(UNSPACED.search(value)) for value in values) > len(values) / 2
 
 
 def _comes_again(values: list) -> bool:

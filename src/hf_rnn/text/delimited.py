@@ -252,8 +252,8 @@ class DelimitedFile:
         return UserError(
             f"{where} has {len(record.fields)} fields, and the first row has {len(self.names)}: {shown!r}. Give all "
             "rows the same columns, with quotes around a field that holds a "
-            f"{DELIMITERS.get(self.dialect.delimiter, self.dialect.delimiter)}; or write --data.delimiter for another "
-            "delimiter, or --data.on_bad_rows skip."
+            f"{DELIMITERS.get(self.dialect.delimiter, self.dialect.delimiter)}; or write --data.delimiter or "
+            "--data.quotechar for other characters, or --data.on_bad_rows skip."
         )
 
 

@@ -8,6 +8,7 @@ return alone. Blank lines are no records.
 """
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -23,6 +24,8 @@ DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 RECORDS, FEW, SAMPLE, MOST = 500, 100, 1 << 17, 1 << 24
 # The delimiter of a file with one column.
 DEFAULT = ","
+# Letters of scripts without spaces between words.
+UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff]")
 _NUMBER = re.compile(r"\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?\s*%?\s*")
 
 
@@ -180,6 +183,7 @@ def _candidates(file: Path, data: DataArguments, sample: bytes) -> list[Dialect]
     """The dialects that a file may be written in, the likelier ones first."""
     may_escape = data.escapechar is None and b"\\" in sample
     delimiters = [data.delimiter] if data.delimiter else ["\t"] if kind_of(file) == ".tsv" else list(DELIMITERS)
+    delimiters = [delimiter for delimiter in delimiters if delimiter != data.quotechar]
     found = []
     for delimiter in delimiters:
         quotes = ["", '"'] if delimiter == "\t" else ['"']
@@ -278,9 +282,16 @@ def has_header(file: Path, rows: list[list[str]], known: Collection[str]) -> boo
     have. It is a header where it has a well-known name, or differs in this from all others.
 
     Raises:
-        UserError: nothing speaks for either, and one of its fields has several words.
+        UserError: nothing speaks for either, and one of its fields has several words; or one field speaks for a row and
+            another for a header; or the header stands below a title.
     """
     first, rest = [field.strip() for field in rows[0]], rows[1:]
+    second = {field.strip().lower() for field in rest[0]} if rest else set()
+    if sum(map(bool, first)) == 1 < len(first) and "" not in second and second & set(known):
+        raise UserError(
+            f"{str(file)!r} begins with {next(filter(None, first))[:60]!r}, a title above the names of the columns, "
+            f"{', '.join(rest[0])[:80]}: delete all lines above them."
+        )
     columns = [[row[place].strip() for row in rest] for place in range(len(first))]
     columns = [[value for value in column if value] for column in columns]
     names = [field.lower() in known for field in first]
@@ -291,8 +302,24 @@ def has_header(file: Path, rows: list[list[str]], known: Collection[str]) -> boo
     if any(names) and (sum(names) > 1 or not a_label_again):
         return True
     forms = [_common_form(column) for column in columns]
-    alike = [bool(f) and form is not None and _form(f) == form for f, form in zip(first, forms, strict=True)]
-    if any(again) or any(alike):
+    alike = [
+        bool(f) and form is not None and _form(f) == form and _letters(f) in {"", *map(_letters, column)}
+        for f, form, column in zip(first, forms, columns, strict=True)
+    ]
+    classes = [
+        each and form is None and min(Counter(column).values()) > 1
+        for each, form, column in zip(labels, forms, columns, strict=True)
+    ]
+    strange = next((f for f, each, seen in zip(first, classes, again, strict=True) if f and each and not seen), None)
+    like_the_others = next((f for f, *ways in zip(first, again, alike, strict=True) if any(ways)), None)
+    a_class_again = any(all(each) for each in zip(classes, again, strict=True))
+    if like_the_others is not None and strange is not None and not a_class_again:
+        raise UserError(
+            f"the first row of {str(file)!r} may be a header or a row: {like_the_others[:60]!r} is like the fields "
+            f"below it, and {strange[:60]!r} comes nowhere again, as those do. Write --data.header true, or "
+            "--data.header false."
+        )
+    if like_the_others is not None:
         return False
     if any(f and form is not None for f, form in zip(first, forms, strict=True)):
         return True
@@ -334,6 +361,10 @@ def _form(field: str) -> str:
     return "number" if _NUMBER.fullmatch(field) else re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "9", field))
 
 
+def _letters(field: str) -> str:
+    return re.sub(r"[\W\d_]+", " ", field)
+
+
 def _common_form(column: list[str]) -> str | None:
     """The form that all fields of a column have, if it is one of numbers, dates or keys, and not of words."""
     form = _form(column[0]) if column else ""
@@ -342,7 +373,7 @@ def _common_form(column: list[str]) -> str | None:
 
 def _words(field: str) -> float:
     """Words of a field; a character of a script without spaces is half of one."""
-    unspaced = len(re.findall(r"[\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff]", field))
+    unspaced = len(UNSPACED.findall(field))
     return unspaced / 2 if unspaced else len(field.split())
 
 

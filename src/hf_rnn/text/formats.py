@@ -29,8 +29,8 @@ from .tables import tables_of
 
 logger = logging.getLogger(__name__)
 
-# Lines of a CoNLL file between documents, and such as "# text = a sentence"; other lines of another number of columns
-# that begin with # are comments too.
+# Lines of a CoNLL file between documents, and such as "# text = a sentence". Between sentences, other lines of another
+# number of columns that begin with # are comments too.
 _DOCUMENT, _COMMENT = "-DOCSTART-", re.compile(r"# ?\w+ = ")
 _NOTHING = object()
 # White space between the values of JSON; bytes of a list that are read at a time, and of one value at most.
@@ -136,7 +136,7 @@ class Json(Reader):
         values = self._by_line(chain(before, lines))
         first_of, second = next(values, _NOTHING), next(values, _NOTHING)
         if second is _NOTHING:
-            yield from _inside(first_of)
+            yield from self._inside(first_of)
         else:
             yield from chain([first_of, second], values)
 
@@ -159,7 +159,7 @@ class Json(Reader):
             except (json.JSONDecodeError, RecursionError) as error:
                 raise self._error(1 + text.count("\n", 0, getattr(error, "pos", place)), error) from error
             values.append(value)
-        yield from _inside(values[0]) if len(values) == 1 else values
+        yield from self._inside(values[0]) if len(values) == 1 else values
 
     def _list(self) -> Iterator[Any]:
         """The values of one list, of which only some are in memory."""
@@ -209,17 +209,34 @@ class Json(Reader):
         except UnicodeDecodeError as error:
             raise wrong_encoding(self.file, "utf-8", error.object[error.start]) from error
 
+    def _inside(self, value: Any) -> list[Any]:
+        """The rows that the only object of a file holds under `data`; otherwise it is a row itself."""
+        rows = value.get("data") if isinstance(value, dict) else None
+        if isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows):
+            return rows
+        if _holds_columns(value):
+            raise UserError(
+                f"{str(self.file)!r} is one object of columns, {', '.join(value)[:80]}, as pandas writes by default: "
+                'write an object for each row, such as {"text": "a text", "label": "a label"} '
+                '(pandas: to_json(…, orient="records", lines=True)).'
+            )
+        return [value]
+
     def _error(self, line: int, error: Exception) -> UserError:
         return UserError(
             f"line {line} of {str(self.file)!r} cannot be read as {kind_of(self.file)}: {first_line(error)}. Write one "
-            "object a line, or one list of objects."
+            "object a line, or one list of objects; or leave such lines out, --data.on_bad_rows skip."
         )
 
 
-def _inside(value: Any) -> list[Any]:
-    """The rows that the only object of a file holds under `data`; otherwise it is a row itself."""
-    rows = value.get("data") if isinstance(value, dict) else None
-    return rows if isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows) else [value]
+def _holds_columns(value: Any) -> bool:
+    """Return whether an object has a list or an object of values for each column, and is no row of words and tags."""
+    columns = list(value.values()) if isinstance(value, dict) else []
+    of_lists = all(isinstance(column, list) and len(column) > 1 for column in columns)
+    of_objects = all(isinstance(column, dict) and column.keys() == columns[0].keys() for column in columns)
+    same_length = len({len(column) for column in columns if isinstance(column, (list, dict))}) == 1
+    is_row = of_lists and {"tokens", "words"} & value.keys()
+    return len(columns) > 0 and (of_lists or (of_objects and len(columns[0]) > 1)) and same_length and not is_row
 
 
 class Parquet(Reader):
@@ -293,7 +310,7 @@ class Conll(Reader):
             columns = line.split(separator)
             if len(columns) == len(names):
                 words.append(columns)
-            elif not line.startswith("#"):
+            elif words or not line.startswith("#"):
                 bad = number
                 if self.data.on_bad_rows != "skip":
                     raise UserError(

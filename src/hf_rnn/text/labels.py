@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from ..errors import UserError
@@ -107,7 +108,8 @@ def without_missing(values: Sequence[Any]) -> list[Any]:
     """The values, None for those that are missing: nothing, an empty text, NaN, an infinity."""
 
     def present(value: Any) -> Any:
-        missing = value == "" if isinstance(value, str) else isinstance(value, float) and not math.isfinite(value)
+        is_number = isinstance(value, (float, Decimal))
+        missing = value == "" if isinstance(value, str) else is_number and not math.isfinite(value)
         return None if missing else value
 
     return [present(value) for value in values]
@@ -171,9 +173,13 @@ def _fitting(found: str, problem_type: str | None, form: LabelForm, where: str) 
 
 def _of_numbers(present: Sequence[Any], rows: int) -> str:
     """Return the problem type of numbers and booleans. Whole floats beside missing values are classes."""
-    floats = [value for value in present if isinstance(value, float)]
-    whole = len(present) < rows and all(value.is_integer() for value in floats)
+    floats = [value for value in present if isinstance(value, float) or _has_point(value)]
+    whole = len(present) < rows and all(float(value).is_integer() for value in floats)
     return REGRESSION if floats and len(floats) == len(present) and not whole else SINGLE
+
+
+def _has_point(value: Any) -> bool:
+    return isinstance(value, Decimal) and int(value.as_tuple().exponent) < 0
 
 
 def _of_lists(lists: list, data: DataArguments, where: str) -> LabelForm:
@@ -252,9 +258,9 @@ def _separator(counts: Counter, problem_type: str | None, where: str) -> str | N
     """Return the separator of joined labels, whose parts come again in other values; None if there is none."""
     meant = {}
     for separator in SEPARATORS:
-        parted = {text: {part.strip() for part in text.split(separator)} for text in counts}
+        parted = {text: {part.strip() for part in text.split(separator)} - {""} for text in counts}
         joined = [parts for text, parts in parted.items() if separator in text]
-        if not joined or not all("" not in parts for parts in joined):
+        if not any(joined):
             continue
         number = Counter(part for parts in parted.values() for part in parts)
         again = [number[part] > 1 for parts in joined for part in parts]

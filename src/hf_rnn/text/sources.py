@@ -220,6 +220,12 @@ def _in_folder(folder: Path, data: DataArguments, tagged: bool) -> Mapping[str, 
     if by_split:
         for split, files in by_split.items():
             _check_pieces(split, files, data)
+        unread = [path for path in there if path.is_dir() and any(map(_files_in, [path, *_inside(path)]))]
+        if unread:
+            logger.warning(
+                f"{data.path}: the folders {', '.join(path.name for path in unread)} are not read, as there are tables "
+                "beside them."
+            )
         reader = _reader_of([file for files in by_split.values() for file in files], data, tagged)
         return {split: Files(files, data, reader) for split, files in by_split.items()}
     if languages := _languages(there):

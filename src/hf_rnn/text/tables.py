@@ -25,12 +25,14 @@ ROWS = 10_000
 
 
 def spelled(value: Any) -> str | None:
-    """A value as it would be written: a text by itself, anything else as JSON writes it; None if it is missing."""
+    """A value as it would be written: a text by itself, lists and what JSON knows as JSON writes them, anything else as
+    Python does; None if it is missing."""
     if value is None or isinstance(value, str):
         return None if value is None else as_unicode(value)
     if isinstance(value, float):
         return None if math.isnan(value) else repr(value)
-    return json.dumps(value, ensure_ascii=False, default=str)
+    known = isinstance(value, (bool, int, list, tuple, dict))
+    return json.dumps(value, ensure_ascii=False, default=str) if known else as_unicode(str(value))
 
 
 def as_unicode(text: str) -> str:
@@ -51,8 +53,10 @@ def column_of(values: list) -> pa.Array:
 
 
 def plain_kind(column: pa.Array | pa.ChunkedArray) -> Any:
-    """A column of a kind that `datasets` knows: no dictionary of categories, no views of strings."""
+    """A column of a kind that `datasets` knows: no dictionary of categories, no views of strings, no UUIDs."""
     kind = column.type
+    if isinstance(kind, pa.BaseExtensionType):
+        return pa.array([spelled(value) for value in column.to_pylist()], pa.string())
     if pa.types.is_dictionary(kind):
         return plain_kind(column.cast(kind.value_type))
     if str(kind) in ("string_view", "binary_view"):
