@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from hf_rnn import environment
 
@@ -71,3 +72,19 @@ def test_what_the_environment_says_of_kernels_stays(monkeypatch):
     environment.bound_kernel_caches()
     assert os.environ["LRU_CACHE_CAPACITY"] == "1000"
     assert os.environ.pop("ONEDNN_PRIMITIVE_CACHE_CAPACITY") == "64"
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB."), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory"), True),
+        (MemoryError(), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_NOT_SUPPORTED. This error may appear if you passed in a ..."), False),
+        (ValueError("out of memory is what this text is about"), False),
+    ],
+)
+def test_errors_of_memory_are_told_from_others(error, expected):
+    assert environment.is_out_of_memory(error) is expected

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from .configuration_rnn import RNNConfig
-from .recurrence import Recurrence
+from .recurrence import Recurrence, may_ask
 
 # Bytes of a token that are read; of a longer one half from its beginning and half from its end.
 LONGEST = 24
@@ -53,11 +53,11 @@ class CharacterEncoder(nn.Module):
 
     def forward(self, input_ids: Tensor) -> Tensor:
         """Token ids `[B, T]` to vectors `[B, T, E]`; zeros for a token without spelling."""
-        if input_ids.device.type == "cpu" and not torch.compiler.is_compiling():
+        if may_ask(input_ids):
             # Each token once: a batch has the same ones again and again.
             ids, place = input_ids.unique(return_inverse=True)
             return self._read(self.spelling[ids])[place]
-        return self._read(self.spelling[input_ids.flatten()]).view(*input_ids.shape, -1)
+        return self._read(self.spelling[input_ids.flatten()]).unflatten(0, input_ids.shape)
 
     def _read(self, spelling: Tensor) -> Tensor:
         valid = spelling != 0

@@ -100,11 +100,13 @@ def one_thread() -> Iterator[None]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out, of a GPU or of the machine."""
-    from accelerate.utils.memory import should_reduce_batch_size
+    """Return whether an error says that memory ran out, of a GPU or of the machine.
 
-    in_words = isinstance(error, RuntimeError) and "not enough memory" in str(error)
-    return isinstance(error, MemoryError) or in_words or should_reduce_batch_size(error)
+    accelerate's `should_reduce_batch_size` also takes CUDNN_STATUS_NOT_SUPPORTED for it, which says that cuDNN has no
+    kernel, and leaves out the allocations of cuDNN and cuBLAS.
+    """
+    words = ("out of memory", "not enough memory", "can't allocate memory", "_STATUS_ALLOC_FAILED")
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(w in str(error) for w in words))
 
 
 def join_after_restart(backend: str, timeout: timedelta) -> None:

@@ -15,7 +15,7 @@ from transformers.utils import ModelOutput, can_return_tuple
 
 from .configuration_rnn import RNNConfig
 from .modeling_rnn import IGNORED, RNNModel, RNNPreTrainedModel
-from .recurrence import locked_dropout
+from .recurrence import locked_dropout, may_ask
 
 
 class RNNCache:
@@ -261,11 +261,11 @@ class RNNForCausalLM(RNNPreTrainedModel, GenerationMixin):
             keep = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
             return None, self.lm_head(self.projection(dropped[:, keep]))
         if self.training and config.sampled_softmax:
-            logits, predicted = None, targets != IGNORED
-            x = self.projection(dropped[predicted])
-            nats = sampled_softmax_loss(
-                x, targets[predicted], self.lm_head.weight, self.lm_head.bias, config.sampled_softmax
-            )
+            # To leave out the places that are not predicted would make a GPU wait.
+            predicted = targets != IGNORED if may_ask(targets) else ...
+            x, wanted = self.projection(dropped[predicted]).flatten(0, -2), targets[predicted].flatten()
+            logits = None
+            nats = sampled_softmax_loss(x, wanted, self.lm_head.weight, self.lm_head.bias, config.sampled_softmax)
         else:
             logits = self.lm_head(self.projection(dropped))
             nats = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="sum")
@@ -297,26 +297,36 @@ def sampled_softmax_loss(x: Tensor, targets: Tensor, weight: Tensor, bias: Tenso
 
     Args:
         x: `[N, E]`.
-        targets: `[N]`.
+        targets: `[N]`; -100 is not predicted.
         weight, bias: of the output layer, `[V, E]` and `[V]`.
         num_samples: how many draws; a word drawn twice counts once.
     """
     V = weight.shape[0]
     uniform = torch.rand(num_samples, device=x.device, dtype=torch.float64)
-    drawn = ((uniform * math.log(V + 1)).exp() - 1).long().clamp(max=V - 1).unique()
+    drawn = ((uniform * math.log(V + 1)).exp() - 1).long().clamp(max=V - 1).sort().values
+    again = F.pad(drawn[1:] == drawn[:-1], (1, 0))
 
     def log_expected(ids: Tensor) -> Tensor:
         p = (ids + 1.0).reciprocal().log1p() / math.log(V + 1)
         return (-torch.expm1(num_samples * torch.log1p(-p))).log()
 
+    ignored = targets == IGNORED
+    targets = targets.masked_fill(ignored, 0)
     # Taken from the layer once: each time costs the backward pass a gradient of the whole vocabulary.
-    ids, place = torch.cat([drawn, targets]).unique(return_inverse=True)
+    ids = torch.cat([drawn, targets])
+    if may_ask(x):
+        drawn, again = drawn[~again], again[~again]
+        ids, place = torch.cat([drawn, targets]).unique(return_inverse=True)
+    else:
+        # How many different words there are is not asked: those that come again are taken again, and not counted.
+        place = torch.arange(len(ids), device=ids.device)
     weight, bias = weight[ids], bias[ids]
     of_drawn, of_right = place[: len(drawn)], place[len(drawn) :]
     right = (x * weight[of_right]).sum(-1).float() + bias[of_right] - log_expected(targets)
     others = F.linear(x, weight[of_drawn], bias[of_drawn]).float() - log_expected(drawn)
-    others = others.masked_fill(drawn == targets[:, None], -torch.inf)
-    return (torch.logsumexp(torch.cat([right[:, None], others], dim=1), dim=1) - right).sum()
+    others = others.masked_fill((drawn == targets[:, None]) | again, -torch.inf)
+    nats = torch.logsumexp(torch.cat([right[:, None], others], dim=1), dim=1) - right
+    return nats.masked_fill(ignored, 0).sum()
 
 
 __all__ = ["RNNCache", "RNNForCausalLM"]

@@ -15,7 +15,7 @@ from transformers.utils import ModelOutput, can_return_tuple
 
 from .configuration_rnn import RNNConfig
 from .pooling import Pooling
-from .recurrence import Recurrence, RecurrentState, locked_dropout
+from .recurrence import Recurrence, RecurrentState, locked_dropout, may_ask
 from .weight_files import is_intact, safetensors_of
 from .windows import read_in_windows
 
@@ -216,7 +216,7 @@ class RNNModel(RNNPreTrainedModel):
             raise ValueError("write either input_ids=… or inputs_embeds=…, one of the two.")
         shape = tuple(input_ids.shape if inputs_embeds is None else inputs_embeds.shape[:2])
         if attention_mask is None:
-            if input_ids is not None and input_ids.numel():
+            if input_ids is not None and input_ids.numel() and may_ask(input_ids):
                 self.warn_if_padding_and_no_attention_mask(input_ids, attention_mask)
         elif tuple(attention_mask.shape) != shape:
             raise ValueError(
@@ -429,7 +429,7 @@ class RNNForSequenceClassification(RNNPreTrainedModel):
 
 def check_known(labels: Tensor, C: int) -> None:
     """Raises ValueError for class indices, of any shape, that no label has; asks nothing of a GPU."""
-    if labels.device.type != "cpu":
+    if not may_ask(labels):
         return
     wrong = labels[((labels < 0) & (labels != IGNORED)) | (labels >= C)].unique().tolist()
     if wrong:

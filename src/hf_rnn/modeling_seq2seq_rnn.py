@@ -16,7 +16,7 @@ from .attention import AttentionDecoder, DecoderState, Memory
 from .configuration_rnn import RNNConfig
 from .modeling_causal_rnn import RNNCache
 from .modeling_rnn import IGNORED, RNNModel, RNNModelOutput, RNNPreTrainedModel, embed
-from .recurrence import locked_dropout
+from .recurrence import locked_dropout, may_ask
 
 
 class RNNEncoder(RNNModel):
@@ -272,7 +272,7 @@ def _check_labels(labels: Tensor, V: int) -> None:
             f"labels have the shape {tuple(labels.shape)} and the type {labels.dtype}: pass token ids [B, T], a row "
             "for each text."
         )
-    if labels.device.type == "cpu":
+    if may_ask(labels):
         wrong = labels[((labels < 0) & (labels != IGNORED)) | (labels >= V)].unique().tolist()
         if wrong:
             raise ValueError(

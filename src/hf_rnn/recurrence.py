@@ -5,12 +5,12 @@ Shapes: B batch, T time, E embedding (the input's width), H hidden, D directions
 for the GRU, 1 for the plain RNN).
 """
 
+from contextlib import nullcontext
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.backends.cudnn import rnn as cudnn_rnn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .recurrence_cpu import CELLS as BY_HAND
@@ -41,23 +41,24 @@ class Ragged(NamedTuple):
     def from_mask(cls, attention_mask: Tensor) -> "Ragged | None":
         """Reads a mask `[B, T]` (non-zero: a token), with padding anywhere; None where there is no padding at all."""
         mask = attention_mask.bool()
-        T = mask.shape[1]
-        # The questions asked here would make a GPU wait for the host, and a traced graph depend on its data.
-        may_ask = mask.device.type == "cpu" and not torch.compiler.is_compiling()
-        if may_ask and mask.all():
+        asks = may_ask(mask)
+        if asks and mask.all():
             return None
         lengths = mask.sum(1)
-        valid = torch.arange(T, device=mask.device) < lengths[:, None]
+        time = torch.arange(mask.shape[1], device=mask.device)
+        valid = time < lengths[:, None]
         to_front = to_place = None
-        if not may_ask or not torch.equal(mask, valid):
-            to_front = torch.sort((~mask).to(torch.uint8), dim=1, stable=True).indices
-            to_place = torch.argsort(to_front, dim=1)
+        if not asks or not torch.equal(mask, valid):
+            # A stable sort by counting, which exporters know.
+            tokens_before = mask.cumsum(1) - 1
+            to_place = torch.where(mask, tokens_before, lengths[:, None] + time - tokens_before - 1)
+            to_front = torch.empty_like(to_place).scatter(1, to_place, time.expand_as(to_place))
         return cls(valid, lengths, to_front, to_place, cls._reverse(valid, lengths))
 
     @classmethod
     def right_padded(cls, valid: Tensor) -> "Ragged | None":
         """As [`from_mask`], of a mask whose tokens are known to stand in front."""
-        if valid.device.type == "cpu" and valid.all():
+        if may_ask(valid) and valid.all():
             return None
         lengths = valid.sum(1)
         return cls(valid, lengths, None, None, cls._reverse(valid, lengths))
@@ -66,6 +67,17 @@ class Ragged(NamedTuple):
     def _reverse(valid: Tensor, lengths: Tensor) -> Tensor:
         time = torch.arange(valid.shape[1], device=valid.device)
         return torch.where(valid, lengths[:, None] - 1 - time, time)
+
+
+def _is_looked_at() -> bool:
+    """Return whether the graph itself is looked at, by a compiler, a tracer, an exporter or `torch.func`: what it does
+    must not depend on the data of the moment."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing() or torch._C._are_functorch_transforms_active()
+
+
+def may_ask(x: Tensor) -> bool:
+    """Return whether the host may ask for the values of a tensor: a GPU would make it wait."""
+    return x.device.type == "cpu" and not _is_looked_at()
 
 
 class _Permute(torch.autograd.Function):
@@ -111,10 +123,26 @@ def locked_dropout(x: Tensor, p: float, training: bool) -> Tensor:
     return x * F.dropout(x.new_ones(x.shape[0], 1, x.shape[2]), p)
 
 
-def _one_chunk(weights: list[Tensor]) -> list[Tensor]:
-    """The weights side by side in one buffer, in cuDNN's order, which it would else ask for with a warning."""
-    if not weights[0].is_cuda:
-        return weights
+def _wants_one_buffer(x: Tensor) -> bool:
+    """Return whether the kernel for a tensor reads weights from one buffer, as cuDNN does."""
+    return x.is_cuda
+
+
+def _in_one_buffer(weights: list[Tensor]) -> bool:
+    """Return whether weights stand one behind the other in memory, in cuDNN's order."""
+    place = weights[0].data_ptr() if type(weights[0]) in (Tensor, nn.Parameter) else 0
+    for weight in weights:
+        # A subclass, such as a FakeTensor, has no place.
+        plain = type(weight) in (Tensor, nn.Parameter) and weight.is_contiguous() and weight.dtype == weights[0].dtype
+        if not plain or weight.data_ptr() != place:
+            return False
+        place += weight.numel() * weight.element_size()
+    storages = {weight.untyped_storage().data_ptr() for weight in weights}
+    return len(storages) == 1
+
+
+def _one_buffer(weights: list[Tensor]) -> list[Tensor]:
+    """The weights in one buffer, in cuDNN's order, which it would else copy at each call, with a warning."""
     flat = torch.cat([weight.reshape(-1) for weight in weights])
     return [part.view_as(w) for part, w in zip(flat.split([w.numel() for w in weights]), weights, strict=True)]
 
@@ -163,18 +191,9 @@ class RecurrentLayer(GradientCheckpointingLayer):
         return torch.cat(outputs, dim=-1), torch.cat(hs), None if cs[0] is None else torch.cat(cs)
 
     def _needs_gradients_by_hand(self, x: Tensor) -> bool:
-        """Whether torch would be slow: a cell without a fused kernel, on a CPU, whose gradients may be asked for. What
-        looks at the graph itself (compiling, tracing, `torch.func`) gets torch's own."""
-        looked_at = (
-            torch.compiler.is_compiling() or torch.jit.is_tracing() or torch._C._are_functorch_transforms_active()
-        )
-        return (
-            self.mode in BY_HAND
-            and x.device.type == "cpu"
-            and x.numel() > 0
-            and torch.is_grad_enabled()
-            and not looked_at
-        )
+        """Return whether torch would be slow: a cell without a fused kernel, on a CPU, whose gradients may be asked
+        for. Who looks at the graph itself gets torch's own."""
+        return self.mode in BY_HAND and x.numel() > 0 and torch.is_grad_enabled() and may_ask(x)
 
     def _run_by_hand(self, inputs, h0, c0, weights, ragged, output_cell_state):
         """As `_run`, with all directions in one loop."""
@@ -190,14 +209,13 @@ class RecurrentLayer(GradientCheckpointingLayer):
         hold = lstm and ragged is not None and output_cell_state
         outputs, hs, cs = [], [], []
         for direction, (x, (w_ih, *others)) in enumerate(zip(inputs, weights, strict=True)):
-            h, c = (None if part is None else part[direction : direction + 1] for part in (h0, c0))
+            # cuDNN takes no state with strides.
+            h, c = (None if part is None else part[direction : direction + 1].contiguous() for part in (h0, c0))
             out = x.new_zeros(x.shape[0], 0, self.hidden_size)
             if x.shape[1]:
                 if hold:
                     x, w_ih = self._hold_cells(x, w_ih, ragged)
-                lie_apart = hold or not all(isinstance(weight, nn.Parameter) for weight in others)
-                flat = _one_chunk([w_ih, *others]) if lie_apart else [w_ih, *others]
-                out, last, *rest = self._run_kernel(x, (h, c) if lstm else (h,), flat)
+                out, last, *rest = self._run_kernel(x, (h, c) if lstm else (h,), [w_ih, *others])
                 h = last if ragged is None else self._final(out, h, ragged)
                 c = rest[0] if lstm and (ragged is None or output_cell_state) else None
             outputs.append(out)
@@ -208,14 +226,24 @@ class RecurrentLayer(GradientCheckpointingLayer):
     def _run_kernel(self, x: Tensor, state: tuple[Tensor, ...], weights: list[Tensor]) -> tuple[Tensor, ...]:
         """Outputs and the state after the last step; what no kernel reads at once, part by part."""
         kernel = getattr(torch._VF, self.mode.lower())
-        # `train` only tells cuDNN to keep what a backward pass needs: it refuses one in eval mode otherwise.
-        options = (True, 1, 0.0, torch.is_grad_enabled(), False, True)
+        # `train` only tells a kernel to keep what a backward pass needs; cuDNN refuses one without. A traced graph does
+        # not know yet whether gradients will be asked for.
+        train = torch.is_grad_enabled() or torch.jit.is_tracing()
+        options = (True, 1, 0.0, train, False, True)
+        on_gpu = _wants_one_buffer(x)
+        if on_gpu and torch.is_autocast_enabled(x.device.type) and x.dtype != torch.float64:
+            # torch's autocast would run the kernel in fp16 whatever its own dtype is, and gradients become 0 there.
+            dtype = torch.get_autocast_dtype(x.device.type)
+            x, state, weights = x.to(dtype), tuple(part.to(dtype) for part in state), [w.to(dtype) for w in weights]
+        if on_gpu and (_is_looked_at() or not _in_one_buffer(weights)):
+            weights = _one_buffer(weights)
         longest = LONGEST.get(x.device.type)
         outputs = []
-        for part in [x] if longest is None or x.shape[1] <= longest else x.split(longest, dim=1):
-            out, *state = kernel(part, state if len(state) == 2 else state[0], weights, *options)
-            outputs.append(out)
-            state = tuple(state)
+        with torch.autocast(x.device.type, enabled=False) if on_gpu else nullcontext():
+            for part in [x] if longest is None or x.shape[1] <= longest else x.split(longest, dim=1):
+                out, *state = kernel(part, state if len(state) == 2 else state[0], weights, *options)
+                outputs.append(out)
+                state = tuple(state)
         return (outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1)), *state
 
     def _final(self, out: Tensor, h0: Tensor, ragged: Ragged | None) -> Tensor:
@@ -289,21 +317,19 @@ class Recurrence(nn.RNNBase):
         return [[w_ih, F.dropout(w_hh, self.weight_dropout), *b] for w_ih, w_hh, *b in self.weights(layer)]
 
     def flatten_parameters(self) -> None:
-        """Lays the weights of each layer and direction into one buffer, as cuDNN wants them: one call, one buffer."""
+        """Lay the weights of each layer and direction into one buffer, as cuDNN wants them: one call, one buffer. What
+        copies a model, such as `copy.deepcopy` or `torch.optim.swa_utils.AveragedModel`, takes them apart again."""
         weights = self._flat_weights
         if len(weights) < len(self._flat_weights_names) or not all(
-            isinstance(w, Tensor)
-            and w.is_cuda
-            and w.dtype == weights[0].dtype
-            and torch.backends.cudnn.is_acceptable(w)
-            for w in weights
+            type(w) is nn.Parameter and type(w.data) is Tensor and _wants_one_buffer(w) for w in weights
         ):
             return
-        mode = cudnn_rnn.get_cudnn_mode(self.mode)
-        with torch.cuda.device_of(weights[0]), torch.no_grad():
+        with torch.no_grad():
             for start in range(0, len(weights), 4):
                 group = weights[start : start + 4]
-                torch._cudnn_rnn_flatten_weight(group, 4, group[0].shape[1], mode, self.hidden_size, 0, 1, True, False)
+                if len({w.dtype for w in group}) == 1 and not _in_one_buffer(group):
+                    for weight, part in zip(group, _one_buffer(group), strict=True):
+                        weight.data = part
 
     def forward(
         self,
@@ -332,6 +358,8 @@ class Recurrence(nn.RNNBase):
                 f"attention_mask has the shape {list(attention_mask.shape)}, expected that of the inputs, [B, T] = "
                 f"{list(inputs.shape[:2])}."
             )
+        if _wants_one_buffer(inputs) and not _is_looked_at():
+            self.flatten_parameters()
         h0, c0 = self._initial_state(state, inputs)
         ragged = None if attention_mask is None else Ragged.from_mask(attention_mask)
         x = inputs

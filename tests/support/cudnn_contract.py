@@ -1,0 +1,95 @@
+"""cuDNN's contracts, checked on a CPU: the package takes its GPU branches, and a kernel raises where cuDNN would.
+
+cuDNN takes contiguous states, inputs, states and weights of one kind, weights that stand in one buffer, at most 65,535
+time steps, and gives no gradients without `train`. A host that asks a GPU for a value waits for it: that is counted.
+"""
+
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from unittest.mock import patch
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from hf_rnn import recurrence
+
+LONGEST = 65_535
+KERNELS = {"lstm": 2, "gru": 1, "rnn_tanh": 1, "rnn_relu": 1}
+# Operations whose result, or the shape of it, the host needs at once.
+WAITS = ("_local_scalar_dense", "nonzero", "unique", "aten.equal", "is_nonzero", "masked_select")
+
+
+def _checked(kernel, states: int, seen: Counter):
+    def run(x: Tensor, hx, weights, has_biases, layers, dropout, train, bidirectional, batch_first):
+        state = list(hx) if states == 2 else [hx]
+        seen[str(x.dtype)] += 1
+        assert not torch.is_autocast_enabled(x.device.type) or x.dtype == torch.float64, (
+            "torch's autocast would run the kernel in fp16"
+        )
+        for part in [*state, *weights]:
+            assert part.dtype == x.dtype, f"Input and hidden/parameter tensors are not the same dtype: {part.dtype}"
+        for part in state:
+            assert part.is_contiguous(), "rnn: hx is not contiguous"
+        assert x.shape[1] <= LONGEST, f"CUDNN_STATUS_NOT_SUPPORTED: {x.shape[1]} steps"
+        assert recurrence._in_one_buffer(weights), "RNN module weights are not part of single contiguous chunk"
+        asked = torch.is_grad_enabled() and any(part.requires_grad for part in [x, *state, *weights])
+        assert train or not asked, "cudnn RNN backward can only be called in training mode"
+        # Few processors run the kernel in fewer bits.
+        wide = torch.float64 if x.dtype == torch.float64 else torch.float32
+        hx = tuple(part.to(wide) for part in state) if states == 2 else state[0].to(wide)
+        found = kernel(
+            x.to(wide),
+            hx,
+            [w.to(wide) for w in weights],
+            has_biases,
+            layers,
+            dropout,
+            train,
+            bidirectional,
+            batch_first,
+        )
+        return tuple(part.to(x.dtype) for part in found)
+
+    return run
+
+
+@contextmanager
+def like_cudnn() -> Iterator[Counter]:
+    """Let the package take its GPU branches on the CPU, over kernels that raise where cuDNN would.
+
+    Yields:
+        How many times a kernel ran, by the type of its input.
+    """
+    seen: Counter = Counter()
+    modules = [module for name, module in sys.modules.items() if name.startswith("hf_rnn.")]
+    with ExitStack() as patches:
+        for name, states in KERNELS.items():
+            patches.enter_context(patch.object(torch._VF, name, _checked(getattr(torch._VF, name), states, seen)))
+        patches.enter_context(patch.object(recurrence, "_wants_one_buffer", lambda x: True))
+        patches.enter_context(patch.dict(recurrence.LONGEST, {"cpu": LONGEST}))
+        for module in modules:
+            if hasattr(module, "may_ask"):
+                patches.enter_context(patch.object(module, "may_ask", lambda x: False))
+        yield seen
+
+
+class Waits(TorchDispatchMode):
+    """Counts the operations for which a host would wait for a GPU, while it is entered."""
+
+    def __init__(self):
+        super().__init__()
+        self.found: Counter = Counter()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if any(name in str(func) for name in WAITS):
+            frames = [
+                f for f in traceback.extract_stack() if "/hf_rnn/" in f.filename or "/transformers/" in f.filename
+            ]
+            where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
+            self.found[f"{func} at {where}"] += 1
+        return func(*args, **(kwargs or {}))
