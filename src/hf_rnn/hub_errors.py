@@ -4,7 +4,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from huggingface_hub import HfApi, constants
 from huggingface_hub.errors import (
@@ -31,16 +31,16 @@ LONGEST_SILENCE = 60
 
 
 def patiently(call: Callable[[], T], repo_id: str, token: str | None = None, revision: str | None = None) -> T:
-    """Calls again where another try may help: too many requests, a failing server, a broken or silent connection, a
-    race. The limit on silence is set on the client that the whole process shares, where nobody has set one.
+    """Call again where another try may help: too many requests, a failing server, a broken or silent connection, a
+    race. The limit on silence is set on the client that the whole process shares, for requests that have none.
 
     Raises:
         UserError: the Hub refused, or all tries failed.
     """
     for wait in (*WAITS, None):
-        session = get_session()
-        if getattr(getattr(session, "timeout", 0), "read", 0) is None:
-            session.timeout = LONGEST_SILENCE
+        hooks = getattr(get_session(), "event_hooks", {}).get("request", [])
+        if _limit_silence not in hooks:
+            hooks.append(_limit_silence)
         try:
             return call()
         except UserError:
@@ -56,6 +56,14 @@ def patiently(call: Callable[[], T], repo_id: str, token: str | None = None, rev
             logger.info(f"the Hub did not answer as hoped ({first_line(error)}); trying again in {seconds:g} s.")
             time.sleep(seconds)
     raise AssertionError("the last try returns or raises")
+
+
+def _limit_silence(request: Any) -> None:
+    """Give a request that may wait for ever a limit: some, such as those of `HfApi.model_info`, ask for none, whatever
+    the client's own limit is."""
+    kinds = ("connect", "read", "write", "pool")
+    limits = request.extensions.get("timeout", {})
+    request.extensions["timeout"] = {kind: limits.get(kind) or LONGEST_SILENCE for kind in kinds}
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -50,9 +50,9 @@ def test_a_push_that_fails_changes_nothing_and_the_same_command_goes_on(server, 
     assert titles(server, repo_id).count("Upload model") == 1
 
 
-@pytest.mark.parametrize("step", ["POST .*/commit/", "PUT /lfs/"])
+@pytest.mark.parametrize("step", STEPS)
 def test_a_hub_that_never_answers_is_asked_again(server, client, model, repo_id, step):
-    server.faults.append(Fault("hang", step))
+    server.faults.append(Fault("hang", STEPS[step]))
     assert client.cli("push", model, repo_id)[0] == 0
     assert titles(server, repo_id) == ["Upload model", "initial commit"]
 
@@ -87,3 +87,11 @@ def test_bytes_that_are_wrong_each_time_are_never_loaded(server, client, model, 
     server.faults.append(Fault("wrong_hash", "GET /cdn/", times=99))
     assert "arrives damaged each time" in client.fails("predict", repo_id, "the film was good .")
     assert "is not what was pushed" in client(calls.load, repo_id)
+
+
+def test_a_model_in_the_cache_answers_where_the_hub_never_does(server, client, model, repo_id):
+    assert client.cli("push", model, repo_id)[0] == 0
+    code, expected, _ = client.cli("predict", repo_id, "the film was good .")
+    assert code == 0
+    server.faults.append(Fault("hang", ".*", times=99))
+    assert client.cli("predict", repo_id, "the film was good .")[:2] == (0, expected)
