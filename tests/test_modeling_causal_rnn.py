@@ -7,7 +7,9 @@ from conftest import needs_bf16
 from transformers import AutoModelForCausalLM, TextStreamer, Trainer, TrainingArguments
 
 from hf_rnn import RNNConfig, RNNForCausalLM, RNNForSequenceClassification
+from hf_rnn.errors import UserError
 from hf_rnn.modeling_causal_rnn import sampled_softmax_loss
+from hf_rnn.truncated_bptt import TruncatedBPTT
 
 CELLS = ["lstm", "gru", "rnn_tanh", "rnn_relu"]
 V = 31
@@ -358,3 +360,24 @@ def test_a_plain_trainer_smooths_the_labels_one_token_further_on(tmp_path):
         loss = trainer.compute_loss(model.eval(), {"input_ids": ids, "labels": ids})
         logits = model(ids).logits[:, :-1].flatten(0, 1)
     torch.testing.assert_close(loss, F.cross_entropy(logits, ids[:, 1:].flatten(), label_smoothing=0.1))
+
+
+def test_rows_of_a_state_are_chosen_repeated_and_looked_into():
+    state = make()(torch.randint(4, V, (3, 5))).past_key_values
+    before = [part.clone() for part in state.state]
+    state.batch_select_indices(torch.tensor([2, 0]))
+    state.batch_repeat_interleave(2)
+    for part, was in zip(state.state, before, strict=True):
+        assert torch.equal(part, was[[2, 2, 0, 0]])
+    same = torch.utils._pytree.tree_map(lambda part: part + 1, state)
+    assert same.get_seq_length() == 5
+    assert torch.equal(same.state[0], state.state[0] + 1)
+
+
+def test_a_trainer_of_streams_refuses_labels_that_it_would_not_smooth(tmp_path):
+    class StreamTrainer(TruncatedBPTT, Trainer):
+        pass
+
+    args = TrainingArguments(str(tmp_path), use_cpu=True, label_smoothing_factor=0.1, report_to="none")
+    with pytest.raises(UserError, match=r"label_smoothing_factor=0\.1 would not be used"):
+        StreamTrainer(make(), args)

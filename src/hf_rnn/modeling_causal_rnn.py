@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils._pytree import register_pytree_node
 from transformers import GenerationMixin
 from transformers.processing_utils import Unpack
 from transformers.utils import ModelOutput, can_return_tuple
@@ -43,7 +44,23 @@ class RNNCache:
 
     def reorder_cache(self, beam_idx: Tensor) -> None:
         """Row i becomes what row `beam_idx[i]` was, as beam search asks for at each step."""
-        self.state = tuple(part.index_select(0, beam_idx.to(part.device)) for part in self.state)
+        self.batch_select_indices(beam_idx)
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Keep the rows of these indices `[N]`, in their order."""
+        self.state = tuple(part.index_select(0, indices.to(part.device)) for part in self.state)
+
+    def batch_repeat_interleave(self, repeats: int) -> None:
+        """Each row stands `repeats` times, one behind the other."""
+        self.state = tuple(part.repeat_interleave(repeats, dim=0) for part in self.state)
+
+
+# Exporters and `torch.func` look into the outputs of a model.
+register_pytree_node(
+    RNNCache,
+    lambda cache: (list(cache.state), cache.seen_tokens),
+    lambda parts, seen_tokens: RNNCache(tuple(parts), seen_tokens),
+)
 
 
 @dataclass

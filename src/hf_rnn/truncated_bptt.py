@@ -50,6 +50,11 @@ class TruncatedBPTT:
                 f"one process cannot carry the states of streams on {trainer.args.n_gpu} GPUs: write accelerate launch "
                 f"--multi_gpu --num_processes {trainer.args.n_gpu} scripts/train.py …, or CUDA_VISIBLE_DEVICES=0."
             )
+        if trainer.label_smoother is not None:
+            raise UserError(
+                f"label_smoothing_factor={trainer.args.label_smoothing_factor} would not be used: the model computes "
+                "its loss itself, over each window. Leave it out."
+            )
 
     def get_train_dataloader(self: Any) -> DataLoader:
         if not isinstance(self.train_dataset, TextStreams | StreamedText):
