@@ -130,9 +130,7 @@ class RNNForTokenClassification(RNNPreTrainedModel):
             loss = -self.crf.log_likelihood(scores, tags, valid).sum() / (labels != IGNORED).sum().clamp(min=1)
         if self.training:
             return loss, emissions
-        best = self.crf.max_marginals(scores, valid)
-        # Sums over whole texts are large: numbers of few bits could not tell them apart.
-        best = (best - best.amax(-1, keepdim=True)).masked_fill(~valid.unsqueeze(-1), 0)
+        best = self.crf.max_marginals(scores, valid).masked_fill(~valid.unsqueeze(-1), 0)
         if moved:
             best = best.gather(1, ragged.to_place.unsqueeze(-1).expand_as(best))
         return loss, best.to(emissions.dtype)
