@@ -330,12 +330,12 @@ def sampled_softmax_loss(x: Tensor, targets: Tensor, weight: Tensor, bias: Tenso
     ignored = targets == IGNORED
     targets = targets.masked_fill(ignored, 0)
     # Taken from the layer once: each time costs the backward pass a gradient of the whole vocabulary.
-    ids = torch.cat([drawn, targets])
     if may_ask(x):
         drawn, again = drawn[~again], again[~again]
         ids, place = torch.cat([drawn, targets]).unique(return_inverse=True)
     else:
-        # How many different words there are is not asked: those that come again are taken again, and not counted.
+        # A GPU is not asked how many different words there are: words that come again are taken again, and not counted.
+        ids = torch.cat([drawn, targets])
         place = torch.arange(len(ids), device=ids.device)
     weight, bias = weight[ids], bias[ids]
     of_drawn, of_right = place[: len(drawn)], place[len(drawn) :]

@@ -130,15 +130,17 @@ def _wants_one_buffer(x: Tensor) -> bool:
 
 def _in_one_buffer(weights: list[Tensor]) -> bool:
     """Return whether weights stand one behind the other in memory, in cuDNN's order."""
-    place = weights[0].data_ptr() if type(weights[0]) in (Tensor, nn.Parameter) else 0
+    # A subclass, such as a FakeTensor, has no place.
+    if not all(type(w) in (Tensor, nn.Parameter) and w.is_contiguous() for w in weights):
+        return False
+    if len({(w.untyped_storage().data_ptr(), w.dtype) for w in weights}) > 1:
+        return False
+    place = weights[0].data_ptr()
     for weight in weights:
-        # A subclass, such as a FakeTensor, has no place.
-        plain = type(weight) in (Tensor, nn.Parameter) and weight.is_contiguous() and weight.dtype == weights[0].dtype
-        if not plain or weight.data_ptr() != place:
+        if weight.data_ptr() != place:
             return False
         place += weight.numel() * weight.element_size()
-    storages = {weight.untyped_storage().data_ptr() for weight in weights}
-    return len(storages) == 1
+    return True
 
 
 def _one_buffer(weights: list[Tensor]) -> list[Tensor]:

@@ -321,11 +321,12 @@ def copy_run(file: Path, to: Path) -> None:
     """Copy the YAML file of a run, so that its `data.path` names the same data from there."""
     sections = read_sections(file)
     data = sections.get("data") or {}
-    path = path_from(str(data.get("path", BUILT_IN)), file.parent)
-    if path_to(path, to.parent) == data.get("path", BUILT_IN):
+    before = data.get("path", BUILT_IN)
+    path = path_to(path_from(str(before), file.parent), to.parent)
+    if path == before:
         shutil.copyfile(file, to)
         return
-    data["path"] = path_to(path, to.parent)
+    data["path"] = path
     to.write_text(_write(sections), encoding="utf-8")
 
 

@@ -61,9 +61,11 @@ class DelimitedFile:
             self.dialect = find_dialect(file, stream, data, known)
         self.exact = ExactReader(self.dialect)
         with Utf8Stream(file, self.encoding) as stream:
-            _, first = self._first(stream)
+            first = self._first(stream)
         header = [self._decode(name) for name in first.fields] if self.dialect.header else None
         self.names = names_of(file, header, len(first.fields))
+        # The place of the first row.
+        self.begins = first.end if self.dialect.header else 0
         self.bad = BadRows()
         self.as_strings = csv.ConvertOptions(column_types=dict.fromkeys(self.names, pa.string()))
         # Bytes before and behind a quoted field.
@@ -74,8 +76,8 @@ class DelimitedFile:
         """Return one line that says how the file is written."""
         return f"{shown(self.encoding)} · {self.dialect}"
 
-    def _first(self, stream: Utf8Stream) -> tuple[bytes, Any]:
-        """Return the bytes that were read and the first record in them."""
+    def _first(self, stream: Utf8Stream) -> Record:
+        """Return the first record."""
         data = b""
         while True:
             more = stream.read(max(1 << 16, len(data)))
@@ -87,7 +89,7 @@ class DelimitedFile:
             raise UserError(f"the file {str(self.file)!r} is empty.")
         if record.fields is None:
             raise self._error(record, self._line(record.start))
-        return data, record
+        return record
 
     def __iter__(self) -> Iterator[pa.Table]:
         """The rows, a part at a time, as columns of strings.
@@ -98,11 +100,8 @@ class DelimitedFile:
         """
         self.bad = BadRows()
         with Utf8Stream(self.file, self.encoding) as stream:
-            _, first = self._first(stream)
-        with Utf8Stream(self.file, self.encoding) as stream:
             ahead = _Ahead(stream)
-            if self.dialect.header:
-                ahead.skip(first.end)
+            ahead.skip(self.begins)
             while True:
                 run = _Run(ahead, self._plain, self.dialect)
                 yield from self._by_arrow(run)

@@ -13,11 +13,11 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..errors import UserError
 from .arguments import DataArguments
-from .encodings import contains, kind_of, open_utf8
+from .encodings import Utf8Stream, contains, kind_of
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 # Records by which a dialect is chosen, and the bytes that are read for them: more where they are long.
@@ -129,7 +129,7 @@ def lines_in(raw: bytes) -> int:
     return raw.count(b"\n") or raw.count(b"\r")
 
 
-def find_dialect(file: Path, stream: Any, data: DataArguments, known: Collection[str]) -> Dialect:
+def find_dialect(file: Path, stream: Utf8Stream, data: DataArguments, known: Collection[str]) -> Dialect:
     """Return how a file is written: what the settings say, and else what fits its first records.
 
     A delimiter has to stand in the first record, and fits where all others have as many fields. A tab goes with no
@@ -157,7 +157,7 @@ def find_dialect(file: Path, stream: Any, data: DataArguments, known: Collection
     if not tried:
         raise UserError(f"the file {str(file)!r} is empty.")
     chosen = _choose(file, tried, known)
-    if chosen.dialect.quote and data.escapechar is None and _has_escapes(file, chosen, sample, data):
+    if chosen.dialect.quote and data.escapechar is None and _has_escapes(stream, chosen, sample):
         chosen = _Trial(replace(chosen.dialect, escape="\\"), sample, not more)
     line = chosen.records[0].raw.strip()
     if re.fullmatch(rb"sep=[ -~]?", line):
@@ -256,14 +256,14 @@ def _best_quotes(trials: list[_Trial]) -> _Trial:
     return best
 
 
-def _has_escapes(file: Path, chosen: _Trial, sample: bytes, data: DataArguments) -> bool:
+def _has_escapes(stream: Utf8Stream, chosen: _Trial, sample: bytes) -> bool:
     """Return whether a record of the file's first part only fits with a backslash before quotes."""
     if chosen.dialect.escape:
         return True
     escaped = b"\\" + chosen.dialect.quote.encode()
-    if escaped not in sample and not contains(file, escaped, MOST):
+    if escaped not in sample and not contains(stream.file, escaped, MOST):
         return False
-    with open_utf8(file, data.encoding) as again:
+    with Utf8Stream(stream.file, stream.encoding) as again:
         part = again.read(MOST)
     readers = [ExactReader(dialect) for dialect in (chosen.dialect, replace(chosen.dialect, escape="\\"))]
     place = 0

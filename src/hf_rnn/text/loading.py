@@ -40,9 +40,8 @@ def load(data: DataArguments, split: str | None = None, source: Any = None, tagg
 
 
 def _read(rows: Any) -> Dataset:
-    # What a data set of the Hub says of itself is not how a file is written.
-    how = rows.described() if isinstance(rows, Files) else ""
-    rows = rows.dataset() if isinstance(rows, Files) else rows
+    # The description that a data set of the Hub has does not say how a file is written, and is left out.
+    how, rows = (rows.described(), rows.dataset()) if isinstance(rows, Files) else ("", rows)
     # A column may hold several, such as a text in each language: column.en, column.de.
     names = rows.column_names
     inside = [f"{name}.{key}" for name in names if isinstance(rows.features[name], dict) for key in rows.features[name]]
