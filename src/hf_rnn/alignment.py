@@ -76,7 +76,7 @@ def align(predictor: Predictor, text: str, written: str | None = None) -> Alignm
         )
     tokenizer, model = predictor.tokenizer, predictor.model
     read, said = (torch.tensor([ids], device=model.device) for ids in task.ids(tokenizer, texts))
-    (weights,) = model(input_ids=read, labels=said, output_attentions=True).cross_attentions
+    (weights,) = model(input_ids=read, labels=said, output_attentions=True, return_dict=True).cross_attentions
     weights = weights[0, 0].float().cpu().numpy()
     source, target = (words_of(each, tokens_of(tokenizer, each)[1]) for each in texts)
     columns = [weights[:, word.tokens].sum(1) for word in source]

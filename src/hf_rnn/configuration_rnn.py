@@ -25,6 +25,7 @@ CODE_FILES = (
     "pooling.py",
     "windows.py",
     "weight_files.py",
+    "forward_arguments.py",
     "characters.py",
     "crf.py",
     "modeling_rnn.py",

@@ -182,7 +182,7 @@ def _explain(model, tokenizer, text, target, method, n_steps, batch_tokens, cut)
     ids, offsets = tokens_of(tokenizer, text, cut)
     batch = torch.tensor([ids], device=model.device)
     with torch.no_grad():
-        logits = model(batch).logits.float()
+        logits = model(batch, return_dict=True).logits.float()
     if not logits.isfinite().all():
         raise UserError(
             f"the model's answer for {text[:60]!r} is no number: its weights are damaged, load another one."
@@ -212,12 +212,12 @@ class _Question:
 
     def of_embedded(self, embedded: Tensor) -> Tensor:
         """What is explained, `[B]`, of embedded tokens `[B, T, E]`."""
-        return margin(self.model.config, self.model(inputs_embeds=embedded).logits, self.index)
+        return margin(self.model.config, self.model(inputs_embeds=embedded, return_dict=True).logits, self.index)
 
     def of_kept(self, kept: Tensor) -> Tensor:
         """The same without the tokens that are not kept, `[B, T]`."""
         ids = self.ids.expand(len(kept), -1)
-        return margin(self.model.config, self.model(ids, attention_mask=kept.long()).logits, self.index)
+        return margin(self.model.config, self.model(ids, attention_mask=kept.long(), return_dict=True).logits, self.index)
 
     def embedded(self) -> Tensor:
         return self.model.model.lookup(self.ids).detach()
@@ -262,7 +262,7 @@ def _occlusion(question: _Question) -> tuple[Tensor, None]:
 
 def _attention(question: _Question) -> tuple[Tensor, None]:
     with torch.no_grad():
-        return question.model(question.ids).pooling_weights[0].float().cpu(), None
+        return question.model(question.ids, return_dict=True).pooling_weights[0].float().cpu(), None
 
 
 METHODS: dict[str, Callable[[_Question], tuple[Tensor, float | None]]] = {

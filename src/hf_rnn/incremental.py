@@ -154,7 +154,7 @@ class TextStream:
         for start in range(0, max(1, *map(len, ids)), WINDOW):
             part = collate([{"input_ids": row[start : start + WINDOW]} for row in ids])
             part = {name: tensor.to(model.device) for name, tensor in part.items()}
-            out = model.model(**part, initial_state=tuple(state.values()) or None)
+            out = model.model(**part, initial_state=tuple(state.values()) or None, return_dict=True)
             parts = {"h": out.final_hidden_state, "c": out.final_cell_state}
             state = {name: each for name, each in parts.items() if each is not None}
             pooled, _ = model.pooling.add(pooled, out, part["attention_mask"])

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from torch.utils._pytree import register_pytree_node
 from transformers import GenerationMixin
 from transformers.processing_utils import Unpack
-from transformers.utils import ModelOutput, can_return_tuple
+from transformers.utils import ModelOutput
 
 from .configuration_rnn import RNNConfig
+from .forward_arguments import accepts_client_arguments
 from .modeling_rnn import IGNORED, RNNModel, RNNPreTrainedModel
 from .recurrence import locked_dropout, may_ask
 
@@ -160,7 +161,7 @@ class RNNForCausalLM(RNNPreTrainedModel, GenerationMixin):
             inputs["attention_mask"] = attention_mask
         return inputs
 
-    @can_return_tuple
+    @accepts_client_arguments(also=ShiftedLabels.__annotations__)
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -193,8 +194,6 @@ class RNNForCausalLM(RNNPreTrainedModel, GenerationMixin):
             TypeError: an argument of another name.
         """
         # By name alone: a Trainer asks all arguments that it can see with "label" in their names of each batch.
-        if unknown := shifted.keys() - ShiftedLabels.__annotations__.keys():
-            raise TypeError(f"RNNForCausalLM.forward() got an unexpected keyword argument {min(unknown)!r}")
         shift_labels, reversed_shift_labels = shifted.get("shift_labels"), shifted.get("reversed_shift_labels")
         new = input_ids if inputs_embeds is None else inputs_embeds
         if past_key_values is not None and attention_mask is not None and new is not None:
@@ -203,7 +202,11 @@ class RNNForCausalLM(RNNPreTrainedModel, GenerationMixin):
         text = {"input_ids": input_ids, "attention_mask": attention_mask, "inputs_embeds": inputs_embeds}
         states = self._split(past_key_values)
         read = self.model(
-            **text, initial_state=states[0], output_hidden_states=output_hidden_states, direction="forward"
+            **text,
+            initial_state=states[0],
+            output_hidden_states=output_hidden_states,
+            direction="forward",
+            return_dict=True,
         )
         targets = self._targets(labels, shift_labels, attention_mask, read.last_hidden_state)
         loss, logits = self._loss_and_logits(read.last_hidden_state, targets, attention_mask, logits_to_keep)
@@ -217,7 +220,7 @@ class RNNForCausalLM(RNNPreTrainedModel, GenerationMixin):
                 text, shift_labels = {"input_ids": reversed_input_ids}, reversed_shift_labels
             # A text that is read whole from its end has nothing before it that was read.
             state = None if whole else states[1]
-            finals.append(self.model(**text, initial_state=state, direction="backward"))
+            finals.append(self.model(**text, initial_state=state, direction="backward", return_dict=True))
             if shift_labels is not None:
                 second, _ = self._loss_and_logits(finals[1].last_hidden_state, shift_labels, text.get("attention_mask"))
                 loss = second if loss is None else (loss + second) / 2
@@ -232,6 +235,12 @@ class RNNForCausalLM(RNNPreTrainedModel, GenerationMixin):
         """The states of the two directions, the second one None where it has read nothing."""
         if cache is None:
             return [None, None]
+        if not isinstance(cache, RNNCache):
+            raise ValueError(
+                f"past_key_values is of the type {type(cache).__name__}, keys and values of attention, and a recurrence "
+                "goes on from a state: pass the past_key_values that a forward pass of this model returned, or leave "
+                "it out (of PEFT's methods, take LoRA or prompt tuning instead of prefix tuning)."
+            )
         H = self.config.hidden_size
         if not self.config.independent_directions or cache.state[0].shape[-1] == H:
             return [cache.state, None]

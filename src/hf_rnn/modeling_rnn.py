@@ -11,9 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
-from transformers.utils import ModelOutput, can_return_tuple
+from transformers.utils import ModelOutput
 
 from .configuration_rnn import RNNConfig
+from .forward_arguments import accepts_client_arguments
 from .pooling import Pooling
 from .recurrence import Recurrence, RecurrentState, locked_dropout, may_ask
 from .weight_files import is_intact, safetensors_of
@@ -159,7 +160,7 @@ class RNNModel(RNNPreTrainedModel):
         right to left."""
         if self.backward_recurrence is not None:
             return [(self.recurrence, (0,)), (self.backward_recurrence, (1,))]
-        return [(self.recurrence, tuple(range(self.recurrence.num_directions)))]
+        return [(self.recurrence, tuple(range(self.config.num_directions)))]
 
     def get_input_embeddings(self) -> nn.Embedding:
         return self.embed_tokens
@@ -167,7 +168,7 @@ class RNNModel(RNNPreTrainedModel):
     def set_input_embeddings(self, value: Any):
         self.embed_tokens = value
 
-    @can_return_tuple
+    @accepts_client_arguments()
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -231,11 +232,12 @@ class RNNModel(RNNPreTrainedModel):
         Raises:
             ValueError: an id outside the vocabulary.
         """
-        return embed(self.embed_tokens, input_ids)
+        return embed(self.embed_tokens, input_ids, self.config.vocab_size)
 
     def embed(self, input_ids: Tensor) -> Tensor:
         """The vectors of tokens, `[B, T, E]`, in training with words dropped; raises as [`lookup`]."""
-        return embed(self.embed_tokens, input_ids, self.config.embedding_dropout if self.training else 0.0)
+        dropout = self.config.embedding_dropout if self.training else 0.0
+        return embed(self.embed_tokens, input_ids, self.config.vocab_size, dropout)
 
     def _read(self, x, attention_mask, state, output_cell_state, direction):
         """What [`Recurrence.forward`] returns, of one stack or of two that stand side by side."""
@@ -276,7 +278,7 @@ class RNNModel(RNNPreTrainedModel):
 
     def _join_state(self, state: Tensor) -> Tensor:
         """`[L*D, B, H]` to `[B, L, D*H]`: rows first, as the Trainer and data parallelism gather them."""
-        L = self.recurrence.num_layers
+        L = self.config.num_hidden_layers
         return state.transpose(0, 1).reshape(state.shape[1], L, state.shape[0] // L * state.shape[2])
 
     def _split_state(self, state: tuple[Tensor, ...] | None, num_directions: int) -> RecurrentState | None:
@@ -293,8 +295,14 @@ class RNNModel(RNNPreTrainedModel):
         return RecurrentState(*(p if p is None else p.reshape(p.shape[0], -1, H).transpose(0, 1) for p in state))
 
 
-def embed(embedding: nn.Embedding, input_ids: Tensor, dropout: float = 0.0) -> Tensor:
+def embed(embedding: nn.Module, input_ids: Tensor, vocab_size: int, dropout: float = 0.0) -> Tensor:
     """The vectors of tokens `[B, T]`, each word of the vocabulary dropped everywhere with a probability.
+
+    Args:
+        embedding: an `nn.Embedding`, or what a client put around it, such as an adapter of PEFT.
+        input_ids: `[B, T]`.
+        vocab_size: V, which such a wrapper does not tell.
+        dropout: the probability.
 
     Raises:
         ValueError: an id outside the vocabulary.
@@ -302,7 +310,7 @@ def embed(embedding: nn.Embedding, input_ids: Tensor, dropout: float = 0.0) -> T
     if not input_ids.numel():
         # Tokenizers hand over a batch of empty texts as floats, having seen no number in it.
         input_ids = input_ids.long()
-    V = embedding.num_embeddings
+    V = vocab_size
     try:
         embedded = embedding(input_ids)
     except IndexError:
@@ -351,7 +359,7 @@ class RNNForSequenceClassification(RNNPreTrainedModel):
         self.classifier = ClassificationHead(config, self.pooling.output_size)
         self.post_init()
 
-    @can_return_tuple
+    @accepts_client_arguments()
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -385,6 +393,7 @@ class RNNForSequenceClassification(RNNPreTrainedModel):
                 inputs_embeds=inputs_embeds,
                 output_hidden_states=output_hidden_states,
                 output_cell_state=False,
+                return_dict=True,
             )
             hidden_states = outputs.hidden_states
             pooled, weights = self.pooling(outputs, attention_mask)

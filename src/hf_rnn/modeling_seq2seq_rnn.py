@@ -10,30 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import GenerationMixin
 from transformers.modeling_outputs import Seq2SeqLMOutput
-from transformers.utils import can_return_tuple
 
 from .attention import AttentionDecoder, DecoderState, Memory
 from .configuration_rnn import RNNConfig
+from .forward_arguments import accepts_client_arguments
 from .modeling_causal_rnn import RNNCache
 from .modeling_rnn import IGNORED, RNNModel, RNNModelOutput, RNNPreTrainedModel, embed
 from .recurrence import locked_dropout, may_ask
-
-
-class RNNEncoder(RNNModel):
-    """[`RNNModel`], as generation calls it."""
-
-    def forward(  # type: ignore[override]
-        self,
-        input_ids: Tensor | None = None,
-        attention_mask: Tensor | None = None,
-        inputs_embeds: Tensor | None = None,
-        output_hidden_states: bool | None = None,
-        output_attentions: bool | None = None,
-        return_dict: bool | None = None,
-    ) -> RNNModelOutput:
-        """[`RNNModel.forward`]; an encoder has no attention to put out."""
-        options: Any = {"output_hidden_states": output_hidden_states, "return_dict": return_dict}
-        return super().forward(input_ids, attention_mask, inputs_embeds, **options)
 
 
 class RNNDecoderCache(RNNCache):
@@ -75,7 +58,7 @@ class RNNForConditionalGeneration(RNNPreTrainedModel, GenerationMixin):
         config.is_encoder_decoder = True
         super().__init__(config)
         V, E = config.vocab_size, config.embedding_size
-        self.model = RNNEncoder(config)
+        self.model = RNNModel(config)
         self.decoder = AttentionDecoder(config)
         self.decoder_embed_tokens = None
         if not config.share_embeddings:
@@ -90,7 +73,7 @@ class RNNForConditionalGeneration(RNNPreTrainedModel, GenerationMixin):
     def _supports_default_dynamic_cache(cls) -> bool:
         return False
 
-    def get_encoder(self, modality: str | None = None) -> RNNEncoder:
+    def get_encoder(self, modality: str | None = None) -> RNNModel:
         return self.model
 
     def get_decoder(self) -> AttentionDecoder:
@@ -146,7 +129,7 @@ class RNNForConditionalGeneration(RNNPreTrainedModel, GenerationMixin):
         shifted = torch.cat([labels.new_full((len(labels), 1), begin), labels[:, :-1]], dim=1)
         return shifted.masked_fill(shifted == IGNORED, pad or 0)
 
-    @can_return_tuple
+    @accepts_client_arguments()
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -187,7 +170,11 @@ class RNNForConditionalGeneration(RNNPreTrainedModel, GenerationMixin):
             output_hidden_states = config.output_hidden_states
         if encoder_outputs is None:
             encoder_outputs = self.model(
-                input_ids, attention_mask, inputs_embeds, output_hidden_states=output_hidden_states
+                input_ids,
+                attention_mask,
+                inputs_embeds,
+                output_hidden_states=output_hidden_states,
+                return_dict=True,
             )
         elif isinstance(encoder_outputs, tuple):
             encoder_outputs = RNNModelOutput(*encoder_outputs)
@@ -240,7 +227,8 @@ class RNNForConditionalGeneration(RNNPreTrainedModel, GenerationMixin):
         if self.decoder_embed_tokens is None:
             embedded = self.model.embed(ids)
         else:
-            embedded = embed(self.decoder_embed_tokens, ids, self.config.embedding_dropout if self.training else 0.0)
+            dropout = self.config.embedding_dropout if self.training else 0.0
+            embedded = embed(self.decoder_embed_tokens, ids, self.config.vocab_size, dropout)
         return locked_dropout(embedded, self.config.input_dropout, self.training)
 
     @torch.no_grad()
@@ -309,4 +297,4 @@ def _check(x: Tensor, memory: Memory, state: DecoderState, labels: Tensor | None
         )
 
 
-__all__ = ["RNNDecoderCache", "RNNEncoder", "RNNForConditionalGeneration"]
+__all__ = ["RNNDecoderCache", "RNNForConditionalGeneration"]

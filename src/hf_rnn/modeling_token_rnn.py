@@ -8,10 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import initialization as init
 from transformers.modeling_outputs import TokenClassifierOutput
-from transformers.utils import can_return_tuple
 
 from .characters import CharacterEncoder
 from .configuration_rnn import RNNConfig
+from .forward_arguments import accepts_client_arguments
 from .crf import CRF, bio_transitions
 from .modeling_rnn import IGNORED, ClassificationHead, RNNModel, RNNPreTrainedModel, check_known
 from .recurrence import Ragged
@@ -64,7 +64,7 @@ class RNNForTokenClassification(RNNPreTrainedModel):
             self.characters.resize(embedding.num_embeddings)
         return embedding
 
-    @can_return_tuple
+    @accepts_client_arguments()
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -96,6 +96,7 @@ class RNNForTokenClassification(RNNPreTrainedModel):
             inputs_embeds=inputs_embeds,
             output_hidden_states=output_hidden_states,
             output_cell_state=False,
+            return_dict=True,
         )
         logits = self.classifier(outputs.last_hidden_state)
         if labels is not None:

@@ -100,7 +100,7 @@ class Objectives:
         # The same units have to be dropped on both sides, or the difference would be that of the dropout.
         with torch.random.fork_rng(devices=[embedded.device] if embedded.is_cuda else []):
             _generator(embedded).set_rng_state(random)
-            moved = model(inputs_embeds=embedded + step, attention_mask=mask).logits.float()
+            moved = model(inputs_embeds=embedded + step, attention_mask=mask, return_dict=True).logits.float()
         (slope,) = torch.autograd.grad(divergence(clean, moved), [step])
         return self._of_length(slope, embedded, mask)
 

@@ -218,7 +218,7 @@ class Predictor:
                 answers = [logits_of(model, ids[places[0]], window).float() for model in models]
             else:
                 batch = self.batch(ids, places)
-                answers = [model(**batch).logits.float() for model in models]
+                answers = [model(**batch, return_dict=True).logits.float() for model in models]
             logits[places] = torch.stack(answers).mean(0).cpu().numpy()
         return logits
 
@@ -227,7 +227,7 @@ class Predictor:
         """Logits `[T, C]` of each row of token ids, in their order; rows of similar length are read together."""
         logits: list[Any] = [None] * len(ids)
         for places in self.places(ids, batch_tokens):
-            answers = self.model(**self.batch(ids, places)).logits.float().cpu().numpy()
+            answers = self.model(**self.batch(ids, places), return_dict=True).logits.float().cpu().numpy()
             for place, answer in zip(places, answers, strict=True):
                 logits[place] = answer[: len(ids[place])]
         return logits

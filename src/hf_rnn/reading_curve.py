@@ -119,7 +119,7 @@ def how_it_read(
 
 
 def _in_one_pass(model, ids: list[int], lengths: list[int]) -> torch.Tensor:
-    read = model.model(torch.tensor([ids], device=model.device), output_cell_state=False)
+    read = model.model(torch.tensor([ids], device=model.device), output_cell_state=False, return_dict=True)
     pooled = model.pooling.after_each(read.last_hidden_state)[0]
     return model.classifier(pooled[[length - 1 for length in lengths]])
 
@@ -130,7 +130,7 @@ def _of_prefixes(model, ids: list[int], lengths: list[int], end: list[int]) -> t
     for rows in by_tokens([length + len(end) for length in lengths], TOGETHER):
         batch = collate([{"input_ids": ids[: lengths[row]] + end} for row in rows])
         batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
-        logits[torch.as_tensor(rows)] = model(**batch).logits.float()
+        logits[torch.as_tensor(rows)] = model(**batch, return_dict=True).logits.float()
     return logits
 
 

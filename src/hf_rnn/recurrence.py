@@ -77,7 +77,12 @@ def _is_looked_at() -> bool:
 
 def may_ask(x: Tensor) -> bool:
     """Return whether the host may ask for the values of a tensor: a GPU would make it wait."""
-    return x.device.type == "cpu" and not _is_looked_at()
+    return x.device.type == "cpu" and can_ask(x)
+
+
+def can_ask(x: Tensor) -> bool:
+    """Return whether the host can ask for the values of a tensor at all, be it that a GPU waits."""
+    return x.device.type != "meta" and not _is_looked_at()
 
 
 class _Permute(torch.autograd.Function):

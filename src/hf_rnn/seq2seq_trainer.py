@@ -29,7 +29,8 @@ class TranslationTrainer(RNNTrainer):
         super().__init__(model, args, task, processing_class, train_dataset=train_dataset, **kwargs)
         longest = max(map(len, train_dataset["labels"])) if train_dataset is not None else 0
         model.generation_config.num_beams = BEAMS
-        model.generation_config.max_new_tokens = max(50, 2 * longest)
+        # With the token that begins it. `max_new_tokens` would override every `max_length` that a caller gives.
+        model.generation_config.max_length = 1 + max(50, 2 * longest)
 
     def prediction_step(self, model, inputs, prediction_loss_only, ignore_keys=None):
         loss, *_ = super().prediction_step(model, inputs, True, ignore_keys)

@@ -177,7 +177,7 @@ def read_streams(model, batches: Iterable[dict]) -> tuple[float, int]:
         predicted = int((inputs["shift_labels"] != IGNORED).sum())
         if not predicted:
             continue
-        outputs = model(**inputs, past_key_values=state)
+        outputs = model(**inputs, past_key_values=state, return_dict=True)
         state = outputs.past_key_values
         nats += float(outputs.loss) * predicted
         tokens += predicted

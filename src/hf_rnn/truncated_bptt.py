@@ -88,7 +88,7 @@ class TruncatedBPTT:
         # The streams of the last process end before the others.
         several = model.training and self.args.world_size > 1
         share = ShareOfAll((inputs["shift_labels"] != IGNORED).sum()) if several else None
-        outputs = model(**inputs, past_key_values=self._carried)
+        outputs = model(**inputs, past_key_values=self._carried, return_dict=True)
         self._carried = outputs.past_key_values.detach()
         loss = outputs.loss if share is None else share.weigh(outputs.loss)
         return (loss, outputs) if return_outputs else loss

@@ -253,11 +253,16 @@ class Translation(TextTask):
     @torch.inference_mode()
     def _written(self, predictor, ids: list[list[int]], batch_tokens: int) -> list[str]:
         model, written = predictor.model, [""] * len(ids)
-        beams = model.generation_config.num_beams or 1
+        saved = model.generation_config
+        beams = saved.num_beams or 1
         for places in predictor.places(ids, max(1, batch_tokens // beams)):
             batch = predictor.batch(ids, places)
-            room = max(model.generation_config.max_new_tokens or 0, 2 * batch["input_ids"].shape[1] + 20)
-            answers = model.generate(**batch, max_new_tokens=room)
+            room = 2 * batch["input_ids"].shape[1] + 20
+            if saved.max_new_tokens:  # by hf_rnn before it saved `max_length`
+                most = {"max_new_tokens": max(saved.max_new_tokens, room)}
+            else:
+                most = {"max_length": max(saved.max_length or 0, 1 + room)}
+            answers = model.generate(**batch, **most)
             for place, text in zip(places, self.decode(predictor.tokenizer, answers.cpu()), strict=True):
                 written[place] = text
         return written

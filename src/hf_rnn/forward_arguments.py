@@ -1,0 +1,109 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""The arguments that client programs pass to the `forward` of any model, and what a recurrent network makes of each.
+
+`generate`, PEFT, trl and captum call all models as they call GPT-2 or Mamba. An argument that has no meaning here is
+ignored; one that asks for another text to be read than the one that a recurrence would read is refused.
+"""
+
+import inspect
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any
+
+from torch import Tensor
+from transformers.utils import TransformersKwargs, can_return_tuple, logging
+
+from .recurrence import can_ask
+
+logger = logging.get_logger(__name__)
+
+# None of these changes what a recurrence reads, except as `_check` says.
+_KNOWN = frozenset(TransformersKwargs.__annotations__) | {
+    "assistant_tokenizer",
+    "cache_params",
+    "cache_position",
+    "head_mask",
+    "past_key_values",
+    "token_type_ids",
+    "tokenizer",
+    "use_cache",
+}
+_PACKED = ("cu_seq_lens_q", "cu_seq_lens_k", "seq_idx")
+
+
+def accepts_client_arguments(also: Iterable[str] = ()) -> Callable:
+    """Decorates the `forward` of a model: `return_dict` as transformers' `can_return_tuple` has it, and all keyword
+    arguments that the method does not name itself are ignored or refused as this module says.
+
+    The signature stays that of `forward`: the Trainer takes from it which columns a model reads.
+
+    Args:
+        also: names that the method takes by `**`.
+
+    Raises:
+        TypeError: in a call, an argument that no client passes.
+        ValueError: in a call, several texts packed into a row, keys and values of attention, types of tokens.
+    """
+
+    def decorate(forward: Callable) -> Callable:
+        parameters = inspect.signature(forward).parameters.values()
+        order = [parameter.name for parameter in parameters if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
+        own = frozenset((*order, *also))
+
+        @wraps(forward)
+        def accepting(self, *args, **kwargs):
+            foreign = {name: kwargs.pop(name) for name in kwargs.keys() - own}
+            if foreign:
+                mask = dict(zip(order[1:], args, strict=False), **kwargs).get("attention_mask")
+                _check(type(self).__name__, foreign, mask)
+            return forward(self, *args, **kwargs)
+
+        return can_return_tuple(accepting)
+
+    return decorate
+
+
+def _check(model: str, foreign: dict[str, Any], attention_mask: Tensor | None) -> None:
+    if unknown := foreign.keys() - _KNOWN:
+        raise TypeError(f"{model}.forward() got an unexpected keyword argument {min(unknown)!r}")
+    given = {name: value for name, value in foreign.items() if value is not None}
+    for name in ("past_key_values", "cache_params"):
+        if name in given:
+            raise ValueError(
+                f"{name} is of the type {type(given[name]).__name__}, and {model} has neither keys and values of "
+                "attention before a text nor goes on from a state: leave it out (of PEFT's methods, take LoRA or "
+                "prompt tuning instead of prefix tuning; RNNModel goes on from a state, initial_state=…)."
+            )
+    packed = next((name for name in _PACKED if name in given), None)
+    if packed is None and is_packed(given.get("position_ids"), attention_mask):
+        packed = "position_ids"
+    if packed:
+        raise ValueError(
+            f"{packed} says that a row holds several texts, and a recurrence would read each into the next: pass one "
+            "text in a row, with its attention_mask (in trl: packing=False, padding_free=False)."
+        )
+    types = given.get("token_type_ids")
+    if types is not None and can_ask(types) and bool((types != 0).any()):
+        raise ValueError(
+            f"token_type_ids are not all 0, and {model} has no types of tokens: leave them out, "
+            "tokenizer(…, return_token_type_ids=False), and put a token between the texts of a pair."
+        )
+    if given.get("output_attentions"):
+        logger.warning_once(f"output_attentions=True: {model} has no attention between tokens; none is returned.")
+
+
+def is_packed(position_ids: Tensor | None, attention_mask: Tensor | None) -> bool:
+    """Return whether positions `[B, T]` begin anew within a row, among the tokens of the mask `[B, T]`, all if None.
+
+    A GPU is asked too, and waits: clients that pass positions of more than one token are few.
+    """
+    T = 0 if position_ids is None else position_ids.shape[-1]
+    if T < 2 or not can_ask(position_ids):
+        return False
+    at = position_ids.reshape(-1, T)
+    if attention_mask is None or attention_mask.dim() != 2 or attention_mask.shape[1] < T:
+        return bool((at[:, 1:] <= at[:, :-1]).any())
+    # Of a mask of all that was read, the end is that of this text. Padding may have any position.
+    valid = attention_mask[:, -T:] != 0
+    highest = at.masked_fill(~valid, -1).cummax(-1).values
+    return bool(((at[:, 1:] <= highest[:, :-1]) & valid[:, 1:]).any())
