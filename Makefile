@@ -9,7 +9,7 @@ WITH_DATA = --data $(DATA)
 DATA ?= ../shared/data
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: quickstart test lint format conformance mutants chaos fuzz soak audit bench bench-gpu results gpu-test clean
+.PHONY: quickstart test lint format conformance mutants chaos fuzz soak audit bench bench-gpu results gpu-test works-with clean
 
 # torch first, so that no other package decides which build of it is taken.
 $(READY): pyproject.toml constraints.txt
@@ -65,6 +65,11 @@ $(BENCH_READY): $(READY)
 # Answers all questions about speed (some two hours on two cores; nothing else should run) and writes docs/benchmarks.md.
 bench: $(BENCH_READY)
 	for question in $(QUESTIONS); do $(BIN)/python benchmarks/$$question.py $(WITH_DATA) || exit 1; done
+
+# Drives programs of others with small models, and writes what works into docs/works_with.md.
+works-with: $(READY)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[clients]"
+	$(BIN)/python tools/works_with.py --write
 
 bench-gpu: $(READY)
 	$(BIN)/python benchmarks/gpu.py $(WITH_DATA)

@@ -18,14 +18,14 @@ def table(columns: list[str], rows: list[list]) -> str:
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
-def write(section: str, text: str, command: str | None = None) -> None:
+def write(section: str, text: str, command: str | None = None, file: Path = PAGE) -> None:
     """Puts a text between the marks of a section of the page, with date, hardware and the command."""
     command = command or shlex.join(["python", os.path.relpath(sys.argv[0], ROOT), *sys.argv[1:]])
     packages = " · ".join(f"{name} {number}" for name, number in versions().items())
     signed = f"{text}\n\n`{command}` · {date.today().isoformat()} · {hardware()} · {packages}"
     begin, end = f"<!-- {section} -->", f"<!-- end of {section} -->"
-    page = PAGE.read_text(encoding="utf-8")
+    page = file.read_text(encoding="utf-8")
     found = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
     if not found.search(page):
-        raise ValueError(f"{PAGE} has no section {begin} … {end}: write both marks where its figures are to stand.")
-    PAGE.write_text(found.sub(lambda _: f"{begin}\n{signed}\n{end}", page), encoding="utf-8")
+        raise ValueError(f"{file} has no section {begin} … {end}: write both marks where its figures are to stand.")
+    file.write_text(found.sub(lambda _: f"{begin}\n{signed}\n{end}", page), encoding="utf-8")

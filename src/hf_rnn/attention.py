@@ -147,8 +147,18 @@ class AttentionDecoder(nn.Module):
 
     def _step_by_step(self, x, memory, state, mask):
         """[`forward`] with input feeding. Weights and layers drop the same in all steps, and what the tokens alone give
-        to the gates is computed for all of them at once."""
+        to the gates is computed for all of them at once.
+
+        Raises:
+            ValueError: an adapter around the recurrence, which would not act here.
+        """
         recurrence, (B, T, E) = self.recurrence, x.shape
+        if not isinstance(recurrence, Recurrence):
+            raise ValueError(
+                f"decoder.recurrence is in a {type(recurrence).__name__}, which acts when the layer is called, and a "
+                "decoder with input_feeding=True takes its weights step by step: name the encoder's alone, "
+                "target_parameters=['model.recurrence.weight_hh_l0'], or train a decoder with input_feeding=False."
+            )
         lstm = recurrence.cell_type == "lstm"
         first, *upper = [recurrence.dropped_weights(layer)[0] for layer in range(recurrence.num_layers)]
         w_x, w_fed = first[0].split(E, dim=1)

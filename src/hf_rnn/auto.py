@@ -1,6 +1,9 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """Registers the models with transformers' Auto classes, so that `pipeline` and `AutoModel` know them."""
 
+import sys
+
+import transformers
 from transformers import (
     AutoConfig,
     AutoModel,
@@ -36,6 +39,10 @@ def architecture(config: RNNConfig) -> str:
 AutoConfig.register(RNNConfig.model_type, RNNConfig, exist_ok=True)
 for model_class, auto_class in _AUTO_CLASSES.items():
     auto_class.register(RNNConfig, model_class, exist_ok=True)
+    # `transformers serve`, trl and skorch take the class that a configuration names out of transformers itself. There
+    # can be two of it: `transformers.processing_utils`, by now imported, puts another module in the place of the first.
+    for library in (transformers, sys.modules["transformers"]):
+        setattr(library, model_class.__name__, model_class)
 # Here, not by `register`, a Trainer looks up whether labels that it smooths are one token further on.
 modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[RNNConfig.model_type] = RNNForCausalLM.__name__
 

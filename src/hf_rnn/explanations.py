@@ -217,7 +217,9 @@ class _Question:
     def of_kept(self, kept: Tensor) -> Tensor:
         """The same without the tokens that are not kept, `[B, T]`."""
         ids = self.ids.expand(len(kept), -1)
-        return margin(self.model.config, self.model(ids, attention_mask=kept.long(), return_dict=True).logits, self.index)
+        return margin(
+            self.model.config, self.model(ids, attention_mask=kept.long(), return_dict=True).logits, self.index
+        )
 
     def embedded(self) -> Tensor:
         return self.model.model.lookup(self.ids).detach()

@@ -71,7 +71,9 @@ def _falls(model, explanation: Explanation, shares: Sequence[float]) -> np.ndarr
         masks[1 + n, taken] = 0
         masks[1 + len(shares) + n, taken] = 1
     at_once = max(1, BATCH_TOKENS // len(explanation.ids))
-    parts = [model(ids.expand(len(part), -1), attention_mask=part, return_dict=True).logits for part in masks.split(at_once)]
+    parts = [
+        model(ids.expand(len(part), -1), attention_mask=part, return_dict=True).logits for part in masks.split(at_once)
+    ]
     logits = torch.cat(parts).float()
     index = target_index(model.config, explanation.label, logits[0])
     scores = scores_of(model.config, logits)[:, index].cpu().numpy()

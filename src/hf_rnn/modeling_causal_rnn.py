@@ -16,7 +16,7 @@ from transformers.utils import ModelOutput
 
 from .configuration_rnn import RNNConfig
 from .forward_arguments import accepts_client_arguments
-from .modeling_rnn import IGNORED, RNNModel, RNNPreTrainedModel
+from .modeling_rnn import IGNORED, RNNModel, RNNModelOutput, RNNPreTrainedModel
 from .recurrence import locked_dropout, may_ask
 
 
@@ -56,6 +56,15 @@ class RNNCache:
         self.state = tuple(part.repeat_interleave(repeats, dim=0) for part in self.state)
 
 
+def no_state_of_ours(cache: Any) -> str:
+    """Return the error for what another program passes as `past_key_values`."""
+    return (
+        f"past_key_values is of the type {type(cache).__name__}, for keys and values of attention, and a recurrence "
+        "goes on from a state: pass the past_key_values that a forward pass of this model returned, or leave it out "
+        "(of PEFT's methods, take LoRA or prompt tuning instead of prefix tuning)."
+    )
+
+
 # Exporters and `torch.func` look into the outputs of a model.
 register_pytree_node(
     RNNCache,
@@ -93,6 +102,22 @@ class ShiftedLabels(TypedDict, total=False):
     reversed_shift_labels: Tensor | None
 
 
+class _Backbone:
+    """A language model's [`RNNModel`], as those call it who multiply by the output layer themselves, such as trl: its
+    `last_hidden_state` `[B, T, E or H]` is what that layer reads. All else is asked of the model itself."""
+
+    def __init__(self, encoder: RNNModel, projection: nn.Module):
+        self._encoder, self._projection = encoder, projection
+
+    def __call__(self, *args, **kwargs) -> RNNModelOutput:
+        outputs = self._encoder(*args, **{**kwargs, "direction": "forward", "return_dict": True})
+        outputs.last_hidden_state = self._projection(outputs.last_hidden_state)
+        return outputs
+
+    def __getattr__(self, name: str):
+        return getattr(self._encoder, name)
+
+
 class RNNForCausalLM(RNNPreTrainedModel, GenerationMixin):
     """[`RNNModel`] and an output layer over the vocabulary, with the regularisation of AWD-LSTM (Merity et al. 2018).
 
@@ -121,6 +146,13 @@ class RNNForCausalLM(RNNPreTrainedModel, GenerationMixin):
         # What a checkpoint does not hold is then no missing weight.
         self._keys_to_ignore_on_save = list(self._tied_weights_keys) if config.tie_word_embeddings else None
         self.post_init()
+
+    @property
+    def base_model(self) -> Any:
+        """`model`; where the output layer reads something else than it puts out, with what comes between."""
+        if isinstance(self.projection, nn.Identity) and not self.config.independent_directions:
+            return self.model
+        return _Backbone(self.model, self.projection)
 
     @classmethod
     def _supports_default_dynamic_cache(cls) -> bool:
@@ -236,11 +268,7 @@ class RNNForCausalLM(RNNPreTrainedModel, GenerationMixin):
         if cache is None:
             return [None, None]
         if not isinstance(cache, RNNCache):
-            raise ValueError(
-                f"past_key_values is of the type {type(cache).__name__}, keys and values of attention, and a recurrence "
-                "goes on from a state: pass the past_key_values that a forward pass of this model returned, or leave "
-                "it out (of PEFT's methods, take LoRA or prompt tuning instead of prefix tuning)."
-            )
+            raise ValueError(no_state_of_ours(cache))
         H = self.config.hidden_size
         if not self.config.independent_directions or cache.state[0].shape[-1] == H:
             return [cache.state, None]

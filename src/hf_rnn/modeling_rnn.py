@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
-from transformers.utils import ModelOutput
+from transformers.utils import ModelOutput, logging
 
 from .configuration_rnn import RNNConfig
 from .forward_arguments import accepts_client_arguments
@@ -19,6 +19,8 @@ from .pooling import Pooling
 from .recurrence import Recurrence, RecurrentState, locked_dropout, may_ask
 from .weight_files import is_intact, safetensors_of
 from .windows import read_in_windows
+
+logger = logging.get_logger(__name__)
 
 # Of a label that is not there.
 IGNORED = -100
@@ -383,6 +385,12 @@ class RNNForSequenceClassification(RNNPreTrainedModel):
             output_hidden_states = self.config.output_hidden_states
         source = input_ids if inputs_embeds is None else inputs_embeds
         window, hidden_states = 0 if output_hidden_states else self.config.backprop_window, None
+        if window and not all(isinstance(stack, Recurrence) for stack, _ in self.model.stacks):
+            logger.warning_once(
+                f"backprop_window={window}: an adapter around the recurrence acts in a pass over a whole text only, so "
+                "texts are read whole, in memory that grows with their length."
+            )
+            window = 0
         if source is not None and 0 < window < source.shape[1]:
             self.model.check_inputs(input_ids, attention_mask, inputs_embeds)
             pooled, weights = read_in_windows(self.model, self.pooling, source, attention_mask, window)

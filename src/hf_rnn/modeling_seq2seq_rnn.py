@@ -14,7 +14,7 @@ from transformers.modeling_outputs import Seq2SeqLMOutput
 from .attention import AttentionDecoder, DecoderState, Memory
 from .configuration_rnn import RNNConfig
 from .forward_arguments import accepts_client_arguments
-from .modeling_causal_rnn import RNNCache
+from .modeling_causal_rnn import RNNCache, no_state_of_ours
 from .modeling_rnn import IGNORED, RNNModel, RNNModelOutput, RNNPreTrainedModel, embed
 from .recurrence import locked_dropout, may_ask
 
@@ -218,6 +218,8 @@ class RNNForConditionalGeneration(RNNPreTrainedModel, GenerationMixin):
     ) -> tuple[Memory, DecoderState]:
         """What was read, and the state before what is to be written next."""
         valid = None if attention_mask is None else attention_mask.bool()
+        if cache is not None and not isinstance(cache, RNNDecoderCache):
+            raise ValueError(no_state_of_ours(cache))
         if cache is not None:
             return Memory(read.last_hidden_state, cache.keys, valid), cache.decoder_state()
         memory = self.decoder.attention.memory(read.last_hidden_state, valid)

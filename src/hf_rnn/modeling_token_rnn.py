@@ -11,8 +11,8 @@ from transformers.modeling_outputs import TokenClassifierOutput
 
 from .characters import CharacterEncoder
 from .configuration_rnn import RNNConfig
-from .forward_arguments import accepts_client_arguments
 from .crf import CRF, bio_transitions
+from .forward_arguments import accepts_client_arguments
 from .modeling_rnn import IGNORED, ClassificationHead, RNNModel, RNNPreTrainedModel, check_known
 from .recurrence import Ragged
 

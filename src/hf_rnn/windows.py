@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from .pooling import Pooling
@@ -306,6 +306,9 @@ def read_in_windows(
         window: tokens that are in memory at once.
         after_window: called after each.
     """
+    if source.dim() == 2 and not isinstance(encoder.embed_tokens, nn.Embedding):
+        # An adapter around the embedding has its gradients from torch, as all that computes embedded tokens.
+        source = encoder.embed(source)
     ragged = None if attention_mask is None else Ragged.from_mask(attention_mask)
     if ragged is not None and ragged.to_front is not None:
         index = ragged.to_front if source.dim() == 2 else ragged.to_front.unsqueeze(-1).expand_as(source)
