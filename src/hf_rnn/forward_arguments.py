@@ -11,11 +11,9 @@ from functools import wraps
 from typing import Any
 
 from torch import Tensor
-from transformers.utils import TransformersKwargs, can_return_tuple, logging
+from transformers.utils import TransformersKwargs, can_return_tuple
 
 from .recurrence import can_ask
-
-logger = logging.get_logger(__name__)
 
 # None of these changes what a recurrence reads, except as `_check` says.
 _KNOWN = frozenset(TransformersKwargs.__annotations__) | {
@@ -88,8 +86,6 @@ def _check(model: str, foreign: dict[str, Any], attention_mask: Tensor | None) -
             f"token_type_ids are not all 0, and {model} has no types of tokens: leave them out, "
             "tokenizer(…, return_token_type_ids=False), and put a token between the texts of a pair."
         )
-    if given.get("output_attentions"):
-        logger.warning_once(f"output_attentions=True: {model} has no attention between tokens; none is returned.")
 
 
 def is_packed(position_ids: Tensor | None, attention_mask: Tensor | None) -> bool:

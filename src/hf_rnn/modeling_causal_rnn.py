@@ -82,12 +82,14 @@ class RNNCausalLMOutput(ModelOutput):
         logits: `[B, T, V]`, before softmax; None where the loss was sampled, which makes none.
         past_key_values: the state after the text, as an [`RNNCache`].
         hidden_states: as in [`RNNModelOutput`].
+        attentions: None, for programs that ask any model for them.
     """
 
     loss: Tensor | None = None
     logits: Tensor | None = None
     past_key_values: RNNCache | None = None
     hidden_states: tuple[Tensor, ...] | None = None
+    attentions: None = None
 
 
 class ShiftedLabels(TypedDict, total=False):

@@ -34,12 +34,14 @@ class RNNModelOutput(ModelOutput):
         final_hidden_state: h of each layer after each row's own last token, directions side by side, `[B, L, D*H]`.
         final_cell_state: the same for the LSTM's c; None for other cells, and where it was not asked for.
         hidden_states: L+1 tensors where asked for: the embedded text `[B, T, E]`, then each layer's `[B, T, D*H]`.
+        attentions: None, for programs that ask any model for them.
     """
 
     last_hidden_state: Tensor | None = None
     final_hidden_state: Tensor | None = None
     final_cell_state: Tensor | None = None
     hidden_states: tuple[Tensor, ...] | None = None
+    attentions: None = None
 
 
 @dataclass
@@ -50,12 +52,14 @@ class RNNSequenceClassifierOutput(ModelOutput):
         logits: `[B, C]`, before softmax or sigmoid; the values themselves in regression.
         hidden_states: as in [`RNNModelOutput`]; asking for them reads a text all at once, whatever `backprop_window`.
         pooling_weights: `[B, T]`, rows summing to 1 over their tokens, where the pooling is `"attention"`.
+        attentions: None, for programs that ask any model for them.
     """
 
     loss: Tensor | None = None
     logits: Tensor | None = None
     hidden_states: tuple[Tensor, ...] | None = None
     pooling_weights: Tensor | None = None
+    attentions: None = None
 
 
 class RNNPreTrainedModel(PreTrainedModel):

@@ -117,3 +117,17 @@ def test_serve(make, tokenizer):
     model, processor = manager.load_model_and_processor(f"{folder}@main")
     assert type(model) is RNNForCausalLM
     assert len(processor) == len(tokenizer)
+
+
+@pytest.mark.parametrize("num_beams", [1, 2])
+@pytest.mark.parametrize("model_class", [RNNForCausalLM, RNNForConditionalGeneration])
+def test_output_attentions(make, tokenizer, model_class, num_beams):
+    """generate(output_attentions=True, output_hidden_states=True, output_logits=True)"""
+    ids = tokenizer(PROMPT, return_tensors="pt").input_ids
+    more = {name: True for name in ("output_attentions", "output_hidden_states", "output_logits")}
+    found = make(model_class).generate(
+        ids, max_new_tokens=3, min_new_tokens=3, num_beams=num_beams, return_dict_in_generate=True, **more
+    )
+    assert len(found.logits) == 3
+    if model_class is RNNForConditionalGeneration:
+        assert len(found.cross_attentions) == 3
