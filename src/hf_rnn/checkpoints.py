@@ -19,6 +19,7 @@ from transformers import EarlyStoppingCallback, TrainerCallback, TrainerState
 from transformers.trainer import TRAINER_STATE_NAME, TRAINING_ARGS_NAME
 from transformers.trainer_callback import ExportableState
 
+from .environment import unsaid
 from .errors import UserError, first_line
 
 logger = logging.getLogger(__name__)
@@ -353,9 +354,11 @@ class WholeCheckpoints:
     def _init_training_state(
         self: Any, max_steps, num_update_steps_per_epoch, num_train_epochs, resume_from_checkpoint, trial
     ) -> tuple[int, int]:
-        begin = super()._init_training_state(  # type: ignore[misc]
-            max_steps, num_update_steps_per_epoch, num_train_epochs, resume_from_checkpoint, trial
-        )
+        # Where the run was on another machine, `_find_best` finds it all the same.
+        with unsaid("transformers.trainer", "recorded in the resumed state does not exist"):
+            begin = super()._init_training_state(  # type: ignore[misc]
+                max_steps, num_update_steps_per_epoch, num_train_epochs, resume_from_checkpoint, trial
+            )
         if resume_from_checkpoint is None:
             return begin
         checkpoint = Path(resume_from_checkpoint)

@@ -321,7 +321,7 @@ def _push(arguments: list[str]) -> None:
     parser.add_argument(
         "--overwrite_card",
         action="store_true",
-        help="what was written in the Hub's README.md gives way to the folder's",
+        help="the Hub's README.md, with what was written there, gives way to the folder's",
     )
     options = parse(parser, arguments)
     from .hub import push

@@ -2,6 +2,7 @@
 """The machine that this runs on: what it is, and how its memory is kept."""
 
 import ctypes
+import logging
 import os
 import platform
 import sys
@@ -31,6 +32,26 @@ def say(text: str) -> None:
     """Print a text on a standard output of any encoding; a character that it lacks is escaped."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+
+
+@contextmanager
+def unsaid(name: str, words: str) -> Iterator[None]:
+    """Keep a library from a line that does not fit here.
+
+    Args:
+        name: of its logger.
+        words: by which the line is known.
+    """
+    logger = logging.getLogger(name)
+
+    def fits(record: logging.LogRecord) -> bool:
+        return words not in record.getMessage()
+
+    logger.addFilter(fits)
+    try:
+        yield
+    finally:
+        logger.removeFilter(fits)
 
 
 def hardware() -> str:

@@ -8,6 +8,7 @@ import yaml
 from huggingface_hub import ModelCard
 
 from .configuration_rnn import CELL_TYPES
+from .environment import unsaid
 from .errors import UserError, first_line
 
 CARD_FILE = "README.md"
@@ -67,12 +68,19 @@ def is_untouched(card: str | None) -> bool:
 
 def _parsed(card: str) -> ModelCard:
     try:
-        return ModelCard(card, ignore_metadata_errors=True)
+        # A card need not have metadata.
+        with unsaid("huggingface_hub.repocard", "metadata block was not found"):
+            return ModelCard(card, ignore_metadata_errors=True)
     except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
         raise UserError(
             f"the metadata of the card {CARD_FILE} cannot be read ({first_line(error)}): mend what stands between its "
             "two lines of ---."
         ) from error
+
+
+def check_card(card: str) -> None:
+    """Raises [`UserError`] for a card whose metadata cannot be read."""
+    _parsed(card)
 
 
 def add_tags(card: str, tags: list[str]) -> str:
@@ -88,4 +96,4 @@ def _above(card: ModelCard) -> str:
     return "" if is_untouched(card.text) else card.text.partition(MARKER)[0].strip()
 
 
-__all__ = ["add_tags", "decode", "is_untouched", "merge", "read_card"]
+__all__ = ["add_tags", "check_card", "decode", "is_untouched", "merge", "read_card"]

@@ -13,8 +13,8 @@ from torch import Tensor
 from .auto import MODELS, architecture
 from .configuration_rnn import RNNConfig
 from .errors import UserError
+from .fetching import find_model
 from .handwriting import CARD_FILE
-from .hub import find_model
 from .model_card import render_folder
 from .model_folder import check_alike
 from .run_config import RUN_FILE, copy_run, read_run, run_file

@@ -18,6 +18,7 @@ from .model_card import PICTURES
 from .run_config import METRICS_FILE, RUN_FILE
 from .text.schema import SCHEMA_FILE
 from .tokenization import check_vocabulary, load_tokenizer
+from .weight_files import is_pointer
 
 WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
 # What a model's repository holds; anything else in the folder (checkpoints, pickles, a user's own files) stays there.
@@ -61,9 +62,14 @@ def check_model(folder: Path, name: str | None = None) -> RNNConfig:
     name = name or str(folder)
     if not folder.is_dir():
         raise UserError(f"there is no folder {name!r}: name the output_dir of a training run that ended.")
+    for file in (path for path in sorted(folder.iterdir()) if path.is_file() and matches(path.name, MODEL_FILES)):
+        if is_pointer(file):
+            there = Path(name).is_dir()
+            advice = f"git -C {quote(name)} lfs pull." if there else "its owner pushed it without: tell them."
+            raise UserError(f"{file.name} of {name!r} is a pointer of Git LFS, not the file itself: {advice}")
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError, TypeError, StrictDataclassError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, StrictDataclassError) as error:
         hint = (
             f" Its training has not ended: go on with --config {quote(str(folder / RUN_FILE))} --training.resume true."
         )

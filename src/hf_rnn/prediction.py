@@ -17,7 +17,7 @@ from .auto import architecture
 from .batching import BATCH_TOKENS, by_tokens
 from .environment import default_device, keep_freed_memory
 from .errors import UserError
-from .hub import find_model
+from .fetching import find_model
 from .incremental import TextStream
 from .long_text import WINDOW as LONG_WINDOW
 from .long_text import logits_of

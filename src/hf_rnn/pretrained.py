@@ -11,7 +11,7 @@ from transformers.utils import logging
 
 from .auto import architecture
 from .errors import UserError
-from .hub import find_model
+from .fetching import find_model
 from .modeling_causal_rnn import RNNForCausalLM
 from .modeling_rnn import RNNModel
 from .run_config import checked_config

@@ -12,9 +12,11 @@ from huggingface_hub import CommitInfo
 from transformers import Trainer
 from transformers.trainer_utils import HubStrategy, SaveStrategy
 
-from .errors import UserError
+from .errors import first_line
+from .fetching import BEST, LAST
 from .handwriting import CARD_FILE, add_tags, merge, read_card
-from .hub import BEST, LAST, commit, create, is_stale
+from .hub import commit, create, is_stale, kept_for_later
+from .hub_errors import PATIENCE, PATIENCE_OF_A_PUSH
 from .model_card import render
 from .model_folder import model_files
 from .run_config import RUN_FILE
@@ -69,9 +71,11 @@ class PushingTrainer(Trainer):
         self.save_model(_internal_call=True)
         if not self.is_world_process_zero():
             return None
-        card = add_tags(self._card(self.hub_model_id, language, license), _listed(tags))
-        files = model_files(Path(self.args.output_dir))
-        return self._commit(files, card, commit_message or "End of training", is_stale, token, revision)
+        folder = Path(self.args.output_dir)
+        with kept_for_later(folder, self.hub_model_id):
+            card = add_tags(self._card(self.hub_model_id, language, license), _listed(tags))
+            files, message = model_files(folder), commit_message or "End of training"
+            return self._commit(files, card, message, is_stale, token, revision, PATIENCE_OF_A_PUSH)
 
     def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
         """One commit of the model and, if hub_strategy says so, of all that going on with the run needs."""
@@ -102,10 +106,22 @@ class PushingTrainer(Trainer):
             self._commit(
                 files, self._card(self.hub_model_id, last=True), f"Training in progress, {done}", of_another_run
             )
-        except UserError as error:
-            logger.warning(f"this checkpoint was not pushed: {error} Training goes on, and pushes the next one.")
+        except Exception as error:
+            # Whatever it is, it is no reason to lose a training run.
+            logger.warning(
+                f"this checkpoint was not pushed: {first_line(error)}. Training goes on, and pushes the next one."
+            )
 
-    def _commit(self, files, card: str, message: str, stale, token: str | None = None, revision: str | None = None):
+    def _commit(
+        self,
+        files,
+        card: str,
+        message: str,
+        stale,
+        token: str | None = None,
+        revision: str | None = None,
+        patience: float = PATIENCE,
+    ):
         return commit(
             self.hub_model_id,
             files,
@@ -114,6 +130,7 @@ class PushingTrainer(Trainer):
             revision=revision or self.args.hub_revision,
             token=token or self.args.hub_token,
             is_stale=stale,
+            patience=patience,
         )
 
     def _card(self, model_id: str, language: str | None = None, license: str | None = None, last: bool = False) -> str:

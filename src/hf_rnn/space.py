@@ -14,8 +14,9 @@ from huggingface_hub.utils import validate_repo_id
 
 from .auto import architecture
 from .errors import UserError
-from .hub import check_token, find_model
-from .hub_errors import explain, patiently
+from .fetching import find_model
+from .hub import check_token
+from .hub_errors import PATIENCE_OF_A_PUSH, explain, patiently
 from .model_folder import model_files
 
 PACKAGE = Path(__file__).parent
@@ -116,7 +117,7 @@ def push_space(
             )
             return str(made)
 
-        return patiently(attempt, repo_id, token)
+        return patiently(attempt, repo_id, token, patience=PATIENCE_OF_A_PUSH)
 
 
 def _requirements() -> list[str]:

@@ -24,12 +24,13 @@ from .checkpoints import ASIDE, LOSS_FILE, claim, newest_whole, nothing_whole, n
 from .configuration_rnn import CODE_FILES, RNNConfig
 from .environment import hardware, job_id, runs_bf16, say, versions, was_restarted
 from .errors import UserError
+from .fetching import fetch_checkpoint, find_model
 from .figures import draw_confusion, draw_curves
 from .gradient_flow import DATA as FLOW_FILE
 from .gradient_flow import PICTURE as FLOW_PICTURE
 from .gradient_flow import GradientFlowCallback, flow_batch
 from .handwriting import CARD_FILE, merge, read_card
-from .hub import fetch_checkpoint, find_model, push
+from .hub import kept_for_later, push
 from .model_card import PICTURES, render_folder
 from .pretrained import ENCODER, OUTPUT, take_encoder
 from .run_config import METRICS_FILE, RUN_FILE, RunConfig, parse_run
@@ -391,7 +392,7 @@ class Run:
 
     def _push(self, repo_id: str) -> None:
         args = self.args
-        try:
+        with kept_for_later(self.folder, repo_id):
             pushed = push(
                 self.folder,
                 repo_id,
@@ -399,11 +400,6 @@ class Run:
                 token=args.hub_token,
                 commit_message="End of training",
             )
-        except UserError as error:
-            raise UserError(
-                f"{error} The model is whole in {str(self.folder)!r}: later, hf-rnn push {quote(str(self.folder))} "
-                f"{repo_id}"
-            ) from error
         logger.info(f"pushed: {pushed.commit_url}")
 
     def _tokenizer(self, task, rows) -> PreTrainedTokenizerBase:

@@ -30,6 +30,8 @@ def safetensors_of(path: str, kwargs: dict) -> Path | None:
     }
     for name in (f"model{variant}.safetensors", f"model.safetensors.index{variant}.json"):
         if file := cached_file(path, name, subfolder=folder, **where, **quiet):
+            if is_pointer(Path(file)):
+                raise OSError(f"{file} is a pointer of Git LFS, not the weights: in its folder, git lfs pull.")
             return Path(file)
     for name in ("pytorch_model.bin", "pytorch_model.bin.index.json"):
         if has_file(path, os.path.join(folder, name), **where):
@@ -38,6 +40,11 @@ def safetensors_of(path: str, kwargs: dict) -> Path | None:
                 "owner to save it anew: model.save_pretrained(...) writes model.safetensors."
             )
     return None
+
+
+def is_pointer(file: Path) -> bool:
+    """Whether a file is what Git LFS leaves in the place of a large one that was not fetched."""
+    return file.stat().st_size < 1024 and file.read_bytes().startswith(b"version https://git-lfs.github.com/spec/")
 
 
 def is_intact(file: Path) -> bool:
@@ -51,4 +58,4 @@ def is_intact(file: Path) -> bool:
     return hashlib.new(algorithm, header + data).hexdigest() == blob.name
 
 
-__all__ = ["is_intact", "safetensors_of"]
+__all__ = ["is_intact", "is_pointer", "safetensors_of"]

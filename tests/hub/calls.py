@@ -14,11 +14,14 @@ def start(environment: dict[str, str]) -> None:
     os.environ.update(environment)
     import torch
 
+    import hf_rnn.fetching
     import hf_rnn.hub_errors
 
     torch.set_num_threads(1)
-    hf_rnn.hub_errors.WAITS = (0, 0, 0, 0)
-    hf_rnn.hub_errors.LONGEST_SILENCE = 3
+    hf_rnn.hub_errors.LONGEST_SILENCE = hf_rnn.fetching.LONGEST_QUESTION = 3
+    # Time passes by waiting alone, and that at once.
+    passed = [0.0]
+    hf_rnn.hub_errors.clock, hf_rnn.hub_errors.sleep = lambda: sum(passed), passed.append
 
 
 def cli(arguments: list[str], token: str | None = None, folder: str | None = None) -> tuple[int, str, str]:
@@ -37,6 +40,28 @@ def cli(arguments: list[str], token: str | None = None, folder: str | None = Non
     # The command's own words come last, after those of the libraries.
     said = re.search(r"^hf-rnn .*", error.getvalue(), re.MULTILINE | re.DOTALL)
     return code, out.getvalue(), said[0].rstrip("\n") if said else ""
+
+
+def told(arguments: list[str]) -> list[str]:
+    """What a command line that works says beside its output: the words of hf_rnn, and warnings of the libraries."""
+    import logging
+
+    records: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = records.append  # type: ignore[method-assign]
+    loggers = [logging.getLogger(name) for name in ("hf_rnn", "transformers", "huggingface_hub")]
+    ours = loggers[0].propagate
+    loggers[0].propagate = False
+    for logger in loggers:
+        logger.addHandler(handler)
+    try:
+        code, _, error = cli(arguments)
+    finally:
+        loggers[0].propagate = ours
+        for logger in loggers:
+            logger.removeHandler(handler)
+    assert (code, error) == (0, "")
+    return [record.getMessage() for record in records]
 
 
 def push_to_hub(folder: str, repo_id: str, **options) -> str:

@@ -46,6 +46,9 @@ class Client:
     def cli(self, *arguments, token: str | None = None, folder: Path | None = None) -> tuple[int, str, str]:
         return self(calls.cli, [str(a) for a in arguments], token, str(folder) if folder else None)
 
+    def told(self, *arguments) -> list[str]:
+        return self(calls.told, [str(a) for a in arguments])
+
     def fails(self, *arguments, **options) -> str:
         code, _, error = self.cli(*arguments, **options)
         assert code == 1

@@ -17,6 +17,16 @@ if TYPE_CHECKING:
 # Token → user and role.
 TOKENS = {"hf_writer": ("user", "write"), "hf_reader": ("user", "read"), "hf_other": ("other", "write")}
 
+PAGE = {"Content-Type": "text/html; charset=utf-8"}
+# What others than a Hub answer, whatever they are asked: status, body and headers.
+STRANGERS = {
+    "html": (200, b"<!DOCTYPE html>\n<html><title>Welcome to the hotel</title></html>", PAGE),
+    "login": (302, b"", {"Location": "/login"}),
+    "bad_json": (200, b'{"id": "user/', {"Content-Type": "application/json"}),
+    "other_json": (200, b'["no", "hub"]', {"Content-Type": "application/json"}),
+    "502 html": (502, b"<html><body>Bad Gateway</body></html>", PAGE),
+}
+
 
 class HubError(Exception):
     def __init__(self, status: int, message: str, code: str | None = None, **headers: str):
@@ -48,16 +58,22 @@ class Connection(BaseHTTPRequestHandler):
         kind = self.fault.kind if self.fault else None
         if kind == "hang":
             self.hub.closing.wait()
+        if kind in ("hang", "close"):
             return self._break_off()
         length = int(self.headers.get("Content-Length") or 0)
         if kind == "cut" and length:
             self.rfile.read(length // 2)
             return self._break_off()
         self.body = self._chunked() if self.headers.get("Transfer-Encoding") == "chunked" else self.rfile.read(length)
+        if kind in STRANGERS or self.place == "/login":
+            return self._send(*(STRANGERS["html"] if self.place == "/login" else STRANGERS[kind]))
         try:
             if isinstance(kind, int):
                 wait = {} if self.fault.retry_after is None else {"Retry-After": str(self.fault.retry_after)}
-                raise HubError(kind, "told to fail", **wait)
+                error = HubError(kind, self.fault.reason, **wait)
+                if not self.fault.in_header:
+                    del error.headers["X-Error-Message"]
+                raise error
             self._route()
         except HubError as error:
             self._send(error.status, json.dumps({"error": error.message, **self._url()}).encode(), error.headers)
@@ -86,6 +102,8 @@ class Connection(BaseHTTPRequestHandler):
         cut = self.fault is not None and self.fault.kind == "cut"
         if self.fault is not None and self.fault.kind == "wrong_hash" and self.command == "GET" and status < 300:
             body = body[:-1] + bytes([body[-1] ^ 1])
+        if self.fault is not None and self.fault.kind == "bare":
+            headers = {}
         self.send_response(status)
         for name, value in {"Content-Length": str(len(body)), "X-Request-Id": "test", **(headers or {})}.items():
             self.send_header(name, value)

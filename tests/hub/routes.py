@@ -225,7 +225,9 @@ class Routes(Connection):
         for asked in json.loads(self.body)["objects"]:
             oid, size = asked["oid"], asked["size"]
             answer = {"oid": oid, "size": size}
-            if oid not in self.hub.objects:
+            if self.fault is not None and self.fault.kind == "refused_object":
+                answer["error"] = {"code": 403, "message": self.fault.reason}
+            elif oid not in self.hub.objects:
                 upload = {"href": f"{self.hub.url}/lfs/{oid}"}
                 if self.hub.chunk_size and size > self.hub.chunk_size:
                     count = -(-size // self.hub.chunk_size)

@@ -26,10 +26,15 @@ class Fault:
     Args:
         kind: an HTTP status (`429`, `500`, …); `cut` (the connection breaks in the middle of the body); `wrong_hash`
             (the bytes that arrive are not those that were sent); `race` (another commit comes first); `lost` (all is
-            done, but the answer never arrives); `hang` (no answer until the server closes).
+            done, but the answer never arrives); `hang` (no answer until the server closes); `close` (the connection
+            ends without an answer); `bare` (the answer has none of the Hub's headers); `refused_object` (a large file
+            is refused, and the rest of the answer is as ever); or one of `STRANGERS`.
         match: regular expression over `METHOD path`.
         times: how many requests it spoils.
         after: how many matching requests pass before.
+        retry_after: seconds after which the answer of that status asks for another try.
+        reason: what the answer of that status gives as its reason.
+        in_header: whether the reason stands in a header too, not in the body alone.
     """
 
     kind: int | str
@@ -37,6 +42,8 @@ class Fault:
     times: int = 1
     after: int = 0
     retry_after: int | None = None
+    reason: str = "told to fail"
+    in_header: bool = True
 
     def hits(self, request: str) -> bool:
         if not self.times or not re.search(self.match, request):

@@ -41,7 +41,7 @@ def test_a_card_that_cannot_be_read_is_not_taken_for_none(server, client, model,
 @pytest.mark.parametrize("card", [b"---\nlicense: [mit\n---\n# m", b"---\n- a\n---\n# m", b"# caf\xe9"])
 def test_a_card_that_makes_no_sense(server, client, model, repo_id, tiny_run, tmp_path, card):
     server.create(repo_id, files={"README.md": card})
-    assert "README.md" in client.fails("push", model, repo_id)
+    assert f"hf-rnn push FOLDER {repo_id} --overwrite_card" in client.fails("push", model, repo_id)
     assert server.repo(repo_id).files()["README.md"] == card
     hub = ["--training.push_to_hub=true", f"--training.hub_model_id={repo_id}", "--training.hub_strategy=every_save"]
     (tmp_path / "run").mkdir()
@@ -50,6 +50,18 @@ def test_a_card_that_makes_no_sense(server, client, model, repo_id, tiny_run, tm
     assert "The model is whole in" in client.fails("train", *run, *hub)
     assert (tmp_path / "run" / "metrics.json").exists()
     assert (tmp_path / "run" / "README.md").read_bytes() == card
+
+
+@pytest.mark.parametrize(
+    "card",
+    [b"---\nlicense: [mit\n---\n# m", b"---\n- a\n---\n# m", b"# caf\xe9", b"---\nlanguage: [Klingon!]\n---\n# m"],
+)
+def test_a_broken_card_on_the_hub_gives_way_where_that_is_asked_for(server, client, model, repo_id, card):
+    server.create(repo_id, files={"README.md": card})
+    assert "--overwrite_card" in client.fails("push", model, repo_id)
+    assert server.repo(repo_id).files()["README.md"] == card
+    assert client.cli("push", model, repo_id, "--overwrite_card")[0] == 0
+    assert server.repo(repo_id).files()["README.md"].decode().count(MARKER) == 1
 
 
 def test_a_card_of_placeholders_gives_way(server, client, model, repo_id):

@@ -65,6 +65,23 @@ def test_training_killed_after_its_second_push_goes_on_elsewhere(server, client,
     assert titles(server, repo_id)[0] == "End of training"
 
 
+def test_a_run_that_goes_on_elsewhere_warns_of_nothing(server, client, tiny_run, repo_id, tmp_path):
+    data = tiny_run.parent / "reviews.csv"
+    hub = ["--training.push_to_hub=true", f"--training.hub_model_id={repo_id}", "--training.hub_strategy=checkpoint"]
+    worst = {"metric_for_best_model": "accuracy", "greater_is_better": "false"}
+    assert client.cli("train", *tiny_training(data, tmp_path / "first", num_train_epochs=2, **worst), *hub)[0] == 0
+    shutil.rmtree(tmp_path / "first")
+    copy = shutil.copy(data, tmp_path / "copy.csv")
+    (tmp_path / "second").mkdir()
+    (tmp_path / "second" / "README.md").write_text("# A card without metadata\n")
+    again = tiny_training(copy, tmp_path / "second", num_train_epochs=3, **worst)
+    assert client.told("train", *again, *hub, "--training.resume=true") == [
+        f"the run in {tmp_path / 'second'} goes on from checkpoint-18.",
+        "30 rows of train were set aside as the validation split (data.validation_from=random).",
+        f"pushed: {server.url}/{repo_id}/commit/{server.repo(repo_id).branches['main']}",
+    ]
+
+
 def test_the_best_checkpoint_comes_along_with_the_newest(server, client, tiny_run, repo_id, tmp_path):
     data = tiny_run.parent / "reviews.csv"
     hub = ["--training.push_to_hub=true", f"--training.hub_model_id={repo_id}", "--training.hub_strategy=checkpoint"]
@@ -121,7 +138,7 @@ def test_a_push_that_fails_while_training_does_not_end_it(server, client, tiny_r
 
 
 def test_a_last_push_that_fails_names_the_line_to_push_later(server, client, tiny_run, repo_id, tmp_path):
-    server.faults.append(Fault(500, "POST .*/commit/", times=5))
+    server.faults.append(Fault(500, "POST .*/commit/", times=9))
     hub = ["--training.push_to_hub=true", f"--training.hub_model_id={repo_id}", "--training.hub_strategy=end"]
     folder = tmp_path / "run"
     error = client.fails("train", *tiny_training(tiny_run.parent / "reviews.csv", folder, num_train_epochs=1), *hub)
@@ -150,3 +167,4 @@ def test_a_run_is_refused_before_training_where_it_cannot_be_pushed(client, tiny
     assert not (tmp_path / "run" / "config.json").exists()
     error = client.fails("train", *run, *hub, "--training.resume=true")
     assert "is not on the Hub" in error
+    assert "begins without --training.resume" in error

@@ -116,6 +116,9 @@ def test_one_push_is_one_commit_of_the_whole_model_and_nothing_else(server, clie
 def test_pushing_the_same_again_adds_no_commit(server, client, model, repo_id):
     first, again = (client.cli("push", model, repo_id) for _ in range(2))
     assert first[1] == again[1]
+    assert client.told("push", model, repo_id) == [
+        f"{repo_id!r} holds all of this already: there is nothing to commit."
+    ]
     assert len(titles(server, repo_id)) == 2
 
 

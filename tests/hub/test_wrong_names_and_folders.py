@@ -8,11 +8,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from hub import calls
 from hub.client import only_a_pickle, titles
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
+from hf_rnn.errors import UserError
+from hf_rnn.fetching import download
 from hf_rnn.handwriting import MARKER
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 123\n"
 
 
 @pytest.mark.parametrize(
@@ -25,13 +30,17 @@ from hf_rnn.handwriting import MARKER
         ("hf_writer", "user/a b", "write USER/NAME"),
         ("hf_writer", "user/taken", "is taken by a model of type 'bert'"),
         ("hf_writer", "user/weights", "is taken by weights without a config.json"),
+        ("hf_writer", "user/list", "is taken by a model whose config.json is no JSON object"),
+        ("hf_writer", "user/text", "is taken by a model whose config.json is no JSON object"),
     ],
 )
 def test_a_name_that_cannot_be_pushed_to(server, client, model, token, name, message):
     server.create("user/taken", files={"config.json": b'{"model_type": "bert"}'})
     server.create("user/weights", files={"model.safetensors": b"of another library"})
+    server.create("user/list", files={"config.json": b'["no object"]'})
+    server.create("user/text", files={"config.json": b"model_type: rnn"})
     assert message in client.fails("push", model, name, token=token)
-    assert server.repos.keys() == {("model", "user/taken"), ("model", "user/weights")}
+    assert {name for _, name in server.repos} == {"user/taken", "user/weights", "user/list", "user/text"}
 
 
 @pytest.mark.parametrize(
@@ -43,9 +52,23 @@ def test_a_name_that_cannot_be_pushed_to(server, client, model, token, name, mes
         (["user/open", "--revision", "v9"], None, "no revision 'v9', only main, v1: write --revision main"),
         (["user/bert"], None, "is a bert model, not one of hf_rnn"),
         (["user/empty"], None, "holds no model that can be loaded"),
+        (["user/list"], None, "holds no model that can be loaded"),
+        (["user/text"], None, "holds no model that can be loaded"),
+        (["user/pointer"], None, "model.safetensors of 'user/pointer' is a pointer of Git LFS"),
+        (
+            ["user/reviews"],
+            None,
+            "is a data set on the Hub, not a model: name a model, or train one, --data.path user/r",
+        ),
+        (["user/page"], None, "is a Space on the Hub, not a model"),
     ],
 )
 def test_a_model_that_cannot_be_had(server, client, model, options, token, message):
+    server.create("user/list", files={"config.json": b'["no object"]'})
+    server.create("user/text", files={"config.json": b"model_type: rnn"})
+    server.create("user/pointer", files={"config.json": b"{}", "model.safetensors": POINTER})
+    server.create("user/reviews", "dataset", files={"train.csv": b"text,label\n"})
+    server.create("user/page", "space", files={"app.py": b""})
     for name in ("private", "gated", "open"):
         assert client.cli("push", model, f"user/{name}")[0] == 0
     server.repo("user/private").private = server.repo("user/gated").gated = True
@@ -55,12 +78,22 @@ def test_a_model_that_cannot_be_had(server, client, model, options, token, messa
     assert message in client.fails("predict", *options, "some text", token=token)
 
 
-def test_no_network_and_not_in_the_cache(client, repo_id):
-    command = [sys.executable, "-m", "hf_rnn.cli", "predict", repo_id, "text"]
+@pytest.mark.parametrize("revision", [[], ["--revision", "v1"]], ids=["main", "v1"])
+def test_no_network_and_not_in_the_cache(client, model, repo_id, revision):
+    if revision:
+        # Another revision is in the cache.
+        assert client.cli("push", model, repo_id)[0] == client.cli("predict", repo_id, "text")[0] == 0
+    command = [sys.executable, "-m", "hf_rnn.cli", "predict", repo_id, "text", *revision]
     variables = {**os.environ, **client.environment, "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(command, env=variables, capture_output=True, text=True)
     assert done.returncode == 1
-    assert f"is not in the cache: unset it, or first hf download {repo_id}" in done.stderr
+    fetch = " ".join([repo_id, *revision])
+    assert f"is not in the cache: unset it, or first hf download {fetch} while online." in done.stderr
+
+
+def test_not_in_the_cache_and_not_to_be_asked_for(tmp_path):
+    with pytest.raises(UserError, match=r"local_files_only=True, and revision 'v1' of 'user/none' is not in the cache"):
+        download("user/none", "v1", cache_dir=tmp_path, local_files_only=True)
 
 
 def spoil_weights(folder: Path) -> str:
@@ -69,6 +102,11 @@ def spoil_weights(folder: Path) -> str:
     weights["stray"] = weights.pop("model.recurrence.weight_hh_l0")
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
     return "model.recurrence.weight_hh_l0 is missing; stray is not the model's; model.recurrence.bias_ih_l0 is [3]"
+
+
+def only_a_pointer(folder: Path) -> str:
+    (folder / "model.safetensors").write_bytes(POINTER)
+    return f"is a pointer of Git LFS, not the file itself: git -C {folder} lfs pull"
 
 
 def spoil_vocabulary(folder: Path) -> str:
@@ -106,6 +144,11 @@ def no_config(folder: Path) -> str:
     return "holds no model that can be loaded"
 
 
+def test_transformers_too_is_told_of_a_pointer(client, model):
+    only_a_pointer(model)
+    assert "git lfs pull" in client(calls.load, str(model))
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -116,6 +159,7 @@ def no_config(folder: Path) -> str:
         spoil_value,
         spoil_bytes,
         only_a_pickle,
+        only_a_pointer,
         no_config,
     ],
 )

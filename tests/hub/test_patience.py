@@ -1,0 +1,94 @@
+"""Time for a Hub that comes back: more at the end of a training than between."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+from hub.client import tiny_training, titles
+from hub.server import Fault
+
+from hf_rnn import hub_errors
+from hf_rnn.errors import UserError
+from hf_rnn.hub import kept_for_later
+
+
+@pytest.fixture
+def waits(monkeypatch) -> list[float]:
+    """What is waited, at once; time passes by it alone."""
+    waits: list[float] = []
+    monkeypatch.setattr(hub_errors, "sleep", waits.append)
+    monkeypatch.setattr(hub_errors, "clock", lambda: sum(waits))
+    return waits
+
+
+def test_a_push_outlasts_a_restart_and_a_training_run_does_not_wait_for_it(waits):
+    def call() -> str:
+        if sum(waits) < 60:
+            raise httpx.ConnectError("[Errno 111] Connection refused")
+        return "done"
+
+    assert hub_errors.patiently(call, "user/m", patience=hub_errors.PATIENCE_OF_A_PUSH) == "done"
+    assert waits == [1, 2, 4, 8, 16, 30]
+    waits.clear()
+    with pytest.raises(UserError, match=r"cannot be reached \(\[Errno 111\] Connection refused\)"):
+        hub_errors.patiently(call, "user/m")
+    assert waits == [1, 2, 4, 8]
+
+
+def test_a_push_ends_where_the_hub_never_comes_back(waits):
+    def call() -> None:
+        raise httpx.ReadTimeout("The read operation timed out")
+
+    with pytest.raises(UserError, match="cannot be reached"):
+        hub_errors.patiently(call, "user/m", patience=hub_errors.PATIENCE_OF_A_PUSH)
+    assert 60 < sum(waits) <= hub_errors.PATIENCE_OF_A_PUSH
+
+
+def test_no_try_follows_an_error_that_is_not_the_hubs(waits):
+    def call() -> None:
+        raise KeyError("ours")
+
+    with pytest.raises(KeyError):
+        hub_errors.patiently(call, "user/m", patience=hub_errors.PATIENCE_OF_A_PUSH)
+    assert not waits
+
+
+@pytest.mark.parametrize("kind", [503, "close", "html"])
+@pytest.mark.parametrize("step", ["POST /api/repos/create", "GET /api/models/", "HEAD .*README.md", "POST .*/commit/"])
+def test_each_step_of_a_push_outlasts_a_restart(server, client, model, repo_id, step, kind):
+    server.create(repo_id, files={"README.md": b"# Mine\n\nWords of mine.\n"})
+    server.faults.append(Fault(kind, step, times=6))
+    assert client.cli("push", model, repo_id)[0] == 0
+    assert not server.faults[0].times, "the fault was never met"
+    assert titles(server, repo_id) == ["Upload model", "files", "initial commit"]
+    assert b"Words of mine." in server.repo(repo_id).files()["README.md"]
+
+
+@pytest.mark.parametrize("kind", ["close", "html", "bad_json"])
+def test_checkpoints_are_given_up_sooner_than_the_end(server, client, tiny_run, repo_id, tmp_path, kind):
+    server.faults.append(Fault(kind, "POST .*/commit/", times=16))
+    hub = ["--training.push_to_hub=true", f"--training.hub_model_id={repo_id}", "--training.hub_strategy=every_save"]
+    run = tiny_training(tiny_run.parent / "reviews.csv", tmp_path / "run", num_train_epochs=2)
+    assert client.cli("train", *run, *hub)[0] == 0
+    # Five tries for each of the two checkpoints, six that fail at the end, and one that does not.
+    assert not server.faults[0].times
+    assert titles(server, repo_id) == ["End of training", "initial commit"]
+
+
+@pytest.mark.parametrize("kind", ["html", "other_json"])
+def test_a_push_that_fails_in_any_way_names_the_folder(server, client, tiny_run, repo_id, tmp_path, kind):
+    server.faults.append(Fault(kind, "POST .*/commit/", times=99))
+    hub = ["--training.push_to_hub=true", f"--training.hub_model_id={repo_id}", "--training.hub_strategy=end"]
+    folder = tmp_path / "run"
+    error = client.fails("train", *tiny_training(tiny_run.parent / "reviews.csv", folder, num_train_epochs=1), *hub)
+    assert f"The model is whole in '{folder}': later, hf-rnn push {folder} {repo_id}" in error
+
+
+def test_an_error_that_nobody_foresaw_names_the_folder_too():
+    with (
+        pytest.raises(
+            UserError, match=r"KeyError: 'x'\. The model is whole in 'my run': later, hf-rnn push 'my run' user/m"
+        ),
+        kept_for_later(Path("my run"), "user/m"),
+    ):
+        raise KeyError("x")

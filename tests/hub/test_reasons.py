@@ -1,0 +1,58 @@
+"""The Hub's own reason is shown, and the advice fits it."""
+
+import pytest
+from hub.server import Fault
+
+EXPIRED = 'User Access Token "laptop" is expired'
+QUOTA = "Private repository storage limit reached, please upgrade your plan"
+
+
+@pytest.mark.parametrize(
+    ("fault", "words", "other"),
+    [
+        (
+            Fault(401, "POST /api/repos/create", 9, reason=EXPIRED),
+            ["does not know the token in use, or no longer", EXPIRED, "set HF_TOKEN to one that is valid"],
+            "settings/tokens",
+        ),
+        (Fault(401, "GET /api/models/", 9, reason=EXPIRED), [EXPIRED, "set HF_TOKEN"], "is not on the Hub"),
+        (
+            Fault(401, "POST .*/commit/", 9, reason="Invalid username or password."),
+            ["or no longer (Invalid"],
+            "private",
+        ),
+        (Fault(403, "POST .*/commit/", 9, reason=QUOTA), ["has no room for", QUOTA, "free space"], "hf auth login"),
+        (Fault(413, "POST .*/commit/", 9, reason="big"), ["has no room for", "(big)", "free space"], "hf auth login"),
+        (Fault(507, "POST .*/commit/", 9, reason="full"), ["has no room for", "(full)", "free space"], "again later"),
+        (Fault("refused_object", "POST .*/batch", 9, reason=QUOTA), ["has no room for", QUOTA], "hf auth login"),
+        (Fault(403, "POST .*/commit/", 9, reason="not in your country"), ["(not in your country)"], "push to user/"),
+        (
+            Fault(400, "POST .*/commit/", 9, reason="README.md: no such license"),
+            ["no such license", "of README.md"],
+            "?",
+        ),
+        (Fault(400, "POST .*/commit/", 9, reason="no such thing"), ["the Hub refused (400): no such thing."], "README"),
+        (Fault(503, "POST .*/commit/", 99, reason="back at noon"), ["fails (503)", "The Hub says: back at noon."], "?"),
+    ],
+    ids=lambda value: f"{value.kind}-{value.reason[:9]}" if isinstance(value, Fault) else "",
+)
+def test_a_push_that_is_refused_for_a_reason(server, client, model, repo_id, fault, words, other):
+    fault.in_header = False
+    server.faults.append(fault)
+    error = client.fails("push", model, repo_id)
+    assert [word for word in words if word not in error] == []
+    assert other not in error
+
+
+def test_what_has_no_room_is_not_tried_again(server, client, model, repo_id):
+    fault = Fault(507, "POST .*/commit/", 9, reason="full", in_header=False)
+    server.faults.append(fault)
+    client.fails("push", model, repo_id)
+    assert fault.times == 8
+
+
+def test_a_token_that_is_no_longer_valid_is_not_taken_for_a_name_that_is_not_there(server, client, repo_id):
+    server.faults.append(Fault(401, "GET /api/models/", 9, reason=EXPIRED, in_header=False))
+    error = client.fails("predict", repo_id, "text")
+    assert EXPIRED in error
+    assert "set HF_TOKEN to one that is valid" in error
