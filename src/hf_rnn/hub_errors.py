@@ -312,7 +312,7 @@ def _other_kind(repo_id: str, token: str | None, repo_type: str) -> str | None:
     }
     for kind in kinds.keys() - {repo_type}:
         try:
-            HfApi(token=token).repo_info(repo_id, repo_type=kind)
+            HfApi(token=token).repo_info(repo_id, repo_type=kind, timeout=LONGEST_SILENCE)
         except Exception:
             continue
         return f"{repo_id!r} is {kinds[kind]}."
