@@ -140,6 +140,29 @@ def test_gradients_are_those_of_differences(constrained):
     assert torch.autograd.gradcheck(likelihood, (emissions, *parameters))
 
 
+@pytest.mark.parametrize(
+    ("given", "learnt"),
+    [
+        # A window that begins inside a span, and one that begins in the middle of another row.
+        ([2, 2, 0], [1, 2, 0]),
+        ([0, 4, 4], [0, 3, 4]),
+        ([1, 4, 2], [1, 3, 1]),
+        # An unknown tag may be the beginning.
+        ([-100, 2, 0], [-100, 2, 0]),
+        ([0, -100, 2], [0, -100, 2]),
+    ],
+)
+@torch.no_grad()
+def test_a_span_that_goes_on_without_having_begun_is_learnt_as_begun(given, learnt):
+    crf, emissions, valid = crf_of(True), torch.randn(1, 3, C, dtype=torch.double), torch.ones(1, 3, dtype=torch.bool)
+    found = crf.log_likelihood(emissions, torch.tensor([given]), valid)
+    assert float(found) > -50
+    torch.testing.assert_close(found, crf.log_likelihood(emissions, torch.tensor([learnt]), valid))
+    # Without a scheme, all is as it is given.
+    free = crf_of(False)
+    assert free.begun(torch.tensor([given]), valid).tolist() == [given]
+
+
 def test_an_entity_goes_on_only_where_it_began():
     allowed = bio_transitions(LABELS)
     may = {(a, b) for a in range(C) for b in range(C) if allowed[a, b]}

@@ -4,10 +4,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import needs_bf16
+from safetensors.torch import load_file
 from transformers import AutoModelForTokenClassification, Trainer, TrainingArguments
 
 from hf_rnn import RNNConfig, RNNForTokenClassification
 from hf_rnn.characters import LONGEST
+from hf_rnn.crf import bio_transitions
+from hf_rnn.spans import begun
 
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
 V, C = 40, len(TAGS)
@@ -150,6 +153,55 @@ def test_a_saved_model_knows_spelling_and_scheme_again(batch, tmp_path):
     )
     assert other.crf.allowed.tolist() == [[1, 1, 0, 1], [1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 0, 1]]
     assert torch.equal(other.characters.spelling, model.characters.spelling)
+
+
+def in_order(names: list[str]) -> dict:
+    """The labels of a configuration, listed from the last to the first."""
+    ids = dict(enumerate(names))
+    return {"id2label": dict(reversed(ids.items())), "label2id": {name: i for i, name in ids.items()}}
+
+
+@pytest.mark.parametrize("how", ["from_pretrained", "with its report", "assigned", "load_state_dict"])
+def test_the_scheme_follows_the_labels_in_whatever_order(how, batch, tmp_path):
+    make(crf=True).save_pretrained(tmp_path)
+    other = ["I-LOC", "O", "B-LOC", "I-PER", "B-PER"]
+    if how in ("from_pretrained", "with its report"):
+        model = RNNForTokenClassification.from_pretrained(
+            tmp_path, **in_order(other), output_loading_info=how == "with its report"
+        )
+        model = model[0] if how == "with its report" else model
+        assert torch.equal(model.crf.allowed.bool(), bio_transitions(other))
+    else:
+        model = RNNForTokenClassification.from_pretrained(tmp_path)
+        model(*batch[:2])
+        for name, value in in_order(other).items():
+            setattr(model.config, name, value)
+        if how == "load_state_dict":
+            model.load_state_dict(make(crf=True).state_dict())
+    model.double()
+    labels = torch.tensor([[other.index(tag) for tag in ("O", "B-PER", "I-PER", "O", "B-LOC", "I-LOC", "I-LOC")]])
+    assert model(batch[0][:1], labels=labels).loss < 100
+    assert torch.equal(model.crf.allowed.bool(), bio_transitions(other))
+    tags = [other[i] for i in model(batch[0][:1]).logits.argmax(-1)[0]]
+    assert begun(tags) == tags
+    # It is saved as it is, for older releases that load it.
+    model.save_pretrained(tmp_path / "again")
+    assert torch.equal(load_file(tmp_path / "again" / "model.safetensors")["crf.allowed"], model.crf.allowed)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_a_window_that_begins_inside_a_span_has_a_loss_like_others(training, batch):
+    model = make(crf=True).train(training)
+    ids, mask, labels = batch
+    whole = model(ids[:1], mask[:1], labels=labels[:1]).loss
+    window = model(ids[:1, 2:], mask[:1, 2:], labels=labels[:1, 2:]).loss
+    assert window < 10 * whole + 50
+    started = labels[:1, 2:].clone()
+    started[0, 0] = TAGS.index("B-PER")
+    torch.testing.assert_close(window, model(ids[:1, 2:], mask[:1, 2:], labels=started).loss)
+    # Left-padded, it begins at its first token.
+    padded = model(ids[:1], torch.tensor([[0, 0, 1, 1, 1, 1, 1]]), labels=labels[:1]).loss
+    torch.testing.assert_close(padded, window)
 
 
 def test_a_longer_vocabulary_has_room_for_its_spelling(batch):

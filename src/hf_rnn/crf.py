@@ -28,6 +28,24 @@ class CRF(nn.Module):
         allowed = torch.ones(num_tags + 1, num_tags + 1, dtype=torch.bool) if allowed is None else allowed
         self.allowed: Tensor
         self.register_buffer("allowed", allowed.to(torch.uint8))
+        # The labels of which `allowed` is known to be the scheme.
+        self.labels: list[str] | None = None
+
+    def follow(self, labels: list[str], anew: bool = False) -> None:
+        """Allows what the BIO scheme allows of some labels.
+
+        Args:
+            labels: the names of the tags 0, 1, ….
+            anew: do so even if `allowed` was that of the same labels; it may have been loaded since.
+        """
+        if anew or labels != self.labels:
+            if len(labels) + 1 == len(self.allowed):
+                self.allowed.copy_(bio_transitions(labels))
+            self.labels = labels
+
+    def _load_from_state_dict(self, *args, **kwargs):
+        super()._load_from_state_dict(*args, **kwargs)
+        self.labels = None
 
     def scores(self) -> tuple[Tensor, Tensor, Tensor]:
         """Of transitions `[C, C]`, beginnings and ends `[C]`; what is not allowed has none."""
@@ -52,12 +70,27 @@ class CRF(nn.Module):
 
         Args:
             emissions, valid: as in [`log_partition`].
-            tags: `[B, T]`; -100 where the tag is not known, and the sum is over all that it may be.
+            tags: `[B, T]`; -100 where the tag is not known, and the sum is over all that it may be. A tag that may not
+                follow the one before it, `I-x`, is read as the one that begins, `B-x`: with it the row is a part of a
+                longer text, and no parameter could make it likely.
         """
+        tags = self.begun(tags, valid)
         known = (tags >= 0) & valid
         others = torch.ones_like(emissions, dtype=torch.bool).scatter(2, tags.clamp(min=0).unsqueeze(-1), False)
         kept = emissions.masked_fill(others & known.unsqueeze(-1), NEVER)
         return self.log_partition(kept, valid) - self.log_partition(emissions, valid)
+
+    def begun(self, tags: Tensor, valid: Tensor) -> Tensor:
+        """Tags `[B, T]`, with the other tag that may stand before it, `B-x`, for each `I-x` that may not follow the
+        tag before it; arguments as in [`log_likelihood`]."""
+        C = len(self.start)
+        may = self.allowed != 0
+        known, now = (tags >= 0) & valid, tags.clamp(min=0)
+        before = torch.cat([torch.full_like(now[:, :1], C), now[:, :-1]], dim=1)
+        known_before = torch.cat([torch.ones_like(known[:, :1]), known[:, :-1]], dim=1)
+        itself = torch.eye(C, dtype=torch.bool, device=tags.device)
+        begins = (may[:-1, :-1] & ~itself).int().argmax(0)
+        return torch.where(known & known_before & ~may[before, now], begins[now], tags)
 
     def marginals(self, emissions: Tensor, valid: Tensor) -> Tensor:
         """P of each tag at each place, `[B, T, C]`; zeros in padding. They are the gradient of log Z."""

@@ -17,6 +17,11 @@ from .modeling_rnn import IGNORED, ClassificationHead, RNNModel, RNNPreTrainedMo
 from .recurrence import Ragged
 
 
+def labels_of(config: Any) -> list[str]:
+    """The names of the labels 0, 1, …, in whatever order `config.id2label` lists them."""
+    return [config.id2label[i] for i in sorted(config.id2label)]
+
+
 class RNNForTokenClassification(RNNPreTrainedModel):
     """[`RNNModel`], the spelling of each token beside it where `character_encoder` says so, and a head for each token:
     a linear one, or with `crf=True` a conditional random field over all (Huang et al. 2015, Lample et al. 2016).
@@ -35,13 +40,24 @@ class RNNForTokenClassification(RNNPreTrainedModel):
         self.crf = CRF(config.num_labels) if config.crf else None
         self.post_init()
 
+    @classmethod
+    def from_pretrained(cls, *args, **kwargs):
+        """As [`~transformers.PreTrainedModel.from_pretrained`]; which tags may follow one another is decided by
+        `config.id2label`, which may have another order than the labels that were saved."""
+        found: Any = super().from_pretrained(*args, **kwargs)
+        model = found[0] if isinstance(found, tuple) else found
+        if model.crf is not None:
+            model.crf.follow(labels_of(model.config), anew=True)
+        return found
+
     @torch.no_grad()
     def _init_weights(self, module: nn.Module):
         """As [`RNNPreTrainedModel`]'s; the conditional random field begins with no preference, within the scheme."""
         if isinstance(module, CRF):
             for parameter in module.parameters():
                 init.zeros_(parameter)
-            init.copy_(module.allowed, bio_transitions(list(self.config.id2label.values())))
+            module.labels = labels_of(self.config)
+            init.copy_(module.allowed, bio_transitions(module.labels))
             return
         if isinstance(module, CharacterEncoder):
             init.zeros_(module.spelling)
@@ -78,7 +94,8 @@ class RNNForTokenClassification(RNNPreTrainedModel):
             input_ids, attention_mask, output_hidden_states: as in [`RNNModel.forward`].
             inputs_embeds: `[B, T, E]`, instead of `input_ids`, what their spelling adds among it.
             labels: `[B, T]`, a tag for each token. -100 and padding are not learnt; a conditional random field sums
-                over all tags that they may have.
+                over all tags that they may have, and learns `B-x` for an `I-x` that may not stand there, as where a
+                window begins inside a span.
 
         Returns:
             `logits` `[B, T, C]`, and where labels were given `loss`: nats per tag that is known.
@@ -117,6 +134,7 @@ class RNNForTokenClassification(RNNPreTrainedModel):
 
     def _through_crf(self, emissions: Tensor, labels: Tensor | None, attention_mask: Tensor | None):
         """The loss, and in eval mode the max-marginals in the place of the emissions."""
+        self.crf.follow(labels_of(self.config))
         scores = emissions.float()
         if not scores.shape[1]:
             return (None if labels is None else scores.sum()), emissions
@@ -148,4 +166,4 @@ class RNNForTokenClassification(RNNPreTrainedModel):
         check_known(labels, C)
 
 
-__all__ = ["RNNForTokenClassification"]
+__all__ = ["RNNForTokenClassification", "labels_of"]

@@ -23,6 +23,15 @@ def kind_of(tag: str) -> str:
     return tag[2:] if _of_span(tag) else tag
 
 
+def begun(tags: Sequence[str]) -> list[str]:
+    """Return the tags, with `B-x` for each `I-x` whose span has not begun before it, as conlleval reads it."""
+    before = [OUTSIDE, *tags]
+    return [
+        f"B-{tag[2:]}" if tag.startswith("I-") and kind_of(last) != kind_of(tag) else tag
+        for tag, last in zip(tags, before, strict=False)
+    ]
+
+
 def scheme(seen: Iterable[str], name: str) -> list[str]:
     """All tags that a model has to know, in order: of spans, `O` and both tags of each kind; else those that were seen.
 
@@ -97,4 +106,4 @@ def spans_of(tags: Sequence[str]) -> list[tuple[str, int, int]]:
     return spans
 
 
-__all__ = ["check_tags", "is_bio", "kind_of", "scheme", "spans_of"]
+__all__ = ["begun", "check_tags", "is_bio", "kind_of", "scheme", "spans_of"]
