@@ -514,6 +514,27 @@ MUTANTS = [
         "tests/test_crf.py",
     ),
     Mutant(
+        "a window that begins inside a span learnt as it cannot be",
+        "crf.py",
+        "tags = self.begun(tags, valid)",
+        "tags = tags + 0",
+        "tests/test_crf.py",
+    ),
+    Mutant(
+        "a scheme told by its letters alone",
+        "tag_schemes.py",
+        "if on and place and not (is_open and before[2:] == tag[2:]):",
+        "if False:",
+        "tests/test_tag_schemes.py",
+    ),
+    Mutant(
+        "spans of written texts judged without their kinds",
+        "tasks/token_classification.py",
+        'entities = {(e["label"], e["start"], e["end"]) for e in answer["entities"]}',
+        'entities = {(kind, e["start"], e["end"]) for kind, *_ in spans for e in answer["entities"]}',
+        "tests/tasks/test_token_classification.py",
+    ),
+    Mutant(
         "tags of padding learnt",
         "modeling_token_rnn.py",
         "labels = labels.masked_fill(attention_mask == 0, IGNORED)",
@@ -593,8 +614,8 @@ MUTANTS = [
     Mutant(
         "a span that goes on with another kind",
         "spans.py",
-        'if bio and tag.startswith("I-") and kind_of(before) == kind_of(tag):',
-        'if bio and tag.startswith("I-"):',
+        'return tag.startswith("I-") and of_span(before) and kind_of(before) == kind_of(tag)',
+        'return tag.startswith("I-") and of_span(before)',
         "tests/tasks/test_token_classification.py",
     ),
     Mutant(

@@ -13,10 +13,14 @@ METRICS = {
     "f1": ("F1 of spans", "f1"),
     "precision": ("precision of spans", "precision"),
     "recall": ("recall of spans", "recall"),
+    "f1_written": ("F1 of spans, text written normally", "f1"),
+    "precision_written": ("precision of spans, text written normally", "precision"),
+    "recall_written": ("recall of spans, text written normally", "recall"),
     "bleu": ("BLEU", "sacrebleu"),
     "bleu_lowercase": ("BLEU of lower-cased texts", "sacrebleu"),
     "chrf": ("chrF", "chrf"),
     "accuracy": ("accuracy", "accuracy"),
+    "accuracy_written": ("accuracy, text written normally", "accuracy"),
     "f1_macro": ("macro F1", "f1"),
     "f1_micro": ("micro F1", "f1"),
     "matthews_correlation": ("Matthews correlation", "matthews_correlation"),
@@ -61,7 +65,7 @@ def shown(metric: str, value: float) -> str:
     """A figure, as those who know the metric write it."""
     if metric in _TWO_DIGITS:
         return f"{value:.2f}"
-    return f"{value:.2%}" if metric in _SHARES else f"{value:.4f}"
+    return f"{value:.2%}" if metric.removesuffix("_written") in _SHARES else f"{value:.4f}"
 
 
 __all__ = ["CELLS", "EXAMPLES", "KINDS", "METRICS", "clean", "escape", "shown"]

@@ -10,6 +10,7 @@ import numpy as np
 from sklearn import metrics as sk
 
 from .errors import UserError
+from .spans import OUTSIDE
 
 
 def needed(module: str, extra: str) -> Any:
@@ -121,10 +122,17 @@ class SpanMetrics(_OfflineMetric):
 
     def _compute(self, predictions, references):
         seqeval = needed("seqeval.metrics", "tagging")
+        found = dict.fromkeys(("f1", "precision", "recall"), 0.0)
+        agree = [
+            a == b for row, known in zip(predictions, references, strict=True) for a, b in zip(row, known, strict=True)
+        ]
+        accuracy = sum(agree) / max(1, len(agree))
+        if not any(tag != OUTSIDE for row in (*predictions, *references) for tag in row):
+            # The report would average over no kinds of spans.
+            return {**found, "accuracy": accuracy}
         report = seqeval.classification_report(references, predictions, output_dict=True, zero_division=0)
         names = {"precision": "precision", "recall": "recall", "f1": "f1-score", "support": "support"}
-        found = {name: report["micro avg"][names[name]] for name in ("f1", "precision", "recall")}
-        found["accuracy"] = seqeval.accuracy_score(references, predictions)
+        found = {name: report["micro avg"][names[name]] for name in found} | {"accuracy": accuracy}
         kinds = [kind for kind in report if not kind.endswith(" avg")]
         found |= {f"{name}/{kind}": report[kind][key] for name, key in names.items() for kind in kinds}
         return {name: float(value) for name, value in found.items()}

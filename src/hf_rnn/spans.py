@@ -1,6 +1,6 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """The BIO scheme ("IOB2", Ramshaw and Marcus 1995): `B-x` begins a span of the kind x, `I-x` goes on with it, and `O`
-is outside of all."""
+is outside of all. Models learn it alone; `tag_schemes.py` converts others to it."""
 
 from collections.abc import Iterable, Sequence
 
@@ -9,25 +9,31 @@ from .errors import UserError, nearest
 OUTSIDE = "O"
 
 
-def _of_span(tag: str) -> bool:
+def of_span(tag: str) -> bool:
+    """Return whether a tag begins a span, or goes on with one."""
     return tag[:2] in ("B-", "I-")
 
 
 def is_bio(tags: Iterable[str]) -> bool:
     """Whether some of the tags begin spans, or go on with them."""
-    return any(map(_of_span, tags))
+    return any(map(of_span, tags))
 
 
 def kind_of(tag: str) -> str:
     """What a tag's span is of."""
-    return tag[2:] if _of_span(tag) else tag
+    return tag[2:] if of_span(tag) else tag
+
+
+def goes_on(tag: str, before: str) -> bool:
+    """Return whether a tag goes on with the span of the tag before it."""
+    return tag.startswith("I-") and of_span(before) and kind_of(before) == kind_of(tag)
 
 
 def begun(tags: Sequence[str]) -> list[str]:
     """Return the tags, with `B-x` for each `I-x` whose span has not begun before it, as conlleval reads it."""
     before = [OUTSIDE, *tags]
     return [
-        f"B-{tag[2:]}" if tag.startswith("I-") and kind_of(last) != kind_of(tag) else tag
+        f"B-{tag[2:]}" if tag.startswith("I-") and not goes_on(tag, last) else tag
         for tag, last in zip(tags, before, strict=False)
     ]
 
@@ -36,11 +42,11 @@ def scheme(seen: Iterable[str], name: str) -> list[str]:
     """All tags that a model has to know, in order: of spans, `O` and both tags of each kind; else those that were seen.
 
     Args:
-        seen: the tags of a training split.
+        seen: the tags of a training split, of the BIO scheme or of none.
         name: of the data set.
 
     Raises:
-        UserError: fewer than two tags, or some of the scheme beside others.
+        UserError: fewer than two tags.
     """
     tags = sorted(set(seen))
     if len(tags) < 2:
@@ -49,21 +55,7 @@ def scheme(seen: Iterable[str], name: str) -> list[str]:
             "--data.label_column the right one?"
         )
     if not is_bio(tags):
-        lower = [tag for tag in tags if _of_span(tag.upper())]
-        if lower:
-            raise UserError(
-                f"the tag {lower[0]!r} of {name!r} is nearly of the BIO scheme: write "
-                f"{lower[0][:2].upper()}{lower[0][2:]}, and O for words outside of all spans."
-            )
         return tags
-    strange = [tag for tag in tags if tag != OUTSIDE and not _of_span(tag)]
-    if strange:
-        kind = strange[0].removeprefix("S-").removeprefix("E-")
-        remedy = f"write B-{kind} where a span begins, I-{kind} where it goes on, and O elsewhere."
-        if not any(map(str.isalnum, kind)):
-            remedy = "write O for words outside of all spans."
-        one = next(filter(_of_span, tags))
-        raise UserError(f"the tag {strange[0]!r} of {name!r} is not of the BIO scheme, as {one!r} is: {remedy}")
     kinds = sorted({kind_of(tag) for tag in tags if tag != OUTSIDE})
     return [OUTSIDE, *(f"{part}-{kind}" for kind in kinds for part in "BI")]
 
@@ -82,7 +74,7 @@ def check_tags(rows: Sequence[Sequence[str]], names: Sequence[str], split: str) 
                     + (f"; the nearest is {near!r}" if near else "")
                     + ": correct the rows, or train on rows that have it."
                 )
-            if tag.startswith("I-") and kind_of(before) != kind_of(tag):
+            if tag.startswith("I-") and not goes_on(tag, before):
                 raise UserError(
                     f"{where}, after {before!r} and not after B-{tag[2:]} or {tag}: in the BIO scheme a span begins "
                     f"with B-: write B-{tag[2:]} there."
@@ -93,12 +85,11 @@ def check_tags(rows: Sequence[Sequence[str]], names: Sequence[str], split: str) 
 def spans_of(tags: Sequence[str]) -> list[tuple[str, int, int]]:
     """Kind, first and last place of each span; of tags without the scheme, each place but those outside. A span that
     goes on without having begun begins there, as conlleval reads it."""
-    bio = is_bio(tags)
     spans: list[tuple[str, int, int]] = []
     before = OUTSIDE
     for place, tag in enumerate(tags):
         if tag != OUTSIDE:
-            if bio and tag.startswith("I-") and kind_of(before) == kind_of(tag):
+            if goes_on(tag, before):
                 spans[-1] = (spans[-1][0], spans[-1][1], place)
             else:
                 spans.append((kind_of(tag), place, place))
@@ -106,4 +97,4 @@ def spans_of(tags: Sequence[str]) -> list[tuple[str, int, int]]:
     return spans
 
 
-__all__ = ["begun", "check_tags", "is_bio", "kind_of", "scheme", "spans_of"]
+__all__ = ["begun", "check_tags", "goes_on", "is_bio", "kind_of", "of_span", "scheme", "spans_of"]

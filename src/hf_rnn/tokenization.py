@@ -36,7 +36,7 @@ class TokenizerArguments:
     Args:
         path: folder or Hub id of an existing tokenizer; the other settings are for training one, where this is None.
         kind: bpe, unigram, word, wordpiece, whitespace or char; null for the tokenizer of model.pretrained where there
-            is one, else bpe.
+            is one, else wordpiece for token_classification and bpe for the other tasks.
         vocab_size: the most entries that the trained vocabulary may have.
         lowercase: whether upper and lower case are one.
         min_frequency: how often a word or pair must be seen to become an entry.

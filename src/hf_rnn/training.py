@@ -260,7 +260,7 @@ class Run:
             self._check_same_data(schema)
         if args.should_log:
             say(schema.table(run.data.path))
-        tokenizer = task.fitted(self._tokenizer(task, prepared["train"]))
+        tokenizer = task.fitted(self._tokenizer(task, prepared["train"]), resumed=self.checkpoint is not None)
         encoded = DatasetDict()
         with args.main_process_first(desc="tokenizing"):
             for split, rows in prepared.items():
@@ -423,7 +423,7 @@ class Run:
             )
         if path is not None:
             return load_tokenizer(path)
-        settings["kind"] = settings["kind"] or "bpe"
+        settings["kind"] = settings["kind"] or task.tokenizer_kind
         tokenizer = None
         if self.args.process_index == 0:
             tokenizer = train_tokenizer(task.texts(rows), **settings, show_progress=not self.args.disable_tqdm)

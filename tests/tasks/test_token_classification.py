@@ -155,6 +155,19 @@ def test_a_run_that_was_cut_ends_as_if_it_had_not_been(tagger, tmp_path):
     assert_same_run(tmp_path / "whole", tmp_path / "cut")
 
 
+def test_a_run_that_an_older_release_began_goes_on_with_its_tokenizer(tagger, tmp_path, monkeypatch):
+    _, _, data = tagger
+    settings = run(data, tmp_path, num_train_epochs=2, save_total_limit=9)
+    settings["tokenizer"] = {"kind": "bpe", "vocab_size": 300}
+    with monkeypatch.context() as before:
+        before.setattr(TokenClassification, "fitted", lambda self, tokenizer, resumed=False: tokenizer)
+        hf_rnn.train(settings)
+    (tmp_path / "metrics.json").unlink()
+    shutil.rmtree(max(tmp_path.glob("checkpoint-*"), key=lambda path: int(path.name[11:])))
+    settings["training"]["resume"] = True
+    assert "f1_written" in hf_rnn.train(settings)["test"]
+
+
 def test_a_tagger_begins_with_a_language_models_encoder(tagger, tmp_path):
     _, _, data = tagger
     lines = [{"text": " ".join(row["tokens"])} for row in sentences(100)]
@@ -205,6 +218,7 @@ def test_tags_that_are_no_spans_are_judged_word_by_word(tmp_path):
     results = hf_rnn.train(settings)
     assert results["validation"]["accuracy"] == 1
     assert "f1" not in results["validation"]
+    assert results["validation"]["accuracy_written"] == 1
     (answer,) = hf_rnn.Predictor.from_pretrained(tmp_path / "model")(["the dog sleeps"])
     assert [(e["text"], e["label"]) for e in answer["entities"]] == [
         ("the", "DET"),
@@ -303,6 +317,138 @@ def test_a_tokenizer_that_reads_words_otherwise_than_text_is_refused():
         TokenClassification(DataArguments(path="rows")).fitted(tokenizer)
 
 
+@pytest.mark.parametrize("kind", ["bpe", "unigram", "whitespace", "char"])
+def test_a_tokenizer_that_reads_a_mark_after_a_word_otherwise_is_refused(kind, tmp_path):
+    settings = run("rows", tmp_path / "model")
+    settings["tokenizer"] = {"kind": kind, "vocab_size": 300}
+    del settings["data"]
+    with pytest.raises(UserError, match=r"otherwise than the text 'a[ .].*--tokenizer.kind wordpiece"):
+        hf_rnn.train(settings, data=sentences(30))
+    assert not (tmp_path / "model" / "config.json").exists()
+
+
+def test_the_marks_of_the_data_are_tried_too():
+    """A tokenizer to which "a" and "." are unknown reads them alike, whatever it does with others."""
+    tokenizer = hf_rnn.train_tokenizer(["北 ， 北，"] * 3, "bpe", vocab_size=300, show_progress=False)
+    model = json.loads(tokenizer.backend_tokenizer.to_str())
+    model["normalizer"] = {"type": "Replace", "pattern": {"Regex": "[a-z.]|[\\t\\n] *"}, "content": ""}
+    tokenizer._tokenizer = type(tokenizer.backend_tokenizer).from_str(json.dumps(model))
+    rows = [{"tokens": ["北", "，"], "ner_tags": ["B-LOC", "O"]}] * 20
+    task = TokenClassification(DataArguments(path="rows"))
+    task.examples = []
+    task.prepare(DatasetDict(train=Dataset.from_list(rows)))
+    with pytest.raises(UserError, match=r"the words '北', '，' otherwise than the text '北，'"):
+        task.fitted(tokenizer)
+
+
+def test_a_tagger_reads_word_pieces_unless_it_is_told_otherwise(tmp_path):
+    settings = run("rows", tmp_path / "model", num_train_epochs=1)
+    del settings["data"], settings["tokenizer"]
+    hf_rnn.train(settings, data=sentences(60))
+    tokenizer = hf_rnn.load_tokenizer(str(tmp_path / "model"))
+    assert type(tokenizer.backend_tokenizer.model).__name__ == "WordPiece"
+    for words, text in ((["Ulm", "."], "Ulm."), (["(", "Anna", ")"], "(Anna)"), (["Ulm", "left"], "Ulm \n\tleft")):
+        assert tokenizer(words, is_split_into_words=True)["input_ids"] == tokenizer(text)["input_ids"]
+
+
+def test_a_language_model_of_byte_pairs_is_no_beginning_of_a_tagger(tmp_path):
+    texts = [{"text": " ".join(row["tokens"])} for row in sentences(150)]
+    model = {"embedding_size": 8, "hidden_size": 8}
+    training = {"output_dir": str(tmp_path / "lm"), "num_train_epochs": 1, "window": 20, "disable_tqdm": True}
+    sections = {"task": "language_modeling", "tokenizer": {"vocab_size": 300}, "model": model, "training": training}
+    hf_rnn.train(sections, data=texts)
+    settings = run("rows", tmp_path / "model", num_train_epochs=1)
+    del settings["data"], settings["tokenizer"]
+    settings["model"] = {"pretrained": str(tmp_path / "lm"), "crf": True}
+    with pytest.raises(UserError, match=r"the text 'a\.', .*--tokenizer.kind wordpiece.*model.pretrained"):
+        hf_rnn.train(settings, data=sentences(60))
+    settings["tokenizer"] = {"kind": "wordpiece", "vocab_size": 70}
+    assert "f1" in hf_rnn.train(settings, data=sentences(60))["validation"]
+
+
+def test_metrics_are_of_the_words_given_and_of_the_text_that_they_make(tagger):
+    folder, results, data = tagger
+    saved = json.loads((folder / "metrics.json").read_text())
+    for split in ("validation", "test"):
+        assert saved[split] == results[split]
+        assert saved[split]["f1_written"] > 0.99
+    # What is answered to the texts, as users ask.
+    predictor = hf_rnn.Predictor.from_pretrained(folder)
+    rows = [json.loads(line) for line in (data / "test.jsonl").read_text().splitlines()]
+    texts = [" ".join(row["tokens"]).replace(" .", ".") for row in rows]
+    right = found = there = 0
+    for text, row, answer in zip(texts, rows, predictor(texts), strict=True):
+        entities = {(e["label"], e["text"]) for e in answer["entities"]}
+        spans = {(kind, " ".join(row["tokens"][a : b + 1])) for kind, a, b in spans_of(row["ner_tags"])}
+        assert all(text[e["start"] : e["end"]] == e["text"] for e in answer["entities"])
+        right, found, there = right + len(entities & spans), found + len(entities), there + len(spans)
+    again = evaluate(predictor, DataArguments(path=str(data)))
+    for figures in (again, saved["test"]):
+        assert figures["precision_written"] == pytest.approx(right / found)
+        assert figures["recall_written"] == pytest.approx(right / there)
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert f"| F1 of spans, text written normally | {saved['validation']['f1_written']:.2%} |" in card
+
+
+def test_a_tokenizer_that_joins_words_to_their_marks_shows_in_the_second_figure(tagger):
+    """A checkpoint of an older release, which may have such a tokenizer, is still read and measured."""
+    folder, results, data = tagger
+    predictor = hf_rnn.Predictor.from_pretrained(folder)
+    parts = pre_tokenizers.WhitespaceSplit()
+    predictor.tokenizer.backend_tokenizer.pre_tokenizer = parts
+    found = evaluate(predictor, DataArguments(path=str(data)))
+    assert found["f1"] == pytest.approx(results["test"]["f1"])
+    assert found["f1_written"] < found["f1"] - 0.2
+
+
+SPACES = ["\t", "\n", " \r\n  ", "\u00a0", "\u2003", "\x0b", "\u2028"]
+
+
+def untrained(folder, kind: str):
+    """A tagger of any kind of tokenizer, as an older release may have left it, which finds much in each text."""
+    texts = [" ".join(row["tokens"]) for row in sentences(60)]
+    tokenizer = hf_rnn.train_tokenizer(texts, kind, vocab_size=300, min_frequency=1, show_progress=False)
+    labels = {"id2label": dict(enumerate(TAGS)), "label2id": {tag: i for i, tag in enumerate(TAGS)}}
+    sizes = {"vocab_size": len(tokenizer), "embedding_size": 8, "hidden_size": 8, "initializer_range": 1.0}
+    hf_rnn.RNNForTokenClassification(hf_rnn.RNNConfig(**sizes, **labels, crf=True)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return hf_rnn.Predictor.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("kind", ["bpe", "unigram", "word", "wordpiece", "whitespace", "char"])
+def test_the_same_words_have_the_same_entities_whatever_stands_between_them(kind, tmp_path):
+    predictor = untrained(tmp_path, kind)
+    words = "Anna Blackburn lives in New York . Boris left Ulm .".split()
+    (expected,) = predictor([" ".join(words)])
+    assert expected["entities"]
+    for space in SPACES:
+        text = space + space.join(words) + space
+        (answer,) = predictor([text])
+        for entity in answer["entities"]:
+            assert entity["text"].strip()
+            assert text[entity["start"] : entity["end"]] == entity["text"]
+        assert [(e["label"], e["text"].split(), e["score"]) for e in answer["entities"]] == [
+            (e["label"], e["text"].split(), e["score"]) for e in expected["entities"]
+        ]
+    assert predictor([*SPACES, "", "\u200b", "\ufeff \u200b"]) == [{"entities": []}] * (len(SPACES) + 3)
+    invisible = predictor([" \u200b ".join(words)])[0]["entities"]
+    assert all(any(character.isprintable() for character in entity["text"]) for entity in invisible)
+
+
+@pytest.mark.parametrize("kind", ["word", "wordpiece"])
+def test_a_pipeline_finds_the_same_entities_whatever_stands_between_words(kind, tmp_path):
+    untrained(tmp_path, kind)
+    tag = pipeline("token-classification", model=str(tmp_path), aggregation_strategy="simple")
+    words = "Anna Blackburn lives in New York . Boris left Ulm .".split()
+    expected = [(e["entity_group"], e["word"]) for e in tag(" ".join(words))]
+    assert expected
+    for space in SPACES:
+        text = space + space.join(words)
+        found = tag(text)
+        assert [(e["entity_group"], e["word"]) for e in found] == expected
+        assert all(text[e["start"] : e["end"]].strip() for e in found)
+
+
 def test_the_loss_is_that_per_tag_whatever_the_batches(tagger, tmp_path):
     folder, _, data = tagger
     predictor = hf_rnn.Predictor.from_pretrained(folder)
@@ -338,6 +484,48 @@ def test_words_that_no_token_is_made_of_are_told(tagger, caplog, tmp_path):
     assert "words have no token and get no tag" in caplog.text
     predictor = hf_rnn.Predictor.from_pretrained(folder)
     assert predictor(["", " \u200b ", "Ulm"])[:2] == [{"entities": []}] * 2
+
+
+def test_a_span_whose_first_word_has_no_token_begins_after_it(tagger):
+    folder, *_ = tagger
+    predictor = hf_rnn.Predictor.from_pretrained(folder)
+    rows = [
+        (["\t", "Ulm", "left"], ["B-LOC", "I-LOC", "O"], ["B-LOC", "O"]),
+        (["left", " ", " ", "Ulm"], ["O", "B-LOC", "I-LOC", "I-LOC"], ["O", "B-LOC"]),
+        # A span of its own goes on to be one.
+        (["Kiel", " ", "Ulm"], ["B-LOC", "B-LOC", "I-LOC"], ["B-LOC", "B-LOC"]),
+        (["Kiel", " ", "Ulm"], ["B-LOC", "I-LOC", "I-LOC"], ["B-LOC", "I-LOC"]),
+    ]
+    table = Dataset.from_list([{"words": words, "tags": tags} for words, tags, _ in rows])
+    encoded = predictor.task.encode(table, predictor.tokenizer)
+    for labels, (*_, learnt) in zip(encoded["labels"], rows, strict=True):
+        assert [predictor.task.label_names[label] for label in labels if label != -100] == learnt
+
+
+def test_a_split_without_a_token_is_refused(tagger, tmp_path):
+    folder, *_ = tagger
+    rows = [{"tokens": [" ", "\t"], "ner_tags": ["O", "B-LOC"]}] * 2
+    with pytest.raises(UserError, match=r"none of 4 words has a token, such as ' '"):
+        evaluate(hf_rnn.Predictor.from_pretrained(folder), rows)
+    settings = run("rows", tmp_path / "model")
+    del settings["data"]
+    with pytest.raises(UserError, match=r"none of 4 words has a token"):
+        hf_rnn.train(settings, data={"train": sentences(30), "validation": rows})
+
+
+def test_rows_without_spans_are_measured(tagger):
+    folder, *_ = tagger
+    found = evaluate(hf_rnn.Predictor.from_pretrained(folder), [{"tokens": ["left", "."], "ner_tags": ["O", "O"]}] * 3)
+    assert (found["f1"], found["f1_written"], found["accuracy"]) == (0, 0, 1)
+    nothing = SpanMetrics().compute(predictions=[["O"], []], references=[["O"], []])
+    assert nothing == {"f1": 0, "precision": 0, "recall": 0, "accuracy": 1}
+
+
+@pytest.mark.parametrize("number", [7, 7.5, True])
+def test_a_column_of_numbers_holds_one_word_a_row(number):
+    train = prepared([{"text": number, "label": "A"}, {"text": type(number)(0), "label": "B"}] * 20)["train"]
+    assert str(number) in {word for words in train["words"] for word in words}
+    assert set(map(len, train["words"])) == {1}
 
 
 def test_what_is_for_labels_of_whole_texts_says_so(tagger):

@@ -37,6 +37,8 @@ class Task(Protocol):
     counts_tokens: bool
     # True if .txt files are CoNLL files, and not texts.
     tagged: bool
+    # The kind of tokenizer that is trained where none is named.
+    tokenizer_kind: str
     # True for a trained model that knows which columns it was trained on.
     has_schema: bool
     # Keys of a run that the task does not read.
@@ -49,7 +51,7 @@ class Task(Protocol):
     def read_rows(self, rows: list[dict], features: Features | None) -> Dataset: ...
     def text_column(self, rows: Dataset) -> str: ...
     def texts(self, rows: Dataset) -> Iterator[str]: ...
-    def fitted(self, tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase: ...
+    def fitted(self, tokenizer: PreTrainedTokenizerBase, resumed: bool = False) -> PreTrainedTokenizerBase: ...
     def encode(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset: ...
     def tokens(self, tokenizer: PreTrainedTokenizerBase, batch: dict) -> dict[str, list]: ...
     def cut(self, rows: list[list[int]]) -> list[list[int]]: ...
@@ -73,7 +75,7 @@ class Task(Protocol):
 # The file and the class of each task, and those of what trains it.
 TASKS = {
     "text_classification": (".text_classification", "TextClassification", "..trainer", "RNNTrainer"),
-    "token_classification": (".token_classification", "TokenClassification", "..trainer", "RNNTrainer"),
+    "token_classification": (".token_classification", "TokenClassification", "..tagger_trainer", "TaggerTrainer"),
     "translation": (".translation", "Translation", "..seq2seq_trainer", "TranslationTrainer"),
     "language_modeling": (".language_modeling", "LanguageModeling", "..truncated_bptt", "LanguageModelTrainer"),
 }

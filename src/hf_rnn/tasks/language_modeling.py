@@ -93,7 +93,7 @@ class LanguageModeling(TextTask):
         """All texts of a split, for training a tokenizer."""
         yield from rows["text"]
 
-    def fitted(self, tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
+    def fitted(self, tokenizer: PreTrainedTokenizerBase, resumed: bool = False) -> PreTrainedTokenizerBase:
         """With the end of a document as the beginning of the next, for no other beginning is ever read; and padding on
         the left, where a prompt's end is what generation goes on from."""
         tokenizer.bos_token = tokenizer.eos_token

@@ -52,6 +52,8 @@ class TextTask:
     counts_tokens = False
     # True if .txt files are CoNLL files, and not texts.
     tagged = False
+    # The kind of tokenizer that is trained where none is named.
+    tokenizer_kind = "bpe"
     # True for a trained model that knows which columns it was trained on.
     has_schema = False
     problem_type: str | None
@@ -217,8 +219,13 @@ class TextTask:
 
     # Tokens ----------------------------------------------------------------------------------------------------------
 
-    def fitted(self, tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
-        """The tokenizer, as models of the task need it."""
+    def fitted(self, tokenizer: PreTrainedTokenizerBase, resumed: bool = False) -> PreTrainedTokenizerBase:
+        """The tokenizer, as models of the task need it.
+
+        Args:
+            tokenizer: of the run.
+            resumed: whether the run was begun with it before.
+        """
         return tokenizer
 
     def tokens(self, tokenizer: PreTrainedTokenizerBase, batch: dict) -> dict[str, list]:

@@ -3,7 +3,8 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,14 +16,20 @@ from ..configuration_rnn import RNNConfig
 from ..errors import UserError
 from ..metrics import SingleLabelMetrics, SpanMetrics, needed
 from ..modeling_rnn import IGNORED
-from ..modeling_token_rnn import RNNForTokenClassification
-from ..spans import check_tags, is_bio, kind_of, scheme, spans_of
+from ..modeling_token_rnn import RNNForTokenClassification, labels_of
+from ..spans import OUTSIDE, check_tags, is_bio, kind_of, scheme, spans_of
+from ..tag_schemes import converted, find_scheme
 from ..text.arguments import DataArguments
 from ..text.collation import RaggedCollator
 from ..text.columns import TAG_COLUMNS, WORD_COLUMNS
+from ..text.schema import Schema
+from ..written_text import as_written, evenly_spaced, is_seen, usual_mark
 from .text_task import FOR_TRAINING, SEQ2SEQ, TextTask, quotable, softmax
 
 logger = logging.getLogger(__name__)
+
+# Words and their text, by which it is tried whether a tokenizer reads both alike.
+EXAMPLES = ((["a", "b"], "a b"), (["a", "."], "a."), (["a", "b"], "a\t\n b"))
 
 
 class TokenClassification(TextTask):
@@ -42,6 +49,8 @@ class TokenClassification(TextTask):
     in_order = False
     counts_tokens = True
     tagged = True
+    # Byte pairs and unigrams read a word otherwise after a space than after a bracket or quote.
+    tokenizer_kind = "wordpiece"
     no_use = (
         *SEQ2SEQ,
         "model.pooling",
@@ -68,8 +77,12 @@ class TokenClassification(TextTask):
                 "length are read)."
             )
         self.label_names = list(data.label_names or [])
+        # False until the training split has said how tags are written.
+        self.learnt = config is not None
+        self.tag_scheme: str | None = None
+        self.examples = list(EXAMPLES)
         if config is not None:
-            self.label_names = list(config.id2label.values())
+            self.label_names = labels_of(config)
 
     @property
     def bio(self) -> bool:
@@ -82,20 +95,27 @@ class TokenClassification(TextTask):
         """Rows of `words` and `tags` in the splits train, validation and, where the data set has one, test. In training
         the further pieces of a word learn a tag too.
 
+        Tags of another scheme than BIO are converted to it (`tag_schemes.py`).
+
         Raises:
-            UserError: no such split or column; words and tags of different number; tags that are neither of the BIO
-                scheme nor all without it.
+            UserError: no such split or column; words and tags of different number; tags that are neither of one scheme
+                nor all without it.
         """
         return self.as_splits(splits, self._tagged, self._learn_tags)
 
     def _learn_tags(self, train: Dataset) -> Dataset:
-        if not self.label_names:
+        if not self.label_names or self.tag_scheme not in (None, "BIO"):
             self.label_names = scheme({tag for row in train["tags"] for tag in row}, self.data.path)
-            check_tags(train["tags"], self.label_names, "train")
+        check_tags(train["tags"], self.label_names, "train")
+        self.learnt = True
+        self.examples += usual_mark(train["words"])
         if self.bio:
             # Before training, not after an epoch of it.
             needed("seqeval.metrics", "tagging")
         return train
+
+    def schema(self, splits: DatasetDict, prepared: DatasetDict) -> Schema:
+        return replace(super().schema(splits, prepared), label_form=self._form())
 
     def prepare_split(self, splits: DatasetDict, split: str | None) -> Dataset:
         """The rows of one split, for evaluating a trained model; a data set of one split needs no name. Raises as
@@ -106,7 +126,6 @@ class TokenClassification(TextTask):
         rows, data = splits[split], self.data
         words_of = self.text_column(rows)
         tags_of = self.column(rows, "label_column", TAG_COLUMNS, "tags")
-        self.chosen = {"text_column": words_of, "label_column": tags_of}
         names = getattr(rows.features[tags_of], "feature", None)
         names = names.names if isinstance(names, ClassLabel) else data.label_names
         words, tags = [], []
@@ -126,9 +145,30 @@ class TokenClassification(TextTask):
             logger.warning(
                 f"each row of the split {split} is one word, read without those around it: put sentences in."
             )
-        if self.label_names:
+        tags = self._in_bio(tags, split)
+        self.chosen = {"text_column": words_of, "label_column": tags_of}
+        if self.learnt:
             check_tags(tags, self.label_names, split)
         return Dataset.from_dict({"words": words, "tags": tags})
+
+    def _in_bio(self, tags: list[list[str]], split: str) -> list[list[str]]:
+        """Tags of a split as the model has them. The first split that is read says how all are written."""
+        if self.learnt and not self.bio:
+            return tags
+        if self.tag_scheme is None:
+            self.tag_scheme = find_scheme(tags, self.data.path, split)
+            if self.learnt and self._form() != self.tag_scheme:
+                logger.info(f"the tags of the split {split} of {self.data.path} are {self._form()}.")
+        tags, inside = converted(tags, self.tag_scheme, split)
+        if inside:
+            logger.warning(
+                f"{inside} rows of the split {split} begin inside a span, as parts of longer texts do: it is read as "
+                "beginning there."
+            )
+        return tags
+
+    def _form(self) -> str | None:
+        return self.tag_scheme if self.tag_scheme in (None, "BIO") else f"{self.tag_scheme}, read as BIO"
 
     # Encoding --------------------------------------------------------------------------------------------------------
 
@@ -141,35 +181,59 @@ class TokenClassification(TextTask):
         """The column of the words."""
         return self.column(rows, "text_column", WORD_COLUMNS, "words")
 
-    def fitted(self, tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
-        """The tokenizer, if it says which token is of which word, and reads words as it reads their text; raises
-        [`UserError`] otherwise."""
+    def fitted(self, tokenizer: PreTrainedTokenizerBase, resumed: bool = False) -> PreTrainedTokenizerBase:
+        """The tokenizer, if it says which token is of which word, and reads words as it reads the text that they make:
+        in examples, one of which is the word and mark that most often stand together in the training split. A run of
+        an older release goes on with the one that it has.
+
+        Raises:
+            UserError: it does not.
+        """
         if not tokenizer.is_fast:
             raise UserError(
                 f"{type(tokenizer).__name__} does not say which token is of which word: use a fast tokenizer."
             )
-        parted, whole = tokenizer([["a", "b"]], is_split_into_words=True), tokenizer(["a b"])
-        if parted["input_ids"] != whole["input_ids"]:
-            raise UserError(
-                "the tokenizer reads the words 'a', 'b' otherwise than the text 'a b', which it is asked later: train "
-                "one of words, --tokenizer.kind wordpiece; or load this one with add_prefix_space=True, save it, and "
-                "name its folder with --tokenizer.path."
-            )
+        for words, text in () if resumed else self.examples:
+            parted, whole = tokenizer(words, is_split_into_words=True), tokenizer(text)
+            if parted["input_ids"] != whole["input_ids"]:
+                of_words, of_text = map(tokenizer.convert_ids_to_tokens, (parted["input_ids"], whole["input_ids"]))
+                raise UserError(
+                    f"the tokenizer reads the words {', '.join(map(repr, words))} otherwise than the text {text!r}, "
+                    f"which it is asked later: as the tokens {of_words}, and {of_text}. A tagger would learn from one "
+                    "and be asked the other. Train a tokenizer that reads both alike, --tokenizer.kind wordpiece, in "
+                    "the place of bpe, unigram, whitespace or char, or of the tokenizer of model.pretrained or "
+                    "tokenizer.path (one of bytes with add_prefix_space=True still reads a mark after a word, and a "
+                    "word after a bracket, otherwise)."
+                )
         return tokenizer
 
     def encode(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset:
         """`input_ids`; `labels`, of each word at its first token, and -100 at its others, or in training the tag
-        that goes on from it; `length` and `full_length`."""
+        that goes on from it; `length` and `full_length`. Rows that are judged keep their `words` and `tags`.
+
+        Raises:
+            UserError: no word has a token.
+        """
+        of_training = FOR_TRAINING in rows.column_names
         encoded = rows.map(
             partial(self._encode, tokenizer),
             batched=True,
-            remove_columns=rows.column_names,
+            remove_columns=rows.column_names if of_training else None,
             keep_in_memory=True,
             desc="tokenizing",
         )
         lost = sum(encoded["lost"])
+        if lost and lost == sum(map(len, rows["words"])):
+            some = next(word for words in rows["words"] for word in words)
+            raise UserError(
+                f"none of {lost} words has a token, such as {some!r}, so that nothing can be learnt or measured: give "
+                "rows with words that are seen."
+            )
         if lost:
-            logger.warning(f"{lost} words have no token and get no tag, such as those of spaces that are not seen.")
+            logger.warning(
+                f"{lost} words have no token and get no tag, such as those of spaces that are not seen. A span that "
+                "begins with one is read as beginning after it."
+            )
         return encoded.remove_columns("lost")
 
     def _encode(self, tokenizer: PreTrainedTokenizerBase, batch: dict) -> dict[str, list]:
@@ -185,10 +249,11 @@ class TokenClassification(TextTask):
                 if word is None:
                     labels.append(IGNORED)
                 elif word != before:
-                    labels.append(id_of[tags[word]])
+                    skipped = tags[0 if before is None else before + 1 : word]
+                    labels.append(id_of[_begun_after(skipped, tags[word])])
                 else:
                     labels.append(inside[labels[-1]] if every_piece else IGNORED)
-                before = word
+                before = word if word is not None else before
             found["input_ids"].append(row["input_ids"])
             found["labels"].append(labels)
             found["lost"].append(len(words) - len(set(row.word_ids()) - {None}))
@@ -254,9 +319,36 @@ class TokenClassification(TextTask):
         return SpanMetrics().compute(predictions=answers, references=tags)
 
     def judge(self, predictor, rows: Dataset, batch_tokens: int) -> dict[str, float]:
-        """Metrics of a model on encoded rows."""
+        """Metrics of a model on encoded rows: of the words given, and of the text that they make (`judge_texts`)."""
         tags = [self.predicted(logits) for logits in predictor.token_logits(rows["input_ids"][:], batch_tokens)]
-        return self._metrics(tags, [np.asarray(row, dtype=int) for row in rows["labels"]])
+        found = self._metrics(tags, [np.asarray(row, dtype=int) for row in rows["labels"]])
+        return found | self.judge_texts(predictor, rows, batch_tokens)
+
+    def judge_texts(self, predictor, rows: Dataset, batch_tokens: int) -> dict[str, float]:
+        """Metrics of a model's answers to the rows as texts that are written normally (`written_text.py`), which are
+        read as users' texts are. Their names end with `_written`.
+
+        A span is found where its kind and characters are; without BIO, a word has the tag of its first character.
+        """
+        texts, places = zip(*map(as_written, rows["words"]), strict=True)
+        answers = predictor(list(texts), batch_tokens=batch_tokens)
+        if not self.bio:
+            pairs = [
+                (_tag_at(answer["entities"], start), tag)
+                for answer, of_row, tags in zip(answers, places, rows["tags"], strict=True)
+                for (start, _), tag in zip(of_row, tags, strict=True)
+            ]
+            return {"accuracy_written": sum(found == tag for found, tag in pairs) / len(pairs)}
+        right = found = there = 0
+        for answer, of_row, tags in zip(answers, places, rows["tags"], strict=True):
+            spans = {(kind, of_row[first][0], of_row[last][1]) for kind, first, last in spans_of(tags)}
+            entities = {(e["label"], e["start"], e["end"]) for e in answer["entities"]}
+            right, found, there = right + len(spans & entities), found + len(entities), there + len(spans)
+        return {
+            "f1_written": 2 * right / max(1, found + there),
+            "precision_written": right / max(1, found),
+            "recall_written": right / max(1, there),
+        }
 
     # Answering -------------------------------------------------------------------------------------------------------
 
@@ -268,32 +360,37 @@ class TokenClassification(TextTask):
             UserError: pairs of texts, or more than the best tag.
         """
         (texts,) = self.one_answer_of(columns, top_k, "a tagger gives each word its best tag")
-        read: Any = predictor.tokenizer(texts, return_offsets_mapping=True, verbose=False)
+        spaced, places = zip(*map(evenly_spaced, texts), strict=True)
+        read: Any = predictor.tokenizer(list(spaced), return_offsets_mapping=True, verbose=False)
         logits = predictor.token_logits(read["input_ids"], batch_tokens)
-        return [
-            {"entities": self._entities(text, of_text, read.word_ids(i), read["offset_mapping"][i])}
-            for i, (text, of_text) in enumerate(zip(texts, logits, strict=True))
-        ]
+        answers = []
+        for i, (text, of_text) in enumerate(zip(texts, logits, strict=True)):
+            entities = self._entities(spaced[i], of_text, read.word_ids(i), read["offset_mapping"][i])
+            for entity in entities:
+                start, end = places[i][entity["start"]], places[i][entity["end"] - 1] + 1
+                entity |= {"text": text[start:end], "start": start, "end": end}
+            answers.append({"entities": entities})
+        return answers
 
     def _entities(
         self, text: str, logits: np.ndarray, word_ids: list[int | None], offsets: list[tuple[int, int]]
     ) -> list[dict]:
-        # By word, its first token and the last of its characters.
-        first_token: dict[int, int] = {}
-        ends: dict[int, int] = {}
+        # By word, its first token, and its characters from start to end.
+        tokens: dict[int, list[int]] = {}
         for place, word in enumerate(word_ids):
             if word is not None:
-                first_token.setdefault(word, place)
-                ends[word] = offsets[place][1]
-        starts, last_characters = list(first_token.values()), list(ends.values())
+                tokens.setdefault(word, []).append(place)
+        words = [(places[0], offsets[places[0]][0], offsets[places[-1]][1]) for places in tokens.values()]
+        words = [word for word in words if is_seen(text[word[1] : word[2]])]
+        firsts = [first for first, *_ in words]
         scores = softmax(logits).max(-1)
-        tags = [self.label_names[i] for i in self.predicted(logits[starts])]
+        tags = [self.label_names[i] for i in self.predicted(logits[firsts])]
         entities = []
         for kind, first, last in spans_of(tags):
-            start, end = offsets[starts[first]][0], last_characters[last]
+            start, end = words[first][1], words[last][2]
             # Byte-level tokenizers count the space before a word to it.
             start += len(text[start:end]) - len(text[start:end].lstrip())
-            score = float(scores[starts[first : last + 1]].mean())
+            score = float(scores[firsts[first : last + 1]].mean())
             entities.append({"label": kind, "text": text[start:end], "score": score, "start": start, "end": end})
         return entities
 
@@ -305,8 +402,19 @@ class TokenClassification(TextTask):
     def with_data(self, data: DataArguments) -> "TokenClassification":
         """The same tags over other data."""
         task = TokenClassification(data)
-        task.label_names = self.label_names
+        task.label_names, task.learnt = self.label_names, self.learnt
         return self.keep(task)
+
+
+def _tag_at(entities: list[dict], place: int) -> str:
+    """The tag of a character, by the entities of its text."""
+    return next((e["label"] for e in entities if e["start"] <= place < e["end"]), OUTSIDE)
+
+
+def _begun_after(skipped: Sequence[str], tag: str) -> str:
+    """The tag of a word after words without a token, one of which may have begun its span."""
+    begins = f"B-{kind_of(tag)}"
+    return begins if tag.startswith("I-") and begins in skipped else tag
 
 
 def _parted(value: Any, where: str) -> list:
@@ -315,7 +423,10 @@ def _parted(value: Any, where: str) -> list:
             f"{where} has {value[:60]!r}, a list that was written as a text: write lists in JSON Lines or Parquet "
             "files, and in others the words alone with spaces between."
         )
-    return value.split() if isinstance(value, str) else list(value or [])
+    if isinstance(value, (bool, int, float)) and value == value:
+        # A column of numbers, each a word or tag.
+        return [value]
+    return value.split() if isinstance(value, str) else list(value) if isinstance(value, (list, tuple)) else []
 
 
 def _name(tag: Any, names: list[str] | None, where: str) -> str:

@@ -128,7 +128,7 @@ class Translation(TextTask):
         for column in ("source", "target"):
             yield from rows[column]
 
-    def fitted(self, tokenizer: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
+    def fitted(self, tokenizer: PreTrainedTokenizerBase, resumed: bool = False) -> PreTrainedTokenizerBase:
         """The tokenizer, which from then on ends each text; raises [`UserError`] where it has no tokens to begin and
         end with."""
         for name, what in (("bos_token", "begins"), ("eos_token", "ends")):
