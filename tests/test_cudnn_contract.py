@@ -9,7 +9,7 @@ from torch.optim.swa_utils import AveragedModel
 
 import hf_rnn
 from hf_rnn.modeling_causal_rnn import RNNCache, sampled_softmax_loss
-from hf_rnn.recurrence import Recurrence
+from hf_rnn.recurrence import Recurrence, RecurrentLayer
 
 V = 40
 DTYPES = [None, torch.bfloat16]
@@ -162,6 +162,19 @@ def test_a_text_longer_than_cudnn_reads():
     with like_cudnn(), torch.no_grad():
         (out,), _ = layer(torch.zeros(1, 70_000, 2))
     assert out.shape == (1, 70_000, 2)
+
+
+def test_what_holds_cells_makes_the_input_no_odd_width(monkeypatch):
+    widths, run = [], RecurrentLayer._run_kernel
+    monkeypatch.setattr(
+        RecurrentLayer, "_run_kernel", lambda self, x, *rest: (widths.append(x.shape[-1]), run(self, x, *rest))[1]
+    )
+    layer, x = Recurrence("lstm", 8, 8, 2), torch.randn(3, 5, 8)
+    (_, expected), held = layer(x, mask(3, 5))
+    with like_cudnn():
+        (_, out), state = layer(x, mask(3, 5))
+    assert widths == [9, 9, 16, 16]
+    torch.testing.assert_close((out, *state), (expected, *held))
 
 
 def test_answers_are_the_same_on_the_branches_for_a_gpu():

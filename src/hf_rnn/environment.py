@@ -12,6 +12,7 @@ from datetime import timedelta
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import distributed
@@ -168,6 +169,18 @@ def job_id() -> str:
     names = ("SLURM_JOB_ID", "TORCHELASTIC_RUN_ID")
     given = [os.environ[name] for name in names if os.environ.get(name, "none") != "none"]
     return given[0] if given else f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
+
+
+def on_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """Return a batch with its tensors on a device. A GPU takes them from pinned memory, so that the host need not wait
+    until they are there; all else in the batch stays."""
+    gpu = device.type == "cuda"
+    return {
+        name: (value.pin_memory() if gpu and not value.is_cuda else value).to(device, non_blocking=gpu)
+        if isinstance(value, torch.Tensor)
+        else value
+        for name, value in batch.items()
+    }
 
 
 def default_device() -> str:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from .environment import on_device
 from .errors import UserError
 from .text.collation import RaggedCollator
 from .tokenization import MARGIN, as_text, settled_ids, token_ids
@@ -152,8 +153,7 @@ class TextStream:
         model, state, pooled = self.model, self._state, self._pooled
         collate = RaggedCollator(model.config.pad_token_id or 0)
         for start in range(0, max(1, *map(len, ids)), WINDOW):
-            part = collate([{"input_ids": row[start : start + WINDOW]} for row in ids])
-            part = {name: tensor.to(model.device) for name, tensor in part.items()}
+            part = on_device(collate([{"input_ids": row[start : start + WINDOW]} for row in ids]), model.device)
             out = model.model(**part, initial_state=tuple(state.values()) or None, return_dict=True)
             parts = {"h": out.final_hidden_state, "c": out.final_cell_state}
             state = {name: each for name, each in parts.items() if each is not None}

@@ -15,7 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from .auto import architecture
 from .batching import BATCH_TOKENS, by_tokens
-from .environment import default_device, keep_freed_memory
+from .environment import default_device, keep_freed_memory, on_device
 from .errors import UserError
 from .fetching import find_model
 from .incremental import TextStream
@@ -211,7 +211,8 @@ class Predictor:
         """Logits `[N, C]` of rows of token ids, in their order; rows of similar length are read together."""
         logits = np.empty((len(ids), self.model.config.num_labels), dtype=np.float32)
         models = (self.model, *self.others)
-        for places in self.places(ids, batch_tokens):
+        batches, means = self.places(ids, batch_tokens), []
+        for places in batches:
             if len(ids[places[0]]) > batch_tokens:
                 # It is the only one of its batch.
                 window = min(batch_tokens, LONG_WINDOW)
@@ -219,16 +220,21 @@ class Predictor:
             else:
                 batch = self.batch(ids, places)
                 answers = [model(**batch, return_dict=True).logits.float() for model in models]
-            logits[places] = torch.stack(answers).mean(0).cpu().numpy()
+            means.append(torch.stack(answers).mean(0))
+        # Read at the end, since a GPU has to finish a batch before it can be read.
+        for places, mean in zip(batches, means, strict=True):
+            logits[places] = mean.cpu().numpy()
         return logits
 
     @torch.inference_mode()
     def token_logits(self, ids: Sequence[Sequence[int]], batch_tokens: int = BATCH_TOKENS) -> list[np.ndarray]:
         """Logits `[T, C]` of each row of token ids, in their order; rows of similar length are read together."""
         logits: list[Any] = [None] * len(ids)
-        for places in self.places(ids, batch_tokens):
-            answers = self.model(**self.batch(ids, places), return_dict=True).logits.float().cpu().numpy()
-            for place, answer in zip(places, answers, strict=True):
+        batches = self.places(ids, batch_tokens)
+        answers = [self.model(**self.batch(ids, places), return_dict=True).logits.float() for places in batches]
+        # Read at the end, since a GPU has to finish a batch before it can be read.
+        for places, of_batch in zip(batches, answers, strict=True):
+            for place, answer in zip(places, of_batch.cpu().numpy(), strict=True):
                 logits[place] = answer[: len(ids[place])]
         return logits
 
@@ -241,7 +247,7 @@ class Predictor:
     def batch(self, ids: Sequence[Sequence[int]], places: np.ndarray) -> dict[str, torch.Tensor]:
         """Rows side by side, on the model's device."""
         batch = self.task.collator(self.tokenizer)([{"input_ids": ids[place]} for place in places])
-        return {name: tensor.to(self.model.device) for name, tensor in batch.items()}
+        return on_device(batch, self.model.device)
 
 
 def text_columns(task: Task, rows: Dataset) -> list[str]:

@@ -10,6 +10,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from .batching import by_tokens
+from .environment import on_device
 from .errors import UserError
 from .explanations import is_one_of_several, is_regression, labels_of, reading_mode, scores_of, tokens_of, words_of
 from .figures import boxes_for_missing_glyphs, font_families, new_figure
@@ -128,8 +129,7 @@ def _of_prefixes(model, ids: list[int], lengths: list[int], end: list[int]) -> t
     logits = torch.empty(len(lengths), model.config.num_labels, device=model.device)
     collate = RaggedCollator(model.config.pad_token_id or 0)
     for rows in by_tokens([length + len(end) for length in lengths], TOGETHER):
-        batch = collate([{"input_ids": ids[: lengths[row]] + end} for row in rows])
-        batch = {name: tensor.to(model.device) for name, tensor in batch.items()}
+        batch = on_device(collate([{"input_ids": ids[: lengths[row]] + end} for row in rows]), model.device)
         logits[torch.as_tensor(rows)] = model(**batch, return_dict=True).logits.float()
     return logits
 

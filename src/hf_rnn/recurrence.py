@@ -264,14 +264,19 @@ class RecurrentLayer(GradientCheckpointingLayer):
         """Makes c_t = c_{t-1} after a row's end, since the kernel gives the cells of the last step only.
 
         One more input, 1 on padding, pushes the input gate to exactly 0 and the forget gate to exactly 1: then
-        c_t = f ∘ c_{t-1} + i ∘ g = c_{t-1}, and gradients pass unchanged.
+        c_t = f ∘ c_{t-1} + i ∘ g = c_{t-1}, and gradients pass unchanged. For a GPU more inputs, all 0, follow up to a
+        multiple of 8: the products of its tensor cores are slow at other widths.
         """
         saturating = 1e4
         push = w_ih.new_zeros(4, self.hidden_size)
         push[0] = -saturating
         push[1] = saturating
         padding = (~ragged.valid).unsqueeze(-1).to(x.dtype)
-        return torch.cat([x, padding], dim=-1), torch.cat([w_ih, push.view(-1, 1)], dim=1)
+        zeros = -(x.shape[-1] + 1) % 8 if _wants_one_buffer(x) else 0
+        return (
+            torch.cat([x, F.pad(padding, (0, zeros))], dim=-1),
+            torch.cat([w_ih, F.pad(push.view(-1, 1), (0, zeros))], dim=1),
+        )
 
 
 class Recurrence(nn.RNNBase):

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from .environment import on_device
 from .errors import UserError
 from .modeling_rnn import IGNORED
 
@@ -171,17 +172,18 @@ def read_streams(model, batches: Iterable[dict]) -> tuple[float, int]:
         batches: what [`TextStreams`] holds, on any device.
     """
     model.eval()
-    state, nats, tokens = None, 0.0, 0
+    state, losses, predicted = None, [], []
     for batch in batches:
-        inputs = {name: value.to(model.device) for name, value in batch.items() if name != "starts"}
-        predicted = int((inputs["shift_labels"] != IGNORED).sum())
-        if not predicted:
+        tokens = int((batch["shift_labels"] != IGNORED).sum())
+        if not tokens:
             continue
+        inputs = on_device({name: value for name, value in batch.items() if name != "starts"}, model.device)
         outputs = model(**inputs, past_key_values=state, return_dict=True)
         state = outputs.past_key_values
-        nats += float(outputs.loss) * predicted
-        tokens += predicted
-    return nats, tokens
+        losses.append(outputs.loss)
+        predicted.append(tokens)
+    # Read at the end, since a GPU has to finish a window before it can be read.
+    return sum((float(loss) * tokens for loss, tokens in zip(losses, predicted, strict=True)), 0.0), sum(predicted)
 
 
 def perplexities(nats: float, tokens: float, words: float | None) -> dict[str, float]:

@@ -20,12 +20,13 @@ from .averaging import WeightAverage
 from .batching import EpochLengthSampler, ShardedBatches, TokenBatchSampler
 from .callbacks import EpochCallback, Stopwatch
 from .checkpoints import WholeCheckpoints, newest_whole
-from .environment import bound_kernel_caches, is_out_of_memory, keep_freed_memory
+from .environment import bound_kernel_caches, is_out_of_memory, keep_freed_memory, on_device
 from .errors import UserError, check_choice
 from .fine_tuning import GradualUnfreezing, discriminative_learning_rates
 from .modeling_rnn import IGNORED
 from .objectives import OBJECTIVES, Objectives
 from .pushing import PushingTrainer
+from .recurrence import may_ask
 from .stopping import GracefulStop, start_worker
 from .streaming import EncodedStream, StreamedBatches
 from .tasks import Task
@@ -137,7 +138,7 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
                 raise
             raise self._no_room_for(inputs, self._smaller_batches()) from error
         self._unchecked = self._unchecked + loss if self._unchecked is not None else loss
-        if loss.device.type == "cpu":
+        if may_ask(loss):
             self._check_loss()
         return loss
 
@@ -147,9 +148,10 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
         share = None
         if model.training and self.args.world_size > 1:
             # A loss is the mean of its rows', or of the tags in them.
-            rows = torch.tensor(len(inputs["input_ids"]))
-            items = (inputs["labels"] != IGNORED).sum() if self.task.counts_tokens else rows
-            share = ShareOfAll(items.to(self.args.device))
+            ids = inputs["input_ids"]
+            # Written on the device, since a copy of a number from the host waits for it.
+            rows = ids.new_full((), len(ids))
+            share = ShareOfAll((inputs["labels"] != IGNORED).sum() if self.task.counts_tokens else rows)
         loss, outputs = self._loss(model, inputs, num_items_in_batch)
         loss = loss if share is None else share.weigh(loss)
         return (loss, outputs) if return_outputs else loss
@@ -157,7 +159,7 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
     def _loss(self, model, inputs, num_items_in_batch) -> tuple[torch.Tensor, Any]:
         if not (self.objectives and model.training):
             return super().compute_loss(model, inputs, True, num_items_in_batch)  # type: ignore[return-value]
-        unlabelled = None if self.unlabelled is None else self._prepare_inputs(self._unlabelled_batch(inputs))
+        unlabelled = None if self.unlabelled is None else on_device(self._unlabelled_batch(inputs), self.args.device)
         plain = self.accelerator.unwrap_model(model)
         loss, logits = self.objectives.loss(model, plain, inputs, unlabelled)
         return loss, {"loss": loss, "logits": logits}

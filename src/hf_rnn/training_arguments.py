@@ -1,10 +1,12 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """transformers' training arguments, with the defaults of a small recurrent model."""
 
+import json
 import os
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import TrainingArguments
@@ -95,6 +97,8 @@ class RNNTrainingArguments(TrainingArguments):
     restore_callback_states_from_checkpoint: bool = True
     load_best_model_at_end: bool = True
     logging_strategy: str = "epoch"
+    # transformers' filter asks the device for the loss of each step. RNNTrainer looks at all of them when it logs.
+    logging_nan_inf_filter: bool = False
     report_to: str | None = "none"
     ddp_find_unused_parameters: bool | None = False
 
@@ -156,9 +160,11 @@ class RNNTrainingArguments(TrainingArguments):
                 "training.auto_find_batch_size looks for a number of rows, and training.train_batch_tokens sets a "
                 "number of tokens: leave one of them out."
             )
-        self.dataloader_pin_memory = self.dataloader_pin_memory and torch.cuda.is_available()
         # Without this, the processes of a launcher on a machine without accelerator would each train on their own.
         self.use_cpu = self.use_cpu or not torch.accelerator.is_available()
+        self.dataloader_pin_memory = self.dataloader_pin_memory and _trains_on_cuda(self.use_cpu)
+        if self.dataloader_pin_memory:
+            self._copy_without_waiting()
         # transformers fills in the loss; where nobody chose it, `RNNTrainer` takes the task's own metric.
         self.chose_metric = self.metric_for_best_model is not None
         self.chose_direction = self.greater_is_better is not None
@@ -178,6 +184,14 @@ class RNNTrainingArguments(TrainingArguments):
         join_after_restart(backend, timedelta(seconds=self.ddp_timeout))
         super().__post_init__()
 
+    def _copy_without_waiting(self) -> None:
+        """Copy batches to the GPU while it computes, unless `accelerator_config` says otherwise."""
+        config: Any = {} if self.accelerator_config is None else self.accelerator_config
+        if isinstance(config, str) and config.lstrip().startswith("{"):
+            config = json.loads(config)
+        if isinstance(config, dict):
+            self.accelerator_config = {"non_blocking": True, **config}
+
     @property
     def order_seed(self) -> int:
         """Of the order in which rows are read: `data_seed`, or `seed`."""
@@ -191,6 +205,10 @@ class RNNTrainingArguments(TrainingArguments):
     def __getstate__(self) -> dict:
         # Trainer pickles its arguments into each checkpoint, which is no place for a secret.
         return {**self.__dict__, "hub_token": None}
+
+
+def _trains_on_cuda(use_cpu: bool) -> bool:
+    return not use_cpu and torch.cuda.is_available()
 
 
 __all__ = ["RNNTrainingArguments"]

@@ -69,15 +69,20 @@ class TruncatedBPTT:
             )
         if isinstance(self.train_dataset, TextStreams):
             self.add_callback(EpochCallback(self.train_dataset))
-        return _windows(self.train_dataset)
+        return self._windows(self.train_dataset)
 
     def get_eval_dataloader(self: Any, eval_dataset=None) -> DataLoader:
         if isinstance(eval_dataset, str):
             eval_dataset = self.eval_dataset[eval_dataset]
-        return _windows(self._streams_of(self.eval_dataset if eval_dataset is None else eval_dataset))
+        return self._windows(self._streams_of(self.eval_dataset if eval_dataset is None else eval_dataset))
 
     def get_test_dataloader(self: Any, test_dataset) -> DataLoader:
         return self.get_eval_dataloader(test_dataset)
+
+    def _windows(self: Any, streams: TextStreams | StreamedText) -> DataLoader:
+        # One item is a whole batch; a sampler of batches of one is what accelerate knows how to go on from.
+        pinned = self.args.dataloader_pin_memory and torch.accelerator.is_available()
+        return DataLoader(streams, batch_size=1, collate_fn=itemgetter(0), pin_memory=pinned)
 
     def _streams_of(self, eval_dataset: Any) -> TextStreams:
         return eval_dataset
@@ -131,11 +136,6 @@ class TruncatedBPTT:
                     f"--training.per_device_train_batch_size {rows}."
                 )
             self._carried = RNNCache(tuple(parts[name] for name in sorted(parts)))
-
-
-def _windows(streams: TextStreams | StreamedText) -> DataLoader:
-    # One item is a whole batch; a sampler of batches of one is what accelerate knows how to go on from.
-    return DataLoader(streams, batch_size=1, collate_fn=itemgetter(0))
 
 
 def _state_file(folder: str, process_index: int) -> Path:

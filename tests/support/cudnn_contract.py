@@ -14,6 +14,7 @@ from unittest.mock import patch
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from hf_rnn import recurrence
@@ -22,6 +23,7 @@ LONGEST = 65_535
 KERNELS = {"lstm": 2, "gru": 1, "rnn_tanh": 1, "rnn_relu": 1}
 # Operations whose result, or the shape of it, the host needs at once.
 WAITS = ("_local_scalar_dense", "nonzero", "unique", "aten.equal", "is_nonzero", "masked_select")
+COPIES = ("tolist", "cpu", "numpy", "__array__")
 
 
 def _checked(kernel, states: int, seen: Counter):
@@ -84,12 +86,36 @@ class Waits(TorchDispatchMode):
     def __init__(self):
         super().__init__()
         self.found: Counter = Counter()
+        self.copies = _Copies(self)
+
+    def __enter__(self):
+        self.copies.__enter__()
+        return super().__enter__()
+
+    def __exit__(self, *error):
+        super().__exit__(*error)
+        self.copies.__exit__(*error)
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         if any(name in str(func) for name in WAITS):
-            frames = [
-                f for f in traceback.extract_stack() if "/hf_rnn/" in f.filename or "/transformers/" in f.filename
-            ]
-            where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
-            self.found[f"{func} at {where}"] += 1
+            self.add(str(func))
         return func(*args, **(kwargs or {}))
+
+    def add(self, name: str) -> None:
+        frames = [f for f in traceback.extract_stack() if "/hf_rnn/" in f.filename or "/transformers/" in f.filename]
+        where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
+        self.found[f"{name} at {where}"] += 1
+
+
+class _Copies(TorchFunctionMode):
+    """Tells [`Waits`] of copies between host and GPU, which on a CPU are no operations."""
+
+    def __init__(self, waits: Waits):
+        super().__init__()
+        self.waits = waits
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        name, kwargs = getattr(func, "__name__", ""), kwargs or {}
+        if name in COPIES or (name in ("tensor", "as_tensor") and kwargs.get("device") is not None):
+            self.waits.add(name)
+        return func(*args, **kwargs)
