@@ -9,7 +9,7 @@ WITH_DATA = --data $(DATA)
 DATA ?= ../shared/data
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: quickstart test lint format conformance mutants chaos fuzz soak audit bench bench-gpu results gpu-test works-with clean
+.PHONY: quickstart test lint format conformance mutants chaos fuzz soak audit bench bench-gpu results gpu-test gpu-check works-with clean
 
 # torch first, so that no other package decides which build of it is taken.
 $(READY): pyproject.toml constraints.txt
@@ -54,8 +54,16 @@ fuzz: $(READY)
 soak: $(READY)
 	$(BIN)/python tests/soak.py --write
 
-gpu-test: $(READY)
-	$(BIN)/python -m pytest -m gpu -rs tests
+# A machine with a GPU may have no network to install from: .venv where it was made, else what PYTHON has (3.10 or newer,
+# with torch, transformers, accelerate, datasets, jsonargparse, scipy, scikit-learn, pytest, and matplotlib for figures).
+ON_GPU = PYTHONPATH=src $(if $(wildcard $(READY)),$(BIN)/python,$(PYTHON))
+
+gpu-test:
+	$(ON_GPU) -m pytest -m gpu -rs tests/test_gpu.py tests/test_explanations.py
+
+# The contracts, the tests and some figures, each within 150 seconds.
+gpu-check:
+	$(ON_GPU) tests/gpu_check.py
 
 # Keras and its backends, to compare with.
 $(BENCH_READY): $(READY)
@@ -71,8 +79,8 @@ works-with: $(READY)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[clients]"
 	$(BIN)/python tools/works_with.py --write
 
-bench-gpu: $(READY)
-	$(BIN)/python benchmarks/gpu.py $(WITH_DATA)
+bench-gpu:
+	$(ON_GPU) benchmarks/gpu.py $(WITH_DATA)
 
 # Trains all configurations on the real data sets (a day on two cores; those on record are left out) and writes docs/results.md.
 results: $(READY)

@@ -20,8 +20,12 @@ def _answer(model, ids, lengths) -> np.ndarray:
     return getattr(out, "logits", out).softmax(-1).numpy()
 
 
-def trainer(problem: Problem, bf16: bool = False, fp16: bool = False):
-    """Our Trainer, as `hf-rnn train` runs it; on a GPU where there is one."""
+def trainer(problem: Problem, **settings):
+    """Our Trainer, as `hf-rnn train` runs it; on a GPU where there is one.
+
+    Args:
+        settings: more fields of `RNNTrainingArguments`, such as `bf16`.
+    """
     from datasets import Dataset
     from transformers import PrinterCallback, TrainerCallback
     from transformers.utils import logging
@@ -58,13 +62,12 @@ def trainer(problem: Problem, bf16: bool = False, fp16: bool = False):
             output_dir=folder,
             num_train_epochs=1,
             per_device_train_batch_size=problem.batch_size,
-            bf16=bf16,
-            fp16=fp16,
             eval_strategy="no",
             save_strategy="no",
             logging_strategy="no",
             load_best_model_at_end=False,
             disable_tqdm=True,
+            **settings,
         )
         clock = Clock()
         trainer = RNNTrainer(model, arguments, task, tokenizer, train_dataset=rows, callbacks=[clock])

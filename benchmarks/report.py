@@ -34,6 +34,7 @@ QUESTIONS = (
     "gradient_flow",
     "page",
     "translation",
+    "gpu_probe",
     "gpu",
 )
 
@@ -178,7 +179,8 @@ def render() -> None:
     parts = [
         "# Benchmarks",
         "",
-        "Each table is written by the command under it: `make bench` runs them all, `make bench-gpu` those for a GPU.",
+        "Each table is written by the command under it: `make bench` runs them all, `make bench-gpu` and",
+        "`make gpu-check` those for a GPU.",
         "Contenders run in processes of their own and in turn, round by round, once their answers were found to agree;",
         "the tables give medians, the range of the rounds and ratios. Only ratios carry over to other machines.",
         "[speed.md](speed.md) says what the figures mean, and where they fall short of what was aimed at.",

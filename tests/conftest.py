@@ -37,6 +37,13 @@ def _seed_and_quiet():
     torch.manual_seed(0)
 
 
+@pytest.fixture(autouse=True)
+def _whole_floats_on_a_gpu(request, monkeypatch):
+    """cuDNN multiplies in TF32 by default, of 10 bits, which is no equal of a CPU's float32."""
+    if "gpu" in request.keywords:
+        monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+
+
 def pytest_collection_modifyitems(items):
     if torch.cuda.is_available():
         return

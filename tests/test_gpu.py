@@ -6,12 +6,24 @@ from pathlib import Path
 
 import pytest
 import torch
+from test_cudnn_contract import classifier, language_model, tagger, translator
 from test_recurrence import CELLS, assert_close, make_mask, make_state, outputs_and_gradients
 
 import hf_rnn
 from hf_rnn.recurrence import Recurrence, RecurrentState, naive_recurrence
 
 pytestmark = pytest.mark.gpu
+TWO_WAYS = {"bidirectional": True, "independent_directions": True}
+MODELS = [
+    (classifier, {"bidirectional": True, "pooling": "concat", "weight_dropout": 0.5}),
+    (classifier, {"bidirectional": True, "backprop_window": 4}),
+    (tagger, {"crf": True, "bidirectional": True, "character_encoder": "lstm"}),
+    (language_model, {}),
+    (language_model, {"num_hidden_layers": 2, "sampled_softmax": 5}),
+    (language_model, TWO_WAYS),
+    (translator, {"num_hidden_layers": 2, "input_feeding": False}),
+    (translator, {"num_hidden_layers": 2, "input_feeding": True, "cell_type": "gru"}),
+]
 QUICKSTART = Path(__file__).parents[1] / "configs" / "quickstart.yaml"
 
 
@@ -51,6 +63,44 @@ def test_the_weights_of_each_kernel_call_are_one_chunk_of_memory():
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # torch warns of weights that it has to copy together at each call
         recurrence(x)[0][-1].sum().backward()
+
+
+@pytest.mark.parametrize("autocast", [None, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("number", range(len(MODELS)))
+def test_models_train_without_copying_weights(number, autocast):
+    make, settings = MODELS[number]
+    with torch.device("cuda"), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        _, calls = make(**settings)
+        for call in calls:
+            with torch.autocast("cuda", autocast, enabled=autocast is not None):
+                loss = call()
+            loss.backward()
+            assert loss.isfinite()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("H", [5, 32])
+def test_cells_are_held_in_any_width_and_type(H, dtype):
+    layer, x, mask = Recurrence("lstm", H, H, bidirectional=True), torch.randn(4, 9, H), make_mask("right", 4, 9)
+    expected = layer(x, mask)[1].c
+    found = layer.to("cuda", dtype)(x.to("cuda", dtype), mask.cuda())[1].c
+    torch.testing.assert_close(found.cpu().float(), expected, rtol=0.1, atol=0.1)
+
+
+@pytest.mark.parametrize("autocast", [torch.bfloat16, torch.float16])
+def test_autocast_keeps_the_type_that_was_asked_for(autocast):
+    layer = Recurrence("lstm", 8, 8).cuda()
+    with torch.autocast("cuda", autocast):
+        assert layer(torch.randn(2, 5, 8, device="cuda"))[0][0].dtype == autocast
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (3, 5)])
+def test_batches_without_rows_or_tokens(shape):
+    config = hf_rnn.RNNConfig(vocab_size=50, bidirectional=True, pooling="concat", num_labels=2)
+    model = hf_rnn.RNNForSequenceClassification(config).cuda()
+    ids, mask = (torch.zeros(shape, dtype=torch.long, device="cuda") for _ in "im")
+    assert model(ids, attention_mask=mask).logits.isfinite().all()
 
 
 def test_gradients_in_eval_mode():
@@ -190,6 +240,7 @@ def test_a_translator_writes_on_the_gpu_what_it_writes_on_the_cpu():
 
 
 def test_the_quickstart_trains(tmp_path):
+    pytest.importorskip("jsonargparse", reason="a run's settings are read by jsonargparse")
     results = hf_rnn.train(["--config", str(QUICKSTART), "--training.output_dir", str(tmp_path / "model")])
     assert results["validation"]["accuracy"] >= 0.97
     assert json.loads((tmp_path / "model" / "metrics.json").read_text())["test"]["accuracy"] >= 0.97

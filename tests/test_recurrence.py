@@ -37,7 +37,7 @@ def outputs_and_gradients(run, recurrence, inputs, mask, state):
     results = [*outputs, *(part for part in final if part is not None)]
     generator = torch.Generator().manual_seed(1)
     weights = [torch.randn(r.shape, generator=generator, dtype=r.dtype) for r in results]
-    loss = sum((result * weight).sum() for result, weight in zip(results, weights, strict=True))
+    loss = sum((result * weight.to(result.device)).sum() for result, weight in zip(results, weights, strict=True))
     leaves = [inputs, *recurrence.parameters()]
     leaves += [part for part in state or () if part is not None]
     return results, torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
