@@ -65,7 +65,7 @@ def steps(arguments, tables: list[dict]) -> None:
 
 
 def kernels(rounds: int, shapes=SHAPES) -> dict:
-    """Our layer one way and both ways, in turn or in two streams, against one two-way call of cuDNN over padded and over
+    """Our layer one way and both ways, in turn or in two streams, against one two-way call of cuDNN over padded and
     packed rows; forward and backward."""
     rows = []
     for (B, T, H), (label, dtype) in itertools.product(shapes, DTYPES.items()):

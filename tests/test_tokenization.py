@@ -1,6 +1,7 @@
 import pytest
+import torch
 from datasets import Dataset
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, TextStreamer
 
 from hf_rnn import load_tokenizer, train_tokenizer
 from hf_rnn.errors import UserError
@@ -105,12 +106,29 @@ def test_training_twice_gives_the_same_tokenizer():
     assert train("bpe").get_vocab() == train("bpe").get_vocab()
 
 
-@pytest.mark.parametrize("kind", ["bpe", "word"])
-def test_what_is_written_joins_what_was_read(kind):
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "char"])
+def test_what_is_written_joins_what_was_read(kind, capsys):
     tokenizer = train_tokenizer(["the film was good , really good ."] * 5, kind=kind, vocab_size=400, min_frequency=1)
     ids = tokenizer("the film was good , really good .")["input_ids"]
     cut = len(tokenizer("the film was")["input_ids"])
     assert "the film was" + tokenizer.decode(ids[cut:]) == "the film was good , really good ."
+    streamer = TextStreamer(tokenizer, skip_prompt=True)
+    for part in (ids[:cut], *([token] for token in ids[cut:])):
+        streamer.put(torch.tensor(part))
+    streamer.end()
+    assert "the film was" + capsys.readouterr().out.strip("\n") == "the film was good , really good ."
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_texts_can_be_decoded_in_parts_cut_anywhere(kind):
+    # Of other scripts, bpe cuts characters into bytes.
+    texts = ["the film was wonderful, we say", "the best film of all, says the # man"]
+    tokenizer = train_tokenizer(texts * 9, kind, vocab_size=330 if kind == "bpe" else 60, min_frequency=1)
+    for text in texts:
+        ids = tokenizer(text)["input_ids"]
+        whole = tokenizer.decode(ids)
+        for cut in range(len(ids)):
+            assert tokenizer.decode(ids[:cut]) + tokenizer.decode(ids[cut:]) == whole
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ class Ragged(NamedTuple):
         to_front = to_place = None
         if not asks or not torch.equal(mask, valid):
             # A stable sort by counting, which exporters know.
-            tokens_before = mask.cumsum(1) - 1
+            tokens_before = mask.long().cumsum(1) - 1
             to_place = torch.where(mask, tokens_before, lengths[:, None] + time - tokens_before - 1)
             to_front = torch.empty_like(to_place).scatter(1, to_place, time.expand_as(to_place))
         return cls(valid, lengths, to_front, to_place, cls._reverse(valid, lengths))
@@ -93,7 +93,8 @@ class _Permute(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, index: Tensor, inverse: Tensor) -> Tensor:
-        return x.gather(1, index.unsqueeze(-1).expand_as(x))
+        # T is the index's: an exporter that unrolls a kernel may take that of its outputs for a constant.
+        return x.gather(1, index.unsqueeze(-1).expand(-1, -1, x.shape[-1]))
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -104,7 +105,7 @@ class _Permute(torch.autograd.Function):
     @staticmethod
     def jvp(ctx, tangent: Tensor, *_):
         (index,) = ctx.saved_tensors
-        return tangent.gather(1, index.unsqueeze(-1).expand_as(tangent))
+        return tangent.gather(1, index.unsqueeze(-1).expand(-1, -1, tangent.shape[-1]))
 
     @staticmethod
     def backward(ctx, grad: Tensor):

@@ -131,7 +131,10 @@ def train_tokenizer(
 
 
 def _parts(kind: str, vocab_size: int, min_frequency: int, show_progress: bool) -> tuple[Any, Any, Any, Any]:
-    """The model, what cuts a text before it, what joins tokens to a text again, and the trainer, of each kind."""
+    """The model, what cuts a text before it, what joins tokens to a text again, and the trainer, of each kind.
+
+    Words get their spaces back, the first one too: what a language model writes is joined to what it read.
+    """
     common: dict[str, Any] = {
         "vocab_size": vocab_size,
         "special_tokens": SPECIAL_TOKENS,
@@ -144,16 +147,18 @@ def _parts(kind: str, vocab_size: int, min_frequency: int, show_progress: bool) 
         return models.BPE(), pre_tokenizer, decoders.ByteLevel(), trainer
     if kind == "unigram":
         trainer = trainers.UnigramTrainer(unk_token=UNK, **common)
-        return models.Unigram(), pre_tokenizers.Metaspace(), decoders.Metaspace(), trainer
+        # The decoder takes away a space that was put in front of a text; "never" says that there is none.
+        return models.Unigram(), pre_tokenizers.Metaspace(), decoders.Metaspace(prepend_scheme="never"), trainer
     if kind == "wordpiece":
         split = pre_tokenizers.Split(_WORD, behavior="removed", invert=True)
         trainer = trainers.WordPieceTrainer(min_frequency=min_frequency, **common)
-        return models.WordPiece(unk_token=UNK), split, decoders.WordPiece(cleanup=False), trainer
+        # Not decoders.WordPiece, which leaves the first token as it is, without a space and with its ##.
+        steps = [decoders.Replace(Regex("^(?!##)"), " "), decoders.Replace(Regex("^##"), ""), decoders.Fuse()]
+        return models.WordPiece(unk_token=UNK), split, decoders.Sequence(steps), trainer
     if kind == "char":
         pattern, min_frequency = _CHARACTER, 0
         decoder: Any = decoders.Fuse()
     else:
-        # Words get their spaces back, the first one too: what a language model writes is joined to what it read.
         decoder = decoders.Sequence([decoders.Replace(Regex("^"), " "), decoders.Fuse()])
         pattern = _WORD if kind == "word" else _BETWEEN_SPACES
     split = pre_tokenizers.Split(pattern, behavior="removed", invert=True)
