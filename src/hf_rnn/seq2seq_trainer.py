@@ -5,6 +5,7 @@ from typing import Any
 
 from .batching import BATCH_TOKENS
 from .errors import UserError
+from .modeling_rnn import IGNORED
 from .prediction import Predictor
 from .trainer import RNNTrainer
 
@@ -41,7 +42,9 @@ class TranslationTrainer(RNNTrainer):
         text = {name: inputs[name] for name in ("input_ids", "attention_mask")}
         with self.compute_loss_context_manager():
             written = plain.generate(**text, num_beams=1)
-        return loss, written[:, 1:], inputs["labels"]
+        tokenizer: Any = self.processing_class
+        empty = text["attention_mask"].sum(1) <= self.task.length_of_nothing(tokenizer)
+        return loss, written[:, 1:].masked_fill(empty[:, None], IGNORED), inputs["labels"]
 
     def judge(self, rows, split: str) -> tuple[dict[str, Any], None]:
         """All metrics of a split, against its texts as they stand there, by the beams of the model; each process reads

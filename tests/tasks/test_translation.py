@@ -175,6 +175,34 @@ def test_beams_are_set_from_the_command_line(translator, tiny_run, capsys):
         assert message in capsys.readouterr().err
 
 
+def test_rows_without_a_source_are_measured_as_they_are_answered(translator, tmp_path):
+    folder, _, data = translator
+    rows = pairs(12, seed=7) + [{"en": empty, "de": "drei ."} for empty in ("", "  ", " \n\t")]
+    write_jsonl(tmp_path / "test.jsonl", rows)
+    predictor = hf_rnn.Predictor.from_pretrained(folder)
+    answers = [answer["text"] for answer in predictor([row["en"] for row in rows])]
+    assert answers[12:] == ["", "", ""]
+    expected = Translation.measure(answers, [row["de"] for row in rows])
+    arguments = DataArguments(str(tmp_path), text_column="en", label_column="de")
+    assert evaluate(predictor, arguments)["bleu"] == pytest.approx(expected["bleu"])
+    # Nor does a training count what its model writes for them.
+    for split in ("train", "validation"):
+        shutil.copy(data / f"{split}.jsonl", tmp_path)
+    write_jsonl(tmp_path / "validation.jsonl", rows)
+    settings = run(tmp_path, tmp_path / "model", num_train_epochs=4)
+    settings["training"] |= {"per_device_eval_batch_size": 4, "eval_strategy": "epoch"}
+    results = hf_rnn.train(settings)
+    trained = hf_rnn.Predictor.from_pretrained(tmp_path / "model")
+    by_itself = evaluate(trained, arguments, split="validation")
+    assert results["validation"]["bleu"] == pytest.approx(by_itself["bleu"])
+    trained.model.generation_config.num_beams = 1
+    written = [answer["text"] for answer in trained([row["en"] for row in rows])]
+    greedy = Translation.measure(written, [row["de"] for row in rows])
+    log = json.loads(next((tmp_path / "model").glob("checkpoint-*/trainer_state.json")).read_text())["log_history"]
+    best = max(row["eval_bleu"] for row in log if "eval_bleu" in row)
+    assert best == pytest.approx(greedy["bleu"])
+
+
 def test_lists_and_spaces_are_no_texts(translator):
     folder, *_ = translator
     task = Translation(DataArguments("rows", text_column="en", label_column="de"))

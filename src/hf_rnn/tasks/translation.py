@@ -186,9 +186,15 @@ class Translation(TextTask):
 
     @staticmethod
     def ids(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
-        """Token ids of each text, and the one that ends it: then no text is empty."""
+        """Token ids of each text, and the one that ends it: then no text is empty. White space alone is no text."""
         end = [tokenizer.eos_token_id]
-        return [row if row[-1:] == end else row + end for row in token_ids(tokenizer, texts)]
+        rows = token_ids(tokenizer, [text if text.strip() else "" for text in texts])
+        return [row if row[-1:] == end else row + end for row in rows]
+
+    @classmethod
+    def length_of_nothing(cls, tokenizer: PreTrainedTokenizerBase) -> int:
+        """Return how many tokens a text has in which there is nothing to read: the answer to it is empty."""
+        return len(cls.ids(tokenizer, [""])[0])
 
     def collator(self, tokenizer: PreTrainedTokenizerBase) -> RaggedCollator:
         return RaggedCollator(tokenizer.pad_token_id, label_of_padding=IGNORED)
@@ -246,9 +252,7 @@ class Translation(TextTask):
         longest, most = max(map(len, ids)), self.data.max_length
         if most is not None and longest > most:
             logger.warning(f"a text has {longest} tokens, more than any of training (data.max_length={most}).")
-        written = self._written(predictor, ids, batch_tokens)
-        # Of nothing there is nothing to say.
-        return [{"text": said if text.strip() else ""} for text, said in zip(texts, written, strict=True)]
+        return [{"text": said} for said in self._written(predictor, ids, batch_tokens)]
 
     @torch.inference_mode()
     def _written(self, predictor, ids: list[list[int]], batch_tokens: int) -> list[str]:
@@ -265,7 +269,8 @@ class Translation(TextTask):
             answers = model.generate(**batch, **most)
             for place, text in zip(places, self.decode(predictor.tokenizer, answers.cpu()), strict=True):
                 written[place] = text
-        return written
+        nothing = self.length_of_nothing(predictor.tokenizer)
+        return [said if len(row) > nothing else "" for row, said in zip(ids, written, strict=True)]
 
     @staticmethod
     def shown(answer: dict) -> str:
