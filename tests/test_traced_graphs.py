@@ -1,10 +1,15 @@
 """Graphs that are traced or exported ask nothing of the example that they were made with."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from torch.func import functional_call, grad, vmap
 
-from hf_rnn import RNNConfig, RNNForSequenceClassification
+from hf_rnn import RNNConfig, RNNForCausalLM, RNNForSequenceClassification
 
 WHOLE = torch.ones(3, 6, dtype=torch.long)
 MASKS = [WHOLE, WHOLE.tril(2), WHOLE.triu(1), torch.tensor([[1, 0, 1, 0, 1, 1]] * 3), torch.zeros_like(WHOLE)]
@@ -48,6 +53,86 @@ def test_a_traced_graph_reads_masks_that_its_example_had_not(with_gradients, cel
 def test_an_exported_graph_reads_masks_that_its_example_had_not(cell_type, bidirectional):
     model = logits_of(cell_type, bidirectional)
     check(torch.export.export(model, (torch.ones_like(WHOLE), WHOLE)).module(), model)
+
+
+def test_an_exported_graph_of_a_model_that_learns():
+    model = logits_of("lstm", True)
+    graph = torch.export.export(model, (torch.ones_like(WHOLE), WHOLE), strict=True).module()
+    check(graph, model)
+    found = torch.autograd.grad(graph(WHOLE, MASKS[1]).sum(), list(graph.parameters()))
+    expected = torch.autograd.grad(
+        model(WHOLE, MASKS[1]).sum(), [model.get_parameter(n) for n, _ in graph.named_parameters()]
+    )
+    for one, other in zip(found, expected, strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+
+
+class Step(torch.nn.Module):
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids, past_key_values):
+        out = self.model(input_ids=input_ids, past_key_values=past_key_values)
+        return out.logits, out.past_key_values
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("cell_type", ["lstm", "gru"])
+def test_an_exported_step_goes_on_from_its_own_state(cell_type, strict, tmp_path):
+    model = RNNForCausalLM(RNNConfig(vocab_size=30, hidden_size=8, num_hidden_layers=2, cell_type=cell_type)).eval()
+    ids = torch.randint(0, 30, (3, 8))
+    with torch.no_grad():
+        expected = model(ids).logits
+        state = model(ids[:, :2]).past_key_values
+        graph = torch.export.export(Step(model), (ids[:, 2:4], state), strict=strict)
+    torch.export.save(graph, tmp_path / "step.pt2")
+    step = torch.export.load(tmp_path / "step.pt2").module()
+    for start in (2, 4, 6):
+        logits, state = step(ids[:, start : start + 2], state)
+        assert torch.allclose(logits, expected[:, start : start + 2], atol=1e-5)
+
+
+def check_onnx(file, model: Logits) -> None:
+    session = pytest.importorskip("onnxruntime").InferenceSession(file)
+    # Of another number of rows and another length than the example, too.
+    for mask in [*MASKS, torch.ones(2, 9, dtype=torch.long).tril(6)]:
+        ids = torch.randint(0, 30, mask.shape)
+        (logits,) = session.run(None, {"input_ids": ids.numpy(), "attention_mask": mask.numpy()})
+        assert torch.allclose(torch.from_numpy(logits), model(ids, mask), atol=1e-5)
+
+
+NAMES = {"input_names": ["input_ids", "attention_mask"], "output_names": ["logits"]}
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("cell_type", ["lstm", "gru", "rnn_tanh"])
+@pytest.mark.filterwarnings("ignore")
+def test_onnx_by_tracing_reads_any_mask(cell_type, bidirectional, tmp_path):
+    pytest.importorskip("onnx", reason="needs the extra onnx")
+    model, axes = logits_of(cell_type, bidirectional), {name: {0: "B", 1: "T"} for name in NAMES["input_names"]}
+    with torch.no_grad():
+        example, file = (torch.ones_like(WHOLE), WHOLE), str(tmp_path / "model.onnx")
+        torch.onnx.export(model, example, file, dynamo=False, dynamic_axes=axes, **NAMES)
+    check_onnx(file, model)
+
+
+def onnx_by_exporting(file: str) -> None:
+    model, size = logits_of("lstm", True), {0: torch.export.Dim("B"), 1: torch.export.Dim("T")}
+    with torch.no_grad():
+        example = (torch.ones_like(WHOLE), WHOLE)
+        torch.onnx.export(model, example, file, dynamo=True, dynamic_shapes=(size, size), verbose=False, **NAMES)
+    check_onnx(file, model)
+
+
+def test_onnx_by_exporting_reads_any_mask(tmp_path):
+    pytest.importorskip("onnxscript", reason="needs the extra onnx")
+    # torch 2.13 decides once in a process how a kernel is taken apart: after an export of one length, for that length.
+    code = "import sys, test_traced_graphs; test_traced_graphs.onnx_by_exporting(sys.argv[1])"
+    paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    command = [sys.executable, "-c", code, str(tmp_path / "model.onnx")]
+    ended = subprocess.run(command, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr[-2000:]
 
 
 @pytest.mark.filterwarnings("ignore:There is a performance drop because we have not yet implemented the batching rule")

@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils._pytree import register_pytree_node
+from torch.utils._pytree import SequenceKey, register_pytree_node
 from transformers import GenerationMixin
 from transformers.processing_utils import Unpack
 from transformers.utils import ModelOutput
@@ -65,12 +65,35 @@ def no_state_of_ours(cache: Any) -> str:
     )
 
 
-# Exporters and `torch.func` look into the outputs of a model.
+class _Seen(int):
+    """A count of tokens that makes no cache another structure: a graph that was exported with one takes any later one,
+    and gives each the count of its example."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Seen)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(_Seen)
+
+
+# Exporters and `torch.func` look into the inputs and outputs of a model.
 register_pytree_node(
     RNNCache,
-    lambda cache: (list(cache.state), cache.seen_tokens),
-    lambda parts, seen_tokens: RNNCache(tuple(parts), seen_tokens),
+    lambda cache: (list(cache.state), _Seen(cache.seen_tokens)),
+    lambda parts, seen: RNNCache(tuple(parts), int(seen)),
+    serialized_type_name="hf_rnn.RNNCache",
+    to_dumpable_context=int,
+    from_dumpable_context=_Seen,
+    flatten_with_keys_fn=lambda cache: (
+        [(SequenceKey(place), part) for place, part in enumerate(cache.state)],
+        _Seen(cache.seen_tokens),
+    ),
 )
+# An exported graph is saved with its example.
+torch.serialization.add_safe_globals([RNNCache])
 
 
 @dataclass

@@ -85,16 +85,21 @@ def can_ask(x: Tensor) -> bool:
     return x.device.type != "meta" and not _is_looked_at()
 
 
+def _gather(x: Tensor, index: Tensor) -> Tensor:
+    """Return `x[b, index[b, t]]`, `[B, T, F]`."""
+    # T is the index's: an exporter that unrolls a kernel may take that of its outputs for a constant.
+    return x.gather(1, index.unsqueeze(-1).expand(-1, -1, x.shape[-1]))
+
+
 class _Permute(torch.autograd.Function):
-    """`x[b, index[b, t]]` for an index that is a permutation of each row: the gradient is a gather too, by the
-    inverse, where torch's own would add up into zeros."""
+    """[`_gather`] for an index that is a permutation of each row: the gradient is a gather too, by the inverse, where
+    torch's own would add up into zeros."""
 
     generate_vmap_rule = True
 
     @staticmethod
     def forward(x: Tensor, index: Tensor, inverse: Tensor) -> Tensor:
-        # T is the index's: an exporter that unrolls a kernel may take that of its outputs for a constant.
-        return x.gather(1, index.unsqueeze(-1).expand(-1, -1, x.shape[-1]))
+        return _gather(x, index)
 
     @staticmethod
     def setup_context(ctx, inputs, output):
@@ -105,7 +110,7 @@ class _Permute(torch.autograd.Function):
     @staticmethod
     def jvp(ctx, tangent: Tensor, *_):
         (index,) = ctx.saved_tensors
-        return tangent.gather(1, index.unsqueeze(-1).expand(-1, -1, tangent.shape[-1]))
+        return _gather(tangent, index)
 
     @staticmethod
     def backward(ctx, grad: Tensor):
@@ -113,9 +118,14 @@ class _Permute(torch.autograd.Function):
         return _Permute.apply(grad, inverse, index), None, None
 
 
+def _permuted(x: Tensor, index: Tensor, inverse: Tensor) -> Tensor:
+    # Dynamo does not look into functions that have a `jvp` (torch 2.13).
+    return _gather(x, index) if torch.compiler.is_compiling() else _Permute.apply(x, index, inverse)
+
+
 def reversed_rows(x: Tensor, ragged: Ragged | None) -> Tensor:
     """Each row read from its own end: `[B, T, F]`, right-padded as before."""
-    return x.flip(1) if ragged is None else _Permute.apply(x, ragged.reverse, ragged.reverse)
+    return x.flip(1) if ragged is None else _permuted(x, ragged.reverse, ragged.reverse)
 
 
 def locked_dropout(x: Tensor, p: float, training: bool) -> Tensor:
@@ -378,7 +388,7 @@ class Recurrence(nn.RNNBase):
         x = inputs
         if ragged is not None:
             if ragged.to_front is not None:
-                x = _Permute.apply(x, ragged.to_front, ragged.to_place)
+                x = _permuted(x, ragged.to_front, ragged.to_place)
             x = x.masked_fill(~ragged.valid.unsqueeze(-1), 0)
         D = self.num_directions
         outputs, hs, cs = [], [], []
@@ -419,7 +429,7 @@ class Recurrence(nn.RNNBase):
         if ragged is None:
             return x
         x = x.masked_fill(~ragged.valid.unsqueeze(-1), 0)
-        return x if ragged.to_front is None else _Permute.apply(x, ragged.to_place, ragged.to_front)
+        return x if ragged.to_front is None else _permuted(x, ragged.to_place, ragged.to_front)
 
 
 def lstm_cell(x, h, c, w_ih, w_hh, b_ih, b_hh):
