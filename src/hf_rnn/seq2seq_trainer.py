@@ -42,8 +42,8 @@ class TranslationTrainer(RNNTrainer):
         text = {name: inputs[name] for name in ("input_ids", "attention_mask")}
         with self.compute_loss_context_manager():
             written = plain.generate(**text, num_beams=1)
-        tokenizer: Any = self.processing_class
-        empty = text["attention_mask"].sum(1) <= self.task.length_of_nothing(tokenizer)
+        task: Any = self.task
+        empty = text["attention_mask"].sum(1) <= task.length_of_nothing(self.processing_class)
         return loss, written[:, 1:].masked_fill(empty[:, None], IGNORED), inputs["labels"]
 
     def judge(self, rows, split: str) -> tuple[dict[str, Any], None]:
