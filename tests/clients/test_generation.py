@@ -124,7 +124,7 @@ def test_serve(make, tokenizer):
 def test_output_attentions(make, tokenizer, model_class, num_beams):
     """generate(output_attentions=True, output_hidden_states=True, output_logits=True)"""
     ids = tokenizer(PROMPT, return_tensors="pt").input_ids
-    more = {name: True for name in ("output_attentions", "output_hidden_states", "output_logits")}
+    more = dict.fromkeys(("output_attentions", "output_hidden_states", "output_logits"), True)
     found = make(model_class).generate(
         ids, max_new_tokens=3, min_new_tokens=3, num_beams=num_beams, return_dict_in_generate=True, **more
     )
