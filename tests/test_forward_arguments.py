@@ -1,5 +1,7 @@
 """Each model accepts what programs pass to any model, and refuses what it would read wrongly."""
 
+import copy
+
 import pytest
 import torch
 
@@ -48,6 +50,9 @@ def ask(head, **arguments):
         {"token_type_ids": torch.zeros_like(IDS)},
         {"tokenizer": None, "assistant_tokenizer": object()},
         {"num_items_in_batch": torch.tensor(3)},
+        {"encoder_hidden_states": None, "encoder_attention_mask": None, "decoder_head_mask": None, "lables": None},
+        {"token_type_ids": 1 - MASK},
+        {"position_ids": torch.arange(6).expand(3, 2, 6)},
         {"head_mask": None, "past_key_values": None, "cache_params": None, "output_router_logits": False},
     ],
     ids=str,
@@ -67,6 +72,8 @@ def test_what_has_no_meaning_changes_nothing(head, arguments):
         ({"seq_idx": torch.zeros(1, 6)}, ValueError, "seq_idx"),
         ({"token_type_ids": MASK}, ValueError, "return_token_type_ids=False"),
         ({"cache_params": object()}, ValueError, "cache_params is of the type object"),
+        ({"position_ids": torch.tensor([0, 1, 2, 0, 1, 2]).expand(3, 2, 6)}, ValueError, "several texts"),
+        ({"encoder_hidden_states": torch.zeros(2, 3, 4)}, ValueError, "encoder_hidden_states were given"),
         ({"lables": IDS}, TypeError, "lables"),
         ({"attention_masks": IDS}, TypeError, "attention_masks"),
     ],
@@ -75,6 +82,33 @@ def test_what_has_no_meaning_changes_nothing(head, arguments):
 def test_what_would_be_read_wrongly_is_refused(head, arguments, error, words):
     with pytest.raises(error, match=words):
         ask(head, **arguments)
+
+
+@pytest.mark.parametrize("head", HEADS[:-1])
+def test_logits_to_keep(head):
+    assert ask(head, logits_to_keep=1)[0] is not None
+
+
+@each_head
+def test_a_mask_that_numbers_texts_is_refused(head):
+    torch.manual_seed(0)
+    model = head(RNNConfig(vocab_size=20, embedding_size=4, hidden_size=6, bos_token_id=2, eos_token_id=3))
+    labels = {"labels": IDS} if head is RNNForConditionalGeneration else {}
+    with pytest.raises(ValueError, match=r"\[0, 1, 2\], as masks have that number several texts"):
+        model(IDS, attention_mask=MASK.cumsum(1).clamp(max=2), **labels)
+    # All that is not 0 is a token.
+    model(IDS, attention_mask=255 * MASK, **labels)
+
+
+@pytest.mark.parametrize("fields", [{}, {"bidirectional": True, "independent_directions": True}], ids=str)
+def test_a_backbone_stands_for_the_model(fields):
+    model = RNNForCausalLM(RNNConfig(vocab_size=20, embedding_size=4, hidden_size=6, **fields)).eval()
+    backbone = copy.deepcopy(model.base_model)
+    for read in (model.base_model, model.base_model.forward, model.base_model.get_decoder(), backbone):
+        torch.testing.assert_close(model.lm_head(read(IDS).last_hidden_state), model(IDS).logits)
+    model.base_model.flag = True
+    assert model.model.flag
+    assert model.base_model.config is model.config
 
 
 @each_head

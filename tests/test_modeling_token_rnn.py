@@ -1,5 +1,7 @@
 """The tagger: each row as if it stood alone, the best sequence of tags, how tokens are spelt."""
 
+import pickle
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -256,3 +258,17 @@ def test_transformers_own_trainer_trains_it(tmp_path):
     found = trainer.predict(rows[160:])
     assert found.predictions.shape == (40, 9, C)
     assert (found.predictions.argmax(-1) == found.label_ids).mean() > 0.98
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_model_whose_weights_were_loaded_is_traced_at_once():
+    model = make(crf=True).eval()
+    model.load_state_dict(model.state_dict())
+    ids = torch.randint(1, 9, (2, 5))
+    torch.testing.assert_close(torch.jit.trace(model, (ids,), strict=False)(ids)["logits"], model(ids).logits)
+
+
+def test_a_model_with_a_conditional_random_field_is_pickled():
+    model = make(crf=True).eval()
+    ids = torch.randint(1, 9, (2, 5))
+    torch.testing.assert_close(pickle.loads(pickle.dumps(model))(ids).logits, model(ids).logits)

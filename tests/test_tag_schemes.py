@@ -118,3 +118,28 @@ def test_the_training_split_says_how_all_splits_are_written():
 def test_tags_that_only_look_like_a_scheme_stay_as_they_are():
     for rows in (["S-Bahn E-Mail"], ["DET NOUN"], ["O O"]):
         assert find_scheme([row.split() for row in rows], "rows", "train") is None
+
+
+@pytest.mark.parametrize(
+    ("tags", "words"),
+    [
+        (["B-LOC", "L-LOC", "O", "MISC"], "the tag 'MISC' of 'rows' is not of the BILOU scheme"),
+        (["B-LOC", "L-LOC", "O", "o"], "the tag 'o' of 'rows' is not of the BILOU scheme, .* write O for words"),
+        (["B-LOC", "E-LOC", "X-PER", "O", "S-LOC"], "'X-PER' .* BIOES scheme, .*S-PER for one of a single word"),
+        (["o", "B-PER", "I-PER"], "the tag 'o' .*: write O for words outside of all spans"),
+        (["0", "B-PER"], "the tag '0' .*: write O for words outside of all spans"),
+        (["B-", "I-", "O"], "the tag 'B-' of 'rows' does not say what its span is: write B-KIND"),
+        (["u-per", "o"], "write U-per, and O"),
+    ],
+)
+def test_the_strange_tag_is_named_and_not_those_beside_it(tags, words):
+    with pytest.raises(UserError, match=words):
+        find_scheme([tags], "rows", "train")
+
+
+def test_tags_without_kinds_are_learnt_as_tags_of_words_and_that_is_said(caplog):
+    assert find_scheme([["B", "I", "O"]], "rows", "train") is None
+    assert "write B-TERM and I-TERM" in caplog.text
+    caplog.clear()
+    assert find_scheme([["B", "M", "E", "S"]], "rows", "train") is None
+    assert not caplog.text

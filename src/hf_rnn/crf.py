@@ -43,10 +43,6 @@ class CRF(nn.Module):
                 self.allowed.copy_(bio_transitions(labels))
             self.labels = labels
 
-    def _load_from_state_dict(self, *args, **kwargs):
-        super()._load_from_state_dict(*args, **kwargs)
-        self.labels = None
-
     def scores(self) -> tuple[Tensor, Tensor, Tensor]:
         """Of transitions `[C, C]`, beginnings and ends `[C]`; what is not allowed has none."""
         never = self.allowed == 0
@@ -71,8 +67,8 @@ class CRF(nn.Module):
         Args:
             emissions, valid: as in [`log_partition`].
             tags: `[B, T]`; -100 where the tag is not known, and the sum is over all that it may be. A tag that may not
-                follow the one before it, `I-x`, is read as the one that begins, `B-x`: with it the row is a part of a
-                longer text, and no parameter could make it likely.
+                follow the one before it, `I-x`, is read as the one that begins, `B-x`: such a row is part of a longer
+                text, and no parameter could make its own tags likely.
         """
         tags = self.begun(tags, valid)
         known = (tags >= 0) & valid

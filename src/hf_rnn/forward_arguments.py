@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any
 
+import torch
 from torch import Tensor
 from transformers.utils import TransformersKwargs, can_return_tuple
 
@@ -20,7 +21,12 @@ _KNOWN = frozenset(TransformersKwargs.__annotations__) | {
     "assistant_tokenizer",
     "cache_params",
     "cache_position",
+    "cross_attn_head_mask",
+    "decoder_head_mask",
+    "encoder_attention_mask",
+    "encoder_hidden_states",
     "head_mask",
+    "logits_to_keep",
     "past_key_values",
     "token_type_ids",
     "tokenizer",
@@ -62,9 +68,14 @@ def accepts_client_arguments(also: Iterable[str] = ()) -> Callable:
 
 
 def _check(model: str, foreign: dict[str, Any], attention_mask: Tensor | None) -> None:
-    if unknown := foreign.keys() - _KNOWN:
-        raise TypeError(f"{model}.forward() got an unexpected keyword argument {min(unknown)!r}")
     given = {name: value for name, value in foreign.items() if value is not None}
+    if unknown := given.keys() - _KNOWN:
+        raise TypeError(f"{model}.forward() got an unexpected keyword argument {min(unknown)!r}")
+    if "encoder_hidden_states" in given:
+        raise ValueError(
+            f"encoder_hidden_states were given, and {model} reads no other text beside its own: leave them out, or "
+            "take RNNForConditionalGeneration, which takes encoder_outputs."
+        )
     for name in ("past_key_values", "cache_params"):
         if name in given:
             raise ValueError(
@@ -81,25 +92,33 @@ def _check(model: str, foreign: dict[str, Any], attention_mask: Tensor | None) -
             "text in a row, with its attention_mask (in trl: packing=False, padding_free=False)."
         )
     types = given.get("token_type_ids")
-    if types is not None and can_ask(types) and bool((types != 0).any()):
+    if types is not None and can_ask(types) and bool(_tokens_of(types != 0, attention_mask).any()):
         raise ValueError(
             f"token_type_ids are not all 0, and {model} has no types of tokens: leave them out, "
             "tokenizer(…, return_token_type_ids=False), and put a token between the texts of a pair."
         )
 
 
+def _tokens_of(found: Tensor, attention_mask: Tensor | None) -> Tensor:
+    """Return what was found at each place `[B, T]`, False in padding."""
+    T = found.shape[-1]
+    if attention_mask is None or attention_mask.dim() != 2 or attention_mask.shape[1] < T:
+        return found
+    # The last T entries of a mask of all that was read are those of this text.
+    return found & (attention_mask[:, -T:] != 0)
+
+
 def is_packed(position_ids: Tensor | None, attention_mask: Tensor | None) -> bool:
-    """Return whether positions `[B, T]` begin anew within a row, among the tokens of the mask `[B, T]`, all if None.
+    """Return whether positions `[B, T]`, or `[3, B, T]` of several kinds, begin anew within a row, among the tokens of
+    the mask `[B, T]`, all if None.
 
     A GPU is asked too, and waits: clients that pass positions of more than one token are few.
     """
     T = 0 if position_ids is None else position_ids.shape[-1]
     if T < 2 or not can_ask(position_ids):
         return False
-    at = position_ids.reshape(-1, T)
-    if attention_mask is None or attention_mask.dim() != 2 or attention_mask.shape[1] < T:
-        return bool((at[:, 1:] <= at[:, :-1]).any())
-    # Of a mask of all that was read, the end is that of this text. Padding may have any position.
-    valid = attention_mask[:, -T:] != 0
+    at = (position_ids[0] if position_ids.dim() == 3 else position_ids).reshape(-1, T)
+    valid = _tokens_of(torch.ones_like(at, dtype=torch.bool), attention_mask)
+    # Padding may have any position.
     highest = at.masked_fill(~valid, -1).cummax(-1).values
     return bool(((at[:, 1:] <= highest[:, :-1]) & valid[:, 1:]).any())

@@ -139,8 +139,22 @@ class _Backbone:
         outputs.last_hidden_state = self._projection(outputs.last_hidden_state)
         return outputs
 
+    forward = __call__
+
+    def get_decoder(self) -> "_Backbone":
+        return self
+
     def __getattr__(self, name: str):
+        if name.startswith("_"):
+            # `copy` and `pickle` ask for such names before there is a model to ask.
+            raise AttributeError(name)
         return getattr(self._encoder, name)
+
+    def __setattr__(self, name: str, value: Any):
+        if name.startswith("_"):
+            super().__setattr__(name, value)
+        else:
+            setattr(self._encoder, name, value)
 
 
 class RNNForCausalLM(RNNPreTrainedModel, GenerationMixin):

@@ -218,7 +218,7 @@ class RNNModel(RNNPreTrainedModel):
         )
 
     def check_inputs(self, input_ids: Tensor | None, attention_mask: Tensor | None, inputs_embeds: Tensor | None):
-        """Raises ValueError for what [`forward`] cannot read."""
+        """Raise ValueError for what [`forward`] cannot read."""
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("write either input_ids=… or inputs_embeds=…, one of the two.")
         shape = tuple(input_ids.shape if inputs_embeds is None else inputs_embeds.shape[:2])
@@ -231,6 +231,13 @@ class RNNModel(RNNPreTrainedModel):
                 "pass both as the tokenizer returned them, model(**tokenizer(texts, padding=True, "
                 'return_tensors="pt")).'
             )
+        elif attention_mask.numel() and may_ask(attention_mask) and attention_mask.max() > 1:
+            numbers = attention_mask.unique().tolist()
+            if len([number for number in numbers if number]) > 1:
+                raise ValueError(
+                    f"attention_mask has the values {numbers[:5]}, as masks have that number several texts in a row, "
+                    "and a recurrence would read each into the next: pass one text in a row, and a mask of 1 and 0."
+                )
 
     def lookup(self, input_ids: Tensor) -> Tensor:
         """The vectors of tokens, `[B, T, E]`, before any dropout.

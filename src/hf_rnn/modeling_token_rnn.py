@@ -22,6 +22,12 @@ def labels_of(config: Any) -> list[str]:
     return [config.id2label[i] for i in sorted(config.id2label)]
 
 
+def _follow_labels(model: "RNNForTokenClassification", *_) -> None:
+    """Allow the tags of a model that was loaded to follow one another as its own labels say."""
+    if model.crf is not None:
+        model.crf.follow(labels_of(model.config), anew=True)
+
+
 class RNNForTokenClassification(RNNPreTrainedModel):
     """[`RNNModel`], the spelling of each token beside it where `character_encoder` says so, and a head for each token:
     a linear one, or with `crf=True` a conditional random field over all (Huang et al. 2015, Lample et al. 2016).
@@ -38,6 +44,7 @@ class RNNForTokenClassification(RNNPreTrainedModel):
         self.characters = CharacterEncoder(config) if config.character_encoder != "none" else None
         self.classifier = ClassificationHead(config, config.output_size)
         self.crf = CRF(config.num_labels) if config.crf else None
+        self.register_load_state_dict_post_hook(_follow_labels)
         self.post_init()
 
     @classmethod
@@ -45,9 +52,7 @@ class RNNForTokenClassification(RNNPreTrainedModel):
         """As [`~transformers.PreTrainedModel.from_pretrained`]; which tags may follow one another is decided by
         `config.id2label`, which may have another order than the labels that were saved."""
         found: Any = super().from_pretrained(*args, **kwargs)
-        model = found[0] if isinstance(found, tuple) else found
-        if model.crf is not None:
-            model.crf.follow(labels_of(model.config), anew=True)
+        _follow_labels(found[0] if isinstance(found, tuple) else found)
         return found
 
     @torch.no_grad()

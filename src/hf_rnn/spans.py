@@ -11,7 +11,7 @@ OUTSIDE = "O"
 
 def of_span(tag: str) -> bool:
     """Return whether a tag begins a span, or goes on with one."""
-    return tag[:2] in ("B-", "I-")
+    return tag[:2] in ("B-", "I-") and len(tag) > 2
 
 
 def is_bio(tags: Iterable[str]) -> bool:

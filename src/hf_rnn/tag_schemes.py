@@ -7,10 +7,14 @@
   word.
 """
 
+import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from .errors import UserError
 from .spans import OUTSIDE, begun, goes_on, is_bio, kind_of, of_span
+
+logger = logging.getLogger(__name__)
 
 Rows = Sequence[Sequence[str]]
 
@@ -23,6 +27,8 @@ LETTERS = {
 }
 _AS_BIO = {"M": "I", "L": "I", "E": "I", "U": "B", "S": "B", "W": "B"}
 _ALL = {"B", "I", *_AS_BIO}
+# Meant for O.
+_NEARLY_OUTSIDE = {"o", "0", "Other", "OUT"}
 
 
 def _letter(tag: str) -> str:
@@ -59,7 +65,7 @@ def find_scheme(rows: Rows, name: str, split: str) -> str | None:
         return None
     if fitting and len(wrong) <= others:
         raise UserError(_advice(*wrong[0], fitting[0], split))
-    raise _strange(rows, tags, name, split)
+    raise _strange(rows, tags, {"BIO": ("B", "I"), **({} if fitting else LETTERS)}, name, split)
 
 
 def converted(rows: Rows, scheme: str | None, split: str) -> tuple[list[list[str]], int]:
@@ -139,8 +145,22 @@ def _advice(number: int, place: int, tag: str, beside: str, better: str, scheme:
 
 
 def _check_nearly(tags: list[str], outside: bool, name: str) -> None:
-    """Raise [`UserError`] for tags such as b-per or B_PER, which would be read as words of no scheme."""
+    """Raise [`UserError`] for tags such as b-per, B_PER or B, which would be read as words of no scheme."""
+    bare = next((tag for tag in tags if tag.upper() in ("B-", "I-")), None)
+    if bare is not None:
+        raise UserError(
+            f"the tag {bare!r} of {name!r} does not say what its span is: write {bare.upper()}KIND, such as "
+            f"{bare.upper()}TERM where there is one kind, and O for words outside of all spans."
+        )
+    if set(tags) == {"B", "I"}:
+        logger.warning(
+            f"the tags B and I of {name!r} do not say what their spans are, and are learnt as tags of single words: "
+            "for spans, write B-TERM and I-TERM."
+        )
+    outside = outside or not _NEARLY_OUTSIDE.isdisjoint(tags)
     lower = [tag for tag in tags if of_span(tag.upper())]
+    if outside and not lower and tags:
+        lower = [tag for tag in tags if _letter(tag.upper()) and not _letter(tag)]
     low = [tag for tag in tags if tag[1:2] == "_" and tag[2:] and tag[0].upper() in _ALL]
     nearly = lower or (low if outside and low == tags else [])
     if nearly:
@@ -150,18 +170,27 @@ def _check_nearly(tags: list[str], outside: bool, name: str) -> None:
         )
 
 
-def _strange(rows: Rows, tags: list[str], name: str, split: str) -> UserError:
-    """The error for tags of BIO beside others."""
-    tag = next(tag for tag in tags if not of_span(tag))
+def _strange(rows: Rows, tags: list[str], schemes: dict[str, tuple[str, ...]], name: str, split: str) -> UserError:
+    """The error for tags of one scheme, that of most of them, beside others."""
+    counts = Counter(tag for row in rows for tag in row)
+    others = {of: [tag for tag in tags if _letter(tag) not in letters] for of, letters in schemes.items()}
+    strays = {of: sum(map(counts.__getitem__, strange)) for of, strange in others.items()}
+    nearest = [of for of, count in strays.items() if count == min(strays.values())]
+    scheme = nearest[0] if all(others[of] == others[nearest[0]] for of in nearest) else "BIO"
+    begins, inside = schemes[scheme][:2]
+    tag = min(others[scheme], key=counts.__getitem__)
     row, place = next((number, row.index(tag)) for number, row in enumerate(rows) if tag in row)
     kind = tag[2:] if tag[1:2] == "-" else tag
-    remedy = f"write B-{kind} where a span begins, I-{kind} where it goes on, and O elsewhere"
-    if not any(map(str.isalnum, kind)):
+    remedy = f"write {begins}-{kind} where a span begins, {inside}-{kind} where it goes on"
+    if scheme != "BIO":
+        remedy += f", {schemes[scheme][2]}-{kind} where it ends, {schemes[scheme][3]}-{kind} for one of a single word"
+    remedy += ", and O elsewhere"
+    if kind in _NEARLY_OUTSIDE or not any(map(str.isalpha, kind)):
         remedy = "write O for words outside of all spans"
-    one = next(filter(of_span, tags))
+    one = next(tag for tag in tags if _letter(tag) in schemes[scheme])
     return UserError(
-        f"the tag {tag!r} of {name!r} is not of the BIO scheme, as {one!r} is: {remedy}. It stands at word {place} of "
-        f"row {row} of the split {split!r}. (Whole data sets in IOB1, {', '.join(LETTERS)} are converted.)"
+        f"the tag {tag!r} of {name!r} is not of the {scheme} scheme, as {one!r} is: {remedy}. It stands at word "
+        f"{place} of row {row} of the split {split!r}. (Whole data sets in IOB1, {', '.join(LETTERS)} are converted.)"
     )
 
 

@@ -372,7 +372,7 @@ def test_metrics_are_of_the_words_given_and_of_the_text_that_they_make(tagger):
     for split in ("validation", "test"):
         assert saved[split] == results[split]
         assert saved[split]["f1_written"] > 0.99
-    # What is answered to the texts, as users ask.
+    # The answers to the texts, as users ask for them.
     predictor = hf_rnn.Predictor.from_pretrained(folder)
     rows = [json.loads(line) for line in (data / "test.jsonl").read_text().splitlines()]
     texts = [" ".join(row["tokens"]).replace(" .", ".") for row in rows]
@@ -511,6 +511,20 @@ def test_a_split_without_a_token_is_refused(tagger, tmp_path):
     del settings["data"]
     with pytest.raises(UserError, match=r"none of 4 words has a token"):
         hf_rnn.train(settings, data={"train": sentences(30), "validation": rows})
+
+
+def test_words_that_are_not_seen_count_in_neither_figure(tagger):
+    folder, *_ = tagger
+    rows = []
+    for row in sentences(20, seed=5):
+        tokens, tags = list(row["tokens"]), list(row["ner_tags"])
+        for place in [place for place, tag in enumerate(tags) if tag.startswith("B-")][::-1]:
+            # The span begins with a space that does not break.
+            tokens.insert(place, "\u00a0")
+            tags[place : place + 1] = [tags[place], f"I-{tags[place][2:]}"]
+        rows.append({"tokens": tokens, "ner_tags": tags})
+    found = evaluate(hf_rnn.Predictor.from_pretrained(folder), rows)
+    assert found["f1"] == found["f1_written"] == 1
 
 
 def test_rows_without_spans_are_measured(tagger):

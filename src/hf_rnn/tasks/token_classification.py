@@ -29,7 +29,7 @@ from .text_task import FOR_TRAINING, SEQ2SEQ, TextTask, quotable, softmax
 logger = logging.getLogger(__name__)
 
 # Words and their text, by which it is tried whether a tokenizer reads both alike.
-EXAMPLES = ((["a", "b"], "a b"), (["a", "."], "a."), (["a", "b"], "a\t\n b"))
+TOKENIZER_CHECKS = ((["a", "b"], "a b"), (["a", "."], "a."), (["a", "b"], "a\t\n b"))
 
 
 class TokenClassification(TextTask):
@@ -80,7 +80,7 @@ class TokenClassification(TextTask):
         # False until the training split has said how tags are written.
         self.learnt = config is not None
         self.tag_scheme: str | None = None
-        self.examples = list(EXAMPLES)
+        self.examples = list(TOKENIZER_CHECKS)
         if config is not None:
             self.label_names = labels_of(config)
 
@@ -104,7 +104,7 @@ class TokenClassification(TextTask):
         return self.as_splits(splits, self._tagged, self._learn_tags)
 
     def _learn_tags(self, train: Dataset) -> Dataset:
-        if not self.label_names or self.tag_scheme not in (None, "BIO"):
+        if not self.label_names or self.converts:
             self.label_names = scheme({tag for row in train["tags"] for tag in row}, self.data.path)
         check_tags(train["tags"], self.label_names, "train")
         self.learnt = True
@@ -115,7 +115,7 @@ class TokenClassification(TextTask):
         return train
 
     def schema(self, splits: DatasetDict, prepared: DatasetDict) -> Schema:
-        return replace(super().schema(splits, prepared), label_form=self._form())
+        return replace(super().schema(splits, prepared), label_form=self.label_form)
 
     def prepare_split(self, splits: DatasetDict, split: str | None) -> Dataset:
         """The rows of one split, for evaluating a trained model; a data set of one split needs no name. Raises as
@@ -157,8 +157,8 @@ class TokenClassification(TextTask):
             return tags
         if self.tag_scheme is None:
             self.tag_scheme = find_scheme(tags, self.data.path, split)
-            if self.learnt and self._form() != self.tag_scheme:
-                logger.info(f"the tags of the split {split} of {self.data.path} are {self._form()}.")
+            if self.learnt and self.converts:
+                logger.info(f"the tags of the split {split} of {self.data.path} are {self.label_form}.")
         tags, inside = converted(tags, self.tag_scheme, split)
         if inside:
             logger.warning(
@@ -167,8 +167,15 @@ class TokenClassification(TextTask):
             )
         return tags
 
-    def _form(self) -> str | None:
-        return self.tag_scheme if self.tag_scheme in (None, "BIO") else f"{self.tag_scheme}, read as BIO"
+    @property
+    def converts(self) -> bool:
+        """True for tags of another scheme than BIO."""
+        return self.tag_scheme not in (None, "BIO")
+
+    @property
+    def label_form(self) -> str | None:
+        """The scheme of the tags, as it is saved."""
+        return f"{self.tag_scheme}, read as BIO" if self.converts else self.tag_scheme
 
     # Encoding --------------------------------------------------------------------------------------------------------
 
@@ -329,18 +336,20 @@ class TokenClassification(TextTask):
         read as users' texts are. Their names end with `_written`.
 
         A span is found where its kind and characters are; without BIO, a word has the tag of its first character.
+        Words that are not seen, such as a space that does not break, have no place in a text.
         """
-        texts, places = zip(*map(as_written, rows["words"]), strict=True)
+        words, of_words = zip(*map(_seen, rows["words"], rows["tags"]), strict=True)
+        texts, places = zip(*map(as_written, words), strict=True)
         answers = predictor(list(texts), batch_tokens=batch_tokens)
         if not self.bio:
             pairs = [
                 (_tag_at(answer["entities"], start), tag)
-                for answer, of_row, tags in zip(answers, places, rows["tags"], strict=True)
+                for answer, of_row, tags in zip(answers, places, of_words, strict=True)
                 for (start, _), tag in zip(of_row, tags, strict=True)
             ]
-            return {"accuracy_written": sum(found == tag for found, tag in pairs) / len(pairs)}
+            return {"accuracy_written": sum(found == tag for found, tag in pairs) / max(1, len(pairs))}
         right = found = there = 0
-        for answer, of_row, tags in zip(answers, places, rows["tags"], strict=True):
+        for answer, of_row, tags in zip(answers, places, of_words, strict=True):
             spans = {(kind, of_row[first][0], of_row[last][1]) for kind, first, last in spans_of(tags)}
             entities = {(e["label"], e["start"], e["end"]) for e in answer["entities"]}
             right, found, there = right + len(spans & entities), found + len(entities), there + len(spans)
@@ -415,6 +424,19 @@ def _begun_after(skipped: Sequence[str], tag: str) -> str:
     """The tag of a word after words without a token, one of which may have begun its span."""
     begins = f"B-{kind_of(tag)}"
     return begins if tag.startswith("I-") and begins in skipped else tag
+
+
+def _seen(words: Sequence[str], tags: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The words that are seen, and their tags."""
+    kept: list[tuple[str, str]] = []
+    skipped: list[str] = []
+    for word, tag in zip(words, tags, strict=True):
+        if is_seen(word):
+            kept.append((word, _begun_after(skipped, tag)))
+            skipped = []
+        else:
+            skipped.append(tag)
+    return [word for word, _ in kept], [tag for _, tag in kept]
 
 
 def _parted(value: Any, where: str) -> list:
