@@ -1,5 +1,6 @@
 """A model in the cache answers where the Hub does not answer as it should, and says so."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,9 @@ from hub import calls
 from hub.client import tiny_training
 from hub.connection import STRANGERS
 from hub.server import Fault
-from transformers import AutoModelForSequenceClassification
+
+from hf_rnn.errors import UserError
+from hf_rnn.fetching import download
 
 TEXT = "the film was good ."
 
@@ -130,18 +133,19 @@ def test_a_data_set_in_the_cache(server, client, tiny_run, tmp_path, kind):
     assert "A copy that you have: --data.path FOLDER." in error
 
 
-def test_a_sharded_model_of_which_a_part_was_fetched(server, client, model, repo_id):
-    AutoModelForSequenceClassification.from_pretrained(model).save_pretrained(model, max_shard_size="5KB")
-    assert (model / "model.safetensors.index.json").exists()
-    assert client.cli("push", model, repo_id)[0] == 0
-    code, expected, _ = client.cli("predict", repo_id, TEXT)
-    assert code == 0
-    cache = client.home / "hub" / f"models--{repo_id.replace('/', '--')}"
-    shard = max(cache.glob("snapshots/*/model-*.safetensors"))
-    shard.unlink()
-    server.faults.append(Fault("close", ".*", times=999))
-    assert "cannot be reached" in client.fails("predict", repo_id, TEXT)
-    server.faults.clear()
-    assert client.cli("predict", repo_id, TEXT)[:2] == (0, expected)
-    server.faults.append(Fault("close", ".*", times=999))
-    assert client.cli("predict", repo_id, TEXT)[:2] == (0, expected)
+def test_a_sharded_model_of_which_a_part_was_fetched_is_not_in_the_cache(tmp_path):
+    files = tmp_path / "models--user--m"
+    folder = files / "snapshots" / ("a" * 40)
+    folder.mkdir(parents=True)
+    (files / "refs").mkdir()
+    (files / "refs" / "main").write_text("a" * 40)
+    shards = [f"model-0000{number}-of-00002.safetensors" for number in (1, 2)]
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors.index.json").write_text(
+        json.dumps({"weight_map": dict(zip("ab", shards, strict=True))})
+    )
+    (folder / shards[0]).write_bytes(b"")
+    with pytest.raises(UserError, match=r"'user/m' is not in the cache"):
+        download("user/m", cache_dir=tmp_path)
+    (folder / shards[1]).write_bytes(b"")
+    assert download("user/m", cache_dir=tmp_path) == folder
