@@ -354,7 +354,7 @@ class WholeCheckpoints:
     def _init_training_state(
         self: Any, max_steps, num_update_steps_per_epoch, num_train_epochs, resume_from_checkpoint, trial
     ) -> tuple[int, int]:
-        # Where the run was on another machine, `_find_best` finds it all the same.
+        # `_find_best` finds the best checkpoint of a run that was on another machine too.
         with unsaid("transformers.trainer", "recorded in the resumed state does not exist"):
             begin = super()._init_training_state(  # type: ignore[misc]
                 max_steps, num_update_steps_per_epoch, num_train_epochs, resume_from_checkpoint, trial

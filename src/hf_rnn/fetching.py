@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import shutil
+from collections.abc import Callable, Iterable
 from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -18,17 +19,16 @@ from . import auto  # noqa: F401  the command line has not registered the models
 from .checkpoints import best_of, damage, set_aside
 from .configuration_rnn import RNNConfig
 from .errors import UserError, looks_local
-from .hub_errors import PATIENCE, NotServed, patiently
+from .hub_answers import head_of
+from .hub_errors import LONGEST_QUESTION, PATIENCE, NotServed, NotThere, patiently
 from .model_folder import MODEL_FILES, check_model, matches
 from .run_config import RUN_FILE
 from .weight_files import is_intact
 
 logger = logging.getLogger(__name__)
 
-# Where checkpoints stand in a repository under hub_strategy="checkpoint".
+# The folders of checkpoints in a repository under hub_strategy="checkpoint".
 LAST, BEST = "last-checkpoint", "best-checkpoint"
-# Seconds of silence after which a model is read from the cache.
-LONGEST_QUESTION = 10
 
 
 def find_model(path: str, **where) -> tuple[Path, RNNConfig]:
@@ -67,9 +67,30 @@ def download(
     Raises:
         UserError: there is no such model or revision, no right to see it, no network, or what arrives is damaged.
     """
-    where: dict[str, Any] = {"token": token, "cache_dir": cache_dir, "allow_patterns": list(MODEL_FILES)}
+    folder = snapshot(repo_id, MODEL_FILES, _has_weights, revision, token, cache_dir, local_files_only)
+    if not (folder / "config.json").exists():
+        raise UserError(f"{repo_id!r} holds no model that can be loaded: it has no config.json. Name another one.")
+    return folder
+
+
+def snapshot(
+    repo_id: str,
+    patterns: Iterable[str],
+    is_whole: Callable[[Path], bool],
+    revision: str | None = None,
+    token: str | None = None,
+    cache_dir: str | Path | None = None,
+    local_files_only: bool = False,
+) -> Path:
+    """Fetch some files of a model's repository as [`download`] does, whose errors are these.
+
+    Args:
+        patterns: of the files, as of `fnmatch`.
+        is_whole: whether a folder of the cache holds enough of them to be used where the Hub does not answer.
+    """
+    where: dict[str, Any] = {"token": token, "cache_dir": cache_dir, "allow_patterns": list(patterns)}
     for _ in range(2):
-        cached = _in_cache(repo_id, revision, where)
+        cached = _in_cache(repo_id, revision, where, is_whole)
         fetch = partial(_fetch, repo_id, revision, where, cached, local_files_only)
         try:
             folder = patiently(fetch, repo_id, token, revision, PATIENCE if cached is None else 0)
@@ -90,18 +111,32 @@ def download(
             file.unlink(missing_ok=True)
     else:
         raise UserError(f"{damaged[0].name} of {repo_id!r} arrives damaged each time: tell the model's owner.")
-    if not (folder / "config.json").exists():
-        raise UserError(f"{repo_id!r} holds no model that can be loaded: it has no config.json. Name another one.")
     return folder
 
 
-def _in_cache(repo_id: str, revision: str | None, where: dict[str, Any]) -> Path | None:
-    """The folder of the cache with a whole model, or None."""
+def _has_weights(folder: Path) -> bool:
+    """Return whether a folder of the cache holds a configuration and all files of weights."""
+    if not (folder / "config.json").exists():
+        return False
+    index = folder / "model.safetensors.index.json"
+    if (folder / "model.safetensors").exists() or not index.exists():
+        return any(folder.glob("*.safetensors"))
+    try:
+        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return False
+    return all((folder / str(name)).exists() for name in names)
+
+
+def _in_cache(
+    repo_id: str, revision: str | None, where: dict[str, Any], is_whole: Callable[[Path], bool]
+) -> Path | None:
+    """Return the folder of the cache where it is whole, or None."""
     try:
         folder = Path(snapshot_download(repo_id, revision=revision, local_files_only=True, **where))
     except (LocalEntryNotFoundError, HFValidationError):
         return None
-    return folder if (folder / "config.json").exists() and any(folder.glob("*.safetensors")) else None
+    return folder if is_whole(folder) else None
 
 
 def _fetch(
@@ -112,26 +147,25 @@ def _fetch(
         return Path(snapshot_download(repo_id, revision=revision, local_files_only=True, **where))
     try:
         limit = None if cached is None else LONGEST_QUESTION
-        head = HfApi(token=where["token"]).model_info(repo_id, revision=revision, timeout=limit)
+        sha, paths = head_of(HfApi(token=where["token"]).model_info(repo_id, revision=revision, timeout=limit))
     except OfflineModeIsEnabled:
         if cached is None:
             raise
         return cached
-    assert head.sha is not None
-    wanted = [file.rfilename for file in head.siblings or [] if matches(file.rfilename, MODEL_FILES)]
-    if cached is not None and cached.name == head.sha and all((cached / name).exists() for name in wanted):
+    wanted = [path for path in paths if matches(path, where["allow_patterns"])]
+    if cached is not None and cached.name == sha and all((cached / name).exists() for name in wanted):
         return cached
     try:
-        folder = Path(snapshot_download(repo_id, revision=head.sha, **where))
+        folder = Path(snapshot_download(repo_id, revision=sha, **where))
     except ValueError as error:
         if "Invalid filename" not in str(error):
             raise
         raise UserError(f"{repo_id!r} has a file whose name leads out of its folder: do not use it.") from error
     name = revision or "main"
-    if name != head.sha:
+    if name != sha:
         reference = folder.parents[1] / "refs" / name
         reference.parent.mkdir(parents=True, exist_ok=True)
-        reference.write_text(head.sha)
+        reference.write_text(sha)
     return folder
 
 
@@ -151,10 +185,10 @@ def fetch_checkpoint(repo_id: str, folder: Path, revision: str | None = None, to
     if "/" not in repo_id:
         repo_id = f"{patiently(api.whoami, repo_id, token)['name']}/{repo_id}"
     try:
-        info = patiently(lambda: api.model_info(repo_id, revision=revision), repo_id, token, revision)
-    except NotServed as error:
+        head = patiently(lambda: head_of(api.model_info(repo_id, revision=revision)), repo_id, token, revision)
+    except NotThere as error:
         raise UserError(f"{error} A run that has pushed nothing yet begins without --training.resume.") from error
-    paths = [file.rfilename for file in info.siblings or [] if _is_plain(file.rfilename)]
+    sha, paths = head[0], [path for path in head[1] if _is_plain(path)]
     newest = _newest_checkpoint(paths)
     if newest is None:
         return
@@ -169,7 +203,7 @@ def fetch_checkpoint(repo_id: str, folder: Path, revision: str | None = None, to
     def fetch(patterns: list[str]) -> None:
         wanted = [path for path in paths if matches(path, patterns)]
         patiently(
-            lambda: api.snapshot_download(repo_id, revision=info.sha, local_dir=fetching, allow_patterns=wanted),
+            lambda: api.snapshot_download(repo_id, revision=sha, local_dir=fetching, allow_patterns=wanted),
             repo_id,
             token,
             revision,
@@ -209,8 +243,8 @@ def _newest_checkpoint(paths: list[str]) -> str | None:
 
 
 def _is_plain(path: str) -> bool:
-    """Whether a repository's path stays below the folder that it is downloaded to."""
+    """Return whether a repository's path stays below the folder that it is downloaded to."""
     return not path.startswith("/") and "\\" not in path and ":" not in path and ".." not in PurePosixPath(path).parts
 
 
-__all__ = ["download", "fetch_checkpoint", "find_model"]
+__all__ = ["download", "fetch_checkpoint", "find_model", "snapshot"]

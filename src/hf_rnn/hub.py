@@ -20,7 +20,8 @@ from .configuration_rnn import RNNConfig
 from .environment import unsaid
 from .errors import UserError, first_line
 from .handwriting import CARD_FILE, add_tags, check_card, decode, is_untouched, merge, read_card
-from .hub_errors import PATIENCE, PATIENCE_OF_A_PUSH, explain, patiently
+from .hub_answers import head_of
+from .hub_errors import PATIENCE, PATIENCE_OF_A_PUSH, BadCard, explain, patiently, push_line
 from .model_card import PICTURES, render_folder
 from .model_folder import WEIGHTS, check_model, matches, model_files
 from .run_config import METRICS_FILE
@@ -89,7 +90,7 @@ def push_model(
     tags: list[str] | None = None,
     **options,
 ) -> CommitInfo:
-    """What `model.push_to_hub(repo_id)` does: weights, configuration and code; a card where there is none.
+    """Push a model as `model.push_to_hub(repo_id)`: weights, configuration and code; a card where there is none.
 
     Args:
         tags: of the card, beside those that it has.
@@ -113,20 +114,22 @@ def push_model(
 
 
 def is_stale(path: str) -> bool:
-    """Whether a file of a repository belongs to the model there, and so to nothing once another one is pushed."""
+    """Return whether a file of a repository belongs to the model there, and so to nothing once another is pushed."""
     return matches(path, STALE)
 
 
 @contextmanager
-def kept_for_later(folder: Path, repo_id: str) -> Iterator[None]:
-    """Tell of a push after training, whatever ends it, where the model is and how it is pushed later."""
+def kept_for_later(folder: Path, repo_id: str, revision: str | None = None) -> Iterator[None]:
+    """Raise [`UserError`] for any error of a push after training, with the model's folder and the line to push it."""
     try:
         yield
     except Exception as error:
+        line = push_line(quote(str(folder)), repo_id, revision)
         reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {first_line(error)}."
-        raise UserError(
-            f"{reason} The model is whole in {str(folder)!r}: later, hf-rnn push {quote(str(folder))} {repo_id}"
-        ) from error
+        if isinstance(error, BadCard):
+            # Its own line names another folder.
+            reason, line = error.reason, f"{line} --overwrite_card"
+        raise UserError(f"{reason} The model is whole in {str(folder)!r}: later, {line}") from error
 
 
 # Talking to the Hub --------------------------------------------------------------------------------------------------
@@ -158,11 +161,10 @@ def create(repo_id: str, private: bool | None = None, token: str | None = None, 
         return patiently(call, repo_id, token, patience=patience)
 
     with_owner = ask(lambda: api.create_repo(repo_id, private=private, exist_ok=True).repo_id)
-    head = ask(lambda: api.model_info(with_owner))
-    held = [file.rfilename for file in head.siblings or []]
+    sha, held = ask(lambda: head_of(api.model_info(with_owner)))
     other = None
     if "config.json" in held:
-        other = _model_type(ask(lambda: _read(api, with_owner, "config.json", head.sha)))
+        other = _model_type(ask(lambda: _read(api, with_owner, "config.json", sha)))
     elif any(matches(path, WEIGHTS) for path in held):
         other = "weights without a config.json"
     if other not in (None, f"a model of type {RNNConfig.model_type!r}"):
@@ -174,7 +176,7 @@ def create(repo_id: str, private: bool | None = None, token: str | None = None, 
 
 
 def _model_type(config: bytes) -> str:
-    """What a repository holds, by its config.json, in words."""
+    """Describe the contents of a repository by its config.json."""
     try:
         return f"a model of type {json.loads(config)['model_type']!r}"
     except (ValueError, TypeError, KeyError):
@@ -215,11 +217,10 @@ def commit(
 
     def attempt() -> CommitInfo:
         # The parent is named: if someone else commits in between, the Hub refuses, and the next try builds on theirs.
-        head = api.model_info(repo_id, revision=branch)
-        held = [file.rfilename for file in head.siblings or []]
+        sha, held = head_of(api.model_info(repo_id, revision=branch))
         old = None
         if CARD_FILE in held and not overwrite_card:
-            old = _handwriting(_read(api, repo_id, CARD_FILE, head.sha), repo_id)
+            old = _handwriting(_read(api, repo_id, CARD_FILE, sha), repo_id, revision)
         added = {**files, CARD_FILE: card(old).encode()}
         gone = [path for path in held if path not in added and is_stale(path)]
         operations: list[Any] = [
@@ -229,24 +230,22 @@ def commit(
         # The client's own line names no repository, and is printed twice.
         with unsaid("huggingface_hub.hf_api", "No files have been modified"):
             done = api.create_commit(
-                repo_id, operations, commit_message=message, revision=branch, parent_commit=head.sha, **options
+                repo_id, operations, commit_message=message, revision=branch, parent_commit=sha, **options
             )
-        if done.oid == head.sha:
+        if done.oid == sha:
             logger.info(f"{repo_id!r} holds all of this already: there is nothing to commit.")
         return done
 
     return patiently(attempt, repo_id, token, branch, patience)
 
 
-def _handwriting(card: bytes, repo_id: str) -> str:
-    """The text of a repository's card; raises [`UserError`] where it cannot be read."""
+def _handwriting(card: bytes, repo_id: str, revision: str | None) -> str:
+    """Return the text of a repository's card; raises [`BadCard`] where it cannot be read."""
     try:
         text = decode(card)
         check_card(text)
     except UserError as error:
-        raise UserError(
-            f"on the Hub, in {repo_id!r}, {error} Or let it give way: hf-rnn push FOLDER {repo_id} --overwrite_card."
-        ) from error
+        raise BadCard(f"on the Hub, in {repo_id!r}, {error}", push_line("FOLDER", repo_id, revision)) from error
     return text
 
 

@@ -1,30 +1,40 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""What the Hub and its client say, as one line that hands over the fix; and another try where that may help."""
+"""Errors of the Hub and its client, each as one line that hands over the fix; and another try where that may help."""
 
-import json
 import logging
 import os
-import re
 import time
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from shlex import quote
 from typing import Any, TypeVar
 
-from huggingface_hub import HfApi, constants
+from huggingface_hub import HfApi, constants, set_client_factory
 from huggingface_hub.errors import (
-    FileMetadataError,
     GatedRepoError,
-    HfHubHTTPError,
     HFValidationError,
     LocalEntryNotFoundError,
     LocalTokenNotFoundError,
     OfflineModeIsEnabled,
-    RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from huggingface_hub.utils import get_session
+from huggingface_hub.utils import _http
 
 from .errors import UserError, first_line
+from .hub_answers import (
+    answer_of,
+    cause_of,
+    chain_of,
+    is_absent,
+    is_among,
+    knows_no_token,
+    may_pass,
+    named,
+    network_error,
+    of_a_stranger,
+    reason_of,
+    retry_after,
+    status_of,
+)
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -34,16 +44,40 @@ T = TypeVar("T")
 PATIENCE, PATIENCE_OF_A_PUSH = 20, 150
 # Waits between tries double from one second up to this; the Hub's own word (Retry-After) may ask for more.
 LONGEST_STEP, LONGEST_WAIT = 30, 60
-# Seconds without a byte after which a connection counts as broken; the client itself would wait for ever.
-LONGEST_SILENCE = 60
-# The client's words for large files that the Hub refused.
-_LFS_ERRORS = "LFS batch API returned errors:"
-# Tests put their own in the place of these.
+# Seconds without a byte after which a connection counts as broken; the client itself would wait for ever. A question
+# whose answer may be in the cache waits for less.
+LONGEST_SILENCE, LONGEST_QUESTION = 60, 10
+# Tests replace both, so that no test waits.
 clock, sleep = time.monotonic, time.sleep
 
 
 class NotServed(UserError):
     """The Hub did not give what it was asked for; a copy in the cache may do in its place."""
+
+
+class NotThere(NotServed):
+    """The Hub says that there is no such repository, or none that this user may see."""
+
+
+class BadCard(NotServed):
+    """A card is broken.
+
+    Args:
+        reason: the message without the line to write.
+        line: a command that pushes a folder.
+    """
+
+    def __init__(self, reason: str, line: str):
+        super().__init__(reason, line)
+        self.reason, self.line = reason, line
+
+    def __str__(self) -> str:
+        return f"{self.reason} Or let the Hub's card give way: {self.line} --overwrite_card."
+
+
+def push_line(folder: str, repo_id: str, revision: str | None = None) -> str:
+    """Return the command that pushes a folder."""
+    return f"hf-rnn push {folder} {repo_id}" + (f" --revision {quote(revision)}" if revision else "")
 
 
 def patiently(
@@ -52,37 +86,35 @@ def patiently(
     token: str | None = None,
     revision: str | None = None,
     patience: float = PATIENCE,
+    repo_type: str = "model",
 ) -> T:
     """Call again where another try may help: too many requests, a failing server, a broken or silent connection, an
-    answer that is not the Hub's, a race. The limit on silence is set on the client that the whole process shares, for
-    requests that have none.
+    answer that is not the Hub's, a race.
 
     Args:
-        patience: seconds after which no further try begins; 0 for a single try.
+        patience: seconds after which no further try begins; 0 for a single try. The first answer with `Retry-After`
+            extends it, so that one wait of `LONGEST_WAIT` seconds fits.
 
     Raises:
         NotServed: all tries failed, or the Hub refused.
         UserError: there is no such name or revision.
     """
-    begun, step = clock(), 1
+    begun, step, promised = clock(), 1, 0.0
     while True:
-        hooks = getattr(get_session(), "event_hooks", {}).get("request", [])
-        if _limit_silence not in hooks:
-            hooks.append(_limit_silence)
         try:
             return call()
         except UserError:
             raise
         except Exception as error:
-            told = _retry_after(error) or 0
-            seconds = min(max(step, told), LONGEST_WAIT)
-            left = (max(patience, LONGEST_WAIT) if told and patience else patience) - (clock() - begun)
-            if seconds > left or not _may_pass(error):
-                message = explain(error, repo_id, revision, token)
-                if message is None:
+            now, told = clock(), min(retry_after(error) or 0, LONGEST_WAIT)
+            if told and patience:
+                promised = promised or now + LONGEST_WAIT
+            seconds, left = max(step, told), max(begun + patience, promised) - now
+            if seconds > left or not may_pass(error):
+                explained = explain(error, repo_id, revision, token, repo_type)
+                if explained is None:
                     raise
-                final = _among(error, HFValidationError, RevisionNotFoundError)
-                raise (UserError if final else NotServed)(message) from error
+                raise explained from error
             logger.info(
                 f"the Hub did not answer as hoped ({first_line(error)}); trying again in {seconds:g} s, for "
                 f"{left:.0f} s at most."
@@ -91,92 +123,27 @@ def patiently(
             step = min(2 * step, LONGEST_STEP)
 
 
+def _limited(factory: Callable[[], Any]) -> Callable[[], Any]:
+    """Return a factory of clients that gives each of them the limit on silence."""
+
+    def make() -> Any:
+        client = factory()
+        getattr(client, "event_hooks", {}).setdefault("request", []).append(_limit_silence)
+        return client
+
+    return make
+
+
 def _limit_silence(request: Any) -> None:
-    """Give a request that may wait for ever a limit: some, such as those of `HfApi.model_info`, ask for none, whatever
-    the client's own limit is."""
+    """Give a limit to a request that may wait for ever. Some, such as those of `HfApi.model_info`, ask for none,
+    whatever the client's own limit is."""
     kinds = ("connect", "read", "write", "pool")
     limits = request.extensions.get("timeout", {})
     request.extensions["timeout"] = {kind: limits.get(kind) or LONGEST_SILENCE for kind in kinds}
 
 
-# Kinds of errors -----------------------------------------------------------------------------------------------------
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
-def _among(error: BaseException, *kinds: type) -> bool:
-    return any(isinstance(e, kinds) for e in _chain(error))
-
-
-def _answer(error: BaseException) -> HfHubHTTPError | None:
-    """The error that holds the Hub's answer, or None."""
-    return next((e for e in _chain(error) if isinstance(e, HfHubHTTPError)), None)
-
-
-def _status(error: BaseException) -> int:
-    answer = _answer(error)
-    return answer.response.status_code if answer is not None else 0
-
-
-def _reason(error: BaseException) -> str:
-    """The reason that the Hub gives, in the body of its answer or in a header, on one line."""
-    answer = _answer(error)
-    if answer is None:
-        # An answer that refuses single files is no HTTP error.
-        said = next((str(e) for e in _chain(error) if str(e).startswith(_LFS_ERRORS)), "").removeprefix(_LFS_ERRORS)
-    else:
-        said = answer.server_message or answer.response.headers.get("X-Error-Message") or ""
-    return " ".join(said.split())[:400].rstrip(".")
-
-
-def _network_error(error: BaseException) -> BaseException | None:
-    # The client's HTTP library was requests, is httpx, and will be another.
-    if _answer(error) is not None or _among(error, OfflineModeIsEnabled):
-        return None
-    wanted = {"RequestError", "RequestException", "ConnectionError"}
-    return next((e for e in _chain(error) if wanted & {kind.__name__ for kind in type(e).__mro__}), None)
-
-
-def _of_a_stranger(error: BaseException) -> str | None:
-    """What came in the place of an answer of the Hub: the page of a network that asks for a login, above all."""
-    for e in _chain(error):
-        if isinstance(e, json.JSONDecodeError):
-            title = re.search(r"<title[^>]*>(.*?)</title>", e.doc, re.DOTALL | re.IGNORECASE)
-            if title or "<html" in e.doc.lower():
-                return f"a web page, {' '.join(title[1].split())!r}" if title else "a web page"
-            return f"{e.doc[:60]!r}, which is no JSON" if e.doc else "an empty answer"
-        if isinstance(e, UnicodeDecodeError):
-            return "bytes that are no text"
-        if isinstance(e, FileMetadataError):
-            return first_line(e)
-    if isinstance(error, (KeyError, TypeError, AttributeError, AssertionError)):
-        place = traceback.extract_tb(error.__traceback__)[-1].filename
-        # The validators call what was called with the caller's own arguments.
-        if re.search(r"\bhuggingface_hub\b(?!.*_validators)|\bhttpx2?\b", place):
-            return f"JSON of another form, {type(error).__name__}: {first_line(error)}"
-    return None
-
-
-def _lacks_room(error: BaseException) -> bool:
-    said = re.search(r"quota|storage|out of space|exceed|too large|payment|upgrade", _reason(error), re.IGNORECASE)
-    return _status(error) in (402, 413, 507) or (_status(error) in (0, 400, 403, 422) and said is not None)
-
-
-def _may_pass(error: BaseException) -> bool:
-    status = _status(error)
-    if status:
-        return (status in (408, 409, 412, 429) or status >= 500) and not _lacks_room(error)
-    return _network_error(error) is not None or _of_a_stranger(error) is not None
-
-
-def _retry_after(error: BaseException) -> float | None:
-    answer = _answer(error)
-    given = answer.response.headers.get("Retry-After") if answer is not None else None
-    return float(given) if given and given.isdigit() else None
+# The client makes a new session whenever a connection is refused, so the limit belongs to whatever makes sessions.
+set_client_factory(_limited(_http._GLOBAL_CLIENT_FACTORY))
 
 
 # Words ---------------------------------------------------------------------------------------------------------------
@@ -188,34 +155,50 @@ def explain(
     revision: str | None = None,
     token: str | None = None,
     repo_type: str = "model",
-) -> str | None:
-    """One line for what the Hub or its client said, with what to do about it; None for what is not theirs."""
-    if _among(error, HFValidationError):
+) -> UserError | None:
+    """Return the error to raise for what the Hub or its client said, one line with what to do about it; None for what
+    is not theirs."""
+    texts = [str(e) for e in chain_of(error) if "Invalid metadata in README.md" in str(e)]
+    if texts or (cause_of(error) == "card" and status_of(error) in (400, 422)):
+        reasons = " ".join(texts[0].split()[4:]) if texts else reason_of(error)
+        mend = "mend what stands between the --- of README.md, here or on the Hub."
+        return BadCard(
+            f"the Hub finds the card's metadata invalid ({reasons}): {mend}", push_line("FOLDER", repo_id, revision)
+        )
+    line = _line(error, repo_id, revision, token, repo_type)
+    if line is None:
+        return None
+    if is_among(error, HFValidationError, RevisionNotFoundError):
+        return UserError(line)
+    return NotThere(line) if is_absent(error) else NotServed(line)
+
+
+def _line(error: BaseException, repo_id: str, revision: str | None, token: str | None, repo_type: str) -> str | None:
+    if is_among(error, HFValidationError):
         return (
             f"{repo_id!r} is not a name that the Hub allows: write USER/NAME, with letters, digits, '-', '_' and '.'."
         )
-    if _among(error, LocalTokenNotFoundError):
+    if is_among(error, LocalTokenNotFoundError):
         return "there is no token to ask the Hub with: hf auth login (or set HF_TOKEN)."
-    texts = [str(e) for e in _chain(error)]
-    if any("Invalid metadata in README.md" in text for text in texts):
-        return _bad_card(" ".join(next(t for t in texts if "Invalid metadata" in t).split()[4:]))
-    if _answer(error) is not None or _reason(error) or _names(error, "DatasetNotFoundError"):
+    came = of_a_stranger(error)
+    if came is None and (answer_of(error) is not None or reason_of(error) or is_absent(error)):
         return _refusal(error, repo_id, revision, token, repo_type)
-    if _among(error, OfflineModeIsEnabled) or (_among(error, LocalEntryNotFoundError) and error.__cause__ is None):
+    if is_among(error, OfflineModeIsEnabled) or (is_among(error, LocalEntryNotFoundError) and error.__cause__ is None):
         which = repo_id if revision is None else f"{repo_id} --revision {revision}"
         kind = "--repo-type dataset " if repo_type == "dataset" else ""
         asked = repr(repo_id) if revision is None else f"revision {revision!r} of {repo_id!r}"
         reason, undo = ("HF_HUB_OFFLINE is set", "unset it")
-        if not _among(error, OfflineModeIsEnabled):
+        if not is_among(error, OfflineModeIsEnabled):
             reason, undo = ("local_files_only=True", "leave it out")
         return f"{reason}, and {asked} is not in the cache: {undo}, or first hf download {kind}{which} while online."
-    broken = _network_error(error)
+    broken = network_error(error)
+    if broken is not None and named(broken, "ProxyError") and "407" in str(broken):
+        return _PROXY_LOGIN
     if broken is not None:
         return (
             f"the Hub at {constants.ENDPOINT} cannot be reached ({first_line(broken)}): check the network, and run the "
             "same command again."
         )
-    came = _of_a_stranger(error)
     if came is None:
         return None
     return (
@@ -224,23 +207,45 @@ def explain(
     )
 
 
+_PROXY_LOGIN = (
+    "a proxy on the way to the Hub asks for a login (407): set HTTPS_PROXY to http://USER:PASSWORD@PROXY:PORT, and run "
+    "the same command again."
+)
+
+
 def _refusal(error: BaseException, repo_id: str, revision: str | None, token: str | None, repo_type: str) -> str:
-    """The line for an answer of the Hub that is an error."""
-    answer, status, said = _answer(error), _status(error), _reason(error)
+    """Return the line for an answer of the Hub that is an error."""
+    answer, status, said = answer_of(error), status_of(error), reason_of(error)
     reason = f" The Hub says: {said}." if said else ""
-    if _lacks_room(error):
+    cause, code = cause_of(error), f" ({status})" if status else ""
+    if cause == "room":
         return (
             f"the Hub has no room for {repo_id!r} ({said or status}): free space (hf repos delete NAME, or "
             f"{constants.ENDPOINT}/settings/billing), or push to another owner's name."
         )
-    if answer is not None and status == 401 and _knows_no_token(answer, said):
+    if cause == "size":
+        return (
+            f"a file of {repo_id!r} is larger than the Hub takes ({said or status}): write the weights in smaller "
+            'files, model.save_pretrained(FOLDER, max_shard_size="5GB"), and push that folder.'
+        )
+    if cause == "rate":
+        wait = retry_after(error) or 300
+        return f"the Hub takes no more requests for now{code}: run the same command again in {wait:g} s.{reason}"
+    if status == 407:
+        return _PROXY_LOGIN
+    if status == 408:
+        return (
+            "the Hub, or a proxy on the way to it, waited too long for the request (408): check the network and the "
+            f"proxy, and run the same command again.{reason}"
+        )
+    if answer is not None and knows_no_token(answer, said):
         return f"the Hub does not know the token in use, or no longer ({said or status}): {_another_token(token)}."
-    if _among(error, GatedRepoError):
+    if is_among(error, GatedRepoError):
         page = f"{constants.ENDPOINT}/{'datasets/' if repo_type == 'dataset' else ''}{repo_id}"
         return f"{repo_id!r} is gated: ask for access at {page}, then hf auth login."
-    if _among(error, RevisionNotFoundError):
+    if is_among(error, RevisionNotFoundError):
         return f"{repo_id!r} has no revision {revision or 'main'!r}{_revisions(repo_id, token, repo_type)}"
-    if _among(error, RepositoryNotFoundError) or _names(error, "DatasetNotFoundError"):
+    if is_absent(error):
         return _other_kind(repo_id, token, repo_type) or (
             f"{repo_id!r} is not on the Hub, or is private and not yours to see: check the name, or hf auth login "
             "with an account that may see it."
@@ -250,25 +255,9 @@ def _refusal(error: BaseException, repo_id: str, revision: str | None, token: st
         return _forbidden(repo_id, token, said or str(status), writes)
     if status == 412:
         return f"others commit to {repo_id!r} all the time: run the same command again."
-    if status == 429:
-        wait = _retry_after(error) or 300
-        return f"the Hub takes no more requests for now (429): run the same command again in {wait:g} s.{reason}"
     if status >= 500:
         return f"the Hub fails ({status}): run the same command again later.{reason}"
-    if re.search(r"README|metadata|YAML", said):
-        return _bad_card(said)
-    return f"the Hub refused{f' ({status})' if status else ''}: {said or first_line(error)}."
-
-
-def _names(error: BaseException, kind: str) -> bool:
-    return any(type(e).__name__ == kind for e in _chain(error))
-
-
-def _knows_no_token(answer: HfHubHTTPError, said: str) -> bool:
-    """Whether a 401 is about the token that was sent; where none was, it is about what was asked for."""
-    sent = "authorization" in answer.response.request.headers
-    about_it = re.search(r"token|credential|expired|authorization", said, re.IGNORECASE) is not None
-    return sent and (about_it or "X-Error-Code" not in answer.response.headers)
+    return f"the Hub refused{code}: {said or first_line(error)}."
 
 
 def _another_token(token: str | None) -> str:
@@ -278,15 +267,8 @@ def _another_token(token: str | None) -> str:
     return "set HF_TOKEN to one that is valid" if os.environ.get("HF_TOKEN") else "log in again, hf auth login"
 
 
-def _bad_card(reasons: str) -> str:
-    return (
-        f"the Hub finds the card's metadata invalid ({reasons}): mend what stands between the --- of README.md, here "
-        "or on the Hub; hf-rnn push with --overwrite_card lets the Hub's give way."
-    )
-
-
 def _forbidden(repo_id: str, token: str | None, said: str, writes: bool) -> str:
-    """Why a token may not do something: whose is it, and what is it for?"""
+    """Return the line for a token that may not do something, with its owner and its role."""
     act = "push to" if writes else "read"
     try:
         user = HfApi(token=token).whoami()
@@ -310,7 +292,7 @@ def _other_kind(repo_id: str, token: str | None, repo_type: str) -> str | None:
         "dataset": f"a data set on the Hub, not a model: name a model, or train one, --data.path {repo_id}",
         "space": f"a Space on the Hub, not a {'model' if repo_type == 'model' else 'data set'}: name one",
     }
-    for kind in kinds.keys() - {repo_type}:
+    for kind in [kind for kind in kinds if kind != repo_type]:
         try:
             HfApi(token=token).repo_info(repo_id, repo_type=kind, timeout=LONGEST_SILENCE)
         except Exception:
@@ -329,4 +311,13 @@ def _revisions(repo_id: str, token: str | None, repo_type: str) -> str:
     return f", only {', '.join(names)}: write {option} {names[0]}." if names else ": it is empty."
 
 
-__all__ = ["PATIENCE", "PATIENCE_OF_A_PUSH", "NotServed", "explain", "patiently"]
+__all__ = [
+    "PATIENCE",
+    "PATIENCE_OF_A_PUSH",
+    "BadCard",
+    "NotServed",
+    "NotThere",
+    "explain",
+    "patiently",
+    "push_line",
+]

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""What a model's folder holds, and whether it is whole."""
+"""The files of a model's folder, and checks that it is whole."""
 
 from collections.abc import Iterable
 from fnmatch import fnmatch
@@ -17,23 +17,17 @@ from .errors import UserError, first_line
 from .model_card import PICTURES
 from .run_config import METRICS_FILE, RUN_FILE
 from .text.schema import SCHEMA_FILE
-from .tokenization import check_vocabulary, load_tokenizer
+from .tokenization import TOKENIZER_FILES, check_vocabulary, load_tokenizer
 from .weight_files import is_pointer
 
 WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
-# What a model's repository holds; anything else in the folder (checkpoints, pickles, a user's own files) stays there.
+# A model's repository holds these; anything else in the folder (checkpoints, pickles, a user's own files) stays there.
 MODEL_FILES = (
     "config.json",
     "generation_config.json",
     *WEIGHTS,
     *CODE_FILES,
-    "tokenizer*.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.*",
-    "*.model",
-    "chat_template*",
-    "merges.txt",
+    *TOKENIZER_FILES,
     RUN_FILE,
     METRICS_FILE,
     SCHEMA_FILE,
@@ -46,7 +40,7 @@ def matches(path: str, patterns: Iterable[str]) -> bool:
 
 
 def model_files(folder: Path) -> dict[str, Path | bytes]:
-    """What of a folder belongs into a model's repository, by name."""
+    """Return the files of a folder that belong into a model's repository, by name."""
     return {file.name: file for file in sorted(folder.iterdir()) if matches(file.name, MODEL_FILES)}
 
 

@@ -29,7 +29,7 @@ class PushingTrainer(Trainer):
     """The part of [`RNNTrainer`] that talks to the Hub."""
 
     args: RNNTrainingArguments
-    # What `Run` knows beyond the Trainer, for the card: the run's YAML, and facts about its data.
+    # `Run` sets both for the card: the run's YAML, and facts about its data.
     run_text = ""
     facts: Mapping[str, Any] = {}
 
@@ -72,7 +72,7 @@ class PushingTrainer(Trainer):
         if not self.is_world_process_zero():
             return None
         folder = Path(self.args.output_dir)
-        with kept_for_later(folder, self.hub_model_id):
+        with kept_for_later(folder, self.hub_model_id, revision or self.args.hub_revision):
             card = add_tags(self._card(self.hub_model_id, language, license), _listed(tags))
             files, message = model_files(folder), commit_message or "End of training"
             return self._commit(files, card, message, is_stale, token, revision, PATIENCE_OF_A_PUSH)
@@ -82,17 +82,6 @@ class PushingTrainer(Trainer):
         args, state, folder = self.args, self.state, Path(checkpoint_folder)
         if not self.is_world_process_zero() or args.hub_strategy == HubStrategy.END:
             return
-        self.callback_handler.on_push_begin(args, state, self.control)
-        files = model_files(folder)
-        if self.run_text:
-            files[RUN_FILE] = self.run_text.encode()
-        if args.hub_strategy == HubStrategy.ALL_CHECKPOINTS:
-            files |= _whole(folder, folder.name)
-        elif args.hub_strategy == HubStrategy.CHECKPOINT:
-            files |= _whole(folder, LAST)
-            best = Path(state.best_model_checkpoint) if state.best_model_checkpoint else folder
-            if best.name != folder.name and best.is_dir():
-                files |= _whole(best, BEST)
 
         def of_another_run(path: str) -> bool:
             place = path.partition("/")[0]
@@ -103,14 +92,29 @@ class PushingTrainer(Trainer):
         by_steps = args.save_strategy == SaveStrategy.STEPS
         done = f"step {state.global_step}" if by_steps else f"epoch {state.epoch:g}"
         try:
-            self._commit(
-                files, self._card(self.hub_model_id, last=True), f"Training in progress, {done}", of_another_run
-            )
+            self.callback_handler.on_push_begin(args, state, self.control)
+            card = self._card(self.hub_model_id, last=True)
+            self._commit(self._files_of(folder), card, f"Training in progress, {done}", of_another_run)
         except Exception as error:
-            # Whatever it is, it is no reason to lose a training run.
+            # No error of a push is a reason to lose a training run.
             logger.warning(
                 f"this checkpoint was not pushed: {first_line(error)}. Training goes on, and pushes the next one."
             )
+
+    def _files_of(self, folder: Path) -> dict[str, Path | bytes]:
+        """Return the files that are pushed with a checkpoint, by their paths in the repository."""
+        args, state = self.args, self.state
+        files = model_files(folder)
+        if self.run_text:
+            files[RUN_FILE] = self.run_text.encode()
+        if args.hub_strategy == HubStrategy.ALL_CHECKPOINTS:
+            files |= _whole(folder, folder.name)
+        elif args.hub_strategy == HubStrategy.CHECKPOINT:
+            files |= _whole(folder, LAST)
+            best = Path(state.best_model_checkpoint) if state.best_model_checkpoint else folder
+            if best.name != folder.name and best.is_dir():
+                files |= _whole(best, BEST)
+        return files
 
     def _commit(
         self,
@@ -134,7 +138,7 @@ class PushingTrainer(Trainer):
         )
 
     def _card(self, model_id: str, language: str | None = None, license: str | None = None, last: bool = False) -> str:
-        """What can be said of the model before its run has ended.
+        """Render the card of the model before its run has ended.
 
         Args:
             last: whether it is the newest model, not the best one, which stands here when training has ended.

@@ -5,13 +5,14 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from .configuration_rnn import RNNConfig
-from .errors import UserError, check_choice, first_line
+from .errors import UserError, check_choice, first_line, looks_local
 
 PAD, UNK, BOS, EOS = SPECIAL_TOKENS = ["<pad>", "<unk>", "<s>", "</s>"]
 # Characters at the end of a text whose tokens may still change with what follows: more than the longest HTML tag that
@@ -19,6 +20,16 @@ PAD, UNK, BOS, EOS = SPECIAL_TOKENS = ["<pad>", "<unk>", "<s>", "</s>"]
 MARGIN, TRIES = 256, 8
 # Characters that are tokenized at a time, of a text that is longer than twice as many.
 LONG = 1 << 17
+# The files of a tokenizer in a folder or repository.
+TOKENIZER_FILES = (
+    "tokenizer*.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.*",
+    "*.model",
+    "chat_template*",
+    "merges.txt",
+)
 KINDS = ("bpe", "unigram", "word", "wordpiece", "whitespace", "char")
 
 # Scripts that are written without spaces: each character is a word of its own for kind="word".
@@ -225,7 +236,8 @@ def load_tokenizer(path: str, **kwargs) -> PreTrainedTokenizerBase:
         UserError: there is none, or it has no padding token.
     """
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path, **{"trust_remote_code": False, **kwargs})
+        folder, options = _fetched(path, {"trust_remote_code": False, **kwargs})
+        tokenizer = AutoTokenizer.from_pretrained(folder, **options)
     except (OSError, ValueError) as error:
         raise UserError(
             f"no tokenizer can be loaded from {path!r} ({first_line(error)}): name a folder that "
@@ -239,6 +251,29 @@ def load_tokenizer(path: str, **kwargs) -> PreTrainedTokenizerBase:
     # BERT's and its like would hand `token_type_ids` to a model that has no use for them.
     tokenizer.model_input_names = tokenizer.init_kwargs["model_input_names"] = _MODEL_INPUTS
     return tokenizer
+
+
+def _fetched(path: str, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Fetch a tokenizer's files from the Hub with one question, for which transformers would wait minutes where the Hub
+    does not answer; from the cache then.
+
+    Returns:
+        The folder, and the options that are still to be passed to `AutoTokenizer.from_pretrained`.
+    """
+    if Path(path).is_dir() or looks_local(path) or options["trust_remote_code"]:
+        return path, options
+    # It imports this module.
+    from .fetching import snapshot
+
+    # The type of the model's configuration may name the class of its tokenizer.
+    patterns = [f"{options.get('subfolder') or ''}/{name}".lstrip("/") for name in ("config.json", *TOKENIZER_FILES)]
+    where = {name: options[name] for name in ("revision", "token", "cache_dir", "local_files_only") if name in options}
+
+    def is_whole(folder: Path) -> bool:
+        return any(any((folder / (options.get("subfolder") or "")).glob(name)) for name in TOKENIZER_FILES)
+
+    rest = {name: value for name, value in options.items() if name not in where}
+    return str(snapshot(path, patterns, is_whole, **where)), rest
 
 
 def settled_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[list[int], str]:

@@ -392,7 +392,7 @@ class Run:
 
     def _push(self, repo_id: str) -> None:
         args = self.args
-        with kept_for_later(self.folder, repo_id):
+        with kept_for_later(self.folder, repo_id, args.hub_revision):
             pushed = push(
                 self.folder,
                 repo_id,

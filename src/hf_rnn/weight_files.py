@@ -2,18 +2,34 @@
 """The files of a model's weights: safetensors alone, and as they were pushed."""
 
 import hashlib
+import logging
 import os
 import re
 from pathlib import Path
 
+from huggingface_hub import HfApi, constants
 from transformers.utils import cached_file, has_file
+
+logger = logging.getLogger(__name__)
+
+# Seconds of silence after which weights are read from the cache. transformers asks for each file several times, and
+# waits for minutes.
+LONGEST_QUESTION = 10
 
 
 def safetensors_of(path: str, kwargs: dict) -> Path | None:
-    """The file of a model's weights, or of their index; None where transformers itself will say what is wrong.
+    """Find the file of a model's weights, or of their index. Where the Hub is silent and they are in the cache,
+    `local_files_only` is set in `kwargs`.
+
+    Args:
+        path: a file, a folder or a name on the Hub.
+        kwargs: of `from_pretrained`.
+
+    Returns:
+        The file; None where transformers itself will say what is wrong.
 
     Raises:
-        OSError: the weights are offered as a pickle only.
+        OSError: the weights are offered as a pickle only; or the Hub is silent and nothing is in the cache.
     """
     if os.path.isfile(path) and not path.endswith(".safetensors"):
         raise OSError(
@@ -23,6 +39,9 @@ def safetensors_of(path: str, kwargs: dict) -> Path | None:
         return None
     where = {name: kwargs.get(name) for name in ("revision", "token", "cache_dir") if kwargs.get(name) is not None}
     where["local_files_only"] = kwargs.get("local_files_only", False)
+    silent = not where["local_files_only"] and not os.path.isdir(path) and _is_silent(path, where)
+    if silent:
+        where["local_files_only"] = kwargs["local_files_only"] = True
     folder = kwargs.get("subfolder") or ""
     variant = f".{kwargs['variant']}" if kwargs.get("variant") else ""
     quiet = {
@@ -32,6 +51,8 @@ def safetensors_of(path: str, kwargs: dict) -> Path | None:
         if file := cached_file(path, name, subfolder=folder, **where, **quiet):
             if is_pointer(Path(file)):
                 raise OSError(f"{file} is a pointer of Git LFS, not the weights: in its folder, git lfs pull.")
+            if silent:
+                logger.warning(f"{constants.ENDPOINT} does not answer; {path!r} is read from the cache.")
             return Path(file)
     for name in ("pytorch_model.bin", "pytorch_model.bin.index.json"):
         if has_file(path, os.path.join(folder, name), **where):
@@ -39,16 +60,31 @@ def safetensors_of(path: str, kwargs: dict) -> Path | None:
                 f"{path!r} offers its weights as a pickle only ({name}), and reading one can run any code. Ask its "
                 "owner to save it anew: model.save_pretrained(...) writes model.safetensors."
             )
+    if silent:
+        raise OSError(
+            f"{constants.ENDPOINT} has not answered for {LONGEST_QUESTION} seconds, and the weights of {path!r} are "
+            "not in the cache: check the network, the proxy and HF_ENDPOINT, and load the model again."
+        )
     return None
 
 
+def _is_silent(path: str, where: dict) -> bool:
+    """Return whether the Hub leaves a question about a model unanswered. Other errors are transformers' to explain."""
+    try:
+        HfApi(token=where.get("token")).model_info(path, revision=where.get("revision"), timeout=LONGEST_QUESTION)
+    except Exception as error:
+        # The client's HTTP library was requests, is httpx, and will be another.
+        return any(kind.__name__ in ("Timeout", "TimeoutException") for kind in type(error).__mro__)
+    return False
+
+
 def is_pointer(file: Path) -> bool:
-    """Whether a file is what Git LFS leaves in the place of a large one that was not fetched."""
+    """Return whether a file is the pointer that Git LFS leaves for a large file that was not fetched."""
     return file.stat().st_size < 1024 and file.read_bytes().startswith(b"version https://git-lfs.github.com/spec/")
 
 
 def is_intact(file: Path) -> bool:
-    """Whether the bytes of a file of the Hub's cache are those that its name there, a hash, promises."""
+    """Return whether the bytes of a file of the Hub's cache have the hash that is its name there."""
     blob = file.resolve()
     algorithm = {40: "sha1", 64: "sha256"}.get(len(blob.name))
     if blob == file or algorithm is None or not re.fullmatch(r"[0-9a-f]+", blob.name):

@@ -16,9 +16,13 @@ def start(environment: dict[str, str]) -> None:
 
     import hf_rnn.fetching
     import hf_rnn.hub_errors
+    import hf_rnn.text.sources
+    import hf_rnn.weight_files
 
     torch.set_num_threads(1)
-    hf_rnn.hub_errors.LONGEST_SILENCE = hf_rnn.fetching.LONGEST_QUESTION = 3
+    hf_rnn.hub_errors.LONGEST_SILENCE = 3
+    for module in (hf_rnn.fetching, hf_rnn.text.sources, hf_rnn.weight_files):
+        module.LONGEST_QUESTION = 1  # type: ignore[attr-defined]
     # Time passes by waiting alone, and that at once.
     passed = [0.0]
     hf_rnn.hub_errors.clock, hf_rnn.hub_errors.sleep = lambda: sum(passed), passed.append
@@ -43,7 +47,7 @@ def cli(arguments: list[str], token: str | None = None, folder: str | None = Non
 
 
 def told(arguments: list[str]) -> list[str]:
-    """What a command line that works says beside its output: the words of hf_rnn, and warnings of the libraries."""
+    """Return the log of a command line that works: the lines of hf_rnn, and warnings of the libraries."""
     import logging
 
     records: list[logging.LogRecord] = []
@@ -112,7 +116,24 @@ def load(repo_id: str, **options) -> str:
         return f"{type(error).__name__}: {error}"
 
 
-def trainer_pushes(folder: str, data: str, repo_id: str) -> tuple[str, list[float]]:
+def load_directly(repo_id: str) -> str:
+    """The error of loading a model by its own class; "" without one."""
+    from hf_rnn import RNNModel
+
+    try:
+        RNNModel.from_pretrained(repo_id)
+    except OSError as error:
+        return str(error)
+    return ""
+
+
+def size_of_tokenizer(repo_id: str, **options) -> int:
+    from hf_rnn import load_tokenizer
+
+    return len(load_tokenizer(repo_id, **options))
+
+
+def trainer_pushes(folder: str, data: str, repo_id: str, first_push_fails: bool = False) -> tuple[str, list[float]]:
     """RNNTrainer by itself, as a script of a user's own would use it."""
     import torch
 
@@ -133,7 +154,8 @@ def trainer_pushes(folder: str, data: str, repo_id: str) -> tuple[str, list[floa
     # The worst epoch counts as the best, so that the best is not the last.
     worst = {"metric_for_best_model": "accuracy", "greater_is_better": False}
     slow = {"num_train_epochs": 4, "learning_rate": 0.03, "warmup_steps": 200}
-    args = hf_rnn.RNNTrainingArguments(folder, disable_tqdm=True, hub_model_id=repo_id, **slow, **worst)
+    pushing = {"push_to_hub": True, "hub_strategy": "every_save"} if first_push_fails else {}
+    args = hf_rnn.RNNTrainingArguments(folder, disable_tqdm=True, hub_model_id=repo_id, **slow, **worst, **pushing)
     trainer = hf_rnn.RNNTrainer(
         model,
         args,
@@ -142,6 +164,22 @@ def trainer_pushes(folder: str, data: str, repo_id: str) -> tuple[str, list[floa
         train_dataset=task.encode(prepared["train"], tokenizer),
         eval_dataset=task.encode(prepared["validation"], tokenizer),
     )
+    if first_push_fails:
+        trainer.add_callback(_once_failing())
     trainer.train()
     pushed = trainer.push_to_hub(language="en", tags=["mine"])
     return pushed.commit_message, [row["eval_accuracy"] for row in trainer.state.log_history if "eval_loss" in row]
+
+
+def _once_failing():
+    from transformers import TrainerCallback
+
+    class Failing(TrainerCallback):
+        failed = False
+
+        def on_push_begin(self, *_, **__):
+            if not self.failed:
+                self.failed = True
+                raise RuntimeError("no room for a copy")
+
+    return Failing()

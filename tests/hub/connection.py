@@ -18,12 +18,18 @@ if TYPE_CHECKING:
 TOKENS = {"hf_writer": ("user", "write"), "hf_reader": ("user", "read"), "hf_other": ("other", "write")}
 
 PAGE = {"Content-Type": "text/html; charset=utf-8"}
-# What others than a Hub answer, whatever they are asked: status, body and headers.
+JSON = {"Content-Type": "application/json"}
+# Answers of servers that are no Hub, to any request: status, body and headers.
 STRANGERS = {
     "html": (200, b"<!DOCTYPE html>\n<html><title>Welcome to the hotel</title></html>", PAGE),
     "login": (302, b"", {"Location": "/login"}),
-    "bad_json": (200, b'{"id": "user/', {"Content-Type": "application/json"}),
-    "other_json": (200, b'["no", "hub"]', {"Content-Type": "application/json"}),
+    "bad_json": (200, b'{"id": "user/', JSON),
+    "other_json": (200, b'["no", "hub"]', JSON),
+    "no_sha": (200, b'{"id": "user/x", "siblings": []}', JSON),
+    "no_names": (200, b'{"id": "user/x", "siblings": [{"rfilename": null}]}', JSON),
+    "no_date": (200, b'{"id": "user/x", "lastModified": "yesterday"}', JSON),
+    "404 html": (404, b"<html><title>Not here</title></html>", PAGE),
+    "511 html": (511, b"<html><title>Log in</title></html>", {"Content-Type": "text/plain"}),
     "502 html": (502, b"<html><body>Bad Gateway</body></html>", PAGE),
 }
 

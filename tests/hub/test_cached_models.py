@@ -1,13 +1,18 @@
 """A model in the cache answers where the Hub does not answer as it should, and says so."""
 
+import json
 import os
 import subprocess
 import sys
 
 import pytest
 from hub import calls
+from hub.client import tiny_training
 from hub.connection import STRANGERS
 from hub.server import Fault
+
+from hf_rnn.errors import UserError
+from hf_rnn.fetching import download
 
 TEXT = "the film was good ."
 
@@ -22,6 +27,11 @@ TEXT = "the film was good ."
         ("login", "it sends a web page, 'Welcome to the hotel'"),
         ("bad_json", """it sends '{"id": "user/', which is no JSON"""),
         ("other_json", "it sends JSON of another form"),
+        ("no_sha", "it sends JSON of another form, with the commit None"),
+        ("no_names", "it sends JSON of another form, with the file name None"),
+        ("no_date", "it sends JSON of another form, ValueError"),
+        ("404 html", "it sends a web page, 'Not here'"),
+        ("511 html", "it sends a web page, 'Log in'"),
         ("502 html", "the Hub fails (502)"),
         (500, "the Hub fails (500): run the same command again later. The Hub says: told to fail."),
         (429, "the Hub takes no more requests for now (429)"),
@@ -37,6 +47,7 @@ def test_a_hub_that_does_not_answer_as_it_should(server, client, model, repo_id,
     assert came in line
     commit = server.repo(repo_id).branches["main"]
     assert f"is read from the cache, revision main as it was at commit {commit}" in line
+    assert client(calls.load_directly, repo_id) == ""
     if kind != "hang":
         assert client(calls.load, repo_id) == "hf_rnn.modeling_rnn"
         error = client.fails("predict", "user/never-here", TEXT)
@@ -85,3 +96,56 @@ def test_a_model_that_has_not_changed_is_asked_for_once(server, client, model, r
     server.requests.clear()
     assert client.cli("predict", repo_id, TEXT)[0] == 0
     assert server.requests == [f"GET /api/models/{repo_id}"]
+
+
+def test_a_silent_hub_and_nothing_in_the_cache(server, client, repo_id):
+    server.faults.append(Fault("hang", ".*", times=999))
+    error = client(calls.load_directly, repo_id)
+    assert f"{server.url} has not answered for 1 seconds, and the weights of {repo_id!r} are not in the cache" in error
+    assert server.faults[0].times == 998, "one question is enough"
+
+
+@pytest.mark.parametrize("kind", ["hang", "close", "html"])
+def test_a_tokenizer_in_the_cache(server, client, model, repo_id, kind):
+    assert client.cli("push", model, repo_id)[0] == 0
+    size = client(calls.size_of_tokenizer, repo_id, revision="main")
+    server.faults.append(Fault(kind, ".*", times=999))
+    assert client(calls.size_of_tokenizer, repo_id) == size
+    assert server.faults[0].times == 998, "one question is enough"
+
+
+@pytest.mark.parametrize("kind", ["hang", "close", "html"])
+def test_a_data_set_in_the_cache(server, client, tiny_run, tmp_path, kind):
+    name = f"user/reviews-{kind}"
+    server.create(name, "dataset", files={"train.csv": (tiny_run.parent / "reviews.csv").read_bytes()})
+    assert client.cli("train", *tiny_training(name, tmp_path / "one", num_train_epochs=1))[0] == 0
+    server.faults.append(Fault(kind, ".*", times=999))
+    said = client.told("train", *tiny_training(name, tmp_path / "two", num_train_epochs=1))
+    assert any(f"Until then {name!r} is read from the cache" in line for line in said)
+    assert (tmp_path / "two" / "model.safetensors").read_bytes() == (
+        tmp_path / "one" / "model.safetensors"
+    ).read_bytes()
+    # The cache does not say which revision it holds.
+    run = tiny_training(name, tmp_path / "three", num_train_epochs=1)
+    server.faults[0].kind = "close"
+    error = client.fails("train", *run, "--data.revision=main")
+    assert f"the data set {name!r} is neither a file or folder here nor readable on the Hub: the Hub at" in error
+    assert "A copy that you have: --data.path FOLDER." in error
+
+
+def test_a_sharded_model_of_which_a_part_was_fetched_is_not_in_the_cache(tmp_path):
+    files = tmp_path / "models--user--m"
+    folder = files / "snapshots" / ("a" * 40)
+    folder.mkdir(parents=True)
+    (files / "refs").mkdir()
+    (files / "refs" / "main").write_text("a" * 40)
+    shards = [f"model-0000{number}-of-00002.safetensors" for number in (1, 2)]
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors.index.json").write_text(
+        json.dumps({"weight_map": dict(zip("ab", shards, strict=True))})
+    )
+    (folder / shards[0]).write_bytes(b"")
+    with pytest.raises(UserError, match=r"'user/m' is not in the cache"):
+        download("user/m", cache_dir=tmp_path)
+    (folder / shards[1]).write_bytes(b"")
+    assert download("user/m", cache_dir=tmp_path) == folder

@@ -1,11 +1,18 @@
 """Time for a Hub that comes back: more at the end of a training than between."""
 
+import socket
+import sys
+import threading
+from itertools import count
 from pathlib import Path
 
 import httpx
 import pytest
 from hub.client import tiny_training, titles
 from hub.server import Fault
+from huggingface_hub import constants
+from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.utils import http_backoff
 
 from hf_rnn import hub_errors
 from hf_rnn.errors import UserError
@@ -14,11 +21,59 @@ from hf_rnn.hub import kept_for_later
 
 @pytest.fixture
 def waits(monkeypatch) -> list[float]:
-    """What is waited, at once; time passes by it alone."""
+    """Return the list of waits. None is waited for, and beside them each look at the clock takes a moment."""
     waits: list[float] = []
+    looks = count()
     monkeypatch.setattr(hub_errors, "sleep", waits.append)
-    monkeypatch.setattr(hub_errors, "clock", lambda: sum(waits))
+    monkeypatch.setattr(hub_errors, "clock", lambda: sum(waits) + 0.01 * next(looks))
     return waits
+
+
+def test_a_hub_that_asks_for_a_wait_gets_it_once(waits):
+    request = httpx.Request("GET", "http://127.0.0.1/api/models/user/m")
+    busy = httpx.Response(429, headers={"Retry-After": "60"}, request=request)
+
+    def call() -> str:
+        if not waits or forever:
+            raise HfHubHTTPError("429", response=busy)
+        return "done"
+
+    forever = False
+    assert hub_errors.patiently(call, "user/m") == "done"
+    assert waits == [60]
+    forever = True
+    waits.clear()
+    with pytest.raises(UserError, match="run the same command again in 60 s"):
+        hub_errors.patiently(call, "user/m")
+    assert waits == [60]
+
+
+def test_a_server_that_refuses_and_is_then_silent(monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(hub_errors, "LONGEST_SILENCE", 0.3)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        listening = threading.Timer(0.2, silent.listen)
+        listening.start()
+        # The client closes its session where a connection is refused, and asks again with a new one.
+        with pytest.raises(hub_errors.NotServed, match=r"cannot be reached \(timed out\)"):
+            hub_errors.patiently(
+                lambda: http_backoff("GET", url, max_retries=1, base_wait_time=0.5), "user/m", patience=0
+            )
+        listening.join()
+
+
+def test_a_users_own_clients_stay(client):
+    script = """
+import huggingface_hub
+made, kind = [], type(huggingface_hub.get_session())
+huggingface_hub.set_client_factory(lambda: made.append(kind()) or made[-1])
+import hf_rnn.hub_errors
+assert huggingface_hub.get_session() is made[-1]
+print(len(made[-1].event_hooks["request"]))
+"""
+    assert client.process(sys.executable, "-c", script) == "1\n"
 
 
 def test_a_push_outlasts_a_restart_and_a_training_run_does_not_wait_for_it(waits):
@@ -82,6 +137,21 @@ def test_a_push_that_fails_in_any_way_names_the_folder(server, client, tiny_run,
     folder = tmp_path / "run"
     error = client.fails("train", *tiny_training(tiny_run.parent / "reviews.csv", folder, num_train_epochs=1), *hub)
     assert f"The model is whole in '{folder}': later, hf-rnn push {folder} {repo_id}" in error
+
+
+def test_the_line_to_push_later_has_the_revision_and_replaces_a_broken_card(
+    server, client, tiny_run, repo_id, tmp_path
+):
+    server.create(repo_id, files={"README.md": b"---\nlicense: [mit\n---\n# Mine\n"})
+    hub = [f"--training.hub_model_id={repo_id}", "--training.hub_strategy=end", "--training.hub_revision=side"]
+    folder = tmp_path / "run"
+    run = tiny_training(tiny_run.parent / "reviews.csv", folder, num_train_epochs=1)
+    error = client.fails("train", *run, "--training.push_to_hub=true", *hub)
+    line = f"hf-rnn push {folder} {repo_id} --revision side --overwrite_card"
+    assert error.endswith(f"The model is whole in '{folder}': later, {line}")
+    assert error.count("hf-rnn push") == 1
+    assert client.cli(*line.split()[1:])[0] == 0
+    assert titles(server, repo_id, "side")[0] == "Upload model"
 
 
 def test_an_error_that_nobody_foresaw_names_the_folder_too():

@@ -13,6 +13,9 @@ from hub.client import WHOLE, tiny_training, titles
 from hub.server import Fault
 from safetensors.torch import load_file
 
+from hf_rnn.errors import UserError
+from hf_rnn.fetching import fetch_checkpoint
+
 
 @pytest.mark.parametrize(
     ("strategy", "pushes", "folders"),
@@ -168,3 +171,22 @@ def test_a_run_is_refused_before_training_where_it_cannot_be_pushed(client, tiny
     error = client.fails("train", *run, *hub, "--training.resume=true")
     assert "is not on the Hub" in error
     assert "begins without --training.resume" in error
+
+
+def test_a_push_that_cannot_begin_does_not_end_training(server, client, tiny_run, repo_id, tmp_path):
+    data = str(tiny_run.parent / "reviews.csv")
+    pushed, _ = client(calls.trainer_pushes, str(tmp_path / "run"), data, repo_id, first_push_fails=True)
+    assert pushed == "End of training"
+    progress = [title for title in titles(server, repo_id) if title.startswith("Training in progress")]
+    assert len(progress) == 3, "the first of four is left out"
+
+
+@pytest.mark.parametrize(("kind", "advice"), [("close", False), (None, True)])
+def test_without_an_answer_nothing_is_said_of_a_run_that_pushed_nothing(
+    server, client, repo_id, tmp_path, kind, advice
+):
+    if kind:
+        server.faults.append(Fault(kind, ".*", times=99))
+    with pytest.raises(UserError) as raised:
+        client(fetch_checkpoint, repo_id, tmp_path)
+    assert ("A run that has pushed nothing yet begins without" in str(raised.value)) == advice

@@ -174,3 +174,9 @@ def test_card_metadata_that_the_hub_refuses(server, client, model, repo_id):
     (model / "README.md").write_text(f"---\nlanguage: [Klingon!]\n---\n# m\n\nMine.\n\n{MARKER}\n")
     assert "finds the card's metadata invalid" in client.fails("push", model, repo_id)
     assert titles(server, repo_id) == ["initial commit"]
+
+
+def test_a_name_of_a_data_set_and_of_a_space_is_that_of_the_data_set(server, client):
+    for kind in ("space", "dataset"):
+        server.create("user/both", kind, files={"train.csv": b"text,label\n"})
+    assert "is a data set on the Hub, not a model" in client.fails("predict", "user/both", "some text")

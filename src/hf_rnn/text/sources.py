@@ -4,7 +4,7 @@
 import hashlib
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -13,10 +13,12 @@ from typing import Any
 
 import pyarrow as pa
 from datasets import Dataset, IterableDataset, load_dataset
+from datasets import config as datasets_config
 from datasets import exceptions as datasets_exceptions
+from huggingface_hub import HfApi
 
 from ..errors import UserError, first_line, looks_local
-from ..hub_errors import explain
+from ..hub_errors import LONGEST_QUESTION, PATIENCE, NotServed, explain, patiently
 from ..made_up_reviews import made_up_reviews
 from .arguments import BUILT_IN, IN_MEMORY, DataArguments
 from .columns import KNOWN_NAMES, named_columns
@@ -173,8 +175,65 @@ def open_splits(data: DataArguments, source: Any = None, tagged: bool = False) -
         return {"train": Files([path], data, _reader_of([path], data, tagged))}
     if is_on_hub(data):
         with reading(data):
-            return load_dataset(data.path, data.name, revision=data.revision, streaming=data.streaming)
+            return _on_hub(data)
     raise UserError(f"there is no file or folder {data.path!r}: name one that exists, or a data set on the Hub.")
+
+
+def _on_hub(data: DataArguments) -> Any:
+    """Load a data set from the Hub; from the cache where the Hub does not answer, which is asked first, since
+    `load_dataset` would wait for it for minutes."""
+
+    def load() -> Any:
+        return load_dataset(data.path, data.name, revision=data.revision, streaming=data.streaming)
+
+    def ask(patience: float) -> None:
+        question = partial(HfApi().dataset_info, data.path, revision=data.revision, timeout=LONGEST_QUESTION)
+        patiently(question, data.path, None, data.revision, patience, "dataset")
+
+    if datasets_config.HF_HUB_OFFLINE:
+        return load()
+    try:
+        try:
+            ask(patience=0)
+        except NotServed as error:
+            # The cache does not say of which revision its rows are.
+            cached = _in_cache(load) if data.revision is None else None
+            if cached is not None:
+                logger.warning(f"{error} Until then {data.path!r} is read from the cache, as it was fetched last.")
+                return cached
+            ask(PATIENCE)
+    except UserError as error:
+        raise _not_on_hub(data, str(error)) from error
+    return load()
+
+
+def _in_cache(load: Callable[[], Any]) -> Any:
+    """Return the rows that `load` finds in the cache, or None."""
+    datasets_config.HF_HUB_OFFLINE = True
+    try:
+        return load()
+    except _ERRORS:
+        return None
+    finally:
+        datasets_config.HF_HUB_OFFLINE = False
+
+
+def _not_on_hub(data: DataArguments, reason: str) -> UserError:
+    return UserError(
+        f"the data set {data.path!r} is neither a file or folder here nor readable on the Hub: {reason} "
+        "A copy that you have: --data.path FOLDER."
+    )
+
+
+# Errors of readers, of the Hub and of `datasets`.
+_ERRORS = (
+    datasets_exceptions.DatasetNotFoundError,
+    datasets_exceptions.DatasetGenerationError,
+    OSError,
+    EOFError,
+    ValueError,
+    RuntimeError,
+)
 
 
 @contextmanager
@@ -184,20 +243,10 @@ def reading(data: DataArguments) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except (
-        datasets_exceptions.DatasetNotFoundError,
-        datasets_exceptions.DatasetGenerationError,
-        OSError,
-        EOFError,
-        ValueError,
-        RuntimeError,
-    ) as error:
+    except _ERRORS as error:
         if is_on_hub(data):
-            reason = explain(error, data.path, data.revision, repo_type="dataset") or f"{first_line(error)}."
-            raise UserError(
-                f"the data set {data.path!r} is neither a file or folder here nor readable on the Hub: {reason} "
-                "A copy that you have: --data.path FOLDER."
-            ) from error
+            explained = explain(error, data.path, data.revision, repo_type="dataset")
+            raise _not_on_hub(data, str(explained or f"{first_line(error)}.")) from error
         cause = error.__cause__ or error
         raise UserError(
             f"{data.path!r} cannot be read: {first_line(cause)}. Write or fetch it again, if it was cut."
