@@ -153,3 +153,18 @@ def test_a_column_of_a_batch_is_read_from_the_signature():
 
     assert find_labels(RNNForSequenceClassification) == ["labels"]
     assert find_labels(RNNForCausalLM) == ["labels"]
+
+
+@each_head
+def test_a_text_without_rows_is_told_how_to_be_one(head):
+    model = head(RNNConfig(vocab_size=20, embedding_size=4, hidden_size=6, bos_token_id=2, eos_token_id=3))
+    with pytest.raises(ValueError, match=r"input_ids have the shape \(6,\), expected \[B, T\]"):
+        model(IDS[0])
+
+
+@pytest.mark.parametrize("head", [RNNForCausalLM, RNNForConditionalGeneration])
+def test_labels_outside_the_vocabulary_are_named(head):
+    model = head(RNNConfig(vocab_size=20, embedding_size=4, hidden_size=6, bos_token_id=2, eos_token_id=3))
+    more = {"decoder_input_ids": IDS} if head is RNNForConditionalGeneration else {}
+    with pytest.raises(ValueError, match=r"labels \[70\] are outside the vocabulary"):
+        model(IDS, labels=IDS.clone().fill_(70), **more)

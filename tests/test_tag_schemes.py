@@ -130,6 +130,8 @@ def test_tags_that_only_look_like_a_scheme_stay_as_they_are():
         (["0", "B-PER"], "the tag '0' .*: write O for words outside of all spans"),
         (["B-", "I-", "O"], "the tag 'B-' of 'rows' does not say what its span is: write B-KIND"),
         (["u-per", "o"], "write U-per, and O"),
+        (["PER-B", "PER-I", "O"], "the tag 'PER-B' of 'rows' has the letter .* write B-PER"),
+        (["B-PER ", "O"], "the tag 'B-PER ' of 'rows' has spaces around it: write 'B-PER'"),
     ],
 )
 def test_the_strange_tag_is_named_and_not_those_beside_it(tags, words):
@@ -139,7 +141,19 @@ def test_the_strange_tag_is_named_and_not_those_beside_it(tags, words):
 
 def test_tags_without_kinds_are_learnt_as_tags_of_words_and_that_is_said(caplog):
     assert find_scheme([["B", "I", "O"]], "rows", "train") is None
-    assert "write B-TERM and I-TERM" in caplog.text
+    assert "the tags B, I of 'rows' do not say what their spans are" in caplog.text
     caplog.clear()
     assert find_scheme([["B", "M", "E", "S"]], "rows", "train") is None
     assert not caplog.text
+
+
+@pytest.mark.parametrize(("train", "validation"), [("BIO", "BILOU"), ("BIO", "IOB1"), ("BILOU", "BIO")])
+def test_a_split_of_another_scheme_than_the_training_split_is_named(train, validation):
+    def table(scheme):
+        rows = rows_in(scheme, 40) if scheme != "BIO" else sentences(40)
+        return Dataset.from_list(rows)
+
+    with pytest.raises(UserError, match=f"'validation' seems to be written in the scheme {validation}, .* {train}"):
+        TokenClassification(DataArguments(path="rows")).prepare(
+            DatasetDict(train=table(train), validation=table(validation))
+        )

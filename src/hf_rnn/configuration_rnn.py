@@ -26,6 +26,7 @@ CODE_FILES = (
     "windows.py",
     "weight_files.py",
     "forward_arguments.py",
+    "stop_strings.py",
     "characters.py",
     "crf.py",
     "modeling_rnn.py",

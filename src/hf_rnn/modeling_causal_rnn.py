@@ -16,8 +16,9 @@ from transformers.utils import ModelOutput
 
 from .configuration_rnn import RNNConfig
 from .forward_arguments import accepts_client_arguments
-from .modeling_rnn import IGNORED, RNNModel, RNNModelOutput, RNNPreTrainedModel
+from .modeling_rnn import IGNORED, RNNModel, RNNModelOutput, RNNPreTrainedModel, check_in_vocabulary
 from .recurrence import locked_dropout, may_ask
+from .stop_strings import StringStoppingMixin
 
 
 class RNNCache:
@@ -157,7 +158,7 @@ class _Backbone:
             setattr(self._encoder, name, value)
 
 
-class RNNForCausalLM(RNNPreTrainedModel, GenerationMixin):
+class RNNForCausalLM(RNNPreTrainedModel, StringStoppingMixin, GenerationMixin):
     """[`RNNModel`] and an output layer over the vocabulary, with the regularisation of AWD-LSTM (Merity et al. 2018).
 
     With two independent directions, each is a language model of its own over the same embedding and output layer; the
@@ -266,6 +267,9 @@ class RNNForCausalLM(RNNPreTrainedModel, GenerationMixin):
         """
         # By name alone: a Trainer asks all arguments that it can see with "label" in their names of each batch.
         shift_labels, reversed_shift_labels = shifted.get("shift_labels"), shifted.get("reversed_shift_labels")
+        for given in (labels, shift_labels, reversed_shift_labels):
+            if given is not None:
+                check_in_vocabulary(given, self.config.vocab_size)
         new = input_ids if inputs_embeds is None else inputs_embeds
         if past_key_values is not None and attention_mask is not None and new is not None:
             # transformers passes the mask of all that was read: what is in the state needs none.

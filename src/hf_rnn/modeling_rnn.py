@@ -221,6 +221,11 @@ class RNNModel(RNNPreTrainedModel):
         """Raise ValueError for what [`forward`] cannot read."""
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("write either input_ids=… or inputs_embeds=…, one of the two.")
+        if input_ids is not None and input_ids.dim() != 2:
+            raise ValueError(
+                f"input_ids have the shape {tuple(input_ids.shape)}, expected [B, T]: for one text, input_ids[None], "
+                'or tokenizer(text, return_tensors="pt").'
+            )
         shape = tuple(input_ids.shape if inputs_embeds is None else inputs_embeds.shape[:2])
         if attention_mask is None:
             if input_ids is not None and input_ids.numel() and may_ask(input_ids):
@@ -465,6 +470,18 @@ def check_known(labels: Tensor, C: int) -> None:
             f"labels {wrong[:5]} are not in config.id2label, which has the ids 0 to {C - 1}: "
             + (f"make the model with num_labels={max(wrong) + 1}, or " if max(wrong) >= C else "")
             + f"map the labels to those ids, and to {IGNORED} where there is none."
+        )
+
+
+def check_in_vocabulary(labels: Tensor, V: int) -> None:
+    """Raise ValueError for labels, token ids of any shape, that a vocabulary of V has not; asks nothing of a GPU."""
+    if not may_ask(labels):
+        return
+    wrong = labels[((labels < 0) & (labels != IGNORED)) | (labels >= V)].unique().tolist()
+    if wrong:
+        raise ValueError(
+            f"labels {wrong[:5]} are outside the vocabulary: ids must be in [0, vocab_size={V}), or {IGNORED} for "
+            "places that are not learnt."
         )
 
 

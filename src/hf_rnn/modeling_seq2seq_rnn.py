@@ -15,8 +15,9 @@ from .attention import AttentionDecoder, DecoderState, Memory
 from .configuration_rnn import RNNConfig
 from .forward_arguments import accepts_client_arguments
 from .modeling_causal_rnn import RNNCache, no_state_of_ours
-from .modeling_rnn import IGNORED, RNNModel, RNNModelOutput, RNNPreTrainedModel, embed
-from .recurrence import locked_dropout, may_ask
+from .modeling_rnn import IGNORED, RNNModel, RNNModelOutput, RNNPreTrainedModel, check_in_vocabulary, embed
+from .recurrence import locked_dropout
+from .stop_strings import StringStoppingMixin
 
 
 class RNNDecoderCache(RNNCache):
@@ -43,7 +44,7 @@ class RNNDecoderCache(RNNCache):
         return DecoderState(h, c, attended, covered)
 
 
-class RNNForConditionalGeneration(RNNPreTrainedModel, GenerationMixin):
+class RNNForConditionalGeneration(RNNPreTrainedModel, StringStoppingMixin, GenerationMixin):
     """An [`RNNModel`] that reads and an [`AttentionDecoder`] that writes, over one vocabulary (Sutskever et al. 2014,
     Bahdanau et al. 2015, Luong et al. 2015): translation, summaries, spelling.
 
@@ -183,12 +184,13 @@ class RNNForConditionalGeneration(RNNPreTrainedModel, GenerationMixin):
                 f"encoder_outputs is a {type(encoder_outputs).__name__} without the states in which the text ends: "
                 "pass encoder_outputs=model.get_encoder()(input_ids, attention_mask)."
             )
+        if labels is not None:
+            _check_labels(labels, config.vocab_size)
         if decoder_inputs_embeds is None and decoder_input_ids is None:
             if labels is None:
                 raise ValueError(
                     "there is nothing to write: pass labels=…, or decoder_input_ids=…, or call model.generate(…)."
                 )
-            _check_labels(labels, config.vocab_size)
             decoder_input_ids = self.prepare_decoder_input_ids_from_labels(labels)
         memory, state = self._take_up(encoder_outputs, attention_mask, past_key_values)
         x = self._embed(decoder_input_ids) if decoder_inputs_embeds is None else decoder_inputs_embeds
@@ -262,13 +264,7 @@ def _check_labels(labels: Tensor, V: int) -> None:
             f"labels have the shape {tuple(labels.shape)} and the type {labels.dtype}: pass token ids [B, T], a row "
             "for each text."
         )
-    if may_ask(labels):
-        wrong = labels[((labels < 0) & (labels != IGNORED)) | (labels >= V)].unique().tolist()
-        if wrong:
-            raise ValueError(
-                f"labels {wrong[:5]} are outside the vocabulary: ids must be in [0, vocab_size={V}), or {IGNORED} for "
-                "places that are not learnt."
-            )
+    check_in_vocabulary(labels, V)
 
 
 def _check(x: Tensor, memory: Memory, state: DecoderState, labels: Tensor | None) -> None:

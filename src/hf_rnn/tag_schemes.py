@@ -49,6 +49,9 @@ def find_scheme(rows: Rows, name: str, split: str) -> str | None:
             letters; the message names a row, its tag and the one to write.
     """
     seen = {tag for row in rows for tag in row}
+    spaced = next((tag for tag in sorted(seen) if tag != tag.strip()), None)
+    if spaced is not None:
+        raise UserError(f"the tag {spaced!r} of {name!r} has spaces around it: write {spaced.strip()!r}.")
     tags = sorted(seen - {OUTSIDE})
     letters = set(map(_letter, tags))
     if letters and letters <= {"B", "I"}:
@@ -152,10 +155,16 @@ def _check_nearly(tags: list[str], outside: bool, name: str) -> None:
             f"the tag {bare!r} of {name!r} does not say what its span is: write {bare.upper()}KIND, such as "
             f"{bare.upper()}TERM where there is one kind, and O for words outside of all spans."
         )
-    if set(tags) == {"B", "I"}:
+    if outside and "B" in tags and set(tags) <= _ALL:
         logger.warning(
-            f"the tags B and I of {name!r} do not say what their spans are, and are learnt as tags of single words: "
-            "for spans, write B-TERM and I-TERM."
+            f"the tags {', '.join(tags)} of {name!r} do not say what their spans are, and are learnt as tags of single "
+            "words: for spans, write B-TERM and so on."
+        )
+    behind = [tag for tag in tags if len(tag) > 2 and tag[-2] in "-_" and tag[-1].upper() in _ALL]
+    if outside and behind and behind == tags:
+        raise UserError(
+            f"the tag {behind[0]!r} of {name!r} has the letter of the scheme behind its kind: write "
+            f"{behind[0][-1].upper()}-{behind[0][:-2]}, and O for words outside of all spans."
         )
     outside = outside or not _NEARLY_OUTSIDE.isdisjoint(tags)
     lower = [tag for tag in tags if of_span(tag.upper())]

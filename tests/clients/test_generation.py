@@ -12,6 +12,7 @@ from hf_rnn import (
     RNNTrainingArguments,
     Translation,
     TranslationTrainer,
+    train_tokenizer,
 )
 
 pytestmark = pytest.mark.works_with("transformers")
@@ -26,6 +27,31 @@ def test_stop_strings(make, tokenizer):
     word = tokenizer.decode(free[0, ids.shape[1]])
     stopped = model.generate(ids, max_new_tokens=12, do_sample=False, stop_strings=[word], tokenizer=tokenizer)
     assert stopped.shape[1] == ids.shape[1] + 1
+
+
+@pytest.mark.parametrize("num_beams", [1, 2])
+@pytest.mark.parametrize("kind", ["bpe", "unigram", "word", "wordpiece", "whitespace", "char"])
+@pytest.mark.parametrize("texts", ["English", "Russian"])
+def test_stop_strings_with_any_tokenizer(make, reviews, kind, texts, num_beams):
+    """generate(stop_strings=…) and token_healing with each kind of tokenizer, and of other alphabets"""
+    words = reviews["text"] if texts == "English" else ["фильм был очень хорошим", "конец был не так хорош"] * 9
+    own = train_tokenizer(words, kind=kind, vocab_size=300, show_progress=False, min_frequency=1)
+    model = make(RNNForCausalLM, vocab_size=len(own), initializer_range=1.0)
+    batch = own([words[0], words[1]], padding=True, padding_side="left", return_tensors="pt")
+    how = {"max_new_tokens": 12, "min_new_tokens": 12, "do_sample": False, "num_beams": num_beams}
+    free = model.generate(**batch, **how)
+    n = batch["input_ids"].shape[1]
+    written = [own.decode(free[0, : n + k]) for k in range(13)]
+    strings = [own.decode(token).strip() for token in free[0, n + 1 :]]
+    string = next((string for string in strings if string.isalnum() and string.isprintable()), None)
+    if string is None:
+        pytest.skip("the model, which was not trained, wrote no whole character")
+    stopped = model.generate(**batch, **how, stop_strings=[string], tokenizer=own)
+    if num_beams == 1:
+        expected = next(k for k in range(1, 13) if written[k].count(string) > written[0].count(string))
+        assert torch.equal(stopped[0, : n + expected], free[0, : n + expected])
+        assert (stopped[0, n + expected :] == own.pad_token_id).all()
+        model.generate(**batch, **how, token_healing=True, tokenizer=own)
 
 
 def test_stop_strings_of_a_translator(make, tokenizer):

@@ -513,14 +513,15 @@ def test_a_split_without_a_token_is_refused(tagger, tmp_path):
         hf_rnn.train(settings, data={"train": sentences(30), "validation": rows})
 
 
-def test_words_that_are_not_seen_count_in_neither_figure(tagger):
+@pytest.mark.parametrize("unseen", ["\u00a0", "\u200b", "\u00ad"])
+def test_words_that_are_not_seen_count_in_neither_figure(tagger, unseen):
     folder, *_ = tagger
     rows = []
     for row in sentences(20, seed=5):
         tokens, tags = list(row["tokens"]), list(row["ner_tags"])
         for place in [place for place, tag in enumerate(tags) if tag.startswith("B-")][::-1]:
-            # The span begins with a space that does not break.
-            tokens.insert(place, "\u00a0")
+            # The span begins with it.
+            tokens.insert(place, unseen)
             tags[place : place + 1] = [tags[place], f"I-{tags[place][2:]}"]
         rows.append({"tokens": tokens, "ner_tags": tags})
     found = evaluate(hf_rnn.Predictor.from_pretrained(folder), rows)

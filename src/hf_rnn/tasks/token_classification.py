@@ -145,11 +145,29 @@ class TokenClassification(TextTask):
             logger.warning(
                 f"each row of the split {split} is one word, read without those around it: put sentences in."
             )
-        tags = self._in_bio(tags, split)
         self.chosen = {"text_column": words_of, "label_column": tags_of}
-        if self.learnt:
-            check_tags(tags, self.label_names, split)
-        return Dataset.from_dict({"words": words, "tags": tags})
+        try:
+            in_bio = self._in_bio(tags, split)
+            if self.learnt:
+                check_tags(in_bio, self.label_names, split)
+        except UserError as error:
+            self._check_other_scheme(tags, split, error)
+            raise
+        return Dataset.from_dict({"words": words, "tags": in_bio})
+
+    def _check_other_scheme(self, tags: list[list[str]], split: str, error: UserError) -> None:
+        """Raise [`UserError`] where tags are wrong because the split as a whole is of another scheme than the first."""
+        if not self.learnt or self.tag_scheme is None:
+            return
+        try:
+            other = find_scheme(tags, self.data.path, split)
+        except UserError:
+            return
+        if other not in (None, self.tag_scheme):
+            raise UserError(
+                f"{error} The split {split!r} seems to be written in the scheme {other}, and the training split is in "
+                f"{self.tag_scheme}: write both in one."
+            ) from error
 
     def _in_bio(self, tags: list[list[str]], split: str) -> list[list[str]]:
         """Tags of a split as the model has them. The first split that is read says how all are written."""
@@ -238,8 +256,8 @@ class TokenClassification(TextTask):
             )
         if lost:
             logger.warning(
-                f"{lost} words have no token and get no tag, such as those of spaces that are not seen. A span that "
-                "begins with one is read as beginning after it."
+                f"{lost} words have no token and get no tag, such as those of spaces and signs that are not seen. A "
+                "span that begins with one is read as beginning after it."
             )
         return encoded.remove_columns("lost")
 
@@ -251,19 +269,22 @@ class TokenClassification(TextTask):
         for words, tags, every_piece in zip(batch["words"], batch["tags"], every, strict=True):
             row: Any = tokenizer(words, is_split_into_words=True, verbose=False)
             labels: list[int] = []
-            before = None
+            read: set[int] = set()
+            before = -1
             for word in row.word_ids():
-                if word is None:
+                # Words of no width may have tokens, but nobody can ask for their tags.
+                if word is None or not is_seen(words[word]):
                     labels.append(IGNORED)
-                elif word != before:
-                    skipped = tags[0 if before is None else before + 1 : word]
-                    labels.append(id_of[_begun_after(skipped, tags[word])])
+                    continue
+                if word != before:
+                    labels.append(id_of[_begun_after(tags[before + 1 : word], tags[word])])
                 else:
                     labels.append(inside[labels[-1]] if every_piece else IGNORED)
-                before = word if word is not None else before
+                before = word
+                read.add(word)
             found["input_ids"].append(row["input_ids"])
             found["labels"].append(labels)
-            found["lost"].append(len(words) - len(set(row.word_ids()) - {None}))
+            found["lost"].append(len(words) - len(read))
         lengths = [len(row) for row in found["input_ids"]]
         return {**found, "length": lengths, "full_length": lengths}
 
