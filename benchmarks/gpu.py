@@ -144,7 +144,7 @@ def milliseconds(run, rounds: int, warm_up: int = 3) -> float:
 
 
 def agreement() -> dict:
-    """How far the answers of a GPU are from a CPU's, with cuDNN's TF32 and without, and whether they come again."""
+    """The distance of a GPU's answers from a CPU's, with cuDNN's TF32 and without, and whether they come again."""
     rows = []
     before = torch.backends.cudnn.allow_tf32
     for cell, tf32 in itertools.product(("lstm", "gru", "rnn_tanh"), (True, False)):
@@ -232,7 +232,7 @@ def trainer_settings(rounds: int, count: int, longest: int) -> dict:
 
 
 def probe(tiny: bool) -> list[dict]:
-    """What a GPU can tell in two minutes, without any data set."""
+    """All that a GPU can tell in two minutes, without any data set."""
     shapes = ((4, 10, 8),) if tiny else SHAPES[1:4]
     return [
         agreement(),

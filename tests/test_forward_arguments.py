@@ -55,7 +55,7 @@ def ask(head, **arguments):
         {"position_ids": torch.arange(6).expand(3, 2, 6)},
         {"head_mask": None, "past_key_values": None, "cache_params": None, "output_router_logits": False},
     ],
-    ids=str,
+    ids=lambda arguments: "-".join(arguments),
 )
 def test_what_has_no_meaning_changes_nothing(head, arguments):
     found, plain = ask(head, **arguments), ask(head)
@@ -77,7 +77,7 @@ def test_what_has_no_meaning_changes_nothing(head, arguments):
         ({"lables": IDS}, TypeError, "lables"),
         ({"attention_masks": IDS}, TypeError, "attention_masks"),
     ],
-    ids=str,
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
 def test_what_would_be_read_wrongly_is_refused(head, arguments, error, words):
     with pytest.raises(error, match=words):

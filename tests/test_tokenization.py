@@ -121,7 +121,7 @@ def test_what_is_written_joins_what_was_read(kind, capsys):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_texts_can_be_decoded_in_parts_cut_anywhere(kind):
-    # Of other scripts, bpe cuts characters into bytes.
+    # In other scripts, bpe cuts characters into bytes.
     texts = ["the film was wonderful, we say", "the best film of all, says the # man"]
     tokenizer = train_tokenizer(texts * 9, kind, vocab_size=330 if kind == "bpe" else 60, min_frequency=1)
     for text in texts:

@@ -95,7 +95,7 @@ def test_an_exported_step_goes_on_from_its_own_state(cell_type, strict, tmp_path
 
 def check_onnx(file, model: Logits) -> None:
     session = pytest.importorskip("onnxruntime").InferenceSession(file)
-    # Of another number of rows and another length than the example, too.
+    # Also with another number of rows and another length than the example, too.
     for mask in [*MASKS, torch.ones(2, 9, dtype=torch.long).tril(6)]:
         ids = torch.randint(0, 30, mask.shape)
         (logits,) = session.run(None, {"input_ids": ids.numpy(), "attention_mask": mask.numpy()})
