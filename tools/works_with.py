@@ -26,13 +26,20 @@ class Rows:
         for item in items:
             marker = item.get_closest_marker("works_with")
             use = item.function.__doc__.strip()
-            row = {"program": marker.args[0], "use": use, "change": marker.kwargs.get("change"), "wrong": [], "not": ""}
+            row = {
+                "program": marker.args[0],
+                "use": use,
+                "change": marker.kwargs.get("change"),
+                "wrong": [],
+                "right": 0,
+            }
             self.found.setdefault(item.nodeid.split("[")[0], row)
 
     def pytest_runtest_logreport(self, report) -> None:
         row = self.found[report.nodeid.split("[")[0]]
+        row["right"] += report.passed and report.when == "call"
         if report.skipped:
-            row["not"] = report.longrepr[2].removeprefix("Skipped: ")
+            row["skipped"] = report.longrepr[2].removeprefix("Skipped: ")
         if report.failed:
             row["wrong"].append(str(report.longrepr).strip().splitlines()[-1])
 
@@ -50,8 +57,8 @@ class Rows:
                 program = row["program"]
             if row["wrong"]:
                 result = f"fails: {row['wrong'][0]}"
-            elif row["not"]:
-                result = f"not tried: {row['not']}"
+            elif not row["right"]:
+                result = f"not tried: {row['skipped']}"
             elif row["use"].partition(": ")[2].startswith("refused"):
                 result = "refused" + (f"; {row['change']}" if row["change"] else "")
             else:
