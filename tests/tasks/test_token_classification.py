@@ -449,6 +449,20 @@ def test_a_pipeline_finds_the_same_entities_whatever_stands_between_words(kind, 
         assert all(text[e["start"] : e["end"]].strip() for e in found)
 
 
+# The other strategies join the pieces of a word, and "word" has none.
+@pytest.mark.parametrize(
+    ("kind", "strategy"), [("word", "simple"), *(("wordpiece", s) for s in ("simple", "first", "average", "max"))]
+)
+def test_the_words_of_an_entity_in_a_pipeline_are_those_of_the_text(kind, strategy, tmp_path):
+    untrained(tmp_path, kind)
+    tokenizer = TokenClassification(DataArguments("rows")).fitted(hf_rnn.load_tokenizer(tmp_path))
+    tokenizer.save_pretrained(tmp_path)
+    text = "Anna Blackburn lives in New York"
+    found = pipeline("token-classification", model=str(tmp_path), aggregation_strategy=strategy)(text)
+    assert found
+    assert [e["word"] for e in found] == [text[e["start"] : e["end"]] for e in found]
+
+
 def test_the_loss_is_that_per_tag_whatever_the_batches(tagger, tmp_path):
     folder, _, data = tagger
     predictor = hf_rnn.Predictor.from_pretrained(folder)

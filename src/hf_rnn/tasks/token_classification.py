@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from datasets import ClassLabel, Dataset, DatasetDict
+from tokenizers import decoders
 from transformers import PreTrainedTokenizerBase
 
 from ..configuration_rnn import RNNConfig
@@ -230,6 +231,10 @@ class TokenClassification(TextTask):
                     "tokenizer.path (one of bytes with add_prefix_space=True still reads a mark after a word, and a "
                     "word after a bracket, otherwise)."
                 )
+        if tokenizer.convert_tokens_to_string(tokenizer.tokenize("a")).startswith(" "):
+            # A language model goes on with the space before a word; the words of an entity begin without it.
+            backend = tokenizer.backend_tokenizer
+            backend.decoder = decoders.Sequence([backend.decoder, decoders.Strip(" ", 1, 0)])
         return tokenizer
 
     def encode(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset:
