@@ -232,7 +232,7 @@ def trainer_settings(rounds: int, count: int, longest: int) -> dict:
 
 
 def probe(tiny: bool) -> list[dict]:
-    """All that a GPU can tell in two minutes, without any data set."""
+    """Measures what a GPU can tell in two minutes, without any data set."""
     shapes = ((4, 10, 8),) if tiny else SHAPES[1:4]
     return [
         agreement(),

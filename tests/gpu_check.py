@@ -1,4 +1,4 @@
-"""All that only a GPU can tell, on a machine that need have no network: the contracts, the tests, then some figures.
+"""Checks what only a GPU can show, on a machine that need have no network: the contracts, the tests, then some figures.
 
 make gpu-check PYTHON=python3 (or PYTHONPATH=src python3 tests/gpu_check.py); each step has 150 seconds. A step whose
 packages are not there is left out, which is said.

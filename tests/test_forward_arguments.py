@@ -96,7 +96,7 @@ def test_a_mask_that_numbers_texts_is_refused(head):
     labels = {"labels": IDS} if head is RNNForConditionalGeneration else {}
     with pytest.raises(ValueError, match=r"\[0, 1, 2\], as masks have that number several texts"):
         model(IDS, attention_mask=MASK.cumsum(1).clamp(max=2), **labels)
-    # All that is not 0 is a token.
+    # A token has any other value than 0.
     model(IDS, attention_mask=255 * MASK, **labels)
 
 

@@ -17,7 +17,8 @@ from .bulk_prediction import predict_file
 from .environment import one_thread
 from .errors import UserError
 from .explanation_views import coloured
-from .explanations import METHODS, explain, explainable, is_regression, labels_of
+from .explanations import METHODS, explain, explainable, is_regression
+from .modeling_rnn import labels_of
 from .prediction import Predictor
 from .reading_curve import ReadingCurve, how_it_read
 from .text.encodings import COMPRESSIONS

@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 
 from .batching import BATCH_TOKENS
 from .errors import UserError, check_choice, nearest
-from .modeling_rnn import RNNForSequenceClassification
+from .modeling_rnn import RNNForSequenceClassification, labels_of
 from .prediction import Predictor
 from .tokenization import as_text
 
@@ -327,11 +327,6 @@ def scores_of(config: Any, logits: Tensor) -> Tensor:
     if is_regression(config):
         return logits
     return logits.softmax(-1) if is_one_of_several(config) else logits.sigmoid()
-
-
-def labels_of(config: Any) -> list[str]:
-    """The names of the labels, in the order of the logits."""
-    return [config.id2label[n] for n in range(config.num_labels)]
 
 
 def target_index(config: Any, target: str | int | None, logits: Tensor) -> int:

@@ -460,11 +460,21 @@ class RNNForSequenceClassification(RNNPreTrainedModel):
             check_known(labels, C)
 
 
+def labels_of(config: Any) -> list[str]:
+    """The names of the labels 0, 1, …, in whatever order `config.id2label` lists them."""
+    return [config.id2label[i] for i in sorted(config.id2label)]
+
+
+def _outside(labels: Tensor, N: int) -> list[int]:
+    """Return the ids among labels, of any shape, that are neither in [0, N) nor ignored; asks nothing of a GPU."""
+    if not may_ask(labels):
+        return []
+    return labels[((labels < 0) & (labels != IGNORED)) | (labels >= N)].unique().tolist()
+
+
 def check_known(labels: Tensor, C: int) -> None:
     """Raises ValueError for class indices, of any shape, that no label has; asks nothing of a GPU."""
-    if not may_ask(labels):
-        return
-    wrong = labels[((labels < 0) & (labels != IGNORED)) | (labels >= C)].unique().tolist()
+    wrong = _outside(labels, C)
     if wrong:
         raise ValueError(
             f"labels {wrong[:5]} are not in config.id2label, which has the ids 0 to {C - 1}: "
@@ -475,9 +485,7 @@ def check_known(labels: Tensor, C: int) -> None:
 
 def check_in_vocabulary(labels: Tensor, V: int) -> None:
     """Raise ValueError for labels, token ids of any shape, that a vocabulary of V has not; asks nothing of a GPU."""
-    if not may_ask(labels):
-        return
-    wrong = labels[((labels < 0) & (labels != IGNORED)) | (labels >= V)].unique().tolist()
+    wrong = _outside(labels, V)
     if wrong:
         raise ValueError(
             f"labels {wrong[:5]} are outside the vocabulary: ids must be in [0, vocab_size={V}), or {IGNORED} for "

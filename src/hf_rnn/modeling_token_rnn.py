@@ -13,13 +13,8 @@ from .characters import CharacterEncoder
 from .configuration_rnn import RNNConfig
 from .crf import CRF, bio_transitions
 from .forward_arguments import accepts_client_arguments
-from .modeling_rnn import IGNORED, ClassificationHead, RNNModel, RNNPreTrainedModel, check_known
+from .modeling_rnn import IGNORED, ClassificationHead, RNNModel, RNNPreTrainedModel, check_known, labels_of
 from .recurrence import Ragged
-
-
-def labels_of(config: Any) -> list[str]:
-    """The names of the labels 0, 1, …, in whatever order `config.id2label` lists them."""
-    return [config.id2label[i] for i in sorted(config.id2label)]
 
 
 def _follow_labels(model: "RNNForTokenClassification", *_) -> None:
@@ -171,4 +166,4 @@ class RNNForTokenClassification(RNNPreTrainedModel):
         check_known(labels, C)
 
 
-__all__ = ["RNNForTokenClassification", "labels_of"]
+__all__ = ["RNNForTokenClassification"]

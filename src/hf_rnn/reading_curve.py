@@ -12,9 +12,9 @@ from transformers import PreTrainedTokenizerBase
 from .batching import by_tokens
 from .environment import on_device
 from .errors import UserError
-from .explanations import is_one_of_several, is_regression, labels_of, reading_mode, scores_of, tokens_of, words_of
+from .explanations import is_one_of_several, is_regression, reading_mode, scores_of, tokens_of, words_of
 from .figures import boxes_for_missing_glyphs, font_families, new_figure
-from .modeling_rnn import RNNForSequenceClassification
+from .modeling_rnn import RNNForSequenceClassification, labels_of
 from .text.collation import RaggedCollator
 from .tokenization import as_text
 

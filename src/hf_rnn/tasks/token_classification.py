@@ -16,8 +16,8 @@ from transformers import PreTrainedTokenizerBase
 from ..configuration_rnn import RNNConfig
 from ..errors import UserError
 from ..metrics import SingleLabelMetrics, SpanMetrics, needed
-from ..modeling_rnn import IGNORED
-from ..modeling_token_rnn import RNNForTokenClassification, labels_of
+from ..modeling_rnn import IGNORED, labels_of
+from ..modeling_token_rnn import RNNForTokenClassification
 from ..spans import OUTSIDE, check_tags, is_bio, kind_of, scheme, spans_of
 from ..tag_schemes import converted, find_scheme
 from ..text.arguments import DataArguments
