@@ -41,29 +41,29 @@ conformance: $(READY)
 # Breaks a copy of the package in many ways: each must make some test fail.
 mutants: $(READY)
 	$(BIN)/python tests/conformance/fetch.py
-	$(BIN)/python tests/mutants.py
+	$(BIN)/python tools/mutants.py
 
 # Kills, starves and damages training runs, resumes them, and writes the counts into docs/reliability.md.
 chaos: $(READY)
-	$(BIN)/python tests/chaos.py --write
+	$(BIN)/python tools/chaos.py --write
 
 # The property tests with many tries, and 20,000 predictions in one process; both write into docs/reliability.md.
 fuzz: $(READY)
-	$(BIN)/python tests/fuzz.py --write
+	$(BIN)/python tools/fuzz.py --write
 
 soak: $(READY)
-	$(BIN)/python tests/soak.py --write
+	$(BIN)/python tools/soak.py --write
 
 # A machine with a GPU may have no network to install from: .venv where it was made, else what PYTHON has (3.10 or newer,
 # with torch, transformers, accelerate, datasets, jsonargparse, scipy, scikit-learn, pytest, and matplotlib for figures).
 ON_GPU = PYTHONPATH=src $(if $(wildcard $(READY)),$(BIN)/python,$(PYTHON))
 
 gpu-test:
-	$(ON_GPU) -m pytest -m gpu -rs tests/test_gpu.py tests/test_explanations.py
+	$(ON_GPU) -m pytest -m gpu -rs tests/models/test_gpu.py tests/interpret/test_attribution.py
 
 # The contracts, the tests and some figures, each within 150 seconds.
 gpu-check:
-	$(ON_GPU) tests/gpu_check.py
+	$(ON_GPU) tools/gpu_check.py
 
 # Keras and its backends, to compare with.
 $(BENCH_READY): $(READY)

@@ -12,7 +12,7 @@ import report
 from datasets import load_dataset
 
 from hf_rnn import Predictor, explain, measure_faithfulness
-from hf_rnn.explanations import METHODS
+from hf_rnn.interpret.attribution import METHODS
 
 
 def rows(predictor: Predictor, texts: list[str]) -> list[list]:

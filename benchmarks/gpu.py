@@ -23,7 +23,7 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from hf_rnn import RNNConfig, RNNForSequenceClassification
-from hf_rnn.recurrence import Recurrence, RecurrentLayer
+from hf_rnn.models.recurrence import Recurrence, RecurrentLayer
 
 WIDE = {**IMDB, "hidden_size": 512, "num_hidden_layers": 2}
 DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}

@@ -18,9 +18,9 @@ from datasets import load_dataset
 from torch import Tensor, nn
 
 from hf_rnn import RNNConfig, RNNForCausalLM, RNNForSequenceClassification, measure_gradient_flow, train_tokenizer
-from hf_rnn.diagnostics import LOST, GradientFlow, verdict
-from hf_rnn.figures import new_figure
-from hf_rnn.gradient_flow import LEAST
+from hf_rnn.interpret.gradient_flow import LOST, GradientFlow, verdict
+from hf_rnn.interpret.gradient_flow_callback import LEAST
+from hf_rnn.utils.figures import new_figure
 
 HIDDEN, BATCH, SNAPSHOTS = 64, 64, 12
 ADDING, COPYING, SYMBOLS, REVIEW = 100, 60, 8, 200

@@ -133,9 +133,9 @@ def keras_model(problem: Problem, T: int | None, masked: bool):
 def imdb_rows(data, config: str, count: int, split: str = "train"):
     """Token ids of IMDB reviews, by the tokenizer and the cut of a configuration: lists of ids, and labels."""
     from hf_rnn.data import load
-    from hf_rnn.run_config import parse_run
     from hf_rnn.tasks import task_class
-    from hf_rnn.tokenization import token_ids, train_tokenizer
+    from hf_rnn.text.tokenization import token_ids, train_tokenizer
+    from hf_rnn.training.run_config import parse_run
 
     run, _ = parse_run(["--config", config, "--data.path", str(data)])
     rows = load(run.data)[split].select(range(count))

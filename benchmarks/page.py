@@ -14,8 +14,8 @@ from datasets import load_dataset
 from playwright.sync_api import Page, sync_playwright
 
 from hf_rnn import Predictor
-from hf_rnn.demo import build
-from hf_rnn.explanations import METHODS
+from hf_rnn.app.demo import build
+from hf_rnn.interpret.attribution import METHODS
 
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 # Not the page's HTML, which changes while it waits.

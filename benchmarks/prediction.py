@@ -58,7 +58,7 @@ class PackedRecurrence(nn.Module):
         self.num_layers = recurrence.num_layers
 
     def forward(self, inputs, attention_mask, state=None, output_cell_state=True):
-        from hf_rnn.recurrence import RecurrentState
+        from hf_rnn.models.recurrence import RecurrentState
 
         lengths = attention_mask.sum(1).clamp(min=1).cpu()
         packed = nn.utils.rnn.pack_padded_sequence(inputs, lengths, batch_first=True, enforce_sorted=False)
@@ -115,7 +115,7 @@ def keras_predict(folder: str, data: str, count: int | None, masked: bool, call:
     """`predict` on rows padded to the cap, of the same tokenizer and with the same cut; `call`: `model(x)` instead."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     from hf_rnn.data import cut
-    from hf_rnn.tokenization import load_tokenizer, token_ids
+    from hf_rnn.text.tokenization import load_tokenizer, token_ids
 
     tokenizer = load_tokenizer(folder)
     width = CAP if count is not None else 16
@@ -135,7 +135,7 @@ def keras_predict(folder: str, data: str, count: int | None, masked: bool, call:
 def recurrent_layers(folder: str, data: str, count: None):
     """The kernel calls alone that the short text needs."""
     from hf_rnn import Predictor
-    from hf_rnn.tokenization import token_ids
+    from hf_rnn.text.tokenization import token_ids
 
     loaded = Predictor.from_pretrained(folder)
     weights = [loaded.model.model.recurrence.weights(layer)[0] for layer in range(2)]

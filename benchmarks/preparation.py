@@ -10,8 +10,8 @@ import report
 from datasets import Dataset, disable_progress_bars
 
 from hf_rnn import DataArguments, TextClassification, train_tokenizer
-from hf_rnn.prediction import WINDOW
-from hf_rnn.tokenization import KINDS, token_ids
+from hf_rnn.inference.predictor import WINDOW
+from hf_rnn.text.tokenization import KINDS, token_ids
 
 
 def timed(function):

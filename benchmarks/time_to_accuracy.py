@@ -24,8 +24,8 @@ def hf_rnn(data: str, parts: int, overrides: list[str]):
 
     from hf_rnn import RNNConfig, RNNTrainer, train_tokenizer
     from hf_rnn.data import load
-    from hf_rnn.run_config import parse_run
     from hf_rnn.tasks import task_class
+    from hf_rnn.training.run_config import parse_run
 
     transformers.set_seed(0)
     quiet = {"eval_strategy": "no", "save_strategy": "no", "load_best_model_at_end": "false", "logging_strategy": "no"}
@@ -82,7 +82,7 @@ def keras_seed(data: str, epochs: int):
 
     from hf_rnn import train_tokenizer
     from hf_rnn.data import DataArguments, load
-    from hf_rnn.tokenization import token_ids
+    from hf_rnn.text.tokenization import token_ids
 
     keras.utils.set_random_seed(0)
     splits = load(DataArguments(path=data))

@@ -2,7 +2,7 @@
 
 import sys
 
-from hf_rnn.cli import main
+from hf_rnn.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main(["train", *sys.argv[1:]]))

@@ -7,51 +7,55 @@ Importing the package registers its models with transformers' Auto classes; that
 
 import sys
 from importlib import import_module
-from pathlib import Path
+from typing import Any
 
-# The command line says what it has to say of itself without waiting seconds for torch: it registers the models when a
-# command needs them.
-if Path(str((sys.argv or [""])[0])).stem not in ("hf-rnn", "hf-rnn-script"):
-    from .auto import (
-        RNNConfig,
-        RNNForCausalLM,
-        RNNForConditionalGeneration,
-        RNNForSequenceClassification,
-        RNNForTokenClassification,
-        RNNModel,
-        RNNPreTrainedModel,
-        __version__,
-    )
 
-# The workshop (tokenizers, data, training) pulls in libraries that a loaded model does not need: on first use only.
+def register_models() -> None:
+    """Register the models with transformers' Auto classes, and let them push a card and open streams of text."""
+    from .auto import RNNPreTrainedModel
+
+    def pusher(*args: Any, **options: Any) -> Any:
+        return import_module(".hub.push", __name__).push_model(*args, **options)
+
+    def opener(*args: Any, **options: Any) -> Any:
+        return import_module(".inference.text_stream", __name__).TextStream(*args, **options)
+
+    RNNPreTrainedModel.pusher, RNNPreTrainedModel.opener = pusher, opener
+
+
+# The console script answers `--help` without waiting seconds for torch: it registers the models once it needs them.
+if "hf_rnn_command" not in sys.modules:
+    register_models()
+
+# Imported on first use: a loaded model does not need the libraries that these pull in.
 _LAZY = {
-    "Alignment": "alignment",
+    "Alignment": "interpret.alignment",
     "DataArguments": "text.arguments",
-    "Explanation": "explanations",
-    "GradientFlowCallback": "gradient_flow",
+    "Explanation": "interpret.attribution",
+    "GradientFlowCallback": "interpret.gradient_flow_callback",
     "LanguageModeling": "tasks.language_modeling",
-    "LanguageModelTrainer": "truncated_bptt",
-    "Predictor": "prediction",
+    "LanguageModelTrainer": "training.bptt_trainer",
+    "Predictor": "inference.predictor",
     "RaggedCollator": "text.collation",
-    "RNNTrainer": "trainer",
-    "RNNTrainingArguments": "training_arguments",
+    "RNNTrainer": "training.trainer",
+    "RNNTrainingArguments": "training.arguments",
     "TextClassification": "tasks.text_classification",
-    "TextStreams": "streams",
+    "TextStreams": "text.bptt_windows",
     "TokenClassification": "tasks.token_classification",
     "Translation": "tasks.translation",
-    "TranslationTrainer": "seq2seq_trainer",
-    "TruncatedBPTT": "truncated_bptt",
-    "align": "alignment",
-    "average": "merging",
-    "evaluate": "prediction",
-    "explain": "explanations",
-    "how_it_read": "reading_curve",
-    "push": "hub",
-    "measure_gradient_flow": "diagnostics",
-    "load_tokenizer": "tokenization",
-    "measure_faithfulness": "faithfulness",
-    "train": "training",
-    "train_tokenizer": "tokenization",
+    "TranslationTrainer": "training.seq2seq_trainer",
+    "TruncatedBPTT": "training.bptt_trainer",
+    "align": "interpret.alignment",
+    "average": "inference.model_soup",
+    "evaluate": "inference.predictor",
+    "explain": "interpret.attribution",
+    "how_it_read": "interpret.reading_curve",
+    "push": "hub.push",
+    "measure_gradient_flow": "interpret.gradient_flow",
+    "load_tokenizer": "text.tokenization",
+    "measure_faithfulness": "interpret.faithfulness",
+    "train": "training.run",
+    "train_tokenizer": "text.tokenization",
 }
 
 

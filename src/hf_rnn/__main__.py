@@ -1,6 +1,6 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """`python -m hf_rnn` is `hf-rnn`."""
 
-from .cli import entry
+from .cli.main import entry
 
 entry()

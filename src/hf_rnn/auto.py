@@ -14,11 +14,11 @@ from transformers import (
 )
 from transformers.models.auto import modeling_auto
 
-from .configuration_rnn import RNNConfig, __version__
-from .modeling_causal_rnn import RNNForCausalLM
-from .modeling_rnn import RNNForSequenceClassification, RNNModel, RNNPreTrainedModel
-from .modeling_seq2seq_rnn import RNNForConditionalGeneration
-from .modeling_token_rnn import RNNForTokenClassification
+from .models.configuration_rnn import RNNConfig, __version__
+from .models.modeling_causal_rnn import RNNForCausalLM
+from .models.modeling_rnn import RNNForSequenceClassification, RNNModel, RNNPreTrainedModel
+from .models.modeling_seq2seq_rnn import RNNForConditionalGeneration
+from .models.modeling_token_rnn import RNNForTokenClassification
 
 _AUTO_CLASSES = {
     RNNModel: AutoModel,

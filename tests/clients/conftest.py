@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import hf_rnn
-from hf_rnn.made_up_reviews import made_up_reviews
+from hf_rnn.text.made_up_reviews import made_up_reviews
 
 SIZES = {"embedding_size": 12, "hidden_size": 16, "bos_token_id": 2, "eos_token_id": 3, "pad_token_id": 0}
 

@@ -14,23 +14,23 @@ def start(environment: dict[str, str]) -> None:
     os.environ.update(environment)
     import torch
 
-    import hf_rnn.fetching
-    import hf_rnn.hub_errors
+    import hf_rnn.hub.fetch
+    import hf_rnn.models.weight_files
     import hf_rnn.text.sources
-    import hf_rnn.weight_files
+    import hf_rnn.utils.hub_errors
 
     torch.set_num_threads(1)
-    hf_rnn.hub_errors.LONGEST_SILENCE = 3
-    for module in (hf_rnn.fetching, hf_rnn.text.sources, hf_rnn.weight_files):
+    hf_rnn.utils.hub_errors.LONGEST_SILENCE = 3
+    for module in (hf_rnn.hub.fetch, hf_rnn.text.sources, hf_rnn.models.weight_files):
         module.LONGEST_QUESTION = 1  # type: ignore[attr-defined]
     # Time passes by waiting alone, and that at once.
     passed = [0.0]
-    hf_rnn.hub_errors.clock, hf_rnn.hub_errors.sleep = lambda: sum(passed), passed.append
+    hf_rnn.utils.hub_errors.clock, hf_rnn.utils.hub_errors.sleep = lambda: sum(passed), passed.append
 
 
 def cli(arguments: list[str], token: str | None = None, folder: str | None = None) -> tuple[int, str, str]:
     """Exit code, output and error message of a command line."""
-    from hf_rnn.cli import main
+    from hf_rnn.cli.main import main
 
     out, error = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():

@@ -8,10 +8,10 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import torch
-from conftest import tiny_config
 from safetensors.torch import load_file
+from support import tiny_config
 
-from hf_rnn.configuration_rnn import CODE_FILES
+from hf_rnn.models.configuration_rnn import CODE_FILES
 
 from . import calls
 from .server import HubServer

@@ -11,8 +11,8 @@ from hub.client import tiny_training
 from hub.connection import STRANGERS
 from hub.server import Fault
 
-from hf_rnn.errors import UserError
-from hf_rnn.fetching import download
+from hf_rnn.hub.fetch import download
+from hf_rnn.utils.errors import UserError
 
 TEXT = "the film was good ."
 
@@ -49,7 +49,7 @@ def test_a_hub_that_does_not_answer_as_it_should(server, client, model, repo_id,
     assert f"is read from the cache, revision main as it was at commit {commit}" in line
     assert client(calls.load_directly, repo_id) == ""
     if kind != "hang":
-        assert client(calls.load, repo_id) == "hf_rnn.modeling_rnn"
+        assert client(calls.load, repo_id) == "hf_rnn.models.modeling_rnn"
         error = client.fails("predict", "user/never-here", TEXT)
         assert came in error
         assert server.url in error or isinstance(kind, int) or kind == "502 html"
@@ -65,7 +65,7 @@ def test_nothing_listens(server, client, model, repo_id):
     assert client.cli("push", model, repo_id)[0] == 0
     expected = client.cli("predict", repo_id, TEXT)[1]
     variables = {**os.environ, **client.environment, "HF_ENDPOINT": "http://127.0.0.1:1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "hf_rnn.cli", "predict", repo_id, TEXT]
+    command = [sys.executable, "-m", "hf_rnn.cli.main", "predict", repo_id, TEXT]
     done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout) == (0, expected)
     assert "the Hub at http://127.0.0.1:1 cannot be reached ([Errno 111] Connection refused)" in done.stderr

@@ -5,7 +5,7 @@ from hub import calls
 from hub.client import tiny_training
 from hub.server import Fault
 
-from hf_rnn.handwriting import MARKER
+from hf_rnn.hub.card_merge import MARKER
 
 
 def test_what_was_written_by_hand_survives_the_next_push(server, client, model, repo_id):

@@ -14,9 +14,9 @@ from huggingface_hub import constants
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import http_backoff
 
-from hf_rnn import hub_errors
-from hf_rnn.errors import UserError
-from hf_rnn.hub import kept_for_later
+from hf_rnn.hub.push import kept_for_later
+from hf_rnn.utils import hub_errors
+from hf_rnn.utils.errors import UserError
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_a_users_own_clients_stay(client):
 import huggingface_hub
 made, kind = [], type(huggingface_hub.get_session())
 huggingface_hub.set_client_factory(lambda: made.append(kind()) or made[-1])
-import hf_rnn.hub_errors
+import hf_rnn.utils.hub_errors
 assert huggingface_hub.get_session() is made[-1]
 print(len(made[-1].event_hooks["request"]))
 """

@@ -13,8 +13,8 @@ from hub.client import WHOLE, tiny_training, titles
 from hub.server import Fault
 from safetensors.torch import load_file
 
-from hf_rnn.errors import UserError
-from hf_rnn.fetching import fetch_checkpoint
+from hf_rnn.training.remote_checkpoint import fetch_checkpoint
+from hf_rnn.utils.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_training_killed_after_its_second_push_goes_on_elsewhere(server, client,
     assert client.cli("train", *tiny_training(data, tmp_path / "uncut"))[0] == 0
     hub = ["--training.push_to_hub=true", f"--training.hub_model_id={repo_id}", "--training.hub_strategy=checkpoint"]
     server.faults.append(Fault("hang", "POST .*/commit/", after=2))
-    command = [sys.executable, "-m", "hf_rnn.cli", "train", *tiny_training(data, tmp_path / "killed"), *hub]
+    command = [sys.executable, "-m", "hf_rnn.cli.main", "train", *tiny_training(data, tmp_path / "killed"), *hub]
     variables = {**os.environ, **server.environment(tmp_path / "home"), "OMP_NUM_THREADS": "1"}
     with (tmp_path / "log").open("w") as log:
         training = subprocess.Popen(command, env=variables, stdout=log, stderr=log)

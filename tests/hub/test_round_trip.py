@@ -11,11 +11,10 @@ import torch
 from hub import calls
 from hub.client import WHOLE, tiny_training, titles
 from hub.repositories import Blob
+from support import ROOT
 from transformers import AutoTokenizer
 
 import hf_rnn
-
-ROOT = Path(__file__).parents[2]
 
 
 def random_model(tokenizer, **settings) -> hf_rnn.RNNForSequenceClassification:

@@ -46,8 +46,8 @@ def test_code_of_a_repository_runs_neither_by_itself_nor_where_hf_rnn_is_install
     changed = {"config.json": json.dumps(config).encode(), "evil.py": evil, "modeling_rnn.py": evil}
     changed["tokenizer_config.json"] = json.dumps(tokenizer).encode()
     server.create(repo_id, files={**files, **changed})
-    assert client(calls.load, repo_id) == "hf_rnn.modeling_rnn"
-    assert client(calls.load, repo_id, trust_remote_code=True) == "hf_rnn.modeling_rnn"
+    assert client(calls.load, repo_id) == "hf_rnn.models.modeling_rnn"
+    assert client(calls.load, repo_id, trust_remote_code=True) == "hf_rnn.models.modeling_rnn"
     client.cli("predict", repo_id, "some text")
     assert not ran.exists()
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
+from support import ROOT
 
-from hf_rnn.made_up_reviews import made_up_reviews
+from hf_rnn.text.made_up_reviews import made_up_reviews
 
-ROOT = Path(__file__).parents[2]
 TUTORIALS = [ROOT / "docs" / name for name in ("tutorial.md", "tutorial.zh-CN.md")]
 # What a reader waits for, and a test does not: data, sizes, steps. Each is in the tutorial.
 SMALL = "--model.embedding_size 8 --training.max_steps 2 --training.bf16 false --training.disable_tqdm true"
@@ -29,7 +29,7 @@ SMALLER = {
 # Commands run in the process of the Python blocks: starting one takes seconds.
 DRIVER = """
 import json, shlex, sys
-from hf_rnn.cli import main
+from hf_rnn.cli.main import main
 names = {"__name__": "__main__"}
 for kind, code in json.load(sys.stdin):
     print(">>>", code, flush=True)
@@ -102,7 +102,7 @@ def test_links_lead_somewhere(tutorial):
 
 
 def test_the_cell_that_is_shown_is_the_one_that_is_tested():
-    source = (ROOT / "src" / "hf_rnn" / "recurrence.py").read_text(encoding="utf-8")
+    source = (ROOT / "src" / "hf_rnn" / "models" / "recurrence.py").read_text(encoding="utf-8")
     shown = next(code for _, code in blocks(TUTORIALS[0]) if "def lstm_cell" in code)
     for line in shown.splitlines()[4:]:
         assert line in source

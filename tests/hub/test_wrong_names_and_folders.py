@@ -13,9 +13,9 @@ from hub.client import only_a_pickle, titles
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
-from hf_rnn.errors import UserError
-from hf_rnn.fetching import download
-from hf_rnn.handwriting import MARKER
+from hf_rnn.hub.card_merge import MARKER
+from hf_rnn.hub.fetch import download
+from hf_rnn.utils.errors import UserError
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 123\n"
 
@@ -83,7 +83,7 @@ def test_no_network_and_not_in_the_cache(client, model, repo_id, revision):
     if revision:
         # Another revision is in the cache.
         assert client.cli("push", model, repo_id)[0] == client.cli("predict", repo_id, "text")[0] == 0
-    command = [sys.executable, "-m", "hf_rnn.cli", "predict", repo_id, "text", *revision]
+    command = [sys.executable, "-m", "hf_rnn.cli.main", "predict", repo_id, "text", *revision]
     variables = {**os.environ, **client.environment, "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(command, env=variables, capture_output=True, text=True)
     assert done.returncode == 1

@@ -1,11 +1,11 @@
 from pathlib import Path
 
 import pytest
-from conftest import write_jsonl
+from support import write_jsonl
 from tasks.test_token_classification import sentences
 from tasks.test_translation import pairs
 
-from hf_rnn.made_up_reviews import made_up_reviews
+from hf_rnn.text.made_up_reviews import made_up_reviews
 
 
 @pytest.fixture(scope="session")

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import assert_same_run
 from processes.launch import options, torchrun
 from safetensors.torch import load_file
+from support import assert_same_run
 
 import hf_rnn
-from hf_rnn.batching import ShardedBatches
-from hf_rnn.cli import main
-from hf_rnn.errors import UserError
+from hf_rnn.cli.main import main
+from hf_rnn.text.batching import ShardedBatches
+from hf_rnn.utils.errors import UserError
 
 TRAIN_UNTIL = "tests/processes/train_until.py"
 

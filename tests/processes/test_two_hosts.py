@@ -13,7 +13,7 @@ import torch
 from processes.launch import ROOT, options
 from safetensors.torch import load_file
 
-from hf_rnn.cli import main
+from hf_rnn.cli.main import main
 
 
 def ip(*arguments) -> None:

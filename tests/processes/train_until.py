@@ -8,8 +8,8 @@ from pathlib import Path
 
 from transformers import TrainerCallback
 
-from hf_rnn.cli import main
-from hf_rnn.trainer import RNNTrainer
+from hf_rnn.cli.main import main
+from hf_rnn.training.trainer import RNNTrainer
 
 
 class End(TrainerCallback):

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from hf_rnn import recurrence
+from hf_rnn.models import recurrence
 
 LONGEST = 65_535
 KERNELS = {"lstm": 2, "gru": 1, "rnn_tanh": 1, "rnn_relu": 1}

@@ -12,13 +12,13 @@ from datasets import Dataset, DatasetDict
 from transformers import AutoModelForCausalLM, pipeline
 
 import hf_rnn
-from hf_rnn.cli import main
+from hf_rnn.cli.main import main
 from hf_rnn.data import DataArguments
-from hf_rnn.errors import UserError
-from hf_rnn.prediction import evaluate, write
-from hf_rnn.streams import streams_to_read
+from hf_rnn.inference.predictor import evaluate, write
 from hf_rnn.tasks.language_modeling import LanguageModeling
-from hf_rnn.truncated_bptt import LanguageModelTrainer
+from hf_rnn.text.bptt_windows import streams_to_read
+from hf_rnn.training.bptt_trainer import LanguageModelTrainer
+from hf_rnn.utils.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +157,7 @@ def arguments(folder: Path, *more: str) -> list[str]:
 
 def killed(folder: Path, step: int) -> None:
     """Trains until a step begins that a SIGKILL ends."""
-    from hf_rnn.truncated_bptt import LanguageModelTrainer
+    from hf_rnn.training.bptt_trainer import LanguageModelTrainer
 
     class Dying(LanguageModelTrainer):
         def training_step(self, *args, **kwargs):
@@ -165,7 +165,7 @@ def killed(folder: Path, step: int) -> None:
                 os.kill(os.getpid(), signal.SIGKILL)
             return super().training_step(*args, **kwargs)
 
-    import_module("hf_rnn.training").trainer_class = lambda task: Dying
+    import_module("hf_rnn.training.run").trainer_class = lambda task: Dying
     main(arguments(folder))
 
 

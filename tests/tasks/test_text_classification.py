@@ -4,7 +4,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from hf_rnn import RNNConfig, TextClassification, train_tokenizer
 from hf_rnn.data import DataArguments
-from hf_rnn.errors import UserError
+from hf_rnn.utils.errors import UserError
 
 
 def splits(**by_split) -> DatasetDict:

@@ -7,19 +7,19 @@ import shutil
 
 import pytest
 import torch
-from conftest import assert_same_run, write_jsonl
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
+from support import assert_same_run, write_jsonl
 from tokenizers import pre_tokenizers, processors
 from transformers import AutoModelForTokenClassification, pipeline
 
 import hf_rnn
-from hf_rnn.cli import main
+from hf_rnn.cli.main import main
 from hf_rnn.data import DataArguments, load
-from hf_rnn.errors import UserError
-from hf_rnn.metrics import SpanMetrics
-from hf_rnn.prediction import evaluate
-from hf_rnn.spans import scheme, spans_of
+from hf_rnn.inference.predictor import evaluate
+from hf_rnn.tasks.metrics import SpanMetrics
 from hf_rnn.tasks.token_classification import TokenClassification
+from hf_rnn.text.bio import scheme, spans_of
+from hf_rnn.utils.errors import UserError
 
 FIRST, LAST = ["Anna", "Boris", "Clara", "Dmitri"], ["Blackburn", "Ivanov", "Meier"]
 PLACES = ["Kiel", "New York", "Ulm"]
@@ -567,9 +567,9 @@ def test_what_is_for_labels_of_whole_texts_says_so(tagger):
     with pytest.raises(UserError, match="one classifier answers a stream"):
         predictor.open()
     with pytest.raises(UserError, match="model for token classification, and what is explained is the label of a text"):
-        hf_rnn.explanations.explainable(predictor)
+        hf_rnn.interpret.attribution.explainable(predictor)
     with pytest.raises(UserError, match="RNNForTokenClassification has none"):
-        hf_rnn.gradient_flow.diagnose(predictor, predictor.task.data)
+        hf_rnn.interpret.gradient_flow_callback.diagnose(predictor, predictor.task.data)
     with pytest.raises(UserError, match=r"training.window=7 has no use in the task token_classification"):
         hf_rnn.train(run(folder.parent / "data", folder.parent / "other", window=7))
 

@@ -8,19 +8,19 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from conftest import assert_same_run, needs_bf16, write_jsonl
 from datasets import Dataset, DatasetDict
 from PIL import Image
+from support import assert_same_run, needs_bf16, write_jsonl
 from tokenizers import processors
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 import hf_rnn
-from hf_rnn.cli import main
+from hf_rnn.cli.main import main
 from hf_rnn.data import DataArguments, load
-from hf_rnn.errors import UserError
-from hf_rnn.metrics import TranslationMetrics
-from hf_rnn.prediction import evaluate
+from hf_rnn.inference.predictor import evaluate
+from hf_rnn.tasks.metrics import TranslationMetrics
 from hf_rnn.tasks.translation import Translation
+from hf_rnn.utils.errors import UserError
 
 NUMBERS = {"one": "eins", "two": "zwei", "three": "drei", "four": "vier", "five": "fünf", "six": "sechs"}
 
@@ -266,7 +266,7 @@ def test_what_a_translator_cannot_do_says_so(translator, caplog):
     with pytest.raises(UserError, match="one classifier answers a stream"):
         predictor.open()
     with pytest.raises(UserError, match="RNNForConditionalGeneration has none"):
-        hf_rnn.gradient_flow.diagnose(predictor, predictor.task.data)
+        hf_rnn.interpret.gradient_flow_callback.diagnose(predictor, predictor.task.data)
     with pytest.raises(UserError, match=r"label_smoothing_factor=0.1: .* --model.label_smoothing 0.1"):
         hf_rnn.train(run(data, folder.parent / "other", label_smoothing_factor=0.1))
     settings = run(data, folder.parent / "other")

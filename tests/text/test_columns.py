@@ -6,8 +6,8 @@ import pytest
 from datasets import Dataset
 
 from hf_rnn.data import DataArguments, load
-from hf_rnn.errors import UserError
 from hf_rnn.text.columns import choose_text, find_columns, text_of
+from hf_rnn.utils.errors import UserError
 
 TEXT = [f"this is a fairly long comment, number {i}" for i in range(10)]
 

@@ -8,10 +8,10 @@ import random
 import pytest
 
 from hf_rnn.data import DataArguments, load
-from hf_rnn.errors import UserError
 from hf_rnn.text import delimited, encodings
 from hf_rnn.text.delimited import DelimitedFile
 from hf_rnn.text.dialects import ExactReader
+from hf_rnn.utils.errors import UserError
 
 ROWS = [["warm soup, really", "good"], ["old; bread", "bad"], ["tea | milk", "good"], ["fine\tcake", "bad"]] * 3
 

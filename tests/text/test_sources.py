@@ -4,8 +4,8 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 
 from hf_rnn.data import DataArguments, load
-from hf_rnn.errors import UserError
 from hf_rnn.text.formats import looks_tagged
+from hf_rnn.utils.errors import UserError
 
 TABLE = "text,label\na,pos\nb,neg\n"
 

@@ -15,12 +15,12 @@ import pytest
 from datasets import Dataset, DatasetDict
 
 from hf_rnn import Predictor
-from hf_rnn.bulk_prediction import predict_file
 from hf_rnn.data import DataArguments, load
-from hf_rnn.errors import UserError
+from hf_rnn.inference.bulk import predict_file
 from hf_rnn.text import tables
 from hf_rnn.text.loading import read_first
 from hf_rnn.text.sources import open_splits
+from hf_rnn.utils.errors import UserError
 
 WORDS = ["01", "3.10", "00123", "9007199254740993", "NA", "None", "null", "nan", "inf", "true", "False", "1e3", "1_000",
          "2020-01-01", "12:30", "-0", "0x1F", "+5", ".5", "1,5", "١٢"]  # fmt: skip

@@ -3,23 +3,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..errors import UserError, check_choice
+from ..utils.errors import UserError, check_choice
 
 if TYPE_CHECKING:
     import numpy as np
     from datasets import Dataset, DatasetDict, Features
+    from torch import Tensor
     from transformers import PreTrainedTokenizerBase
 
-    from ..configuration_rnn import RNNConfig
-    from ..modeling_rnn import RNNPreTrainedModel
-    from ..prediction import Predictor
+    from ..models.configuration_rnn import RNNConfig
+    from ..models.modeling_rnn import RNNPreTrainedModel
     from ..text.arguments import DataArguments
     from ..text.schema import Schema
-    from ..trainer import RNNTrainer
+
+
+class Reader(Protocol):
+    """What a task asks of the model that answers: [`~hf_rnn.inference.predictor.Predictor`] gives it."""
+
+    model: Any
+    tokenizer: Any
+
+    def __call__(self, texts: Any, *, batch_tokens: int = ...) -> list[dict]: ...
+    def logits(self, ids: Sequence[Sequence[int]], batch_tokens: int) -> np.ndarray: ...
+    def token_logits(self, ids: Sequence[Sequence[int]], batch_tokens: int) -> list[np.ndarray]: ...
+    def places(self, ids: Sequence[Sequence[int]], batch_tokens: int) -> list[np.ndarray]: ...
+    def batch(self, ids: Sequence[Sequence[int]], places: np.ndarray) -> dict[str, Tensor]: ...
 
 
 class Task(Protocol):
@@ -62,22 +74,22 @@ class Task(Protocol):
     @property
     def measures(self) -> dict[str, bool]: ...
     def predicted(self, logits: np.ndarray) -> np.ndarray: ...
-    def judge(self, predictor: Predictor, rows: Dataset, batch_tokens: int) -> dict[str, Any]: ...
+    def judge(self, predictor: Reader, rows: Dataset, batch_tokens: int) -> dict[str, Any]: ...
     def metrics(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]: ...
     def answers(self, logits: np.ndarray, top_k: int | None = 1) -> list[dict]: ...
     def reply(
-        self, predictor: Predictor, columns: list[list[str]], top_k: int | None, batch_tokens: int
+        self, predictor: Reader, columns: list[list[str]], top_k: int | None, batch_tokens: int
     ) -> list[dict]: ...
     def shown(self, answer: dict) -> str: ...
     def with_data(self, data: DataArguments) -> Task: ...
 
 
-# The file and the class of each task, and those of what trains it.
+# The file and the class of each task.
 TASKS = {
-    "text_classification": (".text_classification", "TextClassification", "..trainer", "RNNTrainer"),
-    "token_classification": (".token_classification", "TokenClassification", "..tagger_trainer", "TaggerTrainer"),
-    "translation": (".translation", "Translation", "..seq2seq_trainer", "TranslationTrainer"),
-    "language_modeling": (".language_modeling", "LanguageModeling", "..truncated_bptt", "LanguageModelTrainer"),
+    "text_classification": (".text_classification", "TextClassification"),
+    "token_classification": (".token_classification", "TokenClassification"),
+    "translation": (".translation", "Translation"),
+    "language_modeling": (".language_modeling", "LanguageModeling"),
 }
 
 
@@ -88,7 +100,7 @@ def task_class(name: str) -> type[Task]:
         UserError: there is no such task.
     """
     check_choice("task", name, TASKS)
-    module, cls, *_ = TASKS[name]
+    module, cls = TASKS[name]
     return getattr(import_module(module, __name__), cls)
 
 
@@ -109,9 +121,3 @@ def task_of(architecture: str, name: str) -> type[Task]:
         f"{name!r} is an {architecture}, which answers nothing: name a model that was trained on a task, or train one "
         f"on it, hf-rnn train --model.pretrained {name}."
     )
-
-
-def trainer_class(name: str) -> type[RNNTrainer]:
-    """What trains a task."""
-    *_, module, cls = TASKS[name]
-    return getattr(import_module(module, __name__), cls)

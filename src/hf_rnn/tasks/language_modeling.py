@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from datasets import Dataset, DatasetDict, Features
 from transformers import PreTrainedTokenizerBase
 
-from ..configuration_rnn import RNNConfig
-from ..errors import UserError
-from ..modeling_causal_rnn import RNNForCausalLM
-from ..streams import STREAMS, WINDOW, perplexities, read_streams, streams_to_read
+from ..models.configuration_rnn import RNNConfig
+from ..models.modeling_causal_rnn import RNNForCausalLM
 from ..text.arguments import DataArguments
+from ..text.bptt_windows import STREAMS, WINDOW, perplexities, read_streams, streams_to_read
 from ..text.collation import RaggedCollator
+from ..utils.errors import UserError
 from .text_task import SEQ2SEQ, TAGGING, TextTask
 
 logger = logging.getLogger(__name__)

@@ -13,10 +13,8 @@ import torch
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 from transformers import PreTrainedTokenizerBase
 
-from ..configuration_rnn import RNNConfig
-from ..errors import UserError, check_choice, nearest
-from ..metrics import MultiLabelMetrics, RegressionMetrics, SingleLabelMetrics
-from ..modeling_rnn import RNNForSequenceClassification
+from ..models.configuration_rnn import RNNConfig
+from ..models.modeling_rnn import RNNForSequenceClassification
 from ..text.arguments import DataArguments
 from ..text.collation import RaggedCollator
 from ..text.columns import Columns, check_no_written_lists, find_columns, text_of
@@ -32,6 +30,8 @@ from ..text.labels import (
     without_missing,
 )
 from ..text.schema import Schema
+from ..utils.errors import UserError, check_choice, nearest
+from .metrics import MultiLabelMetrics, RegressionMetrics, SingleLabelMetrics
 from .text_task import SEQ2SEQ, TAGGING, TextTask, quotable, softmax
 
 logger = logging.getLogger(__name__)

@@ -10,14 +10,14 @@ import numpy as np
 from datasets import Dataset, DatasetDict, Features, Value, concatenate_datasets
 from transformers import PreTrainedTokenizerBase
 
-from ..errors import UserError, check_choice, nearest
 from ..text.arguments import BUILT_IN, VALIDATIONS, DataArguments
 from ..text.collation import cut, cut_pair
 from ..text.columns import choose_text, column_for, text_of
 from ..text.schema import Schema, fingerprint
 from ..text.sources import SPLITS, is_on_hub
 from ..text.splits import choose_split, split_validation
-from ..tokenization import pair_encodings, token_ids
+from ..text.tokenization import pair_encodings, token_ids
+from ..utils.errors import UserError, check_choice, nearest
 
 logger = logging.getLogger(__name__)
 

@@ -13,18 +13,18 @@ from datasets import ClassLabel, Dataset, DatasetDict
 from tokenizers import decoders
 from transformers import PreTrainedTokenizerBase
 
-from ..configuration_rnn import RNNConfig
-from ..errors import UserError
-from ..metrics import SingleLabelMetrics, SpanMetrics, needed
-from ..modeling_rnn import IGNORED, labels_of
-from ..modeling_token_rnn import RNNForTokenClassification
-from ..spans import OUTSIDE, check_tags, is_bio, kind_of, scheme, spans_of
-from ..tag_schemes import converted, find_scheme
+from ..models.configuration_rnn import RNNConfig
+from ..models.modeling_rnn import IGNORED, labels_of
+from ..models.modeling_token_rnn import RNNForTokenClassification
 from ..text.arguments import DataArguments
+from ..text.bio import OUTSIDE, check_tags, is_bio, kind_of, scheme, spans_of
 from ..text.collation import RaggedCollator
 from ..text.columns import TAG_COLUMNS, WORD_COLUMNS
 from ..text.schema import Schema
-from ..written_text import as_written, evenly_spaced, is_seen, usual_mark
+from ..text.tag_schemes import converted, find_scheme
+from ..text.written_text import as_written, evenly_spaced, is_seen, usual_mark
+from ..utils.errors import UserError
+from .metrics import SingleLabelMetrics, SpanMetrics, needed
 from .text_task import FOR_TRAINING, SEQ2SEQ, TextTask, quotable, softmax
 
 logger = logging.getLogger(__name__)

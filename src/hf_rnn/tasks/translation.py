@@ -13,15 +13,15 @@ from datasets import Dataset, DatasetDict
 from tokenizers import processors
 from transformers import PreTrainedTokenizerBase
 
-from ..configuration_rnn import RNNConfig
-from ..errors import UserError
-from ..metrics import TranslationMetrics, needed
-from ..modeling_rnn import IGNORED
-from ..modeling_seq2seq_rnn import RNNForConditionalGeneration
+from ..models.configuration_rnn import RNNConfig
+from ..models.modeling_rnn import IGNORED
+from ..models.modeling_seq2seq_rnn import RNNForConditionalGeneration
 from ..text.arguments import DataArguments
 from ..text.collation import RaggedCollator
 from ..text.columns import SOURCE_COLUMNS, TARGET_COLUMNS
-from ..tokenization import token_ids
+from ..text.tokenization import token_ids
+from ..utils.errors import UserError
+from .metrics import TranslationMetrics, needed
 from .text_task import FOR_TRAINING, TAGGING, TextTask, quotable
 
 logger = logging.getLogger(__name__)

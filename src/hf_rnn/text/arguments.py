@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from ..errors import UserError, check_choice
+from ..utils.errors import UserError, check_choice
 
 BUILT_IN = "made_up_reviews"
 # The path of rows that were handed over in Python.

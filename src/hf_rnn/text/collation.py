@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..errors import UserError
+from ..utils.errors import UserError
 
 
 def cut(ids: list[int], max_length: int | None, truncation: str) -> list[int]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from datasets import ClassLabel, Dataset
 
-from ..errors import UserError, nearest
+from ..utils.errors import UserError, nearest
 from .arguments import DataArguments
 from .dialects import UNSPACED
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from ..errors import UserError
+from ..utils.errors import UserError
 from .arguments import DataArguments
 from .dialects import DELIMITERS, Dialect, ExactReader, Record, find_dialect, lines_in, names_of
 from .encodings import Utf8Stream, find_encoding, kind_of, shown, wrong_encoding

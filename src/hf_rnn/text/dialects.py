@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from ..errors import UserError
+from ..utils.errors import UserError
 from .arguments import DataArguments
 from .encodings import Utf8Stream, contains, kind_of
 

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-from ..errors import UserError
+from ..utils.errors import UserError
 
 logger = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets import Features
 
-from ..errors import UserError, first_line
+from ..utils.errors import UserError, first_line
 from .arguments import DataArguments
 from .delimited import DelimitedFile
 from .dialects import has_header, names_of

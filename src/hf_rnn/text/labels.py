@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from ..errors import UserError
+from ..utils.errors import UserError
 from .arguments import DataArguments
 from .columns import bit_of
 

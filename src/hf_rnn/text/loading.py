@@ -6,7 +6,7 @@ from typing import Any
 
 from datasets import Dataset, DatasetDict, IterableDataset
 
-from ..errors import UserError
+from ..utils.errors import UserError
 from .arguments import DataArguments
 from .sources import Files, Whole, open_splits, reading
 from .tables import collect, tables_of

@@ -10,7 +10,7 @@ from typing import Any
 
 from datasets import Dataset
 
-from ..errors import UserError, first_line
+from ..utils.errors import UserError, first_line
 from .arguments import DataArguments
 
 SCHEMA_FILE = "schema.json"

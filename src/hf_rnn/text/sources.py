@@ -17,13 +17,13 @@ from datasets import config as datasets_config
 from datasets import exceptions as datasets_exceptions
 from huggingface_hub import HfApi
 
-from ..errors import UserError, first_line, looks_local
-from ..hub_errors import LONGEST_QUESTION, PATIENCE, NotServed, explain, patiently
-from ..made_up_reviews import made_up_reviews
+from ..utils.errors import UserError, first_line, looks_local
+from ..utils.hub_errors import LONGEST_QUESTION, PATIENCE, NotServed, explain, patiently
 from .arguments import BUILT_IN, IN_MEMORY, DataArguments
 from .columns import KNOWN_NAMES, named_columns
 from .encodings import COMPRESSIONS, kind_of, open_utf8, stem_of, wrong_encoding
 from .formats import READERS, Conll, Lines, Parallel, Reader
+from .made_up_reviews import made_up_reviews
 from .schema import fingerprint
 from .tables import collect, column_of, in_memory, table_of, tables_of
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from datasets import Dataset
 
-from ..errors import UserError
+from ..utils.errors import UserError
 from .arguments import DataArguments
 
 logger = logging.getLogger(__name__)

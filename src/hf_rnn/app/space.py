@@ -1,0 +1,133 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""The page of a model as a Hugging Face Space."""
+
+import re
+import shutil
+import tempfile
+from importlib.metadata import requires
+from pathlib import Path
+
+import yaml
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
+
+from ..auto import architecture
+from ..hub.fetch import find_model
+from ..hub.folder import model_files
+from ..hub.push import check_token
+from ..utils.errors import UserError
+from ..utils.hub_errors import PATIENCE_OF_A_PUSH, explain, patiently
+
+PACKAGE = Path(__file__).parents[1]
+APP = """from pathlib import Path
+
+from hf_rnn.app.demo import build
+from hf_rnn.inference.predictor import Predictor
+
+demo = build(Predictor.from_pretrained({model}, revision={revision!r}), title={title!r})
+
+if __name__ == "__main__":
+    demo.launch()
+"""
+README = """# {title}
+
+The page of a model of hf_rnn: its answers, which words they come from, and how they came about. `hf_rnn/` is the
+package that trained it; `requirements.txt` names what that needs.
+"""
+
+
+def write_space(model: str, folder: str | Path, repo_id: str, revision: str | None = None) -> Path:
+    """Writes all that a Space needs: the page, the package, and the model where it is not on the Hub.
+
+    Args:
+        model: folder or Hub id of a classifier.
+        folder: new, or empty.
+        repo_id: `user/name` of the Space.
+        revision: branch, tag or commit of a model on the Hub.
+
+    Raises:
+        UserError: no such model, a language model, or the folder holds something.
+    """
+    folder = Path(folder)
+    try:
+        validate_repo_id(repo_id)
+    except HFValidationError as error:
+        raise UserError(explain(error, repo_id)) from error
+    if folder.is_file() or (folder.exists() and any(folder.iterdir())):
+        raise UserError(f"{str(folder)!r} is not empty: name a new folder.")
+    local = Path(model).is_dir()
+    source, config = find_model(model, **({} if local else {"revision": revision}))
+    if architecture(config) != "RNNForSequenceClassification":
+        raise UserError(f"{model!r} is an {architecture(config)}, and the page is that of a classifier: name one.")
+    title = repo_id.rpartition("/")[2]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{str(folder)!r} cannot be made ({error.strerror}): name another folder.") from error
+    if local:
+        (folder / "model").mkdir()
+        for name, file in model_files(source).items():
+            shutil.copyfile(file, folder / "model" / name)
+    shutil.copytree(PACKAGE, folder / "hf_rnn", ignore=shutil.ignore_patterns("__pycache__"), symlinks=False)
+    where = 'Path(__file__).with_name("model")' if local else repr(model)
+    app = APP.format(model=where, revision=None if local else revision, title=title)
+    (folder / "app.py").write_text(app if local else app.removeprefix("from pathlib import Path\n\n"), encoding="utf-8")
+    (folder / "requirements.txt").write_text("\n".join(_requirements()) + "\n", encoding="utf-8")
+    about = {"title": title, "sdk": "gradio", "app_file": "app.py", "license": "apache-2.0", "pinned": False}
+    about |= {} if local else {"models": [model]}
+    card = f"---\n{yaml.safe_dump(about, sort_keys=False)}---\n\n{README.format(title=title)}"
+    (folder / "README.md").write_text(card, encoding="utf-8")
+    return folder
+
+
+def push_space(
+    model: str,
+    repo_id: str,
+    private: bool | None = None,
+    token: str | None = None,
+    revision: str | None = None,
+) -> str:
+    """Makes a Space of a model's page, or brings it up to date, by one commit.
+
+    Args:
+        model, revision: as in [`write_space`].
+        repo_id: `user/name` of the Space; what it holds gives way to what is written now.
+        private: of a Space that is made.
+
+    Returns:
+        Its address.
+
+    Raises:
+        UserError: no such model, or the Hub did not take it.
+    """
+    check_token(token)
+    api = HfApi(token=token)
+    with tempfile.TemporaryDirectory() as folder:
+        write_space(model, folder, repo_id, revision)
+
+        def attempt() -> str:
+            made = api.create_repo(repo_id, repo_type="space", space_sdk="gradio", private=private, exist_ok=True)
+            api.upload_folder(
+                repo_id=made.repo_id,
+                repo_type="space",
+                folder_path=folder,
+                commit_message="Upload the page of a model",
+                delete_patterns="*",
+            )
+            return str(made)
+
+        return patiently(attempt, repo_id, token, patience=PATIENCE_OF_A_PUSH)
+
+
+def _requirements() -> list[str]:
+    """What the package, its page and its explanations need."""
+    wanted = []
+    for line in requires("hf-rnn") or []:
+        name, _, marker = line.partition(";")
+        if not marker or re.search(r"extra == ['\"](demo|explain)['\"]", marker):
+            wanted.append(name.strip())
+    return sorted(set(wanted))
+
+
+__all__ = ["push_space", "write_space"]

@@ -1,0 +1,99 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""What people wrote in a model's card: it stays where ours is written anew."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from huggingface_hub import ModelCard
+
+from ..models.configuration_rnn import CELL_TYPES
+from ..utils.environment import unsaid
+from ..utils.errors import UserError, first_line
+from .folder import CARD_FILE
+
+MARKER = "<!-- hf_rnn: a push writes all that stands below anew. -->"
+INVITATION = (
+    "<!-- Write here what readers should know of this model; a push keeps all that stands above the next line. -->"
+)
+_CELL_TAGS = {cell.partition("_")[0] for cell in CELL_TYPES} - {"rnn"}
+# What an earlier run wrote and a later one may not: rows of a data set, above all.
+_METADATA_OF_OURS = ("model-index", "widget", "metrics")
+
+
+def merge(new: str, *older: str | None, title: str = "") -> str:
+    """A new card with what was written by hand in older ones: all above the marker, and metadata that is not ours.
+
+    Args:
+        new: as the template makes it.
+        older: the one whose handwriting goes before first; None for one that is not there.
+        title: another heading, besides the new card's, that the template gave and no hand wrote.
+    """
+    after, kept = ModelCard(new), [_parsed(card) for card in older if card is not None]
+    untouched = _above(after)
+    by_template = ("", untouched, f"# {title}\n\n{INVITATION}")
+    hand = next((_above(card) for card in kept if _above(card) not in by_template), untouched)
+    ours = after.data.to_dict()
+    data: dict[str, Any] = {}
+    for theirs in (card.data.to_dict() for card in reversed(kept)):
+        data |= {name: value for name, value in theirs.items() if name not in _METADATA_OF_OURS}
+        others = [tag for tag in theirs.get("tags") or [] if tag not in _CELL_TAGS]
+        ours["tags"] = list(dict.fromkeys([*ours["tags"], *others]))
+    header = yaml.safe_dump(data | ours, sort_keys=False, allow_unicode=True, width=1000).strip()
+    generated = after.text.partition(MARKER)[2].strip()
+    return f"---\n{header}\n---\n\n{hand}\n{MARKER}\n\n{generated}\n"
+
+
+def read_card(file: Path) -> str | None:
+    """The card in a file, or None where there is no file.
+
+    Raises:
+        UserError: it is not UTF-8.
+    """
+    return decode(file.read_bytes()) if file.exists() else None
+
+
+def decode(card: bytes) -> str:
+    """The text of a card; raises [`UserError`] where it is not UTF-8."""
+    try:
+        return card.decode()
+    except UnicodeDecodeError as error:
+        raise UserError(f"the card {CARD_FILE} is not UTF-8 ({error}): save it as UTF-8.") from error
+
+
+def is_untouched(card: str | None) -> bool:
+    """Whether nobody has written anything: there is no card, or only the placeholders of transformers' template."""
+    return card is None or (MARKER not in card and "[More Information Needed]" in card)
+
+
+def _parsed(card: str) -> ModelCard:
+    try:
+        # A card need not have metadata.
+        with unsaid("huggingface_hub.repocard", "metadata block was not found"):
+            return ModelCard(card, ignore_metadata_errors=True)
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"the metadata of the card {CARD_FILE} cannot be read ({first_line(error)}): mend what stands between its "
+            "two lines of ---."
+        ) from error
+
+
+def check_card(card: str) -> None:
+    """Raises [`UserError`] for a card whose metadata cannot be read."""
+    _parsed(card)
+
+
+def add_tags(card: str, tags: list[str]) -> str:
+    """The card with more tags in its metadata."""
+    if not tags:
+        return card
+    changed = _parsed(card)
+    changed.data["tags"] = list(dict.fromkeys([*(changed.data.get("tags") or []), *tags]))
+    return str(changed)
+
+
+def _above(card: ModelCard) -> str:
+    return "" if is_untouched(card.text) else card.text.partition(MARKER)[0].strip()
+
+
+__all__ = ["add_tags", "check_card", "decode", "is_untouched", "merge", "read_card"]

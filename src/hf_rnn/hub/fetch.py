@@ -1,0 +1,76 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""From the Hub, or from the cache where the Hub does not answer: models, and checkpoints of runs that go on."""
+
+import json
+import logging
+from pathlib import Path
+
+from .. import auto  # noqa: F401  the command line has not registered the models yet
+from ..models.configuration_rnn import RNNConfig
+from ..models.weight_files import is_intact
+from ..utils.errors import UserError, looks_local
+from ..utils.hub_download import snapshot
+from .folder import MODEL_FILES, check_model
+
+logger = logging.getLogger(__name__)
+
+
+def find_model(path: str, **where) -> tuple[Path, RNNConfig]:
+    """The folder of a whole model and its configuration: the path itself, or where [`download`] brought it, whose
+    options and errors are these.
+
+    Raises:
+        UserError: the path is that of a folder, and there is none; or it holds no whole model.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        if looks_local(path):
+            raise UserError(f"there is no folder {path!r}: name the output_dir of a training run that ended.")
+        try:
+            folder = download(path, **where)
+        except UserError as error:
+            if repr(path) in str(error):
+                raise
+            raise UserError(f"there is no folder {path!r}, and on the Hub: {error}") from error
+    return folder, check_model(folder, path)
+
+
+def download(
+    repo_id: str,
+    revision: str | None = None,
+    token: str | None = None,
+    cache_dir: str | Path | None = None,
+    local_files_only: bool = False,
+) -> Path:
+    """Brings a model from the Hub, or from the cache: without a word where that was asked for, and with the reason
+    where the Hub does not answer as it should. With a copy in the cache, the Hub is asked once.
+
+    Returns:
+        A folder of the cache, with the files of `MODEL_FILES` that the repository has; each is as it was pushed.
+
+    Raises:
+        UserError: there is no such model or revision, no right to see it, no network, or what arrives is damaged.
+    """
+    folder = snapshot(
+        repo_id, MODEL_FILES, _has_weights, revision, token, cache_dir, local_files_only, is_intact=is_intact
+    )
+    if not (folder / "config.json").exists():
+        raise UserError(f"{repo_id!r} holds no model that can be loaded: it has no config.json. Name another one.")
+    return folder
+
+
+def _has_weights(folder: Path) -> bool:
+    """Return whether a folder of the cache holds a configuration and all files of weights."""
+    if not (folder / "config.json").exists():
+        return False
+    index = folder / "model.safetensors.index.json"
+    if (folder / "model.safetensors").exists() or not index.exists():
+        return any(folder.glob("*.safetensors"))
+    try:
+        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return False
+    return all((folder / str(name)).exists() for name in names)
+
+
+__all__ = ["download", "find_model"]

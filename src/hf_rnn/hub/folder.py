@@ -1,0 +1,144 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""The files of a model's folder, and checks that it is whole."""
+
+from pathlib import Path
+from shlex import quote
+
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError, safe_open
+from torch import device
+from transformers import AutoConfig, PreTrainedTokenizerBase
+
+from ..auto import MODELS, architecture
+from ..models.configuration_rnn import CODE_FILES, RNNConfig
+from ..models.weight_files import is_pointer
+from ..text.schema import SCHEMA_FILE
+from ..text.tokenization import TOKENIZER_FILES, check_vocabulary, load_tokenizer
+from ..utils.errors import UserError, first_line
+from ..utils.hub_download import matches
+
+RUN_FILE = "run.yaml"
+METRICS_FILE = "metrics.json"
+CARD_FILE = "README.md"
+PICTURES = {
+    "confusion_matrix.png": "confusion matrix",
+    "training_curves.png": "training curves",
+    "gradient_flow.png": "gradient through time",
+}
+WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
+# A model's repository holds these; anything else in the folder (checkpoints, pickles, a user's own files) stays there.
+MODEL_FILES = (
+    "config.json",
+    "generation_config.json",
+    *WEIGHTS,
+    *CODE_FILES,
+    *TOKENIZER_FILES,
+    RUN_FILE,
+    METRICS_FILE,
+    SCHEMA_FILE,
+    *PICTURES,
+)
+
+
+def model_files(folder: Path) -> dict[str, Path | bytes]:
+    """Return the files of a folder that belong into a model's repository, by name."""
+    return {file.name: file for file in sorted(folder.iterdir()) if matches(file.name, MODEL_FILES)}
+
+
+def check_model(folder: Path, name: str | None = None) -> RNNConfig:
+    """The configuration of a folder that holds a whole model of ours.
+
+    Args:
+        name: by which the user knows it, where that is not the folder.
+
+    Raises:
+        UserError: it is no model's folder, another library's model, or its files do not fit one another.
+    """
+    name = name or str(folder)
+    if not folder.is_dir():
+        raise UserError(f"there is no folder {name!r}: name the output_dir of a training run that ended.")
+    for file in (path for path in sorted(folder.iterdir()) if path.is_file() and matches(path.name, MODEL_FILES)):
+        if is_pointer(file):
+            there = Path(name).is_dir()
+            advice = f"git -C {quote(name)} lfs pull." if there else "its owner pushed it without: tell them."
+            raise UserError(f"{file.name} of {name!r} is a pointer of Git LFS, not the file itself: {advice}")
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, StrictDataclassError) as error:
+        hint = (
+            f" Its training has not ended: go on with --config {quote(str(folder / RUN_FILE))} --training.resume true."
+        )
+        raise UserError(
+            f"{name!r} holds no model that can be loaded ({first_line(error)}): name the output_dir of a training run "
+            f"that ended, or a model on the Hub.{hint if any(folder.glob('checkpoint-*')) else ''}"
+        ) from error
+    if not isinstance(config, RNNConfig):
+        raise UserError(f"{name!r} is a {config.model_type} model, not one of hf_rnn: use it with transformers.")
+    check_weights(folder, config, name)
+    if any(folder.glob("tokenizer*")):
+        check_vocabulary(load_tokenizer(str(folder)), config, name)
+    return config
+
+
+def check_alike(
+    config: RNNConfig,
+    tokenizer: PreTrainedTokenizerBase,
+    other: RNNConfig,
+    other_tokenizer: PreTrainedTokenizerBase,
+    name: str,
+) -> None:
+    """Raises [`UserError`] where another model, by its name, does not answer with the same labels about the same
+    tokens: then no mean can be taken of the two."""
+    if architecture(other) != architecture(config) or other.id2label != config.id2label:
+        theirs, ours = ({architecture(c), *c.id2label.values()} for c in (other, config))
+        raise UserError(
+            f"{name!r} answers something else ({', '.join(sorted(theirs - ours)) or 'labels in another order'}) than "
+            "the first model: name models that were trained on the same task."
+        )
+    if other_tokenizer.get_vocab() != tokenizer.get_vocab():
+        raise UserError(
+            f"{name!r} has another tokenizer than the first model: train both with the same, --tokenizer.path FIRST."
+        )
+
+
+def check_weights(folder: Path, config: RNNConfig, name: str) -> None:
+    """Raises [`UserError`] that names each tensor in which a folder's weights are not those of its configuration."""
+    files = sorted(file for file in folder.iterdir() if matches(file.name, WEIGHTS[:2]))
+    if not files:
+        pickle = next((f", only the pickle {file.name}, which can run any code" for file in folder.glob("*.bin")), "")
+        raise UserError(
+            f"{name!r} has no model.safetensors{pickle}: save the model with model.save_pretrained; or, if only a part "
+            f"of it is in the cache, hf download {name}."
+        )
+    found: dict[str, list[int]] = {}
+    for file in files:
+        try:
+            with safe_open(file, framework="pt") as tensors:
+                found |= {key: list(tensors.get_slice(key).get_shape()) for key in tensors.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise UserError(
+                f"{file.name} of {name!r} is damaged ({first_line(error)}): save the model again."
+            ) from error
+    kind = architecture(config)
+    if kind not in MODELS:
+        raise UserError(f"{name!r} holds a {kind}, and this hf_rnn has {', '.join(MODELS)}.")
+    with device("meta"):
+        model = MODELS[kind](config)
+    # A tied weight stands in the file once.
+    tied = set(model.all_tied_weights_keys) - set(found)
+    wanted = {key: list(t.shape) for key, t in model.state_dict().items() if key not in tied}
+    wrong = [f"{key} is missing" for key in wanted if key not in found]
+    wrong += [f"{key} is not the model's" for key in found if key not in wanted]
+    wrong += [
+        f"{key} is {found[key]} and should be {wanted[key]}"
+        for key in wanted
+        if found.get(key, wanted[key]) != wanted[key]
+    ]
+    if wrong:
+        raise UserError(
+            f"the weights of {name!r} do not fit its config.json: {'; '.join(wrong)}. Put back the two files that one "
+            "save_pretrained wrote together."
+        )
+
+
+__all__ = ["check_alike", "check_model", "matches", "model_files"]

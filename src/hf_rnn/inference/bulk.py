@@ -1,0 +1,201 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Answers for a whole file, by one process or several, which go on where they were cut."""
+
+import hashlib
+import json
+import logging
+import math
+import os
+import shutil
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import timedelta
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+
+from ..text.arguments import DataArguments
+from ..text.columns import SAMPLE, text_of, value_at
+from ..text.formats import looks_tagged
+from ..text.loading import open_alone
+from ..text.sources import reading
+from ..text.tables import collect, tables_of
+from ..utils.environment import join_after_restart
+from ..utils.errors import UserError
+from .predictor import BATCH_TOKENS, Predictor, own_columns, text_columns
+
+logger = logging.getLogger(__name__)
+
+# Rows that are answered and written at a time: what a process that dies loses.
+PART = 16384
+JOB = "job.json"
+COLUMNS = ("text_column", "text_pair_column")
+
+
+def predict_file(
+    predictor: Predictor,
+    data: DataArguments,
+    output: Path,
+    batch_tokens: int = BATCH_TOKENS,
+    top_k: int | None = 1,
+    given: Collection[str] = (),
+    overwrite: bool = False,
+    part_rows: int = PART,
+) -> int:
+    """Writes one JSON line per row of a file: its columns, and the answer as `prediction`.
+
+    The rows are answered in parts, which stand in `OUTPUT.parts` until the output appears, whole and in the order of
+    the rows. A prediction that was cut goes on after the parts that it had written. Several processes (of torchrun or
+    accelerate launch) share the parts, on a file system that all of them see.
+
+    Args:
+        output: of the answers.
+        given: the columns that were named for this very file.
+        overwrite: whether the parts of another prediction are deleted.
+        part_rows: rows of a part.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        UserError: the file has several splits, no such column or one called `prediction`; or the parts of another
+            prediction stand where these are to stand.
+    """
+    data = replace(data, streaming=False)
+    tagged = predictor.task.tagged and Path(data.path).is_file() and looks_tagged(Path(data.path), data.encoding)
+    found = open_alone(data, tagged)
+    if found.described():
+        logger.info(f"{data.path}: {found.described()}.")
+    with reading(data):
+        sample = collect(tables_of(islice(found.rows(), SAMPLE)))
+    if not len(sample):
+        raise UserError(f"the data set {data.path!r} has no rows.")
+    _check_no_answers([dict.fromkeys(sample.column_names)], data.path)
+    sample = sample.flatten()
+    of_training, task = predictor.task.data, predictor.task.with_data(data)
+    named = {*given, *(key for key in COLUMNS if getattr(data, key) != getattr(of_training, key))}
+    task = task.with_data(own_columns(task, sample, named))
+    predictor = replace(predictor, task=task)
+    columns = text_columns(task, sample)
+    logger.info(f"{data.path}: the text is read from {' and '.join(map(repr, columns))}.")
+    job = {"rows": found.fingerprint(), "model": _weights(predictor), "columns": columns, "top_k": top_k}
+    job["max_length"], job["part_rows"] = data.max_length, part_rows
+    processes = _processes()
+    rank, world_size = (processes.process_index, processes.num_processes) if processes else (0, 1)
+    parts = output.with_name(output.name + ".parts")
+    if rank == 0:
+        _claim(parts, job, overwrite)
+    if processes:
+        processes.wait_for_everyone()
+    count, names = 0, []
+    with reading(data):
+        rows = found.rows()
+        while part := list(islice(rows, part_rows)):
+            names.append(parts / f"{count:012}.jsonl")
+            count += len(part)
+            if len(names) % world_size == rank and not names[-1].exists():
+                _answer(predictor, part, columns, names[-1], batch_tokens, top_k)
+    if processes:
+        processes.wait_for_everyone()
+    if rank == 0:
+        _join(names, output)
+        shutil.rmtree(parts)
+    return count
+
+
+def _processes() -> PartialState | None:
+    """The processes that share the work, where a launcher has started several."""
+    if int(os.environ.get("WORLD_SIZE") or 1) == 1:
+        return None
+    cpu = not torch.accelerator.is_available()
+    # One of them may have to wait for the last part of another.
+    patience = timedelta(days=1)
+    join_after_restart("gloo" if cpu else "nccl", patience)
+    return PartialState(cpu=cpu, timeout=patience)
+
+
+def _claim(parts: Path, job: dict, overwrite: bool) -> None:
+    """Makes the folder of the parts that of a job; it may hold some of the job's parts already."""
+    file = parts / JOB
+    same = file.exists() and json.loads(file.read_text(encoding="utf-8")) == job
+    if overwrite and not same:
+        shutil.rmtree(parts, ignore_errors=True)
+    if file.exists():
+        if not same:
+            raise UserError(
+                f"{str(parts)!r} holds parts of a prediction of other rows, or by another model or with other "
+                "options: finish that one first, or write --overwrite to delete them."
+            )
+        done = len(list(parts.glob("*.jsonl")))
+        logger.info(f"{done} parts of {job['part_rows']:,} rows were answered before; going on after them.")
+        return
+    parts.mkdir(parents=True, exist_ok=True)
+    _write(file, json.dumps(job))
+
+
+def _answer(predictor: Predictor, rows: list[dict], columns: list[str], file: Path, batch_tokens: int, top_k) -> None:
+    path = predictor.task.data.path
+    _check_no_answers(rows, path)
+    texts: list[Any] = [
+        tuple(text_of(value_at(row, n), f"the column {n!r} of {path!r}") for n in columns) for row in rows
+    ]
+    answers = predictor.stream(texts, top_k=top_k, batch_tokens=batch_tokens)
+    lines = (_json({**row, "prediction": answer}) for row, answer in zip(rows, answers, strict=True))
+    _write(file, "".join(f"{line}\n" for line in lines))
+
+
+def _check_no_answers(rows: list[dict], path: str) -> None:
+    if any("prediction" in row for row in rows):
+        raise UserError(
+            f"{path!r} has a column 'prediction', in whose place the answers would stand: give it another name."
+        )
+
+
+def _json(row: dict) -> str:
+    """A row as JSON, which has no numbers for NaN and infinity."""
+    try:
+        return json.dumps(row, ensure_ascii=False, default=str, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(row), ensure_ascii=False, default=str, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _join(parts: list[Path], output: Path) -> None:
+    whole = output.with_name(output.name + ".part")
+    with whole.open("wb") as stream:
+        for part in parts:
+            with part.open("rb") as lines:
+                shutil.copyfileobj(lines, stream)
+    os.replace(whole, output)
+
+
+def _write(file: Path, text: str) -> None:
+    """The file is there when it is whole."""
+    unfinished = file.with_name(file.name + ".part")
+    unfinished.write_text(text, encoding="utf-8")
+    os.replace(unfinished, file)
+
+
+def _weights(predictor: Predictor) -> str:
+    """A hash of all that answers."""
+    digest = hashlib.sha256(predictor.tokenizer.backend_tokenizer.to_str().encode())
+    for model in (predictor.model, *predictor.others):
+        digest.update(model.config.to_json_string().encode())
+        if getattr(model, "generation_config", None) is not None:
+            digest.update(model.generation_config.to_json_string().encode())
+        for tensor in model.state_dict().values():
+            digest.update(tensor.detach().cpu().float().numpy().tobytes())
+    return digest.hexdigest()
+
+
+__all__ = ["predict_file"]

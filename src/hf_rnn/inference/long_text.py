@@ -1,0 +1,38 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""A text of any length, answered in the memory of one window."""
+
+from collections.abc import Sequence
+from itertools import count
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..models.windows import read_in_windows
+from ..utils.environment import give_back_freed_memory
+
+# Tokens of a window, and windows after which memory is given back.
+WINDOW, TIDIED = 4096, 16
+
+
+@torch.inference_mode()
+def logits_of(model: Any, ids: Sequence[int], window: int = WINDOW) -> Tensor:
+    """What a classifier answers for one text, `[1, C]`, as for the whole at once.
+
+    Args:
+        model: in eval mode.
+        ids: of the tokens.
+        window: tokens that are in memory at once.
+    """
+    windows = count()
+
+    def tidy() -> None:
+        if next(windows) % TIDIED == 0:
+            give_back_freed_memory()
+
+    text = torch.as_tensor(ids, dtype=torch.long, device=model.device)[None]
+    pooled, _ = read_in_windows(model.model, model.pooling, text, None, window, tidy)
+    return model.classifier(pooled)
+
+
+__all__ = ["logits_of"]

@@ -1,0 +1,120 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Several runs as one model: the mean of their weights."""
+
+import logging
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..auto import MODELS, architecture
+from ..hub.card import render_folder
+from ..hub.fetch import find_model
+from ..hub.folder import CARD_FILE, RUN_FILE, check_alike
+from ..hub.saved_run import copy_run, read_run, run_file
+from ..models.configuration_rnn import RNNConfig
+from ..text.schema import SCHEMA_FILE
+from ..text.tokenization import load_tokenizer
+from ..utils.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+
+@torch.no_grad()
+def average(models: Sequence[str | Path], output: str | Path) -> Path:
+    """Saves the mean of the weights of several models as one (Wortsman et al. 2022, "model soups").
+
+    It is of use for runs that began with the same weights, such as classifiers on one language model, or the same
+    run's checkpoints: the means of others answer like a model that has learnt nothing.
+
+    Args:
+        models: folders or Hub ids, two or more, of the same sizes, labels and tokenizer.
+        output: a folder that is not there yet; with a card, and the `run.yaml` of the first model.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UserError: fewer than two models, models that differ in more than their weights, or a folder that is there.
+    """
+    if isinstance(models, (str, Path)):
+        raise UserError(f"models is one path: pass a list of two or more, [{str(models)!r}, …].")
+    output = Path(output)
+    if output.exists():
+        raise UserError(f"{str(output)!r} exists already: name a new folder, --output FOLDER.")
+    if len(models) < 2:
+        raise UserError(
+            f"a mean needs two models or more, and {len(models)} is named: hf-rnn average A B --output FOLDER, or "
+            "average([A, B], output)."
+        )
+    if not output.absolute().parent.is_dir():
+        raise UserError(f"the folder {str(output.parent)!r} of {str(output)!r} does not exist: make it first.")
+    names = [str(path) for path in models]
+    twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
+    if twice is not None:
+        raise UserError(f"{twice!r} is named twice: name each model once.")
+    folders, configs = zip(*map(find_model, names), strict=True)
+    if len({run_file(folder) for folder in folders}) > 1 and not all(map(_began_elsewhere, folders)):
+        logger.warning(
+            "some of these models were trained from nothing, each from weights of its own: their mean will have learnt "
+            "nothing. hf-rnn evaluate A --others B takes the mean of classifiers' answers."
+        )
+    tokenizers = [load_tokenizer(str(folder)) for folder in folders]
+    merged = MODELS[architecture(configs[0])].from_pretrained(folders[0])
+    mean = {name: parameter.double() for name, parameter in merged.named_parameters()}
+    for config, tokenizer, folder, name in list(zip(configs, tokenizers, folders, names, strict=True))[1:]:
+        check_alike(configs[0], tokenizers[0], config, tokenizer, name)
+        other = dict(MODELS[architecture(config)].from_pretrained(folder).named_parameters())
+        _check_same_network(configs[0], mean, names[0], config, other, name)
+        for key, value in other.items():
+            mean[key] += value
+    for key, parameter in merged.named_parameters():
+        parameter.copy_(mean[key] / len(models))
+    writing = output.with_name(f".{output.name}.saving")
+    shutil.rmtree(writing, ignore_errors=True)
+    merged.save_pretrained(writing)
+    tokenizers[0].save_pretrained(writing)
+    if run := run_file(folders[0]):
+        copy_run(run, writing / RUN_FILE)
+        if (schema := run.with_name(SCHEMA_FILE)).is_file():
+            shutil.copyfile(schema, writing / SCHEMA_FILE)
+    card = render_folder(writing, output.absolute().name)
+    (writing / CARD_FILE).write_text(card, encoding="utf-8")
+    os.replace(writing, output)
+    return output
+
+
+def _began_elsewhere(folder: Path) -> bool:
+    """Whether the run that made a model began with another one's weights; nobody can say where no run is known."""
+    run = read_run(folder)
+    return run.task is None or run.pretrained is not None
+
+
+def _check_same_network(
+    config: RNNConfig,
+    weights: dict[str, Tensor],
+    name: str,
+    other: RNNConfig,
+    other_weights: dict[str, Tensor],
+    other_name: str,
+) -> None:
+    """Raises [`UserError`] where two models, by their names, do not compute the same with their weights."""
+    for field in ("cell_type", "pooling", "target_mean", "target_std"):
+        ours, theirs = getattr(config, field), getattr(other, field)
+        if theirs != ours:
+            raise UserError(
+                f"{other_name!r} has {field}={theirs!r}, and {name!r} has {ours!r}: name models that compute the same."
+            )
+    sizes, other_sizes = ({key: tuple(w.shape) for key, w in part.items()} for part in (weights, other_weights))
+    for key in {**sizes, **other_sizes}:
+        if sizes.get(key) != other_sizes.get(key):
+            raise UserError(
+                f"{key} of {other_name!r} is {other_sizes.get(key)}, and {sizes.get(key)} in {name!r}: name models of "
+                "the same sizes."
+            )
+
+
+__all__ = ["average"]

@@ -1,0 +1,164 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Texts that are read as they arrive, with an answer at any time."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from ..text.collation import RaggedCollator
+from ..text.tokenization import MARGIN, as_text, settled_ids, token_ids
+from ..utils.environment import on_device
+from ..utils.errors import UserError
+
+# Tokens that the model reads at once, however many arrive.
+WINDOW = 1024
+
+
+class TextStream:
+    """Reads texts piece by piece, each piece once, in memory that does not grow with them. What it answers at any time
+    is what the model answers for all that has arrived.
+
+    The pieces may be cut anywhere, in the middle of a word too: the last characters wait, as text, until what follows
+    them cannot change their tokens. Texts that no tokenizer can cut (one word without end) wait as a whole. A text is
+    read whole, whatever `max_length` the model was trained with.
+
+    ```python
+    >>> stream = model.stream(tokenizer)
+    >>> stream.feed("What a wonder")
+    >>> stream.feed("ful film!")
+    >>> stream.logits().softmax(-1)
+    ```
+
+    Args:
+        model: a classifier that reads from left to right alone; it is set to eval mode.
+        tokenizer: of the model, to feed texts; None to feed token ids.
+        streams: B, texts that are read side by side.
+        answers: what a task makes of logits `[B, C]`, for [`answers`].
+
+    Raises:
+        UserError: the model reads from right to left too, or there is not one stream.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: PreTrainedTokenizerBase | None = None,
+        streams: int = 1,
+        answers: Callable[..., list[dict]] | None = None,
+    ):
+        if model.config.bidirectional:
+            raise UserError(
+                "bidirectional=True: this model reads each text from its end too, and a stream has none yet. Train one "
+                "with --model.bidirectional false, or read the whole text, model(**tokenizer(text))."
+            )
+        if streams < 1:
+            raise UserError(f"streams={streams} must be 1 or greater.")
+        self.model, self.tokenizer, self.streams, self._answers = model.eval(), tokenizer, streams, answers
+        self.closed = False
+        # Of each stream, what has arrived and was not read yet.
+        self._waiting = [""] * streams
+        self._state: dict[str, Tensor] = {}
+        self._pooled: dict[str, Tensor] | None = None
+
+    def feed(self, pieces: str | Sequence[str]) -> None:
+        """Takes the next piece of the text, or of each of the texts; an empty one where nothing has arrived.
+
+        Raises:
+            UserError: the stream is closed or has no tokenizer, or there are not as many pieces as streams.
+        """
+        self._check_open()
+        if self.tokenizer is None:
+            raise UserError("the stream has no tokenizer: open it with model.stream(tokenizer), or feed_ids(…).")
+        pieces = [pieces] if isinstance(pieces, str) else list(pieces)
+        if len(pieces) != self.streams:
+            raise UserError(f"{len(pieces)} pieces for {self.streams} streams: pass one for each, or '' for none.")
+        self._waiting = [waiting + piece for waiting, piece in zip(self._waiting, map(as_text, pieces), strict=True)]
+        ready: list[list[int]] = [[] for _ in pieces]
+        for place, text in enumerate(self._waiting):
+            if len(text) > 2 * MARGIN:
+                ready[place], self._waiting[place] = settled_ids(self.tokenizer, text)
+        if any(ready):
+            self._state, self._pooled = self._read(ready)
+
+    def feed_ids(self, ids: Sequence[Sequence[int]]) -> None:
+        """Takes the next token ids of each of the texts.
+
+        Raises:
+            UserError: the stream is closed or reads texts, or there are not as many rows as streams.
+        """
+        self._check_open()
+        if self.tokenizer is not None:
+            raise UserError("the stream has a tokenizer: feed it texts, or open one without, model.stream().")
+        if len(ids) != self.streams:
+            raise UserError(f"{len(ids)} rows for {self.streams} streams: pass one for each, [] where there is none.")
+        self._state, self._pooled = self._read([list(row) for row in ids])
+
+    def logits(self) -> Tensor:
+        """`[B, C]`, of all that has arrived."""
+        self._check_open()
+        waiting: list[list[int]] = [[] for _ in self._waiting]
+        if self.tokenizer is not None:
+            waiting = token_ids(self.tokenizer, self._waiting)
+        with torch.inference_mode():
+            return self.model.classifier(self.model.pooling.pooled(self._read(waiting)[1]))
+
+    def answers(self, top_k: int | None = 1) -> list[dict]:
+        """What [`Predictor`] answers for all that has arrived; `top_k` as there.
+
+        Raises:
+            UserError: the stream was not opened by a [`Predictor`].
+        """
+        if self._answers is None:
+            raise UserError("this stream knows no task: open it with Predictor.from_pretrained(MODEL).open().")
+        return self._answers(np.asarray(self.logits().float().cpu()), top_k)
+
+    def close(self) -> None:
+        """Ends the stream, and forgets what it has read."""
+        self.closed, self._state, self._pooled, self._waiting = True, {}, None, [""] * self.streams
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that a stream knows of its texts, to go on later or elsewhere, with [`load_state_dict`]: tensors, and the
+        ends of the texts that wait."""
+        self._check_open()
+        return {"state": dict(self._state), "pooled": dict(self._pooled or {}), "waiting": list(self._waiting)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from what [`state_dict`] returned.
+
+        Raises:
+            UserError: it is of another number of streams.
+        """
+        self._check_open()
+        if len(state["waiting"]) != self.streams:
+            raise UserError(
+                f"the state is of {len(state['waiting'])} streams, and this has {self.streams}: open it with "
+                f"streams={len(state['waiting'])}."
+            )
+        device = self.model.device
+        self._waiting = list(state["waiting"])
+        self._state = {name: part.to(device) for name, part in state["state"].items()}
+        self._pooled = {name: part.to(device) for name, part in state["pooled"].items()} or None
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise UserError("the stream was closed: open another one, model.stream(tokenizer).")
+
+    @torch.inference_mode()
+    def _read(self, ids: list[list[int]]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The state and what is pooled after some more tokens of each stream."""
+        model, state, pooled = self.model, self._state, self._pooled
+        collate = RaggedCollator(model.config.pad_token_id or 0)
+        for start in range(0, max(1, *map(len, ids)), WINDOW):
+            part = on_device(collate([{"input_ids": row[start : start + WINDOW]} for row in ids]), model.device)
+            out = model.model(**part, initial_state=tuple(state.values()) or None, return_dict=True)
+            parts = {"h": out.final_hidden_state, "c": out.final_cell_state}
+            state = {name: each for name, each in parts.items() if each is not None}
+            pooled, _ = model.pooling.add(pooled, out, part["attention_mask"])
+        return state, pooled  # type: ignore[return-value]
+
+
+__all__ = ["TextStream"]

@@ -1,0 +1,83 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""How much explanations say of what a model does (DeYoung et al. 2020, "ERASER", section 4)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..text.batching import BATCH_TOKENS
+from ..utils.errors import UserError
+from .attribution import Explanation, reading_mode, scores_of, target_index
+
+# Shares of a text's words.
+SHARES = (0.01, 0.05, 0.10, 0.20, 0.50)
+
+
+@dataclass
+class Faithfulness:
+    """Means over texts and over the shares of words that are taken.
+
+    Args:
+        comprehensiveness: by how much the probability falls without the words that matter most; high is good.
+        sufficiency: by how much it falls with nothing but these words; low is good.
+        texts: how many.
+    """
+
+    comprehensiveness: float
+    sufficiency: float
+    texts: int
+
+
+@torch.inference_mode()
+def measure_faithfulness(
+    model: Any, explanations: Explanation | Sequence[Explanation], shares: Sequence[float] = SHARES
+) -> Faithfulness:
+    """Leaves words out, and asks the model again. A word that is left out is masked, and not read over.
+
+    Args:
+        model: that was explained.
+        explanations: as [`explain`] returned them.
+        shares: of the words of each text, from those with the highest scores on.
+
+    Raises:
+        UserError: there are no explanations.
+    """
+    for share in shares:
+        if not 0 < share <= 1:
+            raise UserError(f"shares={share} of the words is none: it must be greater than 0 and at most 1.")
+    explanations = [explanations] if isinstance(explanations, Explanation) else explanations
+    if not explanations or not shares:
+        raise UserError("there are no explanations, or shares, to measure: pass explain(model, tokenizer, [text, …]).")
+    without, alone = [], []
+    with reading_mode(model):
+        for explanation in explanations:
+            fall = _falls(model, explanation, shares)
+            without.append(fall[0].mean())
+            alone.append(fall[1].mean())
+    return Faithfulness(float(np.mean(without)), float(np.mean(alone)), len(explanations))
+
+
+def _falls(model, explanation: Explanation, shares: Sequence[float]) -> np.ndarray:
+    """By how much the probability falls, `[2, shares]`: without the words that matter most, and with them alone."""
+    ids = torch.tensor([explanation.ids], device=model.device)
+    best = sorted(explanation.words, key=lambda word: -word.score)
+    masks = torch.ones(1 + 2 * len(shares), len(explanation.ids), dtype=torch.long, device=model.device)
+    masks[1 + len(shares) :] = 0
+    for n, share in enumerate(shares):
+        taken = [place for word in best[: max(1, round(share * len(best)))] for place in word.tokens]
+        masks[1 + n, taken] = 0
+        masks[1 + len(shares) + n, taken] = 1
+    at_once = max(1, BATCH_TOKENS // len(explanation.ids))
+    parts = [
+        model(ids.expand(len(part), -1), attention_mask=part, return_dict=True).logits for part in masks.split(at_once)
+    ]
+    logits = torch.cat(parts).float()
+    index = target_index(model.config, explanation.label, logits[0])
+    scores = scores_of(model.config, logits)[:, index].cpu().numpy()
+    return (scores[0] - scores[1:]).reshape(2, -1)
+
+
+__all__ = ["Faithfulness", "measure_faithfulness"]

@@ -1,0 +1,285 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""What becomes of the gradient on its way back through time, and what the gates and units of a model do."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..models.modeling_causal_rnn import RNNForCausalLM
+from ..models.modeling_rnn import RNNForSequenceClassification
+from ..models.recurrence import Recurrence
+from ..utils.errors import UserError
+from .attribution import reading_mode
+
+# Of the gradient at the end, what counts as lost; and by how much one is taken to explode.
+LOST, EXPLODED = 0.01, 100.0
+# A gate beyond these is shut or open, whatever it reads (Karpathy et al. 2015).
+SHUT, OPEN = 0.1, 0.9
+# A unit that moves less is dead.
+STILL = 1e-3
+# Which part of the recurrent weights belongs to which gate.
+GATES = {"lstm": ("input", "forget", "cell", "output"), "gru": ("reset", "update", "new")}
+
+
+@dataclass
+class GradientFlow:
+    """
+    Args:
+        curves: by layer, `[T]`: the norm of the loss's gradient with respect to h, t steps before the end of what the
+            layer reads; the mean over texts.
+        gates: by layer and gate, the shares of its values that are shut and open.
+        dead: by layer, the share of units that do not move.
+        radius: by layer and gate, the spectral radius of its recurrent matrix.
+        settings: of the model, for the advice.
+        step: of the training.
+    """
+
+    curves: dict[str, list[float]]
+    gates: dict[str, dict[str, tuple[float, float]]]
+    dead: dict[str, float]
+    radius: dict[str, dict[str, float]]
+    settings: dict[str, Any] = field(default_factory=dict)
+    step: int = 0
+
+    def as_dict(self) -> dict:
+        """What JSON can hold; None for what is no number."""
+        told = asdict(self)
+        told["curves"] = {name: _finite(curve) for name, curve in self.curves.items()}
+        told["radius"] = {name: dict(zip(of, _finite(of.values()), strict=True)) for name, of in self.radius.items()}
+        return told
+
+    def shares(self, layer: str) -> np.ndarray:
+        """A layer's curve, as shares of what arrives at the end: the most of the last twentieth of the steps, since a
+        pooling need not read the very last."""
+        curve = np.asarray(self.curves[layer], dtype=float)
+        end = curve[: max(1, len(curve) // 20)].max()
+        return curve / end if end else curve
+
+    def lost_after(self, layer: str) -> int | None:
+        """The steps after which less than 1 % of the gradient is left, for good; None if more is left at the last."""
+        kept = np.flatnonzero(self.shares(layer) >= LOST)
+        steps = int(kept[-1]) + 1 if len(kept) else 0
+        return steps if steps < len(self.curves[layer]) else None
+
+
+def _finite(values: Iterable[float | None]) -> list[float | None]:
+    return [value if value is not None and math.isfinite(value) else None for value in values]
+
+
+def measure_gradient_flow(
+    model: Any,
+    input_ids: Tensor | None = None,
+    labels: Tensor | None = None,
+    inputs_embeds: Tensor | None = None,
+    step: int = 0,
+) -> GradientFlow:
+    """Reads texts step by step, and follows the gradient of the loss back through each of them.
+
+    A classifier's loss is that of its labels; a language model's is that of the last token alone, which it tells from
+    all before it. Nothing of the model is changed; dropout is off.
+
+    Args:
+        model: an [`RNNForSequenceClassification`] or [`RNNForCausalLM`].
+        input_ids: `[B, T]`, texts of one length.
+        labels: as the model's `forward` takes them; of a language model, `[B]`, the token after the text.
+        inputs_embeds: `[B, T, E]`, instead of `input_ids`.
+        step: of the training, to be noted.
+
+    Raises:
+        UserError: another model, or texts without a token.
+    """
+    check_measurable(model)
+    if (input_ids is None) == (inputs_embeds is None) or labels is None:
+        raise UserError("pass texts of one length and their labels: measure_gradient_flow(model, input_ids, labels).")
+    encoder = model.model
+    x = encoder.lookup(input_ids) if inputs_embeds is None else inputs_embeds
+    if not x.shape[1]:
+        raise UserError("there is no token to go back from: pass texts of one token or more, [B, T].")
+    with reading_mode(model), torch.enable_grad():
+        # Of a language model's two directions, the one that tells the token after the text.
+        stacks = encoder.stacks[:1] if isinstance(model, RNNForCausalLM) else encoder.stacks
+        reading = _StepByStep(stacks, x.detach())
+        loss = _loss(model, reading, labels)
+        # Those of cells that nothing reads behind have no gradient.
+        places = [(name, h) for name, states in reading.states.items() for h in states]
+        grads = torch.autograd.grad(loss, [h for _, h in places], allow_unused=True)
+    curves: dict[str, list[float]] = {name: [] for name in reading.states}
+    for (name, _), grad in zip(places, grads, strict=True):
+        # The loss is a mean over rows.
+        curves[name].append(0.0 if grad is None else float(grad.float().norm(dim=-1).sum()))
+    config = model.config
+    settings = {name: getattr(config, name) for name in ("cell_type", "forget_gate_bias", "pooling")}
+    settings["language_model"] = isinstance(model, RNNForCausalLM)
+    return GradientFlow(
+        {name: curve[::-1] for name, curve in curves.items()},
+        reading.gates,
+        reading.dead,
+        reading.radius,
+        settings,
+        step,
+    )
+
+
+def check_measurable(model: Any) -> None:
+    """Raises [`UserError`] for a model that is neither a classifier of whole texts nor a language model."""
+    if not isinstance(model, RNNForSequenceClassification | RNNForCausalLM):
+        raise UserError(
+            f"how far back a gradient goes is measured from one loss at the end of a text, and {type(model).__name__} "
+            "has none: pass a classifier or a language model."
+        )
+
+
+def _loss(model, reading: "_StepByStep", labels: Tensor | None) -> Tensor:
+    if isinstance(model, RNNForCausalLM):
+        hidden = reading.outputs[:, -1:]
+        loss, _ = model._loss_and_logits(hidden, labels[:, None], None)
+        return loss
+    read = SimpleNamespace(last_hidden_state=reading.outputs, final_hidden_state=reading.final[:, None])
+    pooled, _ = model.pooling(read, None)
+    return model.loss_of(model.classifier(pooled), labels)
+
+
+class _StepByStep:
+    """An encoder's pass over texts `[B, T, E]`, in which each h is a tensor of its own that all that comes after it
+    depends on: what it hands on in time, and what it hands on upwards."""
+
+    def __init__(self, stacks: Sequence[tuple[Recurrence, tuple[int, ...]]], x: Tensor):
+        self.states: dict[str, list[Tensor]] = {}
+        self.gates: dict[str, dict[str, tuple[float, float]]] = {}
+        self.dead: dict[str, float] = {}
+        self.radius: dict[str, dict[str, float]] = {}
+        read = [self._read(stack, directions, x) for stack, directions in stacks]
+        # `[B, T, D*H]` and `[B, D*H]`
+        self.outputs, self.final = (torch.cat(parts, dim=-1) for parts in zip(*read, strict=True))
+
+    def _read(self, stack: Recurrence, directions: Sequence[int], x: Tensor) -> tuple[Tensor, Tensor]:
+        final: list[Tensor] = []
+        for layer in range(stack.num_layers):
+            outputs, final = [], []
+            for direction, weights in zip(directions, stack.weights(layer), strict=True):
+                name = f"layer {layer + 1}" + (", from right to left" if direction else "")
+                inputs = x.flip(1) if direction else x
+                states = self._steps(stack, layer, weights, inputs)
+                self.states[name] = states
+                out = torch.stack(states, dim=1)
+                self._look(name, stack.cell_type, weights, inputs.detach(), out.detach())
+                outputs.append(out.flip(1) if direction else out)
+                final.append(states[-1])
+            x = torch.cat(outputs, dim=-1)
+        return x, torch.cat(final, dim=-1)
+
+    @staticmethod
+    def _steps(stack: Recurrence, layer: int, weights: list[Tensor], x: Tensor) -> list[Tensor]:
+        """h after each step, `[B, H]`."""
+        h = x.new_zeros(1, len(x), stack.hidden_size)
+        c = h if stack.cell_type == "lstm" else None
+        states = []
+        for token in x.split(1, dim=1):
+            _, h, c = stack.layers[layer](token, h, c, [weights], None, True)
+            states.append(h[0].requires_grad_() if not h.requires_grad else h[0])
+            h = states[-1][None]
+        return states
+
+    @torch.no_grad()
+    def _look(self, name: str, cell: str, weights: list[Tensor], x: Tensor, out: Tensor) -> None:
+        """What gates and units do, of the inputs `[B, T, F]` and outputs `[B, T, H]` of a layer."""
+        w_ih, w_hh, b_ih, b_hh = weights
+        H = out.shape[-1]
+        before = torch.cat([torch.zeros_like(out[:, :1]), out[:, :-1]], dim=1)
+        from_x, from_h = (x @ w_ih.T + b_ih).split(H, -1), (before @ w_hh.T + b_hh).split(H, -1)
+        names = GATES.get(cell, ("state",))
+        # Of cells without gates, the state itself: a tanh that is shut or open is at one of its ends.
+        values = {
+            gate: (a + b).sigmoid() for gate, a, b in zip(names, from_x, from_h, strict=True) if gate not in NO_GATE
+        }
+        if cell == "rnn_tanh":
+            values = {"state": (out + 1) / 2}
+        elif cell == "rnn_relu":
+            values = {}
+        self.gates[name] = {
+            gate: (float((value < SHUT).float().mean()), float((value > OPEN).float().mean()))
+            for gate, value in values.items()
+        }
+        moves = out.flatten(0, 1).std(0, correction=0) >= STILL
+        # One value has nothing to move from.
+        self.dead[name] = float((~moves).float().mean()) if out.shape[:2].numel() > 1 else 0.0
+        self.radius[name] = {
+            gate: float(torch.linalg.eigvals(part.double()).abs().max()) if part.isfinite().all() else math.nan
+            for gate, part in zip(names, w_hh.split(H), strict=True)
+        }
+
+
+# What is no gate among the parts of the weights: squashed by a tanh.
+NO_GATE = ("cell", "new")
+
+
+def verdict(flow: GradientFlow) -> list[str]:
+    """What a measurement says, in sentences, with the settings that help."""
+    sentences: list[str] = []
+    for name, curve in flow.curves.items():
+        lost = flow.lost_after(name)
+        shares = flow.shares(name)
+        if not np.isfinite(shares).all():
+            sentences.append(
+                f"{name}: the gradient is no longer a number: begin anew with a smaller --training.learning_rate."
+            )
+        elif len(curve) == 1:
+            sentences.append(f"{name}: one token has no way back: read longer texts.")
+        elif not any(curve):
+            sentences.append(f"{name}: no gradient arrives at all.")
+        elif shares.max() > EXPLODED:
+            sentences.append(
+                f"{name}: the gradient grows {shares.max():,.0f} times on its way back: write --training.max_grad_norm "
+                "1.0, and a smaller --training.learning_rate."
+            )
+        elif lost is None:
+            left = f"{100 * shares[-1]:.3g} % of the gradient is left after all {len(curve) - 1} steps"
+            sentences.append(f"{name}: {left}.")
+        else:
+            sentences.append(f"{name}: the gradient falls below 1 % after {lost} steps: {_more_reach(flow, name)}.")
+        sentences += _of_units(flow, name)
+    return sentences
+
+
+def _more_reach(flow: GradientFlow, name: str) -> str:
+    """What lets a gradient go further back."""
+    settings, advice = flow.settings, []
+    if settings["cell_type"].startswith("rnn"):
+        advice.append("--model.cell_type lstm carries it further")
+    elif settings["cell_type"] == "gru":
+        advice.append("--model.cell_type lstm with its --model.forget_gate_bias can carry it further")
+    else:
+        # A forget gate of bias b holds a cell for some e^b steps (Tallec and Ollivier 2018).
+        bias = round(math.log(2 * len(flow.curves[name])))
+        if bias > settings["forget_gate_bias"]:
+            advice.append(f"--model.forget_gate_bias {bias} begins with cells that hold it longer")
+    if settings["pooling"] == "last" and not settings["language_model"]:
+        advice.append("--model.pooling concat gives each token a short way to the loss")
+    return "; ".join(advice) or "more training may carry it further"
+
+
+def _of_units(flow: GradientFlow, name: str) -> list[str]:
+    sentences = []
+    if flow.dead[name] >= 0.1:
+        sentences.append(
+            f"{name}: {flow.dead[name]:.0%} of the units are dead: a smaller --training.learning_rate keeps them, and "
+            "a smaller --model.hidden_size may do."
+        )
+    for gate, (shut, opened) in flow.gates[name].items():
+        if shut > 0.9 or opened > 0.9:
+            state = "shut" if shut > opened else "open"
+            what = "the state is at an end of its range" if gate == "state" else f"the {gate} gate is {state}"
+            sentences.append(
+                f"{name}: {what} nine times of ten, and learns little: a smaller --training.learning_rate, or "
+                "--training.weight_decay 0.01, keeps it off its ends."
+            )
+    return sentences
+
+
+__all__ = ["GradientFlow", "measure_gradient_flow", "verdict"]

@@ -1,0 +1,170 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""How a classifier changes its mind while it reads: its answer after each word."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import PreTrainedTokenizerBase
+
+from ..models.modeling_rnn import RNNForSequenceClassification, labels_of
+from ..text.batching import by_tokens
+from ..text.collation import RaggedCollator
+from ..text.tokenization import as_text
+from ..utils.environment import on_device
+from ..utils.errors import UserError
+from ..utils.figures import boxes_for_missing_glyphs, font_families, new_figure
+from .attribution import is_one_of_several, is_regression, reading_mode, scores_of, tokens_of, words_of
+
+# Places at which a model that reads from right to left too is asked.
+PLACES = 40
+# Tokens that are then read together: few, since beginnings of one text are of all lengths.
+TOGETHER = 2048
+
+
+@dataclass
+class ReadingCurve:
+    """
+    Args:
+        text: as it was given.
+        labels: of the model.
+        words: those after which it was asked, `N`.
+        ends: where in the text each of them ends, in characters.
+        scores: `[N, C]`: the probability of each label for the text up to there; in regression, the value.
+        kind: of the scores: those of `"one label"` exclude one another, those of `"several labels"` do not, and
+            `"value"` are no probabilities.
+    """
+
+    text: str
+    labels: list[str]
+    words: list[str]
+    ends: list[int]
+    scores: np.ndarray
+    kind: str = "one label"
+
+    def as_dict(self) -> dict:
+        """What JSON can hold."""
+        rows = [
+            {"word": word, "end": end, "scores": dict(zip(self.labels, row.tolist(), strict=True))}
+            for word, end, row in zip(self.words, self.ends, self.scores, strict=True)
+        ]
+        return {"text": self.text, "read": rows}
+
+    def lines(self) -> list[str]:
+        """A line for each word: the likeliest label by then (of several, those over one half), and the word."""
+        lines = []
+        for row, word in zip(self.scores, self.words, strict=True):
+            shown = {
+                "one label": [int(row.argmax())],
+                "several labels": np.flatnonzero(row > 0.5).tolist(),
+                "value": list(range(len(row))),
+            }[self.kind]
+            lines.append(", ".join(f"{self.labels[n]}\t{row[n]:.4f}" for n in shown) + f"\t{word}")
+        return lines
+
+    def to_png(self, path: Any) -> None:
+        """The curves as a picture, with the words at which the answer moved most."""
+        with boxes_for_missing_glyphs():
+            draw(self).savefig(path, dpi=120, format="png")
+
+
+def how_it_read(
+    model: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    text: str,
+    places: int | None = None,
+    *,
+    cut: Callable[[list], list] | None = None,
+) -> ReadingCurve:
+    """Tells what a classifier would have answered after each word of a text.
+
+    A model that reads from left to right alone has passed by all these answers: one pass gives them. For one that
+    reads from right to left too, each is an end of its own to begin at: it is asked anew, at no more than `places`.
+
+    Args:
+        model: an [`RNNForSequenceClassification`]; it is read in eval mode, and left as it was.
+        tokenizer: of the model; a fast one.
+        text: one text.
+        places: words to ask at, evenly spread; if None, all for a model that reads from left to right alone, else 40.
+        cut: what the model was trained to read of token ids, such as `task.cut`; all if None.
+
+    Raises:
+        UserError: a text without tokens, no classifier, `places` under 1.
+    """
+    if not isinstance(model, RNNForSequenceClassification):
+        raise UserError(f"{type(model).__name__} answers nothing: pass an RNNForSequenceClassification.")
+    if places is not None and places < 1:
+        raise UserError(f"places={places} must be 1 or greater, or None.")
+    text = as_text(text)
+    ids, offsets = tokens_of(tokenizer, text, cut)
+    words = words_of(text, offsets)
+    # What the tokenizer puts behind a text belongs behind the beginning of one too.
+    end = ids[max(words[-1].tokens) + 1 :]
+    if places is None and (model.config.bidirectional or end):
+        places = PLACES
+    if places is not None and len(words) > places:
+        words = [words[n] for n in np.linspace(0, len(words) - 1, places).round().astype(int)]
+    lengths = [max(word.tokens) + 1 for word in words]
+    with reading_mode(model), torch.inference_mode():
+        if model.config.bidirectional or end:
+            logits = _of_prefixes(model, ids, lengths, end)
+        else:
+            logits = _in_one_pass(model, ids, lengths)
+        scores = scores_of(model.config, logits.float()).cpu().numpy()
+    kind = "value" if is_regression(model.config) else "several labels"
+    kind = "one label" if is_one_of_several(model.config) else kind
+    read, ends = [word.word for word in words], [word.end for word in words]
+    return ReadingCurve(text, labels_of(model.config), read, ends, scores, kind)
+
+
+def _in_one_pass(model, ids: list[int], lengths: list[int]) -> torch.Tensor:
+    read = model.model(torch.tensor([ids], device=model.device), output_cell_state=False, return_dict=True)
+    pooled = model.pooling.after_each(read.last_hidden_state)[0]
+    return model.classifier(pooled[[length - 1 for length in lengths]])
+
+
+def _of_prefixes(model, ids: list[int], lengths: list[int], end: list[int]) -> torch.Tensor:
+    logits = torch.empty(len(lengths), model.config.num_labels, device=model.device)
+    collate = RaggedCollator(model.config.pad_token_id or 0)
+    for rows in by_tokens([length + len(end) for length in lengths], TOGETHER):
+        batch = on_device(collate([{"input_ids": ids[: lengths[row]] + end} for row in rows]), model.device)
+        logits[torch.as_tensor(rows)] = model(**batch, return_dict=True).logits.float()
+    return logits
+
+
+def draw(curve: ReadingCurve, named: int = 6):
+    """A figure of the curves."""
+    figure = new_figure(9, 3.2)
+    axes = figure.subplots()
+    count = len(curve.words)
+    x = np.arange(1, count + 1)
+    last = curve.scores[-1]
+    # Of two labels that exclude one another, one curve says it all.
+    alone = curve.kind == "one label" and len(last) == 2
+    shown = [int(last.argmax())] if alone else np.argsort(-last)[:5].tolist()
+    for n in shown:
+        label = curve.labels[n].replace("$", r"\$")
+        axes.plot(x, curve.scores[:, n], label=label, marker="." if count < 60 else None)
+    if alone:
+        axes.axhline(0.5, color="gray", linewidth=0.8, linestyle=":")
+    moves = np.abs(np.diff(curve.scores[:, shown[0]], prepend=curve.scores[0, shown[0]]))
+    for n in sorted(np.argsort(-moves)[:named]):
+        word = curve.words[n]
+        if moves[n] > 0.02:
+            place = {"xy": (x[n], curve.scores[n, shown[0]]), "xytext": (0, 9), "textcoords": "offset points"}
+            style = {"ha": "center", "fontsize": 8, "family": font_families()}
+            axes.annotate(word[:18].replace("$", r"\$"), **place, **style)
+    axes.set(xlabel="words read", ylabel="value" if curve.kind == "value" else "probability")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    highest = curve.scores[:, shown].max()
+    if curve.kind != "value":
+        # Of very many labels, none may come near to certainty.
+        axes.set_ylim(-0.02 * highest, 1.12 if highest > 0.5 else 1.2 * highest)
+    axes.grid(alpha=0.3)
+    axes.legend(prop={"family": font_families()})
+    return figure
+
+
+__all__ = ["ReadingCurve", "how_it_read"]

@@ -1,0 +1,209 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""An explanation to look at: in a terminal, as a page, as a picture."""
+
+import json
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from ..utils.errors import UserError
+from ..utils.figures import boxes_for_missing_glyphs, font_families, new_figure
+
+# What speaks for the label, and what speaks against it: told apart by those who do not tell red from green, too.
+FOR, AGAINST = (21, 101, 192), (230, 81, 0)
+# Words that are named beside the text.
+NAMED = 5
+# What files can be written.
+FORMS = (".html", ".png", ".json")
+
+
+class Viewable:
+    """An explanation that can be shown; see [`~hf_rnn.interpret.attribution.Explanation`]."""
+
+    text: str
+    label: str
+    score: float
+    method: str
+    words: list[Any]
+    completeness_gap: float | None
+
+    def as_dict(self) -> dict:
+        """Return what JSON can hold."""
+        raise NotImplementedError
+
+    def to_ansi(self) -> str:
+        """Return the text, coloured for a terminal."""
+        return ansi(self)
+
+    def to_html(self) -> str:
+        """Return a page of its own, which asks nothing of a network."""
+        return html(self)
+
+    def to_png(self, path: Any) -> None:
+        """Write the coloured text as a picture."""
+        png(self, path)
+
+
+def pieces(explanation: Viewable) -> Iterator[tuple[str, float | None, float]]:
+    """The text in pieces: each word with its score, and that as a share of the largest; None for what lies between."""
+    largest = max((abs(word.score) for word in explanation.words), default=0.0) or 1.0
+    at = 0
+    for word in explanation.words:
+        if word.start > at:
+            yield explanation.text[at : word.start], None, 0.0
+        yield word.word, word.score, word.score / largest
+        at = word.end
+    if at < len(explanation.text):
+        yield explanation.text[at:], None, 0.0
+
+
+def strongest(explanation: Viewable, named: int = NAMED) -> list[str]:
+    """Lines that name the words which speak most for the label, and against it."""
+    lines = []
+    for name, sign in (("for", 1), ("against", -1)):
+        words = sorted(
+            (word for word in explanation.words if sign * word.score > 0), key=lambda word: -sign * word.score
+        )
+        if words:
+            shown = (f"{_short(word.word)} {word.score:+.3f}" for word in words[:named])
+            lines.append(f"{name} {explanation.label}: {', '.join(shown)}")
+    return lines
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= 40 else text[:39] + "…"
+
+
+def check_form(path: Path, pages: bool = True) -> None:
+    """Raises [`UserError`] for a file that [`save`] cannot write; not all can be shown as pages."""
+    forms = FORMS if pages else FORMS[1:]
+    if path.suffix.lower() not in forms:
+        raise UserError(f"{path.name!r} ends in {path.suffix!r}, and what can be written is {', '.join(forms)}.")
+
+
+def save(told: Any, path: Path) -> None:
+    """Writes an explanation, or a curve of reading, in the form that the file's name asks for."""
+    form = path.suffix.lower()
+    if form == ".png":
+        told.to_png(path)
+    else:
+        text = told.to_html() if form == ".html" else json.dumps(told.as_dict(), indent=1, ensure_ascii=False)
+        path.write_text(f"{text}\n", encoding="utf-8")
+
+
+def title(explanation: Viewable) -> str:
+    return f"{explanation.label} {explanation.score:.4f} · {explanation.method.replace('_', ' ')}"
+
+
+def ansi(explanation: Viewable) -> str:
+    parts = []
+    for text, score, share in pieces(explanation):
+        # What a text says to a terminal is not to be obeyed.
+        text = "".join(character if character.isprintable() or character == "\n" else "�" for character in text)
+        if score is None or abs(share) < 0.05:
+            parts.append(text)
+            continue
+        r, g, b = (round(255 + (end - 255) * abs(share)) for end in (FOR if share > 0 else AGAINST))
+        ink = "97" if abs(share) > 0.5 else "30"
+        parts.append(f"\x1b[48;2;{r};{g};{b};{ink}m{text}\x1b[0m")
+    return "".join(parts)
+
+
+_PAGE = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
+    """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ title }}</title>
+<style>
+  :root { color-scheme: light dark; --for: {{ for_ }}; --against: {{ against }}; }
+  body { font: 17px/1.9 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem; }
+  .legend { font-size: 14px; opacity: .8; }
+</style>
+<h1>{{ explanation.label }} <small>{{ "%.4f" | format(explanation.score) }}</small></h1>
+{{ text }}
+<p class="legend"><span style="background: rgb(var(--for) / .6)">&nbsp;speaks for {{ explanation.label }}&nbsp;</span>
+<span style="background: rgb(var(--against) / .6)">&nbsp;against&nbsp;</span>
+{{ explanation.method | replace("_", " ") }}
+{%- if explanation.completeness_gap is not none %}, completeness gap
+{{ "%.2f" | format(100 * explanation.completeness_gap) }} %
+{%- endif %}. A word shows its score where the pointer rests on it.</p>
+</html>
+"""
+)
+_TEXT = jinja2.Environment(autoescape=True).from_string(
+    '<p class="text" style="white-space: pre-wrap; overflow-wrap: anywhere; line-height: 1.9">'
+    "{% for text, score, share in pieces %}{% if score is none %}{{ text }}{% else %}"
+    '<span title="{{ "%+.4f" | format(score) }}" style="border-radius: 3px; background: '
+    'rgb({{ for_ if share > 0 else against }} / {{ "%.2f" | format(0.75 * share | abs) }})">{{ text }}</span>'
+    "{% endif %}{% endfor %}</p>"
+)
+_COLOURS = {"for_": " ".join(map(str, FOR)), "against": " ".join(map(str, AGAINST))}
+
+
+def coloured(explanation: Viewable) -> str:
+    """The text as a paragraph of HTML, readable on light and dark pages."""
+    return _TEXT.render(pieces=list(pieces(explanation)), **_COLOURS)
+
+
+def html(explanation: Viewable) -> str:
+    from markupsafe import Markup
+
+    text = Markup(coloured(explanation))
+    return _PAGE.render(explanation=explanation, title=title(explanation), text=text, **_COLOURS)
+
+
+def png(explanation: Viewable, path: Any) -> None:
+    """Lays the words out in lines, as wide as they are drawn.
+
+    Raises:
+        UserError: the text is written from right to left, which matplotlib cannot do.
+    """
+    if any(unicodedata.bidirectional(character) in ("R", "AL") for character in explanation.text):
+        raise UserError("a picture cannot show a text that is written from right to left: write a page, it.html.")
+    size, leading, width, margin = 12, 0.27, 9.0, 0.2
+    figure = new_figure(width, 3)
+    figure.set_layout_engine("none")
+    renderer = figure.canvas.get_renderer()
+    families = font_families()
+    x, line, placed = margin, 0, []
+    with boxes_for_missing_glyphs():
+        for text, _, share in pieces(explanation):
+            for part in _wrapped(text):
+                if part == "\n":
+                    x, line = margin, line + 1
+                    continue
+                drawn = figure.text(0, 0, part, fontsize=size, family=families, parse_math=False)
+                broad = drawn.get_window_extent(renderer).width / figure.dpi if part.strip() else size / 72 * 0.3
+                if x + broad > width - margin and x > margin:
+                    x, line = margin, line + 1
+                if x == margin and not part.strip():
+                    continue
+                placed.append((drawn, x, line, share))
+                x += broad + (size / 72 * 0.02)
+        height = (line + 1) * leading + 0.75
+        figure.set_size_inches(width, height)
+        heading = {"fontsize": size, "weight": "bold", "va": "center", "family": families, "parse_math": False}
+        legend = f"{title(explanation)} (blue: for, orange: against)"
+        figure.text(margin / width, 1 - 0.25 / height, legend, **heading)
+        for drawn, x, line, share in placed:
+            drawn.set(x=x / width, y=1 - (0.65 + line * leading) / height, va="baseline")
+            if abs(share) >= 0.05:
+                r, g, b = (part / 255 for part in (FOR if share > 0 else AGAINST))
+                drawn.set_bbox({"facecolor": (r, g, b, 0.75 * abs(share)), "edgecolor": "none", "pad": 1.0})
+        figure.savefig(path, dpi=120, format="png")
+
+
+def _wrapped(text: str) -> Iterator[str]:
+    """Parts that a line may end behind: words, spaces as one, line breaks; long runs cut."""
+    for number, line in enumerate(text.split("\n")):
+        if number:
+            yield "\n"
+        if line.strip() != line or not line:
+            line = (" " if line[:1].isspace() else "") + line.strip() + (" " if line[-1:].isspace() else "")
+        for word in line.replace(" ", " \0").split("\0"):
+            yield from (word[at : at + 80] for at in range(0, len(word), 80))

@@ -1,0 +1,506 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""The models: embedding → recurrence → pooling → head. Shape letters as in `configuration_rnn`."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers import initialization as init
+from transformers.utils import ModelOutput, logging
+
+from .configuration_rnn import RNNConfig
+from .forward_arguments import accepts_client_arguments
+from .pooling import Pooling
+from .recurrence import Recurrence, RecurrentState, locked_dropout, may_ask
+from .weight_files import is_intact, safetensors_of
+from .windows import read_in_windows
+
+logger = logging.get_logger(__name__)
+
+# Of a label that is not there.
+IGNORED = -100
+
+
+@dataclass
+class RNNModelOutput(ModelOutput):
+    """
+    Args:
+        last_hidden_state: outputs of the top layer, `[B, T, D*H]`, zeros in padded places.
+        final_hidden_state: h of each layer after each row's own last token, directions side by side, `[B, L, D*H]`.
+        final_cell_state: the same for the LSTM's c; None for other cells, and where it was not asked for.
+        hidden_states: L+1 tensors where asked for: the embedded text `[B, T, E]`, then each layer's `[B, T, D*H]`.
+        attentions: None, for programs that ask any model for them.
+    """
+
+    last_hidden_state: Tensor | None = None
+    final_hidden_state: Tensor | None = None
+    final_cell_state: Tensor | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+    attentions: None = None
+
+
+@dataclass
+class RNNSequenceClassifierOutput(ModelOutput):
+    """
+    Args:
+        loss: a scalar, where labels were given.
+        logits: `[B, C]`, before softmax or sigmoid; the values themselves in regression.
+        hidden_states: as in [`RNNModelOutput`]; asking for them reads a text all at once, whatever `backprop_window`.
+        pooling_weights: `[B, T]`, rows summing to 1 over their tokens, where the pooling is `"attention"`.
+        attentions: None, for programs that ask any model for them.
+    """
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+    pooling_weights: Tensor | None = None
+    attentions: None = None
+
+
+class RNNPreTrainedModel(PreTrainedModel):
+    """Initialisation, loading and saving, shared by all models of the package."""
+
+    config_class = RNNConfig
+    base_model_prefix = "model"
+    supports_gradient_checkpointing = True
+    # Losses are means over the batch, whatever `num_items_in_batch` says: the Trainer has to divide by its steps.
+    accepts_loss_kwargs = False
+    # How `push_to_hub` pushes and `stream` reads where hf_rnn is imported, which sets both: this file is saved with a
+    # model, and does not know the package.
+    pusher: ClassVar[Callable[..., Any] | None] = None
+    opener: ClassVar[Callable[..., Any] | None] = None
+
+    def __init__(self, config: RNNConfig, *args, **kwargs):
+        # What `from_pretrained` is given by name changes a configuration that was checked before.
+        config.validate_together()
+        super().__init__(config, *args, **kwargs)
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike | None, *args, **kwargs):
+        """As transformers', from safetensors alone.
+
+        Raises:
+            OSError: nothing is there, or the weights are offered as a pickle only.
+            ValueError: `use_safetensors=False`, or a configuration that is not one of ours.
+            RuntimeError: weights of other shapes than the configuration's; each is named.
+        """
+        if kwargs.get("use_safetensors") is False:
+            raise ValueError("use_safetensors=False asks for a pickle, and reading one can run any code: leave it out.")
+        path = None if kwargs.get("state_dict") else pretrained_model_name_or_path
+        if path is None:
+            return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
+        file = safetensors_of(str(path), kwargs)
+        loaded: Any = super().from_pretrained(path, *args, **{**kwargs, "use_safetensors": True})
+        model = loaded[0] if isinstance(loaded, tuple) else loaded  # the other part is `output_loading_info`
+        for module in model.modules():
+            if isinstance(module, Recurrence):
+                # Weights that were loaded straight onto a GPU lie apart, and cuDNN would copy them at each call.
+                module.flatten_parameters()
+        for part in file.parent.glob("model*.safetensors*") if file else ():
+            if not is_intact(part):
+                raise OSError(f"{part.name} is not what was pushed: delete {part.resolve()}, and load the model again.")
+        return loaded
+
+    def push_to_hub(self, repo_id: str, **kwargs):  # type: ignore[override]
+        """As transformers': one commit of weights, configuration and code; with a card of ours where hf_rnn is
+        imported and the repository has none."""
+        if RNNPreTrainedModel.pusher is None:
+            return super().push_to_hub(repo_id, **kwargs)  # type: ignore[arg-type]
+        return RNNPreTrainedModel.pusher(self, repo_id, **kwargs)
+
+    def use_vocabulary(self, tokenizer: Any) -> None:
+        """Takes from a tokenizer what the model has to know of tokens beside their ids: for most models, nothing."""
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module):
+        """Recurrent matrices orthogonal gate by gate (Saxe et al. 2014), input matrices Xavier-uniform (Glorot and
+        Bengio 2010), biases 0 but for the LSTM's forget gate; all else as transformers does it."""
+        if not isinstance(module, Recurrence):
+            super()._init_weights(module)
+            return
+        H = module.hidden_size
+        for name, parameter in module.named_parameters():
+            # A parameter that came with a checkpoint is left alone by `init`, so nothing has to be made for it.
+            if getattr(parameter, "_is_hf_initialized", False):
+                continue
+            if name.startswith("weight"):
+                fill = init.orthogonal_ if name.startswith("weight_hh") else init.xavier_uniform_
+                gates = [fill(gate) for gate in torch.empty_like(parameter).split(H)]
+                init.copy_(parameter, torch.cat(gates))
+            else:
+                bias = torch.zeros_like(parameter)
+                if module.cell_type == "lstm" and name.startswith("bias_ih"):
+                    bias[H : 2 * H] = self.config.forget_gate_bias
+                init.copy_(parameter, bias)
+
+
+class RNNModel(RNNPreTrainedModel):
+    """Embedding and recurrence: token ids in, one vector per token and the final states out."""
+
+    def __init__(self, config: RNNConfig):
+        super().__init__(config)
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.embedding_size, padding_idx=config.pad_token_id)
+        self.recurrence = self._stack(bidirectional=config.bidirectional and not config.independent_directions)
+        # Reads from right to left; beside it, `recurrence` reads from left to right alone.
+        self.backward_recurrence = self._stack(bidirectional=False) if config.independent_directions else None
+        self.post_init()
+
+    def _stack(self, bidirectional: bool) -> Recurrence:
+        config = self.config
+        return Recurrence(
+            config.cell_type,
+            config.embedding_size,
+            config.hidden_size,
+            num_layers=config.num_hidden_layers,
+            bidirectional=bidirectional,
+            hidden_dropout=config.hidden_dropout,
+            weight_dropout=config.weight_dropout,
+        )
+
+    @property
+    def stacks(self) -> list[tuple[Recurrence, tuple[int, ...]]]:
+        """The stacks of layers that stand side by side, each with its directions: 0 reads from left to right, 1 from
+        right to left."""
+        if self.backward_recurrence is not None:
+            return [(self.recurrence, (0,)), (self.backward_recurrence, (1,))]
+        return [(self.recurrence, tuple(range(self.config.num_directions)))]
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        return self.embed_tokens
+
+    def set_input_embeddings(self, value: Any):
+        self.embed_tokens = value
+
+    @accepts_client_arguments()
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        initial_state: tuple[Tensor, ...] | None = None,
+        output_hidden_states: bool | None = None,
+        output_cell_state: bool = True,
+        direction: str | None = None,
+    ) -> RNNModelOutput:
+        """
+        Args:
+            input_ids: `[B, T]`.
+            attention_mask: `[B, T]`, non-zero where there is a token; padding may stand anywhere, rows may be empty.
+            inputs_embeds: `[B, T, E]`, instead of `input_ids`; `embedding_dropout` then has no words to drop.
+            initial_state: `(h, c)`, or `(h,)` for cells without c, each `[B, L, D*H]`: the `final_hidden_state` and
+                `final_cell_state` of the text before this one.
+            output_hidden_states: whether to return each layer's outputs; the config's value if None.
+            output_cell_state: whether to return the LSTM's final cells.
+            direction: `"forward"` or `"backward"`: run that stack alone (D is 1 then), over a text whose tokens stand
+                in the order in which it reads them. None: all that the model has.
+
+        Raises:
+            ValueError: both or none of `input_ids` and `inputs_embeds`, a mask of another shape, an id outside the
+                vocabulary, a state of another shape, a direction that has no stack of its own.
+        """
+        self.check_inputs(input_ids, attention_mask, inputs_embeds)
+        if inputs_embeds is None:
+            inputs_embeds = self.embed(input_ids)
+        if self.training:
+            inputs_embeds = locked_dropout(inputs_embeds, self.config.input_dropout, True)
+        state = self._split_state(initial_state, 1 if direction else self.config.num_directions)
+        outputs, final = self._read(inputs_embeds, attention_mask, state, output_cell_state, direction)
+        if output_hidden_states is None:
+            output_hidden_states = self.config.output_hidden_states
+        return RNNModelOutput(
+            last_hidden_state=outputs[-1],
+            final_hidden_state=self._join_state(final.h),
+            final_cell_state=None if final.c is None else self._join_state(final.c),
+            hidden_states=(inputs_embeds, *outputs) if output_hidden_states else None,
+        )
+
+    def check_inputs(self, input_ids: Tensor | None, attention_mask: Tensor | None, inputs_embeds: Tensor | None):
+        """Raise ValueError for what [`forward`] cannot read."""
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("write either input_ids=… or inputs_embeds=…, one of the two.")
+        if input_ids is not None and input_ids.dim() != 2:
+            raise ValueError(
+                f"input_ids have the shape {tuple(input_ids.shape)}, expected [B, T]: for one text, input_ids[None], "
+                'or tokenizer(text, return_tensors="pt").'
+            )
+        shape = tuple(input_ids.shape if inputs_embeds is None else inputs_embeds.shape[:2])
+        if attention_mask is None:
+            if input_ids is not None and input_ids.numel() and may_ask(input_ids):
+                self.warn_if_padding_and_no_attention_mask(input_ids, attention_mask)
+        elif tuple(attention_mask.shape) != shape:
+            raise ValueError(
+                f"attention_mask has the shape {tuple(attention_mask.shape)} and the text [B, T] = {shape}: "
+                "pass both as the tokenizer returned them, model(**tokenizer(texts, padding=True, "
+                'return_tensors="pt")).'
+            )
+        elif attention_mask.numel() and may_ask(attention_mask) and attention_mask.max() > 1:
+            numbers = attention_mask.unique().tolist()
+            if len([number for number in numbers if number]) > 1:
+                raise ValueError(
+                    f"attention_mask has the values {numbers[:5]}, as masks have that number several texts in a row, "
+                    "and a recurrence would read each into the next: pass one text in a row, and a mask of 1 and 0."
+                )
+
+    def lookup(self, input_ids: Tensor) -> Tensor:
+        """The vectors of tokens, `[B, T, E]`, before any dropout.
+
+        Raises:
+            ValueError: an id outside the vocabulary.
+        """
+        return embed(self.embed_tokens, input_ids, self.config.vocab_size)
+
+    def embed(self, input_ids: Tensor) -> Tensor:
+        """The vectors of tokens, `[B, T, E]`, in training with words dropped; raises as [`lookup`]."""
+        dropout = self.config.embedding_dropout if self.training else 0.0
+        return embed(self.embed_tokens, input_ids, self.config.vocab_size, dropout)
+
+    def _read(self, x, attention_mask, state, output_cell_state, direction):
+        """What [`Recurrence.forward`] returns, of one stack or of two that stand side by side."""
+        if direction is not None:
+            stacks = {"backward": self.backward_recurrence}
+            if self.backward_recurrence is not None or not self.config.bidirectional:
+                stacks["forward"] = self.recurrence
+            if stacks.get(direction) is None:
+                raise ValueError(
+                    f"direction={direction!r} is no stack of its own in a model with bidirectional="
+                    f"{self.config.bidirectional}, independent_directions={self.config.independent_directions}."
+                )
+            return self._through(stacks[direction], x, attention_mask, state, output_cell_state)
+        if self.backward_recurrence is None:
+            return self._through(self.recurrence, x, attention_mask, state, output_cell_state)
+        states: list[RecurrentState | None] = [None, None]
+        if state is not None:
+            states = [RecurrentState(*(part if part is None else part[d::2] for part in state)) for d in (0, 1)]
+        mask = None if attention_mask is None else attention_mask.flip(1)
+        forward, last = self._through(self.recurrence, x, attention_mask, states[0], output_cell_state)
+        backward, first = self._through(self.backward_recurrence, x.flip(1), mask, states[1], output_cell_state)
+        outputs = tuple(torch.cat([f, b.flip(1)], dim=-1) for f, b in zip(forward, backward, strict=True))
+        final = [
+            None if f is None else torch.stack([f, b], dim=1).flatten(0, 1) for f, b in zip(last, first, strict=True)
+        ]
+        return outputs, RecurrentState(*final)
+
+    def _through(self, stack: Recurrence, x: Tensor, mask: Tensor | None, state, output_cell_state: bool):
+        """What the stack returns, without gradients but for the last `backprop_length` tokens."""
+        cut = x.shape[1] - self.config.backprop_length
+        if not (self.training and self.config.backprop_length and cut > 0):
+            return stack(x, mask, state, output_cell_state)
+        masks = (None, None) if mask is None else (mask[:, :cut], mask[:, cut:])
+        with torch.no_grad():
+            early, state = stack(x[:, :cut], masks[0], state)
+        late, final = stack(x[:, cut:], masks[1], state, output_cell_state)
+        return tuple(torch.cat(parts, dim=1) for parts in zip(early, late, strict=True)), final
+
+    def _join_state(self, state: Tensor) -> Tensor:
+        """`[L*D, B, H]` to `[B, L, D*H]`: rows first, as the Trainer and data parallelism gather them."""
+        L = self.config.num_hidden_layers
+        return state.transpose(0, 1).reshape(state.shape[1], L, state.shape[0] // L * state.shape[2])
+
+    def _split_state(self, state: tuple[Tensor, ...] | None, num_directions: int) -> RecurrentState | None:
+        if state is None:
+            return None
+        expected = (self.config.num_hidden_layers, num_directions * self.config.hidden_size)
+        for part in state:
+            if part is not None and (part.dim() != 3 or tuple(part.shape[1:]) != expected):
+                raise ValueError(
+                    f"initial_state has a part of shape {tuple(part.shape)}, expected [B, L, D*H] = [B, {expected[0]}, "
+                    f"{expected[1]}]: pass (out.final_hidden_state, out.final_cell_state) of the text before."
+                )
+        H = self.config.hidden_size
+        return RecurrentState(*(p if p is None else p.reshape(p.shape[0], -1, H).transpose(0, 1) for p in state))
+
+
+def embed(embedding: nn.Module, input_ids: Tensor, vocab_size: int, dropout: float = 0.0) -> Tensor:
+    """The vectors of tokens `[B, T]`, each word of the vocabulary dropped everywhere with a probability.
+
+    Args:
+        embedding: an `nn.Embedding`, or what a client put around it, such as an adapter of PEFT.
+        input_ids: `[B, T]`.
+        vocab_size: V, which such a wrapper does not tell.
+        dropout: the probability.
+
+    Raises:
+        ValueError: an id outside the vocabulary.
+    """
+    if not input_ids.numel():
+        # Tokenizers hand over a batch of empty texts as floats, having seen no number in it.
+        input_ids = input_ids.long()
+    V = vocab_size
+    try:
+        embedded = embedding(input_ids)
+    except IndexError:
+        wrong = input_ids[(input_ids < 0) | (input_ids >= V)].unique().tolist()
+        raise ValueError(
+            f"token ids {wrong[:5]} are outside the vocabulary: ids must be in [0, vocab_size={V}). Use the "
+            f"tokenizer that was saved with this model, or call model.resize_token_embeddings(len(tokenizer))."
+        ) from None
+    if dropout:
+        kept = F.dropout(embedded.new_ones(V, 1), dropout)
+        embedded = embedded * F.embedding(input_ids.long(), kept)
+    return embedded
+
+
+class ClassificationHead(nn.Module):
+    """Dropout and a linear layer, with a ReLU layer before it where `classifier_hidden_size` says so. In regression,
+    the output is scaled by `target_mean` and `target_std`."""
+
+    def __init__(self, config: RNNConfig, input_size: int):
+        super().__init__()
+        self.dropout = nn.Dropout(config.classifier_dropout)
+        self.dense = nn.Linear(input_size, config.classifier_hidden_size) if config.classifier_hidden_size else None
+        self.out_proj = nn.Linear(config.classifier_hidden_size or input_size, config.num_labels)
+        self.scale = (config.target_mean, config.target_std)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.dropout(x)
+        if self.dense is not None:
+            x = self.dropout(torch.relu(self.dense(x)))
+        x = self.out_proj(x)
+        if self.scale == (0, 1):
+            return x
+        mean, std = self.scale
+        # Half a precision would not tell 300,000 from 300,100.
+        return x.float() * std + mean
+
+
+class RNNForSequenceClassification(RNNPreTrainedModel):
+    """A label, several labels or numbers for a text: [`RNNModel`], a pooling and a head."""
+
+    def __init__(self, config: RNNConfig):
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        self.model = RNNModel(config)
+        self.pooling = Pooling(config)
+        self.classifier = ClassificationHead(config, self.pooling.output_size)
+        self.post_init()
+
+    @accepts_client_arguments()
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+    ) -> RNNSequenceClassifierOutput:
+        """
+        Args:
+            input_ids, attention_mask, inputs_embeds, output_hidden_states: as in [`RNNModel.forward`].
+            labels: `[B]` class indices for one label, `[B, C]` of 0. and 1. for several, `[B]` or `[B, C]` numbers for
+                regression. Which one it is says `config.problem_type`; where that is None, C = 1 means regression,
+                integers mean one label, and floats mean several.
+
+        Raises:
+            ValueError: labels that are not in `config.id2label`, or of a shape that does not fit; and what
+                [`RNNModel.forward`] raises.
+        """
+        if output_hidden_states is None:
+            output_hidden_states = self.config.output_hidden_states
+        source = input_ids if inputs_embeds is None else inputs_embeds
+        window, hidden_states = 0 if output_hidden_states else self.config.backprop_window, None
+        if window and not all(isinstance(stack, Recurrence) for stack, _ in self.model.stacks):
+            logger.warning_once(
+                f"backprop_window={window}: an adapter around the recurrence acts in a pass over a whole text only, so "
+                "texts are read whole, in memory that grows with their length."
+            )
+            window = 0
+        if source is not None and 0 < window < source.shape[1]:
+            self.model.check_inputs(input_ids, attention_mask, inputs_embeds)
+            pooled, weights = read_in_windows(self.model, self.pooling, source, attention_mask, window)
+        else:
+            outputs = self.model(
+                input_ids,
+                attention_mask=attention_mask,
+                inputs_embeds=inputs_embeds,
+                output_hidden_states=output_hidden_states,
+                output_cell_state=False,
+                return_dict=True,
+            )
+            hidden_states = outputs.hidden_states
+            pooled, weights = self.pooling(outputs, attention_mask)
+        logits = self.classifier(pooled)
+        loss = None if labels is None else self.loss_of(logits, labels)
+        return RNNSequenceClassifierOutput(
+            loss=loss, logits=logits, hidden_states=hidden_states, pooling_weights=weights
+        )
+
+    def stream(self, tokenizer=None, streams: int = 1):
+        """Open texts that are read as they arrive.
+
+        Args:
+            tokenizer: of the model, to feed texts; None to feed token ids.
+            streams: texts side by side.
+
+        Returns:
+            A [`~hf_rnn.inference.text_stream.TextStream`].
+
+        Raises:
+            NotImplementedError: hf_rnn was not imported; the code that is saved with a model does not hold it.
+        """
+        if RNNPreTrainedModel.opener is None:
+            raise NotImplementedError("stream() is of the package hf_rnn: pip install hf-rnn, and import hf_rnn first.")
+        return RNNPreTrainedModel.opener(self, tokenizer, streams)
+
+    def loss_of(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The loss of logits `[B, C]`; labels and errors are those of [`forward`]."""
+        self._check_labels(labels, logits)
+        if self.config.problem_type in ("regression", "multi_label_classification") or (
+            self.config.problem_type is None and self.num_labels == 1
+        ):
+            labels = labels.to(logits.dtype)
+        mean, std = self.config.target_mean, self.config.target_std
+        if (mean, std) != (0, 1):
+            labels, logits = (labels - mean) / std, (logits - mean) / std
+        return self.loss_function(labels, logits, self.config)
+
+    def _check_labels(self, labels: Tensor, logits: Tensor):
+        """Turns what torch would report as an internal assertion into a sentence; asks nothing of a GPU."""
+        B, C = logits.shape
+        if tuple(labels.shape) not in ((B,), (B, 1), (B, C)):
+            raise ValueError(
+                f"labels have the shape {tuple(labels.shape)}, expected [B] = [{B}] or [B, C] = [{B}, {C}]."
+            )
+        one_label = self.config.problem_type in (None, "single_label_classification") and C > 1
+        if one_label and not labels.is_floating_point():
+            check_known(labels, C)
+
+
+def labels_of(config: Any) -> list[str]:
+    """The names of the labels 0, 1, …, in whatever order `config.id2label` lists them."""
+    return [config.id2label[i] for i in sorted(config.id2label)]
+
+
+def _outside(labels: Tensor, N: int) -> list[int]:
+    """Return the ids among labels, of any shape, that are neither in [0, N) nor ignored; asks nothing of a GPU."""
+    if not may_ask(labels):
+        return []
+    return labels[((labels < 0) & (labels != IGNORED)) | (labels >= N)].unique().tolist()
+
+
+def check_known(labels: Tensor, C: int) -> None:
+    """Raises ValueError for class indices, of any shape, that no label has; asks nothing of a GPU."""
+    wrong = _outside(labels, C)
+    if wrong:
+        raise ValueError(
+            f"labels {wrong[:5]} are not in config.id2label, which has the ids 0 to {C - 1}: "
+            + (f"make the model with num_labels={max(wrong) + 1}, or " if max(wrong) >= C else "")
+            + f"map the labels to those ids, and to {IGNORED} where there is none."
+        )
+
+
+def check_in_vocabulary(labels: Tensor, V: int) -> None:
+    """Raise ValueError for labels, token ids of any shape, that a vocabulary of V has not; asks nothing of a GPU."""
+    wrong = _outside(labels, V)
+    if wrong:
+        raise ValueError(
+            f"labels {wrong[:5]} are outside the vocabulary: ids must be in [0, vocab_size={V}), or {IGNORED} for "
+            "places that are not learnt."
+        )
+
+
+__all__ = ["RNNForSequenceClassification", "RNNModel", "RNNPreTrainedModel"]

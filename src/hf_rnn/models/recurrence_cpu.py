@@ -1,0 +1,234 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""GRU and plain RNN on a CPU, where torch has no fused kernel for them as it has for the LSTM.
+
+The backward pass is written by hand, since most of it does not have to wait for the step before: with a gate's
+derivatives multiplied out beforehand, each step backwards in time is three operations. Time is cut into blocks that
+stay in the processor's cache, so that what one operation writes the next finds there.
+
+Shapes: D directions, T time, B batch, F features, G gates, H hidden. Where D is 1 its axis is left out.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+CACHE = 1 << 21  # bytes of gates that a block may have; 1 to 4 MiB were equally fast, less and more slower
+
+
+def _product(added: Tensor, a: Tensor, b: Tensor, out: Tensor) -> Tensor:
+    """`out = added + a @ b`, for one direction or for all at once."""
+    return (torch.addmm if out.dim() == 2 else torch.baddbmm)(added, a, b, out=out)
+
+
+def _steps(start: int, size: int, *tensors: Tensor | None) -> list:
+    """The same `size` steps of several tensors `[…, T, B, F]`."""
+    return [None if tensor is None else tensor.narrow(-3, start, size) for tensor in tensors]
+
+
+def _flat(x: Tensor) -> Tensor:
+    """`[…, T, B, F]` to `[…, T*B, F]`: all steps as the rows of one matrix."""
+    return x.reshape(*x.shape[:-3], -1, x.shape[-1])
+
+
+class _GRU:
+    """n = tanh(W_n x + b_n + r ∘ (U_n h + c_n)), h' = (1 - z) ∘ n + z ∘ h; `inner` is U_n h + c_n."""
+
+    gates, has_inner = 3, True
+
+    @staticmethod
+    def input_bias(b_ih: Tensor, b_hh: Tensor) -> Tensor:
+        H = b_ih.shape[-1] // 3
+        bias = b_ih.clone()
+        bias[..., : 2 * H] += b_hh[..., : 2 * H]
+        return bias
+
+    @staticmethod
+    def steps(h: Tensor, gates: Tensor, inner: Tensor, out: Tensor, w_hh: Tensor, b_hh: Tensor) -> Tensor:
+        """Turns what the input gives to each gate into the gates, and writes the outputs of a block."""
+        H = h.shape[-1]
+        w_rz, w_n = w_hh[..., : 2 * H, :].mT, w_hh[..., 2 * H :, :].mT
+        b_n = b_hh[..., None, 2 * H :]
+        views = (part.unbind(-3) for part in (gates[..., : 2 * H], *gates.split(H, -1), inner, out))
+        for rz, r, z, n, inner_t, out_t in zip(*views, strict=True):
+            _product(rz, h, w_rz, rz).sigmoid_()
+            _product(b_n, h, w_n, inner_t)
+            n.addcmul_(r, inner_t).tanh_()
+            h = torch.lerp(n, h, z, out=out_t)
+        return h
+
+    @staticmethod
+    def factors(gates: Tensor, inner: Tensor, before: Tensor, out: Tensor, factors: Tensor) -> tuple[Tensor, Tensor]:
+        """What dL/dh' is multiplied by to give dL/d(r, z, inner) and, directly, dL/dh; `factors` takes the first."""
+        H = out.shape[-1]
+        r, z, n = gates.split(H, -1)
+        to_r, to_z, to_inner = factors.split(H, -1)
+        to_n = (1 - z).mul_(1 - n * n)
+        torch.mul(to_n, r, out=to_inner)
+        torch.mul(to_inner, inner, out=to_r).mul_(1 - r)
+        torch.sub(before, n, out=to_z).mul_(z).mul_(1 - z)
+        return z, to_n
+
+    @staticmethod
+    def to_input(grad_gates: Tensor, grad_out: Tensor, to_n: Tensor) -> None:
+        """From the gradient of what h gives to each gate to that of what x gives: they differ behind the reset."""
+        torch.mul(grad_out, to_n, out=grad_gates[..., -grad_out.shape[-1] :])
+
+
+class _RNN:
+    """h' = f(W x + b + U h)."""
+
+    gates, has_inner = 1, False
+    activate: Callable[[Tensor], Tensor]
+    derivative: Callable[[Tensor, Tensor], None]
+
+    @staticmethod
+    def input_bias(b_ih: Tensor, b_hh: Tensor) -> Tensor:
+        return b_ih + b_hh
+
+    @classmethod
+    def steps(cls, h: Tensor, gates: Tensor, inner: None, out: Tensor, w_hh: Tensor, b_hh: Tensor) -> Tensor:
+        w = w_hh.mT
+        for from_x, out_t in zip(gates.unbind(-3), out.unbind(-3), strict=True):
+            h = cls.activate(_product(from_x, h, w, out_t))
+        return h
+
+    @classmethod
+    def factors(cls, gates: Tensor, inner: None, before: Tensor, out: Tensor, factors: Tensor) -> tuple[None, None]:
+        cls.derivative(out, factors)
+        return None, None
+
+    @staticmethod
+    def to_input(grad_gates: Tensor, grad_out: Tensor, to_n: None) -> None:
+        return None
+
+
+class _TanhRNN(_RNN):
+    activate = staticmethod(Tensor.tanh_)
+
+    @staticmethod
+    def derivative(out: Tensor, result: Tensor) -> None:
+        torch.mul(out, out, out=result).neg_().add_(1)
+
+
+class _ReluRNN(_RNN):
+    activate = staticmethod(Tensor.relu_)
+
+    @staticmethod
+    def derivative(out: Tensor, result: Tensor) -> None:
+        torch.gt(out, 0, out=result)
+
+
+CELLS: dict[str, Any] = {"GRU": _GRU, "RNN_TANH": _TanhRNN, "RNN_RELU": _ReluRNN}
+
+
+class _ThroughTime(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, cell, x, h0, w_ih, w_hh, b_ih, b_hh):
+        *D, T, B, _ = x.shape
+        H, G = h0.shape[-1], cell.gates
+        block = max(1, CACHE // max(1, G * h0.nbytes))
+        gates = x.new_empty(*D, T, B, G * H)
+        inner = x.new_empty(*D, T, B, H) if cell.has_inner else None
+        out = x.new_empty(*D, T, B, H)
+        w_x, bias, h = w_ih.mT, cell.input_bias(b_ih, b_hh).unsqueeze(-2), h0
+        for start in range(0, T, block):
+            x_now, gates_now, inner_now, out_now = _steps(start, min(block, T - start), x, gates, inner, out)
+            _product(bias, _flat(x_now), w_x, gates_now.view(*D, -1, G * H))
+            h = cell.steps(h, gates_now, inner_now, out_now, w_hh, b_hh)
+        ctx.cell, ctx.block = cell, block
+        # A plain RNN's derivative is read off its output.
+        ctx.save_for_backward(x, h0, w_ih, w_hh, gates if cell.has_inner else None, inner, out)
+        return out
+
+    @staticmethod
+    def backward(ctx, grad_out):
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                "the gradient of a GRU or plain RNN on a CPU cannot be differentiated again (create_graph=True): write "
+                "hf_rnn.models.recurrence_cpu.CELLS.clear() before the forward pass, for torch's own slower kernel, "
+                "which can be, in all models of the process."
+            )
+        cell, block = ctx.cell, ctx.block
+        x, h0, w_ih, w_hh, gates, inner, out = ctx.saved_tensors
+        *D, T, B, F = x.shape
+        H, G = h0.shape[-1], cell.gates
+        grad_x = x.new_empty(*D, T, B, F) if ctx.needs_input_grad[1] else None
+        of_weights = any(ctx.needs_input_grad[3:])
+        grad_w_ih, grad_w_hh = torch.zeros_like(w_ih), torch.zeros_like(w_hh)
+        grad_b_ih, grad_b_hh = w_ih.new_zeros(*D, G * H), w_ih.new_zeros(*D, G * H)
+        carry = torch.zeros_like(h0)
+        buffer, grad_h = x.new_empty(*D, min(T, block), B, G * H), x.new_empty(*D, min(T, block), B, H)
+        for start in reversed(range(0, T, block)):
+            size = min(block, T - start)
+            now = _steps(start, size, x, gates, inner, out, grad_out, grad_x)
+            x_now, gates_now, inner_now, out_now, grad_out_now, grad_x_now = now
+            if start:
+                (before,) = _steps(start - 1, size, out)
+            else:
+                before = torch.cat([h0.unsqueeze(-3), *_steps(0, size - 1, out)], -3)
+            grad_gates, grad_h_now = _steps(0, size, buffer, grad_h)
+            direct, to_n = cell.factors(gates_now, inner_now, before, out_now, grad_gates)
+            _back_through_block(grad_out_now, carry, grad_gates, grad_h_now, direct, w_hh)
+            flat = _flat(grad_gates)
+            if of_weights:
+                _add_product(grad_w_hh, flat, _flat(before))
+                grad_b_hh += flat.sum(-2)
+            cell.to_input(grad_gates, grad_h_now, to_n)
+            if of_weights:
+                _add_product(grad_w_ih, flat, _flat(x_now))
+                grad_b_ih += flat.sum(-2)
+            if grad_x is not None:
+                torch.matmul(flat, w_ih, out=grad_x_now.view(*D, -1, F))
+        return None, grad_x, carry, grad_w_ih, grad_w_hh, grad_b_ih, grad_b_hh
+
+
+def _back_through_block(grad_out, carry, grad_gates, grad_h, direct, w_hh) -> None:
+    """From the block's last step to its first: turns factors into gradients, and `carry`, the gradient that comes from
+    the steps behind, into that which goes to the step before, in their places."""
+    G, H = grad_gates.shape[-1] // grad_h.shape[-1], grad_h.shape[-1]
+    by_gate = grad_gates.view(*grad_gates.shape[:-1], G, H)
+    views = [part.unbind(-3) for part in (grad_out, grad_h, grad_gates)]
+    directs = [None] * len(views[0]) if direct is None else direct.unbind(-3)
+    steps = list(zip(*views, by_gate.unbind(-4), directs, strict=True))
+    for grad_out_t, grad_h_t, gates_t, by_gate_t, direct_t in reversed(steps):
+        torch.add(grad_out_t, carry, out=grad_h_t)
+        by_gate_t.mul_(grad_h_t.unsqueeze(-2))
+        if direct_t is None:
+            torch.matmul(gates_t, w_hh, out=carry)
+        else:
+            _product(grad_h_t * direct_t, gates_t, w_hh, carry)
+
+
+def _add_product(total: Tensor, a: Tensor, b: Tensor) -> None:
+    """`total += aᵀ b`."""
+    _product(total, a.mT, b, total)
+
+
+def through_time(mode: str, x: Tensor, h0: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor) -> Tensor:
+    """A GRU's or plain RNN's layer for training, read from left to right, in all its directions at once.
+
+    Args:
+        mode: torch's name of the cell: `GRU`, `RNN_TANH` or `RNN_RELU`.
+        x: `[D, T, B, F]`.
+        h0: `[D, B, H]`.
+        w_ih, w_hh, b_ih, b_hh: `[D, G*H, F]`, `[D, G*H, H]`, `[D, G*H]` and `[D, G*H]`, as torch orders the gates.
+
+    Returns:
+        The outputs `[D, T, B, H]`.
+
+    Raises:
+        RuntimeError: in the backward pass, where `create_graph=True` asks for a second one.
+    """
+    inputs = [x, h0, w_ih, w_hh, b_ih, b_hh]
+    if torch.is_autocast_enabled("cpu"):
+        inputs = [part.to(torch.get_autocast_dtype("cpu")) for part in inputs]
+    if len(x) == 1:
+        inputs = [part.squeeze(0) for part in inputs]
+    with torch.autocast("cpu", enabled=False):
+        out = _ThroughTime.apply(CELLS[mode], *inputs)
+    return out.unsqueeze(0) if len(x) == 1 else out
+
+
+__all__ = ["through_time"]

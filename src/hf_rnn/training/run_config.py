@@ -1,0 +1,264 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""One YAML file is one reproducible run: its sections, read and checked by jsonargparse."""
+
+import dataclasses
+import os
+import re
+from argparse import ArgumentError
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import yaml
+from huggingface_hub.errors import StrictDataclassError
+from jsonargparse import ArgumentParser, Namespace, set_dumper, set_loader
+
+from ..hub.saved_run import Loader, check_form, path_from, path_to, write_yaml
+from ..models.configuration_rnn import RNNConfig
+from ..text.arguments import DataArguments
+from ..text.tokenization import TokenizerArguments
+from ..utils.errors import UserError, nearest
+from .arguments import RNNTrainingArguments
+
+_MODE = "hf_rnn"
+# Stands before texts that jsonargparse would not take for texts, from where they were read to where they were parsed.
+_AS_WRITTEN = "\ue000"
+
+# The tokenizer and the training rows decide the others; everything else that RNNConfig adds is the user's.
+ModelArguments = dataclasses.make_dataclass(
+    "ModelArguments",
+    [
+        # Folder or Hub id of a model whose encoder, and tokenizer, the new one takes over.
+        ("pretrained", str | None, None),
+        # Of two independent directions of that model, whether to take over the one from left to right alone.
+        ("forward_only", bool, False),
+        *(
+            (name, annotation, dataclasses.field(default=getattr(RNNConfig, name)))
+            for name, annotation in RNNConfig.__annotations__.items()
+            if name != "vocab_size" and not name.endswith("_token_id") and not name.startswith("target_")
+        ),
+    ],
+)
+
+
+# Whether they can hold, the number of layers and of directions says, which an encoder of before brings with it.
+_JUDGED_BY_ENCODER = ("hidden_dropout", "backprop_length")
+
+
+@dataclass
+class CardArguments:
+    """
+    Args:
+        language: ISO 639 code of the texts, such as en, or several.
+        license: of the model, by its name on the Hub, such as apache-2.0.
+        dataset: name of the data set on the Hub, where data.path is a copy of it.
+        examples: whether the card may quote rows of the data set.
+    """
+
+    language: str | list[str] | None = None
+    license: str | None = None
+    dataset: str | None = None
+    examples: bool = True
+
+
+SECTIONS = {
+    "data": DataArguments,
+    "tokenizer": TokenizerArguments,
+    "model": ModelArguments,
+    "training": RNNTrainingArguments,
+    "card": CardArguments,
+}
+
+
+@dataclass
+class RunConfig:
+    """The sections of a run's YAML; `given` are the keys of its model section that somebody wrote."""
+
+    task: str
+    data: DataArguments
+    tokenizer: TokenizerArguments
+    model: Any
+    training: RNNTrainingArguments
+    card: CardArguments
+    given: frozenset[str] = frozenset()
+
+
+def run_parser() -> ArgumentParser:
+    """The command line and the YAML of a training run, which have the same keys."""
+    parser = ArgumentParser(
+        prog="hf-rnn train",
+        description="Train a model from one YAML file; any of its keys can be set on the command line too.",
+        exit_on_error=False,
+        allow_abbrev=False,
+        parser_mode=_MODE,
+    )
+    parser.add_argument("--config", action="config", help="YAML file of the run, such as configs/imdb.yaml")
+    parser.add_argument("--task", type=str, default="text_classification", help="what to learn")
+    for section, arguments in SECTIONS.items():
+        parser.add_class_arguments(arguments, section)
+    return parser
+
+
+def parse_run(arguments: list[str] | dict | str | Path) -> tuple[RunConfig, str]:
+    """Reads a run.
+
+    Args:
+        arguments: a command line; or the path of a YAML file; or its sections as a dict.
+
+    Returns:
+        The run, and the YAML that reproduces it.
+
+    Raises:
+        UserError: an unknown key (the nearest one is named) or a value of the wrong type.
+    """
+    parser = run_parser()
+    read = {dict: parser.parse_object, list: parser.parse_args}.get(type(arguments))
+    given_to: Any = _as_yaml(arguments) if isinstance(arguments, dict) else arguments
+    if isinstance(arguments, dict) and isinstance(given_to.get("data"), dict) and given_to["data"].get("label_names"):
+        given_to["data"]["label_names"] = [str(name) for name in given_to["data"]["label_names"]]
+    try:
+        if read is None:
+            read, given_to = parser.parse_path, str(arguments)
+        namespace, written = (_as_meant(read(given_to, **how)) for how in ({}, {"defaults": False}))
+        _find_data(namespace, written, arguments)
+        parts = parser.instantiate(namespace)
+    except (ArgumentError, TypeError, ValueError, OSError, yaml.YAMLError) as error:
+        if isinstance(error, UserError):
+            raise
+        for file in _files(arguments):
+            check_form(file)
+        raise UserError(explain(str(error).replace(_AS_WRITTEN, ""), parser)) from error
+    settings = {k: v for k, v in dataclasses.asdict(parts.model).items() if hasattr(RNNConfig, k)}
+    if parts.model.pretrained is not None:
+        settings = {k: v for k, v in settings.items() if k not in _JUDGED_BY_ENCODER}
+    checked_config(settings)
+    if parts.model.forward_only and parts.model.pretrained is None:
+        raise UserError("model.forward_only chooses among the directions of model.pretrained, which is not there.")
+    given = frozenset(vars(written.get("model") or Namespace()))
+    run = RunConfig(parts.task, parts.data, parts.tokenizer, parts.model, parts.training, parts.card, given)
+    return run, _dump(parser, namespace)
+
+
+def _load(text: str) -> Any:
+    """A value of the command line, or a YAML file. What YAML takes for nothing, such as #1, is meant as it is written;
+    and in a file so are strings that were quoted, such as 'null'."""
+    value = yaml.load(text, Loader=Loader)
+    if value is None and text.strip() not in ("", "~"):
+        return _AS_WRITTEN + text
+    if isinstance(value, list):
+        # Names such as no, 01 or 1.10, as they are spelled.
+        return yaml.load(text, Loader=yaml.BaseLoader)
+    if isinstance(value, dict) and isinstance(value.get("data"), dict):
+        spelled = yaml.load(text, Loader=yaml.BaseLoader)["data"]
+        value["data"] |= {name: spelled[name] for name in _WORDS if value["data"].get(name) is not None}
+    return _as_yaml(value) if isinstance(value, dict) else value
+
+
+# Keys of the data section that always hold text.
+_WORDS = ("name", "text_column", "text_pair_column", "label_column", "label_names", "label_separator", "test_split")
+
+
+def _as_yaml(value: Any) -> Any:
+    """Return a value of Python as one of YAML that jsonargparse leaves as it is: paths and numbers of numpy become
+    plain values, and texts that it would take for nothing or for lists are marked."""
+    if isinstance(value, dict):
+        return {key: _as_yaml(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_as_yaml(inner) for inner in value]
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if type(value).__module__ == "numpy":
+        return _as_yaml(value.tolist())
+    if isinstance(value, str):
+        try:
+            read = yaml.load(value, Loader=Loader)
+        except yaml.YAMLError:
+            return value
+        return _AS_WRITTEN + value if read is None or isinstance(read, (list, dict)) else value
+    return value
+
+
+def _as_meant(value: Any) -> Any:
+    """Remove the marks of [`_as_yaml`] from what was parsed."""
+    if isinstance(value, Namespace):
+        for key, inner in list(vars(value).items()):
+            value[key] = _as_meant(inner)
+    elif isinstance(value, list):
+        return [_as_meant(inner) for inner in value]
+    elif isinstance(value, str):
+        return value.removeprefix(_AS_WRITTEN)
+    return value
+
+
+def _find_data(namespace: Namespace, written: Namespace, arguments: Any) -> None:
+    """A relative `data.path` that a YAML file names is looked for beside that file first."""
+    files, said = (
+        _files(arguments),
+        isinstance(arguments, list) and any(argument.split("=")[0] == "--data.path" for argument in arguments),
+    )
+    if files and not said and written.get("data.path") is not None:
+        namespace["data.path"] = path_from(namespace["data.path"], files[-1].parent)
+
+
+def _files(arguments: list[str] | dict | str | Path) -> list[Path]:
+    """The YAML files that a run's arguments name."""
+    if isinstance(arguments, dict):
+        return []
+    if not isinstance(arguments, list):
+        return [Path(arguments)]
+    words = [word for argument in arguments for word in argument.split("=", 1)]
+    return [Path(word) for option, word in pairwise(words) if option == "--config"]
+
+
+def checked_config(settings: dict[str, Any]) -> RNNConfig:
+    """The configuration that the model section of a run, and what else decides it, give; raises [`UserError`]."""
+    try:
+        return RNNConfig(**settings)
+    except StrictDataclassError as error:
+        raise UserError(f"model: {str(error).splitlines()[-1].strip().removeprefix('ValueError: ')}") from error
+
+
+def _dump(parser: ArgumentParser, namespace: Namespace) -> str:
+    """The YAML of a run. Whose repository it is pushed to and with which token, and what to do with an older run in its
+    folder, are no part of it: who runs it again decides that anew."""
+    namespace = namespace.clone()
+    for key in ("config", "training.overwrite", "training.resume"):
+        namespace.pop(key, None)
+    for key in [key for key in vars(namespace.training) if key.startswith(("hub_", "push_to_hub"))]:
+        namespace.pop(f"training.{key}")
+    namespace["data.path"] = path_to(namespace["data.path"], Path(namespace["training.output_dir"]))
+    task = namespace.pop("task")
+    # A null that is no default has to be said; what is a default is left out by `skip_default`.
+    dumped = parser.dump(namespace, format=_MODE, skip_default=True, skip_unset=False, skip_validation=True)
+    return f"task: {task}\n" + dumped
+
+
+set_loader(_MODE, _load, (yaml.YAMLError,))
+set_dumper(_MODE, write_yaml)
+
+
+def explain(message: str, parser: ArgumentParser) -> str:
+    """jsonargparse's words, and the key that was probably meant."""
+    keys = [action.dest for action in parser._actions if action.dest not in ("help", "config", "print_config")]
+    unknown = re.search(r"unrecognized arguments: --?(\S+)", message)
+    option = re.search(r"Group '([^']+)' does not accept option '([^']+)'", message) or re.search(
+        r"()[Oo]ption '([^']+)' is not accepted", message
+    )
+    name = None
+    if unknown:
+        name = unknown[1].split("=")[0]
+    elif option:
+        name = f"{option[1]}.{option[2]}".strip(".")
+    if name is None:
+        return message
+    section, _, last = name.rpartition(".")
+    inside = {key.rpartition(".")[2]: key for key in keys if key.rpartition(".")[0] == section}
+    # Within a known section its own keys are meant, and the section's name must not count as likeness.
+    near = inside.get(nearest(last, inside)) if inside else nearest(name, keys)
+    if near:
+        return f"there is no key {name!r}: did you mean {near!r}?"
+    return f"there is no key {name!r}; the keys are {', '.join(inside.values() or keys)}."
+
+
+__all__ = ["RunConfig", "checked_config", "parse_run", "run_parser"]

@@ -1,0 +1,428 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""transformers' Trainer on a task of ours."""
+
+import logging
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate.data_loader import SeedableRandomSampler
+from datasets import Dataset
+from torch import distributed
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler
+from transformers import EarlyStoppingCallback, PreTrainedTokenizerBase
+from transformers.trainer_pt_utils import LengthGroupedSampler
+from transformers.trainer_utils import EvalLoopOutput, seed_worker
+
+from ..models.modeling_rnn import IGNORED
+from ..models.recurrence import may_ask
+from ..tasks import Task
+from ..text.batching import EpochLengthSampler, ShardedBatches, TokenBatchSampler
+from ..text.schema import SCHEMA_FILE, Schema
+from ..utils.environment import bound_kernel_caches, is_out_of_memory, keep_freed_memory, on_device
+from ..utils.errors import UserError, check_choice
+from .arguments import RNNTrainingArguments
+from .averaging import WeightAverage
+from .callbacks import EpochCallback, Stopwatch
+from .checkpoints import WholeCheckpoints, newest_whole
+from .fine_tuning import GradualUnfreezing, discriminative_learning_rates
+from .hub_trainer import PushingTrainer
+from .objectives import OBJECTIVES, Objectives
+from .stopping import GracefulStop, start_worker
+from .streaming import EncodedStream, StreamedBatches
+
+logger = logging.getLogger(__name__)
+
+
+class RNNTrainer(WholeCheckpoints, PushingTrainer):
+    """transformers' Trainer on a task of ours: batches of similar length, metrics, early stopping, checkpoints that are
+    whole ([`~hf_rnn.training.checkpoints.WholeCheckpoints`]), signals that save one
+    ([`~hf_rnn.training.stopping.GracefulStop`]).
+
+    On a CPU the process keeps the memory that it frees from then on
+    ([`~hf_rnn.utils.environment.keep_freed_memory`]), and fewer kernels
+    ([`~hf_rnn.utils.environment.bound_kernel_caches`]).
+
+    Args:
+        model: a model of the task.
+        args: an [`RNNTrainingArguments`].
+        task: what to collate and measure.
+        processing_class: the tokenizer, saved with each checkpoint.
+        train_dataset, eval_dataset: as `task.encode` gives them.
+        unlabelled_dataset: rows without labels, encoded, for the objectives that can learn from them.
+
+    Raises:
+        UserError: a metric that the task does not have; smoothed labels, or objectives beside the labels, for anything
+            but one label a text; both of them, or objectives in fp16; rows without labels for none of them; gradual
+            unfreezing in several processes.
+    """
+
+    # The decisions about the data, which are saved in each checkpoint.
+    schema: Schema | None = None
+    _unchecked: Any = None
+    # Of each batch of an evaluation, nats and labels of tokens.
+    _measured: Any = ()
+    # The last step for which rows without labels were drawn, and how often for it.
+    _part = (-1, 0)
+
+    def __init__(
+        self,
+        model,
+        args: RNNTrainingArguments,
+        task: Task,
+        processing_class: PreTrainedTokenizerBase,
+        unlabelled_dataset: Dataset | None = None,
+        **kwargs,
+    ):
+        _choose_metric(args, task, kwargs.get("eval_dataset"))
+        if args.device.type == "cpu":
+            keep_freed_memory()
+            bound_kernel_caches()
+        self.task = task
+        self.objectives = Objectives(**{name: getattr(args, name) for name in OBJECTIVES})
+        self.unlabelled = unlabelled_dataset
+        _check_objectives(args, task, self.objectives, unlabelled_dataset)
+        if unlabelled_dataset is not None:
+            self._unlabelled_order = np.argsort(unlabelled_dataset["length"], kind="stable")
+            self._unlabelled_lengths = np.sort(unlabelled_dataset["length"])
+        self.stop = GracefulStop()
+        callbacks = [Stopwatch(), self.stop, *(kwargs.pop("callbacks", None) or [])]
+        self.average = WeightAverage()
+        if args.averaging is not None:
+            callbacks.append(self.average)
+        if args.early_stopping_patience is not None:
+            callbacks.append(EarlyStoppingCallback(args.early_stopping_patience))
+        if args.gradual_unfreezing:
+            if args.world_size > 1:
+                raise UserError(
+                    "training.gradual_unfreezing works in one process, and this run has "
+                    f"{args.world_size}: leave it out, and write a larger training.layer_lr_decay."
+                )
+            callbacks.append(GradualUnfreezing())
+        super().__init__(
+            model,
+            args,
+            data_collator=task.collator(processing_class),
+            processing_class=processing_class,
+            compute_metrics=self._headline,
+            callbacks=callbacks,
+            **kwargs,
+        )
+
+    @property
+    def train_seconds(self) -> float:
+        """How long the training took, in all parts of a run that was cut."""
+        return next(each.seconds for each in self.callback_handler.callbacks if isinstance(each, Stopwatch))
+
+    def train(self, *args, **kwargs):
+        try:
+            with self.stop.listening():
+                return super().train(*args, **kwargs)
+        except UserError as error:
+            if not str(error).startswith("Caught UserError in DataLoader worker"):
+                raise
+            raise UserError(str(error).strip().rpartition("UserError: ")[2]) from error
+
+    def training_step(self, model, inputs, num_items_in_batch=None):
+        """transformers' own; a loss that is no number ends the training.
+
+        Raises:
+            UserError: the loss became NaN or infinite, and no checkpoint was saved since; or a batch found no room in
+                memory.
+        """
+        try:
+            loss = super().training_step(model, inputs, num_items_in_batch)
+        except (RuntimeError, MemoryError) as error:
+            # Where the Trainer looks for a batch size, it looks for this error.
+            if self.args.auto_find_batch_size or not is_out_of_memory(error):
+                raise
+            raise self._no_room_for(inputs, self._smaller_batches()) from error
+        self._unchecked = self._unchecked + loss if self._unchecked is not None else loss
+        if may_ask(loss):
+            self._check_loss()
+        return loss
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        """transformers' own, or with the objectives beside the labels. In several processes, each row counts as much as
+        every other, whichever process trains on it."""
+        share = None
+        if model.training and self.args.world_size > 1:
+            # A loss is the mean of its rows', or of the tags in them.
+            ids = inputs["input_ids"]
+            # Written on the device, since a copy of a number from the host waits for it.
+            rows = ids.new_full((), len(ids))
+            share = ShareOfAll((inputs["labels"] != IGNORED).sum() if self.task.counts_tokens else rows)
+        loss, outputs = self._loss(model, inputs, num_items_in_batch)
+        loss = loss if share is None else share.weigh(loss)
+        return (loss, outputs) if return_outputs else loss
+
+    def _loss(self, model, inputs, num_items_in_batch) -> tuple[torch.Tensor, Any]:
+        if not (self.objectives and model.training):
+            return super().compute_loss(model, inputs, True, num_items_in_batch)  # type: ignore[return-value]
+        unlabelled = None if self.unlabelled is None else on_device(self._unlabelled_batch(inputs), self.args.device)
+        plain = self.accelerator.unwrap_model(model)
+        loss, logits = self.objectives.loss(model, plain, inputs, unlabelled)
+        return loss, {"loss": loss, "logits": logits}
+
+    def _unlabelled_batch(self, labelled: dict) -> dict:
+        """As many rows without labels, about as long as the labelled ones. Which they are follows from the seed, the
+        step and the part of the step alone, so that a resumed run reads the same."""
+        rows: Any = self.unlabelled
+        B, T = labelled["input_ids"].shape
+        step = self.state.global_step
+        self._part = (step, self._part[1] + 1 if self._part[0] == step else 0)
+        random = np.random.default_rng([self.args.seed, self.args.process_index, *self._part])
+        middle = int(np.searchsorted(self._unlabelled_lengths, T))
+        # A stretch of neighbours by length, anywhere within a twentieth of all rows from those of the same length.
+        reach = max(B, len(rows) // 20)
+        start = int(np.clip(middle - random.integers(0, reach + 1), 0, max(0, len(rows) - B)))
+        collated = self.data_collator([rows[int(place)] for place in self._unlabelled_order[start : start + B]])
+        collated.pop("labels", None)
+        return collated
+
+    def evaluation_loop(
+        self, dataloader, description, prediction_loss_only=None, ignore_keys=None, metric_key_prefix="eval"
+    ) -> EvalLoopOutput:
+        self._measured = []
+        output: Any = super().evaluation_loop(
+            dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix
+        )
+        counted_twice = self.args.world_size > 1 and output.label_ids is not None and self.label_smoother is None
+        if self.task.counts_tokens and self._measured:
+            # The Trainer takes the mean of batches.
+            nats, known = self.accelerator.reduce(torch.stack(self._measured).sum(0)).tolist()
+            output.metrics[f"{metric_key_prefix}_loss"] = nats / max(1, known)
+        if counted_twice and self.task.one_answer:
+            # Batches were filled up with rows that other processes read, which their losses counted once more.
+            plain: Any = self.accelerator.unwrap_model(self.model)
+            logits, labels = torch.as_tensor(output.predictions), torch.as_tensor(output.label_ids)
+            output.metrics[f"{metric_key_prefix}_loss"] = float(plain.loss_of(logits, labels))
+        return output
+
+    def prediction_step(self, model, inputs, *args, **kwargs):
+        try:
+            loss, *rest = super().prediction_step(model, inputs, *args, **kwargs)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            smaller = f"--training.per_device_eval_batch_size {max(1, self.args.per_device_eval_batch_size // 2)}"
+            raise self._no_room_for(inputs, smaller) from error
+        if self.task.counts_tokens and loss is not None:
+            known = (inputs["labels"] != IGNORED).sum().to(loss.device)
+            self._measured.append(torch.stack([loss.float() * known, known.float()]))
+        return loss, *rest
+
+    def _no_room_for(self, inputs: dict, smaller: str) -> UserError:
+        rows, longest = inputs["input_ids"].shape
+        return UserError(
+            f"there was no memory for a batch of {rows} rows, the longest of {longest} tokens, at step "
+            f"{self.state.global_step + 1}: write {smaller}."
+        )
+
+    def _smaller_batches(self) -> str:
+        args = self.args
+        if args.train_batch_tokens is not None:
+            return f"--training.train_batch_tokens {max(1, args.train_batch_tokens // 2)}"
+        rows, steps = args.per_device_train_batch_size, args.gradient_accumulation_steps
+        return (
+            f"--training.per_device_train_batch_size {max(1, rows // 2)} --training.gradient_accumulation_steps "
+            f"{steps * 2} (the same training in smaller parts)"
+            + (", or --data.max_length for shorter texts" if self.task.one_answer else "")
+        )
+
+    def log(self, logs, start_time=None):
+        self._check_loss()
+        super().log(logs, start_time)
+
+    def evaluate(self, *args, **kwargs):
+        with self.average.in_place(self.model):
+            return super().evaluate(*args, **kwargs)
+
+    def _save_checkpoint(self, model, trial):
+        self._check_loss()
+        with self.average.in_place(self.model):
+            super()._save_checkpoint(model, trial)
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        super()._save_rng_state(output_dir)
+        if self.args.should_save:
+            self.average.save(self.model, output_dir)
+            if self.schema is not None:
+                Path(output_dir, SCHEMA_FILE).write_text(self.schema.to_json(), encoding="utf-8")
+
+    def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        self.average.load(self.model, resume_from_checkpoint)
+
+    def _check_loss(self) -> None:
+        """Asked for at each step it would make a GPU wait for the host; there a sum waits to be asked for."""
+        total, self._unchecked = self._unchecked, None
+        if total is None or total.isfinite():
+            return
+        saved = newest_whole(Path(self.args.output_dir))
+        go_on = f" Go on from {saved.name} with --training.resume true, or" if saved else " So"
+        raise UserError(
+            f"the loss became {float(total)} by step {self.state.global_step + 1} (epoch {self.state.epoch or 0:.2f}), "
+            f"and training was stopped.{go_on} begin anew with a smaller --training.learning_rate than "
+            f"{self.args.learning_rate:g}."
+        )
+
+    def _build_accelerator_args(self, **kwargs) -> dict[str, Any]:
+        built = super()._build_accelerator_args(**kwargs)
+        # The gradients stand where they travel from: two copies less in each step.
+        built["kwargs_handlers"][0].gradient_as_bucket_view = True
+        return built
+
+    def _determine_best_metric(self, metrics, trial):
+        best, name = self.state.best_metric, str(self.args.metric_for_best_model)
+        if best is not None and metrics.get(f"eval_{name.removeprefix('eval_')}") == best:
+            # transformers keeps the first of equals. The one with the lower loss has learnt more.
+            losses = {row["step"]: row["eval_loss"] for row in self.state.log_history if "eval_loss" in row}
+            if metrics.get("eval_loss", 0) <= losses.get(self.state.best_global_step, float("inf")):
+                self.state.best_metric = None
+        # With `save_strategy="best"`, what this says decides alone whether a checkpoint is saved.
+        return super()._determine_best_metric(metrics, trial) or bool(self.stop.agreed)
+
+    def create_optimizer(self, model=None):
+        optimizer = super().create_optimizer(model)
+        if self.args.layer_lr_decay != 1:
+            discriminative_learning_rates(optimizer, self.model if model is None else model, self.args.layer_lr_decay)
+        return optimizer
+
+    def _get_train_sampler(self, train_dataset=None):
+        sampler: Any = super()._get_train_sampler(train_dataset)
+        seed = self.args.order_seed
+        if isinstance(sampler, LengthGroupedSampler):
+            # A column of a data set is slow to look up. The rows of a step are the same however many processes share
+            # them.
+            lengths = list(sampler.lengths)
+            sampler = EpochLengthSampler(lengths, sampler.batch_size * self.args.world_size, seed)
+        elif isinstance(sampler, RandomSampler):
+            sampler = SeedableRandomSampler(sampler.data_source, data_seed=seed)
+        if hasattr(sampler, "set_epoch"):
+            self.add_callback(EpochCallback(sampler))
+        return sampler
+
+    def get_train_dataloader(self) -> DataLoader:
+        """transformers' own; with `train_batch_tokens`, batches by a budget of tokens; in several processes, each row
+        once; of a stream, batches without end.
+
+        Raises:
+            UserError: the rows have no `length` column, as `task.encode` makes it.
+        """
+        args: Any = self.args
+        rows: Any = self.train_dataset
+        loading = {
+            "collate_fn": self.data_collator,
+            "num_workers": args.dataloader_num_workers,
+            "pin_memory": args.dataloader_pin_memory,
+            "multiprocessing_context": args.dataloader_multiprocessing_context,
+            "in_order": args.dataloader_in_order,
+            "persistent_workers": args.dataloader_persistent_workers,
+            "prefetch_factor": args.dataloader_prefetch_factor,
+            "worker_init_fn": partial(
+                start_worker,
+                then=partial(seed_worker, num_workers=args.dataloader_num_workers, rank=args.process_index),
+            ),
+        }
+        if isinstance(rows, EncodedStream):
+            by_length = args.train_sampling_strategy == "group_by_length"
+            size, tokens = self._train_batch_size, args.train_batch_tokens
+            streamed = StreamedBatches(rows, size, tokens, by_length, args.order_seed)
+            return DataLoader(streamed, batch_size=None, **loading)
+        alone = args.world_size == 1 or args.train_sampling_strategy == "batch_rebalance"
+        if args.train_batch_tokens is None and alone:
+            return super().get_train_dataloader()
+        batches: Any
+        if args.train_batch_tokens is None:
+            sampler = self._get_train_sampler(rows)
+            batches = BatchSampler(sampler, self._train_batch_size, args.dataloader_drop_last)
+        elif "length" in rows.column_names:
+            batches = TokenBatchSampler(rows["length"], args.train_batch_tokens, args.order_seed)
+            self.add_callback(EpochCallback(batches))
+        else:
+            raise UserError(
+                f"train_batch_tokens needs a column 'length', and the rows have {', '.join(rows.column_names)}: pass "
+                "train_dataset=task.encode(rows, tokenizer), or leave train_batch_tokens out."
+            )
+        if args.world_size > 1:
+            dealt = args.train_batch_tokens is None
+            batches = ShardedBatches(batches, args.process_index, args.world_size, dealt)
+        rows = self._remove_unused_columns(rows, description="training")
+        return DataLoader(rows, batch_sampler=batches, **loading)
+
+    def _get_dataloader(self, *args: Any, is_training: bool = False, **kwargs: Any) -> DataLoader:
+        drop_last: Any = self.args.dataloader_drop_last
+        # Evaluation needs all rows.
+        self.args.dataloader_drop_last = drop_last and is_training
+        try:
+            loader = super()._get_dataloader(*args, **{**kwargs, "is_training": is_training})
+        finally:
+            self.args.dataloader_drop_last = drop_last
+        plain = getattr(loader, "base_dataloader", loader)
+        plain.worker_init_fn = partial(start_worker, then=plain.worker_init_fn)
+        return loader
+
+    def _headline(self, prediction) -> dict[str, float]:
+        metrics = self.task.metrics(prediction.predictions, prediction.label_ids)
+        return {name: value for name, value in metrics.items() if "/" not in name}
+
+    def judge(self, rows, split: str) -> tuple[dict[str, float], tuple[np.ndarray, np.ndarray] | None]:
+        """All metrics of a split, and what was predicted beside the labels, where there is one answer for each row."""
+        output: Any = self.predict(rows, metric_key_prefix=split)
+        metrics = self.task.metrics(output.predictions, output.label_ids)
+        predicted = (self.task.predicted(output.predictions), np.asarray(output.label_ids))
+        return {"loss": float(output.metrics[f"{split}_loss"]), **metrics}, predicted
+
+
+class ShareOfAll:
+    """Weighs the loss of one process, the mean of some items, by their number: the mean of all processes, which data
+    parallelism takes, is then the mean of all items. The processes begin to add up their numbers here, and do so while
+    each computes its loss."""
+
+    def __init__(self, items: torch.Tensor):
+        self.items = items.float()
+        self.all = self.items.clone()
+        self.sum: Any = distributed.all_reduce(self.all, async_op=True)
+
+    def weigh(self, loss: torch.Tensor) -> torch.Tensor:
+        self.sum.wait()
+        return loss * self.items * (distributed.get_world_size() / self.all)
+
+
+def _choose_metric(args: RNNTrainingArguments, task: Task, eval_dataset: Any) -> None:
+    """By what the best model is kept: what was written, or the first of the task's own measures."""
+    greater_is_better = {**task.measures, "loss": False}
+    if not args.chose_metric:
+        args.metric_for_best_model = next(iter(greater_is_better))
+    name = str(args.metric_for_best_model).removeprefix("eval_")
+    for one_of_several in eval_dataset if isinstance(eval_dataset, dict) else ():
+        name = name.removeprefix(f"{one_of_several}_")
+    check_choice("training.metric_for_best_model", name, greater_is_better)
+    if not args.chose_direction:
+        args.greater_is_better = greater_is_better[name]
+
+
+def _check_objectives(args: RNNTrainingArguments, task: Task, objectives: Objectives, unlabelled: Any) -> None:
+    """Raises [`UserError`] where the task, or another setting, does not go with what is learnt beside the labels."""
+    chosen = ", ".join(f"training.{name}={getattr(args, name)}" for name in OBJECTIVES[:3] if getattr(args, name))
+    smoothed = f"training.label_smoothing_factor={args.label_smoothing_factor}" if args.label_smoothing_factor else ""
+    if (chosen or smoothed) and task.problem_type != "single_label_classification":
+        raise UserError(
+            f"{chosen or smoothed}: for one label a text alone, and this is {task.problem_type}: leave it out."
+        )
+    if chosen and smoothed:
+        raise UserError(f"{smoothed} does not go with {chosen}: leave one of them out.")
+    if args.fp16 and (objectives.adversarial or objectives.virtual_adversarial):
+        # Their gradients are taken within a step, where fp16's would need a scale of their own.
+        raise UserError(f"training.fp16 does not go with {chosen}: write --training.bf16 true, or leave it out.")
+    if unlabelled is not None and not objectives.read_unlabelled:
+        raise UserError(
+            f"{len(unlabelled)} rows without labels would not be read: write --training.virtual_adversarial 1 (or "
+            "entropy_minimisation), or leave data.unlabelled_splits out."
+        )
+
+
+__all__ = ["RNNTrainer"]

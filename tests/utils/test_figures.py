@@ -1,0 +1,24 @@
+import numpy as np
+from PIL import Image
+
+from hf_rnn.utils.figures import draw_confusion, draw_curves
+
+
+def size(path) -> tuple[int, int]:
+    with Image.open(path) as image:
+        return image.size
+
+
+def test_curves_need_no_evaluation(tmp_path):
+    draw_curves([{"epoch": 1.0, "loss": 0.5}], "accuracy", tmp_path / "a.png")
+    draw_curves([], "eval_accuracy", tmp_path / "b.png")
+    assert size(tmp_path / "a.png") == size(tmp_path / "b.png")
+
+
+def test_any_name_can_be_drawn(tmp_path):
+    names = ["好评", "$ and $", "_{", "a" * 200, ""]
+    labels = np.arange(5)
+    draw_confusion(labels, labels, names, "test", tmp_path / "a.png")
+    many = np.arange(60)
+    draw_confusion(many, many, [str(i) for i in many], "test", tmp_path / "b.png")
+    assert max(size(tmp_path / "b.png")) < 2500

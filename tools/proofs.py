@@ -1,0 +1,31 @@
+"""What a long proof found, into its place in docs/reliability.md."""
+
+import os
+import re
+import shlex
+import sys
+from datetime import date
+from pathlib import Path
+
+from hf_rnn.utils.environment import hardware, versions
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "reliability.md"
+
+
+def table(columns: list[str], rows: list[list]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def write(section: str, text: str, command: str | None = None, file: Path = PAGE) -> None:
+    """Puts a text between the marks of a section of the page, with date, hardware and the command."""
+    command = command or shlex.join(["python", os.path.relpath(sys.argv[0], ROOT), *sys.argv[1:]])
+    packages = " · ".join(f"{name} {number}" for name, number in versions().items())
+    signed = f"{text}\n\n`{command}` · {date.today().isoformat()} · {hardware()} · {packages}"
+    begin, end = f"<!-- {section} -->", f"<!-- end of {section} -->"
+    page = file.read_text(encoding="utf-8")
+    found = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+    if not found.search(page):
+        raise ValueError(f"{file} has no section {begin} … {end}: write both marks where its figures are to stand.")
+    file.write_text(found.sub(lambda _: f"{begin}\n{signed}\n{end}", page), encoding="utf-8")
