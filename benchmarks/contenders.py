@@ -111,7 +111,7 @@ def bare_loop(
         keep_memory: with our setting of the allocator.
         dtype: of autocast.
     """
-    from hf_rnn.utils.environment import keep_freed_memory
+    from hf_rnn.utils.machine import keep_freed_memory
 
     if keep_memory:
         keep_freed_memory()

@@ -14,7 +14,7 @@ import torch
 from prediction import reviews, write_model
 
 from hf_rnn import RNNConfig, RNNForSequenceClassification
-from hf_rnn.utils.environment import keep_freed_memory
+from hf_rnn.utils.machine import keep_freed_memory
 
 BASE = {"T": 256, "B": 32, "H": 128, "L": 2, "V": 20000}
 GROWTH = {

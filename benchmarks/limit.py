@@ -9,7 +9,7 @@ import report
 import torch
 from growth import BASE, Step, rounds_of
 
-from hf_rnn.utils.environment import keep_freed_memory
+from hf_rnn.utils.machine import keep_freed_memory
 
 
 def main() -> None:

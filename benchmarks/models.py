@@ -132,8 +132,8 @@ def keras_model(problem: Problem, T: int | None, masked: bool):
 
 def imdb_rows(data, config: str, count: int, split: str = "train"):
     """Token ids of IMDB reviews, by the tokenizer and the cut of a configuration: lists of ids, and labels."""
-    from hf_rnn.data import load
     from hf_rnn.tasks import task_class
+    from hf_rnn.text.loading import load
     from hf_rnn.text.tokenization import token_ids, train_tokenizer
     from hf_rnn.training.run_config import parse_run
 

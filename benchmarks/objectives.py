@@ -9,7 +9,7 @@ from growth import rounds_of
 
 from hf_rnn import RNNConfig, RNNForSequenceClassification
 from hf_rnn.training.objectives import Objectives
-from hf_rnn.utils.environment import keep_freed_memory
+from hf_rnn.utils.machine import keep_freed_memory
 
 # Of configs/imdb_finetune.yaml, at the mean length of its rows.
 B, T, V, E, H = 64, 256, 30000, 256, 512

@@ -114,7 +114,7 @@ def pipeline(folder: str, data: str, count: int | None, packed: bool):
 def keras_predict(folder: str, data: str, count: int | None, masked: bool, call: bool = False):
     """`predict` on rows padded to the cap, of the same tokenizer and with the same cut; `call`: `model(x)` instead."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    from hf_rnn.data import cut
+    from hf_rnn.text.collation import cut
     from hf_rnn.text.tokenization import load_tokenizer, token_ids
 
     tokenizer = load_tokenizer(folder)

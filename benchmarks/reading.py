@@ -39,7 +39,8 @@ def arrow(path: str):
 
 def hf_rnn(path: str):
     """Seconds that our reader takes, from the path to a data set."""
-    from hf_rnn.data import DataArguments, load
+    from hf_rnn.text.arguments import DataArguments
+    from hf_rnn.text.loading import load
 
     yield from _timed(lambda: load(DataArguments(path=path))["train"]["text"])
 
@@ -64,7 +65,8 @@ def memory(path: str, reader: str):
     from datasets import Dataset  # noqa: F401  is among the libraries
     from pyarrow import csv
 
-    from hf_rnn.data import DataArguments, load
+    from hf_rnn.text.arguments import DataArguments
+    from hf_rnn.text.loading import load
 
     load(DataArguments())
     yield 0.0

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hf_rnn.utils.environment import hardware, versions
 from hf_rnn.utils.figures import new_figure
+from hf_rnn.utils.machine import hardware, versions
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "benchmarks"

@@ -23,8 +23,8 @@ def hf_rnn(data: str, parts: int, overrides: list[str]):
     from datasets import DatasetDict
 
     from hf_rnn import RNNConfig, RNNTrainer, train_tokenizer
-    from hf_rnn.data import load
     from hf_rnn.tasks import task_class
+    from hf_rnn.text.loading import load
     from hf_rnn.training.run_config import parse_run
 
     transformers.set_seed(0)
@@ -81,7 +81,8 @@ def keras_seed(data: str, epochs: int):
     import keras
 
     from hf_rnn import train_tokenizer
-    from hf_rnn.data import DataArguments, load
+    from hf_rnn.text.arguments import DataArguments
+    from hf_rnn.text.loading import load
     from hf_rnn.text.tokenization import token_ids
 
     keras.utils.set_random_seed(0)

@@ -79,7 +79,7 @@ batch. Seed model: Embedding(20000, 128) → 2 × LSTM(128) → last state. `con
 BiLSTM(128) → [last, max, mean]. Dropout is off, so that answers can be compared. hf_rnn is the Trainer, as
 `hf-rnn train` runs it; torch is the shortest loop over the same batches of similar length; Keras is `fit` on rows
 padded to the cap. *Memory kept*: with the allocator's setting that our Trainer makes too
-(`hf_rnn.utils.environment.keep_freed_memory`)."""
+(`hf_rnn.utils.machine.keep_freed_memory`)."""
 
 
 if __name__ == "__main__":

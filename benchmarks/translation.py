@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from hf_rnn import RNNConfig, RNNForConditionalGeneration, train_tokenizer
-from hf_rnn.data import RaggedCollator
 from hf_rnn.tasks.translation import Translation
-from hf_rnn.utils.environment import keep_freed_memory
+from hf_rnn.text.collation import RaggedCollator
+from hf_rnn.utils.machine import keep_freed_memory
 
 # Those of configs/multi30k.yaml.
 SIZES = {"embedding_size": 256, "hidden_size": 256, "bidirectional": True, "bos_token_id": 2, "eos_token_id": 3}

@@ -7,7 +7,7 @@ import sys
 from datetime import date
 from pathlib import Path
 
-from hf_rnn.utils.environment import hardware, versions
+from hf_rnn.utils.machine import hardware, versions
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "reliability.md"

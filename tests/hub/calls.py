@@ -138,7 +138,7 @@ def trainer_pushes(folder: str, data: str, repo_id: str, first_push_fails: bool 
     import torch
 
     import hf_rnn
-    from hf_rnn.data import load as load_data
+    from hf_rnn.text.loading import load as load_data
 
     task = hf_rnn.TextClassification(hf_rnn.DataArguments(path=data))
     prepared = task.prepare(load_data(task.data))

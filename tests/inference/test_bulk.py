@@ -4,9 +4,9 @@ from dataclasses import replace
 import pytest
 
 from hf_rnn import Predictor
-from hf_rnn.data import DataArguments
 from hf_rnn.inference import bulk as bulk_prediction
 from hf_rnn.inference.bulk import predict_file
+from hf_rnn.text.arguments import DataArguments
 from hf_rnn.utils.errors import UserError
 
 TEXTS = ["the film was not good .", "", "  ", "the soup was bad , but the lamp was lovely .", "unseen words only"]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from hf_rnn.utils.environment import runs_bf16
+from hf_rnn.utils.machine import runs_bf16
 
 ROOT = Path(__file__).parents[2]
 

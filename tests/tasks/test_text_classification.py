@@ -3,7 +3,7 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from hf_rnn import RNNConfig, TextClassification, train_tokenizer
-from hf_rnn.data import DataArguments
+from hf_rnn.text.arguments import DataArguments
 from hf_rnn.utils.errors import UserError
 
 

@@ -14,11 +14,12 @@ from transformers import AutoModelForTokenClassification, pipeline
 
 import hf_rnn
 from hf_rnn.cli.main import main
-from hf_rnn.data import DataArguments, load
 from hf_rnn.inference.predictor import evaluate
 from hf_rnn.tasks.metrics import SpanMetrics
 from hf_rnn.tasks.token_classification import TokenClassification
+from hf_rnn.text.arguments import DataArguments
 from hf_rnn.text.bio import scheme, spans_of
+from hf_rnn.text.loading import load
 from hf_rnn.utils.errors import UserError
 
 FIRST, LAST = ["Anna", "Boris", "Clara", "Dmitri"], ["Blackburn", "Ivanov", "Meier"]

@@ -16,10 +16,11 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 import hf_rnn
 from hf_rnn.cli.main import main
-from hf_rnn.data import DataArguments, load
 from hf_rnn.inference.predictor import evaluate
 from hf_rnn.tasks.metrics import TranslationMetrics
 from hf_rnn.tasks.translation import Translation
+from hf_rnn.text.arguments import DataArguments
+from hf_rnn.text.loading import load
 from hf_rnn.utils.errors import UserError
 
 NUMBERS = {"one": "eins", "two": "zwei", "three": "drei", "four": "vier", "five": "fünf", "six": "sechs"}

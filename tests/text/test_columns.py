@@ -5,8 +5,9 @@ import json
 import pytest
 from datasets import Dataset
 
-from hf_rnn.data import DataArguments, load
+from hf_rnn.text.arguments import DataArguments
 from hf_rnn.text.columns import choose_text, find_columns, text_of
+from hf_rnn.text.loading import load
 from hf_rnn.utils.errors import UserError
 
 TEXT = [f"this is a fairly long comment, number {i}" for i in range(10)]

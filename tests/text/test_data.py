@@ -6,8 +6,12 @@ import torch
 from datasets import Dataset
 from support import ROOT
 
-from hf_rnn.data import DataArguments, RaggedCollator, choose_columns, cut, load, split_validation
 from hf_rnn.tasks import task_class
+from hf_rnn.text.arguments import DataArguments
+from hf_rnn.text.collation import RaggedCollator, cut
+from hf_rnn.text.columns import find_columns
+from hf_rnn.text.loading import load
+from hf_rnn.text.splits import split_validation
 from hf_rnn.training.run_config import parse_run
 from hf_rnn.utils.errors import UserError
 
@@ -129,7 +133,8 @@ def test_an_unreachable_hub_data_set_says_what_to_write():
 
 
 def columns(rows: dict, **arguments) -> tuple[str, str]:
-    return choose_columns(Dataset.from_dict(rows), DataArguments(path="x.csv", **arguments))
+    found = find_columns(Dataset.from_dict(rows), DataArguments(path="x.csv", **arguments))
+    return found.text, found.label
 
 
 TEXT = [f"this is a fairly long comment, number {i}" for i in range(10)]

@@ -7,10 +7,11 @@ import random
 
 import pytest
 
-from hf_rnn.data import DataArguments, load
 from hf_rnn.text import delimited, encodings
+from hf_rnn.text.arguments import DataArguments
 from hf_rnn.text.delimited import DelimitedFile
 from hf_rnn.text.dialects import ExactReader
+from hf_rnn.text.loading import load
 from hf_rnn.utils.errors import UserError
 
 ROWS = [["warm soup, really", "good"], ["old; bread", "bad"], ["tea | milk", "good"], ["fine\tcake", "bad"]] * 3

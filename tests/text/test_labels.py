@@ -6,7 +6,7 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from hf_rnn import RNNConfig, TextClassification
-from hf_rnn.data import DataArguments
+from hf_rnn.text.arguments import DataArguments
 from hf_rnn.utils.errors import UserError
 
 SINGLE, MULTI, REGRESSION = "single_label_classification", "multi_label_classification", "regression"

@@ -3,8 +3,9 @@
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 
-from hf_rnn.data import DataArguments, load
+from hf_rnn.text.arguments import DataArguments
 from hf_rnn.text.formats import looks_tagged
+from hf_rnn.text.loading import load
 from hf_rnn.utils.errors import UserError
 
 TABLE = "text,label\na,pos\nb,neg\n"

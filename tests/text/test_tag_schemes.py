@@ -8,9 +8,9 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 from tasks.test_token_classification import TAGS, run, sentences
 
 import hf_rnn
-from hf_rnn.data import DataArguments
 from hf_rnn.inference.predictor import evaluate
 from hf_rnn.tasks.token_classification import TokenClassification
+from hf_rnn.text.arguments import DataArguments
 from hf_rnn.text.tag_schemes import LETTERS, converted, find_scheme
 from hf_rnn.utils.errors import UserError
 

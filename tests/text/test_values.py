@@ -15,10 +15,10 @@ import pytest
 from datasets import Dataset, DatasetDict
 
 from hf_rnn import Predictor
-from hf_rnn.data import DataArguments, load
 from hf_rnn.inference.bulk import predict_file
 from hf_rnn.text import tables
-from hf_rnn.text.loading import read_first
+from hf_rnn.text.arguments import DataArguments
+from hf_rnn.text.loading import load, read_first
 from hf_rnn.text.sources import open_splits
 from hf_rnn.utils.errors import UserError
 

@@ -11,8 +11,8 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 
 import hf_rnn
 from hf_rnn import RNNConfig, RNNForCausalLM
-from hf_rnn.data import DataArguments
 from hf_rnn.tasks.language_modeling import LanguageModeling
+from hf_rnn.text.arguments import DataArguments
 from hf_rnn.text.bptt_windows import TextStreams
 from hf_rnn.training.arguments import RNNTrainingArguments
 from hf_rnn.training.bptt_trainer import LanguageModelTrainer, TruncatedBPTT

@@ -11,8 +11,8 @@ from support import files, tiny_config
 from transformers import PreTrainedTokenizerFast, pipeline
 
 import hf_rnn
-from hf_rnn.data import RaggedCollator
 from hf_rnn.models.configuration_rnn import CODE_FILES
+from hf_rnn.text.collation import RaggedCollator
 from hf_rnn.text.made_up_reviews import made_up_reviews
 from hf_rnn.utils.errors import UserError
 

@@ -15,8 +15,8 @@ from torch.utils.data import DataLoader
 
 import hf_rnn
 from hf_rnn.cli.main import main
-from hf_rnn.data import DataArguments
 from hf_rnn.tasks import task_class
+from hf_rnn.text.arguments import DataArguments
 from hf_rnn.text.made_up_reviews import made_up_reviews
 from hf_rnn.text.tokenization import train_tokenizer
 from hf_rnn.training.arguments import RNNTrainingArguments

@@ -21,8 +21,8 @@ from ..interpret.views import coloured
 from ..models.modeling_rnn import labels_of
 from ..text.encodings import COMPRESSIONS
 from ..text.formats import READERS
-from ..utils.environment import one_thread
 from ..utils.errors import UserError
+from ..utils.machine import one_thread
 
 # The method that a page begins with: docs/benchmarks.md says which are to be trusted, and what they cost.
 METHOD = "input_x_gradient"

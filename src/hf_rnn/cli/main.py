@@ -388,7 +388,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         COMMANDS[arguments[0]](arguments[1:])
         if int(os.environ.get("WORLD_SIZE") or 1) > 1:
-            from ..utils.environment import leave_processes
+            from ..utils.processes import leave_processes
 
             leave_processes()
     except KeyboardInterrupt as interrupt:

@@ -8,8 +8,8 @@ import yaml
 from huggingface_hub import ModelCard
 
 from ..models.configuration_rnn import CELL_TYPES
-from ..utils.environment import unsaid
 from ..utils.errors import UserError, first_line
+from ..utils.output import unsaid
 from .folder import CARD_FILE
 
 MARKER = "<!-- hf_rnn: a push writes all that stands below anew. -->"

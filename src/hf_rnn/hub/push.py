@@ -17,10 +17,10 @@ from huggingface_hub.utils import validate_repo_id
 
 from .. import auto  # noqa: F401  the command line has not registered the models yet
 from ..models.configuration_rnn import RNNConfig
-from ..utils.environment import unsaid
 from ..utils.errors import UserError, first_line
 from ..utils.hub_answers import head_of
 from ..utils.hub_errors import PATIENCE, PATIENCE_OF_A_PUSH, BadCard, explain, patiently, push_line
+from ..utils.output import unsaid
 from .card import render_folder
 from .card_merge import add_tags, check_card, decode, is_untouched, merge, read_card
 from .folder import CARD_FILE, METRICS_FILE, PICTURES, WEIGHTS, check_model, matches, model_files

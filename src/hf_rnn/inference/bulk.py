@@ -23,8 +23,8 @@ from ..text.formats import looks_tagged
 from ..text.loading import open_alone
 from ..text.sources import reading
 from ..text.tables import collect, tables_of
-from ..utils.environment import join_after_restart
 from ..utils.errors import UserError
+from ..utils.processes import join_after_restart
 from .predictor import BATCH_TOKENS, Predictor, own_columns, text_columns
 
 logger = logging.getLogger(__name__)

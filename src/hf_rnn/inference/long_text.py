@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..models.windows import read_in_windows
-from ..utils.environment import give_back_freed_memory
+from ..utils.machine import give_back_freed_memory
 
 # Tokens of a window, and windows after which memory is given back.
 WINDOW, TIDIED = 4096, 16

@@ -24,8 +24,8 @@ from ..text.columns import by_name, check_column, choose_texts, pair_by_name, te
 from ..text.loading import load
 from ..text.sources import is_table, splits_in
 from ..text.tokenization import as_text, load_tokenizer, token_ids
-from ..utils.environment import default_device, keep_freed_memory, on_device
 from ..utils.errors import UserError
+from ..utils.machine import default_device, keep_freed_memory, on_device
 from .long_text import WINDOW as LONG_WINDOW
 from .long_text import logits_of
 from .text_stream import TextStream
@@ -42,7 +42,7 @@ COLDEST = 0.01
 class Predictor:
     """A trained model with its tokenizer and its task: texts in, answers out.
 
-    On a CPU the process keeps the memory that it frees from then on ([`~hf_rnn.utils.environment.keep_freed_memory`]).
+    On a CPU the process keeps the memory that it frees from then on ([`~hf_rnn.utils.machine.keep_freed_memory`]).
 
     ```python
     >>> predictor = Predictor.from_pretrained("runs/imdb")

@@ -11,8 +11,8 @@ from transformers import PreTrainedTokenizerBase
 
 from ..text.collation import RaggedCollator
 from ..text.tokenization import MARGIN, as_text, settled_ids, token_ids
-from ..utils.environment import on_device
 from ..utils.errors import UserError
+from ..utils.machine import on_device
 
 # Tokens that the model reads at once, however many arrive.
 WINDOW = 1024

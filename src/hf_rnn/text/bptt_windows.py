@@ -8,8 +8,8 @@ import torch
 from torch.utils.data import Dataset
 
 from ..models.modeling_rnn import IGNORED
-from ..utils.environment import on_device
 from ..utils.errors import UserError
+from ..utils.machine import on_device
 
 # How the lengths of windows vary (Merity et al. 2018, section 5): a twentieth have half the length, and all of them a
 # normal distribution of this standard deviation; none is shorter than this, before all are stretched or shrunk to end

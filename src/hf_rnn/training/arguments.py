@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from transformers import TrainingArguments
 
-from ..utils.environment import join_after_restart
 from ..utils.errors import UserError, check_choice
+from ..utils.processes import join_after_restart
 from .averaging import AVERAGINGS
 from .objectives import OBJECTIVES
 

@@ -19,8 +19,8 @@ from transformers import EarlyStoppingCallback, TrainerCallback, TrainerState
 from transformers.trainer import TRAINER_STATE_NAME, TRAINING_ARGS_NAME
 from transformers.trainer_callback import ExportableState
 
-from ..utils.environment import unsaid
 from ..utils.errors import UserError, first_line
+from ..utils.output import unsaid
 
 logger = logging.getLogger(__name__)
 

@@ -34,9 +34,11 @@ from ..text.arguments import BUILT_IN, IN_MEMORY
 from ..text.loading import load
 from ..text.schema import SCHEMA_FILE, Schema
 from ..text.tokenization import TokenizerArguments, load_tokenizer, train_tokenizer
-from ..utils.environment import hardware, job_id, runs_bf16, say, versions, was_restarted
 from ..utils.errors import UserError
 from ..utils.figures import draw_confusion, draw_curves
+from ..utils.machine import hardware, runs_bf16, versions
+from ..utils.output import say
+from ..utils.processes import job_id, was_restarted
 from .arguments import RNNTrainingArguments
 from .checkpoints import ASIDE, LOSS_FILE, claim, newest_whole, nothing_whole, numbered, remove, writing
 from .pretrained import ENCODER, OUTPUT, take_encoder

@@ -13,7 +13,7 @@ import torch
 from accelerate.utils import reduce
 from transformers import TrainerCallback
 
-from ..utils.environment import leave_processes
+from ..utils.processes import leave_processes
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # A launcher and a terminal may both pass on the same wish.

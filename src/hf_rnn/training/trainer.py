@@ -21,8 +21,8 @@ from ..models.recurrence import may_ask
 from ..tasks import Task
 from ..text.batching import EpochLengthSampler, ShardedBatches, TokenBatchSampler
 from ..text.schema import SCHEMA_FILE, Schema
-from ..utils.environment import bound_kernel_caches, is_out_of_memory, keep_freed_memory, on_device
 from ..utils.errors import UserError, check_choice
+from ..utils.machine import bound_kernel_caches, is_out_of_memory, keep_freed_memory, on_device
 from .arguments import RNNTrainingArguments
 from .averaging import WeightAverage
 from .callbacks import EpochCallback, Stopwatch
@@ -42,8 +42,8 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
     ([`~hf_rnn.training.stopping.GracefulStop`]).
 
     On a CPU the process keeps the memory that it frees from then on
-    ([`~hf_rnn.utils.environment.keep_freed_memory`]), and fewer kernels
-    ([`~hf_rnn.utils.environment.bound_kernel_caches`]).
+    ([`~hf_rnn.utils.machine.keep_freed_memory`]), and fewer kernels
+    ([`~hf_rnn.utils.machine.bound_kernel_caches`]).
 
     Args:
         model: a model of the task.

@@ -1,21 +1,17 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The machine that this runs on: what it is, and how its memory is kept."""
+"""The machine: its processor or GPU, its versions, and how its memory and threads are used."""
 
 import ctypes
-import logging
 import os
 import platform
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import distributed
 
 
 @cache
@@ -27,32 +23,6 @@ def runs_bf16() -> bool:
     except RuntimeError:
         return False
     return True
-
-
-def say(text: str) -> None:
-    """Print a text on a standard output of any encoding; a character that it lacks is escaped."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
-
-
-@contextmanager
-def unsaid(name: str, words: str) -> Iterator[None]:
-    """Keep a library from a line that does not fit here.
-
-    Args:
-        name: of its logger.
-        words: by which the line is known.
-    """
-    logger = logging.getLogger(name)
-
-    def fits(record: logging.LogRecord) -> bool:
-        return words not in record.getMessage()
-
-    logger.addFilter(fits)
-    try:
-        yield
-    finally:
-        logger.removeFilter(fits)
 
 
 def hardware() -> str:
@@ -131,46 +101,6 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(w in str(error) for w in words))
 
 
-def join_after_restart(backend: str, timeout: timedelta) -> None:
-    """Joins the processes of a job that torchrun has started again, before anything else does.
-
-    torch 2.13 keeps the store of the attempt before, and in it the addresses of processes that are gone; whoever reads
-    one of them there before it is written anew waits in vain. Each attempt gets names of its own here.
-    """
-    attempt, several = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), int(os.environ.get("WORLD_SIZE") or 1) > 1
-    kept = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
-    if attempt == "0" or not several or not kept or distributed.is_initialized():
-        return
-    address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-    store = distributed.TCPStore(address, port, is_master=False, timeout=timeout)
-    distributed.init_process_group(
-        backend,
-        store=distributed.PrefixStore(f"attempt {attempt}", store),
-        rank=int(os.environ["RANK"]),
-        world_size=int(os.environ["WORLD_SIZE"]),
-        timeout=timeout,
-    )
-
-
-def leave_processes() -> None:
-    """Takes leave of the other processes of a job that ends well. One that just exits may be aborted by the threads
-    that talk to them, and its launcher then says that it failed."""
-    if distributed.is_available() and distributed.is_initialized():
-        distributed.destroy_process_group()
-
-
-def was_restarted() -> bool:
-    """Whether a launcher (torchrun, accelerate launch) or a cluster (SLURM) runs this job once more, since it died."""
-    return any(int(os.environ.get(name) or 0) for name in ("TORCHELASTIC_RESTART_COUNT", "SLURM_RESTART_COUNT"))
-
-
-def job_id() -> str:
-    """What a launcher's or a cluster's job is called, the same in all its processes and after a restart."""
-    names = ("SLURM_JOB_ID", "TORCHELASTIC_RUN_ID")
-    given = [os.environ[name] for name in names if os.environ.get(name, "none") != "none"]
-    return given[0] if given else f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
-
-
 def on_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
     """Return a batch with its tensors on a device. A GPU takes them from pinned memory, so that the host need not wait
     until they are there; all else in the batch stays."""
@@ -186,3 +116,17 @@ def on_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
 def default_device() -> str:
     """The GPU of this process, where there is one; else the CPU."""
     return f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
+
+
+__all__ = [
+    "bound_kernel_caches",
+    "default_device",
+    "give_back_freed_memory",
+    "hardware",
+    "is_out_of_memory",
+    "keep_freed_memory",
+    "on_device",
+    "one_thread",
+    "runs_bf16",
+    "versions",
+]

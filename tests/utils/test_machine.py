@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from hf_rnn.utils import environment
+from hf_rnn.utils import machine
 
 FAULTS = """
 import resource, runpy, sys, torch
@@ -31,7 +31,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's allocator takes such settings")
 def test_a_step_of_training_does_not_fault_its_memory_in_again():
     def faults(habit: str) -> int:
-        command = [sys.executable, "-c", FAULTS, environment.__file__, habit]
+        command = [sys.executable, "-c", FAULTS, machine.__file__, habit]
         return int(subprocess.run(command, capture_output=True, check=True).stdout)
 
     assert faults("kept") < 0.1 * faults("given back")
@@ -58,7 +58,7 @@ print(resident() - before)
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells what is resident there")
 def test_batches_of_many_lengths_do_not_fill_the_memory_with_kernels():
     def growth(kernels: str) -> int:
-        command = [sys.executable, "-c", KERNELS, environment.__file__, kernels]
+        command = [sys.executable, "-c", KERNELS, machine.__file__, kernels]
         return int(subprocess.run(command, capture_output=True, check=True, env=untold).stdout)
 
     # A Trainer of another test may have told this process already.
@@ -69,7 +69,7 @@ def test_batches_of_many_lengths_do_not_fill_the_memory_with_kernels():
 def test_what_the_environment_says_of_kernels_stays(monkeypatch):
     monkeypatch.setenv("LRU_CACHE_CAPACITY", "1000")
     monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", raising=False)
-    environment.bound_kernel_caches()
+    machine.bound_kernel_caches()
     assert os.environ["LRU_CACHE_CAPACITY"] == "1000"
     assert os.environ.pop("ONEDNN_PRIMITIVE_CACHE_CAPACITY") == "64"
 
@@ -87,4 +87,4 @@ def test_what_the_environment_says_of_kernels_stays(monkeypatch):
     ],
 )
 def test_errors_of_memory_are_told_from_others(error, expected):
-    assert environment.is_out_of_memory(error) is expected
+    assert machine.is_out_of_memory(error) is expected
