@@ -9,7 +9,7 @@ WITH_DATA = --data $(DATA)
 DATA ?= ../shared/data
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: quickstart test lint format conformance mutants chaos fuzz soak audit bench bench-gpu results gpu-test gpu-check works-with clean
+.PHONY: quickstart test lint format counts conformance mutants chaos fuzz soak audit bench bench-gpu results gpu-test gpu-check works-with clean
 
 # torch first, so that no other package decides which build of it is taken.
 $(READY): pyproject.toml constraints.txt
@@ -33,6 +33,10 @@ lint: $(READY)
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Counts long files and functions, complexity and undocumented arguments, and writes them into docs/design.md.
+counts: $(READY)
+	$(BIN)/python tools/counts.py --check --write
 
 # transformers' own test suite, out of its source distribution, against our models.
 conformance: $(READY)

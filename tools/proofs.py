@@ -18,11 +18,24 @@ def table(columns: list[str], rows: list[list]) -> str:
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
-def write(section: str, text: str, command: str | None = None, file: Path = PAGE) -> None:
-    """Puts a text between the marks of a section of the page, with date, hardware and the command."""
+def write(section: str, text: str, command: str | None = None, file: Path = PAGE, measured: bool = True) -> None:
+    """Put a text between the marks of a section of the page, with the command and the date.
+
+    Args:
+        section: the name in the marks, `<!-- NAME -->` and `<!-- end of NAME -->`.
+        text: Markdown.
+        command: that made the text; the one of this process if None.
+        file: the page.
+        measured: add the hardware and the versions of packages, on which the text depends.
+
+    Raises:
+        ValueError: the page has no such marks.
+    """
     command = command or shlex.join(["python", os.path.relpath(sys.argv[0], ROOT), *sys.argv[1:]])
-    packages = " · ".join(f"{name} {number}" for name, number in versions().items())
-    signed = f"{text}\n\n`{command}` · {date.today().isoformat()} · {hardware()} · {packages}"
+    parts = [f"`{command}`", date.today().isoformat()]
+    if measured:
+        parts += [hardware(), *(f"{name} {number}" for name, number in versions().items())]
+    signed = f"{text}\n\n{' · '.join(parts)}"
     begin, end = f"<!-- {section} -->", f"<!-- end of {section} -->"
     page = file.read_text(encoding="utf-8")
     found = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)

@@ -1,0 +1,189 @@
+"""Count what makes the package hard to read: long files and functions, complexity, undocumented arguments.
+
+Prints the counts as Markdown. `--names` adds what was counted, `--write` puts the counts into docs/design.md, and
+`--check` fails where one is above its limit in [`LIMITS`].
+"""
+
+import argparse
+import ast
+import inspect
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import docstring_parser
+import grimp
+from importlinter.api import read_configuration
+from proofs import ROOT, table, write
+
+SOURCE = ROOT / "src" / "hf_rnn"
+DESIGN = ROOT / "docs" / "design.md"
+LINES_OF_A_FILE, LINES_OF_A_FUNCTION, COMPLEXITY = 400, 60, 15
+# `--check` allows so many of each kind. Lower a limit whenever its count falls.
+LIMITS = {
+    "files": 13,
+    "functions": 9,
+    "complexity": 1,
+    "arguments": 280,
+    "upward": 0,
+}
+
+
+def long_files() -> Iterator[str]:
+    """Yield the files with more than `LINES_OF_A_FILE` lines."""
+    for file in _files():
+        lines = len(file.read_text(encoding="utf-8").splitlines())
+        if lines > LINES_OF_A_FILE:
+            yield f"{file.relative_to(ROOT)}: {lines} lines"
+
+
+def long_functions() -> Iterator[str]:
+    """Yield the functions with more than `LINES_OF_A_FUNCTION` lines, docstring and decorators included."""
+    for file in _files():
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                lines = (node.end_lineno or 0) - node.lineno + 1
+                if lines > LINES_OF_A_FUNCTION:
+                    yield f"{file.relative_to(ROOT)}:{node.lineno}: {node.name}: {lines} lines"
+
+
+def complex_functions() -> Iterator[str]:
+    """Yield the functions whose cyclomatic complexity is more than `COMPLEXITY`, as ruff's rule C901 counts it."""
+    limit = f"lint.mccabe.max-complexity={COMPLEXITY}"
+    options = ["--isolated", "--select", "C901", "--config", limit, "--output-format", "json", "--exit-zero", "--quiet"]
+    ruff = [sys.executable, "-m", "ruff", "check", *options, str(SOURCE)]
+    for found in json.loads(subprocess.run(ruff, check=True, capture_output=True, text=True).stdout):
+        yield f"{Path(found['filename']).relative_to(ROOT)}:{found['location']['row']}: {found['message']}"
+
+
+def undocumented_arguments() -> Iterator[str]:
+    """Yield the public callables with arguments that their docstrings do not name.
+
+    A function or a class in its module's `__all__` is public, and so are the methods of such a class without a leading
+    underscore. A docstring of a base class counts for what is inherited or overridden. What a class has from a base of
+    another library is documented there, and is not counted.
+    """
+    for file in _files():
+        # A module without public names is not imported: some of them run a command.
+        if "\n__all__" not in file.read_text(encoding="utf-8"):
+            continue
+        module = import_module(_module(file))
+        for name in module.__all__:
+            value = getattr(module, name)
+            if getattr(value, "__module__", None) == module.__name__ and callable(value):
+                for called, missing in _undocumented(name, value):
+                    if missing:
+                        yield f"{file.relative_to(ROOT)}: {called}: {', '.join(sorted(missing))}"
+
+
+def _undocumented(name: str, value: Any) -> Iterator[tuple[str, set[str]]]:
+    """Yield a function, or the constructor and the public methods of a class, each with its undocumented arguments."""
+    if not inspect.isclass(value):
+        yield name, _arguments(value) - _documented(value.__doc__)
+        return
+    bases = [base for base in value.__mro__ if base is not object]
+    if "__init__" in vars(value):
+        known = [_documented(base.__doc__) | _documented(base.__init__.__doc__) for base in bases if _is_ours(base)]
+        known += [_arguments(base.__init__) for base in bases if not _is_ours(base)]
+        yield name, _arguments(value.__init__).difference(*known)
+    for method, member in vars(value).items():
+        function = member.__func__ if isinstance(member, (classmethod, staticmethod)) else member
+        if method.startswith("_") or not inspect.isfunction(function):
+            continue
+        defining = [base for base in bases if method in vars(base)]
+        if all(map(_is_ours, defining)):
+            known = [_documented(getattr(base, method).__doc__) for base in defining]
+            yield f"{name}.{method}", _arguments(function).difference(*known)
+
+
+def _is_ours(cls: type) -> bool:
+    return cls.__module__.partition(".")[0] == SOURCE.name
+
+
+def _arguments(function: Callable[..., Any]) -> set[str]:
+    names = inspect.signature(function).parameters
+    return {name for name in names if name not in ("self", "cls") and not name.startswith("_")}
+
+
+def _documented(docstring: str | None) -> set[str]:
+    """Return the arguments that a docstring names; one entry may name several, as in `source, target: …`."""
+    names = [argument.arg_name for argument in docstring_parser.google.parse(docstring).params]
+    return {part.strip().lstrip("*") for name in names for part in name.split(",")}
+
+
+def upward_imports() -> Iterator[str]:
+    """Yield the imports of a module from a layer above its own, `TYPE_CHECKING` imports included."""
+    order = {name: row for row, names in enumerate(_layers()) for name in names}
+
+    def layer(module: str) -> str | None:
+        return next((name for name in order if module == name or module.startswith(f"{name}.")), None)
+
+    graph = grimp.build_graph("hf_rnn", cache_dir=None)
+    for importer in sorted(graph.modules):
+        for imported in sorted(graph.find_modules_directly_imported_by(importer)):
+            low, high = layer(importer), layer(imported)
+            # Names in one line of the list are independent of each other.
+            if low and high and low != high and order[high] <= order[low]:
+                yield f"{importer} imports {imported}"
+
+
+def _layers() -> list[list[str]]:
+    """Return import-linter's layers in pyproject.toml, the uppermost first."""
+    contracts = read_configuration(str(ROOT / "pyproject.toml"))["contracts_options"]
+    (lines,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
+    return [line.split(" | ") for line in lines]
+
+
+def _files() -> list[Path]:
+    return sorted(SOURCE.rglob("*.py"))
+
+
+def _module(file: Path) -> str:
+    return ".".join(file.relative_to(SOURCE.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+# Each kind that is counted: the words for it, and the function that finds it.
+KINDS: dict[str, tuple[str, Callable[[], Iterator[str]]]] = {
+    "files": (f"files over {LINES_OF_A_FILE} lines", long_files),
+    "functions": (f"functions over {LINES_OF_A_FUNCTION} lines", long_functions),
+    "complexity": (f"functions of a complexity over {COMPLEXITY}", complex_functions),
+    "arguments": ("public callables with undocumented arguments", undocumented_arguments),
+    "upward": ("imports from a layer above", upward_imports),
+}
+
+
+def modules_per_layer() -> list[list]:
+    """Return a row `[layer, modules]` for each layer, the uppermost first; `__init__.py` files are not counted."""
+    rows = []
+    for name in [name for names in _layers() for name in names]:
+        place = SOURCE.joinpath(*name.split(".")[1:])
+        files = [file for file in place.rglob("*.py") if file.name != "__init__.py"]
+        rows.append([f"`{name.partition('.')[2]}`", len(files) or 1])
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--names", action="store_true", help="also print what was counted")
+    parser.add_argument("--check", action="store_true", help="fail if a count is above its limit")
+    parser.add_argument("--write", action="store_true", help="write the counts into docs/design.md")
+    options = parser.parse_args()
+    found = {kind: list(find()) for kind, (_, find) in KINDS.items()}
+    counts = table(["counted", "number", "limit"], [[KINDS[k][0], len(found[k]), LIMITS[k]] for k in KINDS])
+    text = f"{table(['layer', 'modules'], modules_per_layer())}\n\n{counts}"
+    print(text)
+    over = [kind for kind in KINDS if len(found[kind]) > LIMITS[kind]]
+    for kind in KINDS if options.names else over if options.check else ():
+        print("\n".join([f"\n{KINDS[kind][0]}:", *found[kind]]))
+    if options.write:
+        write("counts", text, file=DESIGN, measured=False)
+    if options.check and over:
+        sys.exit(f"\nabove the limits of tools/counts.py: {', '.join(KINDS[kind][0] for kind in over)}.")
+
+
+if __name__ == "__main__":
+    main()
