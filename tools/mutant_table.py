@@ -371,14 +371,14 @@ MUTANTS = [
         "training/trainer.py",
         "return loss * self.items * (distributed.get_world_size() / self.all)",
         "return loss",
-        "tests/processes/test_processes.py",
+        "tests/training/test_several_processes.py",
     ),
     Mutant(
         "rows left over by several processes dropped",
         "text/batching.py",
         "return [rows[rank::parts] for rank in range(parts)]",
         "return [rows[rank::parts][: len(rows) // parts] for rank in range(parts)]",
-        "tests/processes/test_processes.py",
+        "tests/training/test_several_processes.py",
     ),
     Mutant(
         "parts of an answered file in the wrong order",

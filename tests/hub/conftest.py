@@ -5,8 +5,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from hub.client import Client
-from hub.server import HubServer
+from support.hub.client import Client
+from support.hub.server import HubServer
 
 
 @pytest.fixture(scope="session")

@@ -6,10 +6,10 @@ import subprocess
 import sys
 
 import pytest
-from hub import calls
-from hub.client import tiny_training
-from hub.connection import STRANGERS
-from hub.server import Fault
+from support.hub import calls
+from support.hub.client import tiny_training
+from support.hub.connection import STRANGERS
+from support.hub.server import Fault
 
 from hf_rnn.hub.fetch import download
 from hf_rnn.utils.errors import UserError

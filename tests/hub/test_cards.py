@@ -1,9 +1,9 @@
 """The card on the Hub."""
 
 import pytest
-from hub import calls
-from hub.client import tiny_training
-from hub.server import Fault
+from support.hub import calls
+from support.hub.client import tiny_training
+from support.hub.server import Fault
 
 from hf_rnn.hub.card_merge import MARKER
 

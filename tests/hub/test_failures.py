@@ -1,9 +1,9 @@
 """A Hub that fails for a while, or for good."""
 
 import pytest
-from hub import calls
-from hub.client import titles
-from hub.server import Fault
+from support.hub import calls
+from support.hub.client import titles
+from support.hub.server import Fault
 
 STEPS = {
     "create": "POST /api/repos/create",

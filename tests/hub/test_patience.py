@@ -8,11 +8,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from hub.client import tiny_training, titles
-from hub.server import Fault
 from huggingface_hub import constants
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import http_backoff
+from support.hub.client import tiny_training, titles
+from support.hub.server import Fault
 
 from hf_rnn.hub.push import kept_for_later
 from hf_rnn.utils import hub_errors

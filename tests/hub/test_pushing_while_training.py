@@ -8,10 +8,10 @@ import sys
 
 import pytest
 import torch
-from hub import calls
-from hub.client import WHOLE, tiny_training, titles
-from hub.server import Fault
 from safetensors.torch import load_file
+from support.hub import calls
+from support.hub.client import WHOLE, tiny_training, titles
+from support.hub.server import Fault
 
 from hf_rnn.training.remote_checkpoint import fetch_checkpoint
 from hf_rnn.utils.errors import UserError

@@ -1,7 +1,7 @@
 """The Hub's own reason is shown, and the advice fits it."""
 
 import pytest
-from hub.server import Fault
+from support.hub.server import Fault
 
 EXPIRED = 'User Access Token "laptop" is expired'
 LARGE = "File too large: 60GB, limit 50GB"

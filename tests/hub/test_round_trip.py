@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from hub import calls
-from hub.client import WHOLE, tiny_training, titles
-from hub.repositories import Blob
 from support import ROOT
+from support.hub import calls
+from support.hub.client import WHOLE, tiny_training, titles
+from support.hub.repositories import Blob
 from transformers import AutoTokenizer
 
 import hf_rnn
@@ -84,7 +84,7 @@ def test_what_was_pushed_loads_in_three_ways_bit_by_bit(server, client, tmp_path
 
     places = json.dumps([[f"user/{'quickstart' if n == 'commit' else n}", how] for n, (_, _, how) in models.items()])
     local = json.dumps([[str(folder), {}] for folder, _, _ in models.values()])
-    load = [str(Path(__file__).with_name("load.py"))]
+    load = [str(ROOT / "tests" / "support" / "hub" / "load.py")]
     home = tmp_path / "home"
     expected = json.loads(client.process(sys.executable, *load, "package", text=local))
     found = {

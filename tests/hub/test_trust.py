@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from hub import calls
-from hub.client import only_a_pickle, tiny_training
-from hub.server import Fault
+from support.hub import calls
+from support.hub.client import only_a_pickle, tiny_training
+from support.hub.server import Fault
 
 import hf_rnn
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from hub import calls
-from hub.client import only_a_pickle, titles
 from safetensors.torch import load_file, save_file
+from support.hub import calls
+from support.hub.client import only_a_pickle, titles
 from transformers import AutoTokenizer
 
 from hf_rnn.hub.card_merge import MARKER

@@ -5,9 +5,12 @@ import warnings
 
 import pytest
 import torch
-from models.test_cudnn_contract import classifier, language_model, tagger, translator
-from models.test_recurrence import CELLS, assert_close, make_mask, make_state, outputs_and_gradients
 from support import ROOT
+from support.double_tagger import make as make_tagger
+from support.double_translator import KINDS, V
+from support.double_translator import make as make_translator
+from support.recurrence import CELLS, assert_close, make_mask, make_state, outputs_and_gradients
+from support.small_models import classifier, language_model, tagger, translator
 
 import hf_rnn
 from hf_rnn.models.recurrence import Recurrence, RecurrentState, naive_recurrence
@@ -216,9 +219,7 @@ def test_the_gradients_way_is_measured_on_the_gpu():
 
 @pytest.mark.parametrize("encoder", ["none", "lstm", "cnn"])
 def test_a_tagger_gives_on_the_gpu_what_it_gives_on_the_cpu(encoder):
-    from models.test_modeling_token_rnn import make
-
-    model = make(crf=True, character_encoder=encoder)
+    model = make_tagger(crf=True, character_encoder=encoder)
     ids, labels = torch.randint(1, 40, (3, 9)), torch.zeros(3, 9, dtype=torch.long)
     mask = torch.tensor([[1] * 9, [0] * 4 + [1] * 5, [1] * 2 + [0] * 7])
     here = model(ids, mask, labels=labels)
@@ -228,9 +229,6 @@ def test_a_tagger_gives_on_the_gpu_what_it_gives_on_the_cpu(encoder):
 
 
 def test_a_translator_writes_on_the_gpu_what_it_writes_on_the_cpu():
-    from models.test_modeling_seq2seq_rnn import KINDS, V
-    from models.test_modeling_seq2seq_rnn import make as make_translator
-
     ids, mask = torch.randint(3, V, (3, 6)), torch.tensor([[1] * 6, [1, 1, 1, 0, 0, 0], [0, 1, 0, 1, 1, 1]])
     for kind in KINDS.values():
         model = make_translator(**kind)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from support.double_translator import BOS, EOS, KINDS, V, make
 from transformers import (
     AutoModelForSeq2SeqLM,
     DataCollatorForSeq2Seq,
@@ -16,30 +17,6 @@ from transformers.modeling_outputs import BaseModelOutput
 import hf_rnn
 from hf_rnn import RNNConfig, RNNForConditionalGeneration
 from hf_rnn.models.attention import naive_decoder
-
-V, BOS, EOS = 23, 1, 2
-KINDS = {
-    "plain": {},
-    "feeding": {"input_feeding": True, "attention_type": "additive", "num_hidden_layers": 2},
-    "coverage": {"coverage": 1.0, "cell_type": "gru"},
-    "all": {"coverage": 0.5, "input_feeding": True, "cell_type": "rnn_tanh", "share_embeddings": False},
-    "untied": {"tie_word_embeddings": False, "share_embeddings": False, "cell_type": "gru", "bidirectional": False},
-}
-
-
-def make(**fields) -> RNNForConditionalGeneration:
-    torch.manual_seed(0)
-    config = {
-        "vocab_size": V,
-        "embedding_size": 6,
-        "hidden_size": 5,
-        "bidirectional": True,
-        "initializer_range": 1.5,
-        "bos_token_id": BOS,
-        "eos_token_id": EOS,
-        **fields,
-    }
-    return RNNForConditionalGeneration(RNNConfig(**config)).double().eval()
 
 
 @pytest.fixture

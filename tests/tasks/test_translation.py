@@ -2,7 +2,6 @@
 
 import json
 import logging
-import random
 import shutil
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 from datasets import Dataset, DatasetDict
 from PIL import Image
 from support import assert_same_run, needs_bf16, write_jsonl
+from support.translating import pairs, run
 from tokenizers import processors
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
@@ -22,33 +22,6 @@ from hf_rnn.tasks.translation import Translation
 from hf_rnn.text.arguments import DataArguments
 from hf_rnn.text.loading import load
 from hf_rnn.utils.errors import UserError
-
-NUMBERS = {"one": "eins", "two": "zwei", "three": "drei", "four": "vier", "five": "fünf", "six": "sechs"}
-
-
-def pairs(count: int, seed: int = 0) -> list[dict]:
-    """Counted words; German says them from the last to the first."""
-    draw, rows = random.Random(seed), []
-    for _ in range(count):
-        words = draw.choices(list(NUMBERS), k=draw.randint(1, 4))
-        rows.append({"en": " ".join(words) + " .", "de": " ".join(NUMBERS[word] for word in words[::-1]) + " ."})
-    return rows
-
-
-def run(data, output_dir, model=None, **training) -> dict:
-    return {
-        "task": "translation",
-        "data": {"path": str(data), "text_column": "en", "label_column": "de"},
-        "tokenizer": {"kind": "word", "min_frequency": 1},
-        "model": {"embedding_size": 32, "hidden_size": 32, "bidirectional": True, **(model or {})},
-        "training": {
-            "output_dir": str(output_dir),
-            "num_train_epochs": 12,
-            "disable_tqdm": True,
-            "learning_rate": 0.01,
-            **training,
-        },
-    }
 
 
 @pytest.fixture(scope="module")

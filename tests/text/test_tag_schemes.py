@@ -5,7 +5,7 @@ import logging
 
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
-from tasks.test_token_classification import TAGS, run, sentences
+from support.tagging import TAGS, run, sentences
 
 import hf_rnn
 from hf_rnn.inference.predictor import evaluate

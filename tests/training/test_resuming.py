@@ -6,11 +6,10 @@ import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
-from support import assert_same_run, files, tiny_config
+from support import ROOT, assert_same_run, files, tiny_config
 from support.signals import Signal, train_with
 from transformers import TrainerCallback
 
@@ -194,7 +193,7 @@ def test_workers_that_load_data_are_told_too_and_the_checkpoint_is_saved_all_the
         run["training"].update(dataloader_num_workers=1, train_sampling_strategy=sampling)
         (tmp_path / f"{sampling}.yaml").write_text(json.dumps(run))
         told = subprocess.run(
-            [sys.executable, Path(__file__).parent / "told_as_a_group.py", tmp_path / f"{sampling}.yaml"],
+            [sys.executable, ROOT / "tests" / "support" / "told_as_a_group.py", tmp_path / f"{sampling}.yaml"],
             start_new_session=True,
             capture_output=True,
             text=True,

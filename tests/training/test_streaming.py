@@ -8,8 +8,8 @@ from itertools import islice
 import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
-from processes.launch import torchrun
 from support import assert_same_run, tiny_config
+from support.launch import torchrun
 from support.signals import Signal, train_with
 from torch.utils.data import DataLoader
 

@@ -1,6 +1,6 @@
 """A Hub on 127.0.0.1: repositories with commit history, for tests and for trying things by hand.
 
-    python -m tests.hub.server          # then, in another shell, what it prints
+    cd tests; python -m support.hub.server     # then, in another shell, what it prints
 
 It speaks what huggingface_hub's client asks for: whoami, create and delete, info, tree, refs, preupload, LFS (whole
 and in parts), commit, resolve with ETag and Range, branches, tags, card validation. Everything lives in memory.

@@ -10,8 +10,8 @@ import sys
 
 import pytest
 import torch
-from processes.launch import ROOT, options
 from safetensors.torch import load_file
+from support.launch import ROOT, options
 
 from hf_rnn.cli.main import main
 

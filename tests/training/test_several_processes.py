@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from processes.launch import options, torchrun
 from safetensors.torch import load_file
 from support import assert_same_run
+from support.launch import options, torchrun
 
 import hf_rnn
 from hf_rnn.cli.main import main
 from hf_rnn.text.batching import ShardedBatches
 from hf_rnn.utils.errors import UserError
 
-TRAIN_UNTIL = "tests/processes/train_until.py"
+TRAIN_UNTIL = "tests/support/train_until.py"
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 from support import write_jsonl
-from tasks.test_token_classification import sentences
-from tasks.test_translation import pairs
+from support.tagging import sentences
+from support.translating import pairs
 
 from hf_rnn.text.made_up_reviews import made_up_reviews
 
