@@ -1,9 +1,23 @@
+import dataclasses
 import json
+import sys
+from pathlib import Path
 
 import pytest
+import torch
 from huggingface_hub.errors import StrictDataclassError
+from transformers import PreTrainedConfig
 
-from hf_rnn import RNNConfig
+from hf_rnn import (
+    RNNConfig,
+    RNNForCausalLM,
+    RNNForConditionalGeneration,
+    RNNForSequenceClassification,
+    RNNForTokenClassification,
+    RNNModel,
+)
+from hf_rnn.models import configuration_rnn
+from hf_rnn.models.configuration_rnn import fields_read_by
 
 
 @pytest.mark.parametrize(
@@ -52,3 +66,57 @@ def test_labels_round_trip(tmp_path):
 def test_output_size_counts_directions():
     assert RNNConfig(hidden_size=5).output_size == 5
     assert RNNConfig(hidden_size=5, bidirectional=True).output_size == 10
+
+
+def reads_of_models(monkeypatch) -> set[str]:
+    """The names of the fields that the code of the models reads from now on."""
+    own, found = Path(configuration_rnn.__file__), set()
+
+    def recording(config, name):
+        file = Path(sys._getframe(1).f_code.co_filename)
+        if file.parent == own.parent and file != own:
+            found.add(name)
+        return PreTrainedConfig.__getattribute__(config, name)
+
+    monkeypatch.setattr(RNNConfig, "__getattribute__", recording)
+    return found
+
+
+TEXT = {"input_ids": torch.arange(1, 9)[None]}
+# Configurations and inputs by which a model reads all that it ever does.
+RUNS = {
+    RNNModel: [({}, {})],
+    RNNForSequenceClassification: [
+        (fields, {"labels": torch.tensor([1])}) for fields in ({}, {"backprop_window": 2, "backprop_length": 0})
+    ],
+    RNNForTokenClassification: [
+        ({"character_encoder": kind, "crf": True, "num_labels": 3}, {"labels": torch.tensor([[0, 1, 2] + [0] * 5])})
+        for kind in ("lstm", "cnn")
+    ],
+    RNNForCausalLM: [({"sampled_softmax": 5}, {"labels": TEXT["input_ids"]})],
+    RNNForConditionalGeneration: [({"scheduled_sampling": 0.1, "bos_token_id": 1}, {"labels": TEXT["input_ids"]})],
+}
+# Fields that transformers reads for the models: initialisation and generation.
+OF_TRANSFORMERS = {"initializer_range", "bos_token_id", "eos_token_id"}
+
+
+@pytest.mark.parametrize("model_class", RUNS)
+def test_each_model_reads_the_fields_that_say_so_and_no_others(monkeypatch, model_class):
+    found = reads_of_models(monkeypatch)
+    for fields, inputs in RUNS[model_class]:
+        model = model_class(RNNConfig(**{"vocab_size": 20, "backprop_length": 2, "hidden_size": 8} | fields))
+        for mode in (True, False):
+            model.train(mode)(**TEXT, **inputs)
+    known = {field.name for field in dataclasses.fields(RNNConfig)} & RNNConfig.__annotations__.keys()
+    assert (found & known) | OF_TRANSFORMERS == fields_read_by(model_class.__name__) | OF_TRANSFORMERS
+
+
+def test_fields_that_transformers_reads_act():
+    def model(**fields):
+        torch.manual_seed(0)
+        return RNNForCausalLM(RNNConfig(vocab_size=20, **fields))
+
+    narrow, wide = (model(initializer_range=width).model.embed_tokens.weight.std() for width in (0.1, 1.0))
+    assert wide > 5 * narrow
+    assert model(bos_token_id=3, eos_token_id=4).generation_config.bos_token_id == 3
+    assert model(bos_token_id=3, eos_token_id=4).generation_config.eos_token_id == 4

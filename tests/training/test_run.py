@@ -295,6 +295,7 @@ def test_settings_of_the_best_model_are_checked_before_training(tiny_run, tmp_pa
     ("section", "settings", "message"),
     [
         ("model", {"sampled_softmax": 100}, "model.sampled_softmax=100 has no use in the task text_classification"),
+        ("model", {"character_hidden_size": 9}, "model.character_hidden_size=9 has no use in the task text_class"),
         ("training", {"window": 50}, "training.window=50 has no use in the task text_classification"),
         ("training", {"fsdp": "full_shard"}, "FSDP and DeepSpeed divide a model that no device can hold"),
         ("tokenizer", {"path": "somewhere"}, "its settings are fixed: leave the other ones"),

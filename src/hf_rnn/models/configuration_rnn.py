@@ -8,7 +8,7 @@
 import difflib
 import os
 import shutil
-from dataclasses import fields
+from dataclasses import field, fields
 from pathlib import Path
 
 from huggingface_hub.dataclasses import strict
@@ -43,6 +43,13 @@ AUTO_MAP = {
     "AutoModelForSequenceClassification": "modeling_rnn.RNNForSequenceClassification",
     "AutoModelForTokenClassification": "modeling_token_rnn.RNNForTokenClassification",
 }
+# The models that read a field, in its metadata; a field without is read by all of them.
+_WRITERS = {"read_by": ("RNNForCausalLM", "RNNForConditionalGeneration")}
+_HEADS = {"read_by": ("RNNForSequenceClassification", "RNNForTokenClassification")}
+_CAUSAL_LM = {"read_by": ("RNNForCausalLM",)}
+_TEXT_CLASSIFIER = {"read_by": ("RNNForSequenceClassification",)}
+_TOKEN_CLASSIFIER = {"read_by": ("RNNForTokenClassification",)}
+_SEQ2SEQ = {"read_by": ("RNNForConditionalGeneration",)}
 
 CELL_TYPES = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 POOLINGS = ("last", "mean", "max", "concat", "attention")
@@ -204,34 +211,34 @@ class RNNConfig(PreTrainedConfig):
     hidden_dropout: float | int = 0.0
     weight_dropout: float | int = 0.0
     backprop_length: int = 0
-    backprop_window: int = 0
-    truncate_backprop: bool = False
-    output_dropout: float | int = 0.0
-    activation_regularization: float | int = 0.0
-    temporal_activation_regularization: float | int = 0.0
-    sampled_softmax: int = 0
-    tie_word_embeddings: bool = True
-    classifier_dropout: float | int = 0.0
-    classifier_hidden_size: int = 0
-    pooling: str = "concat"
-    crf: bool = False
-    character_encoder: str = "none"
-    character_embedding_size: int = 32
-    character_hidden_size: int = 64
-    attention_type: str = "multiplicative"
-    input_feeding: bool = False
-    coverage: float | int = 0.0
-    share_embeddings: bool = True
-    label_smoothing: float | int = 0.0
-    scheduled_sampling: float | int = 0.0
-    target_mean: float | int = 0.0
-    target_std: float | int = 1.0
+    backprop_window: int = field(default=0, metadata=_TEXT_CLASSIFIER)
+    truncate_backprop: bool = field(default=False, metadata=_TEXT_CLASSIFIER)
+    output_dropout: float | int = field(default=0.0, metadata=_WRITERS)
+    activation_regularization: float | int = field(default=0.0, metadata=_CAUSAL_LM)
+    temporal_activation_regularization: float | int = field(default=0.0, metadata=_CAUSAL_LM)
+    sampled_softmax: int = field(default=0, metadata=_CAUSAL_LM)
+    tie_word_embeddings: bool = field(default=True, metadata=_WRITERS)
+    classifier_dropout: float | int = field(default=0.0, metadata=_HEADS)
+    classifier_hidden_size: int = field(default=0, metadata=_HEADS)
+    pooling: str = field(default="concat", metadata=_TEXT_CLASSIFIER)
+    crf: bool = field(default=False, metadata=_TOKEN_CLASSIFIER)
+    character_encoder: str = field(default="none", metadata=_TOKEN_CLASSIFIER)
+    character_embedding_size: int = field(default=32, metadata=_TOKEN_CLASSIFIER)
+    character_hidden_size: int = field(default=64, metadata=_TOKEN_CLASSIFIER)
+    attention_type: str = field(default="multiplicative", metadata=_SEQ2SEQ)
+    input_feeding: bool = field(default=False, metadata=_SEQ2SEQ)
+    coverage: float | int = field(default=0.0, metadata=_SEQ2SEQ)
+    share_embeddings: bool = field(default=True, metadata=_SEQ2SEQ)
+    label_smoothing: float | int = field(default=0.0, metadata=_SEQ2SEQ)
+    scheduled_sampling: float | int = field(default=0.0, metadata=_SEQ2SEQ)
+    target_mean: float | int = field(default=0.0, metadata=_HEADS)
+    target_std: float | int = field(default=1.0, metadata=_HEADS)
     forget_gate_bias: float | int = 1.0
     initializer_range: float | int = 0.1
     pad_token_id: int | None = 0
-    bos_token_id: int | None = None
-    eos_token_id: int | None = None
-    decoder_start_token_id: int | None = None
+    bos_token_id: int | None = field(default=None, metadata=_WRITERS)
+    eos_token_id: int | None = field(default=None, metadata=_WRITERS)
+    decoder_start_token_id: int | None = field(default=None, metadata=_SEQ2SEQ)
 
     def __post_init__(self, **kwargs):
         # Which code runs is never for a file to say: the map of ours names files beside the configuration itself.
@@ -337,6 +344,16 @@ class RNNConfig(PreTrainedConfig):
             )
 
 
+def fields_read_by(model: str) -> frozenset[str]:
+    """Return the names of the fields of [`RNNConfig`] that a model reads.
+
+    Args:
+        model: the name of its class, such as `"RNNForCausalLM"`.
+    """
+    own = [each for each in fields(RNNConfig) if each.name in RNNConfig.__annotations__]
+    return frozenset(each.name for each in own if model in each.metadata.get("read_by", (model,)))
+
+
 def _check_version(needed: str) -> None:
     try:
         too_old = Version(__version__) < Version(str(needed))
@@ -348,4 +365,4 @@ def _check_version(needed: str) -> None:
         )
 
 
-__all__ = ["RNNConfig"]
+__all__ = ["RNNConfig", "fields_read_by"]

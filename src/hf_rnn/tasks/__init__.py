@@ -53,7 +53,7 @@ class Task(Protocol):
     tokenizer_kind: str
     # True for a trained model that knows which columns it was trained on.
     has_schema: bool
-    # Keys of a run that the task does not read.
+    # Keys of a run that the task does not read, beside the fields that its model does not.
     no_use: tuple[str, ...]
 
     def __init__(self, data: DataArguments, config: RNNConfig | None = None): ...

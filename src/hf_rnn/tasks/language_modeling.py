@@ -13,7 +13,7 @@ from ..text.arguments import DataArguments
 from ..text.bptt_windows import STREAMS, WINDOW, perplexities, read_streams, streams_to_read
 from ..text.collation import RaggedCollator
 from ..utils.errors import UserError
-from .text_task import SEQ2SEQ, TAGGING, TextTask
+from .text_task import TextTask
 
 logger = logging.getLogger(__name__)
 
@@ -33,14 +33,8 @@ class LanguageModeling(TextTask):
     problem_type = "language_modeling"
     in_order = True
     no_use = (
-        *SEQ2SEQ,
-        *TAGGING,
-        "model.pooling",
-        "model.classifier_dropout",
-        "model.classifier_hidden_size",
+        # How far gradients go back is training.window.
         "model.backprop_length",
-        "model.backprop_window",
-        "model.truncate_backprop",
         "data.text_pair_column",
         "training.bf16_full_eval",
         "training.fp16_full_eval",

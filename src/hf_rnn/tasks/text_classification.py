@@ -32,7 +32,7 @@ from ..text.labels import (
 from ..text.schema import Schema
 from ..utils.errors import UserError, check_choice, nearest
 from .metrics import MultiLabelMetrics, RegressionMetrics, SingleLabelMetrics
-from .text_task import SEQ2SEQ, TAGGING, TextTask, quotable, softmax
+from .text_task import TextTask, quotable, softmax
 
 logger = logging.getLogger(__name__)
 
@@ -50,16 +50,7 @@ class TextClassification(TextTask):
     model_class = RNNForSequenceClassification
     in_order = False
     one_answer = True
-    no_use = (
-        *SEQ2SEQ,
-        *TAGGING,
-        "model.sampled_softmax",
-        "model.output_dropout",
-        "model.activation_regularization",
-        "model.temporal_activation_regularization",
-        "model.tie_word_embeddings",
-        "training.window",
-    )
+    no_use = ("training.window",)
 
     def __init__(self, data: DataArguments, config: RNNConfig | None = None):
         super().__init__(data)

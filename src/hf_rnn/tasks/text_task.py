@@ -24,16 +24,6 @@ logger = logging.getLogger(__name__)
 EXAMPLE_LENGTH = 100
 # A column of the rows that are trained on, where a task does more with them than with those that it is judged by.
 FOR_TRAINING = "for_training"
-# Settings of taggers, and of models that write.
-TAGGING = ("model.crf", "model.character_encoder")
-SEQ2SEQ = (
-    "model.attention_type",
-    "model.input_feeding",
-    "model.coverage",
-    "model.share_embeddings",
-    "model.label_smoothing",
-    "model.scheduled_sampling",
-)
 TRUNCATIONS = ("head", "tail", "head_tail")
 
 

@@ -25,7 +25,7 @@ from ..text.tag_schemes import converted, find_scheme
 from ..text.written_text import as_written, evenly_spaced, is_seen, usual_mark
 from ..utils.errors import UserError
 from .metrics import SingleLabelMetrics, SpanMetrics, needed
-from .text_task import FOR_TRAINING, SEQ2SEQ, TextTask, quotable, softmax
+from .text_task import FOR_TRAINING, TextTask, quotable, softmax
 
 logger = logging.getLogger(__name__)
 
@@ -53,15 +53,6 @@ class TokenClassification(TextTask):
     # Byte pairs and unigrams read a word otherwise after a space than after a bracket or quote.
     tokenizer_kind = "wordpiece"
     no_use = (
-        *SEQ2SEQ,
-        "model.pooling",
-        "model.backprop_window",
-        "model.truncate_backprop",
-        "model.sampled_softmax",
-        "model.output_dropout",
-        "model.activation_regularization",
-        "model.temporal_activation_regularization",
-        "model.tie_word_embeddings",
         "data.text_pair_column",
         "data.problem_type",
         "data.unlabelled_splits",

@@ -22,7 +22,7 @@ from ..text.columns import SOURCE_COLUMNS, TARGET_COLUMNS
 from ..text.tokenization import token_ids
 from ..utils.errors import UserError
 from .metrics import TranslationMetrics, needed
-from .text_task import FOR_TRAINING, TAGGING, TextTask, quotable
+from .text_task import FOR_TRAINING, TextTask, quotable
 
 logger = logging.getLogger(__name__)
 
@@ -45,15 +45,6 @@ class Translation(TextTask):
     in_order = False
     counts_tokens = True
     no_use = (
-        "model.pooling",
-        *TAGGING,
-        "model.classifier_dropout",
-        "model.classifier_hidden_size",
-        "model.backprop_window",
-        "model.truncate_backprop",
-        "model.sampled_softmax",
-        "model.activation_regularization",
-        "model.temporal_activation_regularization",
         "data.text_pair_column",
         "data.label_names",
         "data.problem_type",

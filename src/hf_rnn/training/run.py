@@ -6,7 +6,6 @@ import logging
 import math
 import os
 import shutil
-from collections.abc import Sequence
 from dataclasses import MISSING, asdict, replace
 from datetime import date
 from pathlib import Path
@@ -28,7 +27,7 @@ from ..hub.push import kept_for_later, push
 from ..interpret.gradient_flow_callback import DATA as FLOW_FILE
 from ..interpret.gradient_flow_callback import PICTURE as FLOW_PICTURE
 from ..interpret.gradient_flow_callback import GradientFlowCallback, flow_batch
-from ..models.configuration_rnn import CODE_FILES, RNNConfig
+from ..models.configuration_rnn import CODE_FILES, RNNConfig, fields_read_by
 from ..tasks import Task, task_class
 from ..text.arguments import BUILT_IN, IN_MEMORY
 from ..text.loading import load
@@ -231,7 +230,7 @@ class Run:
         rows = {" * training.".join(parts): math.prod(getattr(args, part) for part in parts)}
         return {name: getattr(args, name) for name in names} | rows
 
-    def _check_use(self, no_use: Sequence[str]) -> None:
+    def _check_use(self, task: type[Task]) -> None:
         """Raises [`UserError`] for a setting that the task, or a model that begins with nothing, has no use for."""
         run = self.config
         if self.args.gradual_unfreezing and run.model.pretrained is None:
@@ -244,7 +243,9 @@ class Run:
                 "training.bf16=True: this processor has no instructions for an LSTM in bf16. Leave it out, or write "
                 "--model.cell_type gru."
             )
-        for name in no_use:
+        read = fields_read_by(task.model_class.__name__)
+        unread = [f"model.{name}" for name in vars(run.model) if hasattr(RNNConfig, name) and name not in read]
+        for name in (*unread, *task.no_use):
             section, _, key = name.partition(".")
             settings = getattr(run, section)
             value, field = getattr(settings, key), type(settings).__dataclass_fields__[key]
@@ -259,7 +260,7 @@ class Run:
                 "--card.dataset null."
             )
         set_seed(args.seed)
-        self._check_use(task_class(run.task).no_use)
+        self._check_use(task_class(run.task))
         with args.main_process_first(desc="reading the data"):
             task, prepared, stream, schema = self._read()
             self._check_same_data(schema)

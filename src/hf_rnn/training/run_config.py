@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import docstring_parser
 import yaml
 from huggingface_hub.errors import StrictDataclassError
 from jsonargparse import ArgumentParser, Namespace, set_dumper, set_loader
@@ -25,22 +26,39 @@ _MODE = "hf_rnn"
 # Stands before texts that jsonargparse would not take for texts, from where they were read to where they were parsed.
 _AS_WRITTEN = "\ue000"
 
-# The tokenizer and the training rows decide the others; everything else that RNNConfig adds is the user's.
+# The tokenizer and the training rows decide the other fields of RNNConfig.
+_MODEL_FIELDS = [
+    each
+    for each in dataclasses.fields(RNNConfig)
+    if each.name in RNNConfig.__annotations__
+    and each.name != "vocab_size"
+    and not each.name.endswith("_token_id")
+    and not each.name.startswith("target_")
+]
 ModelArguments = dataclasses.make_dataclass(
     "ModelArguments",
     [
-        # Folder or Hub id of a model whose encoder, and tokenizer, the new one takes over.
         ("pretrained", str | None, None),
-        # Of two independent directions of that model, whether to take over the one from left to right alone.
         ("forward_only", bool, False),
-        *(
-            (name, annotation, dataclasses.field(default=getattr(RNNConfig, name)))
-            for name, annotation in RNNConfig.__annotations__.items()
-            if name != "vocab_size" and not name.endswith("_token_id") and not name.startswith("target_")
-        ),
+        *((each.name, each.type, dataclasses.field(default=each.default)) for each in _MODEL_FIELDS),
     ],
 )
 
+
+def _model_help() -> str:
+    """Return the docstring of `ModelArguments`: that of [`RNNConfig`], and the models that read a field."""
+    help_of = {each.arg_name: each.description or "" for each in docstring_parser.parse(RNNConfig.__doc__ or "").params}
+    lines = [
+        "pretrained: folder or Hub id of a model whose encoder, and tokenizer, the new one takes over.",
+        "forward_only: of two independent directions of that model, take over the one from left to right alone.",
+    ]
+    for each in _MODEL_FIELDS:
+        models = " and ".join(each.metadata.get("read_by", ()))
+        lines.append(f"{each.name}: {' '.join(help_of[each.name].split())}{f' Read by {models}.' if models else ''}")
+    return "\n".join(["The network.", "", "Args:", *(f"    {line}" for line in lines)])
+
+
+ModelArguments.__doc__ = _model_help()
 
 # Whether they can hold, the number of layers and of directions says, which an encoder of before brings with it.
 _JUDGED_BY_ENCODER = ("hidden_dropout", "backprop_length")
