@@ -1,10 +1,12 @@
+import dataclasses
 from pathlib import Path
 
 import pytest
 import yaml
 from huggingface_hub import ModelCard
 
-from hf_rnn import RNNConfig, __version__
+from hf_rnn import RNNConfig, RNNTrainingArguments, __version__
+from hf_rnn.hub import card_run
 from hf_rnn.hub.card import render, render_folder
 from hf_rnn.hub.card_merge import INVITATION, MARKER, merge
 
@@ -202,3 +204,16 @@ def test_the_run_again_needs_a_copy_of_what_stood_in_a_folder_of_ours(tmp_path):
     assert "--data.path YOUR-COPY --model.pretrained YOUR-COPY" in render("me/model", config(), run, facts(), [])
     run = {**RUN, "model": {"pretrained": "somebody/lm"}}
     assert "--data.path YOUR-COPY --training.output_dir" in render("me/model", config(), run, facts(), [])
+
+
+def test_the_template_is_the_file_at_the_top_of_the_project():
+    top = Path(__file__).parents[2] / "model_card.md"
+    packaged = Path(card_run.__file__).with_name("model_card.md")
+    assert not packaged.is_symlink()
+    assert packaged.read_bytes() == top.read_bytes(), "edit both: the package reads its own"
+
+
+def test_settings_that_a_run_leaves_out_are_shown_with_the_defaults_of_training():
+    defaults = {field.name: field.default for field in dataclasses.fields(RNNTrainingArguments)}
+    named = card_run.DEFAULTS | card_run.OPTIONAL
+    assert named == {name: defaults[name] for name in named}

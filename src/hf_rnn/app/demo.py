@@ -15,12 +15,13 @@ import jinja2
 
 from ..inference.bulk import predict_file
 from ..inference.predictor import Predictor
-from ..interpret.attribution import METHODS, explain, explainable, is_regression
+from ..interpret.attribution import METHODS, explain, explainable
 from ..interpret.reading_curve import ReadingCurve, how_it_read
 from ..interpret.views import coloured
 from ..models.modeling_rnn import labels_of
 from ..text.encodings import COMPRESSIONS
 from ..text.formats import READERS
+from ..text.labels import is_regression
 from ..utils.errors import UserError
 from ..utils.machine import one_thread
 

@@ -14,10 +14,10 @@ from huggingface_hub.utils import validate_repo_id
 
 from ..auto import architecture
 from ..hub.fetch import find_model
-from ..hub.folder import model_files
+from ..hub.folder import CARD_FILE, model_files
 from ..hub.push import check_token
 from ..utils.errors import UserError
-from ..utils.hub_errors import PATIENCE_OF_A_PUSH, explain, patiently
+from ..utils.hub_errors import PATIENCE_OF_A_PUSH, as_user_error, patiently
 
 PACKAGE = Path(__file__).parents[1]
 APP = """from pathlib import Path
@@ -53,7 +53,7 @@ def write_space(model: str, folder: str | Path, repo_id: str, revision: str | No
     try:
         validate_repo_id(repo_id)
     except HFValidationError as error:
-        raise UserError(explain(error, repo_id)) from error
+        raise UserError(as_user_error(error, repo_id)) from error
     if folder.is_file() or (folder.exists() and any(folder.iterdir())):
         raise UserError(f"{str(folder)!r} is not empty: name a new folder.")
     local = Path(model).is_dir()
@@ -77,7 +77,7 @@ def write_space(model: str, folder: str | Path, repo_id: str, revision: str | No
     about = {"title": title, "sdk": "gradio", "app_file": "app.py", "license": "apache-2.0", "pinned": False}
     about |= {} if local else {"models": [model]}
     card = f"---\n{yaml.safe_dump(about, sort_keys=False)}---\n\n{README.format(title=title)}"
-    (folder / "README.md").write_text(card, encoding="utf-8")
+    (folder / CARD_FILE).write_text(card, encoding="utf-8")
     return folder
 
 

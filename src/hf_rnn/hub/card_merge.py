@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""What people wrote in a model's card: it stays where ours is written anew."""
+"""Merge a new card with older ones: what people wrote stays, above all the text before the marker."""
 
 from pathlib import Path
 from typing import Any
@@ -22,17 +22,17 @@ _METADATA_OF_OURS = ("model-index", "widget", "metrics")
 
 
 def merge(new: str, *older: str | None, title: str = "") -> str:
-    """A new card with what was written by hand in older ones: all above the marker, and metadata that is not ours.
+    """Return a new card with what people wrote in older ones: all above the marker, and metadata that is not ours.
 
     Args:
-        new: as the template makes it.
-        older: the one whose handwriting goes before first; None for one that is not there.
-        title: another heading, besides the new card's, that the template gave and no hand wrote.
+        new: the card as the template makes it.
+        older: earlier cards, of which the first goes before the others; None for a card that is not there.
+        title: another heading, besides the new card's, that the template wrote.
     """
     after, kept = ModelCard(new), [_parsed(card) for card in older if card is not None]
     untouched = _above(after)
     by_template = ("", untouched, f"# {title}\n\n{INVITATION}")
-    hand = next((_above(card) for card in kept if _above(card) not in by_template), untouched)
+    written = next((_above(card) for card in kept if _above(card) not in by_template), untouched)
     ours = after.data.to_dict()
     data: dict[str, Any] = {}
     for theirs in (card.data.to_dict() for card in reversed(kept)):
@@ -41,11 +41,14 @@ def merge(new: str, *older: str | None, title: str = "") -> str:
         ours["tags"] = list(dict.fromkeys([*ours["tags"], *others]))
     header = yaml.safe_dump(data | ours, sort_keys=False, allow_unicode=True, width=1000).strip()
     generated = after.text.partition(MARKER)[2].strip()
-    return f"---\n{header}\n---\n\n{hand}\n{MARKER}\n\n{generated}\n"
+    return f"---\n{header}\n---\n\n{written}\n{MARKER}\n\n{generated}\n"
 
 
 def read_card(file: Path) -> str | None:
-    """The card in a file, or None where there is no file.
+    """Read the card in a file; None if there is no file.
+
+    Args:
+        file: such as README.md of a model's folder.
 
     Raises:
         UserError: it is not UTF-8.
@@ -54,7 +57,14 @@ def read_card(file: Path) -> str | None:
 
 
 def decode(card: bytes) -> str:
-    """The text of a card; raises [`UserError`] where it is not UTF-8."""
+    """Return the text of a card.
+
+    Args:
+        card: its bytes.
+
+    Raises:
+        UserError: they are not UTF-8.
+    """
     try:
         return card.decode()
     except UnicodeDecodeError as error:
@@ -62,7 +72,11 @@ def decode(card: bytes) -> str:
 
 
 def is_untouched(card: str | None) -> bool:
-    """Whether nobody has written anything: there is no card, or only the placeholders of transformers' template."""
+    """Return whether nobody has written anything: there is only transformers' template with its placeholders.
+
+    Args:
+        card: its text; None if there is no card.
+    """
     return card is None or (MARKER not in card and "[More Information Needed]" in card)
 
 
@@ -79,12 +93,24 @@ def _parsed(card: str) -> ModelCard:
 
 
 def check_card(card: str) -> None:
-    """Raises [`UserError`] for a card whose metadata cannot be read."""
+    """Check the metadata of a card.
+
+    Args:
+        card: its text.
+
+    Raises:
+        UserError: the metadata cannot be read.
+    """
     _parsed(card)
 
 
 def add_tags(card: str, tags: list[str]) -> str:
-    """The card with more tags in its metadata."""
+    """Return a card with more tags in its metadata.
+
+    Args:
+        card: its text.
+        tags: to add; those that the card has already are not repeated.
+    """
     if not tags:
         return card
     changed = _parsed(card)

@@ -1,12 +1,12 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""What a model's card calls things, and how it shows a user's text and a figure."""
+"""The words of a model's card for cells and metrics, and the form of a user's text and of a figure in it."""
 
 import html
 import re
 import unicodedata
 
 CELLS = {"lstm": "LSTM", "gru": "GRU", "rnn_tanh": "plain RNN (tanh)", "rnn_relu": "plain RNN (ReLU)"}
-# Our metrics → their words here, and their names on the Hub.
+# Our metrics, the words for them in a card, and their names on the Hub.
 METRICS = {
     "perplexity": ("perplexity per token", "perplexity"),
     "word_perplexity": ("perplexity per word", "perplexity"),
@@ -32,7 +32,7 @@ METRICS = {
     "spearman": ("Spearman correlation", "spearmanr"),
 }
 _TWO_DIGITS = ("perplexity", "word_perplexity", "bleu", "bleu_lowercase", "chrf")
-# Architecture → its pipeline, and what the card's example calls that.
+# Architectures, their pipelines, and the variable of the pipeline in the card's example.
 KINDS = {
     "RNNModel": ("feature-extraction", "read"),
     "RNNForCausalLM": ("text-generation", "write"),
@@ -49,20 +49,33 @@ _SHARES = ("accuracy", "f1", "precision", "recall", "f1_macro", "f1_micro", "sub
 
 
 def clean(text: object) -> str:
-    """A user's text on one line, without characters that control or turn what stands around it."""
+    """Return a user's text on one line, without characters that control or turn the text around it.
+
+    Args:
+        text: any value; its `str` is taken.
+    """
     kept = (c for c in str(text) if unicodedata.category(c) not in ("Cc", "Cs", "Co") or c.isspace())
     return " ".join(re.sub("[\u202a-\u202e\u2066-\u2069]", "", "".join(kept)).split())
 
 
 def escape(text: object) -> str:
-    """A user's text as Markdown that shows it and nothing more: no markup, link, table cell or HTML."""
+    """Return Markdown that shows a user's text and nothing more: no markup, link, table cell or HTML.
+
+    Args:
+        text: any value; its `str` is taken.
+    """
     plain = re.sub(r"([\\`*_\[\]|~$@])", r"\\\1", clean(text))
     plain = html.escape(plain, quote=False)
     return re.sub(r"(?i)(www)\.", r"\1\\.", plain.replace("://", "\\://"))
 
 
 def shown(metric: str, value: float) -> str:
-    """A figure, as those who know the metric write it."""
+    """Return a figure in the form that is usual for its metric.
+
+    Args:
+        metric: by its name in metrics.json.
+        value: the figure.
+    """
     if metric in _TWO_DIGITS:
         return f"{value:.2f}"
     return f"{value:.2%}" if metric.removesuffix("_written") in _SHARES else f"{value:.4f}"

@@ -1,9 +1,11 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""From the Hub, or from the cache where the Hub does not answer: models, and checkpoints of runs that go on."""
+"""Find the folder of a model: a local one, or one fetched from the Hub or its cache."""
 
 import json
 import logging
 from pathlib import Path
+
+from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
 from .. import auto  # noqa: F401  the command line has not registered the models yet
 from ..models.configuration_rnn import RNNConfig
@@ -16,11 +18,14 @@ logger = logging.getLogger(__name__)
 
 
 def find_model(path: str, **where) -> tuple[Path, RNNConfig]:
-    """The folder of a whole model and its configuration: the path itself, or where [`download`] brought it, whose
-    options and errors are these.
+    """Find the folder of a whole model, and its configuration.
+
+    Args:
+        path: a folder, or the name of a model on the Hub.
+        where: options of [`download`], for a model on the Hub.
 
     Raises:
-        UserError: the path is that of a folder, and there is none; or it holds no whole model.
+        UserError: there is no such folder, it holds no whole model, or [`download`] failed.
     """
     folder = Path(path)
     if not folder.is_dir():
@@ -42,8 +47,17 @@ def download(
     cache_dir: str | Path | None = None,
     local_files_only: bool = False,
 ) -> Path:
-    """Brings a model from the Hub, or from the cache: without a word where that was asked for, and with the reason
-    where the Hub does not answer as it should. With a copy in the cache, the Hub is asked once.
+    """Fetch a model from the Hub, or use the cached copy where the Hub does not answer.
+
+    With a copy in the cache, the Hub is asked once. A warning gives the reason if the copy is used against the user's
+    wish.
+
+    Args:
+        repo_id: `user/name`.
+        revision: a branch, a tag or a commit; main if None.
+        token: the one of HF_TOKEN or of a login if None.
+        cache_dir: the cache; the Hub client's own if None.
+        local_files_only: use the cache alone.
 
     Returns:
         A folder of the cache, with the files of `MODEL_FILES` that the repository has; each is as it was pushed.
@@ -54,17 +68,17 @@ def download(
     folder = snapshot(
         repo_id, MODEL_FILES, _has_weights, revision, token, cache_dir, local_files_only, is_intact=is_intact
     )
-    if not (folder / "config.json").exists():
-        raise UserError(f"{repo_id!r} holds no model that can be loaded: it has no config.json. Name another one.")
+    if not (folder / CONFIG_NAME).exists():
+        raise UserError(f"{repo_id!r} holds no model that can be loaded: it has no {CONFIG_NAME}. Name another one.")
     return folder
 
 
 def _has_weights(folder: Path) -> bool:
     """Return whether a folder of the cache holds a configuration and all files of weights."""
-    if not (folder / "config.json").exists():
+    if not (folder / CONFIG_NAME).exists():
         return False
-    index = folder / "model.safetensors.index.json"
-    if (folder / "model.safetensors").exists() or not index.exists():
+    index = folder / SAFE_WEIGHTS_INDEX_NAME
+    if (folder / SAFE_WEIGHTS_NAME).exists() or not index.exists():
         return any(folder.glob("*.safetensors"))
     try:
         names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The files of a model's folder, and checks that it is whole."""
+"""The names of all files in a model's folder, and checks that it is whole."""
 
 from pathlib import Path
 from shlex import quote
@@ -8,6 +8,7 @@ from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 from torch import device
 from transformers import AutoConfig, PreTrainedTokenizerBase
+from transformers.utils import CONFIG_NAME, GENERATION_CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
 from ..auto import MODELS, architecture
 from ..models.configuration_rnn import CODE_FILES, RNNConfig
@@ -20,16 +21,21 @@ from ..utils.hub_download import matches
 RUN_FILE = "run.yaml"
 METRICS_FILE = "metrics.json"
 CARD_FILE = "README.md"
+CONFUSION_MATRIX, TRAINING_CURVES = "confusion_matrix.png", "training_curves.png"
+# The picture of a gradient flow is pushed, and the numbers behind it are not.
+GRADIENT_FLOW, GRADIENT_FLOW_FILE = "gradient_flow.png", "gradient_flow.json"
+# Pictures, and what the card calls them.
 PICTURES = {
-    "confusion_matrix.png": "confusion matrix",
-    "training_curves.png": "training curves",
-    "gradient_flow.png": "gradient through time",
+    CONFUSION_MATRIX: "confusion matrix",
+    TRAINING_CURVES: "training curves",
+    GRADIENT_FLOW: "gradient through time",
 }
-WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json")
+WEIGHT_FILES = (SAFE_WEIGHTS_NAME, "model-*-of-*.safetensors")
+WEIGHTS = (*WEIGHT_FILES, SAFE_WEIGHTS_INDEX_NAME)
 # A model's repository holds these; anything else in the folder (checkpoints, pickles, a user's own files) stays there.
 MODEL_FILES = (
-    "config.json",
-    "generation_config.json",
+    CONFIG_NAME,
+    GENERATION_CONFIG_NAME,
     *WEIGHTS,
     *CODE_FILES,
     *TOKENIZER_FILES,
@@ -41,15 +47,20 @@ MODEL_FILES = (
 
 
 def model_files(folder: Path) -> dict[str, Path | bytes]:
-    """Return the files of a folder that belong into a model's repository, by name."""
+    """Return the files that belong into a model's repository, by name.
+
+    Args:
+        folder: of the model.
+    """
     return {file.name: file for file in sorted(folder.iterdir()) if matches(file.name, MODEL_FILES)}
 
 
 def check_model(folder: Path, name: str | None = None) -> RNNConfig:
-    """The configuration of a folder that holds a whole model of ours.
+    """Check that a folder holds a whole model of ours, and return its configuration.
 
     Args:
-        name: by which the user knows it, where that is not the folder.
+        folder: with the files of the model.
+        name: by which the user knows the model; the folder's if None.
 
     Raises:
         UserError: it is no model's folder, another library's model, or its files do not fit one another.
@@ -87,8 +98,16 @@ def check_alike(
     other_tokenizer: PreTrainedTokenizerBase,
     name: str,
 ) -> None:
-    """Raises [`UserError`] where another model, by its name, does not answer with the same labels about the same
-    tokens: then no mean can be taken of the two."""
+    """Check that two models give the same labels to the same tokens, so that a mean of the two can be taken.
+
+    Args:
+        config, tokenizer: of the first model.
+        other, other_tokenizer: of the other model.
+        name: by which the user knows the other model.
+
+    Raises:
+        UserError: their architectures, their labels or their vocabularies differ.
+    """
     if architecture(other) != architecture(config) or other.id2label != config.id2label:
         theirs, ours = ({architecture(c), *c.id2label.values()} for c in (other, config))
         raise UserError(
@@ -102,13 +121,23 @@ def check_alike(
 
 
 def check_weights(folder: Path, config: RNNConfig, name: str) -> None:
-    """Raises [`UserError`] that names each tensor in which a folder's weights are not those of its configuration."""
-    files = sorted(file for file in folder.iterdir() if matches(file.name, WEIGHTS[:2]))
+    """Check the weights of a folder against its configuration.
+
+    Args:
+        folder: with the weights.
+        config: of the model.
+        name: by which the user knows the model.
+
+    Raises:
+        UserError: there are no weights, a file is damaged, or the names or shapes of some tensors, which the message
+            lists, are not those of the configuration.
+    """
+    files = sorted(file for file in folder.iterdir() if matches(file.name, WEIGHT_FILES))
     if not files:
         pickle = next((f", only the pickle {file.name}, which can run any code" for file in folder.glob("*.bin")), "")
         raise UserError(
-            f"{name!r} has no model.safetensors{pickle}: save the model with model.save_pretrained; or, if only a part "
-            f"of it is in the cache, hf download {name}."
+            f"{name!r} has no {SAFE_WEIGHTS_NAME}{pickle}: save the model with model.save_pretrained; or, if only "
+            f"a part of it is in the cache, hf download {name}."
         )
     found: dict[str, list[int]] = {}
     for file in files:
@@ -136,9 +165,9 @@ def check_weights(folder: Path, config: RNNConfig, name: str) -> None:
     ]
     if wrong:
         raise UserError(
-            f"the weights of {name!r} do not fit its config.json: {'; '.join(wrong)}. Put back the two files that one "
-            "save_pretrained wrote together."
+            f"the weights of {name!r} do not fit its {CONFIG_NAME}: {'; '.join(wrong)}. Put back the two files that "
+            "one save_pretrained wrote together."
         )
 
 
-__all__ = ["check_alike", "check_model", "matches", "model_files"]
+__all__ = ["check_alike", "check_model", "check_weights", "model_files"]

@@ -14,16 +14,18 @@ from typing import Any
 from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi, get_token
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
+from transformers.utils import CONFIG_NAME
 
 from .. import auto  # noqa: F401  the command line has not registered the models yet
 from ..models.configuration_rnn import RNNConfig
 from ..utils.errors import UserError, first_line
 from ..utils.hub_answers import head_of
-from ..utils.hub_errors import PATIENCE, PATIENCE_OF_A_PUSH, BadCard, explain, patiently, push_line
+from ..utils.hub_download import matches
+from ..utils.hub_errors import PATIENCE, PATIENCE_OF_A_PUSH, BadCard, as_user_error, patiently, push_line
 from ..utils.output import unsaid
 from .card import render_folder
 from .card_merge import add_tags, check_card, decode, is_untouched, merge, read_card
-from .folder import CARD_FILE, METRICS_FILE, PICTURES, WEIGHTS, check_model, matches, model_files
+from .folder import CARD_FILE, METRICS_FILE, PICTURES, WEIGHTS, check_model, model_files
 
 logger = logging.getLogger(__name__)
 
@@ -152,7 +154,7 @@ def create(repo_id: str, private: bool | None = None, token: str | None = None, 
     try:
         validate_repo_id(repo_id)
     except HFValidationError as error:
-        raise UserError(explain(error, repo_id)) from error
+        raise UserError(as_user_error(error, repo_id)) from error
     check_token(token)
     api = HfApi(token=token)
 
@@ -162,10 +164,10 @@ def create(repo_id: str, private: bool | None = None, token: str | None = None, 
     with_owner = ask(lambda: api.create_repo(repo_id, private=private, exist_ok=True).repo_id)
     sha, held = ask(lambda: head_of(api.model_info(with_owner)))
     other = None
-    if "config.json" in held:
-        other = _model_type(ask(lambda: _read(api, with_owner, "config.json", sha)))
+    if CONFIG_NAME in held:
+        other = _model_type(ask(lambda: _read(api, with_owner, CONFIG_NAME, sha)))
     elif any(matches(path, WEIGHTS) for path in held):
-        other = "weights without a config.json"
+        other = f"weights without a {CONFIG_NAME}"
     if other not in (None, f"a model of type {RNNConfig.model_type!r}"):
         raise UserError(
             f"the name {with_owner!r} is taken by {other}: push to another name, or first make room with "
@@ -175,11 +177,11 @@ def create(repo_id: str, private: bool | None = None, token: str | None = None, 
 
 
 def _model_type(config: bytes) -> str:
-    """Describe the contents of a repository by its config.json."""
+    """Describe the contents of a repository by its configuration."""
     try:
         return f"a model of type {json.loads(config)['model_type']!r}"
     except (ValueError, TypeError, KeyError):
-        return "a model whose config.json is no JSON object with a model_type"
+        return f"a model whose {CONFIG_NAME} is no JSON object with a model_type"
 
 
 def commit(
@@ -219,7 +221,7 @@ def commit(
         sha, held = head_of(api.model_info(repo_id, revision=branch))
         old = None
         if CARD_FILE in held and not overwrite_card:
-            old = _handwriting(_read(api, repo_id, CARD_FILE, sha), repo_id, revision)
+            old = _card_there(_read(api, repo_id, CARD_FILE, sha), repo_id, revision)
         added = {**files, CARD_FILE: card(old).encode()}
         gone = [path for path in held if path not in added and is_stale(path)]
         operations: list[Any] = [
@@ -238,7 +240,7 @@ def commit(
     return patiently(attempt, repo_id, token, branch, patience)
 
 
-def _handwriting(card: bytes, repo_id: str, revision: str | None) -> str:
+def _card_there(card: bytes, repo_id: str, revision: str | None) -> str:
     """Return the text of a repository's card; raises [`BadCard`] where it cannot be read."""
     try:
         text = decode(card)

@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerBase
 from ..inference.predictor import Predictor
 from ..models.modeling_rnn import RNNForSequenceClassification, labels_of
 from ..text.batching import BATCH_TOKENS
+from ..text.labels import is_regression
 from ..text.tokenization import as_text
 from ..utils.errors import UserError, check_choice, nearest
 from .views import Viewable
@@ -284,11 +285,6 @@ def explainable(predictor: Predictor) -> tuple[Any, PreTrainedTokenizerBase, Cal
             "explanations are of one text: name a model of single texts."
         )
     return predictor.model, predictor.tokenizer, predictor.task.cut
-
-
-def is_regression(config: Any) -> bool:
-    """Whether the model gives numbers."""
-    return config.problem_type == "regression" or (config.problem_type is None and config.num_labels == 1)
 
 
 def is_one_of_several(config: Any) -> bool:

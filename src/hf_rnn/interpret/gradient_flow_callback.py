@@ -12,6 +12,7 @@ from datasets import Dataset
 from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
 
+from ..hub.folder import GRADIENT_FLOW, GRADIENT_FLOW_FILE
 from ..inference.predictor import Predictor, labelled_rows
 from ..text.arguments import DataArguments
 from ..utils.errors import UserError
@@ -20,7 +21,6 @@ from .gradient_flow import LOST, GradientFlow, check_measurable, measure_gradien
 
 # Texts of a measurement, tokens that are gone back, and rows that the texts are chosen from.
 ROWS, STEPS, SAMPLE = 32, 200, 1000
-PICTURE, DATA = "gradient_flow.png", "gradient_flow.json"
 # Smaller shares of the gradient at the end are drawn as this.
 LEAST = 1e-6
 
@@ -112,7 +112,7 @@ class GradientFlowCallback(TrainerCallback, ExportableState):
         """
         if not self.history:
             raise UserError("nothing was measured: train first, with this callback among the Trainer's.")
-        for name in (DATA, PICTURE):
+        for name in (GRADIENT_FLOW_FILE, GRADIENT_FLOW):
             save_flow(self.flows, Path(folder, name))
 
 

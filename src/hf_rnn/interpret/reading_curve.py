@@ -12,11 +12,12 @@ from transformers import PreTrainedTokenizerBase
 from ..models.modeling_rnn import RNNForSequenceClassification, labels_of
 from ..text.batching import by_tokens
 from ..text.collation import RaggedCollator
+from ..text.labels import is_regression
 from ..text.tokenization import as_text
 from ..utils.errors import UserError
 from ..utils.figures import boxes_for_missing_glyphs, font_families, new_figure
 from ..utils.machine import on_device
-from .attribution import is_one_of_several, is_regression, reading_mode, scores_of, tokens_of, words_of
+from .attribution import is_one_of_several, reading_mode, scores_of, tokens_of, words_of
 
 # Places at which a model that reads from right to left too is asked.
 PLACES = 40

@@ -35,6 +35,15 @@ _DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+(,\d+)?\s*")
 _WRITTEN_LIST = re.compile(r"\s*[\[({].*[\])}]\s*", re.DOTALL)
 
 
+def is_regression(config: Any) -> bool:
+    """Return whether a model gives a text a number, and not labels.
+
+    Args:
+        config: of the model, with `problem_type` and `num_labels`.
+    """
+    return config.problem_type == REGRESSION or (config.problem_type is None and config.num_labels == 1)
+
+
 @dataclass(frozen=True)
 class LabelForm:
     """The way in which the labels of a column are written.
@@ -309,4 +318,14 @@ def in_order(names: Sequence[Any]) -> list:
     return sorted(names, key=place)
 
 
-__all__ = ["MULTI", "PROBLEM_TYPES", "REGRESSION", "SINGLE", "LabelForm", "find_form", "in_order", "without_missing"]
+__all__ = [
+    "MULTI",
+    "PROBLEM_TYPES",
+    "REGRESSION",
+    "SINGLE",
+    "LabelForm",
+    "find_form",
+    "in_order",
+    "is_regression",
+    "without_missing",
+]

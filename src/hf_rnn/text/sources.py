@@ -18,7 +18,7 @@ from datasets import exceptions as datasets_exceptions
 from huggingface_hub import HfApi
 
 from ..utils.errors import UserError, first_line, looks_local
-from ..utils.hub_errors import LONGEST_QUESTION, PATIENCE, NotServed, explain, patiently
+from ..utils.hub_errors import LONGEST_QUESTION, PATIENCE, NotServed, as_user_error, patiently
 from .arguments import BUILT_IN, IN_MEMORY, DataArguments
 from .columns import KNOWN_NAMES, named_columns
 from .encodings import COMPRESSIONS, kind_of, open_utf8, stem_of, wrong_encoding
@@ -245,7 +245,7 @@ def reading(data: DataArguments) -> Iterator[None]:
         raise
     except _ERRORS as error:
         if is_on_hub(data):
-            explained = explain(error, data.path, data.revision, repo_type="dataset")
+            explained = as_user_error(error, data.path, data.revision, repo_type="dataset")
             raise _not_on_hub(data, str(explained or f"{first_line(error)}.")) from error
         cause = error.__cause__ or error
         raise UserError(

@@ -10,6 +10,7 @@ from typing import Any
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers.utils import CONFIG_NAME
 
 from ..models.configuration_rnn import RNNConfig
 from ..models.weight_files import is_intact
@@ -265,7 +266,7 @@ def _fetched(path: str, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     if Path(path).is_dir() or looks_local(path) or options["trust_remote_code"]:
         return path, options
     # The type of the model's configuration may name the class of its tokenizer.
-    patterns = [f"{options.get('subfolder') or ''}/{name}".lstrip("/") for name in ("config.json", *TOKENIZER_FILES)]
+    patterns = [f"{options.get('subfolder') or ''}/{name}".lstrip("/") for name in (CONFIG_NAME, *TOKENIZER_FILES)]
     where = {name: options[name] for name in ("revision", "token", "cache_dir", "local_files_only") if name in options}
 
     def is_whole(folder: Path) -> bool:

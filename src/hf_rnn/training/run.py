@@ -17,15 +17,23 @@ from accelerate.utils import broadcast_object_list
 from datasets import DatasetDict, IterableDataset
 from transformers import PreTrainedTokenizerBase, TrainerState, set_seed
 from transformers.trainer import TRAINER_STATE_NAME
+from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_NAME
 
 from .. import auto  # noqa: F401  the command line has not registered the models yet
 from ..hub.card import render_folder
 from ..hub.card_merge import merge, read_card
 from ..hub.fetch import find_model
-from ..hub.folder import CARD_FILE, METRICS_FILE, PICTURES, RUN_FILE
+from ..hub.folder import (
+    CARD_FILE,
+    CONFUSION_MATRIX,
+    GRADIENT_FLOW,
+    GRADIENT_FLOW_FILE,
+    METRICS_FILE,
+    PICTURES,
+    RUN_FILE,
+    TRAINING_CURVES,
+)
 from ..hub.push import kept_for_later, push
-from ..interpret.gradient_flow_callback import DATA as FLOW_FILE
-from ..interpret.gradient_flow_callback import PICTURE as FLOW_PICTURE
 from ..interpret.gradient_flow_callback import GradientFlowCallback, flow_batch
 from ..models.configuration_rnn import CODE_FILES, RNNConfig, fields_read_by
 from ..tasks import Task, task_class
@@ -52,7 +60,7 @@ logger = logging.getLogger(__name__)
 # In a run's folder until it ends: the launcher's or cluster's job that trains.
 JOB_FILE = ".job"
 # A folder that holds any of the first holds a run; all that a run writes is of these kinds.
-_RUN_TRACES = ("config.json", "model.safetensors", METRICS_FILE, "checkpoint-*")
+_RUN_TRACES = (CONFIG_NAME, SAFE_WEIGHTS_NAME, METRICS_FILE, "checkpoint-*")
 _RUN_FILES = (
     *_RUN_TRACES,
     RUN_FILE,
@@ -61,7 +69,7 @@ _RUN_FILES = (
     "tokenizer*.json",
     ASIDE,
     *PICTURES,
-    FLOW_FILE,
+    GRADIENT_FLOW_FILE,
 )
 
 
@@ -483,7 +491,7 @@ class Run:
         saving.rmdir()
         if not self.args.gradient_flow_steps:
             # What an earlier part of the run measured is not of this model.
-            for name in (FLOW_FILE, FLOW_PICTURE):
+            for name in (GRADIENT_FLOW_FILE, GRADIENT_FLOW):
                 (self.folder / name).unlink(missing_ok=True)
         (self.folder / JOB_FILE).unlink(missing_ok=True)
         shutil.rmtree(self._aside, ignore_errors=True)
@@ -499,11 +507,11 @@ class Run:
         tokenizer.save_pretrained(saving)
         (saving / RUN_FILE).write_text(self.text, encoding="utf-8")
         (saving / SCHEMA_FILE).write_text(trainer.schema.to_json(), encoding="utf-8")
-        draw_curves(trainer.state.log_history, trainer.args.metric_for_best_model, saving / "training_curves.png")
+        draw_curves(trainer.state.log_history, trainer.args.metric_for_best_model, saving / TRAINING_CURVES)
         if trainer.task.problem_type == "single_label_classification":
             split = "test" if "test" in predicted else "validation"
             answers, labels = predicted[split]
-            draw_confusion(answers, labels, trainer.task.label_names, split, saving / "confusion_matrix.png")
+            draw_confusion(answers, labels, trainer.task.label_names, split, saving / CONFUSION_MATRIX)
         for callback in trainer.callback_handler.callbacks:
             if isinstance(callback, GradientFlowCallback):
                 callback.save(saving)

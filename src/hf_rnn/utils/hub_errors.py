@@ -5,6 +5,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from shlex import quote
 from typing import Any, TypeVar
 
@@ -111,7 +112,7 @@ def patiently(
                 promised = promised or now + LONGEST_WAIT
             seconds, left = max(step, told), max(begun + patience, promised) - now
             if seconds > left or not may_pass(error):
-                explained = explain(error, repo_id, revision, token, repo_type)
+                explained = as_user_error(error, repo_id, revision, token, repo_type)
                 if explained is None:
                     raise
                 raise explained from error
@@ -149,15 +150,25 @@ set_client_factory(_limited(_http._GLOBAL_CLIENT_FACTORY))
 # Words ---------------------------------------------------------------------------------------------------------------
 
 
-def explain(
+def as_user_error(
     error: BaseException,
     repo_id: str,
     revision: str | None = None,
     token: str | None = None,
     repo_type: str = "model",
 ) -> UserError | None:
-    """Return the error to raise for what the Hub or its client said, one line with what to do about it; None for what
-    is not theirs."""
+    """Return the error to raise for what the Hub or its client raised: one line that says what to do about it.
+
+    Args:
+        error: that was raised.
+        repo_id: the repository that was asked for.
+        revision: a branch, a tag or a commit; main if None.
+        token: that was passed; the one of HF_TOKEN or of a login if None.
+        repo_type: `"model"`, `"dataset"` or `"space"`.
+
+    Returns:
+        None if the error is not one of the Hub or its client.
+    """
     texts = [str(e) for e in chain_of(error) if "Invalid metadata in README.md" in str(e)]
     if texts or (cause_of(error) == "card" and status_of(error) in (400, 422)):
         reasons = " ".join(texts[0].split()[4:]) if texts else reason_of(error)
@@ -182,7 +193,8 @@ def _line(error: BaseException, repo_id: str, revision: str | None, token: str |
         return "there is no token to ask the Hub with: hf auth login (or set HF_TOKEN)."
     came = of_a_stranger(error)
     if came is None and (answer_of(error) is not None or reason_of(error) or is_absent(error)):
-        return _refusal(error, repo_id, revision, token, repo_type)
+        refusal = _Refusal(error, repo_id, revision, token, repo_type)
+        return next(line(refusal) for fits, line in _REFUSALS if fits(refusal))
     if is_among(error, OfflineModeIsEnabled) or (is_among(error, LocalEntryNotFoundError) and error.__cause__ is None):
         which = repo_id if revision is None else f"{repo_id} --revision {revision}"
         kind = "--repo-type dataset " if repo_type == "dataset" else ""
@@ -213,65 +225,42 @@ _PROXY_LOGIN = (
 )
 
 
-def _refusal(error: BaseException, repo_id: str, revision: str | None, token: str | None, repo_type: str) -> str:
-    """Return the line for an answer of the Hub that is an error."""
-    answer, status, said = answer_of(error), status_of(error), reason_of(error)
-    reason = f" The Hub says: {said}." if said else ""
-    cause, code = cause_of(error), f" ({status})" if status else ""
-    if cause == "room":
-        return (
-            f"the Hub has no room for {repo_id!r} ({said or status}): free space (hf repos delete NAME, or "
-            f"{constants.ENDPOINT}/settings/billing), or push to another owner's name."
-        )
-    if cause == "size":
-        return (
-            f"a file of {repo_id!r} is larger than the Hub takes ({said or status}): write the weights in smaller "
-            'files, model.save_pretrained(FOLDER, max_shard_size="5GB"), and push that folder.'
-        )
-    if cause == "rate":
-        wait = retry_after(error) or 300
-        return f"the Hub takes no more requests for now{code}: run the same command again in {wait:g} s.{reason}"
-    if status == 407:
-        return _PROXY_LOGIN
-    if status == 408:
-        return (
-            "the Hub, or a proxy on the way to it, waited too long for the request (408): check the network and the "
-            f"proxy, and run the same command again.{reason}"
-        )
-    if answer is not None and knows_no_token(answer, said):
-        return f"the Hub does not know the token in use, or no longer ({said or status}): {_another_token(token)}."
-    if is_among(error, GatedRepoError):
-        page = f"{constants.ENDPOINT}/{'datasets/' if repo_type == 'dataset' else ''}{repo_id}"
-        return f"{repo_id!r} is gated: ask for access at {page}, then hf auth login."
-    if is_among(error, RevisionNotFoundError):
-        return f"{repo_id!r} has no revision {revision or 'main'!r}{_revisions(repo_id, token, repo_type)}"
-    if is_absent(error):
-        return _other_kind(repo_id, token, repo_type) or (
-            f"{repo_id!r} is not on the Hub, or is private and not yours to see: check the name, or hf auth login "
-            "with an account that may see it."
-        )
-    if answer is not None and status in (401, 403):
-        writes = answer.response.request.method not in ("GET", "HEAD")
-        return _forbidden(repo_id, token, said or str(status), writes)
-    if status == 412:
-        return f"others commit to {repo_id!r} all the time: run the same command again."
-    if status >= 500:
-        return f"the Hub fails ({status}): run the same command again later.{reason}"
-    return f"the Hub refused{code}: {said or first_line(error)}."
+@dataclass
+class _Refusal:
+    """An answer of the Hub that is an error: [`_REFUSALS`] has a line for each."""
+
+    error: BaseException
+    repo_id: str
+    revision: str | None
+    token: str | None
+    repo_type: str
+
+    def __post_init__(self):
+        self.answer, self.status = answer_of(self.error), status_of(self.error)
+        self.cause, self.said = cause_of(self.error), reason_of(self.error)
+        self.reason = f" The Hub says: {self.said}." if self.said else ""
+        self.code = f" ({self.status})" if self.status else ""
+
+    @property
+    def page(self) -> str:
+        """The address of the repository."""
+        return f"{constants.ENDPOINT}/{'datasets/' if self.repo_type == 'dataset' else ''}{self.repo_id}"
 
 
 def _another_token(token: str | None) -> str:
-    """The way to another token: one that is passed goes before HF_TOKEN, and that before the one of a login."""
+    """Return the way to another token. A token that is passed goes before HF_TOKEN, and that before a login's."""
     if token:
         return "pass one that is valid"
     return "set HF_TOKEN to one that is valid" if os.environ.get("HF_TOKEN") else "log in again, hf auth login"
 
 
-def _forbidden(repo_id: str, token: str | None, said: str, writes: bool) -> str:
+def _forbidden(refusal: _Refusal) -> str:
     """Return the line for a token that may not do something, with its owner and its role."""
+    repo_id, said = refusal.repo_id, refusal.said or str(refusal.status)
+    writes = refusal.answer is not None and refusal.answer.response.request.method not in ("GET", "HEAD")
     act = "push to" if writes else "read"
     try:
-        user = HfApi(token=token).whoami()
+        user = HfApi(token=refusal.token).whoami()
     except Exception:
         return f"the token in use may not {act} {repo_id!r} ({said}): hf auth login with one that may."
     role = user.get("auth", {}).get("accessToken", {}).get("role")
@@ -286,7 +275,7 @@ def _forbidden(repo_id: str, token: str | None, said: str, writes: bool) -> str:
 
 
 def _other_kind(repo_id: str, token: str | None, repo_type: str) -> str | None:
-    """The line for a name that is there, but as that of something else."""
+    """Return the line for a name that is there, but as that of another kind of repository."""
     kinds = {
         "model": f"a model on the Hub, not a data set: name a data set, or ask the model, hf-rnn predict {repo_id}",
         "dataset": f"a data set on the Hub, not a model: name a model, or train one, --data.path {repo_id}",
@@ -311,13 +300,81 @@ def _revisions(repo_id: str, token: str | None, repo_type: str) -> str:
     return f", only {', '.join(names)}: write {option} {names[0]}." if names else ": it is empty."
 
 
+# Whether a case fits a refusal, and the line for it; the first that fits counts.
+_REFUSALS: tuple[tuple[Callable[[_Refusal], bool], Callable[[_Refusal], str]], ...] = (
+    (
+        lambda r: r.cause == "room",
+        lambda r: (
+            f"the Hub has no room for {r.repo_id!r} ({r.said or r.status}): free space (hf repos delete NAME, or "
+            f"{constants.ENDPOINT}/settings/billing), or push to another owner's name."
+        ),
+    ),
+    (
+        lambda r: r.cause == "size",
+        lambda r: (
+            f"a file of {r.repo_id!r} is larger than the Hub takes ({r.said or r.status}): write the weights in "
+            'smaller files, model.save_pretrained(FOLDER, max_shard_size="5GB"), and push that folder.'
+        ),
+    ),
+    (
+        lambda r: r.cause == "rate",
+        lambda r: (
+            f"the Hub takes no more requests for now{r.code}: run the same command again in "
+            f"{retry_after(r.error) or 300:g} s.{r.reason}"
+        ),
+    ),
+    (lambda r: r.status == 407, lambda r: _PROXY_LOGIN),
+    (
+        lambda r: r.status == 408,
+        lambda r: (
+            "the Hub, or a proxy on the way to it, waited too long for the request (408): check the network and the "
+            f"proxy, and run the same command again.{r.reason}"
+        ),
+    ),
+    (
+        lambda r: r.answer is not None and knows_no_token(r.answer, r.said),
+        lambda r: (
+            f"the Hub does not know the token in use, or no longer ({r.said or r.status}): {_another_token(r.token)}."
+        ),
+    ),
+    (
+        lambda r: is_among(r.error, GatedRepoError),
+        lambda r: f"{r.repo_id!r} is gated: ask for access at {r.page}, then hf auth login.",
+    ),
+    (
+        lambda r: is_among(r.error, RevisionNotFoundError),
+        lambda r: (
+            f"{r.repo_id!r} has no revision {r.revision or 'main'!r}{_revisions(r.repo_id, r.token, r.repo_type)}"
+        ),
+    ),
+    (
+        lambda r: is_absent(r.error),
+        lambda r: (
+            _other_kind(r.repo_id, r.token, r.repo_type)
+            or f"{r.repo_id!r} is not on the Hub, or is private and not yours to see: check the name, or hf auth login "
+            "with an account that may see it."
+        ),
+    ),
+    (lambda r: r.status in (401, 403), _forbidden),
+    (
+        lambda r: r.status == 412,
+        lambda r: f"others commit to {r.repo_id!r} all the time: run the same command again.",
+    ),
+    (
+        lambda r: r.status >= 500,
+        lambda r: f"the Hub fails ({r.status}): run the same command again later.{r.reason}",
+    ),
+    (lambda r: True, lambda r: f"the Hub refused{r.code}: {r.said or first_line(r.error)}."),
+)
+
+
 __all__ = [
     "PATIENCE",
     "PATIENCE_OF_A_PUSH",
     "BadCard",
     "NotServed",
     "NotThere",
-    "explain",
+    "as_user_error",
     "patiently",
     "push_line",
 ]

@@ -1,0 +1,92 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Sentences and tables of a card about the model itself: its answers and its architecture."""
+
+from torch import device
+
+from ..auto import MODELS, architecture
+from ..models.configuration_rnn import DROPOUTS, RNNConfig
+from ..text.bio import OUTSIDE, kind_of
+from ..text.labels import is_regression
+from .card_words import CELLS, KINDS, escape
+
+# A card lists at most so many labels, and so many fit on a line.
+SHOWN_LABELS, FEW = 20, 6
+
+
+def _architecture_of(config: RNNConfig) -> str:
+    name = architecture(config)
+    return name if name in KINDS else "RNNForSequenceClassification"
+
+
+def pipeline_of(config: RNNConfig) -> tuple[str, str]:
+    """Return the pipeline of a model's architecture, and the verb that the card's example calls it by."""
+    return KINDS[_architecture_of(config)]
+
+
+def is_classifier(config: RNNConfig) -> bool:
+    return pipeline_of(config)[1] == "classify"
+
+
+def answers_of(config: RNNConfig) -> list[str]:
+    """Return the labels of a classifier, or the kinds of spans that a tagger finds; none for other models."""
+    if pipeline_of(config)[1] == "tag":
+        return list(dict.fromkeys(kind_of(tag) for tag in config.id2label.values() if tag != OUTSIDE))
+    return list(config.id2label.values()) if is_classifier(config) and not is_regression(config) else []
+
+
+def count_parameters(config: RNNConfig) -> int:
+    """Return the number of parameters of a model, without memory for them."""
+    with device("meta"):
+        return sum(parameter.numel() for parameter in MODELS[_architecture_of(config)](config).parameters())
+
+
+def task_in_words(config: RNNConfig) -> str:
+    """Return the end of a sentence that begins with "A model that"."""
+    labels = list(map(escape, answers_of(config)))
+    if pipeline_of(config)[1] == "write":
+        return "tells the next token of a text, writes, and lends its encoder to classifiers"
+    if pipeline_of(config)[1] == "tag":
+        return f"finds {', '.join(labels[:SHOWN_LABELS])} in a text, word by word"
+    if pipeline_of(config)[1] == "translate":
+        return "reads a text and writes another, looking back at the first"
+    if not is_classifier(config):
+        return "gives a text's tokens and their whole vectors"
+    if is_regression(config):
+        return "gives a text a number"
+    if config.problem_type == "multi_label_classification":
+        return f"gives a text any of {len(labels)} labels"
+    if len(labels) <= FEW:
+        return f"labels a text {', '.join(labels[:-1])} or {labels[-1]}"
+    return f"gives a text one of {len(labels)} labels"
+
+
+def architecture_table(config: RNNConfig) -> list[tuple[str, str]]:
+    """Return the rows of the table about the architecture, each a name and its value."""
+    dropouts = {name: getattr(config, name) for name in DROPOUTS if getattr(config, name)}
+    directions = "two directions" if config.bidirectional else "one direction"
+    if config.independent_directions:
+        directions = "two stacks of one direction each"
+    top = {
+        "classify": [("pooling", f"`{config.pooling}`")],
+        "tag": [
+            ("characters", "not read" if config.character_encoder == "none" else config.character_encoder.upper()),
+            ("tags", "chosen together, by a conditional random field" if config.crf else "chosen one by one"),
+        ],
+        "translate": [
+            (
+                "decoder",
+                f"{config.num_hidden_layers} × {CELLS[config.cell_type]} of {config.hidden_size}, "
+                f"{config.attention_type} attention" + (", input feeding" if config.input_feeding else ""),
+            )
+        ],
+    }.get(pipeline_of(config)[1], [])
+    return [
+        ("parameters", f"{count_parameters(config):,}"),
+        ("embedding", f"{config.vocab_size:,} entries of {config.embedding_size}"),
+        (
+            "recurrent layers",
+            f"{config.num_hidden_layers} × {CELLS[config.cell_type]} of {config.hidden_size}, {directions}",
+        ),
+        *top,
+        ("dropout", ", ".join(f"`{name}` {value:g}" for name, value in dropouts.items()) or "none"),
+    ]

@@ -1,0 +1,176 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Sentences and tables of a card about the run that made the model: its data, its training and its scores."""
+
+from pathlib import Path
+
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
+
+from ..text.arguments import BUILT_IN, DataArguments
+from ..utils.errors import looks_local
+from .card_model import FEW
+from .card_words import METRICS, escape, shown
+
+# Defaults of training for settings that the card always names. hub/ cannot import training/: a test compares them.
+DEFAULTS = {
+    "train_batch_tokens": None,
+    "per_device_train_batch_size": 32,
+    "gradient_accumulation_steps": 1,
+    "window": 70,
+    "load_best_model_at_end": True,
+    "max_steps": -1,
+    "learning_rate": 2e-3,
+    "lr_scheduler_type": "cosine",
+    "weight_decay": 0.0,
+    "seed": 42,
+}
+# Defaults for settings that the card names only where a run changed them.
+OPTIONAL = {
+    "gradual_unfreezing": False,
+    "layer_lr_decay": 1.0,
+    "averaging": None,
+    "entropy_minimisation": 0.0,
+    "adversarial": 0.0,
+    "virtual_adversarial": 0.0,
+    "perturbation": 0.1,
+}
+
+
+def section(run: dict, name: str) -> dict:
+    """Return a section of run.yaml, or {} if the run has none."""
+    return run.get(name) or {}
+
+
+def _built_in(run: dict) -> bool:
+    return section(run, "data").get("path", BUILT_IN) == BUILT_IN
+
+
+def dataset_on_hub(run: dict, data: dict) -> str | None:
+    """Return the name of the data set on the Hub; None if the Hub does not allow such a name."""
+    name = section(run, "card").get("dataset") or data.get("hub_id")
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return None
+    return name
+
+
+def dataset_line(data: dict, run: dict) -> str:
+    """Return the sentences that say which data the model was trained on."""
+    name = dataset_on_hub(run, data)
+    if name:
+        words = f"[{escape(name)}](https://huggingface.co/datasets/{name})"
+    else:
+        words = "reviews that hf_rnn makes up" if _built_in(run) else escape(data.get("title", ""))
+    revision = f", revision {escape(data['revision'])}" if data.get("revision") else ""
+    test = " The test rows played no part in training." if "test" in data.get("splits", {}) else ""
+    streamed = ""
+    if section(run, "data").get("streaming"):
+        most = section(run, "data").get("streaming_sample", DataArguments.streaming_sample)
+        streamed = f" Training read a stream of rows; what stands here is of the first {most:,} rows of each split."
+    return f"Trained on {words}{revision}.{test}{streamed}"
+
+
+def splits_table(data: dict, labels: list[str]) -> list[list[str]]:
+    """Return a row for each split: its name, its rows, its rows by label, and its lengths in tokens."""
+    rows = []
+    for split, facts in data.get("splits", {}).items():
+        counts = [f"{facts['labels'].get(label, 0):,}" for label in labels] if 0 < len(labels) <= FEW else []
+        tokens = [f"{facts['tokens'][key]:,}" for key in ("half", "95 %", "longest")]
+        rows.append([escape(split), f"{facts['rows']:,}", *counts, *tokens])
+    return rows
+
+
+def preprocessing(run: dict) -> str:
+    """Return the sentences that say how a text becomes tokens."""
+    tokenizer, data = section(run, "tokenizer"), section(run, "data")
+    if tokenizer.get("path") or (section(run, "model").get("pretrained") and not tokenizer.get("kind")):
+        text = "Tokens are those of an existing tokenizer"
+    else:
+        kind = {
+            "bpe": "byte-level BPE",
+            "unigram": "unigram",
+            "word": "words",
+            "wordpiece": "words, rare ones in pieces",
+            "whitespace": "words between spaces",
+            "char": "characters",
+        }
+        text = f"Tokens: {kind.get(tokenizer.get('kind') or 'bpe', 'words')}, learnt from the training rows"
+        text += ", lower-cased" if tokenizer.get("lowercase") else ""
+        text += ", HTML tags left out" if tokenizer.get("strip_html") else ""
+    most = data.get("max_length")
+    if run.get("task") == "translation":
+        longer = f" Training pairs with a text of more than {most:,} tokens were left out." if most else ""
+        return f"{text}. Texts are read whole.{longer}"
+    where = {"head": "its beginning", "tail": "its end", "head_tail": "half from its beginning and half from its end"}
+    cut = where.get(data.get("truncation", "head_tail"), "a part")
+    return text + (f". Of a longer text {most:,} tokens are kept: {cut}." if most else ". Texts are read whole.")
+
+
+def training_table(run: dict, facts: dict) -> list[tuple[str, str]]:
+    """Return the rows of the table about the training, each a name and its value; none if no run made the model."""
+    about, settings = facts.get("run"), section(run, "training")
+    if not about:
+        return []
+
+    def setting(name: str):
+        return settings.get(name, DEFAULTS[name])
+
+    minutes, tokens = about["train_seconds"] / 60, setting("train_batch_tokens")
+    spent = f"{minutes:.1f} minutes" if minutes >= 1 else f"{about['train_seconds']:.0f} seconds"
+    per_batch = tokens or setting("per_device_train_batch_size")
+    batch = per_batch * about["world_size"]
+    if about.get("task") == "language_modeling":
+        filled = f"streams of {setting('gradient_accumulation_steps') * setting('window')} tokens"
+    else:
+        batch, filled = batch * setting("gradient_accumulation_steps"), "tokens" if tokens else "rows"
+    more = [f"`{name}` {settings[name]}" for name, usual in OPTIONAL.items() if settings.get(name, usual) != usual]
+    best = ", the best of them kept" if setting("load_best_model_at_end") else ""
+    streamed = section(run, "data").get("streaming")
+    return [
+        ("steps", f"{setting('max_steps'):,}") if streamed else ("epochs", f"{about['epochs']:g}{best}"),
+        (f"{filled} in a batch", f"{batch}"),
+        ("learning rate", f"{setting('learning_rate'):g}, {escape(setting('lr_scheduler_type'))} schedule"),
+        ("weight decay", f"{setting('weight_decay'):g}"),
+        *([("besides", ", ".join(more))] if more else []),
+        ("seed", f"{setting('seed')}"),
+        ("time", f"{spent} on {escape(about['hardware'])}"),
+        ("versions", escape(", ".join(f"{name} {version}" for name, version in about["versions"].items()))),
+        ("date", escape(about["date"])),
+    ]
+
+
+def scores_table(facts: dict) -> dict | None:
+    """Return the splits that were measured, and a row for each metric; None without any."""
+    splits = [split for split in ("validation", "test") if split in facts]
+    names = [metric for metric in METRICS if splits and metric in facts[splits[0]]]
+    if not names:
+        return None
+    return {
+        "splits": splits,
+        "rows": [(METRICS[m][0], [shown(m, facts[split][m]) for split in splits]) for m in names],
+    }
+
+
+def classes_table(facts: dict, labels: list[str]) -> dict | None:
+    """Return precision, recall, F1 and support of each label, and the split they are of; None without any."""
+    split = "test" if "test" in facts else "validation"
+    found = facts.get(split, {})
+    parts = ("precision", "recall", "f1")
+    rows = [
+        [escape(label), *(f"{found[f'{part}/{label}']:.2%}" for part in parts), f"{found[f'support/{label}']:,.0f}"]
+        for label in labels
+        if f"f1/{label}" in found
+    ]
+    return {"split": split, "rows": rows} if rows else None
+
+
+def options_for_others(run: dict, data: dict) -> str:
+    """Return the options that a reader of the card changes to repeat the run: paths that only its author has."""
+    options = ""
+    if not (data.get("hub_id") or _built_in(run)):
+        options += f" --data.path {dataset_on_hub(run, data) or 'YOUR-COPY'}"
+    pretrained = (run.get("model") or {}).get("pretrained")
+    if pretrained and (looks_local(pretrained) or Path(pretrained).exists()):
+        options += " --model.pretrained YOUR-COPY"
+    return options
