@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from support import needs_bf16
+from support.machine import needs_bf16
 from transformers import AutoModelForCausalLM, TextStreamer, Trainer, TrainingArguments
 
 from hf_rnn import RNNConfig, RNNForCausalLM, RNNForSequenceClassification

@@ -2,7 +2,7 @@ import copy
 
 import pytest
 import torch
-from support import needs_bf16
+from support.machine import needs_bf16
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
 from hf_rnn import RNNConfig, RNNForSequenceClassification, RNNModel

@@ -6,8 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
-from support import needs_bf16
 from support.double_tagger import TAGS, C, V, Words, make
+from support.machine import needs_bf16
 from transformers import AutoModelForTokenClassification, Trainer, TrainingArguments
 
 from hf_rnn import RNNForTokenClassification

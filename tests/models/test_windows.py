@@ -8,7 +8,8 @@ import sys
 import pytest
 import torch
 from huggingface_hub.errors import StrictDataclassError
-from support import needs_bf16, tiny_config
+from support import tiny_config
+from support.machine import needs_bf16
 
 import hf_rnn
 from hf_rnn import RNNConfig, RNNForSequenceClassification

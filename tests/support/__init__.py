@@ -1,16 +1,14 @@
-"""What tests share: small runs, files of rows, and comparisons of runs."""
+"""Small runs, files of rows, and comparisons of runs, for all tests.
+
+Nothing here imports hf_rnn or huggingface_hub before it is called: `support.hub.calls` sets the environment first.
+"""
 
 import json
 from pathlib import Path
 
-import pytest
 import torch
 
-from hf_rnn.utils.machine import runs_bf16
-
 ROOT = Path(__file__).parents[2]
-
-needs_bf16 = pytest.mark.skipif(not runs_bf16(), reason="this processor runs no LSTM in bf16")
 
 
 def tiny_config(data, output_dir, **training) -> dict:

@@ -9,7 +9,8 @@ import pytest
 import torch
 from datasets import Dataset, DatasetDict
 from PIL import Image
-from support import assert_same_run, needs_bf16, write_jsonl
+from support import assert_same_run, write_jsonl
+from support.machine import needs_bf16
 from support.translating import pairs, run
 from tokenizers import processors
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from datasets import Dataset
-from support import needs_bf16
+from support.machine import needs_bf16
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 import hf_rnn
