@@ -1,59 +1,75 @@
-"""Breaks a copy of the package in many ways: `make mutants`, or `python tools/mutants.py FILE.py ...` for those of some
-files of the package. Each break must make some test fail.
+"""Break a copy of the package in many ways, each of which must make some test fail: `make mutants`.
 
-The first ones are those in which transformers' own suite is known to stay green; they apply to what the package has
-today. A mutant that no test notices is printed, and the exit code is 1.
+python tools/mutants.py [FILE.py ...] [--only WORDS] [--first N] tries those of some files of the package, those whose
+name holds some words, or the first ones. A mutant that no test notices is printed, and the exit code is 1.
+
+The first mutants are those in which transformers' own suite is known to stay green.
 """
 
+import argparse
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from mutant_table import MUTANTS, Mutant
+from mutant import Mutant
+from mutant_table import MUTANTS
 
 ROOT = Path(__file__).parents[1]
-UNIT = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--no-header", "--tb=line"]
-CONFORMANCE = [*UNIT, "-c", "tests/conformance/pytest.ini", "tests/conformance"]
+WORKERS = 2
+PYTEST = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--no-header", "--tb=line"]
+CONFORMANCE = [*PYTEST, "-c", "tests/conformance/pytest.ini", "tests/conformance"]
+LEFT_OUT = shutil.ignore_patterns(".*_cache", ".venv", ".git", ".cache", ".hypothesis", "runs", "docs", "__pycache__")
 
 
-def survives(mutant: Mutant) -> bool:
-    """Whether all tests pass over the broken copy."""
+def passes(tests: str, mutant: Mutant | None = None) -> bool:
+    """Return True if tests pass over a copy of the project, broken by a mutant if there is one."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "project"
-        shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".venv", ".git", ".cache", "runs", "docs"))
+        shutil.copytree(ROOT, copy, ignore=LEFT_OUT)
         (copy / ".cache").symlink_to(ROOT / ".cache")
-        file = copy / "src" / "hf_rnn" / mutant.file
-        file.write_text(file.read_text().replace(mutant.old, mutant.new))
-        environment = {**os.environ, "PYTHONPATH": str(copy / "src"), "OMP_NUM_THREADS": "1"}
-        command = CONFORMANCE if mutant.tests == "conformance" else [*UNIT, mutant.tests]
+        if mutant is not None:
+            file = copy / "src" / "hf_rnn" / mutant.file
+            file.write_text(mutant.apply(file.read_text(encoding="utf-8")), encoding="utf-8")
+        paths = os.pathsep.join(str(copy / name) for name in ("src", "tests", "tools"))
+        environment = {**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+        command = CONFORMANCE if tests == "conformance" else [*PYTEST, tests]
         done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True)
         if done.returncode not in (0, 1):
-            raise SystemExit(f"the tests for {mutant.name!r} did not run:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+            raise SystemExit(f"{tests} did not run:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
         return done.returncode == 0
 
 
-def main(files: list[str]) -> int:
-    """Tries the mutants of some files of the package, or all."""
-    mutants = [mutant for mutant in MUTANTS if not files or mutant.file in files]
+def main() -> int:
+    """Try the mutants that the command line asks for, and print what became of each."""
+    options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    options.add_argument("files", nargs="*", help="files of the package, such as models/crf.py; all by default")
+    options.add_argument("--only", default="", help="words in the name of a mutant")
+    options.add_argument("--first", type=int, help="number of mutants to try")
+    arguments = options.parse_args()
+    mutants = [m for m in MUTANTS if (not arguments.files or m.file in arguments.files) and arguments.only in m.name]
+    mutants = mutants[: arguments.first]
     for mutant in mutants:
-        if (ROOT / "src" / "hf_rnn" / mutant.file).read_text().count(mutant.old) != 1:
-            raise SystemExit(f"the mutant {mutant.name!r} does not apply: its text is not in {mutant.file} just once")
-    # Failing tests catch everything: what is to notice the breaks must pass over the unbroken copy.
-    for tests in dict.fromkeys(mutant.tests for mutant in mutants):
-        if not survives(Mutant("the control", "__init__.py", "", "", tests)):
-            raise SystemExit(f"{tests} fails over the package as it is: mend that first")
-    survivors = 0
-    with ThreadPoolExecutor(2) as pool:
-        for mutant, survived in zip(mutants, pool.map(survives, mutants), strict=True):
+        mutant.apply((ROOT / "src" / "hf_rnn" / mutant.file).read_text(encoding="utf-8"))
+    began, survivors = time.monotonic(), 0
+    with ThreadPoolExecutor(WORKERS) as pool:
+        # Tests that fail over the package as it is would seem to notice everything.
+        suites = list(dict.fromkeys(mutant.tests for mutant in mutants))
+        for tests, passed in zip(suites, pool.map(passes, suites), strict=True):
+            if not passed:
+                raise SystemExit(f"{tests} fails over the package as it is: mend that first")
+        outcomes = pool.map(lambda mutant: passes(mutant.tests, mutant), mutants)
+        for mutant, survived in zip(mutants, outcomes, strict=True):
             survivors += survived
             print(f"{'SURVIVED' if survived else 'caught':<10}{mutant.name} ({mutant.tests})", flush=True)
-    print(f"{len(mutants) - survivors} of {len(mutants)} mutants caught")
+    caught, seconds = len(mutants) - survivors, time.monotonic() - began
+    print(f"{caught} of {len(mutants)} mutants caught, in {seconds:.0f} s")
     return 1 if survivors else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
