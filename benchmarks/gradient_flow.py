@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from hf_rnn import RNNConfig, RNNForCausalLM, RNNForSequenceClassification, measure_gradient_flow, train_tokenizer
 from hf_rnn.interpret.gradient_flow import LOST, GradientFlow, verdict
-from hf_rnn.interpret.gradient_flow_callback import LEAST
+from hf_rnn.interpret.gradient_flow_views import LEAST
 from hf_rnn.utils.figures import new_figure
 
 HIDDEN, BATCH, SNAPSHOTS = 64, 64, 12

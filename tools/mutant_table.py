@@ -441,7 +441,7 @@ MUTANTS = [
     ),
     Mutant(
         "labels explained without the others",
-        "interpret/attribution.py",
+        "interpret/answers.py",
         "return logits[:, index] - (logits.sum(1) - logits[:, index]) / (C - 1)",
         "return logits[:, index]",
         "tests/interpret/test_attribution.py",
@@ -455,14 +455,14 @@ MUTANTS = [
     ),
     Mutant(
         "sub-words left apart",
-        "interpret/attribution.py",
+        "interpret/segmentation.py",
         "if last is not None and (touches or",
         "if last is not None and (False or",
         "tests/interpret/test_attribution.py",
     ),
     Mutant(
         "a model left in eval mode",
-        "interpret/attribution.py",
+        "interpret/answers.py",
         "module.training = True",
         "pass",
         "tests/interpret/test_attribution.py",

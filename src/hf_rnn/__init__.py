@@ -31,7 +31,7 @@ if "hf_rnn_command" not in sys.modules:
 _LAZY = {
     "Alignment": "interpret.alignment",
     "DataArguments": "text.arguments",
-    "Explanation": "interpret.attribution",
+    "Explanation": "interpret.views",
     "GradientFlowCallback": "interpret.gradient_flow_callback",
     "LanguageModeling": "tasks.language_modeling",
     "LanguageModelTrainer": "training.bptt_trainer",

@@ -15,6 +15,8 @@ from transformers import AutoModelForTokenClassification, pipeline
 import hf_rnn
 from hf_rnn.cli.main import main
 from hf_rnn.inference.predictor import evaluate
+from hf_rnn.interpret.attribution import explainable
+from hf_rnn.interpret.diagnosis import diagnose
 from hf_rnn.tasks.metrics import SpanMetrics
 from hf_rnn.tasks.token_classification import TokenClassification
 from hf_rnn.text.arguments import DataArguments
@@ -527,9 +529,9 @@ def test_what_is_for_labels_of_whole_texts_says_so(tagger):
     with pytest.raises(UserError, match="one classifier answers a stream"):
         predictor.open()
     with pytest.raises(UserError, match="model for token classification, and what is explained is the label of a text"):
-        hf_rnn.interpret.attribution.explainable(predictor)
+        explainable(predictor)
     with pytest.raises(UserError, match="RNNForTokenClassification has none"):
-        hf_rnn.interpret.gradient_flow_callback.diagnose(predictor, predictor.task.data)
+        diagnose(predictor, predictor.task.data)
     with pytest.raises(UserError, match=r"training.window=7 has no use in the task token_classification"):
         hf_rnn.train(run(folder.parent / "data", folder.parent / "other", window=7))
 

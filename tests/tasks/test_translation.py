@@ -18,6 +18,7 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 import hf_rnn
 from hf_rnn.cli.main import main
 from hf_rnn.inference.predictor import evaluate
+from hf_rnn.interpret.diagnosis import diagnose
 from hf_rnn.tasks.metrics import TranslationMetrics
 from hf_rnn.tasks.translation import Translation
 from hf_rnn.text.arguments import DataArguments
@@ -241,7 +242,7 @@ def test_what_a_translator_cannot_do_says_so(translator, caplog):
     with pytest.raises(UserError, match="one classifier answers a stream"):
         predictor.open()
     with pytest.raises(UserError, match="RNNForConditionalGeneration has none"):
-        hf_rnn.interpret.gradient_flow_callback.diagnose(predictor, predictor.task.data)
+        diagnose(predictor, predictor.task.data)
     with pytest.raises(UserError, match=r"label_smoothing_factor=0.1: .* --model.label_smoothing 0.1"):
         hf_rnn.train(run(data, folder.parent / "other", label_smoothing_factor=0.1))
     settings = run(data, folder.parent / "other")

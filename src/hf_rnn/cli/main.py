@@ -232,8 +232,9 @@ def _diagnose(arguments: list[str]) -> None:
     parser.add_argument("--revision", type=str, help="branch, tag or commit of a model on the Hub")
     options = parse(parser, arguments)
     from ..inference.predictor import Predictor
+    from ..interpret.diagnosis import diagnose
     from ..interpret.gradient_flow import verdict
-    from ..interpret.gradient_flow_callback import diagnose, save_flow
+    from ..interpret.gradient_flow_views import save_flow
     from ..utils.errors import UserError
 
     for name in ("rows", "steps"):

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Where a model that writes looked while it wrote each word (Bahdanau et al. 2015, figure 3)."""
+"""The attention of a model that translates, by words (Bahdanau et al. 2015, figure 3)."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +12,16 @@ from ..inference.predictor import Predictor
 from ..text.tokenization import as_text
 from ..utils.errors import UserError
 from ..utils.figures import boxes_for_missing_glyphs, font_families, new_figure
-from .attribution import tokens_of, words_of
+from .segmentation import tokens_of, words_of
 
 
 @dataclass
 class Alignment:
-    """
+    """The attention of a model that writes a text while it reads another.
+
     Args:
-        source, target: the words that were read, with the token that ends them, and those that were written.
-        weights: `[target, source]`, the share of its attention that each written word gave to each that was read.
+        source, target: the words that were read, with the token that ends them, and the words that were written.
+        weights: `[target, source]`, the share of attention that each written word gave to each word that was read.
     """
 
     source: list[str]
@@ -31,7 +32,7 @@ class Alignment:
         return {"source": self.source, "target": self.target, "weights": np.round(self.weights, 4).tolist()}
 
     def lines(self) -> list[str]:
-        """Each written word, and the words that it looked at most, down to a fifth."""
+        """Return a line for each written word, with up to three words that got a fifth of its attention or more."""
         lines = []
         for word, shares in zip(self.target, self.weights, strict=True):
             seen = [place for place in np.argsort(-shares)[:3] if shares[place] >= 0.2]
@@ -39,7 +40,11 @@ class Alignment:
         return lines
 
     def to_png(self, path: Path) -> None:
-        """A row for each written word, a column for each that was read, the darker the more it looked there."""
+        """Draw a row for each written word and a column for each that was read; dark cells got much attention.
+
+        Args:
+            path: of the PNG.
+        """
         height, width = self.weights.shape
         figure = new_figure(1.8 + 0.42 * width, 1.4 + 0.32 * height)
         axes = figure.subplots()
@@ -55,12 +60,12 @@ class Alignment:
 
 @torch.inference_mode()
 def align(predictor: Predictor, text: str, written: str | None = None) -> Alignment:
-    """The attention with which a model writes a text.
+    """Compute the attention with which a model writes a text.
 
     Args:
         predictor: of a model that was trained on the task `translation`.
-        text: what is read.
-        written: what is written; what the model writes if None.
+        text: that the model reads.
+        written: that it writes; its own translation if None.
 
     Raises:
         UserError: a model that writes nothing after a text, or texts without words.

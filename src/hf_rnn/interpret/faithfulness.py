@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""How much explanations say of what a model does (DeYoung et al. 2020, "ERASER", section 4)."""
+"""Faithfulness: how much explanations say about a model (DeYoung et al. 2020, "ERASER", section 4)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,8 @@ import torch
 
 from ..text.batching import BATCH_TOKENS
 from ..utils.errors import UserError
-from .attribution import Explanation, reading_mode, scores_of, target_index
+from .answers import reading_mode, scores_of, target_index
+from .views import Explanation
 
 # Shares of a text's words.
 SHARES = (0.01, 0.05, 0.10, 0.20, 0.50)
@@ -18,12 +19,12 @@ SHARES = (0.01, 0.05, 0.10, 0.20, 0.50)
 
 @dataclass
 class Faithfulness:
-    """Means over texts and over the shares of words that are taken.
+    """Means over texts and over the shares of words that are left out or kept.
 
     Args:
         comprehensiveness: by how much the probability falls without the words that matter most; high is good.
         sufficiency: by how much it falls with nothing but these words; low is good.
-        texts: how many.
+        texts: their number.
     """
 
     comprehensiveness: float
@@ -35,12 +36,14 @@ class Faithfulness:
 def measure_faithfulness(
     model: Any, explanations: Explanation | Sequence[Explanation], shares: Sequence[float] = SHARES
 ) -> Faithfulness:
-    """Leaves words out, and asks the model again. A word that is left out is masked, and not read over.
+    """Measure how the answers change without the words with the highest scores, and with these alone.
+
+    A word that is left out is masked, so that the model does not read it.
 
     Args:
-        model: that was explained.
-        explanations: as [`explain`] returned them.
-        shares: of the words of each text, from those with the highest scores on.
+        model: whose answers were explained.
+        explanations: one or several, as [`explain`] returns them.
+        shares: of the words of each text, those with the highest scores first.
 
     Raises:
         UserError: there are no explanations.
@@ -61,7 +64,7 @@ def measure_faithfulness(
 
 
 def _falls(model, explanation: Explanation, shares: Sequence[float]) -> np.ndarray:
-    """By how much the probability falls, `[2, shares]`: without the words that matter most, and with them alone."""
+    """Return the fall of the probability, `[2, shares]`: without the words that matter most, and with them alone."""
     ids = torch.tensor([explanation.ids], device=model.device)
     best = sorted(explanation.words, key=lambda word: -word.score)
     masks = torch.ones(1 + 2 * len(shares), len(explanation.ids), dtype=torch.long, device=model.device)

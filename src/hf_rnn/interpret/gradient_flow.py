@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""What becomes of the gradient on its way back through time, and what the gates and units of a model do."""
+"""Gradient flow: the norm of the gradient on its way back through time, and the activity of gates and units."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -15,26 +15,27 @@ from ..models.modeling_causal_rnn import RNNForCausalLM
 from ..models.modeling_rnn import RNNForSequenceClassification
 from ..models.recurrence import Recurrence
 from ..utils.errors import UserError
-from .attribution import reading_mode
+from .answers import reading_mode
 
-# Of the gradient at the end, what counts as lost; and by how much one is taken to explode.
+# Shares of the gradient at the end: below the first it is lost, above the second it explodes.
 LOST, EXPLODED = 0.01, 100.0
-# A gate beyond these is shut or open, whatever it reads (Karpathy et al. 2015).
+# Values of a gate below the first are shut, and above the second open (Karpathy et al. 2015).
 SHUT, OPEN = 0.1, 0.9
-# A unit that moves less is dead.
+# A unit with a smaller standard deviation is dead.
 STILL = 1e-3
-# Which part of the recurrent weights belongs to which gate.
+# The gates of the parts of the recurrent weights, in their order.
 GATES = {"lstm": ("input", "forget", "cell", "output"), "gru": ("reset", "update", "new")}
 
 
 @dataclass
 class GradientFlow:
-    """
+    """A measurement of the gradient flow, with the activity of gates and units.
+
     Args:
         curves: by layer, `[T]`: the norm of the loss's gradient with respect to h, t steps before the end of what the
             layer reads; the mean over texts.
-        gates: by layer and gate, the shares of its values that are shut and open.
-        dead: by layer, the share of units that do not move.
+        gates: by layer and gate, the share of its values that are shut, and the share of those that are open.
+        dead: by layer, the share of units whose values do not change.
         radius: by layer and gate, the spectral radius of its recurrent matrix.
         settings: of the model, for the advice.
         step: of the training.
@@ -48,21 +49,30 @@ class GradientFlow:
     step: int = 0
 
     def as_dict(self) -> dict:
-        """What JSON can hold; None for what is no number."""
+        """Return what JSON can hold, with None for infinities and NaN."""
         told = asdict(self)
         told["curves"] = {name: _finite(curve) for name, curve in self.curves.items()}
         told["radius"] = {name: dict(zip(of, _finite(of.values()), strict=True)) for name, of in self.radius.items()}
         return told
 
     def shares(self, layer: str) -> np.ndarray:
-        """A layer's curve, as shares of what arrives at the end: the most of the last twentieth of the steps, since a
-        pooling need not read the very last."""
+        """Return the curve of a layer as shares of the gradient at the end.
+
+        The end is the largest norm in the last twentieth of the steps, since a pooling need not read the very last.
+
+        Args:
+            layer: by its name in `curves`.
+        """
         curve = np.asarray(self.curves[layer], dtype=float)
         end = curve[: max(1, len(curve) // 20)].max()
         return curve / end if end else curve
 
     def lost_after(self, layer: str) -> int | None:
-        """The steps after which less than 1 % of the gradient is left, for good; None if more is left at the last."""
+        """Return the number of steps after which less than 1 % of the gradient is left, for good; None if more is left.
+
+        Args:
+            layer: by its name in `curves`.
+        """
         kept = np.flatnonzero(self.shares(layer) >= LOST)
         steps = int(kept[-1]) + 1 if len(kept) else 0
         return steps if steps < len(self.curves[layer]) else None
@@ -79,17 +89,17 @@ def measure_gradient_flow(
     inputs_embeds: Tensor | None = None,
     step: int = 0,
 ) -> GradientFlow:
-    """Reads texts step by step, and follows the gradient of the loss back through each of them.
+    """Read texts step by step, and measure the gradient of the loss with respect to the state after each step.
 
-    A classifier's loss is that of its labels; a language model's is that of the last token alone, which it tells from
-    all before it. Nothing of the model is changed; dropout is off.
+    The loss of a language model is that of the last token alone, predicted from all before it. The model is not
+    changed; dropout is off.
 
     Args:
         model: an [`RNNForSequenceClassification`] or [`RNNForCausalLM`].
         input_ids: `[B, T]`, texts of one length.
         labels: as the model's `forward` takes them; of a language model, `[B]`, the token after the text.
         inputs_embeds: `[B, T, E]`, instead of `input_ids`.
-        step: of the training, to be noted.
+        step: of the training, for the record.
 
     Raises:
         UserError: another model, or texts without a token.
@@ -220,7 +230,11 @@ NO_GATE = ("cell", "new")
 
 
 def verdict(flow: GradientFlow) -> list[str]:
-    """What a measurement says, in sentences, with the settings that help."""
+    """Describe a measurement in sentences, with the settings that help.
+
+    Args:
+        flow: the measurement.
+    """
     sentences: list[str] = []
     for name, curve in flow.curves.items():
         lost = flow.lost_after(name)
@@ -248,7 +262,7 @@ def verdict(flow: GradientFlow) -> list[str]:
 
 
 def _more_reach(flow: GradientFlow, name: str) -> str:
-    """What lets a gradient go further back."""
+    """Return the settings with which a gradient goes further back."""
     settings, advice = flow.settings, []
     if settings["cell_type"].startswith("rnn"):
         advice.append("--model.cell_type lstm carries it further")

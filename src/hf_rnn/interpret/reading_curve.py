@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""How a classifier changes its mind while it reads: its answer after each word."""
+"""Reading curve: the answer of a classifier after each word of a text."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,25 +17,27 @@ from ..text.tokenization import as_text
 from ..utils.errors import UserError
 from ..utils.figures import boxes_for_missing_glyphs, font_families, new_figure
 from ..utils.machine import on_device
-from .attribution import is_one_of_several, reading_mode, scores_of, tokens_of, words_of
+from .answers import is_one_of_several, reading_mode, scores_of
+from .segmentation import tokens_of, words_of
 
-# Places at which a model that reads from right to left too is asked.
+# A bidirectional model is asked at so many words.
 PLACES = 40
-# Tokens that are then read together: few, since beginnings of one text are of all lengths.
+# It then reads so many tokens together: few, since beginnings of one text are of all lengths.
 TOGETHER = 2048
 
 
 @dataclass
 class ReadingCurve:
-    """
+    """The scores of all labels after each word of a text.
+
     Args:
         text: as it was given.
         labels: of the model.
-        words: those after which it was asked, `N`.
-        ends: where in the text each of them ends, in characters.
+        words: those after which the model was asked, `N`.
+        ends: the end of each of them in the text, in characters.
         scores: `[N, C]`: the probability of each label for the text up to there; in regression, the value.
-        kind: of the scores: those of `"one label"` exclude one another, those of `"several labels"` do not, and
-            `"value"` are no probabilities.
+        kind: of the scores: probabilities of labels that exclude one another (`"one label"`) or do not (`"several
+            labels"`), or numbers (`"value"`).
     """
 
     text: str
@@ -46,7 +48,7 @@ class ReadingCurve:
     kind: str = "one label"
 
     def as_dict(self) -> dict:
-        """What JSON can hold."""
+        """Return what JSON can hold."""
         rows = [
             {"word": word, "end": end, "scores": dict(zip(self.labels, row.tolist(), strict=True))}
             for word, end, row in zip(self.words, self.ends, self.scores, strict=True)
@@ -54,7 +56,7 @@ class ReadingCurve:
         return {"text": self.text, "read": rows}
 
     def lines(self) -> list[str]:
-        """A line for each word: the likeliest label by then (of several, those over one half), and the word."""
+        """Return a line for each word: the likeliest label by then (of several, those over one half), and the word."""
         lines = []
         for row, word in zip(self.scores, self.words, strict=True):
             shown = {
@@ -66,7 +68,11 @@ class ReadingCurve:
         return lines
 
     def to_png(self, path: Any) -> None:
-        """The curves as a picture, with the words at which the answer moved most."""
+        """Draw the curves, with the words at which the answer moved most.
+
+        Args:
+            path: of the PNG.
+        """
         with boxes_for_missing_glyphs():
             draw(self).savefig(path, dpi=120, format="png")
 
@@ -79,17 +85,17 @@ def how_it_read(
     *,
     cut: Callable[[list], list] | None = None,
 ) -> ReadingCurve:
-    """Tells what a classifier would have answered after each word of a text.
+    """Compute what a classifier would have answered after each word of a text.
 
-    A model that reads from left to right alone has passed by all these answers: one pass gives them. For one that
-    reads from right to left too, each is an end of its own to begin at: it is asked anew, at no more than `places`.
+    One pass of a unidirectional model gives all answers. A bidirectional one reads each beginning of the text anew, for
+    `places` words at most.
 
     Args:
         model: an [`RNNForSequenceClassification`]; it is read in eval mode, and left as it was.
         tokenizer: of the model; a fast one.
         text: one text.
-        places: words to ask at, evenly spread; if None, all for a model that reads from left to right alone, else 40.
-        cut: what the model was trained to read of token ids, such as `task.cut`; all if None.
+        places: words to ask at, evenly spread; if None, all for a unidirectional model, else 40.
+        cut: returns those token ids that the model was trained to read, such as `task.cut`; it reads all if None.
 
     Raises:
         UserError: a text without tokens, no classifier, `places` under 1.
@@ -101,7 +107,7 @@ def how_it_read(
     text = as_text(text)
     ids, offsets = tokens_of(tokenizer, text, cut)
     words = words_of(text, offsets)
-    # What the tokenizer puts behind a text belongs behind the beginning of one too.
+    # Tokens that the tokenizer puts behind a text also belong behind each beginning of it.
     end = ids[max(words[-1].tokens) + 1 :]
     if places is None and (model.config.bidirectional or end):
         places = PLACES
@@ -136,13 +142,13 @@ def _of_prefixes(model, ids: list[int], lengths: list[int], end: list[int]) -> t
 
 
 def draw(curve: ReadingCurve, named: int = 6):
-    """A figure of the curves."""
+    """Return a figure of the curves."""
     figure = new_figure(9, 3.2)
     axes = figure.subplots()
     count = len(curve.words)
     x = np.arange(1, count + 1)
     last = curve.scores[-1]
-    # Of two labels that exclude one another, one curve says it all.
+    # Two labels that exclude one another have mirrored curves: one is drawn.
     alone = curve.kind == "one label" and len(last) == 2
     shown = [int(last.argmax())] if alone else np.argsort(-last)[:5].tolist()
     for n in shown:

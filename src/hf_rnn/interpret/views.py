@@ -1,9 +1,10 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""An explanation to look at: in a terminal, as a page, as a picture."""
+"""An explanation, and its views: in a terminal, as a page, as a picture."""
 
 import json
 import unicodedata
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,44 +12,79 @@ import jinja2
 
 from ..utils.errors import UserError
 from ..utils.figures import boxes_for_missing_glyphs, font_families, new_figure
+from .segmentation import Span
 
-# What speaks for the label, and what speaks against it: told apart by those who do not tell red from green, too.
+# Colours of words for and against the label. People who cannot tell red from green can tell these apart.
 FOR, AGAINST = (21, 101, 192), (230, 81, 0)
-# Words that are named beside the text.
+# So many words are listed beside the text.
 NAMED = 5
-# What files can be written.
+# The endings of files that [`save`] writes.
 FORMS = (".html", ".png", ".json")
 
 
-class Viewable:
-    """An explanation that can be shown; see [`~hf_rnn.interpret.attribution.Explanation`]."""
+@dataclass
+class Explanation:
+    """Scores of the words of a text for a label, as [`~hf_rnn.interpret.attribution.explain`] returns them.
+
+    Args:
+        text: as it was given.
+        label: that the words speak for.
+        score: its probability; in regression, the value.
+        method: by which the scores were computed.
+        words: in the order of the text, without those that the model did not read; sentences if the method scores
+            sentences.
+        ids: tokens that the model read.
+        scores: those of all labels, by their names.
+        completeness_gap: of integrated gradients, the share by which the sum of the scores misses the difference that
+            it has to be; None for other methods.
+    """
 
     text: str
     label: str
     score: float
     method: str
-    words: list[Any]
-    completeness_gap: float | None
+    words: list[Span]
+    ids: list[int] = field(repr=False)
+    scores: dict[str, float] = field(repr=False)
+    completeness_gap: float | None = None
 
     def as_dict(self) -> dict:
-        """Return what JSON can hold."""
-        raise NotImplementedError
+        """Return what JSON can hold: all but the token ids, of the text and of each word."""
+        told = asdict(self)
+        told.pop("ids")
+        for word in told["words"]:
+            word.pop("tokens")
+        return told
 
     def to_ansi(self) -> str:
         """Return the text, coloured for a terminal."""
-        return ansi(self)
+        return _ansi(self)
 
     def to_html(self) -> str:
         """Return a page of its own, which asks nothing of a network."""
-        return html(self)
+        return _html(self)
 
     def to_png(self, path: Any) -> None:
-        """Write the coloured text as a picture."""
-        png(self, path)
+        """Write the coloured text as a picture.
+
+        Args:
+            path: of the PNG.
+
+        Raises:
+            UserError: the text is written from right to left, which matplotlib cannot do.
+        """
+        _png(self, path)
 
 
-def pieces(explanation: Viewable) -> Iterator[tuple[str, float | None, float]]:
-    """The text in pieces: each word with its score, and that as a share of the largest; None for what lies between."""
+def pieces(explanation: Explanation) -> Iterator[tuple[str, float | None, float]]:
+    """Yield the text in pieces, each word by itself, and between them the rest of the text.
+
+    Args:
+        explanation: of the text.
+
+    Yields:
+        The piece; its score, None for text between words; and the score as a share of the largest.
+    """
     largest = max((abs(word.score) for word in explanation.words), default=0.0) or 1.0
     at = 0
     for word in explanation.words:
@@ -60,8 +96,13 @@ def pieces(explanation: Viewable) -> Iterator[tuple[str, float | None, float]]:
         yield explanation.text[at:], None, 0.0
 
 
-def strongest(explanation: Viewable, named: int = NAMED) -> list[str]:
-    """Lines that name the words which speak most for the label, and against it."""
+def strongest(explanation: Explanation, named: int = NAMED) -> list[str]:
+    """Return a line with the words that speak most for the label, and one with those against it.
+
+    Args:
+        explanation: of a text.
+        named: words in a line, at most.
+    """
     lines = []
     for name, sign in (("for", 1), ("against", -1)):
         words = sorted(
@@ -79,14 +120,27 @@ def _short(text: str) -> str:
 
 
 def check_form(path: Path, pages: bool = True) -> None:
-    """Raises [`UserError`] for a file that [`save`] cannot write; not all can be shown as pages."""
+    """Check the ending of a file that [`save`] is to write.
+
+    Args:
+        path: of the file.
+        pages: whether there is an HTML page of it.
+
+    Raises:
+        UserError: it is not one of `FORMS`.
+    """
     forms = FORMS if pages else FORMS[1:]
     if path.suffix.lower() not in forms:
         raise UserError(f"{path.name!r} ends in {path.suffix!r}, and what can be written is {', '.join(forms)}.")
 
 
 def save(told: Any, path: Path) -> None:
-    """Writes an explanation, or a curve of reading, in the form that the file's name asks for."""
+    """Write an explanation, a reading curve or an alignment, in the form of the file's ending.
+
+    Args:
+        told: the explanation, the curve or the alignment.
+        path: ends in one of `FORMS`.
+    """
     form = path.suffix.lower()
     if form == ".png":
         told.to_png(path)
@@ -95,14 +149,19 @@ def save(told: Any, path: Path) -> None:
         path.write_text(f"{text}\n", encoding="utf-8")
 
 
-def title(explanation: Viewable) -> str:
+def title(explanation: Explanation) -> str:
+    """Return the label, its score and the method.
+
+    Args:
+        explanation: of a text.
+    """
     return f"{explanation.label} {explanation.score:.4f} · {explanation.method.replace('_', ' ')}"
 
 
-def ansi(explanation: Viewable) -> str:
+def _ansi(explanation: Explanation) -> str:
     parts = []
     for text, score, share in pieces(explanation):
-        # What a text says to a terminal is not to be obeyed.
+        # A text may hold control sequences: a terminal must not obey them.
         text = "".join(character if character.isprintable() or character == "\n" else "�" for character in text)
         if score is None or abs(share) < 0.05:
             parts.append(text)
@@ -145,24 +204,24 @@ _TEXT = jinja2.Environment(autoescape=True).from_string(
 _COLOURS = {"for_": " ".join(map(str, FOR)), "against": " ".join(map(str, AGAINST))}
 
 
-def coloured(explanation: Viewable) -> str:
-    """The text as a paragraph of HTML, readable on light and dark pages."""
+def coloured(explanation: Explanation) -> str:
+    """Return the text as a paragraph of HTML that is readable on light and dark pages.
+
+    Args:
+        explanation: of the text.
+    """
     return _TEXT.render(pieces=list(pieces(explanation)), **_COLOURS)
 
 
-def html(explanation: Viewable) -> str:
+def _html(explanation: Explanation) -> str:
     from markupsafe import Markup
 
     text = Markup(coloured(explanation))
     return _PAGE.render(explanation=explanation, title=title(explanation), text=text, **_COLOURS)
 
 
-def png(explanation: Viewable, path: Any) -> None:
-    """Lays the words out in lines, as wide as they are drawn.
-
-    Raises:
-        UserError: the text is written from right to left, which matplotlib cannot do.
-    """
+def _png(explanation: Explanation, path: Any) -> None:
+    """Lay the words out in lines, by their drawn widths."""
     if any(unicodedata.bidirectional(character) in ("R", "AL") for character in explanation.text):
         raise UserError("a picture cannot show a text that is written from right to left: write a page, it.html.")
     size, leading, width, margin = 12, 0.27, 9.0, 0.2
@@ -199,7 +258,7 @@ def png(explanation: Viewable, path: Any) -> None:
 
 
 def _wrapped(text: str) -> Iterator[str]:
-    """Parts that a line may end behind: words, spaces as one, line breaks; long runs cut."""
+    """Yield the parts that a line may end behind: words, spaces as one, line breaks; long runs are cut."""
     for number, line in enumerate(text.split("\n")):
         if number:
             yield "\n"
@@ -207,3 +266,6 @@ def _wrapped(text: str) -> Iterator[str]:
             line = (" " if line[:1].isspace() else "") + line.strip() + (" " if line[-1:].isspace() else "")
         for word in line.replace(" ", " \0").split("\0"):
             yield from (word[at : at + 80] for at in range(0, len(word), 80))
+
+
+__all__ = ["FORMS", "NAMED", "Explanation", "check_form", "coloured", "pieces", "save", "strongest", "title"]

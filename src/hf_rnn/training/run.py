@@ -34,7 +34,8 @@ from ..hub.folder import (
     TRAINING_CURVES,
 )
 from ..hub.push import kept_for_later, push
-from ..interpret.gradient_flow_callback import GradientFlowCallback, flow_batch
+from ..interpret.diagnosis import flow_batch
+from ..interpret.gradient_flow_callback import GradientFlowCallback
 from ..models.configuration_rnn import CODE_FILES, RNNConfig, fields_read_by
 from ..tasks import Task, task_class
 from ..text.arguments import BUILT_IN, IN_MEMORY

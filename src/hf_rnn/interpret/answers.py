@@ -1,0 +1,95 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""The answer of a classifier that is explained: its scores, and the number that words speak for or against."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor
+
+from ..models.modeling_rnn import labels_of
+from ..text.labels import is_regression
+from ..utils.errors import UserError, nearest
+
+
+@contextmanager
+def reading_mode(model: Any) -> Iterator[None]:
+    """Put a model into eval mode inside the block.
+
+    Args:
+        model: that is asked; its modules are as they were after the block.
+    """
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def is_one_of_several(config: Any) -> bool:
+    """Return whether a text has one label of several that exclude one another.
+
+    Args:
+        config: of the model.
+    """
+    return config.problem_type in (None, "single_label_classification") and config.num_labels > 1
+
+
+def margin(config: Any, logits: Tensor, index: int) -> Tensor:
+    """Return the logit of a label, less the mean of the others where labels exclude one another.
+
+    A softmax does not change if the same number is added to all logits, and neither does this difference.
+
+    Args:
+        config: of the model.
+        logits: `[B, C]`.
+        index: of the label.
+
+    Returns:
+        `[B]`, float32.
+    """
+    logits = logits.float()
+    if not is_one_of_several(config):
+        return logits[:, index]
+    C = config.num_labels
+    return logits[:, index] - (logits.sum(1) - logits[:, index]) / (C - 1)
+
+
+def scores_of(config: Any, logits: Tensor) -> Tensor:
+    """Return the probabilities of labels; in regression, the values.
+
+    Args:
+        config: of the model.
+        logits: `[…, C]`.
+    """
+    if is_regression(config):
+        return logits
+    return logits.softmax(-1) if is_one_of_several(config) else logits.sigmoid()
+
+
+def target_index(config: Any, target: str | int | None, logits: Tensor) -> int:
+    """Return the index of a label.
+
+    Args:
+        config: of the model.
+        target: the label or its index; the likeliest label if None.
+        logits: `[C]`, of the text.
+
+    Raises:
+        UserError: there is no such label.
+    """
+    names = labels_of(config)
+    if target is None:
+        return int(logits.argmax())
+    if isinstance(target, str) and target in names:
+        return names.index(target)
+    if str(target).isdecimal() and int(target) < len(names):
+        return int(target)
+    near = next((name for name in names if name.casefold() == str(target).casefold()), None) or nearest(target, names)
+    hint = f": did you mean target={near!r}?" if near else ", or give an index."
+    raise UserError(f"target={target!r} is not one of the labels {', '.join(names[:20])}{hint}")
+
+
+__all__ = ["is_one_of_several", "margin", "reading_mode", "scores_of", "target_index"]

@@ -1,0 +1,83 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Diagnose a model: the gradient flow on texts of a data set."""
+
+from collections.abc import Collection
+
+import numpy as np
+import torch
+from datasets import Dataset
+
+from ..inference.predictor import Predictor, labelled_rows
+from ..text.arguments import DataArguments
+from ..utils.errors import UserError
+from .gradient_flow import GradientFlow, check_measurable, measure_gradient_flow
+
+# Texts of a measurement, tokens that are gone back, and rows that the texts are chosen from.
+ROWS, STEPS, SAMPLE = 32, 200, 1000
+
+
+def diagnose(
+    predictor: Predictor,
+    data: DataArguments,
+    split: str | None = None,
+    rows: int = ROWS,
+    steps: int = STEPS,
+    given: Collection[str] = ("text_column", "label_column"),
+) -> GradientFlow:
+    """Measure the [`GradientFlow`] of a saved model on texts of a labelled data set.
+
+    Args:
+        predictor: of a classifier or a language model.
+        data, given: as in [`~hf_rnn.inference.predictor.evaluate`].
+        split: of the data set; if None, its only one, or the first of test, validation and training that it has.
+        rows: texts that are read, at most.
+        steps: tokens that are gone back, at most.
+
+    Raises:
+        UserError: as [`~hf_rnn.inference.predictor.evaluate`], or no text has a token.
+    """
+    check_measurable(predictor.model)
+    splits, task = labelled_rows(predictor, data, split, given)
+    if split is None and len(splits) > 1:
+        wanted = (data.test_split, data.validation_split)
+        split = next((name for name in (*wanted, *splits) if name in splits), None)
+    encoded = task.encode(_sample(task.prepare_split(splits, split)), predictor.tokenizer)
+    batch = flow_batch(encoded, task.problem_type == "language_modeling", rows, steps)
+    device = predictor.model.device
+    ids, labels = (torch.tensor(batch[name], device=device) for name in ("input_ids", "labels"))
+    return measure_gradient_flow(predictor.model, ids, labels)
+
+
+def flow_batch(rows: Dataset, language_model: bool, count: int = ROWS, steps: int = STEPS) -> dict[str, list]:
+    """Return the ends of some of the longer texts, all of one length: `input_ids` `[B, T]`, and `labels`.
+
+    Args:
+        rows: as `task.encode` gives them.
+        language_model: whether the last token of each text is its label.
+        count: B, at most.
+        steps: T, at most.
+
+    Raises:
+        UserError: no text has a token.
+    """
+    rows = _sample(rows)
+    texts = [list(ids) for ids in rows["input_ids"]]
+    order = sorted(range(len(texts)), key=lambda n: -len(texts[n]))[:count]
+    more = 1 if language_model else 0
+    T = min(steps, max((len(texts[n]) - more for n in order), default=0))
+    if T < 1:
+        raise UserError(f"none of {len(texts)} texts has a token to follow a gradient through: name other data.")
+    # A few long texts are worth more here than many short ones, and one is not enough.
+    T = min(T, max(1, len(texts[order[min(len(order), 8) - 1]]) - more))
+    order = [n for n in order if len(texts[n]) >= T + more]
+    if language_model:
+        return {"input_ids": [texts[n][-T - 1 : -1] for n in order], "labels": [texts[n][-1] for n in order]}
+    labels = rows["labels"]
+    return {"input_ids": [texts[n][-T:] for n in order], "labels": [labels[n] for n in order]}
+
+
+def _sample(rows: Dataset) -> Dataset:
+    return rows.select(np.linspace(0, len(rows) - 1, min(len(rows), SAMPLE)).astype(int))
+
+
+__all__ = ["ROWS", "STEPS", "diagnose", "flow_batch"]

@@ -1,0 +1,134 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Divide a text into words or sentences, each with the tokens that it consists of."""
+
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from ..utils.errors import UserError
+
+# The place of a token that the tokenizer added to the text.
+NOWHERE = (-1, -1)
+
+
+@dataclass
+class Span:
+    """A word or a sentence of a text.
+
+    Args:
+        word: as it stands in the text.
+        start, end: its place in the text, in characters.
+        score: how much it speaks for the label; negative, against it.
+        tokens: places of its tokens among the token ids that the model read.
+    """
+
+    word: str
+    start: int
+    end: int
+    score: float = 0.0
+    tokens: list[int] = field(default_factory=list, repr=False)
+
+
+def tokens_of(
+    tokenizer: PreTrainedTokenizerBase, text: str, cut: Callable[[list], list] | None = None
+) -> tuple[list[int], list[tuple[int, int]]]:
+    """Tokenize a text.
+
+    Args:
+        tokenizer: a fast one.
+        text: that is read.
+        cut: returns those token ids that the model reads; it reads all if None.
+
+    Returns:
+        The token ids, and the place of each in the text, in characters; [`NOWHERE`] for tokens that the tokenizer adds.
+
+    Raises:
+        UserError: there is nothing to read, or the tokenizer knows no offsets.
+    """
+    if not tokenizer.is_fast:
+        raise UserError(f"a {type(tokenizer).__name__} knows no offsets: load a fast tokenizer, AutoTokenizer.")
+    encoding = tokenizer(text, return_offsets_mapping=True, return_special_tokens_mask=True, verbose=False)
+    places = list(range(len(encoding["input_ids"])))
+    if cut is not None:
+        (places,) = cut([places])
+    special = encoding["special_tokens_mask"]
+    offsets = [NOWHERE if special[place] else encoding["offset_mapping"][place] for place in places]
+    if not any(text[start:end].strip() for start, end in offsets):
+        raise UserError(f"{text[:60]!r} holds no words to explain: pass a text that the tokenizer finds tokens in.")
+    return [encoding["input_ids"][place] for place in places], offsets
+
+
+# Chinese, Japanese and Thai are written without spaces: each token is a word of its own.
+_UNPARTED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+
+
+def _in_words(character: str) -> bool:
+    # Letters, the marks that stand on them, and digits.
+    spelled = unicodedata.category(character)[0] in "LMN" or character in "'’_"
+    return spelled and not _UNPARTED.match(character)
+
+
+def words_of(text: str, offsets: Sequence[tuple[int, int]]) -> list[Span]:
+    """Join tokens to words: tokens that touch, letter to letter, or that are parts of one character.
+
+    Args:
+        text: that was tokenized.
+        offsets: places of its tokens, as [`tokens_of`] returns them.
+
+    Returns:
+        The words in the order of the text. A token of spaces belongs to the word behind it.
+    """
+    words: list[Span] = []
+    spaces: list[int] = []
+    for place, (start, end) in enumerate(offsets):
+        while start < end and text[start].isspace():
+            start += 1
+        while start < end and text[end - 1].isspace():
+            end -= 1
+        if start == end:
+            if (start, end) != NOWHERE:
+                spaces.append(place)
+            continue
+        last = words[-1] if words else None
+        touches = last is not None and last.end == start and _in_words(text[start - 1]) and _in_words(text[start])
+        if last is not None and (touches or last.start <= start < last.end):
+            last.end = max(last.end, end)
+            last.word = text[last.start : last.end]
+            last.tokens.append(place)
+        else:
+            words.append(Span(text[start:end], start, end, tokens=[*spaces, place]))
+            spaces = []
+    if words:
+        words[-1].tokens += spaces
+    return words
+
+
+_SENTENCE_END = re.compile(r"[.!?]+[\"'”’)\]]*(?=\s|$)|[。！？]+[”’」』）]*|\n+|<br\s*/?>", re.IGNORECASE)
+
+
+def sentences_of(text: str, offsets: Sequence[tuple[int, int]]) -> list[Span]:
+    """Join the words of a text to sentences, by punctuation.
+
+    Args:
+        text, offsets: as in [`words_of`].
+
+    Returns:
+        The sentences in the order of the text.
+    """
+    ends = np.array([match.end() for match in _SENTENCE_END.finditer(text)])
+    sentences: dict[int, Span] = {}
+    for word in words_of(text, offsets):
+        number = int(np.searchsorted(ends, word.start, side="right"))
+        sentence = sentences.setdefault(number, Span("", word.start, word.end))
+        sentence.end = word.end
+        sentence.tokens += word.tokens
+    for sentence in sentences.values():
+        sentence.word = text[sentence.start : sentence.end]
+    return list(sentences.values())
+
+
+__all__ = ["NOWHERE", "Span", "sentences_of", "tokens_of", "words_of"]
