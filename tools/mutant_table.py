@@ -12,7 +12,7 @@ MUTANTS = [
     ),
     Mutant(
         "a plain tensor attribute, lost on the meta device",
-        "models/modeling_rnn.py",
+        "models/heads.py",
         "config.target_std)\n\n    def forward(self, x: Tensor) -> Tensor:\n        x = self.dropout(x)\n",
         "config.target_std)\n        self.ones = torch.ones(1)\n\n"
         "    def forward(self, x: Tensor) -> Tensor:\n        x = self.dropout(x) * self.ones\n",
@@ -112,9 +112,9 @@ MUTANTS = [
     ),
     Mutant(
         "embedding dropout on places instead of words",
-        "models/modeling_rnn.py",
+        "models/embedding.py",
         "embedded * F.embedding(input_ids.long(), kept)",
-        "embedded * F.dropout(embedded.new_ones(*input_ids.shape, 1), self.config.embedding_dropout)",
+        "embedded * F.dropout(embedded.new_ones(*input_ids.shape, 1), dropout)",
         "tests/models/test_modeling_rnn.py",
     ),
     Mutant(
@@ -217,7 +217,7 @@ MUTANTS = [
     ),
     Mutant(
         "beams not reordered",
-        "models/modeling_causal_rnn.py",
+        "models/recurrent_cache.py",
         "self.state = tuple(part.index_select(0, indices.to(part.device)) for part in self.state)",
         "pass",
         "tests/models/test_modeling_causal_rnn.py",

@@ -122,15 +122,16 @@ def test_pushing_the_same_again_adds_no_commit(server, client, model, repo_id):
 
 
 def test_a_later_model_leaves_no_file_of_an_earlier_one(server, client, model, repo_id):
+    (model / "crf.py").write_text("# of a tagger")
     assert client.cli("push", model, repo_id)[0] == 0
-    for name in ("training_curves.png", "confusion_matrix.png", "metrics.json"):
+    for name in ("training_curves.png", "confusion_matrix.png", "metrics.json", "crf.py"):
         (model / name).unlink()
     loaded = hf_rnn.RNNForSequenceClassification.from_pretrained(model)
     (model / "model.safetensors").unlink()
     loaded.save_pretrained(model, max_shard_size="4KB")
     assert client.cli("push", model, repo_id)[0] == 0
     names = set(server.repo(repo_id).files())
-    assert not names & {"training_curves.png", "confusion_matrix.png", "metrics.json", "model.safetensors"}
+    assert not names & {"training_curves.png", "confusion_matrix.png", "metrics.json", "model.safetensors", "crf.py"}
     assert "model.safetensors.index.json" in names
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from transformers import PreTrainedConfig
+from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
 from hf_rnn import (
     RNNConfig,
@@ -17,7 +18,7 @@ from hf_rnn import (
     RNNModel,
 )
 from hf_rnn.models import configuration_rnn
-from hf_rnn.models.configuration_rnn import fields_read_by
+from hf_rnn.models.configuration_rnn import code_files, fields_read_by
 
 
 @pytest.mark.parametrize(
@@ -120,3 +121,47 @@ def test_fields_that_transformers_reads_act():
     assert wide > 5 * narrow
     assert model(bos_token_id=3, eos_token_id=4).generation_config.bos_token_id == 3
     assert model(bos_token_id=3, eos_token_id=4).generation_config.eos_token_id == 4
+
+
+def test_a_folder_holds_the_code_of_its_model_alone_and_auto_map_names_what_is_there(tmp_path):
+    def saved(model_class) -> tuple[set[str], dict]:
+        folder = tmp_path / model_class.__name__
+        model_class(RNNConfig(vocab_size=20, num_labels=3)).save_pretrained(folder)
+        auto_map = json.loads((folder / "config.json").read_text())["auto_map"]
+        files = {file.name for file in folder.glob("*.py")}
+        assert all(f"{reference.split('.')[0]}.py" in files for reference in auto_map.values())
+        return files, auto_map
+
+    own = {"attention.py", "characters.py", "crf.py", "modeling_causal_rnn.py"}
+    own |= {"modeling_token_rnn.py", "modeling_seq2seq_rnn.py"}
+    of_each = {model_class: saved(model_class) for model_class in RUNS}
+    assert not of_each[RNNForSequenceClassification][0] & own
+    assert of_each[RNNForCausalLM][0] & own == {"modeling_causal_rnn.py"}
+    assert of_each[RNNForTokenClassification][0] & own == {"characters.py", "crf.py", "modeling_token_rnn.py"}
+    assert {"attention.py", "modeling_seq2seq_rnn.py"} == of_each[RNNForConditionalGeneration][0] & own
+    encoder = {"AutoConfig", "AutoModel", "AutoModelForSequenceClassification"}
+    assert of_each[RNNForSequenceClassification][1].keys() == encoder
+    assert of_each[RNNForTokenClassification][1].keys() == encoder | {"AutoModelForTokenClassification"}
+
+
+def test_all_code_of_the_models_is_saved_with_some_model():
+    there = {file.name for file in Path(configuration_rnn.__file__).parent.glob("*.py")}
+    assert there - set(code_files()) <= {"__init__.py", "reference.py"}
+
+
+def test_the_code_of_a_model_that_was_loaded_from_a_repository_is_saved_again(tmp_path):
+    RNNForTokenClassification(RNNConfig(vocab_size=20)).save_pretrained(tmp_path / "first")
+    remote = get_class_from_dynamic_module("modeling_token_rnn.RNNForTokenClassification", str(tmp_path / "first"))
+    remote.from_pretrained(tmp_path / "first").save_pretrained(tmp_path / "second")
+    first, second = (
+        {file.name: file.read_bytes() for file in (tmp_path / name).iterdir()} for name in ("first", "second")
+    )
+    assert first == second
+
+
+def test_a_file_says_which_code_is_there_and_never_which_code_runs(tmp_path):
+    RNNConfig().save_pretrained(tmp_path)
+    saved = json.loads((tmp_path / "config.json").read_text())
+    saved["auto_map"] = {"AutoModel": "evil.RNNModel", "AutoModelForImageClassification": "evil.RNNModel"}
+    (tmp_path / "config.json").write_text(json.dumps(saved))
+    assert RNNConfig.from_pretrained(tmp_path).auto_map == {"AutoModel": "modeling_rnn.RNNModel"}

@@ -7,7 +7,7 @@ from support.machine import needs_bf16
 from transformers import AutoModelForCausalLM, TextStreamer, Trainer, TrainingArguments
 
 from hf_rnn import RNNConfig, RNNForCausalLM, RNNForSequenceClassification
-from hf_rnn.models.modeling_causal_rnn import sampled_softmax_loss
+from hf_rnn.models.sampled_softmax import sampled_softmax_loss
 from hf_rnn.training.bptt_trainer import TruncatedBPTT
 from hf_rnn.utils.errors import UserError
 

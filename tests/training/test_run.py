@@ -11,13 +11,13 @@ from support import files, tiny_config
 from transformers import PreTrainedTokenizerFast, pipeline
 
 import hf_rnn
-from hf_rnn.models.configuration_rnn import CODE_FILES
+from hf_rnn.models.configuration_rnn import code_files
 from hf_rnn.text.collation import RaggedCollator
 from hf_rnn.text.made_up_reviews import made_up_reviews
 from hf_rnn.utils.errors import UserError
 
 WHOLE = {
-    *CODE_FILES,
+    *code_files("RNNForSequenceClassification"),
     "README.md",
     "config.json",
     "model.safetensors",

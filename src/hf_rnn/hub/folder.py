@@ -11,7 +11,7 @@ from transformers import AutoConfig, PreTrainedTokenizerBase
 from transformers.utils import CONFIG_NAME, GENERATION_CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
 from ..auto import MODELS, architecture
-from ..models.configuration_rnn import CODE_FILES, RNNConfig
+from ..models.configuration_rnn import RNNConfig, code_files
 from ..models.weight_files import is_pointer
 from ..text.schema import SCHEMA_FILE
 from ..text.tokenization import TOKENIZER_FILES, check_vocabulary, load_tokenizer
@@ -32,6 +32,8 @@ PICTURES = {
 }
 WEIGHT_FILES = (SAFE_WEIGHTS_NAME, "model-*-of-*.safetensors")
 WEIGHTS = (*WEIGHT_FILES, SAFE_WEIGHTS_INDEX_NAME)
+# The code of all models; each is saved with what it needs of it.
+CODE_FILES = code_files()
 # A model's repository holds these; anything else in the folder (checkpoints, pickles, a user's own files) stays there.
 MODEL_FILES = (
     CONFIG_NAME,

@@ -25,12 +25,12 @@ from ..utils.hub_errors import PATIENCE, PATIENCE_OF_A_PUSH, BadCard, as_user_er
 from ..utils.output import unsaid
 from .card import render_folder
 from .card_merge import add_tags, check_card, decode, is_untouched, merge, read_card
-from .folder import CARD_FILE, METRICS_FILE, PICTURES, WEIGHTS, check_model, model_files
+from .folder import CARD_FILE, CODE_FILES, METRICS_FILE, PICTURES, WEIGHTS, check_model, model_files
 
 logger = logging.getLogger(__name__)
 
 # Files of an earlier model that a later one may lack, and that would then belong to nothing.
-STALE = (*WEIGHTS, METRICS_FILE, *PICTURES)
+STALE = (*WEIGHTS, *CODE_FILES, METRICS_FILE, *PICTURES)
 
 
 def push(
@@ -106,7 +106,7 @@ def push_model(
             model_files(Path(folder)),
             card=lambda old: add_tags(new if is_untouched(old) else str(old), tags or []),
             message=commit_message or "Upload model",
-            is_stale=lambda path: matches(path, WEIGHTS),
+            is_stale=lambda path: matches(path, (*WEIGHTS, *CODE_FILES)),
             revision=revision,
             token=token,
             patience=PATIENCE_OF_A_PUSH,

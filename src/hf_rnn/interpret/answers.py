@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..models.modeling_rnn import labels_of
+from ..models.label_checks import labels_of
 from ..text.labels import is_regression
 from ..utils.errors import UserError, nearest
 

@@ -10,7 +10,8 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from ..inference.predictor import Predictor
-from ..models.modeling_rnn import RNNForSequenceClassification, labels_of
+from ..models.label_checks import labels_of
+from ..models.modeling_rnn import RNNForSequenceClassification
 from ..text.batching import BATCH_TOKENS
 from ..text.tokenization import as_text
 from ..utils.errors import UserError, check_choice

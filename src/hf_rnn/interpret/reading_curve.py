@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from ..models.modeling_rnn import RNNForSequenceClassification, labels_of
+from ..models.label_checks import labels_of
+from ..models.modeling_rnn import RNNForSequenceClassification
 from ..text.batching import by_tokens
 from ..text.collation import RaggedCollator
 from ..text.labels import is_regression

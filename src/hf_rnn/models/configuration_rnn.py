@@ -1,8 +1,8 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """The configuration of every hf_rnn model: pure data, checked when it is made.
 
-`CODE_FILES`, this one among them, are saved beside each model, so that it also loads where hf_rnn is not installed
-(`trust_remote_code=True`). They import only each other.
+Beside each model, this file and those that [`code_files`] names are saved, so that it also loads where hf_rnn is not
+installed (`trust_remote_code=True`). They import only each other.
 """
 
 import difflib
@@ -14,27 +14,11 @@ from pathlib import Path
 from huggingface_hub.dataclasses import strict
 from packaging.version import InvalidVersion, Version
 from transformers import PreTrainedConfig
+from transformers.dynamic_module_utils import get_relative_imports
 
 __version__ = "0.1.0"
 # The oldest release that understands all that a configuration can say today.
 FORMAT_VERSION = "0.1.0"
-CODE_FILES = (
-    "configuration_rnn.py",
-    "recurrence.py",
-    "recurrence_cpu.py",
-    "pooling.py",
-    "windows.py",
-    "weight_files.py",
-    "forward_arguments.py",
-    "stop_strings.py",
-    "characters.py",
-    "crf.py",
-    "modeling_rnn.py",
-    "modeling_causal_rnn.py",
-    "modeling_token_rnn.py",
-    "attention.py",
-    "modeling_seq2seq_rnn.py",
-)
 AUTO_MAP = {
     "AutoConfig": "configuration_rnn.RNNConfig",
     "AutoModel": "modeling_rnn.RNNModel",
@@ -242,10 +226,11 @@ class RNNConfig(PreTrainedConfig):
 
     def __post_init__(self, **kwargs):
         # Which code runs is never for a file to say: the map of ours names files beside the configuration itself.
-        for name in ("auto_map", "trust_remote_code"):
-            kwargs.pop(name, None)
+        # It only leaves out the models whose code is not there.
+        there = kwargs.pop("auto_map", None) or AUTO_MAP
+        kwargs.pop("trust_remote_code", None)
         _check_version(kwargs.pop("hf_rnn_version", FORMAT_VERSION))
-        self.auto_map = dict(AUTO_MAP)
+        self.auto_map = {name: reference for name, reference in AUTO_MAP.items() if name in there}
         self.hf_rnn_version = FORMAT_VERSION
         known = [field.name for field in fields(self)]
         for name in kwargs:
@@ -272,12 +257,15 @@ class RNNConfig(PreTrainedConfig):
         return super().from_dict(config_dict, **kwargs)
 
     def save_pretrained(self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs):
-        """As transformers', and the code that the configuration's `auto_map` names beside it."""
+        """As transformers', and the code that the model needs, which `auto_map` names, beside it."""
+        files = code_files(*(self.architectures or ()))
+        if any(name.startswith("modeling_") for name in files):
+            # The configuration of another's repository is fetched alone: then the code stays where it is.
+            self.auto_map = {name: ref for name, ref in AUTO_MAP.items() if f"{ref.split('.')[0]}.py" in files}
         super().save_pretrained(save_directory)
-        for name in CODE_FILES:
+        for name in files:
             source, target = Path(__file__).with_name(name), Path(save_directory, name)
-            # Of a model that was itself loaded from a repository's code, only the files that it needed are here.
-            if source.exists() and not (target.exists() and target.samefile(source)):
+            if not (target.exists() and target.samefile(source)):
                 shutil.copyfile(source, target)
         if push_to_hub:
             self.push_to_hub(kwargs.pop("repo_id", Path(save_directory).name), **kwargs)
@@ -344,6 +332,29 @@ class RNNConfig(PreTrainedConfig):
             )
 
 
+def code_files(*architectures: str) -> tuple[str, ...]:
+    """Return the names of the files of code that models need, found by following the imports of their own.
+
+    Args:
+        architectures: names of the models' classes; all models of the package if there is none, or none of that name.
+
+    Returns:
+        Names in alphabetical order. Beside the configuration of a model that was itself loaded from a repository's
+        code, files that it did not need are missing; they are left out.
+    """
+    of_class = {reference.split(".")[1]: reference.split(".")[0] for reference in AUTO_MAP.values()}
+    ahead = [of_class[name] for name in architectures if name in of_class] or list(of_class.values())
+    ahead.append(of_class["RNNConfig"])
+    found: set[str] = set()
+    while ahead:
+        file = Path(__file__).with_name(f"{ahead.pop()}.py")
+        if file.name not in found and file.exists():
+            found.add(file.name)
+            # As transformers follows them when it loads the model.
+            ahead += get_relative_imports(file)
+    return tuple(sorted(found))
+
+
 def fields_read_by(model: str) -> frozenset[str]:
     """Return the names of the fields of [`RNNConfig`] that a model reads.
 
@@ -365,4 +376,4 @@ def _check_version(needed: str) -> None:
         )
 
 
-__all__ = ["RNNConfig", "fields_read_by"]
+__all__ = ["RNNConfig", "code_files", "fields_read_by"]

@@ -1,100 +1,24 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """The language model: it tells the next token, generates, and lends its encoder to the other models."""
 
-import copy
-import math
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils._pytree import SequenceKey, register_pytree_node
 from transformers import GenerationMixin
 from transformers.processing_utils import Unpack
 from transformers.utils import ModelOutput
 
 from .configuration_rnn import RNNConfig
 from .forward_arguments import accepts_client_arguments
-from .modeling_rnn import IGNORED, RNNModel, RNNModelOutput, RNNPreTrainedModel, check_in_vocabulary
+from .label_checks import IGNORED, check_in_vocabulary
+from .modeling_rnn import RNNModel, RNNModelOutput, RNNPreTrainedModel
 from .recurrence import locked_dropout, may_ask
+from .recurrent_cache import RNNCache, no_state_of_ours
+from .sampled_softmax import sampled_softmax_loss
 from .stop_strings import StringStoppingMixin
-
-
-class RNNCache:
-    """The recurrent state in the place of transformers' cache: of the same size however much text was read.
-
-    Args:
-        state: `(h, c)`, or `(h,)` for cells without c, each `[B, L, D*H]`.
-        seen_tokens: how many tokens were read, padding among them.
-    """
-
-    is_compileable = False
-
-    def __init__(self, state: tuple[Tensor, ...], seen_tokens: int = 0):
-        self.state = state
-        self.seen_tokens = seen_tokens
-
-    def get_seq_length(self, layer_idx: int = 0) -> int:
-        return self.seen_tokens
-
-    def detach(self) -> "RNNCache":
-        """The same state without the graph that made it: where truncated back-propagation ends."""
-        same = copy.copy(self)
-        same.state = tuple(part.detach() for part in self.state)
-        return same
-
-    def reorder_cache(self, beam_idx: Tensor) -> None:
-        """Row i becomes what row `beam_idx[i]` was, as beam search asks for at each step."""
-        self.batch_select_indices(beam_idx)
-
-    def batch_select_indices(self, indices: Tensor) -> None:
-        """Keep the rows of these indices `[N]`, in their order."""
-        self.state = tuple(part.index_select(0, indices.to(part.device)) for part in self.state)
-
-    def batch_repeat_interleave(self, repeats: int) -> None:
-        """Each row stands `repeats` times, one behind the other."""
-        self.state = tuple(part.repeat_interleave(repeats, dim=0) for part in self.state)
-
-
-def no_state_of_ours(cache: Any) -> str:
-    """Return the error for what another program passes as `past_key_values`."""
-    return (
-        f"past_key_values is of the type {type(cache).__name__}, for keys and values of attention, and a recurrence "
-        "goes on from a state: pass the past_key_values that a forward pass of this model returned, or leave it out "
-        "(of PEFT's methods, take LoRA or prompt tuning instead of prefix tuning)."
-    )
-
-
-class _Seen(int):
-    """A count of tokens that makes no cache another structure: a graph that was exported with one takes any later one,
-    and gives each the count of its example."""
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Seen)
-
-    def __ne__(self, other: object) -> bool:
-        return not self == other
-
-    def __hash__(self) -> int:
-        return hash(_Seen)
-
-
-# Exporters and `torch.func` look into the inputs and outputs of a model.
-register_pytree_node(
-    RNNCache,
-    lambda cache: (list(cache.state), _Seen(cache.seen_tokens)),
-    lambda parts, seen: RNNCache(tuple(parts), int(seen)),
-    serialized_type_name="hf_rnn.RNNCache",
-    to_dumpable_context=int,
-    from_dumpable_context=_Seen,
-    flatten_with_keys_fn=lambda cache: (
-        [(SequenceKey(place), part) for place, part in enumerate(cache.state)],
-        _Seen(cache.seen_tokens),
-    ),
-)
-# An exported graph is saved with its example.
-torch.serialization.add_safe_globals([RNNCache])
 
 
 @dataclass
@@ -385,45 +309,4 @@ def _mean(x: Tensor, weights: Tensor) -> Tensor:
     return (x * weights).sum() / weights.sum().clamp(min=1)
 
 
-def sampled_softmax_loss(x: Tensor, targets: Tensor, weight: Tensor, bias: Tensor, num_samples: int) -> Tensor:
-    """Sum of the cross-entropies over the right words and some drawn ones, each word's logit lowered by the
-    logarithm of how often it is to be expected among them (Bengio and Senécal 2008, Jean et al. 2015): the gradient
-    tends to that over all words.
-
-    Words are drawn by Zipf's law over their ids, P(k) = log((k + 2) / (k + 1)) / log(V + 1).
-
-    Args:
-        x: `[N, E]`.
-        targets: `[N]`; -100 is not predicted.
-        weight, bias: of the output layer, `[V, E]` and `[V]`.
-        num_samples: how many draws; a word drawn twice counts once.
-    """
-    V = weight.shape[0]
-    uniform = torch.rand(num_samples, device=x.device, dtype=torch.float64)
-    drawn = ((uniform * math.log(V + 1)).exp() - 1).long().clamp(max=V - 1).sort().values
-    again = F.pad(drawn[1:] == drawn[:-1], (1, 0))
-
-    def log_expected(ids: Tensor) -> Tensor:
-        p = (ids + 1.0).reciprocal().log1p() / math.log(V + 1)
-        return (-torch.expm1(num_samples * torch.log1p(-p))).log()
-
-    ignored = targets == IGNORED
-    targets = targets.masked_fill(ignored, 0)
-    # Taken from the layer once: each time costs the backward pass a gradient of the whole vocabulary.
-    if may_ask(x):
-        drawn, again = drawn[~again], again[~again]
-        ids, place = torch.cat([drawn, targets]).unique(return_inverse=True)
-    else:
-        # A GPU is not asked how many different words there are: words that come again are taken again, and not counted.
-        ids = torch.cat([drawn, targets])
-        place = torch.arange(len(ids), device=ids.device)
-    weight, bias = weight[ids], bias[ids]
-    of_drawn, of_right = place[: len(drawn)], place[len(drawn) :]
-    right = (x * weight[of_right]).sum(-1).float() + bias[of_right] - log_expected(targets)
-    others = F.linear(x, weight[of_drawn], bias[of_drawn]).float() - log_expected(drawn)
-    others = others.masked_fill((drawn == targets[:, None]) | again, -torch.inf)
-    nats = torch.logsumexp(torch.cat([right[:, None], others], dim=1), dim=1) - right
-    return nats.masked_fill(ignored, 0).sum()
-
-
-__all__ = ["RNNCache", "RNNForCausalLM"]
+__all__ = ["RNNForCausalLM"]

@@ -7,23 +7,22 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers import initialization as init
 from transformers.utils import ModelOutput, logging
 
 from .configuration_rnn import RNNConfig
+from .embedding import embed
 from .forward_arguments import accepts_client_arguments
+from .heads import ClassificationHead
+from .label_checks import check_known
 from .pooling import Pooling
 from .recurrence import Recurrence, RecurrentState, locked_dropout, may_ask
 from .weight_files import is_intact, safetensors_of
 from .windows import read_in_windows
 
 logger = logging.get_logger(__name__)
-
-# Of a label that is not there.
-IGNORED = -100
 
 
 @dataclass
@@ -315,59 +314,6 @@ class RNNModel(RNNPreTrainedModel):
         return RecurrentState(*(p if p is None else p.reshape(p.shape[0], -1, H).transpose(0, 1) for p in state))
 
 
-def embed(embedding: nn.Module, input_ids: Tensor, vocab_size: int, dropout: float = 0.0) -> Tensor:
-    """The vectors of tokens `[B, T]`, each word of the vocabulary dropped everywhere with a probability.
-
-    Args:
-        embedding: an `nn.Embedding`, or what a client put around it, such as an adapter of PEFT.
-        input_ids: `[B, T]`.
-        vocab_size: V, which such a wrapper does not tell.
-        dropout: the probability.
-
-    Raises:
-        ValueError: an id outside the vocabulary.
-    """
-    if not input_ids.numel():
-        # Tokenizers hand over a batch of empty texts as floats, having seen no number in it.
-        input_ids = input_ids.long()
-    V = vocab_size
-    try:
-        embedded = embedding(input_ids)
-    except IndexError:
-        wrong = input_ids[(input_ids < 0) | (input_ids >= V)].unique().tolist()
-        raise ValueError(
-            f"token ids {wrong[:5]} are outside the vocabulary: ids must be in [0, vocab_size={V}). Use the "
-            f"tokenizer that was saved with this model, or call model.resize_token_embeddings(len(tokenizer))."
-        ) from None
-    if dropout:
-        kept = F.dropout(embedded.new_ones(V, 1), dropout)
-        embedded = embedded * F.embedding(input_ids.long(), kept)
-    return embedded
-
-
-class ClassificationHead(nn.Module):
-    """Dropout and a linear layer, with a ReLU layer before it where `classifier_hidden_size` says so. In regression,
-    the output is scaled by `target_mean` and `target_std`."""
-
-    def __init__(self, config: RNNConfig, input_size: int):
-        super().__init__()
-        self.dropout = nn.Dropout(config.classifier_dropout)
-        self.dense = nn.Linear(input_size, config.classifier_hidden_size) if config.classifier_hidden_size else None
-        self.out_proj = nn.Linear(config.classifier_hidden_size or input_size, config.num_labels)
-        self.scale = (config.target_mean, config.target_std)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.dropout(x)
-        if self.dense is not None:
-            x = self.dropout(torch.relu(self.dense(x)))
-        x = self.out_proj(x)
-        if self.scale == (0, 1):
-            return x
-        mean, std = self.scale
-        # Half a precision would not tell 300,000 from 300,100.
-        return x.float() * std + mean
-
-
 class RNNForSequenceClassification(RNNPreTrainedModel):
     """A label, several labels or numbers for a text: [`RNNModel`], a pooling and a head."""
 
@@ -468,39 +414,6 @@ class RNNForSequenceClassification(RNNPreTrainedModel):
         one_label = self.config.problem_type in (None, "single_label_classification") and C > 1
         if one_label and not labels.is_floating_point():
             check_known(labels, C)
-
-
-def labels_of(config: Any) -> list[str]:
-    """The names of the labels 0, 1, …, in whatever order `config.id2label` lists them."""
-    return [config.id2label[i] for i in sorted(config.id2label)]
-
-
-def _outside(labels: Tensor, N: int) -> list[int]:
-    """Return the ids among labels, of any shape, that are neither in [0, N) nor ignored; asks nothing of a GPU."""
-    if not may_ask(labels):
-        return []
-    return labels[((labels < 0) & (labels != IGNORED)) | (labels >= N)].unique().tolist()
-
-
-def check_known(labels: Tensor, C: int) -> None:
-    """Raises ValueError for class indices, of any shape, that no label has; asks nothing of a GPU."""
-    wrong = _outside(labels, C)
-    if wrong:
-        raise ValueError(
-            f"labels {wrong[:5]} are not in config.id2label, which has the ids 0 to {C - 1}: "
-            + (f"make the model with num_labels={max(wrong) + 1}, or " if max(wrong) >= C else "")
-            + f"map the labels to those ids, and to {IGNORED} where there is none."
-        )
-
-
-def check_in_vocabulary(labels: Tensor, V: int) -> None:
-    """Raise ValueError for labels, token ids of any shape, that a vocabulary of V has not; asks nothing of a GPU."""
-    wrong = _outside(labels, V)
-    if wrong:
-        raise ValueError(
-            f"labels {wrong[:5]} are outside the vocabulary: ids must be in [0, vocab_size={V}), or {IGNORED} for "
-            "places that are not learnt."
-        )
 
 
 __all__ = ["RNNForSequenceClassification", "RNNModel", "RNNPreTrainedModel"]

@@ -13,10 +13,12 @@ from transformers.modeling_outputs import Seq2SeqLMOutput
 
 from .attention import AttentionDecoder, DecoderState, Memory
 from .configuration_rnn import RNNConfig
+from .embedding import embed
 from .forward_arguments import accepts_client_arguments
-from .modeling_causal_rnn import RNNCache, no_state_of_ours
-from .modeling_rnn import IGNORED, RNNModel, RNNModelOutput, RNNPreTrainedModel, check_in_vocabulary, embed
+from .label_checks import IGNORED, check_in_vocabulary
+from .modeling_rnn import RNNModel, RNNModelOutput, RNNPreTrainedModel
 from .recurrence import locked_dropout
+from .recurrent_cache import RNNCache, no_state_of_ours
 from .stop_strings import StringStoppingMixin
 
 

@@ -13,7 +13,9 @@ from .characters import CharacterEncoder
 from .configuration_rnn import RNNConfig
 from .crf import CRF, bio_transitions
 from .forward_arguments import accepts_client_arguments
-from .modeling_rnn import IGNORED, ClassificationHead, RNNModel, RNNPreTrainedModel, check_known, labels_of
+from .heads import ClassificationHead
+from .label_checks import IGNORED, check_known, labels_of
+from .modeling_rnn import RNNModel, RNNPreTrainedModel
 from .recurrence import Ragged
 
 

@@ -14,7 +14,7 @@ from tokenizers import decoders
 from transformers import PreTrainedTokenizerBase
 
 from ..models.configuration_rnn import RNNConfig
-from ..models.modeling_rnn import IGNORED, labels_of
+from ..models.label_checks import IGNORED, labels_of
 from ..models.modeling_token_rnn import RNNForTokenClassification
 from ..text.arguments import DataArguments
 from ..text.bio import OUTSIDE, check_tags, is_bio, kind_of, scheme, spans_of

@@ -14,7 +14,7 @@ from tokenizers import processors
 from transformers import PreTrainedTokenizerBase
 
 from ..models.configuration_rnn import RNNConfig
-from ..models.modeling_rnn import IGNORED
+from ..models.label_checks import IGNORED
 from ..models.modeling_seq2seq_rnn import RNNForConditionalGeneration
 from ..text.arguments import DataArguments
 from ..text.collation import RaggedCollator

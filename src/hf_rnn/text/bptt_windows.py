@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from ..models.modeling_rnn import IGNORED
+from ..models.label_checks import IGNORED
 from ..utils.errors import UserError
 from ..utils.machine import on_device
 

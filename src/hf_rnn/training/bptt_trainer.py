@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader
 from transformers.trainer_utils import EvalLoopOutput
 
-from ..models.modeling_causal_rnn import RNNCache
+from ..models.recurrent_cache import RNNCache
 from ..text.bptt_windows import IGNORED, TextStreams, perplexities, read_streams, streams_to_read
 from ..utils.errors import UserError
 from .callbacks import EpochCallback

@@ -25,6 +25,7 @@ from ..hub.card_merge import merge, read_card
 from ..hub.fetch import find_model
 from ..hub.folder import (
     CARD_FILE,
+    CODE_FILES,
     CONFUSION_MATRIX,
     GRADIENT_FLOW,
     GRADIENT_FLOW_FILE,
@@ -36,7 +37,7 @@ from ..hub.folder import (
 from ..hub.push import kept_for_later, push
 from ..interpret.diagnosis import flow_batch
 from ..interpret.gradient_flow_callback import GradientFlowCallback
-from ..models.configuration_rnn import CODE_FILES, RNNConfig, fields_read_by
+from ..models.configuration_rnn import RNNConfig, fields_read_by
 from ..tasks import Task, task_class
 from ..text.arguments import BUILT_IN, IN_MEMORY
 from ..text.loading import load

@@ -4,7 +4,7 @@
 from typing import Any
 
 from ..inference.predictor import Predictor
-from ..models.modeling_rnn import IGNORED
+from ..models.label_checks import IGNORED
 from ..text.batching import BATCH_TOKENS
 from ..utils.errors import UserError
 from .trainer import RNNTrainer

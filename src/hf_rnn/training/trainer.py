@@ -16,7 +16,7 @@ from transformers import EarlyStoppingCallback, PreTrainedTokenizerBase
 from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import EvalLoopOutput, seed_worker
 
-from ..models.modeling_rnn import IGNORED
+from ..models.label_checks import IGNORED
 from ..models.recurrence import may_ask
 from ..tasks import Task
 from ..text.batching import EpochLengthSampler, ShardedBatches, TokenBatchSampler

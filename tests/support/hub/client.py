@@ -11,13 +11,13 @@ import torch
 from safetensors.torch import load_file
 from support import tiny_config
 
-from hf_rnn.models.configuration_rnn import CODE_FILES
+from hf_rnn.models.configuration_rnn import code_files
 
 from . import calls
 from .server import HubServer
 
 WHOLE = {
-    *CODE_FILES,
+    *code_files("RNNForSequenceClassification"),
     ".gitattributes",
     "README.md",
     "config.json",
