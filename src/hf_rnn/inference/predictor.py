@@ -1,16 +1,17 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """Answers of a saved model: for texts, and against the labels of a data set."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from datasets import Dataset, DatasetDict
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..auto import architecture
@@ -29,6 +30,9 @@ from ..utils.machine import default_device, keep_freed_memory, on_device
 from .long_text import WINDOW as LONG_WINDOW
 from .long_text import logits_of
 from .text_stream import TextStream
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +63,7 @@ class Predictor:
     @classmethod
     def from_pretrained(
         cls, path: str | Path, device: str | None = None, others: Sequence[str | Path] = (), **kwargs
-    ) -> "Predictor":
+    ) -> Predictor:
         """Loads a model folder, or a model from the Hub.
 
         Args:
@@ -106,7 +110,7 @@ class Predictor:
         model.eval().to(device or default_device())
         return cls(model, tokenizer, task)
 
-    def _beside(self, other: "Predictor", path: str | Path) -> PreTrainedModel:
+    def _beside(self, other: Predictor, path: str | Path) -> PreTrainedModel:
         """The other model, if it answers the same question about the same tokens."""
         configs: list[Any] = [self.model.config, other.model.config]
         check_alike(configs[0], self.tokenizer, configs[1], other.tokenizer, str(path))

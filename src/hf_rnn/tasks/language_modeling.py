@@ -1,10 +1,12 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """Language modeling: text without labels, whose next token is to be predicted."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from datasets import Dataset, DatasetDict, Features
 from transformers import PreTrainedTokenizerBase
 
 from ..models.configuration_rnn import RNNConfig
@@ -14,6 +16,9 @@ from ..text.bptt_windows import STREAMS, WINDOW, perplexities, read_streams, str
 from ..text.collation import RaggedCollator
 from ..utils.errors import UserError
 from .text_task import TextTask
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict, Features
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +61,8 @@ class LanguageModeling(TextTask):
         Raises:
             UserError: no such split or column, one split for two uses, or no text.
         """
+        from datasets import DatasetDict
+
         data = self.data
         train_name, validation_name = self.chosen_splits(splits)
         wanted = [train_name, *data.unlabelled_splits]
@@ -79,6 +86,8 @@ class LanguageModeling(TextTask):
 
     def read_rows(self, rows: list[dict], features: Features | None) -> Dataset:
         """The texts of some rows; missing ones are empty."""
+        from datasets import Dataset
+
         texts = (row[self.data.text_column] for row in rows)
         return Dataset.from_dict({"text": ["" if text is None else str(text) for text in texts]})
 
@@ -156,7 +165,7 @@ class LanguageModeling(TextTask):
             "measure it: hf-rnn evaluate MODEL."
         )
 
-    def with_data(self, data: DataArguments) -> "LanguageModeling":
+    def with_data(self, data: DataArguments) -> LanguageModeling:
         """The same over other data."""
         return self.keep(LanguageModeling(data))
 

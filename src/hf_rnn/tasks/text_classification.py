@@ -1,16 +1,17 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """Text classification: one label, several labels, or a number for a text or a pair of texts."""
 
+from __future__ import annotations
+
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 from transformers import PreTrainedTokenizerBase
 
 from ..models.configuration_rnn import RNNConfig
@@ -31,8 +32,10 @@ from ..text.labels import (
 )
 from ..text.schema import Schema
 from ..utils.errors import UserError, check_choice, nearest
-from .metrics import MultiLabelMetrics, RegressionMetrics, SingleLabelMetrics
 from .text_task import TextTask, quotable, softmax
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict, Features
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +84,8 @@ class TextClassification(TextTask):
         Raises:
             UserError: no such split or column, or labels that cannot be learnt or are not the model's.
         """
+        from datasets import ClassLabel, DatasetDict
+
         train_name, validation_name = self.chosen_splits(splits)
         self.columns = find_columns(splits[train_name], self.data)
         texts, values = self._labelled(splits[train_name], train_name)
@@ -123,6 +128,8 @@ class TextClassification(TextTask):
         Args:
             features: of the columns, where they are known.
         """
+        from datasets import Dataset, Features
+
         names = [name for name in (self.columns.text, self.columns.text_pair, *self._label_columns()) if name]
         columns: dict[str, list] = {name: [row.get(name) for row in rows] for name in names}
         features = Features({name: features[name] for name in names}) if features else None
@@ -324,6 +331,8 @@ class TextClassification(TextTask):
 
     def _encode_labels(self, texts: dict[str, list[str]], values: list[Any], split: str) -> Dataset:
         """Rows with numbers for labels; the values are those that the form of the labels parsed."""
+        from datasets import Dataset, Features, List, Value
+
         if self.problem_type == REGRESSION:
             encoded, feature = values, Value("float32")
         elif self.problem_type == MULTI:
@@ -441,6 +450,8 @@ class TextClassification(TextTask):
         return (logits > 0).astype(int) if self.problem_type == MULTI else logits.reshape(len(logits))
 
     def metrics(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+        from .metrics import MultiLabelMetrics, RegressionMetrics, SingleLabelMetrics
+
         metric = {SINGLE: SingleLabelMetrics, MULTI: MultiLabelMetrics, REGRESSION: RegressionMetrics}[
             self.problem_type
         ]
@@ -497,7 +508,7 @@ class TextClassification(TextTask):
                 answers.append({"labels": names, "scores": values})
         return answers
 
-    def with_data(self, data: DataArguments) -> "TextClassification":
+    def with_data(self, data: DataArguments) -> TextClassification:
         """The same labels over other data."""
         task = TextClassification(data)
         task.problem_type, task.label_names, task.trained = self.problem_type, self.label_names, self.trained
@@ -513,6 +524,8 @@ class _Columns(dict):
 def _by_names(rows: Any, column: str) -> list[Any]:
     """The labels of a column; class numbers that carry names in the data set are those names, and -1, its mark for no
     label, is none."""
+    from datasets import ClassLabel
+
     feature = rows.features.get(column)
     inner = getattr(feature, "feature", feature)
     if not isinstance(inner, ClassLabel):

@@ -1,13 +1,14 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """What all tasks over texts have in common: splits by name, tokens cut to a length, and facts about both."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from datasets import Dataset, DatasetDict, Features, Value, concatenate_datasets
 from transformers import PreTrainedTokenizerBase
 
 from ..text.arguments import BUILT_IN, VALIDATIONS, DataArguments
@@ -18,6 +19,9 @@ from ..text.sources import SPLITS, is_on_hub
 from ..text.splits import choose_split, split_validation
 from ..text.tokenization import pair_encodings, token_ids
 from ..utils.errors import UserError, check_choice, nearest
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
 
 logger = logging.getLogger(__name__)
 
@@ -164,6 +168,8 @@ class TextTask:
             prepare_train: the rows of the training split, as `read` gives them, that can be trained on. It is asked
                 before the other splits are read.
         """
+        from datasets import DatasetDict
+
         train_name, validation_name = self.chosen_splits(splits)
         train = prepare_train(read(splits, train_name))
         if validation_name is not None:
@@ -181,6 +187,8 @@ class TextTask:
         Raises:
             UserError: no such split or column, or no text in one of them.
         """
+        from datasets import Dataset, Features, Value, concatenate_datasets
+
         texts: list[Dataset] = []
         for split in names:
             if split not in splits:

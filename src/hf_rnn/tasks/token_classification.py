@@ -1,15 +1,16 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """Token classification: a tag for each word of a text, such as the names in it by the BIO scheme."""
 
+from __future__ import annotations
+
 import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from datasets import ClassLabel, Dataset, DatasetDict
 from tokenizers import decoders
 from transformers import PreTrainedTokenizerBase
 
@@ -24,8 +25,10 @@ from ..text.schema import Schema
 from ..text.tag_schemes import converted, find_scheme
 from ..text.written_text import as_written, evenly_spaced, is_seen, usual_mark
 from ..utils.errors import UserError
-from .metrics import SingleLabelMetrics, SpanMetrics, needed
 from .text_task import FOR_TRAINING, TextTask, quotable, softmax
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
 
 logger = logging.getLogger(__name__)
 
@@ -103,6 +106,8 @@ class TokenClassification(TextTask):
         self.examples += usual_mark(train["words"])
         if self.bio:
             # Before training, not after an epoch of it.
+            from .metrics import needed
+
             needed("seqeval.metrics", "tagging")
         return train
 
@@ -115,6 +120,8 @@ class TokenClassification(TextTask):
         return self._tagged(splits, self.split_to_read(splits, split))
 
     def _tagged(self, splits: DatasetDict, split: str) -> Dataset:
+        from datasets import ClassLabel, Dataset
+
         rows, data = splits[split], self.data
         words_of = self.text_column(rows)
         tags_of = self.column(rows, "label_column", TAG_COLUMNS, "tags")
@@ -333,6 +340,8 @@ class TokenClassification(TextTask):
         return self._metrics(self.predicted(np.asarray(logits)), np.asarray(labels))
 
     def _metrics(self, predicted: Any, labels: Any) -> dict[str, float]:
+        from .metrics import SingleLabelMetrics, SpanMetrics
+
         pairs = [
             (of_row[known != IGNORED], known[known != IGNORED]) for of_row, known in zip(predicted, labels, strict=True)
         ]
@@ -425,7 +434,7 @@ class TokenClassification(TextTask):
         """An answer on one line."""
         return " · ".join(f"{e['text']} {e['label']} {e['score']:.4f}" for e in answer["entities"]) or "(no name)"
 
-    def with_data(self, data: DataArguments) -> "TokenClassification":
+    def with_data(self, data: DataArguments) -> TokenClassification:
         """The same tags over other data."""
         task = TokenClassification(data)
         task.label_names, task.learnt = self.label_names, self.learnt

@@ -1,15 +1,16 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """Translation: a text for a text, in another language, shorter, or spelt right."""
 
+from __future__ import annotations
+
 import json
 import logging
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from datasets import Dataset, DatasetDict
 from tokenizers import processors
 from transformers import PreTrainedTokenizerBase
 
@@ -21,8 +22,10 @@ from ..text.collation import RaggedCollator
 from ..text.columns import SOURCE_COLUMNS, TARGET_COLUMNS
 from ..text.tokenization import token_ids
 from ..utils.errors import UserError
-from .metrics import TranslationMetrics, needed
 from .text_task import FOR_TRAINING, TextTask, quotable
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +74,8 @@ class Translation(TextTask):
             UserError: no such split or column, or no pair.
         """
         # Before training, not after an epoch of it.
+        from .metrics import needed
+
         needed("sacrebleu", "translation")
         return self.as_splits(splits, self._pairs, self._whole)
 
@@ -88,6 +93,8 @@ class Translation(TextTask):
         return self._pairs(splits, self.split_to_read(splits, split))
 
     def _pairs(self, splits: DatasetDict, split: str) -> Dataset:
+        from datasets import Dataset
+
         rows = splits[split]
         names = {
             "source": self.text_column(rows),
@@ -218,6 +225,8 @@ class Translation(TextTask):
     @staticmethod
     def measure(written: list[str], targets: list[str]) -> dict[str, float]:
         """BLEU and chrF of texts."""
+        from .metrics import TranslationMetrics
+
         return TranslationMetrics().compute(predictions=written, references=targets)
 
     @staticmethod
@@ -268,7 +277,7 @@ class Translation(TextTask):
         """An answer on one line."""
         return " ".join(answer["text"].split())
 
-    def with_data(self, data: DataArguments) -> "Translation":
+    def with_data(self, data: DataArguments) -> Translation:
         """The same over other data."""
         task = Translation(data)
         task.tokenizer = self.tokenizer

@@ -1,18 +1,22 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """Which column is what: the one that is named, else one of a well-known name, else the only one that can be meant."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from shlex import quote
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from datasets import ClassLabel, Dataset
 
 from ..utils.errors import UserError, nearest
 from .arguments import DataArguments
 from .dialects import UNSPACED
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 # The first of each is the text, or the label, whatever else is there.
 TEXT_NAMES = ("text", "sentence", "review", "content", "question", "comment", "document", "sentence1", "premise")
@@ -265,6 +269,8 @@ def _comes_again(values: list) -> bool:
 
 
 def _choose_label(rows: Dataset, texts: tuple[str, str | None], data: DataArguments) -> str | list[str]:
+    from datasets import ClassLabel
+
     others = [name for name in rows.column_names if name not in texts]
     named = _one_called(others, LABEL_NAMES, 2, "label_column", "label column", data)
     if named is not None:

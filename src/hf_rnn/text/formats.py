@@ -4,6 +4,8 @@
 To add a format: a class with `tables`, `rows` and `described`, and its endings in `READERS`.
 """
 
+from __future__ import annotations
+
 import codecs
 import json
 import logging
@@ -14,11 +16,10 @@ from datetime import datetime
 from functools import cached_property
 from itertools import chain, islice, zip_longest
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from datasets import Features
 
 from ..utils.errors import UserError, first_line
 from .arguments import DataArguments
@@ -26,6 +27,9 @@ from .delimited import DelimitedFile
 from .dialects import has_header, names_of
 from .encodings import Utf8Stream, find_encoding, kind_of, lines_of, shown, wrong_encoding
 from .tables import tables_of
+
+if TYPE_CHECKING:
+    from datasets import Features
 
 logger = logging.getLogger(__name__)
 
@@ -250,6 +254,8 @@ class Parquet(Reader):
             raise self._error(error) from error
         self.columns = schema.names
         if b"huggingface" in (schema.metadata or {}):
+            from datasets import Features
+
             self.features = Features.from_arrow_schema(schema)
 
     def tables(self) -> Iterator[pa.Table]:

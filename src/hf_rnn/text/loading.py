@@ -1,15 +1,18 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """The rows of a data set: all of them, or the first ones of streams."""
 
-import logging
-from typing import Any
+from __future__ import annotations
 
-from datasets import Dataset, DatasetDict, IterableDataset
+import logging
+from typing import TYPE_CHECKING, Any
 
 from ..utils.errors import UserError
 from .arguments import DataArguments
 from .sources import Files, Whole, open_splits, reading
 from .tables import collect, tables_of
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict, IterableDataset
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +28,8 @@ def load(data: DataArguments, split: str | None = None, source: Any = None, tagg
     Raises:
         UserError: nothing is there, a file cannot be read, or it has no rows.
     """
+    from datasets import DatasetDict
+
     found = open_splits(data, source, tagged)
     if data.streaming:
         wanted = [name for name in found if split in (None, name)]
@@ -55,6 +60,8 @@ def _read(rows: Any) -> Dataset:
 
 def read_first(rows: Any, data: DataArguments) -> Dataset:
     """The first `data.streaming_sample` rows of a stream, in memory."""
+    from datasets import Dataset
+
     if isinstance(rows, Dataset):
         return rows
     with reading(data):

@@ -1,17 +1,20 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """The decisions about the data of a run: printed before training, saved with the model, applied afterwards."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
-
-from datasets import Dataset
+from typing import TYPE_CHECKING, Any
 
 from ..utils.errors import UserError, first_line
 from .arguments import DataArguments
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 SCHEMA_FILE = "schema.json"
 # Labels that are shown, and rows that are hashed at a time.
@@ -77,7 +80,7 @@ class Schema:
         return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
-    def read(cls, folder: Path) -> "Schema | None":
+    def read(cls, folder: Path) -> Schema | None:
         """The schema in a model's folder; None where a run of an older release left none.
 
         Raises:

@@ -1,20 +1,20 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """From a path, a Hub id or a table in memory to the splits of a data set, each whole or as a stream."""
 
+from __future__ import annotations
+
 import hashlib
 import logging
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from datasets import Dataset, IterableDataset, load_dataset
-from datasets import config as datasets_config
-from datasets import exceptions as datasets_exceptions
 from huggingface_hub import HfApi
 
 from ..utils.errors import UserError, first_line, looks_local
@@ -26,6 +26,9 @@ from .formats import READERS, Conll, Lines, Parallel, Reader
 from .made_up_reviews import made_up_reviews
 from .schema import fingerprint
 from .tables import collect, column_of, in_memory, table_of, tables_of
+
+if TYPE_CHECKING:
+    from datasets import Dataset, IterableDataset
 
 logger = logging.getLogger(__name__)
 
@@ -94,6 +97,8 @@ class Files:
 
     def stream(self) -> IterableDataset:
         """The rows as a stream, whose shards are the files."""
+        from datasets import IterableDataset
+
         features = self.first.features
         shards = {"paths": list(self.paths), "of": replace(self, paths=())}
         return IterableDataset.from_generator(_rows_of, gen_kwargs=shards, features=features)
@@ -162,6 +167,8 @@ def open_splits(data: DataArguments, source: Any = None, tagged: bool = False) -
         raise UserError("the rows of the run were handed over in Python and are not kept: name a file, --data PATH.")
     path = Path(data.path)
     if data.path == BUILT_IN:
+        from datasets import Dataset
+
         rows = made_up_reviews()
         cut = len(rows["text"]) * 4 // 5
         splits = {"train": slice(0, cut), "test": slice(cut, None)}
@@ -182,6 +189,7 @@ def open_splits(data: DataArguments, source: Any = None, tagged: bool = False) -
 def _on_hub(data: DataArguments) -> Any:
     """Load a data set from the Hub; from the cache where the Hub does not answer, which is asked first, since
     `load_dataset` would wait for it for minutes."""
+    from datasets import config, load_dataset
 
     def load() -> Any:
         return load_dataset(data.path, data.name, revision=data.revision, streaming=data.streaming)
@@ -190,7 +198,7 @@ def _on_hub(data: DataArguments) -> Any:
         question = partial(HfApi().dataset_info, data.path, revision=data.revision, timeout=LONGEST_QUESTION)
         patiently(question, data.path, None, data.revision, patience, "dataset")
 
-    if datasets_config.HF_HUB_OFFLINE:
+    if config.HF_HUB_OFFLINE:
         return load()
     try:
         try:
@@ -209,13 +217,15 @@ def _on_hub(data: DataArguments) -> Any:
 
 def _in_cache(load: Callable[[], Any]) -> Any:
     """Return the rows that `load` finds in the cache, or None."""
-    datasets_config.HF_HUB_OFFLINE = True
+    from datasets import config
+
+    config.HF_HUB_OFFLINE = True
     try:
         return load()
-    except _ERRORS:
+    except _errors():
         return None
     finally:
-        datasets_config.HF_HUB_OFFLINE = False
+        config.HF_HUB_OFFLINE = False
 
 
 def _not_on_hub(data: DataArguments, reason: str) -> UserError:
@@ -225,15 +235,12 @@ def _not_on_hub(data: DataArguments, reason: str) -> UserError:
     )
 
 
-# Errors of readers, of the Hub and of `datasets`.
-_ERRORS = (
-    datasets_exceptions.DatasetNotFoundError,
-    datasets_exceptions.DatasetGenerationError,
-    OSError,
-    EOFError,
-    ValueError,
-    RuntimeError,
-)
+def _errors() -> tuple[type[Exception], ...]:
+    """Return the errors of readers, of the Hub and of `datasets`."""
+    from datasets import exceptions
+
+    found = (exceptions.DatasetNotFoundError, exceptions.DatasetGenerationError)
+    return (*found, OSError, EOFError, ValueError, RuntimeError)
 
 
 @contextmanager
@@ -243,7 +250,7 @@ def reading(data: DataArguments) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except _ERRORS as error:
+    except _errors() as error:
         if is_on_hub(data):
             explained = as_user_error(error, data.path, data.revision, repo_type="dataset")
             raise _not_on_hub(data, str(explained or f"{first_line(error)}.")) from error
@@ -430,16 +437,22 @@ def _is_column(value: Any) -> bool:
 
 def is_table(rows: Any) -> bool:
     """Return whether a value of Python is a table, and not texts."""
-    if isinstance(rows, (Dataset, Mapping, pa.Table)):
+    if _is_dataset(rows) or isinstance(rows, (Mapping, pa.Table)):
         return True
     if isinstance(rows, (list, tuple)):
         return bool(rows) and isinstance(rows[0], Mapping)
     return type(rows).__module__.split(".")[0] in ("pandas", "polars") and hasattr(rows, "columns")
 
 
+def _is_dataset(rows: Any) -> bool:
+    """Return whether a value is a `datasets.Dataset`, of which there is none before the library is loaded."""
+    library = sys.modules.get("datasets")
+    return library is not None and isinstance(rows, library.Dataset)
+
+
 def _rows_in(rows: Any) -> Dataset:
     kind = type(rows).__module__.split(".")[0]
-    if isinstance(rows, Dataset):
+    if _is_dataset(rows):
         return rows
     if isinstance(rows, pa.Table):
         return in_memory(rows)

@@ -1,6 +1,8 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """Rows as columns of Arrow, in memory or beyond it, whose kinds may change on the way."""
 
+from __future__ import annotations
+
 import atexit
 import json
 import math
@@ -10,13 +12,13 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import datasets
 import pyarrow as pa
 import pyarrow.compute as pc
-from datasets import Dataset, DatasetInfo, Features
-from datasets.table import InMemoryTable
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 # Bytes of a split that are kept in memory; a larger one is written to disk, and read from there.
 MOST_IN_MEMORY = 1 << 28
@@ -126,6 +128,8 @@ class _Parts:
             self.tables, self.size = [], 0
 
     def dataset(self) -> Dataset:
+        from datasets import Dataset
+
         if self.schema is None:
             return Dataset.from_dict({})
         if not self.files:
@@ -151,6 +155,9 @@ def _is_great(column: pa.ChunkedArray) -> bool:
 
 def in_memory(table: pa.Table) -> Dataset:
     """A table as a data set, whose fingerprint costs no time."""
+    from datasets import Dataset, DatasetInfo, Features
+    from datasets.table import InMemoryTable
+
     table = pa.table([plain_kind(column) for column in table.columns], schema=_plain_schema(table))
     info = DatasetInfo(features=Features.from_arrow_schema(table.schema))
     return Dataset(InMemoryTable(table), info=info, fingerprint=uuid.uuid4().hex[:16])
@@ -220,7 +227,9 @@ _written_to: list[Path] = []
 def _folder() -> Path:
     """A folder for this process, where `datasets` keeps what is large."""
     if not _written_to:
-        parent = Path(datasets.config.HF_DATASETS_CACHE)
+        from datasets import config
+
+        parent = Path(config.HF_DATASETS_CACHE)
         parent.mkdir(parents=True, exist_ok=True)
         _written_to.append(Path(tempfile.mkdtemp(prefix="hf_rnn-", dir=parent)))
         atexit.register(shutil.rmtree, _written_to[0], ignore_errors=True)

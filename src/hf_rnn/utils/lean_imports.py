@@ -1,0 +1,118 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Import transformers without the libraries that only training and other architectures use.
+
+A process that answers one text spends nearly all of its time on imports. Two thirds of what
+`from transformers import PreTrainedModel` imports after torch serve tensor parallelism, the compiler, attention caches
+and the losses of object detectors. All of this is imported at the top of transformers' modules, where a user of the
+library has no say. Written against transformers 5.23 and torch 2.13; where a later version has changed a part that is
+named here, the process starts as slowly as without this module, and answers the same.
+"""
+
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from unittest.mock import patch
+
+# transformers asks whether these are installed, and imports them if so: scipy for the loss of object detectors, sklearn
+# for assisted generation, accelerate for models that are spread over several devices.
+OPTIONAL = ("accelerate", "scipy", "sklearn")
+
+
+@contextmanager
+def lean_imports() -> Iterator[None]:
+    """Load and use a model inside the block without the libraries that answers never use.
+
+    The block is for a process with one thread, which reads models from files and ends: the modules of transformers
+    that it imports have no tensor parallelism from then on, and new models get no weights inside the block. In a
+    process that has imported transformers' models before, or is one of several, it changes nothing.
+    """
+    several = int(os.environ.get("WORLD_SIZE") or 1) > 1
+    if several or "transformers.modeling_utils" in sys.modules:
+        yield
+        return
+    import torch
+
+    with ExitStack() as stack:
+        for name in set(OPTIONAL) - set(sys.modules):
+            # Python's own way to say that a module cannot be imported.
+            sys.modules[name] = None  # type: ignore[assignment]
+            stack.callback(sys.modules.pop, name, None)
+        # Without it, transformers imports neither FSDP nor tensors that are spread over processes, and with them sympy.
+        stack.enter_context(patch.object(torch.distributed, "is_available", lambda: False))
+        if "torch._dynamo" not in sys.modules:
+            sys.modules["torch._dynamo"] = _Compiler()
+        import transformers  # noqa: F401
+
+        _scan_once(stack)
+        _no_conversions(stack)
+        from transformers.initialization import no_init_weights
+
+        # The weights are read from a file. Drawing them first, on the meta device, would import sympy.
+        stack.enter_context(no_init_weights())
+        yield
+
+
+class _Compiler(ModuleType):
+    """`torch._dynamo`, which is loaded by the first use of anything but its decorators.
+
+    transformers' modules decorate functions for the compiler as they are imported. Nothing is compiled here.
+    """
+
+    def __init__(self) -> None:
+        name = "torch._dynamo"
+        super().__init__(name)
+        spec: Any = importlib.util.find_spec(name)
+        self.__spec__, self.__package__ = spec, name
+        self.__file__, self.__path__ = spec.origin, spec.submodule_search_locations
+        self.allow_in_graph = self.assume_constant_result = self.disable = _as_it_is
+
+    def __getattr__(self, name: str) -> Any:
+        # Python asks for such names to see whether a module has them.
+        if name.startswith("__"):
+            raise AttributeError(name)
+        self.__class__ = ModuleType  # type: ignore[assignment]
+        spec: Any = self.__spec__
+        spec.loader.exec_module(self)
+        return getattr(self, name)
+
+
+def _as_it_is(function: Callable | None = None, *args: Any, **options: Any) -> Any:
+    """Decorate a function, with or without arguments, by nothing."""
+    return (lambda decorated: decorated) if function is None else function
+
+
+def _scan_once(stack: ExitStack) -> None:
+    """Have `transformers.models` use the list of classes that `transformers` has made a moment before.
+
+    Both read the 1,600 files of all models. The cache of the scan has 128 entries, and loses all that the first one
+    finds but the whole, which it keeps by the path of the folder.
+    """
+    from transformers.utils import import_utils
+
+    scan = getattr(import_utils, "create_import_structure_from_path", None)
+    if scan is not None:
+
+        def scan_folder(path: Any) -> Any:
+            return scan(Path(path).parent if Path(path).name == "__init__.py" else path)
+
+        stack.enter_context(patch.object(import_utils, "create_import_structure_from_path", scan_folder))
+
+
+def _no_conversions(stack: ExitStack) -> None:
+    """Leave out the names that weights of other architectures had in the past: a thousand regular expressions.
+
+    Our models' weights have the names of today, which `check_weights` has made sure of.
+    """
+    from transformers import conversion_mapping
+
+    if getattr(conversion_mapping, "_checkpoint_conversion_mapping_cache", 0) is None:
+        found: dict[str, list] = {"legacy": []}
+        stack.enter_context(patch.object(conversion_mapping, "_checkpoint_conversion_mapping_cache", found))
+
+
+__all__ = ["lean_imports"]
