@@ -7,12 +7,12 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support.waiting import PATIENCE, wait_until
 
 from hf_rnn import DataArguments, LanguageModeling, Predictor, RNNConfig, RNNForCausalLM
 from hf_rnn.app.demo import Page, curve_svg
@@ -40,18 +40,21 @@ def address(tiny_run, tmp_path_factory):
     alone = {**os.environ, "OMP_NUM_THREADS": "1", "GRADIO_TEMP_DIR": str(home)}
     with (home / "log").open("w") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, env=alone)
+
+    def answers() -> bool:
+        assert server.poll() is None, (home / "log").read_text()
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=PATIENCE)
+        except OSError:
+            return False
+        return True
+
     try:
-        for _ in range(300):
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=1)
-                break
-            except OSError:
-                assert server.poll() is None, (home / "log").read_text()
-                time.sleep(0.2)
+        wait_until(answers, "the page does not answer")
         yield f"http://127.0.0.1:{port}"
     finally:
         server.terminate()
-        server.wait(20)
+        server.wait(PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +71,7 @@ def browser():
 @pytest.mark.parametrize("width", [1280, 390], ids=["desktop", "phone"])
 def test_a_text_is_answered_and_explained(browser, address, tiny_run, width):
     page = browser.new_page(viewport={"width": width, "height": 900})
+    page.set_default_timeout(1000 * PATIENCE)
     foreign = []
     page.on("request", lambda request: foreign.append(request.url) if "127.0.0.1" not in request.url else None)
     page.goto(address)
@@ -113,6 +117,7 @@ def test_a_file_is_answered(browser, address, tiny_run, tmp_path):
     (tmp_path / "in.csv").write_text("\n".join(["number,words", *(f"{n},{text}" for n, text in enumerate(texts))]))
     (tmp_path / "broken.parquet").write_text("this is no parquet")
     page = browser.new_page()
+    page.set_default_timeout(1000 * PATIENCE)
     page.goto(address)
     page.get_by_role("tab", name="A file").click()
     page.click("#ask-file")
@@ -165,7 +170,7 @@ def test_a_space_runs_by_itself(tiny_run, tmp_path):
     assert "pytest" not in needed
     # Another folder's package would otherwise be found first.
     script = "import app, hf_rnn; print(hf_rnn.__file__); print(type(app.demo).__name__)"
-    done = subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, timeout=100)
+    done = subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [str(folder / "hf_rnn" / "__init__.py"), "Blocks"]
 

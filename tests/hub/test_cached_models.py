@@ -10,6 +10,7 @@ from support.hub import calls
 from support.hub.client import tiny_training
 from support.hub.connection import STRANGERS
 from support.hub.server import Fault
+from support.waiting import PATIENCE
 
 from hf_rnn.hub.fetch import download
 from hf_rnn.utils.errors import UserError
@@ -66,7 +67,7 @@ def test_nothing_listens(server, client, model, repo_id):
     expected = client.cli("predict", repo_id, TEXT)[1]
     variables = {**os.environ, **client.environment, "HF_ENDPOINT": "http://127.0.0.1:1", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "hf_rnn.cli.main", "predict", repo_id, TEXT]
-    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=PATIENCE)
     assert (done.returncode, done.stdout) == (0, expected)
     assert "the Hub at http://127.0.0.1:1 cannot be reached ([Errno 111] Connection refused)" in done.stderr
     assert "is read from the cache" in done.stderr

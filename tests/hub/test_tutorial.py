@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 from support import ROOT
+from support.waiting import PATIENCE
 
 from hf_rnn.text.made_up_reviews import made_up_reviews
 
@@ -76,7 +77,7 @@ def test_every_block_runs(server, client, tmp_path):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
     for made in ("why.html", "why.png", "curve.png", "runs/imdb/gradient_flow.png"):

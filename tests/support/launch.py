@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 from support import ROOT
+from support.waiting import PATIENCE
 
 
 def torchrun(
@@ -22,7 +23,7 @@ def torchrun(
         *map(str, arguments),
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", **variables}
-    return subprocess.run(command, capture_output=True, text=True, timeout=180, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, env=environment)
 
 
 def options(data, output_dir, rows, **more) -> list[str]:

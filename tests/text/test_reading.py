@@ -12,6 +12,7 @@ import pytest
 import yaml
 from support import write_jsonl
 from support.signals import Signal, train_with
+from support.waiting import PATIENCE
 
 import hf_rnn
 from hf_rnn import DataArguments, Predictor
@@ -256,7 +257,7 @@ def test_commands_print_on_any_standard_output(encoding, model, tmp_path):
     output = tmp_path / "a model"
     command = [sys.executable, "-m", "hf_rnn", "train", "--data.path", str(folder / "train.csv"), *options]
     command += ["--training.output_dir", str(output), "--training.num_train_epochs", "1"]
-    done = subprocess.run(command, env=environment, capture_output=True, timeout=600)
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
     printed = done.stdout.decode(encoding)
     assert ("·" if encoding != "ascii" else "\\xb7") in printed

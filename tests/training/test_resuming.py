@@ -11,6 +11,7 @@ import pytest
 import torch
 from support import ROOT, assert_same_run, files, tiny_config
 from support.signals import Signal, train_with
+from support.waiting import PATIENCE
 from transformers import TrainerCallback
 
 import hf_rnn
@@ -208,7 +209,7 @@ def test_workers_that_stay_end_with_the_training(tiny_run, tmp_path):
     run["training"].update(dataloader_num_workers=1, dataloader_persistent_workers=True)
     (tmp_path / "run.yaml").write_text(json.dumps(run))
     command = [sys.executable, "-m", "hf_rnn", "train", "--config", tmp_path / "run.yaml"]
-    assert subprocess.run(command, capture_output=True, timeout=60).returncode == 0
+    assert subprocess.run(command, capture_output=True, timeout=PATIENCE).returncode == 0
 
 
 def test_a_wish_to_stop_during_an_evaluation_that_finds_no_better_model_is_not_put_off(tiny_run, tmp_path, monkeypatch):

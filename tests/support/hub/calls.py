@@ -1,31 +1,44 @@
-"""What a test asks another process to do, in which the client knows the Hub of the test and no other."""
+"""Calls of a test to another process, in which the client knows the Hub of the test and no other."""
 
 import contextlib
 import io
 import os
 import re
 import warnings
+from collections.abc import Callable
 
 import pytest
+from support.waiting import PATIENCE
+
+# Seconds.
+PATIENT, IMPATIENT = (PATIENCE, PATIENCE), (3, 1)
 
 
 def start(environment: dict[str, str]) -> None:
-    """The client reads its environment once, when it is imported: here, after this."""
+    """Set the environment before the client is imported, which reads it once, and let no waiting between tries last."""
     os.environ.update(environment)
     import torch
 
-    import hf_rnn.hub.fetch
-    import hf_rnn.models.weight_files
-    import hf_rnn.text.sources
     import hf_rnn.utils.hub_errors
 
     torch.set_num_threads(1)
-    hf_rnn.utils.hub_errors.LONGEST_SILENCE = 3
-    for module in (hf_rnn.hub.fetch, hf_rnn.text.sources, hf_rnn.models.weight_files):
-        module.LONGEST_QUESTION = 1  # type: ignore[attr-defined]
     # Time passes by waiting alone, and that at once.
     passed = [0.0]
     hf_rnn.utils.hub_errors.clock, hf_rnn.utils.hub_errors.sleep = lambda: sum(passed), passed.append
+
+
+def run(hangs: bool, function: Callable, *arguments, **options):
+    """Call a function, which waits for an answer of the Hub for a short time only if the Hub hangs."""
+    import hf_rnn.models.weight_files
+    import hf_rnn.text.sources
+    import hf_rnn.utils.hub_download
+    import hf_rnn.utils.hub_errors
+
+    silence, question = IMPATIENT if hangs else PATIENT
+    hf_rnn.utils.hub_errors.LONGEST_SILENCE = silence
+    for module in (hf_rnn.utils.hub_download, hf_rnn.text.sources, hf_rnn.models.weight_files):
+        module.LONGEST_QUESTION = question  # type: ignore[attr-defined]
+    return function(*arguments, **options)
 
 
 def cli(arguments: list[str], token: str | None = None, folder: str | None = None) -> tuple[int, str, str]:

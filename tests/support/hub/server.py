@@ -14,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import ThreadingHTTPServer
 
+from support.waiting import PATIENCE
+
 from .connection import TOKENS
 from .repositories import LFS_SUFFIXES, Blob, Repo
 from .routes import Routes
@@ -102,10 +104,10 @@ class HubServer:
             repo.add(start | blobs, "files", name.split("/")[0])
         return repo
 
-    def wait_for(self, condition: Callable[[], bool], seconds: float = 60) -> None:
-        """Waits until something that a commit changes holds."""
+    def wait_for(self, condition: Callable[[], bool]) -> None:
+        """Wait until something holds that a commit changes."""
         with self.changed:
-            assert self.changed.wait_for(condition, seconds), "the server never saw it"
+            assert self.changed.wait_for(condition, PATIENCE), "the server never saw it"
 
 
 def main() -> None:
