@@ -9,7 +9,7 @@ WITH_DATA = --data $(DATA)
 DATA ?= ../shared/data
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: quickstart test lint format counts conformance mutants chaos fuzz soak audit bench bench-gpu results gpu-test gpu-check works-with clean
+.PHONY: quickstart test test-slow test-all lint format counts conformance mutants chaos fuzz soak audit bench bench-gpu results gpu-test gpu-check works-with clean
 
 # torch first, so that no other package decides which build of it is taken.
 $(READY): pyproject.toml constraints.txt
@@ -21,8 +21,17 @@ $(READY): pyproject.toml constraints.txt
 quickstart: $(READY)
 	$(BIN)/python scripts/quickstart.py
 
+PYTEST = $(BIN)/python -m pytest -n 2 --dist worksteal --ignore tests/conformance
+
+# Some minutes on two cores: all but the tests that start processes, train for long or try many inputs.
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist worksteal --ignore tests/conformance tests
+	$(PYTEST) -m "not slow" tests
+
+test-slow: $(READY)
+	$(PYTEST) -m slow tests
+
+# Each test once.
+test-all: test test-slow
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -40,10 +40,11 @@ def _whole_floats_on_a_gpu(request, monkeypatch):
 
 
 def pytest_collection_modifyitems(items):
-    if torch.cuda.is_available():
-        return
     for item in items:
-        if "gpu" in item.keywords:
+        # Programs of others are slow to import and to train.
+        if "works_with" in item.keywords:
+            item.add_marker(pytest.mark.slow)
+        if "gpu" in item.keywords and not torch.cuda.is_available():
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device, and there is none here"))
 
 

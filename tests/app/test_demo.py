@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,8 @@ from hf_rnn.cli.main import main
 from hf_rnn.interpret.reading_curve import ReadingCurve
 from hf_rnn.utils.errors import UserError
 
-pytest.importorskip("gradio", reason="the page needs gradio")
+# Found, not imported: that takes seconds, also where no test of this file runs.
+pytestmark = pytest.mark.skipif(find_spec("gradio") is None, reason="the page needs gradio")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"]
 
@@ -68,6 +70,7 @@ def browser():
         chromium.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [1280, 390], ids=["desktop", "phone"])
 def test_a_text_is_answered_and_explained(browser, address, tiny_run, width):
     page = browser.new_page(viewport={"width": width, "height": 900})
@@ -112,6 +115,7 @@ def test_a_text_is_answered_and_explained(browser, address, tiny_run, width):
     page.close()
 
 
+@pytest.mark.slow
 def test_a_file_is_answered(browser, address, tiny_run, tmp_path):
     texts = ["the lamp was lovely .", "the soup was awful ."]
     (tmp_path / "in.csv").write_text("\n".join(["number,words", *(f"{n},{text}" for n, text in enumerate(texts))]))
@@ -160,6 +164,7 @@ def test_a_language_model_has_no_page(tiny_run):
         Page(predictor)
 
 
+@pytest.mark.slow
 def test_a_space_runs_by_itself(tiny_run, tmp_path):
     folder = write_space(str(tiny_run), tmp_path / "space", "user/page")
     assert "sdk: gradio" in (folder / "README.md").read_text()

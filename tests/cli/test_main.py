@@ -173,6 +173,7 @@ def test_help_says_what_there_is(capsys):
     assert run(capsys, "--version")[1].startswith("hf-rnn ")
 
 
+@pytest.mark.slow
 def test_two_processes_train_what_one_trains(tmp_path, tiny_run):
     """The quickstart under `accelerate launch` with two CPU processes, at the same global batch."""
     command = [

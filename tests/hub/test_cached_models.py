@@ -18,6 +18,7 @@ from hf_rnn.utils.errors import UserError
 TEXT = "the film was good ."
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "came"),
     [
@@ -62,6 +63,7 @@ def test_answers_without_the_headers_of_a_hub(server, client, model, repo_id):
     assert f"{server.url} does not answer as the Hub does; it sends" in client.fails("predict", repo_id, TEXT)
 
 
+@pytest.mark.slow
 def test_nothing_listens(server, client, model, repo_id):
     assert client.cli("push", model, repo_id)[0] == 0
     expected = client.cli("predict", repo_id, TEXT)[1]
@@ -73,6 +75,7 @@ def test_nothing_listens(server, client, model, repo_id):
     assert "is read from the cache" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["close", "bare", 404, *(kind for kind in STRANGERS if kind != "502 html")])
 def test_a_newer_model_that_arrives_in_part_leaves_the_older_one(server, client, model, repo_id, kind):
     assert client.cli("push", model, repo_id)[0] == 0
@@ -106,6 +109,7 @@ def test_a_silent_hub_and_nothing_in_the_cache(server, client, repo_id):
     assert server.faults[0].times == 998, "one question is enough"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["hang", "close", "html"])
 def test_a_tokenizer_in_the_cache(server, client, model, repo_id, kind):
     assert client.cli("push", model, repo_id)[0] == 0
@@ -115,6 +119,7 @@ def test_a_tokenizer_in_the_cache(server, client, model, repo_id, kind):
     assert server.faults[0].times == 998, "one question is enough"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["hang", "close", "html"])
 def test_a_data_set_in_the_cache(server, client, tiny_run, tmp_path, kind):
     name = f"user/reviews-{kind}"

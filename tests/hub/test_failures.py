@@ -17,6 +17,7 @@ STEPS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [429, 500, "cut"])
 @pytest.mark.parametrize("step", STEPS)
 def test_a_push_gets_over_a_failure_that_passes(server, client, model, repo_id, step, kind):
@@ -28,6 +29,7 @@ def test_a_push_gets_over_a_failure_that_passes(server, client, model, repo_id, 
     assert server.repo(repo_id).files()["model.safetensors"] == (model / "model.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
@@ -50,6 +52,7 @@ def test_a_push_that_fails_changes_nothing_and_the_same_command_goes_on(server, 
     assert titles(server, repo_id).count("Upload model") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", STEPS)
 def test_a_hub_that_never_answers_is_asked_again(server, client, model, repo_id, step):
     server.faults.append(Fault("hang", STEPS[step]))
@@ -70,6 +73,7 @@ def test_a_push_that_loses_a_race_builds_on_the_winner(server, client, model, re
     assert server.repo(repo_id).files()["RACE.md"] == b"first"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [429, 500, "cut", "wrong_hash"])
 @pytest.mark.parametrize("step", ["GET /api/models/user/", "(HEAD|GET) .*/resolve/.*config.json", "GET /cdn/"])
 def test_loading_gets_over_a_failure_that_passes(server, client, model, repo_id, step, kind):
@@ -89,6 +93,7 @@ def test_bytes_that_are_wrong_each_time_are_never_loaded(server, client, model, 
     assert "is not what was pushed" in client(calls.load, repo_id)
 
 
+@pytest.mark.slow
 def test_a_model_in_the_cache_answers_where_the_hub_never_does(server, client, model, repo_id):
     assert client.cli("push", model, repo_id)[0] == 0
     code, expected, _ = client.cli("predict", repo_id, "the film was good .")

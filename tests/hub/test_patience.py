@@ -64,6 +64,7 @@ def test_a_server_that_refuses_and_is_then_silent(monkeypatch):
         listening.join()
 
 
+@pytest.mark.slow
 def test_a_users_own_clients_stay(client):
     script = """
 import huggingface_hub
@@ -108,6 +109,7 @@ def test_no_try_follows_an_error_that_is_not_the_hubs(waits):
     assert not waits
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [503, "close", "html"])
 @pytest.mark.parametrize("step", ["POST /api/repos/create", "GET /api/models/", "HEAD .*README.md", "POST .*/commit/"])
 def test_each_step_of_a_push_outlasts_a_restart(server, client, model, repo_id, step, kind):
@@ -119,6 +121,7 @@ def test_each_step_of_a_push_outlasts_a_restart(server, client, model, repo_id, 
     assert b"Words of mine." in server.repo(repo_id).files()["README.md"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["close", "html", "bad_json"])
 def test_checkpoints_are_given_up_sooner_than_the_end(server, client, tiny_run, repo_id, tmp_path, kind):
     server.faults.append(Fault(kind, "POST .*/commit/", times=16))
@@ -130,6 +133,7 @@ def test_checkpoints_are_given_up_sooner_than_the_end(server, client, tiny_run, 
     assert titles(server, repo_id) == ["End of training", "initial commit"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["html", "other_json"])
 def test_a_push_that_fails_in_any_way_names_the_folder(server, client, tiny_run, repo_id, tmp_path, kind):
     server.faults.append(Fault(kind, "POST .*/commit/", times=99))

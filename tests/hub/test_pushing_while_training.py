@@ -17,6 +17,7 @@ from hf_rnn.training.remote_checkpoint import fetch_checkpoint
 from hf_rnn.utils.errors import UserError
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("strategy", "pushes", "folders"),
     [
@@ -43,6 +44,7 @@ def test_each_strategy_pushes_what_it_says(server, client, tiny_run, repo_id, tm
         assert (tmp_path / "elsewhere" / "model.safetensors").read_bytes() == files["model.safetensors"]
 
 
+@pytest.mark.slow
 def test_training_killed_after_its_second_push_goes_on_elsewhere(server, client, tiny_run, repo_id, tmp_path):
     data = tiny_run.parent / "reviews.csv"
     assert client.cli("train", *tiny_training(data, tmp_path / "uncut"))[0] == 0
@@ -68,6 +70,7 @@ def test_training_killed_after_its_second_push_goes_on_elsewhere(server, client,
     assert titles(server, repo_id)[0] == "End of training"
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_elsewhere_warns_of_nothing(server, client, tiny_run, repo_id, tmp_path):
     data = tiny_run.parent / "reviews.csv"
     hub = ["--training.push_to_hub=true", f"--training.hub_model_id={repo_id}", "--training.hub_strategy=checkpoint"]
@@ -85,6 +88,7 @@ def test_a_run_that_goes_on_elsewhere_warns_of_nothing(server, client, tiny_run,
     ]
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_comes_along_with_the_newest(server, client, tiny_run, repo_id, tmp_path):
     data = tiny_run.parent / "reviews.csv"
     hub = ["--training.push_to_hub=true", f"--training.hub_model_id={repo_id}", "--training.hub_strategy=checkpoint"]
@@ -99,6 +103,7 @@ def test_the_best_checkpoint_comes_along_with_the_newest(server, client, tiny_ru
     assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_elsewhere_more_than_once_with_its_data_in_another_place(
     server, client, tiny_run, repo_id, tmp_path
 ):
@@ -111,6 +116,7 @@ def test_a_run_goes_on_elsewhere_more_than_once_with_its_data_in_another_place(
         assert client.cli("train", *again, *hub, "--training.resume=true")[::2] == (0, "")
 
 
+@pytest.mark.slow
 def test_checkpoints_of_an_earlier_run_are_not_gone_on_with(server, client, tiny_run, repo_id, tmp_path):
     server.create(repo_id, files={"checkpoint-100/trainer_state.json": b"{}", "last-checkpoint/old.bin": b"old"})
     hub = [
@@ -124,6 +130,7 @@ def test_checkpoints_of_an_earlier_run_are_not_gone_on_with(server, client, tiny
     assert folders == {"checkpoint-9", "checkpoint-18"}
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_no_run_made_is_not_fetched(server, client, tiny_run, repo_id, tmp_path):
     server.create(repo_id, files={"last-checkpoint/trainer_state.json": b"{}"})
     hub = ["--training.push_to_hub=true", f"--training.hub_model_id={repo_id}", "--training.resume=true"]
@@ -140,6 +147,7 @@ def test_a_push_that_fails_while_training_does_not_end_it(server, client, tiny_r
     assert titles(server, repo_id) == ["End of training", "Training in progress, epoch 3", "initial commit"]
 
 
+@pytest.mark.slow
 def test_a_last_push_that_fails_names_the_line_to_push_later(server, client, tiny_run, repo_id, tmp_path):
     server.faults.append(Fault(500, "POST .*/commit/", times=9))
     hub = ["--training.push_to_hub=true", f"--training.hub_model_id={repo_id}", "--training.hub_strategy=end"]
@@ -149,6 +157,7 @@ def test_a_last_push_that_fails_names_the_line_to_push_later(server, client, tin
     assert client.cli("push", folder, repo_id)[0] == 0
 
 
+@pytest.mark.slow
 def test_the_trainer_by_itself_pushes_a_card_with_its_metrics(server, client, repo_id, tmp_path):
     rows = ["text,label", *["a bad film,negative", "a good film,positive", "a fine film,positive"] * 100]
     (tmp_path / "reviews.csv").write_text("\n".join(rows))
@@ -173,6 +182,7 @@ def test_a_run_is_refused_before_training_where_it_cannot_be_pushed(client, tiny
     assert "begins without --training.resume" in error
 
 
+@pytest.mark.slow
 def test_a_push_that_cannot_begin_does_not_end_training(server, client, tiny_run, repo_id, tmp_path):
     data = str(tiny_run.parent / "reviews.csv")
     pushed, _ = client(calls.trainer_pushes, str(tmp_path / "run"), data, repo_id, first_push_fails=True)
@@ -181,6 +191,7 @@ def test_a_push_that_cannot_begin_does_not_end_training(server, client, tiny_run
     assert len(progress) == 3, "the first of four is left out"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "advice"), [("close", False), (None, True)])
 def test_without_an_answer_nothing_is_said_of_a_run_that_pushed_nothing(
     server, client, repo_id, tmp_path, kind, advice

@@ -33,6 +33,7 @@ def bare_python(tmp_path_factory) -> str:
     return str(folder / "bin" / "python")
 
 
+@pytest.mark.slow
 def test_what_was_pushed_loads_in_three_ways_bit_by_bit(server, client, tmp_path, bare_python):
     quickstart = tmp_path / "quickstart"
     run = ["--config", ROOT / "configs" / "quickstart.yaml", "--training.output_dir", quickstart]
@@ -135,6 +136,7 @@ def test_a_later_model_leaves_no_file_of_an_earlier_one(server, client, model, r
     assert "model.safetensors.index.json" in names
 
 
+@pytest.mark.slow
 def test_transformers_own_push_leaves_a_model_that_loads_and_a_card(server, client, model, repo_id):
     url = client(calls.push_to_hub, str(model), repo_id, private=True, tags=["mine"])
     repo = server.repo(repo_id)
@@ -164,6 +166,7 @@ def test_the_server_keeps_refs_and_repositories_as_the_client_asks(server, clien
     assert not server.repos
 
 
+@pytest.mark.slow
 def test_the_hf_command_line_uploads_lists_and_downloads(server, client, model, repo_id, tmp_path):
     hf = str(Path(sys.executable).with_name("hf"))
     client.process(hf, "upload", repo_id, str(model))
@@ -184,6 +187,7 @@ def test_prediction_from_the_hub_cuts_as_in_training(client, model, repo_id, tmp
     assert long == short
 
 
+@pytest.mark.slow
 def test_data_sets_of_the_hub_at_a_revision(server, client, tiny_run, tmp_path):
     from datasets import Dataset
 

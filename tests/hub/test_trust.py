@@ -52,6 +52,7 @@ def test_code_of_a_repository_runs_neither_by_itself_nor_where_hf_rnn_is_install
     assert not ran.exists()
 
 
+@pytest.mark.slow
 def test_a_token_stands_in_no_file_that_a_run_writes_or_pushes(server, client, tiny_run, repo_id, tmp_path):
     hub = ["--training.push_to_hub=true", f"--training.hub_model_id={repo_id}", "--training.hub_strategy=checkpoint"]
     run = tiny_training(tiny_run.parent / "reviews.csv", tmp_path / "run", num_train_epochs=1, save_total_limit=5)
@@ -65,6 +66,7 @@ def test_a_token_stands_in_no_file_that_a_run_writes_or_pushes(server, client, t
     assert not [path for path, data in server.repo(repo_id).files().items() if b"hf_writer" in data]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path", ["../../outside.txt", "last-checkpoint/../../../outside.txt", "/tmp/outside-hf-rnn.txt"]
 )
@@ -83,6 +85,7 @@ def test_no_file_of_a_repository_leaves_its_folder(server, client, tiny_run, rep
     assert not Path("/tmp/outside-hf-rnn.txt").exists()
 
 
+@pytest.mark.slow
 def test_a_state_that_names_a_strange_place_touches_nothing_there(server, client, tiny_run, repo_id, tmp_path):
     hub = ["--training.push_to_hub=true", f"--training.hub_model_id={repo_id}", "--training.hub_strategy=checkpoint"]
     data = tiny_run.parent / "reviews.csv"

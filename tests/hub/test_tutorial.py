@@ -48,6 +48,7 @@ def blocks(tutorial: Path) -> list[tuple[str, str]]:
     return [(token.info, token.content) for token in tokens if token.type == "fence"]
 
 
+@pytest.mark.slow
 def test_every_block_runs(server, client, tmp_path):
     rows = made_up_reviews(400)
     for split, part in (("train", slice(0, 300)), ("test", slice(300, 400))):

@@ -78,6 +78,7 @@ def test_a_model_that_cannot_be_had(server, client, model, options, token, messa
     assert message in client.fails("predict", *options, "some text", token=token)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("revision", [[], ["--revision", "v1"]], ids=["main", "v1"])
 def test_no_network_and_not_in_the_cache(client, model, repo_id, revision):
     if revision:
@@ -149,6 +150,7 @@ def test_transformers_too_is_told_of_a_pointer(client, model):
     assert "git lfs pull" in client(calls.load, str(model))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "spoil",
     [

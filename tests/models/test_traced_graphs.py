@@ -48,6 +48,7 @@ def test_a_traced_graph_reads_masks_that_its_example_had_not(with_gradients, cel
     check(traced, model)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("cell_type", ["lstm", "gru"])
 def test_an_exported_graph_reads_masks_that_its_example_had_not(cell_type, bidirectional):
@@ -55,6 +56,7 @@ def test_an_exported_graph_reads_masks_that_its_example_had_not(cell_type, bidir
     check(torch.export.export(model, (torch.ones_like(WHOLE), WHOLE)).module(), model)
 
 
+@pytest.mark.slow
 def test_an_exported_graph_of_a_model_that_learns():
     model = logits_of("lstm", True)
     graph = torch.export.export(model, (torch.ones_like(WHOLE), WHOLE), strict=True).module()
@@ -77,6 +79,7 @@ class Step(torch.nn.Module):
         return out.logits, out.past_key_values
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strict", [False, True])
 @pytest.mark.parametrize("cell_type", ["lstm", "gru"])
 def test_an_exported_step_goes_on_from_its_own_state(cell_type, strict, tmp_path):
@@ -105,6 +108,7 @@ def check_onnx(file, model: Logits) -> None:
 NAMES = {"input_names": ["input_ids", "attention_mask"], "output_names": ["logits"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("cell_type", ["lstm", "gru", "rnn_tanh"])
 @pytest.mark.filterwarnings("ignore")
@@ -125,6 +129,7 @@ def onnx_by_exporting(file: str) -> None:
     check_onnx(file, model)
 
 
+@pytest.mark.slow
 def test_onnx_by_exporting_reads_any_mask(tmp_path):
     pytest.importorskip("onnxscript", reason="needs the extra onnx")
     # torch 2.13 decides once in a process how a kernel is taken apart: after an export of one length, for that length.

@@ -46,6 +46,7 @@ def predictor(tiny_run) -> Predictor:
     return Predictor.from_pretrained(tiny_run)
 
 
+@pytest.mark.slow
 @tries
 @given(texts=st.lists(ANY | ODD, min_size=1, max_size=6))
 def test_any_texts_are_answered_alone_as_in_company(texts, predictor):
@@ -58,11 +59,13 @@ def test_any_texts_are_answered_alone_as_in_company(texts, predictor):
         assert sum(scores.values()) == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_million_characters_are_answered(predictor):
     (answer,) = predictor(["the film was good . " * 50_000])
     assert 0.5 <= answer["score"] <= 1
 
 
+@pytest.mark.slow
 @tries
 @given(
     mask=st.integers(1, 9).flatmap(
@@ -94,6 +97,7 @@ CELL = st.text(st.sampled_from(string.ascii_letters + string.digits + " ,\"'\n\t
 )
 
 
+@pytest.mark.slow
 @tries
 @given(rows=st.lists(st.lists(CELL, min_size=1, max_size=3), max_size=8), named=st.booleans())
 def test_any_csv_is_read_or_refused(rows, named, tmp_path):
@@ -141,6 +145,7 @@ def written_tables(draw):
     return names, rows, name, stream.getvalue().encode(encoding), settings
 
 
+@pytest.mark.slow
 @settings(tries, max_examples=TRIES if TRIES < 1000 else 10 * TRIES)
 @given(table=written_tables())
 def test_any_table_is_read_as_it_was_written_through_every_door(table, tmp_path, predictor):
@@ -227,6 +232,7 @@ def test_any_manifest_is_damaged(content, tmp_path):
     assert damage(tmp_path)
 
 
+@pytest.mark.slow
 @tries
 @given(
     fields=st.dictionaries(

@@ -249,6 +249,7 @@ def test_of_equal_metrics_the_one_with_the_lower_loss_is_kept(tmp_path):
     assert sum(row["eval_accuracy"] == best for row in evaluated) > 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
 def test_commands_print_on_any_standard_output(encoding, model, tmp_path):
     folder, _ = model

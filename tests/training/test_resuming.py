@@ -87,6 +87,7 @@ def test_a_run_that_was_cut_goes_on_and_ends_as_one_that_was_not(training, stop,
     assert_same_run(tmp_path / "whole", tmp_path / "cut")
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
     compute_loss = RNNTrainer.compute_loss
 
@@ -153,6 +154,7 @@ def test_a_run_goes_on_with_the_rows_that_it_would_have_read(tiny_run, tmp_path,
 
 
 # 9 steps an epoch, of 2 epochs.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("moment", "step", "training"),
     [
@@ -188,6 +190,7 @@ def test_a_signal_saves_a_whole_checkpoint_and_the_run_goes_on_from_it(
     assert_same_run(tmp_path / "whole", tmp_path / "stopped")
 
 
+@pytest.mark.slow
 def test_workers_that_load_data_are_told_too_and_the_checkpoint_is_saved_all_the_same(tiny_run, tmp_path):
     for sampling in ("group_by_length", "batch_rebalance"):
         run = tiny_config(tiny_run.parent / "reviews.csv", tmp_path / sampling)
@@ -204,6 +207,7 @@ def test_workers_that_load_data_are_told_too_and_the_checkpoint_is_saved_all_the
         assert (tmp_path / sampling / "checkpoint-4" / "manifest.json").exists()
 
 
+@pytest.mark.slow
 def test_workers_that_stay_end_with_the_training(tiny_run, tmp_path):
     run = tiny_config(tiny_run.parent / "reviews.csv", tmp_path / "run")
     run["training"].update(dataloader_num_workers=1, dataloader_persistent_workers=True)

@@ -166,6 +166,7 @@ def test_the_best_model_is_best_by_the_metric_of_the_task_or_the_one_chosen(
     assert seen[0].greater_is_better == greater_is_better
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("problem_type", ["regression", "multi_label_classification"])
 @pytest.mark.parametrize("steps", [1, 4])
 def test_accumulating_gradients_changes_nothing(tmp_path, problem_type, steps):

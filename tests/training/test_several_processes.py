@@ -49,6 +49,7 @@ def test_each_row_is_read_once_and_all_processes_take_as_many_steps(rows, proces
     assert sorted({row for share in shares for batch in share for row in batch}) == list(range(rows))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "more",
     [{}, {"training.train_sampling_strategy": "random", "training.gradient_accumulation_steps": 2}],
@@ -67,12 +68,14 @@ def test_two_processes_end_with_the_weights_and_figures_of_one(more, reviews, tm
         assert ours == pytest.approx(theirs, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_two_processes_train_a_language_model_as_one_with_all_streams(reviews, tmp_path):
     more = {"task": "language_modeling", "training.window": 8}
     first, second = one_and_two(reviews, tmp_path, 8, **more)
     assert second["validation"] == pytest.approx(first["validation"], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_two_processes_train_a_tagger_as_one(tagged, tmp_path):
     more = {"task": "token_classification", "model.crf": "true", "model.character_encoder": "cnn"}
     first, second = one_and_two(tagged, tmp_path, 16, **more)
@@ -80,18 +83,21 @@ def test_two_processes_train_a_tagger_as_one(tagged, tmp_path):
         assert second["validation"][name] == pytest.approx(first["validation"][name], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_two_processes_train_a_translator_as_one(translated, tmp_path):
     more = {"task": "translation", "data.text_column": "en", "data.label_column": "de", "model.input_feeding": "true"}
     first, second = one_and_two(translated, tmp_path, 16, **more)
     assert second["validation"]["bleu"] == pytest.approx(first["validation"]["bleu"], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_batches_by_tokens_in_two_processes(reviews, tmp_path):
     ended = torchrun(2, *options(reviews, tmp_path / "two", 8, **{"training.train_batch_tokens": 150}))
     assert ended.returncode == 0, ended.stderr
     assert json.loads((tmp_path / "two" / "metrics.json").read_text())["run"]["epochs"] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["SIGKILL", "error"])
 def test_a_worker_that_dies_ends_the_job_at_once_and_a_restart_goes_on(how, reviews, tmp_path):
     assert torchrun(2, *options(reviews, tmp_path / "whole", 8)).returncode == 0
@@ -118,6 +124,7 @@ def test_a_worker_that_dies_ends_the_job_at_once_and_a_restart_goes_on(how, revi
         assert [name for name in before if name != ".job"] == sorted(path.name for path in (tmp_path / "run").iterdir())
 
 
+@pytest.mark.slow
 def test_a_job_that_is_told_to_stop_saves_a_checkpoint_of_both_and_goes_on(reviews, tmp_path):
     assert torchrun(2, *options(reviews, tmp_path / "whole", 8)).returncode == 0
     end = {"HF_RNN_END": f"1,11,SIGTERM,{tmp_path / 'it happened'}"}
@@ -137,6 +144,7 @@ def test_a_job_that_is_told_to_stop_saves_a_checkpoint_of_both_and_goes_on(revie
     assert_same_run(tmp_path / "whole", tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_two_processes_answer_a_file_as_one(reviews, tiny_run, tmp_path):
     answer = ["predict", str(tiny_run), "--file", str(reviews), "--output"]
     assert main([*answer, str(tmp_path / "one.jsonl")]) == 0

@@ -214,6 +214,7 @@ def test_windows_go_through_whole_documents(corpus):
         assert set(read) <= known
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "training"),
     [
@@ -254,6 +255,7 @@ def test_a_streamed_run_learns_and_is_evaluated_as_any_other(corpus, tmp_path, c
     assert len((tmp_path / "o").read_text().splitlines()) == 150
 
 
+@pytest.mark.slow
 def test_two_processes_train_on_one_stream(corpus, tmp_path):
     sections = {k: v for k, v in config(corpus, tmp_path / "run").items() if k != "task"}
     options = [f"--{section}.{key}={value}" for section, keys in sections.items() for key, value in keys.items()]

@@ -43,6 +43,7 @@ def hosts():
             subprocess.run(["ip", "netns", "del", name], capture_output=True) if shutil.which("ip") else None
 
 
+@pytest.mark.slow
 def test_two_hosts_train_as_one(hosts, reviews, tmp_path):
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

@@ -28,6 +28,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's allocator takes such settings")
 def test_a_step_of_training_does_not_fault_its_memory_in_again():
     def faults(habit: str) -> int:
@@ -55,6 +56,7 @@ print(resident() - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells what is resident there")
 def test_batches_of_many_lengths_do_not_fill_the_memory_with_kernels():
     def growth(kernels: str) -> int:
