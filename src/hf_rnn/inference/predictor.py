@@ -23,7 +23,7 @@ from ..text.arguments import IN_MEMORY, DataArguments
 from ..text.batching import BATCH_TOKENS, by_tokens
 from ..text.columns import by_name, check_column, choose_texts, pair_by_name, text_of
 from ..text.loading import load
-from ..text.sources import is_table, splits_in
+from ..text.python_rows import is_table, splits_in
 from ..text.tokenization import as_text, load_tokenizer, token_ids
 from ..utils.errors import UserError
 from ..utils.machine import default_device, keep_freed_memory, on_device

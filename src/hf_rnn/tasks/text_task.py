@@ -15,8 +15,8 @@ from ..text.arguments import BUILT_IN, VALIDATIONS, DataArguments
 from ..text.collation import cut, cut_pair
 from ..text.columns import choose_text, column_for, text_of
 from ..text.schema import Schema, fingerprint
-from ..text.sources import SPLITS, is_on_hub
-from ..text.splits import choose_split, split_validation
+from ..text.sources import is_on_hub
+from ..text.splits import SPLITS, choose_split, split_validation
 from ..text.tokenization import pair_encodings, token_ids
 from ..utils.errors import UserError, check_choice, nearest
 

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The rows of a data set: all of them, or the first ones of streams."""
+"""Load the rows of a data set: all of them, or the first ones of streams."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..utils.errors import UserError
 from .arguments import DataArguments
-from .sources import Files, Whole, open_splits, reading
+from .files import Files, Whole
+from .sources import open_splits, reading
 from .tables import collect, tables_of
 
 if TYPE_CHECKING:
@@ -59,7 +60,15 @@ def _read(rows: Any) -> Dataset:
 
 
 def read_first(rows: Any, data: DataArguments) -> Dataset:
-    """The first `data.streaming_sample` rows of a stream, in memory."""
+    """Return the first rows of a stream, in memory.
+
+    Args:
+        rows: the stream; rows that are in memory are returned whole.
+        data: with the number of rows, `streaming_sample`.
+
+    Raises:
+        UserError: there are none, or they cannot be read.
+    """
     from datasets import Dataset
 
     if isinstance(rows, Dataset):
@@ -82,6 +91,10 @@ def read_first(rows: Any, data: DataArguments) -> Dataset:
 
 def open_alone(data: DataArguments, tagged: bool = False) -> Files | Whole:
     """Open a data set of one split, to read its rows one after the other.
+
+    Args:
+        data: where it is.
+        tagged: whether .txt files are CoNLL files, and not texts.
 
     Raises:
         UserError: as [`load`], or it has several splits.

@@ -1,31 +1,56 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Which rows are trained on, and which are held out."""
+"""The names of splits, and the rows that are held out for validation."""
 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..utils.errors import UserError
 from .arguments import DataArguments
+from .encodings import stem_of
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 logger = logging.getLogger(__name__)
 
+# Names of splits in files, folders and tables, and the names that they get.
+SPLITS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "val", "dev", "eval", "evaluation"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+
+
+def split_of(path: Path) -> str:
+    """Return the split of a file: `train-00000-of-00002.csv` is a piece of `train`, and `dev.csv.gz` of `validation`.
+
+    Args:
+        path: of the file.
+    """
+    stem = re.sub(r"-\d{5}-of-\d{5}$", "", stem_of(path))
+    return SPLITS.get(stem.lower(), stem)
+
 
 def choose_split(splits: Mapping[str, Any], names: Sequence[str] | str) -> str | None:
-    """The first of the names that the data set has, or None."""
+    """Return the first of the names that the data set has, or None.
+
+    Args:
+        splits: of the data set.
+        names: one, or several.
+    """
     names = [names] if isinstance(names, str) else names
     return next((name for name in names if name in splits), None)
 
 
 def split_validation(rows: Dataset, data: DataArguments, stratify_by: str | None) -> tuple[Dataset, Dataset]:
-    """Training and validation rows, each class in both in its proportion where it has rows enough.
+    """Divide rows into training and validation rows, each class in its proportion if it has rows enough.
 
     Args:
         rows: the training split.
@@ -58,4 +83,4 @@ def split_validation(rows: Dataset, data: DataArguments, stratify_by: str | None
     return rows.select(np.sort(train)), rows.select(np.sort(validation))
 
 
-__all__ = ["choose_split", "split_validation"]
+__all__ = ["SPLITS", "choose_split", "split_of", "split_validation"]

@@ -20,8 +20,9 @@ from ..text.arguments import DataArguments
 from ..text.batching import by_tokens
 from ..text.bptt_windows import check_window, window_lengths
 from ..text.columns import choose_text, find_columns, named_columns
+from ..text.files import Files
 from ..text.loading import read_first
-from ..text.sources import Files, open_splits, reading
+from ..text.sources import open_splits, reading
 from ..utils.errors import UserError
 from .arguments import RNNTrainingArguments
 

@@ -1,0 +1,190 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Find the splits in a folder."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..utils.errors import UserError
+from .arguments import DataArguments
+from .encodings import COMPRESSIONS, kind_of, open_utf8, stem_of, wrong_encoding
+from .files import Files
+from .formats import READERS, Conll, Lines, Parallel
+from .reader import Reader
+from .splits import SPLITS, split_of
+from .tables import collect, tables_of
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+logger = logging.getLogger(__name__)
+
+# Files and folders that operating systems and programs leave behind. Names that begin with a dot are no data either.
+_NO_DATA = ("__macosx", "thumbs.db", "desktop.ini", "__pycache__", "dataset_info.json", "dataset_infos.json")
+# The ending of a file of one language, such as train.en or train.pt-BR.
+_LANGUAGE = re.compile(r"\.[a-zA-Z]{2,3}([-_][a-zA-Z]{2,8})?")
+
+
+def splits_in_folder(folder: Path, data: DataArguments, tagged: bool) -> Mapping[str, Files | Dataset]:
+    """Find the splits in a folder: tables, parallel files, folders of classes, or texts.
+
+    Args:
+        folder: to look into.
+        data: how its files are written.
+        tagged: whether .txt files are CoNLL files, and not texts.
+
+    Raises:
+        UserError: there is nothing to read, or it is ambiguous.
+    """
+    there = [path for path in sorted(folder.iterdir()) if _is_data(path)]
+    by_split: dict[str, list[Path]] = {}
+    for file in (path for path in there if path.is_file()):
+        # A .txt file of another name is a text among others, or says something about the folder.
+        if kind_of(file) in READERS and (kind_of(file) != ".txt" or split_of(file) in SPLITS.values()):
+            by_split.setdefault(split_of(file), []).append(file)
+    if len(by_split) == 1 and len(next(iter(by_split.values()))) == 1 and not set(by_split) & set(SPLITS.values()):
+        # A folder with one file is that file.
+        by_split = {"train": next(iter(by_split.values()))}
+    if by_split:
+        for split, files in by_split.items():
+            _check_pieces(split, files, data)
+        unread = [path for path in there if path.is_dir() and any(map(_files_in, [path, *_inside(path)]))]
+        if unread:
+            logger.warning(
+                f"{data.path}: the folders {', '.join(path.name for path in unread)} are not read, as there are tables "
+                "beside them."
+            )
+        reader = reader_of([file for files in by_split.values() for file in files], data, tagged)
+        return {split: Files(files, data, reader) for split, files in by_split.items()}
+    if languages := _languages(there):
+        return {split: Files([files], data, Parallel) for split, files in languages.items()}
+    found = _class_folders([path for path in there if path.is_dir()], data)
+    if not found:
+        texts = [path for path in there if path.is_file() and kind_of(path) == ".txt"]
+        found = {"train": _texts(dict.fromkeys(texts, folder.name), data)} if texts else {}
+    if not found:
+        raise UserError(
+            f"the folder {str(folder)!r} has neither files of {', '.join(READERS)} "
+            "nor one subfolder of .txt files per class."
+        )
+    return found
+
+
+def _is_data(path: Path) -> bool:
+    # Excel keeps a lock called ~$name beside a file that is open.
+    return not path.name.startswith((".", "~$")) and path.name.lower() not in _NO_DATA
+
+
+def _check_pieces(split: str, files: list[Path], data: DataArguments) -> None:
+    whole = [file.name for file in files if not re.search(r"-\d{5}-of-\d{5}$", stem_of(file))]
+    if len(files) > 1 and whole:
+        raise UserError(
+            f"the folder {data.path!r} has several files for the split {split}: "
+            f"{', '.join(file.name for file in files)}. Keep one of them, or call its pieces "
+            f"{split}-00000-of-{len(files):05} and so on."
+        )
+
+
+def reader_of(files: list[Path], data: DataArguments, tagged: bool) -> type[Reader]:
+    """Return the reader of files that have the same format.
+
+    Args:
+        files: by their endings of one format.
+        data: how they are written.
+        tagged: whether .txt files are CoNLL files, and not texts.
+
+    Raises:
+        UserError: their formats differ, or none of [`READERS`] reads them.
+    """
+    kinds = sorted({kind_of(file) for file in files})
+    readers = {READERS.get(kind) for kind in kinds}
+    if len(readers) > 1:
+        raise UserError(f"the folder {data.path!r} mixes {', '.join(kinds)} files: keep one kind.")
+    reader = readers.pop()
+    if reader is None:
+        hint = " Save it as .xlsx." if kinds == [".xls"] else ""
+        raise UserError(
+            f"{data.path!r} is not one of the kinds that can be read: {', '.join(READERS)}, and all but Parquet and "
+            f"Excel files compressed too ({', '.join(COMPRESSIONS)}).{hint}"
+        )
+    return Conll if tagged and reader is Lines else reader
+
+
+def _languages(there: list[Path]) -> dict[str, dict[str, Path]]:
+    """Return parallel files by split and language; none if no split has two."""
+    found: dict[str, dict[str, Path]] = {}
+    for file in (path for path in there if path.is_file()):
+        plain = file.with_suffix("") if file.suffix.lower() in COMPRESSIONS else file
+        if _LANGUAGE.fullmatch(plain.suffix) and split_of(file) in SPLITS.values():
+            found.setdefault(split_of(file), {})[plain.suffix[1:]] = file
+    if not any(len(files) > 1 for files in found.values()):
+        return {}
+    if len({frozenset(files) for files in found.values()}) > 1:
+        listed = "; ".join(f"{split}: {', '.join(files)}" for split, files in found.items())
+        raise UserError(
+            f"the parallel files in {str(there[0].parent)!r} are not in the same languages ({listed}): give each split "
+            "a file in each."
+        )
+    return found
+
+
+def _class_folders(folders: list[Path], data: DataArguments) -> dict[str, Dataset]:
+    """Return the splits of folders of .txt files, one folder a class.
+
+    A folder is a split if it is called like one and holds folders of classes; otherwise it is a class, whatever its
+    name.
+    """
+    splits: dict[str, Path] = {}
+    for folder in folders:
+        split = SPLITS.get(folder.name.lower())
+        if split is not None and any(map(_files_in, _inside(folder))):
+            if split in splits:
+                raise UserError(
+                    f"the folder {data.path!r} has several folders for the split {split}: {splits[split].name}, "
+                    f"{folder.name}. Keep one of them."
+                )
+            splits[split] = folder
+    by_split = {split: _inside(folder) for split, folder in splits.items()} or {"train": folders}
+    left_out = [folder.name for folder in folders if splits and folder not in splits.values()]
+    left_out += [folder.name for folder in folders if not splits and not _files_in(folder)]
+    if left_out:
+        logger.warning(
+            f"{data.path}: the folders {', '.join(left_out)} are not read: they hold no .txt files of a class."
+        )
+    found = {}
+    for split, classes in by_split.items():
+        files = {file: each.name for each in classes for file in _files_in(each)}
+        if files:
+            found[split] = _texts(files, data)
+    return found
+
+
+def _inside(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if path.is_dir() and _is_data(path)]
+
+
+def _files_in(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if path.is_file() and _is_data(path) and kind_of(path) == ".txt"]
+
+
+def _texts(files: Mapping[Path, str], data: DataArguments) -> Dataset:
+    """Return the text of each file, with its label."""
+
+    def rows() -> Iterator[dict[str, str]]:
+        for file, label in files.items():
+            with open_utf8(file, data.encoding) as stream:
+                content = b"".join(iter(partial(stream.read, 1 << 20), b""))
+            try:
+                yield {"text": content.decode(), "label": label}
+            except UnicodeDecodeError as error:
+                raise wrong_encoding(file, "utf-8", content[error.start]) from error
+
+    return collect(tables_of(rows()))
+
+
+__all__ = ["reader_of", "splits_in_folder"]
