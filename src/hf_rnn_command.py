@@ -1,16 +1,20 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """The console script `hf-rnn`.
 
-It stands outside of the package: importing `hf_rnn` registers the models, which loads torch, but for a process that has
-imported this module before. So `hf-rnn --help` answers at once.
+It stands outside of the package, since importing `hf_rnn` registers the models, which loads torch. While this script
+runs, `hf_rnn` leaves that to the command line, so that `hf-rnn --help` answers at once.
 """
+
+is_running = False
 
 
 def entry() -> None:
-    """Run the command line."""
+    """Run the command line, and end the process with its exit code."""
+    global is_running
+    is_running = True
     from hf_rnn.cli.main import entry as run
 
     run()
 
 
-__all__ = ["entry"]
+__all__ = ["entry", "is_running"]

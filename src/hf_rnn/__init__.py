@@ -23,8 +23,9 @@ def register_models() -> None:
     RNNPreTrainedModel.pusher, RNNPreTrainedModel.opener = pusher, opener
 
 
-# The console script answers `--help` without waiting seconds for torch: it registers the models once it needs them.
-if "hf_rnn_command" not in sys.modules:
+# The console script answers `--help` without waiting seconds for torch: `cli.main` registers the models then.
+# Processes that the script starts, and programs that import it, get registered models.
+if not getattr(sys.modules.get("hf_rnn_command"), "is_running", False):
     register_models()
 
 # Imported on first use: a loaded model does not need the libraries that these pull in.

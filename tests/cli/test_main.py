@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support import ROOT, tiny_config
 
-from hf_rnn.cli.main import main
+from hf_rnn.cli.main import command_names, main
 
 
 def run(capsys, *arguments) -> tuple[int, str, str]:
@@ -201,8 +201,8 @@ def test_two_processes_train_what_one_trains(tmp_path, tiny_run):
 def test_what_needs_no_model_does_not_wait_for_torch(arguments, tmp_path):
     """In a process of its own, started as the installed command is."""
     (tmp_path / "hf-rnn").write_text(
-        "import sys\nfrom hf_rnn.cli.main import main\n"
-        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "import sys\nfrom hf_rnn_command import entry\n"
+        "try:\n    entry()\nexcept SystemExit:\n    pass\n"
         "print('torch' in sys.modules, 'hf_rnn' in sys.modules)"
     )
     done = subprocess.run([sys.executable, tmp_path / "hf-rnn", *arguments], capture_output=True, text=True)
@@ -215,6 +215,76 @@ def test_the_installed_command_predicts(tiny_run):
     done = subprocess.run([command, "predict", tiny_run, "the film was good ."], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[0] in ("positive", "negative")
+
+
+def test_a_script_with_the_name_of_the_command_gets_registered_models(tmp_path):
+    (tmp_path / "hf-rnn.py").write_text(
+        "import hf_rnn_command, hf_rnn\nfrom transformers import AutoConfig\n"
+        "print(AutoConfig.for_model('hf_rnn').cell_type)"
+    )
+    done = subprocess.run([sys.executable, tmp_path / "hf-rnn.py"], capture_output=True, text=True)
+    assert done.stdout == "lstm\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["MODEL", "the film was good .", "-bad", "--top_k", "0"],
+        ["--top_k", "0", "MODEL", "the film was good .", "-bad"],
+        ["MODEL", "--top_k", "0", "the film was good .", "-bad"],
+        ["MODEL", "the film was good .", "--top_k=0", "-bad"],
+        ["--top_k", "0", "--", "MODEL", "the film was good .", "-bad"],
+    ],
+)
+def test_texts_stand_anywhere_among_the_options_and_may_begin_with_a_dash(capsys, tiny_run, arguments):
+    code, out, _ = run(capsys, "predict", *(str(tiny_run) if part == "MODEL" else part for part in arguments))
+    assert code == 0
+    assert [line.split("\t")[-1] for line in out.splitlines()] == ["the film was good .", "-bad"]
+    assert all("negative" in line and "positive" in line for line in out.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ([], 2, "usage: hf-rnn "),
+        (["train"], 0, "usage: hf-rnn train "),
+        (["predict", "--help"], 0, "usage: hf-rnn predict "),
+    ],
+)
+def test_help_is_shown_where_nothing_was_asked_for(capsys, arguments, code, message):
+    returned, out, _ = run(capsys, *arguments)
+    assert (returned, out.startswith(message)) == (code, True)
+
+
+def test_every_command_of_the_list_has_a_help_of_its_own(capsys):
+    _, listed, _ = run(capsys, "--help")
+    for name in command_names():
+        code, out, _ = run(capsys, name, "--help")
+        assert code == 0
+        summary = out.split("\n\n")[1]
+        assert " ".join(summary.split()) in " ".join(listed.split())
+        assert f"  hf-rnn {name} " in out.partition("examples:")[2]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("trainin:\n  seed: 3", "hf-rnn train: there is no key 'trainin.seed': did you mean 'training.seed'?"),
+        ("training:\n  sead: 3", "hf-rnn train: there is no key 'training.sead': did you mean 'training.seed'?"),
+        ("model: [unclosed", "run.yaml' is no YAML that can be read (line 1"),
+    ],
+)
+def test_mistakes_in_the_file_of_a_run(capsys, tmp_path, text, message):
+    (tmp_path / "run.yaml").write_text(text)
+    code, _, err = run(capsys, "train", "--config", tmp_path / "run.yaml")
+    assert code == 1
+    assert message in err
+
+
+def test_an_option_that_is_missing_is_named_as_it_is_written(capsys):
+    code, _, err = run(capsys, "push", "folder")
+    assert code == 1
+    assert err.startswith("hf-rnn push: the following arguments are required: repo_id (hf-rnn push --help shows how)")
 
 
 def test_without_a_test_split_no_rows_of_training_are_measured_unasked(capsys, tiny_run):

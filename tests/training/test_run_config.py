@@ -1,8 +1,10 @@
+import re
+
 import pytest
 import yaml
 from support import ROOT
 
-from hf_rnn.training.run_config import parse_run
+from hf_rnn.training.run_config import parse_run, run_parser
 from hf_rnn.utils.errors import UserError
 
 CONFIGS = ROOT / "configs"
@@ -80,6 +82,18 @@ def test_a_file_that_is_no_run(text, message, as_option, tmp_path):
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(UserError, match=message):
         parse_run(["--config", str(file)] if as_option else file)
+
+
+def test_help_has_words_for_every_key():
+    """Those of the classes' docstrings, of transformers' own too."""
+    help_ = " ".join(run_parser().format_help().split())
+    assert "--model.hidden_size HIDDEN_SIZE width H of the recurrent state" in help_
+    assert "--training.adversarial ADVERSARIAL weight of " in help_
+    assert "--training.max_grad_norm MAX_GRAD_NORM Maximum gradient norm" in help_
+    assert "%%" not in help_
+    # Of these transformers has no words either.
+    without = {match[1] for match in re.finditer(r"--([\w.]+) (?:[A-Z_]+|\{[\w,]+\}) \(type: ", help_)}
+    assert without == set()
 
 
 def test_yaml_cannot_make_objects(tmp_path):

@@ -1,19 +1,19 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""What the commands of the command line have in common: their options, the data and the files that these name."""
+"""The options that several commands have in common, and the data and the files that these name."""
 
 import os
+from argparse import SUPPRESS, Action, RawDescriptionHelpFormatter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 
-def command_parser(command: str, description: str):
-    from jsonargparse import ArgumentParser
+from ..utils.errors import UserError
+from ..utils.unknown_keys import name_unknown_key
 
-    return ArgumentParser(prog=f"hf-rnn {command}", description=description, exit_on_error=False, allow_abbrev=False)
-
-
-# Of the data section, what `evaluate` and `predict` have as options of their own.
+# Keys of the data section of a run that other commands have as options of their own.
 COLUMN_OPTIONS = ("text_column", "text_pair_column", "label_column")
 FILE_OPTIONS = (
     "name",
@@ -26,23 +26,105 @@ FILE_OPTIONS = (
     "header",
     "on_bad_rows",
 )
-DATA_OPTIONS = (*COLUMN_OPTIONS, *FILE_OPTIONS, "max_length")
 
 
-def add_data_options(parser, labels: bool = False) -> None:
+class RawHelpFormatter(DefaultHelpFormatter, RawDescriptionHelpFormatter):
+    """Keeps the lines of descriptions and examples."""
+
+
+class CommandParser(ArgumentParser):
+    """The parser of a command. Texts may stand anywhere among its arguments, and may begin with a dash."""
+
+    def __init__(self, **settings: Any):
+        super().__init__(exit_on_error=False, allow_abbrev=False, **settings)
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise [`~hf_rnn.utils.errors.UserError`] for wrong arguments, with the option that was probably meant."""
+        said = name_unknown_key(message, (action.dest for action in self._actions))
+        raise UserError(f"{said} ({self.prog} --help shows how)") from ex
+
+    def parse_args(self, args: Any = None, *others: Any, **how: Any) -> Namespace:  # type: ignore[override]
+        """Parse arguments with the texts at their end.
+
+        Else argparse takes no text after an option (it has `parse_intermixed_args`, but not for subcommands), and none
+        that begins with a dash.
+        """
+        return super().parse_args(self._texts_last(args), *others, **how)
+
+    def _texts_last(self, arguments: list[str]) -> list[str]:
+        flags = {name for action in self._actions if action.nargs == 0 for name in action.option_strings}
+        options: list[str] = []
+        texts: list[str] = []
+        rest = iter(arguments)
+        for argument in rest:
+            if argument == "--":
+                texts += rest
+            elif argument in flags or (argument.startswith("--") and "=" in argument.split(" ")[0]):
+                options.append(argument)
+            elif argument.startswith("--") and " " not in argument:
+                options += [argument, *[value for value in [next(rest, None)] if value is not None]]
+            else:
+                texts.append(argument)
+        return [*options, "--", *texts] if texts else options
+
+
+class VersionAction(Action):
+    """Prints the version of the package, which is looked up only then."""
+
+    def __init__(self, option_strings: list[str], dest: str, **settings: Any):
+        super().__init__(option_strings, SUPPRESS, default=SUPPRESS, nargs=0, help="Show the version and exit.")
+
+    def __call__(self, parser: Any, *others: Any) -> None:
+        from importlib.metadata import version
+
+        print(f"hf-rnn {version('hf-rnn')}")
+        parser.exit()
+
+
+def first_line_and_examples(docstring: str | None) -> tuple[str, list[str]]:
+    """Return the first line of a command's docstring, and its lines that are examples."""
+    lines = [line.strip() for line in (docstring or "").splitlines()]
+    return lines[0], [f"  {line}" for line in lines[1:] if line.startswith("hf-rnn ")]
+
+
+# Options -------------------------------------------------------------------------------------------------------------
+
+
+def add_model(parser: ArgumentParser, revision: bool = True) -> None:
+    """Add the model, and which version of it on the Hub is meant."""
+    parser.add_argument("model", type=str, help="folder or Hub id")
+    if revision:
+        parser.add_argument("--revision", type=str, help="branch, tag or commit of a model on the Hub")
+
+
+def add_data(parser: ArgumentParser) -> None:
+    """Add the labelled data set that a command reads."""
+    parser.add_argument("--data", type=str, help="a file, folder or Hub data set; that of the training run if left out")
+
+
+def add_max_length(parser: ArgumentParser) -> None:
+    parser.add_argument("--max_length", type=int, help="tokens kept of a text; as in training if left out, 0 for all")
+
+
+def add_answer_options(parser: ArgumentParser, labels: bool = False) -> None:
+    """Add the options that say which texts are answered, by which models, and how many at once.
+
+    Args:
+        parser: of the command.
+        labels: whether the data has labels, which are read too.
+    """
     parser.add_argument(
         "--others", type=str, action="append", default=[], help="a further model, whose logits are averaged in"
     )
-    parser.add_argument("--revision", type=str, help="branch, tag or commit of a model on the Hub")
     add_file_options(parser, labels)
-    parser.add_argument("--max_length", type=int, help="tokens kept of a text; as in training if left out, 0 for all")
+    add_max_length(parser)
     parser.add_argument(
         "--num_beams", type=int, help="of a model that writes: texts followed at once; as it was saved if left out"
     )
     parser.add_argument("--batch_tokens", type=int, default=16384, help="tokens that are read at once; bounds memory")
 
 
-def add_file_options(parser, labels: bool = False) -> None:
+def add_file_options(parser: ArgumentParser, labels: bool = False) -> None:
     """Add the options that say how a file is written and which of its columns are read."""
     parser.add_argument("--text_column", type=str, help="column of the text; that of training if left out")
     parser.add_argument("--text_pair_column", type=str, help="column of the second text")
@@ -59,48 +141,53 @@ def add_file_options(parser, labels: bool = False) -> None:
     parser.add_argument("--on_bad_rows", type=str, help="error (if left out) or skip, for rows that do not fit")
 
 
-def parse(parser, arguments: list[str]):
-    from argparse import ArgumentError
+def add_outputs(parser: ArgumentParser, forms: str) -> None:
+    """Add the files that a command writes beside what it prints."""
+    parser.add_argument(
+        "--output", type=str, action="append", default=[], help=f"file to write: {forms}; may be repeated"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace --output where it exists")
 
-    from ..utils.errors import UserError
 
-    try:
-        options = parser.parse_args(_texts_last(parser, arguments))
-    except ArgumentError as error:
-        from ..training.run_config import explain
+# Checks --------------------------------------------------------------------------------------------------------------
 
-        raise UserError(f"{explain(str(error), parser)} ({parser.prog} --help shows how)") from error
-    if (options.get("max_length") or 0) < 0:
+
+def check_least(options: Namespace, least: int, *names: str, meaning: str = "") -> None:
+    """Raise [`~hf_rnn.utils.errors.UserError`] for a number that is too small.
+
+    Args:
+        options: of the command.
+        least: the smallest number that is allowed.
+        names: of the options.
+        meaning: of the smallest number, in brackets.
+    """
+    for name in names:
+        given = options[name]
+        if given is not None and given < least:
+            raise UserError(f"--{name} {given} must be {least}{f' ({meaning})' if meaning else ''} or greater.")
+
+
+def check_max_length(options: Namespace) -> None:
+    if (options.max_length or 0) < 0:
         raise UserError(f"--max_length {options.max_length} must be 1 or greater, or 0 for all tokens.")
-    if options.get("batch_tokens", 1) < 1:
-        raise UserError(f"--batch_tokens {options.batch_tokens} must be 1 or greater.")
-    return options
 
 
-def _texts_last(parser, arguments: list[str]) -> list[str]:
-    """The arguments with all that is no option at the end: argparse would not take texts after an option, nor one that
-    begins with a dash."""
-    flags = {name for action in parser._actions if action.nargs == 0 for name in action.option_strings}
-    options: list[str] = []
-    others: list[str] = []
-    rest = iter(arguments)
-    for argument in rest:
-        if argument == "--":
-            others += rest
-        elif argument in flags or (argument.startswith("--") and "=" in argument.split(" ")[0]):
-            options.append(argument)
-        elif argument.startswith("--") and " " not in argument:
-            options += [argument, *[value for value in [next(rest, None)] if value is not None]]
-        else:
-            others.append(argument)
-    return [*options, "--", *others] if others else options
+# Data and files ------------------------------------------------------------------------------------------------------
 
 
-def set_beams(predictor, options) -> None:
-    """Has a model that writes follow so many texts at once."""
-    from ..utils.errors import UserError
+def load_predictor(options: Namespace) -> Any:
+    """Load the model that the options name, with further ones that answer beside it."""
+    from ..inference.predictor import Predictor
 
-    beams = options.num_beams
+    predictor = Predictor.from_pretrained(
+        options.model, others=options.get("others", ()), revision=options.get("revision")
+    )
+    _set_beams(predictor, options.get("num_beams"))
+    return predictor
+
+
+def _set_beams(predictor: Any, beams: int | None) -> None:
+    """Let a model that writes follow so many texts at once."""
     if beams is None:
         return
     if predictor.task.problem_type != "translation":
@@ -110,26 +197,37 @@ def set_beams(predictor, options) -> None:
     predictor.model.generation_config.num_beams = beams
 
 
-def given_columns(options) -> list[str]:
-    return [name for name in COLUMN_OPTIONS if getattr(options, name, None) is not None]
+def given_columns(options: Namespace) -> list[str]:
+    """Return which columns the command line names."""
+    return [name for name in COLUMN_OPTIONS if options.get(name) is not None]
 
 
-def data_of(predictor, options):
-    """The data section of the training run, with what the command line changes; other data has columns of its own."""
-    from dataclasses import replace
+def data_of(predictor: Any, options: Namespace, path: str | None = None) -> Any:
+    """Return the data section of the training run, with the changes of the command line.
 
+    Args:
+        predictor: a trained model.
+        options: of the command.
+        path: of other data, which has columns of its own; None for that of the run.
+    """
     data = predictor.task.data
-    if options.data is not None and (not data.path or Path(options.data).absolute() != Path(data.path).absolute()):
-        data = data.elsewhere(options.data)
-    given = {name: value for name in DATA_OPTIONS[:-1] if (value := getattr(options, name, None)) is not None}
-    data = replace(data, **given)
+    if path is not None and (not data.path or Path(path).absolute() != Path(data.path).absolute()):
+        data = data.elsewhere(path)
+    given = {name: options.get(name) for name in (*COLUMN_OPTIONS, *FILE_OPTIONS)}
+    data = replace(data, **{name: value for name, value in given.items() if value is not None})
     return data if options.max_length is None else replace(data, max_length=options.max_length or None)
 
 
-def new_file(path: str | None, overwrite: bool | None = None):
+def new_file(path: str | None, overwrite: bool | None = None) -> Path | None:
+    """Return the path of a file that can be written; None for None.
 
-    from ..utils.errors import UserError
+    Args:
+        path: of the file.
+        overwrite: whether it may exist; None for a command without that option.
 
+    Raises:
+        UserError: the file exists, or cannot be written.
+    """
     if path is None:
         return None
     file = Path(path)
@@ -143,23 +241,42 @@ def new_file(path: str | None, overwrite: bool | None = None):
     return file
 
 
-def output_files(options, pages: bool) -> list[Path]:
-    """The files of `--output`, once each, before any work; not all that is told can be shown as a page."""
+def output_files(options: Namespace, pages: bool) -> list[Path]:
+    """Return the files of `--output`, once each.
+
+    Args:
+        options: of the command.
+        pages: whether what it tells can be shown as a page.
+    """
     from ..interpret.views import check_form
 
-    files = [new_file(path, options.overwrite) for path in dict.fromkeys(options.output)]
+    files = [file for path in dict.fromkeys(options.output) if (file := new_file(path, options.overwrite))]
     for file in files:
         check_form(file, pages)
     return files
 
 
-def write_outputs(files: list[Path], save: Callable[[Any, Path], None], told) -> None:
-    """Writes what is told to each of the files."""
-    from ..utils.errors import UserError
+def write_outputs(files: list[Path], save: Callable[[Any, Path], None], told: Any) -> None:
+    """Write what a command tells to each of the files.
 
+    Args:
+        files: those of [`output_files`].
+        save: writes one of them.
+        told: what is written.
+    """
     for file in files:
         try:
             save(told, file)
         except OSError as error:
             raise UserError(f"{str(file)!r} cannot be written ({error.strerror}): name another file.") from error
         print(f"written to {file}")
+
+
+def metrics_line(metrics: dict[str, Any]) -> str:
+    """Return the metrics of a whole data set on one line."""
+    return " · ".join(f"{name} {value:.4f}" for name, value in metrics.items() if "/" not in name and name != "rows")
+
+
+def is_first_process() -> bool:
+    """Return whether this is the first of the processes of a launcher, or the only one."""
+    return os.environ.get("RANK", "0") == "0"

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
-from .. import auto  # noqa: F401  the command line has not registered the models yet
 from ..models.configuration_rnn import RNNConfig
 from ..models.weight_files import is_intact
 from ..utils.errors import UserError, looks_local

@@ -16,7 +16,6 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 from transformers.utils import CONFIG_NAME
 
-from .. import auto  # noqa: F401  the command line has not registered the models yet
 from ..models.configuration_rnn import RNNConfig
 from ..utils.errors import UserError, first_line
 from ..utils.hub_answers import head_of

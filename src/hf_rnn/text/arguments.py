@@ -16,7 +16,8 @@ _NAMED_CHARACTERS = {"tab": "\t", "\\t": "\t", "none": "", "comma": ",", "semico
 
 @dataclass
 class DataArguments:
-    """
+    """The data.
+
     Args:
         path: a data set on the Hub; a CSV, TSV, JSON, JSON Lines, Parquet, Excel or CoNLL file, or a .txt file, whose
             lines are its rows; a folder with one such file per split (train.csv, test.csv, …), or one subfolder of .txt

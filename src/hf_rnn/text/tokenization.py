@@ -46,7 +46,8 @@ _MODEL_INPUTS = ["input_ids", "attention_mask"]
 
 @dataclass
 class TokenizerArguments:
-    """
+    """The tokenizer.
+
     Args:
         path: folder or Hub id of an existing tokenizer; the other settings are for training one, where this is None.
         kind: bpe, unigram, word, wordpiece, whitespace or char; null for the tokenizer of model.pretrained where there

@@ -37,9 +37,10 @@ LEAST = {
 
 @dataclass
 class RNNTrainingArguments(TrainingArguments):
-    """
-    [`~transformers.TrainingArguments`] with other defaults and some more fields. All fields hold here too, but for
-    those of `REFUSED`, FSDP and DeepSpeed.
+    """The training.
+
+    These are [`~transformers.TrainingArguments`] with other defaults and some more fields. All fields hold here too,
+    but for those of `REFUSED`, FSDP and DeepSpeed.
 
     Args:
         output_dir: the model's folder; checkpoints stand inside it.
@@ -59,12 +60,15 @@ class RNNTrainingArguments(TrainingArguments):
         averaging_decay: of ema, how many times as much each step counts as the one after it.
         averaging_start: of swa, the share of the steps after which it begins.
         averaging_patience: of nt_asgd, the evaluations after which one that is no better begins it.
-        entropy_minimisation, adversarial, virtual_adversarial: weights of what a classifier learns beside its labels,
-            from the texts of data.unlabelled_splits too; see [`~hf_rnn.training.objectives.Objectives`].
+        entropy_minimisation: weight of the entropy of a classifier's answers in its loss, from the texts of
+            data.unlabelled_splits too; see [`~hf_rnn.training.objectives.Objectives`].
+        adversarial: weight of the loss at embedded texts that are moved to where it grows most (the same).
+        virtual_adversarial: weight of the change of the answers where embedded texts are moved to where these change
+            most, from the texts of data.unlabelled_splits too (the same).
         gradient_flow_steps: steps between measurements of the gradient on its way back through time, which
             gradient_flow.png and gradient_flow.json then show; 0 for none; see
             [`~hf_rnn.interpret.gradient_flow.GradientFlow`].
-        perturbation: how far the two latter move an embedded text, as a share of its norm.
+        perturbation: how far adversarial and virtual_adversarial move an embedded text, as a share of its norm.
     """
 
     output_dir: str | None = "rnn-model"

@@ -19,7 +19,6 @@ from transformers import PreTrainedTokenizerBase, TrainerState, set_seed
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_NAME
 
-from .. import auto  # noqa: F401  the command line has not registered the models yet
 from ..hub.card import render_folder
 from ..hub.card_merge import merge, read_card
 from ..hub.fetch import find_model

@@ -3,14 +3,12 @@
 
 import dataclasses
 import os
-import re
 from argparse import ArgumentError
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-import docstring_parser
 import yaml
 from huggingface_hub.errors import StrictDataclassError
 from jsonargparse import ArgumentParser, Namespace, set_dumper, set_loader
@@ -19,8 +17,10 @@ from ..hub.saved_run import Loader, check_form, path_from, path_to, write_yaml
 from ..models.configuration_rnn import RNNConfig
 from ..text.arguments import DataArguments
 from ..text.tokenization import TokenizerArguments
-from ..utils.errors import UserError, nearest
+from ..utils.errors import UserError
+from ..utils.unknown_keys import name_unknown_key
 from .arguments import RNNTrainingArguments
+from .run_help import as_docstring, describe_section, field_words
 
 _MODE = "hf_rnn"
 # Stands before texts that jsonargparse would not take for texts, from where they were read to where they were parsed.
@@ -35,6 +35,19 @@ _MODEL_FIELDS = [
     and not each.name.endswith("_token_id")
     and not each.name.startswith("target_")
 ]
+
+
+def _model_words() -> dict[str, str]:
+    """Return the descriptions of the keys of the model section, with the models that read a field of [`RNNConfig`]."""
+    words = field_words(RNNConfig)
+    of_encoder = {
+        "pretrained": "folder or Hub id of a model whose encoder, and tokenizer, the new one takes over.",
+        "forward_only": "of two independent directions of that model, take over the one from left to right alone.",
+    }
+    read_by = {each.name: " and ".join(each.metadata.get("read_by", ())) for each in _MODEL_FIELDS}
+    return of_encoder | {name: f"{words[name]}{f' Read by {by}.' if by else ''}" for name, by in read_by.items()}
+
+
 ModelArguments = dataclasses.make_dataclass(
     "ModelArguments",
     [
@@ -42,31 +55,17 @@ ModelArguments = dataclasses.make_dataclass(
         ("forward_only", bool, False),
         *((each.name, each.type, dataclasses.field(default=each.default)) for each in _MODEL_FIELDS),
     ],
+    namespace={"__doc__": as_docstring("The network.", _model_words())},
 )
 
-
-def _model_help() -> str:
-    """Return the docstring of `ModelArguments`: that of [`RNNConfig`], and the models that read a field."""
-    help_of = {each.arg_name: each.description or "" for each in docstring_parser.parse(RNNConfig.__doc__ or "").params}
-    lines = [
-        "pretrained: folder or Hub id of a model whose encoder, and tokenizer, the new one takes over.",
-        "forward_only: of two independent directions of that model, take over the one from left to right alone.",
-    ]
-    for each in _MODEL_FIELDS:
-        models = " and ".join(each.metadata.get("read_by", ()))
-        lines.append(f"{each.name}: {' '.join(help_of[each.name].split())}{f' Read by {models}.' if models else ''}")
-    return "\n".join(["The network.", "", "Args:", *(f"    {line}" for line in lines)])
-
-
-ModelArguments.__doc__ = _model_help()
-
-# Whether they can hold, the number of layers and of directions says, which an encoder of before brings with it.
+# Whether they can hold depends on the number of layers and of directions, which an encoder brings with it.
 _JUDGED_BY_ENCODER = ("hidden_dropout", "backprop_length")
 
 
 @dataclass
 class CardArguments:
-    """
+    """The model card.
+
     Args:
         language: ISO 639 code of the texts, such as en, or several.
         license: of the model, by its name on the Hub, such as apache-2.0.
@@ -91,7 +90,17 @@ SECTIONS = {
 
 @dataclass
 class RunConfig:
-    """The sections of a run's YAML; `given` are the keys of its model section that somebody wrote."""
+    """The sections of a run's YAML.
+
+    Args:
+        task: by its name.
+        data: where the rows are.
+        tokenizer: how one is trained, or which one is taken.
+        model: `ModelArguments`.
+        training: how the model is trained.
+        card: what the model card says.
+        given: the keys of the model section that somebody wrote.
+    """
 
     task: str
     data: DataArguments
@@ -102,24 +111,37 @@ class RunConfig:
     given: frozenset[str] = frozenset()
 
 
-def run_parser() -> ArgumentParser:
-    """The command line and the YAML of a training run, which have the same keys."""
-    parser = ArgumentParser(
+class RunParser(ArgumentParser):
+    """The parser of a run; what is wrong is a [`~hf_rnn.utils.errors.UserError`]."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise what is wrong with the file of the run, or with the key that was probably meant."""
+        for file in _files(self.args):
+            check_form(file)
+        keys = (action.dest for action in self._actions)
+        raise UserError(name_unknown_key(message.replace(_AS_WRITTEN, ""), keys)) from ex
+
+
+def run_parser() -> RunParser:
+    """Return the parser of a training run's command line and YAML, which have the same keys."""
+    parser = RunParser(
         prog="hf-rnn train",
         description="Train a model from one YAML file; any of its keys can be set on the command line too.",
         exit_on_error=False,
         allow_abbrev=False,
         parser_mode=_MODE,
     )
+    parser.args = []
     parser.add_argument("--config", action="config", help="YAML file of the run, such as configs/imdb.yaml")
     parser.add_argument("--task", type=str, default="text_classification", help="what to learn")
     for section, arguments in SECTIONS.items():
         parser.add_class_arguments(arguments, section)
+        describe_section(parser, section, arguments)
     return parser
 
 
 def parse_run(arguments: list[str] | dict | str | Path) -> tuple[RunConfig, str]:
-    """Reads a run.
+    """Read a run.
 
     Args:
         arguments: a command line; or the path of a YAML file; or its sections as a dict.
@@ -131,31 +153,34 @@ def parse_run(arguments: list[str] | dict | str | Path) -> tuple[RunConfig, str]
         UserError: an unknown key (the nearest one is named) or a value of the wrong type.
     """
     parser = run_parser()
-    read = {dict: parser.parse_object, list: parser.parse_args}.get(type(arguments))
-    given_to: Any = _as_yaml(arguments) if isinstance(arguments, dict) else arguments
-    if isinstance(arguments, dict) and isinstance(given_to.get("data"), dict) and given_to["data"].get("label_names"):
-        given_to["data"]["label_names"] = [str(name) for name in given_to["data"]["label_names"]]
+    given_to: Any = arguments if isinstance(arguments, (dict, list)) else ["--config", str(arguments)]
+    read: Any = parser.parse_args
+    if isinstance(arguments, dict):
+        read, given_to = parser.parse_object, _as_yaml(arguments)
+        if isinstance(given_to.get("data"), dict) and given_to["data"].get("label_names"):
+            given_to["data"]["label_names"] = [str(name) for name in given_to["data"]["label_names"]]
     try:
-        if read is None:
-            read, given_to = parser.parse_path, str(arguments)
         namespace, written = (_as_meant(read(given_to, **how)) for how in ({}, {"defaults": False}))
-        _find_data(namespace, written, arguments)
+        _find_data(namespace, written, given_to)
         parts = parser.instantiate(namespace)
     except (ArgumentError, TypeError, ValueError, OSError, yaml.YAMLError) as error:
         if isinstance(error, UserError):
             raise
-        for file in _files(arguments):
-            check_form(file)
-        raise UserError(explain(str(error).replace(_AS_WRITTEN, ""), parser)) from error
-    settings = {k: v for k, v in dataclasses.asdict(parts.model).items() if hasattr(RNNConfig, k)}
-    if parts.model.pretrained is not None:
-        settings = {k: v for k, v in settings.items() if k not in _JUDGED_BY_ENCODER}
-    checked_config(settings)
-    if parts.model.forward_only and parts.model.pretrained is None:
-        raise UserError("model.forward_only chooses among the directions of model.pretrained, which is not there.")
+        parser.error(str(error), error)
+    _check_model(parts.model)
     given = frozenset(vars(written.get("model") or Namespace()))
     run = RunConfig(parts.task, parts.data, parts.tokenizer, parts.model, parts.training, parts.card, given)
     return run, _dump(parser, namespace)
+
+
+def _check_model(model: Any) -> None:
+    """Raise [`UserError`] for a model section that no model can have."""
+    settings = {name: value for name, value in dataclasses.asdict(model).items() if hasattr(RNNConfig, name)}
+    if model.pretrained is not None:
+        settings = {name: value for name, value in settings.items() if name not in _JUDGED_BY_ENCODER}
+    checked_config(settings)
+    if model.forward_only and model.pretrained is None:
+        raise UserError("model.forward_only chooses among the directions of model.pretrained, which is not there.")
 
 
 def _load(text: str) -> Any:
@@ -209,28 +234,30 @@ def _as_meant(value: Any) -> Any:
     return value
 
 
-def _find_data(namespace: Namespace, written: Namespace, arguments: Any) -> None:
-    """A relative `data.path` that a YAML file names is looked for beside that file first."""
-    files, said = (
-        _files(arguments),
-        isinstance(arguments, list) and any(argument.split("=")[0] == "--data.path" for argument in arguments),
-    )
-    if files and not said and written.get("data.path") is not None:
+def _find_data(namespace: Namespace, written: Namespace, arguments: list[str] | dict) -> None:
+    """Look for a relative `data.path` that a YAML file names beside that file first."""
+    if isinstance(arguments, dict) or any(argument.split("=")[0] == "--data.path" for argument in arguments):
+        return
+    files = _files(arguments)
+    if files and written.get("data.path") is not None:
         namespace["data.path"] = path_from(namespace["data.path"], files[-1].parent)
 
 
-def _files(arguments: list[str] | dict | str | Path) -> list[Path]:
-    """The YAML files that a run's arguments name."""
-    if isinstance(arguments, dict):
-        return []
-    if not isinstance(arguments, list):
-        return [Path(arguments)]
+def _files(arguments: list[str]) -> list[Path]:
+    """Return the YAML files that a command line names."""
     words = [word for argument in arguments for word in argument.split("=", 1)]
     return [Path(word) for option, word in pairwise(words) if option == "--config"]
 
 
 def checked_config(settings: dict[str, Any]) -> RNNConfig:
-    """The configuration that the model section of a run, and what else decides it, give; raises [`UserError`]."""
+    """Return the configuration of a run's model.
+
+    Args:
+        settings: the model section of a run, and what else decides the configuration.
+
+    Raises:
+        UserError: the settings break a rule of [`RNNConfig`].
+    """
     try:
         return RNNConfig(**settings)
     except StrictDataclassError as error:
@@ -256,27 +283,4 @@ set_loader(_MODE, _load, (yaml.YAMLError,))
 set_dumper(_MODE, write_yaml)
 
 
-def explain(message: str, parser: ArgumentParser) -> str:
-    """jsonargparse's words, and the key that was probably meant."""
-    keys = [action.dest for action in parser._actions if action.dest not in ("help", "config", "print_config")]
-    unknown = re.search(r"unrecognized arguments: --?(\S+)", message)
-    option = re.search(r"Group '([^']+)' does not accept option '([^']+)'", message) or re.search(
-        r"()[Oo]ption '([^']+)' is not accepted", message
-    )
-    name = None
-    if unknown:
-        name = unknown[1].split("=")[0]
-    elif option:
-        name = f"{option[1]}.{option[2]}".strip(".")
-    if name is None:
-        return message
-    section, _, last = name.rpartition(".")
-    inside = {key.rpartition(".")[2]: key for key in keys if key.rpartition(".")[0] == section}
-    # Within a known section its own keys are meant, and the section's name must not count as likeness.
-    near = inside.get(nearest(last, inside)) if inside else nearest(name, keys)
-    if near:
-        return f"there is no key {name!r}: did you mean {near!r}?"
-    return f"there is no key {name!r}; the keys are {', '.join(inside.values() or keys)}."
-
-
-__all__ = ["RunConfig", "checked_config", "parse_run", "run_parser"]
+__all__ = ["RunConfig", "RunParser", "checked_config", "parse_run", "run_parser"]

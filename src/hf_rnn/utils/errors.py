@@ -5,15 +5,16 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
-from huggingface_hub.errors import StrictDataclassError
-
 
 class UserError(ValueError):
     """Something in the data, the configuration or the folders; the message says what, and what to write instead."""
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, on one line; its kind where it says nothing."""
+    """Return an error's message on one line, or its type where it has none."""
+    # Imported here: it takes a fifth of a second, which a message of the command line need not wait for.
+    from huggingface_hub.errors import StrictDataclassError
+
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if isinstance(error, StrictDataclassError):
         # Which check failed comes first, what it found last.

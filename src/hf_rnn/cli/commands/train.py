@@ -1,0 +1,48 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Train a model from a YAML file, each key of which is an option too.
+
+hf-rnn train --config FILE.yaml
+hf-rnn train --config FILE.yaml --training.learning_rate 1e-3
+"""
+
+from shlex import quote
+from typing import Any
+
+from ..options import metrics_line
+
+
+def parser() -> Any:
+    from ...training.run_config import run_parser
+
+    return run_parser()
+
+
+def run(options: Any) -> None:
+    from ...hub.folder import METRICS_FILE
+    from ...training.run import Run
+    from ...training.run_config import parse_run
+
+    if not options.command_line:
+        parser().print_help()
+        return
+    run = Run(*parse_run(options.command_line))
+    results = run.train()
+    if not run.args.should_log:
+        return
+    for split in ("validation", "test"):
+        if split in results:
+            print(f"{split:<11}{metrics_line(results[split])}")
+    facts, folder = results["run"], quote(str(run.folder))
+    done = f"{run.args.max_steps:,} steps" if run.config.data.streaming else f"{facts['epochs']:g} epochs"
+    print(
+        f"{facts['parameters']:,} parameters, {done} in {facts['train_seconds']:.0f} s. "
+        f"The model is in {run.folder}, its figures in {run.folder / METRICS_FILE}."
+    )
+    if run.config.task == "language_modeling":
+        print(f'Let it write: hf-rnn write {folder} "some text"')
+    else:
+        print(f'Ask it: hf-rnn predict {folder} "some text"')
+
+
+def after_interrupt(options: Any) -> str:
+    return "--training.resume true goes on from the last checkpoint."

@@ -1,0 +1,41 @@
+import io
+from contextlib import redirect_stdout
+
+import pytest
+
+from hf_rnn.cli.terminal import print_coloured, print_table
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    for name in ("NO_COLOR", "FORCE_COLOR", "COLORTERM"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    return Terminal()
+
+
+def test_a_file_gets_no_escape_codes(capsys, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    print_table({"f1/a": "0.5000", "f1/[b]": "1.0000"})
+    print_coloured("\x1b[1mtext\x1b[0m")
+    assert capsys.readouterr().out == f"  {'f1/a':<30}0.5000\n  {'f1/[b]':<30}1.0000\n"
+
+
+def test_a_terminal_gets_a_table_and_colours(terminal):
+    with redirect_stdout(terminal):
+        print_table({"f1/a": "0.5000", "f1/[b]": "1.0000"})
+        print_coloured("\x1b[48;2;21;101;192mtext\x1b[0m")
+    assert "f1/[b]" in terminal.getvalue()
+    assert "\x1b[48;5;" in terminal.getvalue()
+
+
+def test_no_color_is_obeyed(terminal, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    with redirect_stdout(terminal):
+        print_coloured("\x1b[48;2;21;101;192mtext\x1b[0m")
+    assert terminal.getvalue() == ""
