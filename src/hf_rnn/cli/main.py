@@ -5,7 +5,7 @@ import logging
 import os
 import re
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
@@ -79,8 +79,9 @@ def _run(name: str, arguments: list[str]) -> int:
         options.command_line = arguments[1:]
         if hasattr(command, "check"):
             command.check(options)
-        _register_models()
-        command.run(options)
+        with command.imports(options) if hasattr(command, "imports") else nullcontext():
+            _register_models()
+            command.run(options)
         _leave_processes()
     except KeyboardInterrupt as interrupt:
         # A training says itself that it saved a checkpoint.

@@ -8,6 +8,7 @@ file holds these functions:
 - `run(options)` calls one function of the package and prints its result. The models are registered by then.
 - `check(options)`, if any, raises [`~hf_rnn.utils.errors.UserError`] for options that do not go together. It is called
   before any model is loaded.
+- `imports(options)`, if any, returns a context manager, inside of which the models are registered and the command runs.
 - `after_interrupt(options)`, if any, returns a sentence that tells how an interrupted command goes on.
 
 `options.command_line` are the command's arguments as they were written.

@@ -6,6 +6,7 @@ hf-rnn predict MODEL --file in.csv --output out.jsonl
 """
 
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,12 @@ def check(options: Any) -> None:
         raise UserError("--file and --output go together: --file in.csv --output out.jsonl.")
     check_least(options, 0, "top_k", meaning="all labels")
     new_file(options.output, options.overwrite)
+
+
+def imports(options: Any) -> AbstractContextManager:
+    from ...utils.lean_imports import lean_imports
+
+    return nullcontext() if options.file else lean_imports()
 
 
 def run(options: Any) -> None:
