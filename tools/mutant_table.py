@@ -106,8 +106,8 @@ MUTANTS = [
     Mutant(
         "mean over the padded length",
         "models/pooling.py",
-        'part["count"] = valid.sum(1)',
-        'part["count"] = torch.full_like(valid.sum(1), valid.shape[1])',
+        '{"total": x.sum(1), "count": valid.sum(1)}',
+        '{"total": x.sum(1), "count": torch.full_like(valid.sum(1), valid.shape[1])}',
         "tests/models/test_modeling_rnn.py",
     ),
     Mutant(

@@ -9,7 +9,7 @@ import torch
 
 from hf_rnn import RNNConfig, RNNForSequenceClassification
 from hf_rnn.inference.long_text import logits_of
-from hf_rnn.models.configuration_rnn import POOLINGS
+from hf_rnn.models.pooling import POOLINGS
 
 ONE_WAY, BOTH_WAYS = {}, {"bidirectional": True}
 TWO_STACKS = {"bidirectional": True, "independent_directions": True}

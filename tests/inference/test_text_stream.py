@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hf_rnn import Predictor, RNNConfig, RNNForSequenceClassification
-from hf_rnn.models.configuration_rnn import POOLINGS
+from hf_rnn.models.pooling import POOLINGS
 from hf_rnn.text.tokenization import token_ids, train_tokenizer
 from hf_rnn.utils.errors import UserError
 

@@ -8,7 +8,7 @@ import torch
 from tokenizers.processors import TemplateProcessing
 
 from hf_rnn import RNNConfig, RNNForSequenceClassification, RNNModel, how_it_read, train_tokenizer
-from hf_rnn.models.configuration_rnn import POOLINGS
+from hf_rnn.models.pooling import POOLINGS
 from hf_rnn.utils.errors import UserError
 
 TEXT = "the film was wonderfully long, so we left early."

@@ -6,7 +6,8 @@ from support.machine import needs_bf16
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
 from hf_rnn import RNNConfig, RNNForSequenceClassification, RNNModel
-from hf_rnn.models.configuration_rnn import CELL_TYPES, POOLINGS
+from hf_rnn.models.configuration_rnn import CELL_TYPES
+from hf_rnn.models.pooling import POOLINGS
 from hf_rnn.models.recurrence import Recurrence
 
 

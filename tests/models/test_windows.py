@@ -14,7 +14,7 @@ from support.machine import needs_bf16
 import hf_rnn
 from hf_rnn import RNNConfig, RNNForSequenceClassification
 from hf_rnn.models import recurrence
-from hf_rnn.models.configuration_rnn import POOLINGS
+from hf_rnn.models.pooling import POOLINGS
 
 ONE_WAY, BOTH_WAYS = {}, {"bidirectional": True}
 TWO_STACKS = {"bidirectional": True, "independent_directions": True}

@@ -36,12 +36,10 @@ _TOKEN_CLASSIFIER = {"read_by": ("RNNForTokenClassification",)}
 _SEQ2SEQ = {"read_by": ("RNNForConditionalGeneration",)}
 
 CELL_TYPES = ("lstm", "gru", "rnn_tanh", "rnn_relu")
-POOLINGS = ("last", "mean", "max", "concat", "attention")
 CHARACTER_ENCODERS = ("none", "lstm", "cnn")
 ATTENTIONS = ("multiplicative", "additive")
 _CHOICES = {
     "cell_type": CELL_TYPES,
-    "pooling": POOLINGS,
     "character_encoder": CHARACTER_ENCODERS,
     "attention_type": ATTENTIONS,
 }
@@ -280,7 +278,10 @@ class RNNConfig(PreTrainedConfig):
         return self.num_directions * self.hidden_size
 
     def validate_choices(self):
-        for name, choices in _CHOICES.items():
+        # With torch, which a configuration does not need before it has a value to check.
+        from .pooling import POOLINGS
+
+        for name, choices in {**_CHOICES, "pooling": tuple(POOLINGS)}.items():
             value = getattr(self, name)
             if value not in choices:
                 near = difflib.get_close_matches(value.lower(), choices, n=1, cutoff=0.0)[0]

@@ -78,11 +78,7 @@ def _check(model: str, foreign: dict[str, Any], attention_mask: Tensor | None) -
         )
     for name in ("past_key_values", "cache_params"):
         if name in given:
-            raise ValueError(
-                f"{name} is of the type {type(given[name]).__name__}, and {model} has neither keys and values of "
-                "attention before a text nor goes on from a state: leave it out (of PEFT's methods, take LoRA or "
-                "prompt tuning instead of prefix tuning; RNNModel goes on from a state, initial_state=…)."
-            )
+            raise ValueError(foreign_state(name, given[name], f"{model} takes none"))
     packed = next((name for name in _PACKED if name in given), None)
     if packed is None and is_packed(given.get("position_ids"), attention_mask):
         packed = "position_ids"
@@ -97,6 +93,21 @@ def _check(model: str, foreign: dict[str, Any], attention_mask: Tensor | None) -
             f"token_type_ids are not all 0, and {model} has no types of tokens: leave them out, "
             "tokenizer(…, return_token_type_ids=False), and put a token between the texts of a pair."
         )
+
+
+def foreign_state(name: str, given: Any, rule: str) -> str:
+    """Return the error for a state that is not of these models, such as the keys and values of attention.
+
+    Args:
+        name: of the argument.
+        given: its value.
+        rule: the state that the model does take.
+    """
+    return (
+        f"{name} is of the type {type(given).__name__}, for keys and values of attention, and {rule}: leave it out (of "
+        "PEFT's methods, take LoRA or prompt tuning instead of prefix tuning; RNNModel goes on from a state, "
+        "initial_state=…)."
+    )
 
 
 def _tokens_of(found: Tensor, attention_mask: Tensor | None) -> Tensor:

@@ -12,11 +12,11 @@ from transformers.processing_utils import Unpack
 from transformers.utils import ModelOutput
 
 from .configuration_rnn import RNNConfig
-from .forward_arguments import accepts_client_arguments
+from .forward_arguments import accepts_client_arguments, foreign_state
 from .label_checks import IGNORED, check_in_vocabulary
 from .modeling_rnn import RNNModel, RNNModelOutput, RNNPreTrainedModel
 from .recurrence import locked_dropout, may_ask
-from .recurrent_cache import RNNCache, no_state_of_ours
+from .recurrent_cache import RNNCache
 from .sampled_softmax import sampled_softmax_loss
 from .stop_strings import StringStoppingMixin
 
@@ -235,7 +235,9 @@ class RNNForCausalLM(RNNPreTrainedModel, StringStoppingMixin, GenerationMixin):
         if cache is None:
             return [None, None]
         if not isinstance(cache, RNNCache):
-            raise ValueError(no_state_of_ours(cache))
+            raise ValueError(
+                foreign_state("past_key_values", cache, "this model takes those that its own forward pass returned")
+            )
         H = self.config.hidden_size
         if not self.config.independent_directions or cache.state[0].shape[-1] == H:
             return [cache.state, None]

@@ -17,7 +17,7 @@ from .embedding import embed
 from .forward_arguments import accepts_client_arguments
 from .heads import ClassificationHead
 from .label_checks import check_known
-from .pooling import Pooling
+from .pooling import pooling_class
 from .recurrence import Recurrence, RecurrentState, locked_dropout, may_ask
 from .weight_files import is_intact, safetensors_of
 from .windows import read_in_windows
@@ -321,7 +321,12 @@ class RNNForSequenceClassification(RNNPreTrainedModel):
         super().__init__(config)
         self.num_labels = config.num_labels
         self.model = RNNModel(config)
-        self.pooling = Pooling(config)
+        self.pooling = pooling_class(config.pooling)(config.output_size)
+        if config.backprop_window and not self.pooling.in_windows:
+            raise ValueError(
+                f"backprop_window={config.backprop_window} reads a text in parts, and pooling={config.pooling!r} needs "
+                "it all at once: leave backprop_window out, or write pooling='concat'."
+            )
         self.classifier = ClassificationHead(config, self.pooling.output_size)
         self.post_init()
 

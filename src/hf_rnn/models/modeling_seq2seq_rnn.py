@@ -14,11 +14,11 @@ from transformers.modeling_outputs import Seq2SeqLMOutput
 from .attention import AttentionDecoder, DecoderState, Memory
 from .configuration_rnn import RNNConfig
 from .embedding import embed
-from .forward_arguments import accepts_client_arguments
+from .forward_arguments import accepts_client_arguments, foreign_state
 from .label_checks import IGNORED, check_in_vocabulary
 from .modeling_rnn import RNNModel, RNNModelOutput, RNNPreTrainedModel
 from .recurrence import locked_dropout
-from .recurrent_cache import RNNCache, no_state_of_ours
+from .recurrent_cache import RNNCache
 from .stop_strings import StringStoppingMixin
 
 
@@ -223,7 +223,9 @@ class RNNForConditionalGeneration(RNNPreTrainedModel, StringStoppingMixin, Gener
         """What was read, and the state before what is to be written next."""
         valid = None if attention_mask is None else attention_mask.bool()
         if cache is not None and not isinstance(cache, RNNDecoderCache):
-            raise ValueError(no_state_of_ours(cache))
+            raise ValueError(
+                foreign_state("past_key_values", cache, "this model takes those that its own forward pass returned")
+            )
         if cache is not None:
             return Memory(read.last_hidden_state, cache.keys, valid), cache.decoder_state()
         memory = self.decoder.attention.memory(read.last_hidden_state, valid)

@@ -1,44 +1,62 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""One vector per text out of the outputs of its tokens, all at once or part by part."""
+"""One vector per text from the outputs of its tokens, all at once or part by part.
 
-from typing import Any
+A pooling is one class: a subclass of [`Pooling`] registers itself under its `name`, and configurations accept it.
+Shapes: B batch, T time, F the width of an output.
+"""
+
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .configuration_rnn import RNNConfig
+# By the names under which configurations have them.
+POOLINGS: dict[str, type["Pooling"]] = {}
 
 
 class Pooling(nn.Module):
-    """One vector per text out of the outputs of its tokens; zeros for a text without tokens."""
+    """One vector per text from the outputs of its tokens; zeros for a text without tokens.
 
-    def __init__(self, config: RNNConfig):
+    A subclass with a `name` implements [`part`] and [`pooled`]; and, to read texts in windows or as a stream,
+    [`joined`]; and, for reading curves, [`after_each`].
+
+    Args:
+        size: the width F of an output.
+    """
+
+    name: ClassVar[str] = ""
+    # The width of the pooled vector, in outputs.
+    parts: ClassVar[int] = 1
+    # True if `joined` is implemented: then a text can be read in windows.
+    in_windows: ClassVar[bool] = True
+
+    def __init__(self, size: int):
         super().__init__()
-        self.kind = config.pooling
-        self.output_size = config.output_size * (3 if self.kind == "concat" else 1)
-        if self.kind == "attention":
-            # u_t = tanh(W h_t + b); weights softmax(u_t · v) (Yang et al. 2016, equations 5 to 7).
-            self.key = nn.Linear(config.output_size, config.output_size)
-            self.query = nn.Linear(config.output_size, 1, bias=False)
+        self.output_size = self.parts * size
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        POOLINGS[cls.name] = cls
 
     @property
     def weights(self) -> list[Tensor]:
-        """What is learnt, if anything: W, b and v of the attention. Copies of a model on several GPUs have no
+        """The learnt tensors, in the order in which [`part`] takes them. Copies of a model on several GPUs have no
         `parameters()`."""
-        return [self.key.weight, self.key.bias, self.query.weight] if self.kind == "attention" else []
+        return []
 
     def forward(self, output: Any, attention_mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """
+        """Pool whole texts.
+
         Args:
-            output: what [`RNNModel`] returned.
+            output: of [`RNNModel`].
             attention_mask: `[B, T]` or None.
 
         Returns:
-            The pooled texts, `[B, D*H]` or, for `"concat"`, `[B, 3*D*H]`, and the attention weights `[B, T]` or None.
+            The pooled texts `[B, output_size]`, and the weights of their tokens `[B, T]` or None.
         """
-        so_far, weights = self.add(None, output, attention_mask)
-        return self.pooled(so_far), weights
+        so_far, shares = self.add(None, output, attention_mask)
+        return self.pooled(so_far), shares
 
     def add(
         self,
@@ -47,94 +65,210 @@ class Pooling(nn.Module):
         attention_mask: Tensor | None,
         weights: list[Tensor] | None = None,
     ) -> tuple[dict[str, Tensor], Tensor | None]:
-        """What has to be known of texts of which one more part was read.
+        """Return the summary of texts of which one more part was read.
 
         Args:
-            so_far: of the parts before it; None for the first.
-            output: what [`RNNModel`] returned for this part, from the state in which the one before it ended.
+            so_far: the summary of the parts before it; None for the first.
+            output: of [`RNNModel`] for this part, from the state in which the one before it ended.
             attention_mask: `[B, T]` of this part, or None.
             weights: in place of [`weights`].
 
         Returns:
-            Tensors whose first dimension is B, and the attention weights within this part `[B, T]` or None.
+            Tensors whose first dimension is B, and the weights within this part `[B, T]` or None.
         """
-        if self.kind == "last":
-            return {"last": output.final_hidden_state[:, -1]}, None
         x = output.last_hidden_state
         B, T, size = x.shape
         if T == 0:
             # A place that is no token stands for none.
             x, attention_mask = x.new_zeros(B, 1, size), x.new_zeros(B, 1)
         valid = x.new_ones(x.shape[:2], dtype=torch.bool) if attention_mask is None else attention_mask.bool()
-        part, shares = {}, None
-        if self.kind == "attention":
-            scores = self._scores(x, weights or self.weights)
-            scores = scores.masked_fill(~valid, torch.finfo(scores.dtype).min)
-            shares = scores.softmax(-1) * valid
-            part = {"attended": (shares.unsqueeze(1) @ x).squeeze(1), "score": scores.logsumexp(-1)}
-        if self.kind == "concat":
-            part["last"] = output.final_hidden_state[:, -1]
-        if self.kind in ("max", "concat"):
-            part["top"] = x.masked_fill(~valid.unsqueeze(-1), torch.finfo(x.dtype).min).amax(1)
-        if self.kind in ("mean", "concat"):
-            part["total"] = x.sum(1)
-        part["count"] = valid.sum(1)
-        return self.joined(so_far or {}, part), shares if T else None
+        part, shares = self.part(x, valid, output.final_hidden_state[:, -1], weights or self.weights)
+        return self.joined(so_far, part) if so_far else part, shares if T else None
+
+    def part(
+        self, x: Tensor, valid: Tensor, last: Tensor, weights: list[Tensor]
+    ) -> tuple[dict[str, Tensor], Tensor | None]:
+        """Return the summary of one part of texts.
+
+        Args:
+            x: outputs `[B, T, F]`, zeros in padding.
+            valid: `[B, T]` bool, True for tokens.
+            last: the final state of the top layer, `[B, F]`.
+            weights: as [`weights`].
+
+        Returns:
+            Tensors whose first dimension is B, and the weights of the tokens `[B, T]` or None.
+        """
+        raise NotImplementedError
+
+    def joined(self, before: dict[str, Tensor], part: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Return the summary of two parts of texts in succession."""
+        raise NotImplementedError(
+            f"pooling={self.name!r} needs a text all at once, and this one is read in parts: train with another "
+            "pooling, such as 'concat', or implement joined()."
+        )
+
+    def pooled(self, so_far: dict[str, Tensor]) -> Tensor:
+        """Return the vectors of texts `[B, output_size]` from the summary of all their parts."""
+        raise NotImplementedError
+
+    def after_each(self, outputs: Tensor) -> Tensor:
+        """Return the vector `[B, T, output_size]` after each token of texts that are read from left to right.
+
+        Args:
+            outputs: `[B, T, F]` of texts of the same length.
+        """
+        raise NotImplementedError(f"pooling={self.name!r} has no after_each(), and so no reading curve.")
+
+
+class LastPooling(Pooling):
+    """The final state of each direction."""
+
+    name = "last"
+
+    def part(
+        self, x: Tensor, valid: Tensor, last: Tensor, weights: list[Tensor]
+    ) -> tuple[dict[str, Tensor], Tensor | None]:
+        return {"last": last}, None
+
+    def joined(self, before: dict[str, Tensor], part: dict[str, Tensor]) -> dict[str, Tensor]:
+        return part
+
+    def pooled(self, so_far: dict[str, Tensor]) -> Tensor:
+        return so_far["last"]
+
+    def after_each(self, outputs: Tensor) -> Tensor:
+        return outputs
+
+
+class MeanPooling(Pooling):
+    """The mean over tokens."""
+
+    name = "mean"
+
+    def part(
+        self, x: Tensor, valid: Tensor, last: Tensor, weights: list[Tensor]
+    ) -> tuple[dict[str, Tensor], Tensor | None]:
+        return {"total": x.sum(1), "count": valid.sum(1)}, None
+
+    def joined(self, before: dict[str, Tensor], part: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {name: before[name] + part[name] for name in ("count", "total")}
+
+    def pooled(self, so_far: dict[str, Tensor]) -> Tensor:
+        count = so_far["count"].unsqueeze(-1)
+        return (so_far["total"] / count.clamp(min=1)).to(so_far["total"].dtype)
+
+    def after_each(self, outputs: Tensor) -> Tensor:
+        count = torch.arange(1, outputs.shape[1] + 1, device=outputs.device)[:, None]
+        return (outputs.double().cumsum(1) / count).to(outputs.dtype)
+
+
+class MaxPooling(Pooling):
+    """The maximum over tokens, of each feature."""
+
+    name = "max"
+
+    def part(
+        self, x: Tensor, valid: Tensor, last: Tensor, weights: list[Tensor]
+    ) -> tuple[dict[str, Tensor], Tensor | None]:
+        top = x.masked_fill(~valid.unsqueeze(-1), torch.finfo(x.dtype).min).amax(1)
+        return {"top": top, "count": valid.sum(1)}, None
+
+    def joined(self, before: dict[str, Tensor], part: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {"count": before["count"] + part["count"], "top": torch.maximum(before["top"], part["top"])}
+
+    def pooled(self, so_far: dict[str, Tensor]) -> Tensor:
+        return torch.where(so_far["count"].unsqueeze(-1) > 0, so_far["top"], 0)
+
+    def after_each(self, outputs: Tensor) -> Tensor:
+        return outputs.cummax(1).values
+
+
+class ConcatPooling(Pooling):
+    """[last, max, mean] (Howard and Ruder 2018)."""
+
+    name = "concat"
+    parts = 3
+
+    def __init__(self, size: int):
+        super().__init__(size)
+        self.each = (LastPooling(size), MaxPooling(size), MeanPooling(size))
+
+    def part(
+        self, x: Tensor, valid: Tensor, last: Tensor, weights: list[Tensor]
+    ) -> tuple[dict[str, Tensor], Tensor | None]:
+        found: dict[str, Tensor] = {}
+        for pooling in self.each:
+            found |= pooling.part(x, valid, last, [])[0]
+        return found, None
+
+    def joined(self, before: dict[str, Tensor], part: dict[str, Tensor]) -> dict[str, Tensor]:
+        # Windows leave out the last state, which the whole text alone tells.
+        found = {name: part[name] for name in part if name == "last"}
+        for pooling in self.each[1:]:
+            found |= pooling.joined(before, part)
+        return found
+
+    def pooled(self, so_far: dict[str, Tensor]) -> Tensor:
+        return torch.cat([pooling.pooled(so_far) for pooling in self.each], dim=-1)
+
+    def after_each(self, outputs: Tensor) -> Tensor:
+        return torch.cat([pooling.after_each(outputs) for pooling in self.each], dim=-1)
+
+
+class AttentionPooling(Pooling):
+    """A weighted mean: u_t = tanh(W h_t + b); weights softmax(u_t · v) (Yang et al. 2016, equations 5 to 7)."""
+
+    name = "attention"
+
+    def __init__(self, size: int):
+        super().__init__(size)
+        self.key = nn.Linear(size, size)
+        self.query = nn.Linear(size, 1, bias=False)
+
+    @property
+    def weights(self) -> list[Tensor]:
+        return [self.key.weight, self.key.bias, self.query.weight]
+
+    def part(
+        self, x: Tensor, valid: Tensor, last: Tensor, weights: list[Tensor]
+    ) -> tuple[dict[str, Tensor], Tensor | None]:
+        scores = self._scores(x, weights)
+        scores = scores.masked_fill(~valid, torch.finfo(scores.dtype).min)
+        shares = scores.softmax(-1) * valid
+        attended = (shares.unsqueeze(1) @ x).squeeze(1)
+        return {"attended": attended, "score": scores.logsumexp(-1)}, shares
 
     @staticmethod
     def _scores(x: Tensor, weights: list[Tensor]) -> Tensor:
-        """u_t · v of the outputs `[B, T, F]`."""
+        """Return u_t · v of the outputs `[B, T, F]`."""
         key, bias, query = weights
         return F.linear(torch.tanh(F.linear(x, key, bias)), query).squeeze(-1)
 
-    @staticmethod
-    def joined(before: dict[str, Tensor], part: dict[str, Tensor]) -> dict[str, Tensor]:
-        """What has to be known of two parts of texts in succession; of the first there may be nothing."""
-        if not before:
-            return part
-        joined = {name: part[name] for name in part if name == "last"}
-        joined |= {name: before[name] + part[name] for name in ("count", "total") if name in part}
-        if "top" in part:
-            joined["top"] = torch.maximum(before["top"], part["top"])
-        if "score" in part:
-            # The softmax over both parts is that over each, weighted by the sums of their exponentials.
-            joined["score"] = torch.logaddexp(before["score"], part["score"])
-            earlier, later = ((each["score"] - joined["score"]).exp().unsqueeze(-1) for each in (before, part))
-            joined["attended"] = earlier * before["attended"] + later * part["attended"]
-        return joined
-
-    def after_each(self, outputs: Tensor) -> Tensor:
-        """What has been pooled after each token of texts that are read from left to right: `[B, T, D*H]`, or for
-        `"concat"` `[B, T, 3*D*H]`.
-
-        Args:
-            outputs: `[B, T, D*H]` of texts of the same length.
-        """
-        if self.kind == "last":
-            return outputs
-        if self.kind == "attention":
-            scores = self._scores(outputs, self.weights).unsqueeze(-1).double()
-            weights = (scores - scores.amax(1, keepdim=True)).exp()
-            return ((weights * outputs).cumsum(1) / weights.cumsum(1)).to(outputs.dtype)
-        parts = [outputs] if self.kind == "concat" else []
-        if self.kind in ("max", "concat"):
-            parts.append(outputs.cummax(1).values)
-        if self.kind in ("mean", "concat"):
-            count = torch.arange(1, outputs.shape[1] + 1, device=outputs.device)[:, None]
-            parts.append((outputs.double().cumsum(1) / count).to(outputs.dtype))
-        return torch.cat(parts, dim=-1)
+    def joined(self, before: dict[str, Tensor], part: dict[str, Tensor]) -> dict[str, Tensor]:
+        # The softmax over both parts is that over each, weighted by the sums of their exponentials.
+        score = torch.logaddexp(before["score"], part["score"])
+        earlier, later = ((each["score"] - score).exp().unsqueeze(-1) for each in (before, part))
+        return {"score": score, "attended": earlier * before["attended"] + later * part["attended"]}
 
     def pooled(self, so_far: dict[str, Tensor]) -> Tensor:
-        """The vectors of texts, of what [`add`] returned for their last part."""
-        if self.kind in ("last", "attention"):
-            return so_far["last" if self.kind == "last" else "attended"]
-        count = so_far["count"].unsqueeze(-1)
-        parts = [so_far["last"]] if self.kind == "concat" else []
-        if "top" in so_far:
-            parts.append(torch.where(count > 0, so_far["top"], 0))
-        if "total" in so_far:
-            parts.append((so_far["total"] / count.clamp(min=1)).to(so_far["total"].dtype))
-        return torch.cat(parts, dim=-1)
+        return so_far["attended"]
+
+    def after_each(self, outputs: Tensor) -> Tensor:
+        scores = self._scores(outputs, self.weights).unsqueeze(-1).double()
+        weights = (scores - scores.amax(1, keepdim=True)).exp()
+        return ((weights * outputs).cumsum(1) / weights.cumsum(1)).to(outputs.dtype)
 
 
-__all__ = ["Pooling"]
+def pooling_class(name: str) -> type[Pooling]:
+    """Return the pooling of a name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if name not in POOLINGS:
+        raise ValueError(f"pooling={name!r} must be one of {', '.join(POOLINGS)}.")
+    return POOLINGS[name]
+
+
+__all__ = ["POOLINGS", "Pooling", "pooling_class"]

@@ -2,7 +2,6 @@
 """The recurrent state in the place of transformers' cache of keys and values."""
 
 import copy
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -45,15 +44,6 @@ class RNNCache:
         self.state = tuple(part.repeat_interleave(repeats, dim=0) for part in self.state)
 
 
-def no_state_of_ours(cache: Any) -> str:
-    """Return the error for what another program passes as `past_key_values`."""
-    return (
-        f"past_key_values is of the type {type(cache).__name__}, for keys and values of attention, and a recurrence "
-        "goes on from a state: pass the past_key_values that a forward pass of this model returned, or leave it out "
-        "(of PEFT's methods, take LoRA or prompt tuning instead of prefix tuning)."
-    )
-
-
 class _Seen(int):
     """A count of tokens that makes no cache another structure: a graph that was exported with one takes any later one,
     and gives each the count of its example."""
@@ -85,4 +75,4 @@ register_pytree_node(
 torch.serialization.add_safe_globals([RNNCache])
 
 
-__all__ = ["RNNCache", "no_state_of_ours"]
+__all__ = ["RNNCache"]

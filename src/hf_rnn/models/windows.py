@@ -322,7 +322,7 @@ def read_in_windows(
     parts = [dict(zip(text.names, values, strict=True)) for values in zip(*stacked, strict=True)]
     so_far: dict[str, Tensor] = {}
     for part in parts:
-        so_far = pooling.joined(so_far, part)
+        so_far = pooling.joined(so_far, part) if so_far else part
     pooled = pooling.pooled({**so_far, "last": final})
     if not shares.numel():
         return pooled, None
