@@ -10,7 +10,7 @@ import report
 from datasets import Dataset, disable_progress_bars
 
 from hf_rnn import DataArguments, TextClassification, train_tokenizer
-from hf_rnn.inference.predictor import WINDOW
+from hf_rnn.inference.predictor import TEXTS_AT_ONCE
 from hf_rnn.text.tokenization import KINDS, token_ids
 
 
@@ -30,7 +30,7 @@ def of_kind(kind: str, corpus: list[str], texts: list[str]) -> list[list[str]]:
     task = TextClassification(DataArguments())
     ways = {
         "tokenize, in the windows of prediction": lambda: [
-            token_ids(tokenizer, texts[start : start + WINDOW]) for start in range(0, len(texts), WINDOW)
+            token_ids(tokenizer, texts[start : start + TEXTS_AT_ONCE]) for start in range(0, len(texts), TEXTS_AT_ONCE)
         ],
         "tokenize, as a data set for training": lambda: task.encode(Dataset.from_dict({"text": texts}), tokenizer),
         "tokenizer(texts) of transformers": lambda: tokenizer(texts),

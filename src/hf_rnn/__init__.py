@@ -58,11 +58,13 @@ _LAZY = {
     "train": "training.run",
     "train_tokenizer": "text.tokenization",
 }
+# Public names of classes that have another one inside the package.
+_ALIASES = {"TextStreams": "BPTTWindows"}
 
 
 def __getattr__(name: str):
     if name in __all__:
-        return getattr(import_module(f".{_LAZY.get(name, 'auto')}", __name__), name)
+        return getattr(import_module(f".{_LAZY.get(name, 'auto')}", __name__), _ALIASES.get(name, name))
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -26,7 +26,7 @@ def test_answers_are_those_of_the_pipeline_in_order(tiny_run):
 
 
 def test_a_stream_is_answered_in_order_and_read_a_window_at_a_time(tiny_run, monkeypatch):
-    monkeypatch.setattr(prediction, "WINDOW", 4)
+    monkeypatch.setattr(prediction, "TEXTS_AT_ONCE", 4)
     predictor = Predictor.from_pretrained(tiny_run)
     seen = []
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from hf_rnn.text.bptt_windows import TextStreams
+from hf_rnn.text.bptt_windows import BPTTWindows
 from hf_rnn.utils.errors import UserError
 
 END = 3
@@ -16,12 +16,12 @@ def documents(count: int = 23) -> list[list[int]]:
 
 
 def test_windows_too_short_to_vary_are_refused():
-    assert len(TextStreams(documents(), 1, 4, END)) > 1
+    assert len(BPTTWindows(documents(), 1, 4, END)) > 1
     with pytest.raises(UserError, match=r"window=4 cannot vary: write 5 or greater"):
-        TextStreams(documents(), 1, 4, END, vary=True)
+        BPTTWindows(documents(), 1, 4, END, vary=True)
 
 
-def read(streams: TextStreams, kind: str = "") -> tuple[torch.Tensor, torch.Tensor]:
+def read(streams: BPTTWindows, kind: str = "") -> tuple[torch.Tensor, torch.Tensor]:
     """Inputs and labels of all windows, side by side."""
     items = [streams[i] for i in range(len(streams))]
     return tuple(torch.cat([item[f"{kind}{name}"] for item in items], dim=1) for name in ("input_ids", "shift_labels"))
@@ -31,7 +31,7 @@ def read(streams: TextStreams, kind: str = "") -> tuple[torch.Tensor, torch.Tens
 @pytest.mark.parametrize(("batch_size", "window"), [(1, 7), (4, 10), (3, 140)])
 def test_every_token_but_the_first_is_told_once_and_in_order(batch_size, window, vary):
     text = [token for row in documents() for token in [*row, END]]
-    inputs, labels = read(TextStreams(documents(), batch_size, window, END, vary=vary))
+    inputs, labels = read(BPTTWindows(documents(), batch_size, window, END, vary=vary))
     told = labels.flatten()
     assert told[told != -100].tolist() == text[1:]
     assert inputs.flatten()[: len(text) - 1].tolist() == text[:-1]
@@ -41,12 +41,12 @@ def test_every_token_but_the_first_is_told_once_and_in_order(batch_size, window,
 
 def test_the_second_direction_reads_the_same_text_from_its_end():
     text = [token for row in documents() for token in [*row, END]][::-1]
-    _, labels = read(TextStreams(documents(), 4, 10, END, both_ways=True), "reversed_")
+    _, labels = read(BPTTWindows(documents(), 4, 10, END, both_ways=True), "reversed_")
     assert labels[labels != -100].tolist() == text[1:]
 
 
 def test_windows_vary_around_their_length_and_their_number_stays():
-    streams = TextStreams(documents(2000), 4, 50, END, vary=True)
+    streams = BPTTWindows(documents(2000), 4, 50, END, vary=True)
     widths = []
     for epoch in range(3):
         streams.set_epoch(epoch)
@@ -60,7 +60,7 @@ def test_windows_vary_around_their_length_and_their_number_stays():
 
 
 def test_an_epoch_shuffles_documents_and_not_their_words():
-    streams = TextStreams(documents(), 1, 10, END, shuffle=True)
+    streams = BPTTWindows(documents(), 1, 10, END, shuffle=True)
     orders = []
     for epoch in (0, 1, 0):
         streams.set_epoch(epoch)
@@ -73,22 +73,22 @@ def test_an_epoch_shuffles_documents_and_not_their_words():
 
 
 def test_processes_share_the_streams():
-    whole = read(TextStreams(documents(), 6, 10, END))[0]
-    parts = [read(TextStreams(documents(), 2, 10, END, rank=rank, world_size=3))[0] for rank in range(3)]
+    whole = read(BPTTWindows(documents(), 6, 10, END))[0]
+    parts = [read(BPTTWindows(documents(), 2, 10, END, rank=rank, world_size=3))[0] for rank in range(3)]
     assert torch.equal(torch.cat(parts), whole)
 
 
 def test_only_the_first_window_forgets():
-    streams = TextStreams(documents(), 2, 10, END)
+    streams = BPTTWindows(documents(), 2, 10, END)
     assert [streams[i]["starts"] for i in range(len(streams))] == [True] + [False] * (len(streams) - 1)
 
 
 def test_a_text_shorter_than_one_window_is_refused():
     with pytest.raises(UserError, match=r"11 tokens.*4 streams.*window of 70.*per_device_train_batch_size"):
-        TextStreams([[5] * 10], 4, 70, END)
+        BPTTWindows([[5] * 10], 4, 70, END)
 
 
 @pytest.mark.parametrize("sizes", [{"batch_size": 0, "window": 5}, {"batch_size": 2, "window": -1}])
 def test_streams_of_no_size_are_refused(sizes):
     with pytest.raises(UserError, match=r"of TextStreams must be 1 or greater"):
-        TextStreams([range(100)], separator=0, **sizes)
+        BPTTWindows([range(100)], separator=0, **sizes)

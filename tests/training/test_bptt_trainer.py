@@ -13,7 +13,7 @@ import hf_rnn
 from hf_rnn import RNNConfig, RNNForCausalLM
 from hf_rnn.tasks.language_modeling import LanguageModeling
 from hf_rnn.text.arguments import DataArguments
-from hf_rnn.text.bptt_windows import TextStreams
+from hf_rnn.text.bptt_windows import BPTTWindows
 from hf_rnn.training.arguments import RNNTrainingArguments
 from hf_rnn.training.bptt_trainer import LanguageModelTrainer, TruncatedBPTT
 from hf_rnn.utils.errors import UserError
@@ -46,7 +46,7 @@ def documents(count: int = 60) -> list[list[int]]:
 
 
 def trainer(folder, model=None, epochs=2, callbacks=None, both_ways=False, **arguments) -> StreamTrainer:
-    streams = TextStreams(documents(), 4, 10, END, shuffle=True, vary=True, both_ways=both_ways)
+    streams = BPTTWindows(documents(), 4, 10, END, shuffle=True, vary=True, both_ways=both_ways)
     args = TrainingArguments(
         str(folder),
         num_train_epochs=epochs,
@@ -78,7 +78,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(tmp_path, step, both_ways):
 
 def test_the_loss_of_an_evaluation_is_that_of_the_whole_text(tmp_path):
     model = make()
-    streams = TextStreams(documents(), 1, 10, END, words=500)
+    streams = BPTTWindows(documents(), 1, 10, END, words=500)
     metrics = trainer(tmp_path, model).evaluate(streams)
     text = torch.tensor([[token for row in documents() for token in [*row, END]]])
     with torch.no_grad():
@@ -141,8 +141,8 @@ def test_rows_that_are_pieces_of_a_text_can_stay_in_order(tmp_path, order):
 
 def test_streams_of_other_processes_and_several_devices_are_refused(tmp_path, monkeypatch):
     args = TrainingArguments(str(tmp_path), use_cpu=True, report_to="none")
-    streams = TextStreams(documents(), 4, 10, END, rank=1, world_size=2)
-    with pytest.raises(UserError, match="are for 2 processes, and this run has 1: pass TextStreams"):
+    streams = BPTTWindows(documents(), 4, 10, END, rank=1, world_size=2)
+    with pytest.raises(UserError, match="are for 2 processes, and this run has 1: pass BPTTWindows"):
         StreamTrainer(make(), args, train_dataset=streams).train()
     monkeypatch.setattr(TrainingArguments, "n_gpu", 2)
     with pytest.raises(UserError, match="cannot carry the states of streams on 2 GPUs: write accelerate launch"):
@@ -151,5 +151,5 @@ def test_streams_of_other_processes_and_several_devices_are_refused(tmp_path, mo
 
 def test_rows_that_are_no_streams_are_refused(tmp_path):
     args = TrainingArguments(str(tmp_path), use_cpu=True, report_to="none")
-    with pytest.raises(UserError, match="train_dataset is a list, and TruncatedBPTT reads streams: pass TextStreams"):
+    with pytest.raises(UserError, match="train_dataset is a list, and TruncatedBPTT reads streams: pass BPTTWindows"):
         StreamTrainer(make(), args, train_dataset=[{"input_ids": [1, 2, 3]}] * 20).train()

@@ -8,7 +8,7 @@ from support.cudnn_contract import Waits, like_cudnn
 from transformers import TrainerCallback
 
 import hf_rnn
-from hf_rnn.text.bptt_windows import TextStreams, read_streams
+from hf_rnn.text.bptt_windows import BPTTWindows, read_streams
 from hf_rnn.text.made_up_reviews import made_up_reviews
 from hf_rnn.training import arguments as training_arguments
 from hf_rnn.training.arguments import RNNTrainingArguments
@@ -75,7 +75,7 @@ def test_a_step_asks_nothing(kind, tmp_path, monkeypatch):
 
 def test_streams_are_read_with_one_question_at_the_end():
     model = hf_rnn.RNNForCausalLM(hf_rnn.RNNConfig(vocab_size=30, embedding_size=4, hidden_size=4))
-    streams = TextStreams([torch.randint(3, 30, (50,)).tolist()], 2, 5, 1)
+    streams = BPTTWindows([torch.randint(3, 30, (50,)).tolist()], 2, 5, 1)
     expected = read_streams(model, streams)
     waits = Waits()
 

@@ -12,11 +12,11 @@ from ..models.windows import read_in_windows
 from ..utils.machine import give_back_freed_memory
 
 # Tokens of a window, and windows after which memory is given back.
-WINDOW, TIDIED = 4096, 16
+LONG_TEXT_WINDOW, TIDIED = 4096, 16
 
 
 @torch.inference_mode()
-def logits_of(model: Any, ids: Sequence[int], window: int = WINDOW) -> Tensor:
+def logits_of(model: Any, ids: Sequence[int], window: int = LONG_TEXT_WINDOW) -> Tensor:
     """What a classifier answers for one text, `[1, C]`, as for the whole at once.
 
     Args:

@@ -27,8 +27,7 @@ from ..text.python_rows import is_table, splits_in
 from ..text.tokenization import as_text, load_tokenizer, token_ids
 from ..utils.errors import UserError
 from ..utils.machine import default_device, keep_freed_memory, on_device
-from .long_text import WINDOW as LONG_WINDOW
-from .long_text import logits_of
+from .long_text import LONG_TEXT_WINDOW, logits_of
 from .text_stream import TextStream
 
 if TYPE_CHECKING:
@@ -36,8 +35,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Texts that are tokenized and sorted by length at a time, and tokens that the model then reads at once.
-WINDOW = 4096
+# Texts that are tokenized and sorted by length at a time.
+TEXTS_AT_ONCE = 4096
 # A lower temperature than this would divide logits to infinity.
 COLDEST = 0.01
 
@@ -188,7 +187,7 @@ class Predictor:
         return TextStream(self.model, self.tokenizer, streams, self.task.answers)
 
     def _stream(self, texts: Iterator, top_k: int | None, batch_tokens: int) -> Iterator[dict]:
-        while window := list(islice(texts, WINDOW)):
+        while window := list(islice(texts, TEXTS_AT_ONCE)):
             rows = [row if isinstance(row, (tuple, list)) else (row,) for row in window]
             wrong = next((row for row in rows if len(row) != len(rows[0]) or len(row) not in (1, 2)), None)
             if wrong is not None:
@@ -219,7 +218,7 @@ class Predictor:
         for places in batches:
             if len(ids[places[0]]) > batch_tokens:
                 # It is the only one of its batch.
-                window = min(batch_tokens, LONG_WINDOW)
+                window = min(batch_tokens, LONG_TEXT_WINDOW)
                 answers = [logits_of(model, ids[places[0]], window).float() for model in models]
             else:
                 batch = self.batch(ids, places)

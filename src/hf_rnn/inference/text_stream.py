@@ -15,7 +15,7 @@ from ..utils.errors import UserError
 from ..utils.machine import on_device
 
 # Tokens that the model reads at once, however many arrive.
-WINDOW = 1024
+TOKENS_AT_ONCE = 1024
 
 
 class TextStream:
@@ -152,8 +152,8 @@ class TextStream:
         """The state and what is pooled after some more tokens of each stream."""
         model, state, pooled = self.model, self._state, self._pooled
         collate = RaggedCollator(model.config.pad_token_id or 0)
-        for start in range(0, max(1, *map(len, ids)), WINDOW):
-            part = on_device(collate([{"input_ids": row[start : start + WINDOW]} for row in ids]), model.device)
+        for start in range(0, max(1, *map(len, ids)), TOKENS_AT_ONCE):
+            part = on_device(collate([{"input_ids": row[start : start + TOKENS_AT_ONCE]} for row in ids]), model.device)
             out = model.model(**part, initial_state=tuple(state.values()) or None, return_dict=True)
             parts = {"h": out.final_hidden_state, "c": out.final_cell_state}
             state = {name: each for name, each in parts.items() if each is not None}

@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from ..models.configuration_rnn import RNNConfig
 from ..models.modeling_causal_rnn import RNNForCausalLM
 from ..text.arguments import DataArguments
-from ..text.bptt_windows import STREAMS, WINDOW, perplexities, read_streams, streams_to_read
+from ..text.bptt_windows import BPTT_WINDOW, STREAMS, perplexities, read_streams, streams_to_read
 from ..text.collation import RaggedCollator
 from ..utils.errors import UserError
 from .text_task import TextTask
@@ -153,7 +153,7 @@ class LanguageModeling(TextTask):
     def judge(self, predictor, rows: Dataset, batch_tokens: int) -> dict[str, float]:
         """Loss and perplexities of a model on encoded rows."""
         both = predictor.model.config.independent_directions
-        at_once = min(batch_tokens, STREAMS * WINDOW)
+        at_once = min(batch_tokens, STREAMS * BPTT_WINDOW)
         streams = streams_to_read(rows, predictor.tokenizer.eos_token_id, both, at_once)
         windows = (streams[index] for index in range(len(streams)))
         return perplexities(*read_streams(predictor.model, windows), streams.words)

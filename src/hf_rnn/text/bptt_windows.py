@@ -15,13 +15,13 @@ from ..utils.machine import on_device
 # normal distribution of this standard deviation; none is shorter than this, before all are stretched or shrunk to end
 # with the text.
 HALVED, DEVIATION, SHORTEST = 0.05, 5.0, 5
-WINDOW = 70
+BPTT_WINDOW = 70
 # A stream starts without context, which costs its first words: how many there are decides a figure a little. A text
 # that is measured has one for so many tokens, and no more than so many.
 READ, STREAMS = 1000, 64
 
 
-class TextStreams(Dataset):
+class BPTTWindows(Dataset):
     """Documents one after the other, laid into B streams side by side, and cut into windows from left to right.
 
     Window k+1 goes on where window k ended, in each of the streams: that is what lets a model carry its state. Item k
@@ -143,10 +143,10 @@ def streams_to_read(
     rows,
     separator: int,
     both_ways: bool = False,
-    at_once: int = STREAMS * WINDOW,
+    at_once: int = STREAMS * BPTT_WINDOW,
     rank: int = 0,
     world_size: int = 1,
-) -> TextStreams:
+) -> BPTTWindows:
     """Rows of a split in the order in which they stand, for measuring a model on them.
 
     Args:
@@ -158,7 +158,7 @@ def streams_to_read(
     # How many there are changes the figures, and so does not depend on who reads them; a process may have none.
     mine = np.array_split(np.arange(count), world_size)[rank]
     window = max(1, min(at_once // max(1, len(mine)), tokens // count))
-    streams = TextStreams(rows["input_ids"], count, window, separator, both_ways=both_ways, words=sum(rows["words"]))
+    streams = BPTTWindows(rows["input_ids"], count, window, separator, both_ways=both_ways, words=sum(rows["words"]))
     streams.streams = mine
     return streams
 
@@ -169,7 +169,7 @@ def read_streams(model, batches: Iterable[dict]) -> tuple[float, int]:
 
     Args:
         model: an [`RNNForCausalLM`]; it is set to eval mode.
-        batches: what [`TextStreams`] holds, on any device.
+        batches: what [`BPTTWindows`] holds, on any device.
     """
     model.eval()
     state, losses, predicted = None, [], []
@@ -202,4 +202,4 @@ def _exp(x: float) -> float:
     return float(np.exp(min(x, 700.0)))
 
 
-__all__ = ["TextStreams", "check_window", "perplexities", "read_streams", "streams_to_read", "window_lengths"]
+__all__ = ["BPTTWindows", "check_window", "perplexities", "read_streams", "streams_to_read", "window_lengths"]

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from transformers.trainer_utils import EvalLoopOutput
 
 from ..models.recurrent_cache import RNNCache
-from ..text.bptt_windows import IGNORED, TextStreams, perplexities, read_streams, streams_to_read
+from ..text.bptt_windows import IGNORED, BPTTWindows, perplexities, read_streams, streams_to_read
 from ..utils.errors import UserError
 from .callbacks import EpochCallback
 from .streaming import EncodedStream, StreamedText
@@ -22,7 +22,7 @@ STATE_FILE = "recurrent_state_{}.safetensors"
 
 
 class TruncatedBPTT:
-    """Makes a Trainer of transformers train on [`TextStreams`] by truncated back-propagation through time: each window
+    """Makes a Trainer of transformers train on [`BPTTWindows`] by truncated back-propagation through time: each window
     starts from the state in which the one before it ended, and no gradient passes between them. The state is part of a
     checkpoint, so that a run that was stopped in the middle of an epoch goes on to the same weights.
 
@@ -57,7 +57,7 @@ class TruncatedBPTT:
             )
 
     def get_train_dataloader(self: Any) -> DataLoader:
-        if not isinstance(self.train_dataset, TextStreams | StreamedText):
+        if not isinstance(self.train_dataset, BPTTWindows | StreamedText):
             raise UserError(
                 f"train_dataset is a {type(self.train_dataset).__name__}, and TruncatedBPTT reads streams: pass "
                 "TextStreams(ids_of_each_document, batch_size=32, window=70, separator=tokenizer.eos_token_id)."
@@ -67,7 +67,7 @@ class TruncatedBPTT:
                 f"the streams of train_dataset are for {self.train_dataset.world_size} processes, and this run has "
                 f"{self.args.world_size}: pass TextStreams(…, rank=args.process_index, world_size=args.world_size)."
             )
-        if isinstance(self.train_dataset, TextStreams):
+        if isinstance(self.train_dataset, BPTTWindows):
             self.add_callback(EpochCallback(self.train_dataset))
         return self._windows(self.train_dataset)
 
@@ -79,12 +79,12 @@ class TruncatedBPTT:
     def get_test_dataloader(self: Any, test_dataset) -> DataLoader:
         return self.get_eval_dataloader(test_dataset)
 
-    def _windows(self: Any, streams: TextStreams | StreamedText) -> DataLoader:
+    def _windows(self: Any, streams: BPTTWindows | StreamedText) -> DataLoader:
         # One item is a whole batch; a sampler of batches of one is what accelerate knows how to go on from.
         pinned = self.args.dataloader_pin_memory and torch.accelerator.is_available()
         return DataLoader(streams, batch_size=1, collate_fn=itemgetter(0), pin_memory=pinned)
 
-    def _streams_of(self, eval_dataset: Any) -> TextStreams:
+    def _streams_of(self, eval_dataset: Any) -> BPTTWindows:
         return eval_dataset
 
     def compute_loss(self: Any, model, inputs, return_outputs: bool = False, num_items_in_batch=None):
@@ -186,7 +186,7 @@ class LanguageModelTrainer(TruncatedBPTT, RNNTrainer):
             size, window = args.per_device_train_batch_size, args.window
             train_dataset = StreamedText(train_dataset, size, window, self.separator, args.order_seed, args.world_size)
         elif train_dataset is not None:
-            train_dataset = TextStreams(
+            train_dataset = BPTTWindows(
                 train_dataset["input_ids"],
                 args.per_device_train_batch_size,
                 args.window,
@@ -202,8 +202,8 @@ class LanguageModelTrainer(TruncatedBPTT, RNNTrainer):
             model, args, task, processing_class, train_dataset=train_dataset, eval_dataset=eval_dataset, **kwargs
         )
 
-    def _streams_of(self, eval_dataset: Any) -> TextStreams:
-        if isinstance(eval_dataset, TextStreams):
+    def _streams_of(self, eval_dataset: Any) -> BPTTWindows:
+        if isinstance(eval_dataset, BPTTWindows):
             return eval_dataset
         args = self.args
         at_once = args.per_device_eval_batch_size * args.window

@@ -211,7 +211,7 @@ class StreamedBatches(IterableDataset):
 
 class StreamedText(IterableDataset):
     """Windows of text for truncated back-propagation through time, as
-    [`~hf_rnn.text.bptt_windows.TextStreams`] gives them, of documents without end: each of
+    [`~hf_rnn.text.bptt_windows.BPTTWindows`] gives them, of documents without end: each of
     the streams takes the next document when its own is read.
 
     Args:
