@@ -41,7 +41,7 @@ MUTANTS = [
     ),
     Mutant(
         "backward direction reads the padding first",
-        "models/recurrence.py",
+        "models/ragged.py",
         "return torch.where(valid, lengths[:, None] - 1 - time, time)",
         "return (valid.shape[1] - 1 - time).expand_as(valid).contiguous()",
         "tests/models/test_recurrence.py",
@@ -62,14 +62,14 @@ MUTANTS = [
     ),
     Mutant(
         "gradient of the permutation not inverted",
-        "models/recurrence.py",
+        "models/ragged.py",
         "return _Permute.apply(grad, inverse, index), None, None",
         "return _Permute.apply(grad, index, inverse), None, None",
         "tests/models/test_recurrence.py",
     ),
     Mutant(
         "the tokens of a scattered row in reverse",
-        "models/recurrence.py",
+        "models/ragged.py",
         "torch.where(mask, tokens_before, lengths",
         "torch.where(mask, lengths[:, None] - 1 - tokens_before, lengths",
         "tests/models/test_recurrence.py",
@@ -400,8 +400,8 @@ MUTANTS = [
     Mutant(
         "states between windows without gradients",
         "models/windows.py",
-        "gradients[unit][k] = tuple(next(found) for _ in states[unit])",
-        "gradients[unit][k] = tuple(0 * next(found) for _ in states[unit])",
+        "self.of_states[unit][k] = tuple(of_states.pop(0) for _ in states[unit])",
+        "self.of_states[unit][k] = tuple(0 * of_states.pop(0) for _ in states[unit])",
         "tests/models/test_windows.py",
     ),
     Mutant(

@@ -104,7 +104,7 @@ def test_links_lead_somewhere(tutorial):
 
 
 def test_the_cell_that_is_shown_is_the_one_that_is_tested():
-    source = (ROOT / "src" / "hf_rnn" / "models" / "recurrence.py").read_text(encoding="utf-8")
-    shown = next(code for _, code in blocks(TUTORIALS[0]) if "def lstm_cell" in code)
-    for line in shown.splitlines()[4:]:
+    source = (ROOT / "src" / "hf_rnn" / "models" / "cells.py").read_text(encoding="utf-8")
+    shown = next(code for _, code in blocks(TUTORIALS[0]) if "def lstm_step" in code)
+    for line in shown.splitlines()[5:]:
         assert line in source

@@ -18,7 +18,7 @@ from hf_rnn import (
     measure_gradient_flow,
 )
 from hf_rnn.interpret.gradient_flow import GradientFlow, verdict
-from hf_rnn.models.recurrence import naive_recurrence
+from hf_rnn.reference import naive_recurrence
 from hf_rnn.utils.errors import UserError
 
 T = 12

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from hf_rnn import RNNConfig
-from hf_rnn.models.attention import AttentionDecoder, DecoderState, Memory, naive_decoder
+from hf_rnn.models.attention import AttentionDecoder, DecoderState, Memory
+from hf_rnn.models.cells import CELLS
+from hf_rnn.reference import naive_decoder
 
 B, T, S, E, H, L = 3, 5, 6, 4, 3, 2
-CELLS = ["lstm", "gru", "rnn_tanh", "rnn_relu"]
 
 
 def make(**fields) -> tuple[AttentionDecoder, dict]:
@@ -24,7 +25,7 @@ def make(**fields) -> tuple[AttentionDecoder, dict]:
         "valid": torch.tensor([[1] * S, [1, 1, 0, 0, 0, 0], [0, 1, 0, 1, 1, 1]]).bool(),
         "mask": torch.tensor([[1] * T, [1, 1, 1, 0, 0], [0, 0, 1, 1, 1]]),
     }
-    c = torch.randn(L, B, H, dtype=torch.double) if config.cell_type == "lstm" else None
+    c = torch.randn(L, B, H, dtype=torch.double) if CELLS[config.cell_type].has_cell_state else None
     h = torch.randn(L, B, H, dtype=torch.double)
     attended, covered = torch.randn(B, E, dtype=torch.double), torch.rand(B, S, dtype=torch.double)
     return decoder, {**read, "state": DecoderState(h, c, attended, covered)}

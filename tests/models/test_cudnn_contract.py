@@ -9,12 +9,12 @@ from support.small_models import V, classifier, config, ids, language_model, mas
 from torch.optim.swa_utils import AveragedModel
 
 import hf_rnn
+from hf_rnn.models.cells import CELLS
 from hf_rnn.models.recurrence import Recurrence, RecurrentLayer
 from hf_rnn.models.recurrent_cache import RNNCache
 from hf_rnn.models.sampled_softmax import sampled_softmax_loss
 
 DTYPES = [None, torch.bfloat16]
-CELLS = ["lstm", "gru", "rnn_tanh", "rnn_relu"]
 
 
 def check(model, calls, dtype) -> None:

@@ -9,11 +9,13 @@ from support import ROOT
 from support.double_tagger import make as make_tagger
 from support.double_translator import KINDS, V
 from support.double_translator import make as make_translator
-from support.recurrence import CELLS, assert_close, make_mask, make_state, outputs_and_gradients
+from support.recurrence import assert_close, make_mask, make_state, outputs_and_gradients
 from support.small_models import classifier, language_model, tagger, translator
 
 import hf_rnn
-from hf_rnn.models.recurrence import Recurrence, RecurrentState, naive_recurrence
+from hf_rnn.models.cells import CELLS
+from hf_rnn.models.recurrence import Recurrence, RecurrentState
+from hf_rnn.reference import naive_recurrence
 
 pytestmark = pytest.mark.gpu
 TWO_WAYS = {"bidirectional": True, "independent_directions": True}

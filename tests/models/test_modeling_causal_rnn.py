@@ -7,11 +7,11 @@ from support.machine import needs_bf16
 from transformers import AutoModelForCausalLM, TextStreamer, Trainer, TrainingArguments
 
 from hf_rnn import RNNConfig, RNNForCausalLM, RNNForSequenceClassification
+from hf_rnn.models.cells import CELLS
 from hf_rnn.models.sampled_softmax import sampled_softmax_loss
 from hf_rnn.training.bptt_trainer import TruncatedBPTT
 from hf_rnn.utils.errors import UserError
 
-CELLS = ["lstm", "gru", "rnn_tanh", "rnn_relu"]
 V = 31
 
 

@@ -6,7 +6,7 @@ from support.machine import needs_bf16
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
 from hf_rnn import RNNConfig, RNNForSequenceClassification, RNNModel
-from hf_rnn.models.configuration_rnn import CELL_TYPES
+from hf_rnn.models.cells import CELLS
 from hf_rnn.models.pooling import POOLINGS
 from hf_rnn.models.recurrence import Recurrence
 
@@ -33,7 +33,7 @@ def ragged_batch(B: int = 5, T: int = 9) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
-@pytest.mark.parametrize("cell_type", CELL_TYPES)
+@pytest.mark.parametrize("cell_type", CELLS)
 def test_a_text_alone_gets_the_logits_that_it_gets_in_a_batch(cell_type, pooling):
     model = loud(RNNForSequenceClassification(config(cell_type=cell_type, pooling=pooling, num_hidden_layers=2)))
     model.double()
@@ -91,7 +91,7 @@ def test_attention_pooling_returns_weights_that_sum_to_one_over_the_text():
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
-@pytest.mark.parametrize("cell_type", CELL_TYPES)
+@pytest.mark.parametrize("cell_type", CELLS)
 @needs_bf16
 def test_mixed_precision_is_close_to_full(cell_type, pooling):
     fields = {"cell_type": cell_type, "pooling": pooling, "num_hidden_layers": 2, "initializer_range": 0.5}
@@ -117,7 +117,7 @@ def test_a_batch_of_empty_texts_has_an_answer():
         torch.testing.assert_close(masked[0], logits[0])
 
 
-@pytest.mark.parametrize("cell_type", CELL_TYPES)
+@pytest.mark.parametrize("cell_type", CELLS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_saving_and_loading_keeps_every_bit(tmp_path, cell_type, dtype):
     model = loud(RNNForSequenceClassification(config(cell_type=cell_type))).to(dtype)
@@ -136,7 +136,7 @@ def test_saving_and_loading_keeps_every_bit(tmp_path, cell_type, dtype):
     assert isinstance(AutoModel.from_pretrained(tmp_path), RNNModel)
 
 
-@pytest.mark.parametrize("cell_type", CELL_TYPES)
+@pytest.mark.parametrize("cell_type", CELLS)
 def test_initialisation_of_each_cell(cell_type):
     model = RNNModel(config(cell_type=cell_type, hidden_size=16, forget_gate_bias=2.5))
     for name, parameter in model.recurrence.state_dict().items():
@@ -154,7 +154,7 @@ def test_initialisation_of_each_cell(cell_type):
     assert model.embed_tokens.weight.std().item() == pytest.approx(0.1, rel=0.2)
 
 
-@pytest.mark.parametrize("cell_type", CELL_TYPES)
+@pytest.mark.parametrize("cell_type", CELLS)
 def test_a_missing_weight_is_initialised_and_its_siblings_are_kept(tmp_path, cell_type):
     model = loud(RNNModel(config(cell_type=cell_type, hidden_size=16)))
     state = dict(model.state_dict())

@@ -16,7 +16,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 import hf_rnn
 from hf_rnn import RNNConfig, RNNForConditionalGeneration
-from hf_rnn.models.attention import naive_decoder
+from hf_rnn.reference import naive_decoder
 
 
 @pytest.fixture

@@ -4,12 +4,14 @@ import itertools
 
 import pytest
 import torch
-from support.recurrence import CELLS, EXACT, assert_close, make_mask, make_state, outputs_and_gradients
+from support.recurrence import EXACT, assert_close, make_mask, make_state, outputs_and_gradients
 from torch import nn
 
 from hf_rnn.models import recurrence as recurrence_module
 from hf_rnn.models import recurrence_cpu
-from hf_rnn.models.recurrence import MODES, Recurrence, RecurrentState, locked_dropout, naive_recurrence
+from hf_rnn.models.cells import CELLS
+from hf_rnn.models.recurrence import Recurrence, RecurrentState, locked_dropout
+from hf_rnn.reference import naive_recurrence
 
 
 @pytest.mark.parametrize("T", [0, 1, 63, 1000])
@@ -178,9 +180,9 @@ def by_hand(monkeypatch):
     """Counts the layers that are run by our own loop over time."""
     calls = []
 
-    def spy(mode, *arguments):
-        calls.append(mode)
-        return recurrence_cpu.through_time(mode, *arguments)
+    def spy(cell_pass, *arguments):
+        calls.append(cell_pass)
+        return recurrence_cpu.through_time(cell_pass, *arguments)
 
     monkeypatch.setattr(recurrence_module, "through_time", spy)
     return calls
@@ -194,7 +196,7 @@ def test_which_cells_are_run_by_hand(cell_type, by_hand):
         recurrence(x)
     assert by_hand == []
     recurrence(x)
-    assert by_hand == ([] if cell_type == "lstm" else [MODES[cell_type]] * 2)
+    assert by_hand == ([] if cell_type == "lstm" else [CELLS[cell_type].cpu_pass] * 2)
 
 
 @pytest.mark.parametrize("block", [1, 2, 3, 7, 100])
@@ -272,7 +274,7 @@ def test_a_second_derivative_is_refused_in_words():
 # torch's own forward mode makes use of what torch deprecates.
 @pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
 @pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize("cell_type", MODES)
+@pytest.mark.parametrize("cell_type", CELLS)
 def test_transforms_of_functions_reach_through_padding(cell_type, bidirectional):
     recurrence = Recurrence(cell_type, 3, 4, 1, bidirectional).double()
     x = torch.randn(2, 5, 3, dtype=torch.float64, requires_grad=True)
@@ -299,7 +301,7 @@ def test_transforms_of_functions_and_second_derivatives_get_torchs_own_kernel(by
     assert len(by_hand) == 1
     transformed = torch.func.grad(lambda x: recurrence(x)[0][0].sum())(x)
     torch.testing.assert_close(transformed, plain)
-    monkeypatch.setattr(recurrence_module, "BY_HAND", {})
+    monkeypatch.setattr(recurrence_cpu, "ENABLED", False)
     (first,) = torch.autograd.grad(recurrence(leaf)[0][0].sum(), [leaf], create_graph=True)
     first.sum().backward()
     assert len(by_hand) == 1

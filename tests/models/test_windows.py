@@ -13,7 +13,7 @@ from support.machine import needs_bf16
 
 import hf_rnn
 from hf_rnn import RNNConfig, RNNForSequenceClassification
-from hf_rnn.models import recurrence
+from hf_rnn.models import recurrence, recurrence_cpu
 from hf_rnn.models.pooling import POOLINGS
 
 ONE_WAY, BOTH_WAYS = {}, {"bidirectional": True}
@@ -177,7 +177,7 @@ def test_a_text_longer_than_a_kernel_takes_is_read_in_parts(cell, monkeypatch):
     batch = batch_of([1] * 37, LEFT)
     whole, expected = learn(model, batch)
     monkeypatch.setitem(recurrence.LONGEST, "cpu", 10)
-    monkeypatch.setattr(recurrence, "BY_HAND", {})
+    monkeypatch.setattr(recurrence_cpu, "ENABLED", False)
     model.zero_grad()
     read, gradients = learn(model, batch)
     torch.testing.assert_close(read.logits, whole.logits, rtol=0, atol=1e-12)

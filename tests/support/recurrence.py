@@ -2,9 +2,8 @@
 
 import torch
 
-from hf_rnn.models.recurrence import MODES, Recurrence, RecurrentState
+from hf_rnn.models.recurrence import Recurrence, RecurrentState
 
-CELLS = list(MODES)
 EXACT = 1e-10
 
 
@@ -21,7 +20,7 @@ def make_mask(kind: str, B: int, T: int) -> torch.Tensor | None:
 
 def make_state(recurrence: Recurrence, B: int) -> RecurrentState:
     shape = (recurrence.num_layers * recurrence.num_directions, B, recurrence.hidden_size)
-    c = torch.randn(shape, dtype=torch.float64, requires_grad=True) if recurrence.cell_type == "lstm" else None
+    c = torch.randn(shape, dtype=torch.float64, requires_grad=True) if recurrence.cell.has_cell_state else None
     return RecurrentState(torch.randn(shape, dtype=torch.float64, requires_grad=True), c)
 
 

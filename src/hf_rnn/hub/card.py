@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from ..models.cells import find_cell
 from ..models.configuration_rnn import RNNConfig, __version__
 from ..text.bio import is_bio
 from .card_merge import INVITATION, MARKER
@@ -24,7 +25,7 @@ from .card_run import (
     splits_table,
     training_table,
 )
-from .card_words import CELLS, EXAMPLES, METRICS, clean, escape, shown
+from .card_words import EXAMPLES, METRICS, clean, escape, shown
 from .folder import METRICS_FILE, PICTURES, RUN_FILE
 
 # The file model_card.md at the top of the project is a copy of it; a test compares the two.
@@ -145,13 +146,13 @@ def _metadata(model_id: str, config: RNNConfig, run: dict, facts: dict) -> Model
     return ModelCardData(
         library_name="transformers",
         pipeline_tag=pipeline_of(config)[0],
-        tags=["hf_rnn", "rnn", config.cell_type.partition("_")[0]],
+        tags=["hf_rnn", "rnn", find_cell(config.cell_type).family],
         **{key: value for key, value in optional.items() if value is not None},
     )
 
 
 def _summary(config: RNNConfig, data: dict, facts: dict, run: dict) -> str:
-    kind = f"{'bidirectional ' if config.bidirectional else ''}{CELLS[config.cell_type]}"
+    kind = f"{'bidirectional ' if config.bidirectional else ''}{find_cell(config.cell_type).display_name}"
     article = "An" if kind.startswith("LSTM") else "A"
     text = f"{article} {kind} of {_million(count_parameters(config))} parameters that {task_in_words(config)}"
     name = section(run, "card").get("dataset") or data.get("title")

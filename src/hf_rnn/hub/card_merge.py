@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from huggingface_hub import ModelCard
 
-from ..models.configuration_rnn import CELL_TYPES
+from ..models.cells import CELLS
 from ..utils.errors import UserError, first_line
 from ..utils.output import unsaid
 from .folder import CARD_FILE
@@ -16,7 +16,7 @@ MARKER = "<!-- hf_rnn: a push writes all that stands below anew. -->"
 INVITATION = (
     "<!-- Write here what readers should know of this model; a push keeps all that stands above the next line. -->"
 )
-_CELL_TAGS = {cell.partition("_")[0] for cell in CELL_TYPES} - {"rnn"}
+_CELL_TAGS = {cell.family for cell in CELLS.values()} - {"rnn"}
 # What an earlier run wrote and a later one may not: rows of a data set, above all.
 _METADATA_OF_OURS = ("model-index", "widget", "metrics")
 

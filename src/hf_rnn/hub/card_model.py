@@ -4,10 +4,11 @@
 from torch import device
 
 from ..auto import MODELS, architecture
+from ..models.cells import find_cell
 from ..models.configuration_rnn import DROPOUTS, RNNConfig
 from ..text.bio import OUTSIDE, kind_of
 from ..text.labels import is_regression
-from .card_words import CELLS, KINDS, escape
+from .card_words import KINDS, escape
 
 # A card lists at most so many labels, and so many fit on a line.
 SHOWN_LABELS, FEW = 20, 6
@@ -66,6 +67,7 @@ def architecture_table(config: RNNConfig) -> list[tuple[str, str]]:
     directions = "two directions" if config.bidirectional else "one direction"
     if config.independent_directions:
         directions = "two stacks of one direction each"
+    layers = f"{config.num_hidden_layers} × {find_cell(config.cell_type).display_name} of {config.hidden_size}"
     top = {
         "classify": [("pooling", f"`{config.pooling}`")],
         "tag": [
@@ -73,20 +75,13 @@ def architecture_table(config: RNNConfig) -> list[tuple[str, str]]:
             ("tags", "chosen together, by a conditional random field" if config.crf else "chosen one by one"),
         ],
         "translate": [
-            (
-                "decoder",
-                f"{config.num_hidden_layers} × {CELLS[config.cell_type]} of {config.hidden_size}, "
-                f"{config.attention_type} attention" + (", input feeding" if config.input_feeding else ""),
-            )
+            ("decoder", f"{layers}, {config.attention_type} attention{', input feeding' * config.input_feeding}"),
         ],
     }.get(pipeline_of(config)[1], [])
     return [
         ("parameters", f"{count_parameters(config):,}"),
         ("embedding", f"{config.vocab_size:,} entries of {config.embedding_size}"),
-        (
-            "recurrent layers",
-            f"{config.num_hidden_layers} × {CELLS[config.cell_type]} of {config.hidden_size}, {directions}",
-        ),
+        ("recurrent layers", f"{layers}, {directions}"),
         *top,
         ("dropout", ", ".join(f"`{name}` {value:g}" for name, value in dropouts.items()) or "none"),
     ]

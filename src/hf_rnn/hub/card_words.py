@@ -5,7 +5,6 @@ import html
 import re
 import unicodedata
 
-CELLS = {"lstm": "LSTM", "gru": "GRU", "rnn_tanh": "plain RNN (tanh)", "rnn_relu": "plain RNN (ReLU)"}
 # Our metrics, the words for them in a card, and their names on the Hub.
 METRICS = {
     "perplexity": ("perplexity per token", "perplexity"),
@@ -81,4 +80,4 @@ def shown(metric: str, value: float) -> str:
     return f"{value:.2%}" if metric.removesuffix("_written") in _SHARES else f"{value:.4f}"
 
 
-__all__ = ["CELLS", "EXAMPLES", "KINDS", "METRICS", "clean", "escape", "shown"]
+__all__ = ["EXAMPLES", "KINDS", "METRICS", "clean", "escape", "shown"]

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..models.cells import Cell, find_cell
 from ..models.modeling_causal_rnn import RNNForCausalLM
 from ..models.modeling_rnn import RNNForSequenceClassification
 from ..models.recurrence import Recurrence
@@ -23,8 +24,6 @@ LOST, EXPLODED = 0.01, 100.0
 SHUT, OPEN = 0.1, 0.9
 # A unit with a smaller standard deviation is dead.
 STILL = 1e-3
-# The gates of the parts of the recurrent weights, in their order.
-GATES = {"lstm": ("input", "forget", "cell", "output"), "gru": ("reset", "update", "new")}
 
 
 @dataclass
@@ -178,7 +177,7 @@ class _StepByStep:
                 states = self._steps(stack, layer, weights, inputs)
                 self.states[name] = states
                 out = torch.stack(states, dim=1)
-                self._look(name, stack.cell_type, weights, inputs.detach(), out.detach())
+                self._look(name, stack.cell, weights, inputs.detach(), out.detach())
                 outputs.append(out.flip(1) if direction else out)
                 final.append(states[-1])
             x = torch.cat(outputs, dim=-1)
@@ -188,7 +187,7 @@ class _StepByStep:
     def _steps(stack: Recurrence, layer: int, weights: list[Tensor], x: Tensor) -> list[Tensor]:
         """h after each step, `[B, H]`."""
         h = x.new_zeros(1, len(x), stack.hidden_size)
-        c = h if stack.cell_type == "lstm" else None
+        c = h if stack.cell.has_cell_state else None
         states = []
         for token in x.split(1, dim=1):
             _, h, c = stack.layers[layer](token, h, c, [weights], None, True)
@@ -197,21 +196,20 @@ class _StepByStep:
         return states
 
     @torch.no_grad()
-    def _look(self, name: str, cell: str, weights: list[Tensor], x: Tensor, out: Tensor) -> None:
+    def _look(self, name: str, cell: Cell, weights: list[Tensor], x: Tensor, out: Tensor) -> None:
         """What gates and units do, of the inputs `[B, T, F]` and outputs `[B, T, H]` of a layer."""
         w_ih, w_hh, b_ih, b_hh = weights
         H = out.shape[-1]
         before = torch.cat([torch.zeros_like(out[:, :1]), out[:, :-1]], dim=1)
         from_x, from_h = (x @ w_ih.T + b_ih).split(H, -1), (before @ w_hh.T + b_hh).split(H, -1)
-        names = GATES.get(cell, ("state",))
-        # Of cells without gates, the state itself: a tanh that is shut or open is at one of its ends.
         values = {
-            gate: (a + b).sigmoid() for gate, a, b in zip(names, from_x, from_h, strict=True) if gate not in NO_GATE
+            block: (a + b).sigmoid()
+            for block, a, b in zip(cell.blocks, from_x, from_h, strict=True)
+            if block in cell.gates
         }
-        if cell == "rnn_tanh":
+        if not cell.gates and cell.is_bounded:
+            # A state that is shut or open is at one end of its range.
             values = {"state": (out + 1) / 2}
-        elif cell == "rnn_relu":
-            values = {}
         self.gates[name] = {
             gate: (float((value < SHUT).float().mean()), float((value > OPEN).float().mean()))
             for gate, value in values.items()
@@ -221,12 +219,8 @@ class _StepByStep:
         self.dead[name] = float((~moves).float().mean()) if out.shape[:2].numel() > 1 else 0.0
         self.radius[name] = {
             gate: float(torch.linalg.eigvals(part.double()).abs().max()) if part.isfinite().all() else math.nan
-            for gate, part in zip(names, w_hh.split(H), strict=True)
+            for gate, part in zip(cell.blocks, w_hh.split(H), strict=True)
         }
-
-
-# What is no gate among the parts of the weights: squashed by a tanh.
-NO_GATE = ("cell", "new")
 
 
 def verdict(flow: GradientFlow) -> list[str]:
@@ -264,9 +258,10 @@ def verdict(flow: GradientFlow) -> list[str]:
 def _more_reach(flow: GradientFlow, name: str) -> str:
     """Return the settings with which a gradient goes further back."""
     settings, advice = flow.settings, []
-    if settings["cell_type"].startswith("rnn"):
+    cell = find_cell(settings["cell_type"])
+    if not cell.gates:
         advice.append("--model.cell_type lstm carries it further")
-    elif settings["cell_type"] == "gru":
+    elif "forget" not in cell.bias_fields:
         advice.append("--model.cell_type lstm with its --model.forget_gate_bias can carry it further")
     else:
         # A forget gate of bias b holds a cell for some e^b steps (Tallec and Ollivier 2018).

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""A decoder that looks back at the text that it renders, and beside it the equations that it must obey.
+"""A decoder that looks back at the text that it translates.
 
 Shapes: B batch, T time of what is written, S time of what was read, E embedding, H hidden, M width of what was read, L
 layers.
@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .configuration_rnn import RNNConfig
-from .recurrence import Recurrence, RecurrentState, gru_cell, locked_dropout, lstm_cell, rnn_cell
+from .recurrence import Recurrence, RecurrentState, locked_dropout
 
 
 class Memory(NamedTuple):
-    """What was read, as attention looks it up."""
+    """The encoder's outputs, as attention looks them up."""
 
     values: Tensor  # [B, S, M], the encoder's outputs
     keys: Tensor  # [B, S, H]
@@ -24,16 +24,16 @@ class Memory(NamedTuple):
 
 
 class DecoderState(NamedTuple):
-    """What a decoder remembers of what it wrote."""
+    """The state of a decoder after a token."""
 
     h: Tensor  # [L, B, H]
-    c: Tensor | None  # [L, B, H], the LSTM's
+    c: Tensor | None  # [L, B, H], the LSTM's; None for a cell without cell state
     attended: Tensor  # [B, E], the last attentional vector, which input feeding reads
     covered: Tensor  # [B, S], the sum of all attention so far
 
 
 class Attention(nn.Module):
-    r"""Where to look: a distribution over what was read, and its mean by it.
+    r"""A distribution over the places of the source text, and the mean of the encoder's outputs by it.
 
     The score of place s for the query h is vᵀ tanh(W h + U m_s) (`"additive"`, Bahdanau et al. 2015) or hᵀ U m_s / √H
     (`"multiplicative"`, Luong et al. 2015; scaled as Vaswani et al. 2017). With coverage (Tu et al. 2016, See et al.
@@ -50,18 +50,24 @@ class Attention(nn.Module):
         self.coverage = nn.Linear(1, H if self.additive else 1, bias=False) if config.coverage else None
 
     def memory(self, values: Tensor, valid: Tensor | None) -> Memory:
-        """Encoder outputs `[B, S, M]` and where they are tokens, `[B, S]`, as they are looked up."""
+        """Prepare the encoder's outputs for look-ups.
+
+        Args:
+            values: the outputs, `[B, S, M]`.
+            valid: `[B, S]` bool, where the tokens stand; None if everywhere.
+        """
         return Memory(values, self.key(values), valid)
 
     def forward(self, query: Tensor, memory: Memory, covered: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """
+        """Compute where each query looks, and the outputs that it finds there.
+
         Args:
             query: `[B, T, H]`.
             memory: as [`memory`] gives it.
             covered: `[B, S]`, with coverage: then T is 1.
 
         Returns:
-            The means `[B, T, M]` and the distributions `[B, T, S]`; zeros where nothing was read.
+            The means `[B, T, M]` and the distributions `[B, T, S]`; zeros for a source text without tokens.
         """
         if self.additive:
             inner = self.query(query).unsqueeze(2) + memory.keys.unsqueeze(1)
@@ -82,9 +88,11 @@ class Attention(nn.Module):
 
 
 class AttentionDecoder(nn.Module):
-    """A recurrent stack over what is written. After each token, its output h_t asks [`Attention`] for a context c_t,
-    and both become the attentional vector tanh(W [h_t; c_t]), of the embedding's width (Luong et al. 2015). With input
-    feeding the next step reads that vector beside the next token.
+    """A recurrent stack over the target text.
+
+    After each token, its output h_t asks [`Attention`] for a context c_t, and both become the attentional vector
+    tanh(W [h_t; c_t]), of the embedding's width (Luong et al. 2015). With input feeding the next step reads that vector
+    beside the next token.
 
     Without input feeding the stack runs over all tokens in one call of the fused kernel, and without coverage attention
     does too; else time is a loop.
@@ -102,14 +110,18 @@ class AttentionDecoder(nn.Module):
             hidden_dropout=config.hidden_dropout,
             weight_dropout=config.weight_dropout,
         )
-        lstm = config.cell_type == "lstm"
         self.begin_h = nn.Linear(M, H)
-        self.begin_c = nn.Linear(M, H) if lstm else None
+        self.begin_c = nn.Linear(M, H) if self.recurrence.cell.has_cell_state else None
         self.attention = Attention(config)
         self.combine = nn.Linear(H + M, E)
 
     def begin(self, final_h: Tensor, final_c: Tensor | None, memory: Memory) -> DecoderState:
-        """The state before the first token, from what the encoder's layers ended with, `[B, L, M]` each."""
+        """Return the state before the first token.
+
+        Args:
+            final_h, final_c: the final states of the encoder's layers, `[B, L, M]`.
+            memory: as `attention.memory` gives it.
+        """
         h = self.begin_h(final_h).tanh().transpose(0, 1)
         c = None if self.begin_c is None else self.begin_c(final_c).tanh().transpose(0, 1)
         B, S = memory.values.shape[:2]
@@ -118,12 +130,13 @@ class AttentionDecoder(nn.Module):
     def forward(
         self, x: Tensor, memory: Memory, state: DecoderState, mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor, tuple[Tensor, ...], DecoderState]:
-        """
+        """Read tokens of the target text.
+
         Args:
             x: embedded tokens, `[B, T, E]`.
             memory: as `attention.memory` gives it.
-            state: as [`begin`] gives it, or what was returned for the tokens before these.
-            mask: `[B, T]`, non-zero where there is a token; None if everywhere. What is not a token changes nothing.
+            state: as [`begin`] gives it, or as it was returned for the tokens before these.
+            mask: `[B, T]`, non-zero where there is a token; None if everywhere. Padding changes nothing.
 
         Returns:
             The attentional vectors `[B, T, E]`; the attention `[B, T, S]`; the outputs of each layer, `[B, T, H]`; and
@@ -145,9 +158,13 @@ class AttentionDecoder(nn.Module):
         attended = self.combine(torch.cat([outputs[-1], context], dim=-1)).tanh()
         return attended, weights, outputs, DecoderState(final.h, final.c, state.attended, covered)
 
-    def _step_by_step(self, x, memory, state, mask):
-        """[`forward`] with input feeding. Weights and layers drop the same in all steps, and what the tokens alone give
-        to the gates is computed for all of them at once.
+    def _step_by_step(
+        self, x: Tensor, memory: Memory, state: DecoderState, mask: Tensor | None
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, ...], DecoderState]:
+        """Do as [`forward`], with input feeding.
+
+        Dropout of weights and between layers is the same in all steps. The tokens' part of the gates is computed for
+        all steps at once.
 
         Raises:
             ValueError: an adapter around the recurrence, which would not act here.
@@ -159,13 +176,14 @@ class AttentionDecoder(nn.Module):
                 "decoder with input_feeding=True takes its weights step by step: name the encoder's alone, "
                 "target_parameters=['model.recurrence.weight_hh_l0'], or train a decoder with input_feeding=False."
             )
-        lstm = recurrence.cell_type == "lstm"
+        cell = recurrence.cell
         first, *upper = [recurrence.dropped_weights(layer)[0] for layer in range(recurrence.num_layers)]
         w_x, w_fed = first[0].split(E, dim=1)
         from_tokens = F.linear(x, w_x, first[2])
         ones = x.new_ones(B, 1, recurrence.hidden_size)
         between = [locked_dropout(ones, recurrence.hidden_dropout, self.training)[:, 0] for _ in upper]
-        hs, cs = list(state.h), list(state.h if state.c is None else state.c)
+        hs: list[Tensor] = list(state.h)
+        cs: list[Tensor | None] = [None] * len(hs) if state.c is None else list(state.c)
         attended, covered = state.attended, state.covered
         found = []
         for t in range(T):
@@ -176,101 +194,20 @@ class AttentionDecoder(nn.Module):
             for layer, weights in enumerate([first, *upper]):
                 if layer:
                     gates = F.linear(hs[-1] * between[layer - 1], weights[0], weights[2])
-                h, c = _step(recurrence.cell_type, gates, before[0][layer], before[1][layer], weights[1], weights[3])
+                h, c = cell.step(gates, before[0][layer], before[1][layer], weights[1], weights[3])
                 hs.append(h)
                 cs.append(c)
             context, weights = self.attention(hs[-1].unsqueeze(1), memory, covered)
             attended = self.combine(torch.cat([hs[-1], context.squeeze(1)], dim=-1)).tanh()
             if held is not None:
                 hs = [torch.where(held, *pair) for pair in zip(before[0], hs, strict=True)]
-                cs = [torch.where(held, *pair) for pair in zip(before[1], cs, strict=True)]
+                cs = [None if c is None else torch.where(held, b, c) for b, c in zip(before[1], cs, strict=True)]
                 weights, attended = weights.masked_fill(held.unsqueeze(1), 0), torch.where(held, before[2], attended)
             covered = covered + weights.squeeze(1)
             found.append((attended, weights.squeeze(1), *hs))
         vectors, shares, *outputs = (torch.stack(part, dim=1) for part in zip(*found, strict=True))
-        final = DecoderState(torch.stack(hs), torch.stack(cs) if lstm else None, attended, covered)
+        final = DecoderState(torch.stack(hs), torch.stack(cs) if cell.has_cell_state else None, attended, covered)
         return vectors, shares, tuple(outputs), final
 
 
-def _step(
-    cell_type: str, from_input: Tensor, h: Tensor, c: Tensor, w_hh: Tensor, b_hh: Tensor
-) -> tuple[Tensor, Tensor]:
-    """One step of a cell, as in `recurrence`, from what its input gives to the gates, its bias among that: the new h
-    and c `[B, H]`."""
-    from_h = F.linear(h, w_hh, b_hh)
-    if cell_type == "lstm":
-        i, f, g, o = (from_input + from_h).chunk(4, dim=-1)
-        c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-        return o.sigmoid() * c.tanh(), c
-    if cell_type == "gru":
-        (x_r, x_z, x_n), (h_r, h_z, h_n) = from_input.chunk(3, dim=-1), from_h.chunk(3, dim=-1)
-        r, z = (x_r + h_r).sigmoid(), (x_z + h_z).sigmoid()
-        h = torch.lerp((x_n + r * h_n).tanh(), h, z)
-    else:
-        h = (torch.tanh if cell_type == "rnn_tanh" else torch.relu)(from_input + from_h)
-    return h, h
-
-
-def naive_decoder(
-    decoder: AttentionDecoder, x: Tensor, values: Tensor, valid: Tensor, state: DecoderState, mask: Tensor
-) -> tuple[Tensor, Tensor, DecoderState]:
-    """What [`AttentionDecoder`] computes (dropout aside), row by row, step by step and place by place: slow, and plain
-    enough to be trusted.
-
-    Args:
-        x, state, mask: as in [`AttentionDecoder.forward`].
-        values: the encoder's outputs, `[B, S, M]`.
-        valid: where they are tokens, `[B, S]`.
-
-    Returns:
-        The attentional vectors `[B, T, E]`, the attention `[B, T, S]` and the state after the last token.
-    """
-    attention, recurrence = decoder.attention, decoder.recurrence
-    vectors, shares, states = [], [], []
-    for row in range(len(x)):
-        hs = [h[row] for h in state.h]
-        cs = [None] * len(hs) if state.c is None else [c[row] for c in state.c]
-        attended, covered = state.attended[row], state.covered[row]
-        of_row: list[tuple[Tensor, Tensor]] = []
-        for t in range(x.shape[1]):
-            if not mask[row, t]:
-                of_row.append((attended if decoder.input_feeding else torch.zeros_like(attended), covered * 0))
-                continue
-            below = torch.cat([x[row, t], attended]) if decoder.input_feeding else x[row, t]
-            for layer in range(len(hs)):
-                (weights,) = recurrence.weights(layer)
-                if recurrence.cell_type == "lstm":
-                    hs[layer], cs[layer] = lstm_cell(below, hs[layer], cs[layer], *weights)
-                elif recurrence.cell_type == "gru":
-                    hs[layer] = gru_cell(below, hs[layer], *weights)
-                else:
-                    f = torch.tanh if recurrence.cell_type == "rnn_tanh" else torch.relu
-                    hs[layer] = rnn_cell(f, below, hs[layer], *weights)
-                below = hs[layer]
-            scores = []
-            for s in range(values.shape[1]):
-                key = values[row, s] @ attention.key.weight.T
-                if attention.additive:
-                    inner = attention.query(hs[-1]) + key
-                    if decoder.coverage:
-                        inner = inner + attention.coverage.weight[:, 0] * covered[s]
-                    score = inner.tanh() @ attention.energy.weight[0]
-                else:
-                    score = hs[-1] @ key / len(key) ** 0.5
-                    if decoder.coverage:
-                        score = score + attention.coverage.weight[0, 0] * covered[s]
-                scores.append(score.exp() * valid[row, s])
-            share = torch.stack(scores) / torch.stack(scores).sum().clamp(min=1e-30)
-            context = sum(weight * value for weight, value in zip(share, values[row], strict=True))
-            attended = decoder.combine(torch.cat([hs[-1], context])).tanh()
-            covered = covered + share
-            of_row.append((attended, share))
-        vectors.append(torch.stack([vector for vector, _ in of_row]))
-        shares.append(torch.stack([share for _, share in of_row]))
-        states.append((torch.stack(hs), None if state.c is None else torch.stack(cs), attended, covered))
-    h, c, *rest = zip(*states, strict=True)
-    end = DecoderState(torch.stack(h, 1), None if state.c is None else torch.stack(c, 1), *map(torch.stack, rest))
-    return torch.stack(vectors), torch.stack(shares), end
-
-
-__all__ = ["AttentionDecoder", "DecoderState", "Memory", "naive_decoder"]
+__all__ = ["AttentionDecoder", "DecoderState", "Memory"]

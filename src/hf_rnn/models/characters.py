@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from .configuration_rnn import RNNConfig
-from .recurrence import Recurrence, may_ask
+from .ragged import may_ask
+from .recurrence import Recurrence
 
 # Bytes of a token that are read; of a longer one half from its beginning and half from its end.
 LONGEST = 24

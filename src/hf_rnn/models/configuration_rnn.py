@@ -16,6 +16,8 @@ from packaging.version import InvalidVersion, Version
 from transformers import PreTrainedConfig
 from transformers.dynamic_module_utils import get_relative_imports
 
+from .cells import CELLS
+
 __version__ = "0.1.0"
 # The oldest release that understands all that a configuration can say today.
 FORMAT_VERSION = "0.1.0"
@@ -35,11 +37,10 @@ _TEXT_CLASSIFIER = {"read_by": ("RNNForSequenceClassification",)}
 _TOKEN_CLASSIFIER = {"read_by": ("RNNForTokenClassification",)}
 _SEQ2SEQ = {"read_by": ("RNNForConditionalGeneration",)}
 
-CELL_TYPES = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 CHARACTER_ENCODERS = ("none", "lstm", "cnn")
 ATTENTIONS = ("multiplicative", "additive")
 _CHOICES = {
-    "cell_type": CELL_TYPES,
+    "cell_type": CELLS,
     "character_encoder": CHARACTER_ENCODERS,
     "attention_type": ATTENTIONS,
 }

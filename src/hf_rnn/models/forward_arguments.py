@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from transformers.utils import TransformersKwargs, can_return_tuple
 
-from .recurrence import can_ask
+from .ragged import can_ask
 
 # None of these changes what a recurrence reads, except as `_check` says.
 _KNOWN = frozenset(TransformersKwargs.__annotations__) | {

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from .recurrence import may_ask
+from .ragged import may_ask
 
 # The label of a place that is not learnt.
 IGNORED = -100

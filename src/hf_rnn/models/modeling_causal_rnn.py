@@ -15,7 +15,8 @@ from .configuration_rnn import RNNConfig
 from .forward_arguments import accepts_client_arguments, foreign_state
 from .label_checks import IGNORED, check_in_vocabulary
 from .modeling_rnn import RNNModel, RNNModelOutput, RNNPreTrainedModel
-from .recurrence import locked_dropout, may_ask
+from .ragged import may_ask
+from .recurrence import locked_dropout
 from .recurrent_cache import RNNCache
 from .sampled_softmax import sampled_softmax_loss
 from .stop_strings import StringStoppingMixin

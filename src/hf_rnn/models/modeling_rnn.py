@@ -18,7 +18,8 @@ from .forward_arguments import accepts_client_arguments
 from .heads import ClassificationHead
 from .label_checks import check_known
 from .pooling import pooling_class
-from .recurrence import Recurrence, RecurrentState, locked_dropout, may_ask
+from .ragged import may_ask
+from .recurrence import Recurrence, RecurrentState, locked_dropout
 from .weight_files import is_intact, safetensors_of
 from .windows import read_in_windows
 
@@ -117,8 +118,8 @@ class RNNPreTrainedModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module):
-        """Recurrent matrices orthogonal gate by gate (Saxe et al. 2014), input matrices Xavier-uniform (Glorot and
-        Bengio 2010), biases 0 but for the LSTM's forget gate; all else as transformers does it."""
+        """Initialise recurrent matrices orthogonally, gate by gate (Saxe et al. 2014), input matrices Xavier-uniformly
+        (Glorot and Bengio 2010), biases to 0 or to the field that the cell names, all else as transformers does it."""
         if not isinstance(module, Recurrence):
             super()._init_weights(module)
             return
@@ -133,8 +134,9 @@ class RNNPreTrainedModel(PreTrainedModel):
                 init.copy_(parameter, torch.cat(gates))
             else:
                 bias = torch.zeros_like(parameter)
-                if module.cell_type == "lstm" and name.startswith("bias_ih"):
-                    bias[H : 2 * H] = self.config.forget_gate_bias
+                if name.startswith("bias_ih"):
+                    for block, field in module.cell.bias_fields.items():
+                        bias.split(H)[module.cell.blocks.index(block)].fill_(getattr(self.config, field))
                 init.copy_(parameter, bias)
 
 

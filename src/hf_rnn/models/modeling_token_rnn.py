@@ -16,7 +16,7 @@ from .forward_arguments import accepts_client_arguments
 from .heads import ClassificationHead
 from .label_checks import IGNORED, check_known, labels_of
 from .modeling_rnn import RNNModel, RNNPreTrainedModel
-from .recurrence import Ragged
+from .ragged import Ragged
 
 
 def _follow_labels(model: "RNNForTokenClassification", *_) -> None:

@@ -3,18 +3,17 @@
 
 The backward pass is written by hand, since most of it does not have to wait for the step before: with a gate's
 derivatives multiplied out beforehand, each step backwards in time is three operations. Time is cut into blocks that
-stay in the processor's cache, so that what one operation writes the next finds there.
+stay in the processor's cache, so that each operation finds there what the one before it wrote.
 
 Shapes: D directions, T time, B batch, F features, G gates, H hidden. Where D is 1 its axis is left out.
 """
-
-from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
 
 CACHE = 1 << 21  # bytes of gates that a block may have; 1 to 4 MiB were equally fast, less and more slower
+# Set it to False for torch's own slower kernels, whose gradients can be differentiated again.
+ENABLED = True
 
 
 def _product(added: Tensor, a: Tensor, b: Tensor, out: Tensor) -> Tensor:
@@ -32,21 +31,69 @@ def _flat(x: Tensor) -> Tensor:
     return x.reshape(*x.shape[:-3], -1, x.shape[-1])
 
 
-class _GRU:
+class CPUPass:
+    """The part of a layer's pass that depends on its cell."""
+
+    gates: int  # G
+    has_inner: bool  # whether the cell reads U h of a gate before it is added up
+
+    @classmethod
+    def input_bias(cls, b_ih: Tensor, b_hh: Tensor) -> Tensor:
+        """Return the bias `[…, G*H]` that can be added to the input's part of all steps at once."""
+        raise NotImplementedError
+
+    @classmethod
+    def steps(cls, h: Tensor, gates: Tensor, inner: Tensor | None, out: Tensor, w_hh: Tensor, b_hh: Tensor) -> Tensor:
+        """Compute the steps of a block.
+
+        Args:
+            h: `[…, B, H]`, the state before the first step.
+            gates: `[…, T, B, G*H]`, the input's part of each gate; becomes the gates.
+            inner: `[…, T, B, H]`, where `has_inner`: takes U h of the last gate.
+            out: `[…, T, B, H]`: takes the outputs.
+            w_hh: `[…, G*H, H]`.
+            b_hh: `[…, G*H]`.
+
+        Returns:
+            The state after the last step, `[…, B, H]`.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def factors(
+        cls, gates: Tensor | None, inner: Tensor | None, before: Tensor, out: Tensor, factors: Tensor
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Compute what dL/dh' of each step is multiplied by.
+
+        Args:
+            gates, inner, out: as `steps` left them; `gates` is None without `has_inner`.
+            before: `[…, T, B, H]`, the state before each step.
+            factors: `[…, T, B, G*H]`: takes the factors of the gradients that h gives to each gate.
+
+        Returns:
+            The factor of the direct part of dL/dh, and the one that `to_input` takes; None for none.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def to_input(cls, grad_gates: Tensor, grad_out: Tensor, to_n: Tensor | None) -> None:
+        """Turn the gradient of what h gives to each gate into that of what x gives, in its place."""
+
+
+class GRUPass(CPUPass):
     """n = tanh(W_n x + b_n + r ∘ (U_n h + c_n)), h' = (1 - z) ∘ n + z ∘ h; `inner` is U_n h + c_n."""
 
     gates, has_inner = 3, True
 
-    @staticmethod
-    def input_bias(b_ih: Tensor, b_hh: Tensor) -> Tensor:
+    @classmethod
+    def input_bias(cls, b_ih, b_hh):
         H = b_ih.shape[-1] // 3
         bias = b_ih.clone()
         bias[..., : 2 * H] += b_hh[..., : 2 * H]
         return bias
 
-    @staticmethod
-    def steps(h: Tensor, gates: Tensor, inner: Tensor, out: Tensor, w_hh: Tensor, b_hh: Tensor) -> Tensor:
-        """Turns what the input gives to each gate into the gates, and writes the outputs of a block."""
+    @classmethod
+    def steps(cls, h, gates, inner, out, w_hh, b_hh):
         H = h.shape[-1]
         w_rz, w_n = w_hh[..., : 2 * H, :].mT, w_hh[..., 2 * H :, :].mT
         b_n = b_hh[..., None, 2 * H :]
@@ -58,9 +105,8 @@ class _GRU:
             h = torch.lerp(n, h, z, out=out_t)
         return h
 
-    @staticmethod
-    def factors(gates: Tensor, inner: Tensor, before: Tensor, out: Tensor, factors: Tensor) -> tuple[Tensor, Tensor]:
-        """What dL/dh' is multiplied by to give dL/d(r, z, inner) and, directly, dL/dh; `factors` takes the first."""
+    @classmethod
+    def factors(cls, gates, inner, before, out, factors):
         H = out.shape[-1]
         r, z, n = gates.split(H, -1)
         to_r, to_z, to_inner = factors.split(H, -1)
@@ -70,57 +116,71 @@ class _GRU:
         torch.sub(before, n, out=to_z).mul_(z).mul_(1 - z)
         return z, to_n
 
-    @staticmethod
-    def to_input(grad_gates: Tensor, grad_out: Tensor, to_n: Tensor) -> None:
-        """From the gradient of what h gives to each gate to that of what x gives: they differ behind the reset."""
+    @classmethod
+    def to_input(cls, grad_gates, grad_out, to_n):
+        # The two gradients differ behind the reset gate.
         torch.mul(grad_out, to_n, out=grad_gates[..., -grad_out.shape[-1] :])
 
 
-class _RNN:
+class _RNNPass(CPUPass):
     """h' = f(W x + b + U h)."""
 
     gates, has_inner = 1, False
-    activate: Callable[[Tensor], Tensor]
-    derivative: Callable[[Tensor, Tensor], None]
 
     @staticmethod
-    def input_bias(b_ih: Tensor, b_hh: Tensor) -> Tensor:
+    def activate(x: Tensor) -> Tensor:
+        """Apply f in place."""
+        raise NotImplementedError
+
+    @staticmethod
+    def derivative(out: Tensor, result: Tensor) -> None:
+        """Write f', as read off the output of f, into `result`."""
+        raise NotImplementedError
+
+    @classmethod
+    def input_bias(cls, b_ih, b_hh):
         return b_ih + b_hh
 
     @classmethod
-    def steps(cls, h: Tensor, gates: Tensor, inner: None, out: Tensor, w_hh: Tensor, b_hh: Tensor) -> Tensor:
+    def steps(cls, h, gates, inner, out, w_hh, b_hh):
         w = w_hh.mT
         for from_x, out_t in zip(gates.unbind(-3), out.unbind(-3), strict=True):
             h = cls.activate(_product(from_x, h, w, out_t))
         return h
 
     @classmethod
-    def factors(cls, gates: Tensor, inner: None, before: Tensor, out: Tensor, factors: Tensor) -> tuple[None, None]:
+    def factors(cls, gates, inner, before, out, factors):
         cls.derivative(out, factors)
         return None, None
 
+
+class TanhRNNPass(_RNNPass):
+    """The plain RNN with a tanh."""
+
     @staticmethod
-    def to_input(grad_gates: Tensor, grad_out: Tensor, to_n: None) -> None:
-        return None
-
-
-class _TanhRNN(_RNN):
-    activate = staticmethod(Tensor.tanh_)
+    def activate(x: Tensor) -> Tensor:
+        return x.tanh_()
 
     @staticmethod
     def derivative(out: Tensor, result: Tensor) -> None:
         torch.mul(out, out, out=result).neg_().add_(1)
 
 
-class _ReluRNN(_RNN):
-    activate = staticmethod(Tensor.relu_)
+class ReluRNNPass(_RNNPass):
+    """The plain RNN with a ReLU."""
+
+    @staticmethod
+    def activate(x: Tensor) -> Tensor:
+        return x.relu_()
 
     @staticmethod
     def derivative(out: Tensor, result: Tensor) -> None:
         torch.gt(out, 0, out=result)
 
 
-CELLS: dict[str, Any] = {"GRU": _GRU, "RNN_TANH": _TanhRNN, "RNN_RELU": _ReluRNN}
+def is_enabled() -> bool:
+    """Return whether layers are to be trained by this module on a CPU."""
+    return ENABLED
 
 
 class _ThroughTime(torch.autograd.Function):
@@ -147,8 +207,8 @@ class _ThroughTime(torch.autograd.Function):
         if torch.is_grad_enabled():
             raise RuntimeError(
                 "the gradient of a GRU or plain RNN on a CPU cannot be differentiated again (create_graph=True): write "
-                "hf_rnn.models.recurrence_cpu.CELLS.clear() before the forward pass, for torch's own slower kernel, "
-                "which can be, in all models of the process."
+                "hf_rnn.models.recurrence_cpu.ENABLED = False before the forward pass. All models of the process then "
+                "use torch's own slower kernel, whose gradient can be."
             )
         cell, block = ctx.cell, ctx.block
         x, h0, w_ih, w_hh, gates, inner, out = ctx.saved_tensors
@@ -185,8 +245,10 @@ class _ThroughTime(torch.autograd.Function):
 
 
 def _back_through_block(grad_out, carry, grad_gates, grad_h, direct, w_hh) -> None:
-    """From the block's last step to its first: turns factors into gradients, and `carry`, the gradient that comes from
-    the steps behind, into that which goes to the step before, in their places."""
+    """Go from a block's last step to its first, and turn factors into gradients, in their place.
+
+    `carry` is the gradient that comes from the steps after the block; it becomes the one that goes to the step before.
+    """
     G, H = grad_gates.shape[-1] // grad_h.shape[-1], grad_h.shape[-1]
     by_gate = grad_gates.view(*grad_gates.shape[:-1], G, H)
     views = [part.unbind(-3) for part in (grad_out, grad_h, grad_gates)]
@@ -206,11 +268,13 @@ def _add_product(total: Tensor, a: Tensor, b: Tensor) -> None:
     _product(total, a.mT, b, total)
 
 
-def through_time(mode: str, x: Tensor, h0: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor) -> Tensor:
-    """A GRU's or plain RNN's layer for training, read from left to right, in all its directions at once.
+def through_time(
+    cell: type[CPUPass], x: Tensor, h0: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor
+) -> Tensor:
+    """Run a layer for training, from left to right, in all its directions at once.
 
     Args:
-        mode: torch's name of the cell: `GRU`, `RNN_TANH` or `RNN_RELU`.
+        cell: the part of the pass that depends on the cell.
         x: `[D, T, B, F]`.
         h0: `[D, B, H]`.
         w_ih, w_hh, b_ih, b_hh: `[D, G*H, F]`, `[D, G*H, H]`, `[D, G*H]` and `[D, G*H]`, as torch orders the gates.
@@ -227,8 +291,8 @@ def through_time(mode: str, x: Tensor, h0: Tensor, w_ih: Tensor, w_hh: Tensor, b
     if len(x) == 1:
         inputs = [part.squeeze(0) for part in inputs]
     with torch.autocast("cpu", enabled=False):
-        out = _ThroughTime.apply(CELLS[mode], *inputs)
+        out = _ThroughTime.apply(cell, *inputs)
     return out.unsqueeze(0) if len(x) == 1 else out
 
 
-__all__ = ["through_time"]
+__all__ = ["CPUPass", "GRUPass", "ReluRNNPass", "TanhRNNPass", "is_enabled", "through_time"]

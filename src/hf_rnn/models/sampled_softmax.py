@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .label_checks import IGNORED
-from .recurrence import may_ask
+from .ragged import may_ask
 
 
 def sampled_softmax_loss(x: Tensor, targets: Tensor, weight: Tensor, bias: Tensor, num_samples: int) -> Tensor:

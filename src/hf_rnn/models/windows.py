@@ -1,10 +1,10 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Texts read window by window: exact answers and exact gradients, in the memory of one window and of the states between
-windows. What a window computes is computed again where it is needed (Chen et al. 2016, along time instead of depth).
+"""Texts read window by window: exact outputs and exact gradients, in the memory of one window and of the states between
+windows. A window is computed again where its activations are needed (Chen et al. 2016, along time instead of depth).
 
-A direction of a layer can be followed through the windows once all below it is known, and its gradients once all above
-it are. A bidirectional layer therefore takes a sweep for each direction, forwards and again backwards; what stays in
-between are the states in which each window is entered, and their gradients.
+A direction of a layer can be followed through the windows once all layers below it are known, and its gradients once
+all above it are. A bidirectional layer therefore takes a sweep for each direction, forwards and again backwards. In
+between, the states in which each window is entered are kept, and their gradients.
 """
 
 import math
@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from .pooling import Pooling
-from .recurrence import Ragged, Recurrence, reversed_rows
+from .ragged import Ragged, reversed_rows
+from .recurrence import Recurrence
 
 # (stack, layer, direction): one layer, read in one direction.
 Unit = tuple[int, int, int]
@@ -27,7 +28,7 @@ State = tuple[Tensor, ...]
 
 
 class Stage(NamedTuple):
-    """Layers `first` to `stop` of a stack, in one direction: what one sweep over the windows can follow."""
+    """Layers `first` to `stop` of a stack, in one direction, which one sweep over the windows can follow."""
 
     stack: int
     first: int
@@ -72,9 +73,9 @@ class WindowedText:
                 self.stages.append(Stage(number, 0, stack.num_layers, directions[0]))
             else:
                 self.stages += [Stage(number, n, n + 1, d) for n in range(stack.num_layers) for d in directions]
-        # What the summary of a window says; "last" is for the whole text alone to say.
+        # The parts of a window's summary; "last" exists for the whole text alone.
         self.names: list[str] = []
-        # Of each unit, by window, the state in which it enters it; the last one is that in which it ends.
+        # By unit and window, the state in which the unit enters the window; the last one is its final state.
         self.entered: dict[Unit, dict[int, State]] = {}
         table = encoder.embed_tokens.weight
         drawn = encoder.training
@@ -114,7 +115,7 @@ class WindowedText:
         return self.encoder.lookup(part) if part.dim() == 2 else part
 
     def add_embedded(self, total: Tensor, k: int, grad: Tensor) -> None:
-        """Adds the gradient of [`embedded`] to that of the embedding, or of the embedded tokens."""
+        """Add the gradient of [`embedded`] to that of the embedding, or of the embedded tokens."""
         part = self.source[:, self.places[k]]
         if part.dim() == 3:
             total[:, self.places[k]] = grad
@@ -127,12 +128,17 @@ class WindowedText:
     def read_window(
         self, k: int, x: Tensor, weights: dict[Unit, list[Tensor]], states: dict[Unit, State], only: Stage | None = None
     ) -> tuple[Tensor, dict[Unit, State]]:
-        """The outputs of the top layers, and the states in which the units leave.
+        """Read one window.
 
         Args:
-            x: embedded tokens of the window.
-            states: in which the units enter.
+            k: the window.
+            x: its embedded tokens, `[B, T, E]`.
+            weights: by unit.
+            states: by unit, the state in which it enters the window.
             only: a stage, to compute no more than its units need.
+
+        Returns:
+            The outputs of the top layers, `[B, T, D*H]`, and by unit the state in which it leaves the window.
         """
         if self.words is not None:
             x = x * F.embedding(self.source[:, self.places[k]], self.words)
@@ -166,7 +172,7 @@ class WindowedText:
         return reversed_rows(out, ragged) if direction else out, (h,) if c is None else (h, c)
 
     def summary(self, k: int, outputs: Tensor, weights: list[Tensor]) -> tuple[dict[str, Tensor], Tensor | None]:
-        """What the pooling has to know of a window; the last states are not its own to tell."""
+        """Return the pooling's summary of a window, without the last states, and the attention weights within it."""
         valid = None if self.valid is None else self.valid[:, self.places[k]]
         read = SimpleNamespace(last_hidden_state=outputs, final_hidden_state=outputs.new_zeros(len(outputs), 1, 0))
         part, shares = self.pooling.add(None, read, valid, weights)
@@ -184,7 +190,7 @@ class WindowedText:
     def read(
         self, weights: dict[Unit, list[Tensor]], of_pooling: list[Tensor]
     ) -> tuple[Tensor, list[dict[str, Tensor]], list[Tensor]]:
-        """Reads all windows: the final h `[B, D*H]`, and of each window its summary and its attention weights."""
+        """Read all windows: the final h `[B, D*H]`, and of each window its summary and its attention weights."""
         B = len(self.source)
         summaries: dict[int, dict[str, Tensor]] = {}
         attention: dict[int, Tensor] = {}
@@ -193,7 +199,7 @@ class WindowedText:
             zeros = weights[stage.units()[0]][0].new_zeros(1, B, recurrence.hidden_size)
             for unit in stage.units():
                 self.entered[unit] = {
-                    self.order(stage)[0]: (zeros, zeros) if recurrence.cell_type == "lstm" else (zeros,)
+                    self.order(stage)[0]: (zeros, zeros) if recurrence.cell.has_cell_state else (zeros,)
                 }
             last = stage is self.stages[-1]
             for k in self.order(stage):
@@ -212,7 +218,7 @@ class WindowedText:
 
 
 class _Read(torch.autograd.Function):
-    """`WindowedText.read`, which keeps no more than states, and computes the windows again for their gradients."""
+    """`WindowedText.read`, which keeps states only, and computes the windows again for their gradients."""
 
     @staticmethod
     def forward(ctx, text: WindowedText, embedding: Tensor, *parameters: Tensor) -> tuple[Tensor, ...]:
@@ -234,56 +240,87 @@ class _Read(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx, grad_final: Tensor, _, *grads: Tensor):
-        text, (embedding, *parameters) = ctx.text, ctx.saved_tensors
-        need_embedding, *need = ctx.needs_input_grad[1:]
-        leaves = [p.detach().requires_grad_(n) for p, n in zip(parameters, need, strict=True)]
-        weights = {unit: leaves[4 * n : 4 * n + 4] for n, unit in enumerate(text.weights)}
-        fixed = {unit: [weight.detach() for weight in group] for unit, group in weights.items()}
-        sums = [torch.zeros_like(leaf) if needed else None for leaf, needed in zip(leaves, need, strict=True)]
-        of_embedding = torch.zeros_like(embedding) if need_embedding else None
-        # Of each unit, by window, the gradients of the state in which it enters it.
-        gradients: dict[Unit, dict[int, tuple]] = {unit: {} for unit in text.weights}
+        text = ctx.text
+        gradients = _Gradients(text, ctx.saved_tensors, ctx.needs_input_grad[1:])
         for unit, grad in zip(text.top(), grad_final.chunk(len(text.top()), dim=-1), strict=True):
-            gradients[unit][text.end(unit)] = (grad.unsqueeze(0),)
-        for stage in reversed(text.stages):
-            lowest = stage is text.stages[0]
-            if text.truncated and not lowest:
-                continue
+            gradients.of_states[unit][text.end(unit)] = (grad.unsqueeze(0),)
+        # Without gradients from window to window, one sweep reads all stages.
+        for stage in text.stages[:1] if text.truncated else reversed(text.stages):
             for k in reversed(text.order(stage)):
                 of_summary = {name: grad[k] for name, grad in zip(text.names, grads, strict=True)}
-                with torch.enable_grad(), torch.autocast(**ctx.autocast):
-                    states = {unit: entered[k] for unit, entered in text.entered.items()}
-                    entering = [] if text.truncated else stage.units()
-                    for unit in entering:
-                        states[unit] = tuple(part.detach().requires_grad_() for part in states[unit])
-                    x = text.embedded(k).detach().requires_grad_(lowest and need_embedding)
-                    outputs, left = text.read_window(k, x, weights if lowest else fixed, states)
-                    summary, _ = text.summary(k, outputs, leaves[4 * len(weights) :])
-                given = [(part, of_summary[name]) for name, part in summary.items()]
-                for unit, parts in left.items():
-                    given += zip(parts, gradients[unit].get(text.after(unit, k), ()), strict=False)
-                given = [(part, grad) for part, grad in given if part.requires_grad and grad is not None]
-                wanted = [part for unit in entering for part in states[unit]]
-                asked = [n for n, needed in enumerate(need) if needed] if lowest else []
-                own = [x] if x.requires_grad else []
-                found = iter(_gradients(given, [*wanted, *own, *(leaves[n] for n in asked)]))
-                for unit in entering:
-                    gradients[unit][k] = tuple(next(found) for _ in states[unit])
-                for _ in own:
-                    if (grad := next(found)) is not None:
-                        text.add_embedded(of_embedding, k, grad)
-                for n in asked:
-                    if (grad := next(found)) is not None:
-                        sums[n] += grad
+                gradients.add_window(stage, k, of_summary, ctx.autocast)
                 text.after_window()
-        return None, of_embedding, *sums
+        return None, gradients.of_embedding, *gradients.of_parameters
 
 
-def _gradients(given: list[tuple[Tensor, Tensor]], wanted: list[Tensor]) -> Sequence[Tensor | None]:
-    if not given or not wanted:
-        return [None] * len(wanted)
-    outputs, grads = zip(*given, strict=True)
-    return torch.autograd.grad(outputs, wanted, grads, allow_unused=True)
+class _Gradients:
+    """The gradients of [`WindowedText.read`], added up window by window.
+
+    Args:
+        text: after it was read.
+        saved: the embedding, or the embedded tokens, and the parameters: those of all units, then those of the pooling.
+        needed: for each of them, whether its gradient is wanted.
+    """
+
+    def __init__(self, text: WindowedText, saved: Sequence[Tensor], needed: Sequence[bool]):
+        (embedding, *parameters), (needs_embedding, *needs) = saved, needed
+        self.text = text
+        self.leaves = [p.detach().requires_grad_(n) for p, n in zip(parameters, needs, strict=True)]
+        self.weights = {unit: self.leaves[4 * n : 4 * n + 4] for n, unit in enumerate(text.weights)}
+        self.fixed = {unit: [weight.detach() for weight in group] for unit, group in self.weights.items()}
+        self.of_pooling = self.leaves[4 * len(self.weights) :]
+        self.of_embedding = torch.zeros_like(embedding) if needs_embedding else None
+        self.of_parameters = [torch.zeros_like(p) if n else None for p, n in zip(parameters, needs, strict=True)]
+        # Of each unit, by window, the gradients of the state in which it enters the window.
+        self.of_states: dict[Unit, dict[int, tuple]] = {unit: {} for unit in text.weights}
+
+    def add_window(self, stage: Stage, k: int, of_summary: dict[str, Tensor], autocast: dict[str, Any]) -> None:
+        """Add the gradients of one window, which is computed again for them.
+
+        Args:
+            stage: its units are followed back in time; the lowest also gives the gradients of all parameters.
+            k: the window.
+            of_summary: the gradients of the window's summary.
+            autocast: the settings under which the window was read first.
+        """
+        text, lowest = self.text, stage is self.text.stages[0]
+        entering = [] if text.truncated else stage.units()
+        with torch.enable_grad(), torch.autocast(**autocast):
+            states = {unit: entered[k] for unit, entered in text.entered.items()}
+            for unit in entering:
+                states[unit] = tuple(part.detach().requires_grad_() for part in states[unit])
+            x = text.embedded(k).detach().requires_grad_(lowest and self.of_embedding is not None)
+            outputs, left = text.read_window(k, x, self.weights if lowest else self.fixed, states)
+            summary, _ = text.summary(k, outputs, self.of_pooling)
+        given = [(part, of_summary[name]) for name, part in summary.items()]
+        for unit, parts in left.items():
+            given += zip(parts, self.of_states[unit].get(text.after(unit, k), ()), strict=False)
+        learned = [(p, total) for p, total in zip(self.leaves, self.of_parameters, strict=True) if total is not None]
+        wanted = [[part for unit in entering for part in states[unit]], [x] if x.requires_grad else []]
+        of_states, of_x, of_learned = _gradients(given, [*wanted, [p for p, _ in learned] if lowest else []])
+        for unit in entering:
+            self.of_states[unit][k] = tuple(of_states.pop(0) for _ in states[unit])
+        if of_x and of_x[0] is not None:
+            text.add_embedded(self.of_embedding, k, of_x[0])
+        for grad, (_, total) in zip(of_learned, learned, strict=False):
+            if grad is not None:
+                total += grad
+
+
+def _gradients(given: list[tuple[Tensor, Tensor | None]], wanted: list[list[Tensor]]) -> list[list[Tensor | None]]:
+    """Return the gradients of several groups of tensors; None for a tensor that nothing depends on.
+
+    Args:
+        given: results and their gradients.
+        wanted: the groups.
+    """
+    given = [(part, grad) for part, grad in given if part.requires_grad and grad is not None]
+    flat = [part for group in wanted for part in group]
+    found: list[Tensor | None] = [None] * len(flat)
+    if given and flat:
+        outputs, grads = zip(*given, strict=True)
+        found = list(torch.autograd.grad(outputs, flat, grads, allow_unused=True))
+    return [[found.pop(0) for _ in group] for group in wanted]
 
 
 def read_in_windows(
@@ -294,17 +331,20 @@ def read_in_windows(
     window: int,
     after_window: Callable[[], None] = lambda: None,
 ) -> tuple[Tensor, Tensor | None]:
-    """What `pooling(encoder(…))` gives, and its gradients, in the memory of a window.
+    """Compute `pooling(encoder(…))` and its gradients in the memory of a window.
 
-    No window is shorter than the square root of the text's length, so that neither a window nor the states between
-    them grow faster than that.
+    No window is shorter than the square root of the text's length: memory grows with the root alone.
 
     Args:
         encoder: an [`RNNModel`]; in training mode its dropout is that of a pass over the whole.
+        pooling: of its outputs.
         source: token ids `[B, T]` or embedded tokens `[B, T, E]`.
         attention_mask: `[B, T]`, non-zero where there is a token, or None.
         window: tokens that are in memory at once.
-        after_window: called after each.
+        after_window: called after each window.
+
+    Returns:
+        The pooled texts, and the attention weights `[B, T]` or None, as [`Pooling.forward`].
     """
     if source.dim() == 2 and not isinstance(encoder.embed_tokens, nn.Embedding):
         # An adapter around the embedding has its gradients from torch, as all that computes embedded tokens.

@@ -17,7 +17,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import EvalLoopOutput, seed_worker
 
 from ..models.label_checks import IGNORED
-from ..models.recurrence import may_ask
+from ..models.ragged import may_ask
 from ..tasks import Task
 from ..text.batching import EpochLengthSampler, ShardedBatches, TokenBatchSampler
 from ..text.schema import SCHEMA_FILE, Schema

@@ -1,0 +1,121 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Slow and obvious computations that tests compare the models with: loops over rows, time and places.
+
+They share the equations in [`hf_rnn.models.cells`] with the models, and no other code. No model carries this file.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .models.attention import Attention, AttentionDecoder, DecoderState
+from .models.recurrence import Recurrence, RecurrentState
+
+
+def naive_recurrence(
+    recurrence: Recurrence,
+    inputs: Tensor,
+    attention_mask: Tensor | None = None,
+    state: RecurrentState | None = None,
+) -> tuple[tuple[Tensor, ...], RecurrentState]:
+    """Compute the outputs of [`Recurrence`], dropout aside, in a loop over time.
+
+    Padding means one thing: a row without a token at a step keeps its state and puts out zeros.
+
+    Args:
+        recurrence: the stack with its weights.
+        inputs, attention_mask, state: as in [`Recurrence.forward`].
+
+    Returns:
+        The outputs of each layer and the final state, as [`Recurrence.forward`].
+    """
+    B, T, _ = inputs.shape
+    L, D, H = recurrence.num_layers, recurrence.num_directions, recurrence.hidden_size
+    cell = recurrence.cell
+    mask = torch.ones(B, T, dtype=torch.bool) if attention_mask is None else attention_mask.bool()
+    if state is None:
+        zeros = inputs.new_zeros(L * D, B, H)
+        state = RecurrentState(zeros, zeros if cell.has_cell_state else None)
+    x = inputs
+    outputs, final_h, final_c = [], [], []
+    for layer in range(L):
+        directions = []
+        for direction, (w_ih, w_hh, b_ih, b_hh) in enumerate(recurrence.weights(layer)):
+            h = state.h[layer * D + direction]
+            c = None if state.c is None else state.c[layer * D + direction]
+            out = [inputs.new_zeros(B, H)] * T
+            for t in reversed(range(T)) if direction else range(T):
+                token = mask[:, t, None].to(inputs.device)
+                x_t = torch.where(token, x[:, t], 0)
+                new_h, new_c = cell.step(F.linear(x_t, w_ih, b_ih), h, c, w_hh, b_hh)
+                h = torch.where(token, new_h, h)
+                c = None if c is None else torch.where(token, new_c, c)
+                out[t] = torch.where(token, new_h, 0)
+            directions.append(torch.stack(out, dim=1) if T else inputs.new_zeros(B, 0, H))
+            final_h.append(h)
+            final_c.append(c)
+        x = torch.cat(directions, dim=-1)
+        outputs.append(x)
+    c = torch.stack(final_c) if cell.has_cell_state else None
+    return tuple(outputs), RecurrentState(torch.stack(final_h), c)
+
+
+def naive_decoder(
+    decoder: AttentionDecoder, x: Tensor, values: Tensor, valid: Tensor, state: DecoderState, mask: Tensor
+) -> tuple[Tensor, Tensor, DecoderState]:
+    """Compute the outputs of [`AttentionDecoder`], dropout aside, row by row, step by step and place by place.
+
+    Args:
+        decoder: with its weights.
+        x, state, mask: as in [`AttentionDecoder.forward`].
+        values: the encoder's outputs, `[B, S, M]`.
+        valid: `[B, S]` bool, where they are tokens.
+
+    Returns:
+        The attentional vectors `[B, T, E]`, the attention `[B, T, S]` and the state after the last token.
+    """
+    cell = decoder.recurrence.cell
+    vectors, shares, states = [], [], []
+    for row in range(len(x)):
+        hs = [h[row] for h in state.h]
+        cs = [None] * len(hs) if state.c is None else [c[row] for c in state.c]
+        attended, covered = state.attended[row], state.covered[row]
+        of_row: list[tuple[Tensor, Tensor]] = []
+        for t in range(x.shape[1]):
+            if not mask[row, t]:
+                of_row.append((attended if decoder.input_feeding else torch.zeros_like(attended), covered * 0))
+                continue
+            below = torch.cat([x[row, t], attended]) if decoder.input_feeding else x[row, t]
+            for layer in range(len(hs)):
+                ((w_ih, w_hh, b_ih, b_hh),) = decoder.recurrence.weights(layer)
+                hs[layer], cs[layer] = cell.step(F.linear(below, w_ih, b_ih), hs[layer], cs[layer], w_hh, b_hh)
+                below = hs[layer]
+            places = zip(values[row], covered, strict=True)
+            scores = [_score(decoder.attention, hs[-1], value, so_far).exp() for value, so_far in places]
+            share = torch.stack(scores) * valid[row]
+            share = share / share.sum().clamp(min=1e-30)
+            context = sum(weight * value for weight, value in zip(share, values[row], strict=True))
+            attended = decoder.combine(torch.cat([hs[-1], context])).tanh()
+            covered = covered + share
+            of_row.append((attended, share))
+        vectors.append(torch.stack([vector for vector, _ in of_row]))
+        shares.append(torch.stack([share for _, share in of_row]))
+        states.append((torch.stack(hs), None if state.c is None else torch.stack(cs), attended, covered))
+    h, c, *rest = zip(*states, strict=True)
+    end = DecoderState(torch.stack(h, 1), None if state.c is None else torch.stack(c, 1), *map(torch.stack, rest))
+    return torch.stack(vectors), torch.stack(shares), end
+
+
+def _score(attention: Attention, query: Tensor, value: Tensor, covered: Tensor) -> Tensor:
+    """Return the score of one place: `query` is `[H]`, `value` `[M]` and `covered`, its attention so far, a scalar."""
+    key = attention.key.weight @ value
+    if attention.additive:
+        inner = attention.query(query) + key
+        if attention.coverage is not None:
+            inner = inner + attention.coverage.weight[:, 0] * covered
+        return inner.tanh() @ attention.energy.weight[0]
+    score = query @ key / len(key) ** 0.5
+    return score if attention.coverage is None else score + attention.coverage.weight[0, 0] * covered
+
+
+__all__ = ["naive_decoder", "naive_recurrence"]
