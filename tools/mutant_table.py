@@ -281,15 +281,15 @@ MUTANTS = [
     Mutant(
         "the first steps of a moving average weigh as much as the others",
         "training/averaging.py",
-        "max(1 - decay, 1 / (self.count + 1))",
-        "1 - decay",
+        "of_all = 1 / (self.count + 1) >= 1 - decay",
+        "of_all = False",
         "tests/training/test_averaging.py",
     ),
     Mutant(
         "the weights beside a mean are not part of a checkpoint",
         "training/trainer.py",
-        "            self.average.save(self.model, output_dir)",
-        "            pass",
+        "self.average.save(self.model, folder)",
+        "pass",
         "tests/training/test_averaging.py",
     ),
     Mutant(
@@ -329,14 +329,14 @@ MUTANTS = [
     ),
     Mutant(
         "a resumed log without the losses before the cut",
-        "training/checkpoints.py",
-        'self._tr_loss.fill_(sums["loss"])',
+        "training/trainer_hooks.py",
+        'trainer._tr_loss.fill_(sums["loss"])',
         "pass",
         "tests/training/test_resuming.py::test_a_run_that_was_cut_goes_on_and_ends_as_one_that_was_not",
     ),
     Mutant(
         "a checkpoint before what is due at the end of an epoch",
-        "training/checkpoints.py",
+        "training/whole_checkpoints.py",
         "self.put_off, control.should_save = control.should_save, False",
         "pass",
         "tests/training/test_resuming.py::test_a_signal_saves_a_whole_checkpoint_and_the_run_goes_on_from_it",

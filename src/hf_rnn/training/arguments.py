@@ -108,6 +108,26 @@ class RNNTrainingArguments(TrainingArguments):
     ddp_find_unused_parameters: bool | None = False
 
     def __post_init__(self):
+        self._check_refused()
+        self._check_ranges()
+        self._check_averaging()
+        self._check_stopping()
+        self._check_batches()
+        # Without this, the processes of a launcher on a machine without accelerator would each train on their own.
+        self.use_cpu = self.use_cpu or not torch.accelerator.is_available()
+        self.dataloader_pin_memory = self.dataloader_pin_memory and _trains_on_cuda(self.use_cpu)
+        if self.dataloader_pin_memory:
+            self._copy_without_waiting()
+        # transformers fills in the loss; where nobody chose it, `RNNTrainer` takes the task's own metric.
+        self.chose_metric = self.metric_for_best_model is not None
+        self.chose_direction = self.greater_is_better is not None
+        self._check_saving()
+        backend = self.ddp_backend or ("gloo" if self.use_cpu else "nccl")
+        join_after_restart(backend, timedelta(seconds=self.ddp_timeout))
+        super().__post_init__()
+
+    def _check_refused(self) -> None:
+        """Raise [`UserError`] for arguments of transformers that cannot hold, or not alone."""
         for name, why in REFUSED.items():
             default = type(self).__dataclass_fields__[name].default
             if getattr(self, name) not in (default, None, False if default is None else default):
@@ -117,11 +137,27 @@ class RNNTrainingArguments(TrainingArguments):
                 "training.dataloader_persistent_workers=True needs workers: write --training.dataloader_num_workers 2 "
                 "too, or leave it out."
             )
+
+    def _check_ranges(self) -> None:
+        """Raise [`UserError`] for numbers out of range."""
         for name in OBJECTIVES:
             if getattr(self, name) < 0:
                 raise UserError(f"training.{name}={getattr(self, name)} must be 0 or greater.")
         if self.gradient_flow_steps < 0:
             raise UserError(f"training.gradient_flow_steps={self.gradient_flow_steps} must be 0 (none) or greater.")
+        check_choice("training.train_sampling_strategy", self.train_sampling_strategy, SAMPLINGS)
+        for name, least in LEAST.items():
+            if (getattr(self, name) or 0) < least:
+                raise UserError(f"training.{name}={getattr(self, name)} must be {least} or greater.")
+        if self.num_train_epochs <= 0 or self.max_steps == 0:
+            name = "max_steps" if self.max_steps == 0 else "num_train_epochs"
+            raise UserError(f"training.{name}={getattr(self, name)} trains nothing: write one greater than 0.")
+        if not 0 < self.layer_lr_decay <= 1:
+            raise UserError(
+                f"training.layer_lr_decay={self.layer_lr_decay} must be greater than 0 and at most 1, such as 0.4."
+            )
+
+    def _check_averaging(self) -> None:
         if self.averaging is not None:
             check_choice("training.averaging", self.averaging, AVERAGINGS)
         if self.averaging == "nt_asgd" and self.eval_strategy == "no":
@@ -134,6 +170,8 @@ class RNNTrainingArguments(TrainingArguments):
                 raise UserError(f"training.{name}={getattr(self, name)} must be at least 0 and less than 1.")
         if self.averaging_patience < 1:
             raise UserError(f"training.averaging_patience={self.averaging_patience} must be 1 or greater, such as 5.")
+
+    def _check_stopping(self) -> None:
         patience = self.early_stopping_patience
         if patience is not None and patience < 1:
             raise UserError(f"training.early_stopping_patience={patience} must be 1 or greater, or null for never.")
@@ -142,17 +180,8 @@ class RNNTrainingArguments(TrainingArguments):
                 f"training.early_stopping_patience={patience} counts evaluations, and training.eval_strategy is no: "
                 "write --training.eval_strategy epoch, or leave it out."
             )
-        check_choice("training.train_sampling_strategy", self.train_sampling_strategy, SAMPLINGS)
-        for name, least in LEAST.items():
-            if (getattr(self, name) or 0) < least:
-                raise UserError(f"training.{name}={getattr(self, name)} must be {least} or greater.")
-        if self.num_train_epochs <= 0 or self.max_steps == 0:
-            name = "max_steps" if self.max_steps == 0 else "num_train_epochs"
-            raise UserError(f"training.{name}={getattr(self, name)} trains nothing: write one greater than 0.")
-        if not 0 < self.layer_lr_decay <= 1:
-            raise UserError(
-                f"training.layer_lr_decay={self.layer_lr_decay} must be greater than 0 and at most 1, such as 0.4."
-            )
+
+    def _check_batches(self) -> None:
         if self.window < 1:
             raise UserError(f"training.window={self.window} must be 1 or greater, such as 70.")
         if self.train_batch_tokens is not None and self.train_batch_tokens < 1:
@@ -165,14 +194,9 @@ class RNNTrainingArguments(TrainingArguments):
                 "training.auto_find_batch_size looks for a number of rows, and training.train_batch_tokens sets a "
                 "number of tokens: leave one of them out."
             )
-        # Without this, the processes of a launcher on a machine without accelerator would each train on their own.
-        self.use_cpu = self.use_cpu or not torch.accelerator.is_available()
-        self.dataloader_pin_memory = self.dataloader_pin_memory and _trains_on_cuda(self.use_cpu)
-        if self.dataloader_pin_memory:
-            self._copy_without_waiting()
-        # transformers fills in the loss; where nobody chose it, `RNNTrainer` takes the task's own metric.
-        self.chose_metric = self.metric_for_best_model is not None
-        self.chose_direction = self.greater_is_better is not None
+
+    def _check_saving(self) -> None:
+        """Raise [`UserError`] where no checkpoint of the best model is written, or a model is to be divided."""
         if self.load_best_model_at_end and self.save_strategy not in ("best", self.eval_strategy):
             raise UserError(
                 f"training.load_best_model_at_end needs a checkpoint at each evaluation, and training.save_strategy is "
@@ -185,9 +209,6 @@ class RNNTrainingArguments(TrainingArguments):
                 "training.fsdp and training.deepspeed out, or write distributed_type: MULTI_GPU for accelerate. The "
                 "processes then share the rows of each step."
             )
-        backend = self.ddp_backend or ("gloo" if self.use_cpu else "nccl")
-        join_after_restart(backend, timedelta(seconds=self.ddp_timeout))
-        super().__post_init__()
 
     def _copy_without_waiting(self) -> None:
         """Copy batches to the GPU while it computes, unless `accelerator_config` says otherwise."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn, get_swa_multi_avg_fn
 from transformers import TrainerCallback
 
 AVERAGINGS = ("ema", "swa", "nt_asgd")
@@ -43,7 +44,10 @@ class WeightAverage(TrainerCallback):
         if not self.count:
             self.mean = [weight.clone() for weight in weights]
         else:
-            torch._foreach_lerp_(self.mean, weights, max(1 - decay, 1 / (self.count + 1)))
+            # The mean of all steps, as long as it gives the newest one more than the moving average would.
+            of_all = 1 / (self.count + 1) >= 1 - decay
+            add = get_swa_multi_avg_fn() if of_all else get_ema_multi_avg_fn(decay)
+            add(self.mean, weights, self.count)
         self.count += 1
 
     def on_evaluate(self, args, state, control, metrics=None, **kwargs):

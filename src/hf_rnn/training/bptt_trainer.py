@@ -16,12 +16,13 @@ from ..utils.errors import UserError
 from .callbacks import EpochCallback
 from .streaming import EncodedStream, StreamedText
 from .trainer import RNNTrainer, ShareOfAll
+from .trainer_hooks import TrainerHooks
 
 # Of each process, in a checkpoint.
 STATE_FILE = "recurrent_state_{}.safetensors"
 
 
-class TruncatedBPTT:
+class TruncatedBPTT(TrainerHooks):
     """Makes a Trainer of transformers train on [`BPTTWindows`] by truncated back-propagation through time: each window
     starts from the state in which the one before it ended, and no gradient passes between them. The state is part of a
     checkpoint, so that a run that was stopped in the middle of an epoch goes on to the same weights.
@@ -110,23 +111,27 @@ class TruncatedBPTT:
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in metrics.items()}
         return EvalLoopOutput(predictions=None, label_ids=None, metrics=metrics, num_samples=int(tokens))  # type: ignore[arg-type]
 
-    def _save_rng_state(self: Any, output_dir: str) -> None:
-        super()._save_rng_state(output_dir)  # type: ignore[misc]
+    def add_to_checkpoint(self: Any, folder: Path) -> None:
+        """Write the state in which the last window of this process ended."""
+        super().add_to_checkpoint(folder)
         if self._carried is not None:
             parts = {f"{i}": part.contiguous() for i, part in enumerate(self._carried.state)}
-            save_file(parts, _state_file(output_dir, self.args.process_index))
+            save_file(parts, _state_file(folder, self.args.process_index))
 
-    def _load_rng_state(self: Any, checkpoint: str | None) -> None:
-        super()._load_rng_state(checkpoint)  # type: ignore[misc]
-        if checkpoint is None:
-            return
-        saved, processes = len(list(Path(checkpoint).glob(STATE_FILE.format("*")))), self.args.world_size
+    def checkpoint_loaded(self: Any, folder: Path) -> None:
+        """Read the state from which this process goes on.
+
+        Raises:
+            UserError: it is that of another number of processes or streams.
+        """
+        super().checkpoint_loaded(folder)
+        saved, processes = len(list(folder.glob(STATE_FILE.format("*")))), self.args.world_size
         if saved not in (0, processes):
             raise UserError(
                 f"the checkpoint has the state of {saved} processes, and this run has {processes}: go on with "
                 f"accelerate launch --num_processes {saved}."
             )
-        file = _state_file(checkpoint, self.args.process_index)
+        file = _state_file(folder, self.args.process_index)
         if file.exists():
             parts = load_file(file, device=str(self.args.device))
             rows, expected = len(parts["0"]), self.train_dataset.batch_size
@@ -138,8 +143,8 @@ class TruncatedBPTT:
             self._carried = RNNCache(tuple(parts[name] for name in sorted(parts)))
 
 
-def _state_file(folder: str, process_index: int) -> Path:
-    return Path(folder, STATE_FILE.format(process_index))
+def _state_file(folder: Path, process_index: int) -> Path:
+    return folder / STATE_FILE.format(process_index)
 
 
 class LanguageModelTrainer(TruncatedBPTT, RNNTrainer):

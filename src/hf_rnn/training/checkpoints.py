@@ -5,7 +5,6 @@ import errno
 import json
 import logging
 import os
-import pickle
 import re
 import shutil
 from collections.abc import Iterator
@@ -15,12 +14,9 @@ from typing import Any
 
 from huggingface_hub.utils.sha import sha_fileobj
 from safetensors import SafetensorError
-from transformers import EarlyStoppingCallback, TrainerCallback, TrainerState
-from transformers.trainer import TRAINER_STATE_NAME, TRAINING_ARGS_NAME
-from transformers.trainer_callback import ExportableState
+from transformers.trainer import TRAINER_STATE_NAME
 
 from ..utils.errors import UserError, first_line
-from ..utils.output import unsaid
 
 logger = logging.getLogger(__name__)
 
@@ -38,17 +34,14 @@ _DISK_WORDS = re.compile(
 )
 
 
-# A folder ------------------------------------------------------------------------------------------------------------
-
-
 def seal(checkpoint: Path) -> None:
     """Writes the manifest of a checkpoint's files, and waits until the disk has all of it."""
     files = {name: _facts(checkpoint / name) for name in _files(checkpoint)}
     (checkpoint / MANIFEST).write_text(json.dumps({"files": files}, indent=2) + "\n", encoding="utf-8")
     for name in (*files, MANIFEST):
-        _flush(checkpoint / name)
+        flush(checkpoint / name)
     for folder in (*(path for path in checkpoint.rglob("*") if path.is_dir()), checkpoint):
-        _flush(folder)
+        flush(folder)
 
 
 def damage(checkpoint: Path) -> str | None:
@@ -191,7 +184,8 @@ def _step(checkpoint: Path) -> int:
     return int(checkpoint.name.rpartition("-")[2])
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Wait until the disk has a file, or the names in a folder."""
     # Windows opens no folders, and flushes only what was opened for writing.
     if path.is_dir() and os.name == "nt":
         return
@@ -202,207 +196,16 @@ def _flush(path: Path) -> None:
         os.close(handle)
 
 
-# A Trainer -----------------------------------------------------------------------------------------------------------
-
-
-class SaveAtEpochEnd(TrainerCallback):
-    """Puts off what is to be saved after the last step of an epoch until what is due at its end is done: a run that
-    goes on from there would leave that out."""
-
-    put_off = False
-
-    def on_step_end(self, args, state, control, **kwargs):
-        if state.epoch == int(state.epoch) or state.global_step >= state.max_steps:
-            self.put_off, control.should_save = control.should_save, False
-
-    def on_epoch_end(self, args, state, control, **kwargs):
-        control.should_save, self.put_off = control.should_save or self.put_off, False
-
-
-@contextmanager
-def _without_code(checkpoint: str | None) -> Iterator[None]:
-    try:
-        yield
-    except pickle.UnpicklingError as error:
-        raise UserError(
-            f"a file of {str(checkpoint)!r} is no checkpoint's, or holds a pickle that could run code, and was not "
-            f"read ({first_line(error)}). Delete that folder, and go on from another checkpoint, or begin anew."
-        ) from error
-
-
-class WholeCheckpoints:
-    """Makes a Trainer of transformers save checkpoints that are whole or absent, and go on exactly from them.
-
-    One is written under `.checkpoint`, sealed with a manifest of sizes and hashes, and moved into its place; older ones
-    go after that. `train(resume_from_checkpoint=True)` takes the newest whole one; damaged ones are named and kept. The
-    sums behind the log's next row are part of it, and a run that had ended, by its steps or by early stopping, trains
-    no further. It holds no pickled arguments.
-
-    ```python
-    >>> class SafeTrainer(WholeCheckpoints, Trainer): ...
-    ```
-    """
-
-    def train(self: Any, resume_from_checkpoint=None, *args, **kwargs):
-        """transformers' own.
-
-        Raises:
-            UserError: there is no whole checkpoint to go on from, or the one that was named is damaged.
-        """
-        folder = Path(self.args.output_dir)
-        # After all others, which may want to save.
-        self.remove_callback(SaveAtEpochEnd)
-        self.add_callback(SaveAtEpochEnd())
-        if resume_from_checkpoint is True:
-            found = newest_whole(folder, self.args.load_best_model_at_end)
-            if found is None:
-                raise nothing_whole(folder) or UserError(
-                    f"{str(folder)!r} has no checkpoint to go on from: leave out resume_from_checkpoint."
-                )
-            self.accelerator.wait_for_everyone()
-            place = claim(found, folder) if self.args.should_save else folder / found.name
-            self.accelerator.wait_for_everyone()
-            resume_from_checkpoint = str(place)
-        elif resume_from_checkpoint:
-            harm = damage(Path(resume_from_checkpoint))
-            if harm is not None:
-                raise UserError(
-                    f"the checkpoint {str(resume_from_checkpoint)!r} is not whole ({harm}): name another one, or write "
-                    "resume_from_checkpoint=True for the newest whole one."
-                )
-        return super().train(resume_from_checkpoint, *args, **kwargs)  # type: ignore[misc]
-
-    def _save_checkpoint(self: Any, model, trial) -> None:
-        folder = Path(self._get_output_dir(trial))
-        place = folder / f"checkpoint-{self.state.global_step}"
-        aside = folder / ASIDE / place.name
-        then = "go on with --training.resume true. The checkpoints before it are untouched."
-        with writing(place.name, folder, folder / ASIDE, then):
-            if self.args.should_save:
-                if (folder / ASIDE).exists():
-                    shutil.rmtree(folder / ASIDE)
-                aside.mkdir(parents=True)
-            self.accelerator.wait_for_everyone()
-            self._write(aside, folder, trial)
-            self.accelerator.wait_for_everyone()
-            if self.args.should_save:
-                seal(aside)
-                if place.exists():
-                    set_aside(place) if damage(place) else remove(place)
-                aside.rename(place)
-                _flush(folder)
-            # A process that is told to stop ends after this.
-            self.accelerator.wait_for_everyone()
-        if self.args.push_to_hub:
-            self._push_from_checkpoint(str(place))
-        if self.args.should_save:
-            self._rotate(place)
-
-    def _write(self: Any, aside: Path, folder: Path, trial) -> None:
-        """What transformers saves in a checkpoint, in its order."""
-        args, state = self.args, self.state
-        if self.hp_search_backend is None and trial is None:
-            self.store_flos()
-        self.save_model(str(aside), _internal_call=True)
-        best = folder / f"checkpoint-{state.best_global_step}"
-        if state.best_global_step and (best.name == aside.name or best.is_dir()):
-            state.best_model_checkpoint = str(best)
-        if not args.save_only_model:
-            self._save_optimizer_and_scheduler(str(aside))
-            self._save_scaler(str(aside))
-            self._save_rng_state(str(aside))
-        if args.should_save:
-            callbacks: Any = [*self.callback_handler.callbacks, self.control]
-            exported: Any = [callback for callback in callbacks if isinstance(callback, ExportableState)]
-            state.stateful_callbacks = TrainerState(stateful_callbacks=exported).stateful_callbacks
-            state.save_to_json(str(aside / TRAINER_STATE_NAME))
-
-    def _save(self: Any, output_dir: str | None = None, state_dict: dict | None = None) -> None:
-        super()._save(output_dir, state_dict)  # type: ignore[misc]
-        # A pickle, which nothing reads.
-        Path(output_dir or self.args.output_dir, TRAINING_ARGS_NAME).unlink(missing_ok=True)
-
-    def _rotate(self: Any, newest: Path) -> None:
-        limit = self.args.save_total_limit
-        if not limit or limit <= 0:
-            return
-        kept = {newest.name, Path(self.state.best_model_checkpoint or newest).name}
-        others = [path for path in numbered(newest.parent) if path.name not in kept]
-        for path in others[: max(0, len(others) + len(kept) - max(limit, len(kept)))]:
-            remove(path)
-
-    def _save_rng_state(self: Any, output_dir: str) -> None:
-        super()._save_rng_state(output_dir)  # type: ignore[misc]
-        sums = {"loss": self._tr_loss.item(), "step": self._globalstep_last_logged}
-        Path(output_dir, LOSS_FILE.format(self.args.process_index)).write_text(json.dumps(sums), encoding="utf-8")
-
-    def _load_optimizer_and_scheduler(self: Any, checkpoint: str | None) -> None:
-        with _without_code(checkpoint):
-            super()._load_optimizer_and_scheduler(checkpoint)  # type: ignore[misc]
-
-    def _load_rng_state(self: Any, checkpoint: str | None) -> None:
-        with _without_code(checkpoint):
-            super()._load_rng_state(checkpoint)  # type: ignore[misc]
-        file = Path(checkpoint or "", LOSS_FILE.format(self.args.process_index))
-        if checkpoint is not None and file.exists():
-            sums = json.loads(file.read_text(encoding="utf-8"))
-            self._tr_loss.fill_(sums["loss"])
-            self._globalstep_last_logged = sums["step"]
-            # The mean that is told at the end is that of the steps from here on.
-            self._total_loss_scalar = -sums["loss"]
-
-    def _init_training_state(
-        self: Any, max_steps, num_update_steps_per_epoch, num_train_epochs, resume_from_checkpoint, trial
-    ) -> tuple[int, int]:
-        # `_find_best` finds the best checkpoint of a run that was on another machine too.
-        with unsaid("transformers.trainer", "recorded in the resumed state does not exist"):
-            begin = super()._init_training_state(  # type: ignore[misc]
-                max_steps, num_update_steps_per_epoch, num_train_epochs, resume_from_checkpoint, trial
-            )
-        if resume_from_checkpoint is None:
-            return begin
-        checkpoint = Path(resume_from_checkpoint)
-        self._find_best(checkpoint)
-        stopped_early = any(
-            callback.early_stopping_patience_counter >= callback.early_stopping_patience
-            for callback in self.callback_handler.callbacks
-            if isinstance(callback, EarlyStoppingCallback)
-        )
-        ended = stopped_early or self.state.global_step >= max_steps
-        return (num_train_epochs, 0) if ended else begin
-
-    def _find_best(self: Any, checkpoint: Path) -> None:
-        """The best checkpoint stands beside the one that is gone on from, wherever they were made."""
-        name, state = best_of(checkpoint), self.state
-        state.best_model_checkpoint = None
-        if name is None:
-            return
-        best = checkpoint.parent / name
-        harm = damage(best)
-        if harm is None:
-            state.best_model_checkpoint = str(best)
-            return
-        state.best_metric = state.best_global_step = None
-        if self.is_world_process_zero():
-            logger.warning(f"the best model so far is lost ({name}: {harm}): the best one from here on is kept.")
-
-    def _finalize_training(self: Any, trial, num_train_samples, start_time):
-        # transformers deletes the newest checkpoint here, before the model that it led to is saved.
-        limit, self.args.save_total_limit = self.args.save_total_limit, None
-        try:
-            return super()._finalize_training(trial, num_train_samples, start_time)  # type: ignore[misc]
-        finally:
-            self.args.save_total_limit = limit
-
-
 __all__ = [
-    "WholeCheckpoints",
+    "best_of",
     "claim",
     "damage",
+    "flush",
     "newest_whole",
     "nothing_whole",
     "numbered",
     "remove",
     "seal",
+    "set_aside",
     "writing",
 ]

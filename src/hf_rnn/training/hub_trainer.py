@@ -20,11 +20,12 @@ from ..utils.errors import first_line
 from ..utils.hub_errors import PATIENCE, PATIENCE_OF_A_PUSH
 from .arguments import RNNTrainingArguments
 from .remote_checkpoint import BEST, LAST
+from .trainer_hooks import TrainerHooks
 
 logger = logging.getLogger(__name__)
 
 
-class PushingTrainer(Trainer):
+class PushingTrainer(TrainerHooks, Trainer):
     """The part of [`RNNTrainer`] that talks to the Hub."""
 
     args: RNNTrainingArguments
@@ -76,9 +77,13 @@ class PushingTrainer(Trainer):
             files, message = model_files(folder), commit_message or "End of training"
             return self._commit(files, card, message, is_stale, token, revision, PATIENCE_OF_A_PUSH)
 
-    def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
-        """One commit of the model and, if hub_strategy says so, of all that going on with the run needs."""
-        args, state, folder = self.args, self.state, Path(checkpoint_folder)
+    def push_checkpoint(self, folder: str) -> None:
+        """Push the model in one commit and, if hub_strategy says so, all that going on with the run needs.
+
+        Args:
+            folder: of the checkpoint.
+        """
+        args, state, checkpoint = self.args, self.state, Path(folder)
         if not self.is_world_process_zero() or args.hub_strategy == HubStrategy.END:
             return
 
@@ -93,7 +98,7 @@ class PushingTrainer(Trainer):
         try:
             self.callback_handler.on_push_begin(args, state, self.control)
             card = self._card(self.hub_model_id, last=True)
-            self._commit(self._files_of(folder), card, f"Training in progress, {done}", of_another_run)
+            self._commit(self._files_of(checkpoint), card, f"Training in progress, {done}", of_another_run)
         except Exception as error:
             # No error of a push is a reason to lose a training run.
             logger.warning(

@@ -4,12 +4,16 @@
 Shapes: B labelled rows, U unlabelled ones, N = B + U.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from ..utils.errors import UserError
 
 # Length of the first, random step of virtual adversarial training, as a share of the whole one: there the divergence
 # is still quadratic.
@@ -115,6 +119,63 @@ class Objectives:
 OBJECTIVES = tuple(field.name for field in fields(Objectives))
 
 
+class UnlabelledRows:
+    """Rows without labels, drawn for the objectives that can learn from them.
+
+    Args:
+        rows: encoded, with their `length`.
+        collator: makes a batch of rows.
+        seed: of what is drawn.
+        process_index: of this process; each draws rows of its own.
+    """
+
+    def __init__(self, rows: Any, collator: Callable[[list[dict]], dict], seed: int, process_index: int):
+        self.rows, self.collator, self.seed = rows, collator, (seed, process_index)
+        self.order = np.argsort(rows["length"], kind="stable")
+        self.lengths = np.sort(rows["length"])
+        # The last step for which rows were drawn, and how often for it.
+        self.part = (-1, 0)
+
+    def batch(self, labelled: dict, step: int) -> dict:
+        """Return as many rows, about as long as the labelled ones. Which they are follows from the seed, the step and
+        the part of the step alone, so that a resumed run reads the same.
+
+        Args:
+            labelled: a batch with labels.
+            step: that is trained.
+        """
+        B, T = labelled["input_ids"].shape
+        self.part = (step, self.part[1] + 1 if self.part[0] == step else 0)
+        random = np.random.default_rng([*self.seed, *self.part])
+        middle = int(np.searchsorted(self.lengths, T))
+        # A stretch of neighbours by length, anywhere within a twentieth of all rows from those of the same length.
+        reach = max(B, len(self.rows) // 20)
+        start = int(np.clip(middle - random.integers(0, reach + 1), 0, max(0, len(self.rows) - B)))
+        collated = self.collator([self.rows[int(place)] for place in self.order[start : start + B]])
+        collated.pop("labels", None)
+        return collated
+
+
+def check_objectives(args: Any, task: Any, objectives: Objectives, unlabelled: Any) -> None:
+    """Raise [`UserError`] where the task, or another setting, does not go with what is learnt beside the labels."""
+    chosen = ", ".join(f"training.{name}={getattr(args, name)}" for name in OBJECTIVES[:3] if getattr(args, name))
+    smoothed = f"training.label_smoothing_factor={args.label_smoothing_factor}" if args.label_smoothing_factor else ""
+    if (chosen or smoothed) and task.problem_type != "single_label_classification":
+        raise UserError(
+            f"{chosen or smoothed}: for one label a text alone, and this is {task.problem_type}: leave it out."
+        )
+    if chosen and smoothed:
+        raise UserError(f"{smoothed} does not go with {chosen}: leave one of them out.")
+    if args.fp16 and (objectives.adversarial or objectives.virtual_adversarial):
+        # Their gradients are taken within a step, where fp16's would need a scale of their own.
+        raise UserError(f"training.fp16 does not go with {chosen}: write --training.bf16 true, or leave it out.")
+    if unlabelled is not None and not objectives.read_unlabelled:
+        raise UserError(
+            f"{len(unlabelled)} rows without labels would not be read: write --training.virtual_adversarial 1 (or "
+            "entropy_minimisation), or leave data.unlabelled_splits out."
+        )
+
+
 def entropy(logits: Tensor) -> Tensor:
     """Mean entropy of the answers `[N, C]`, in nats."""
     return -(logits.softmax(-1) * logits.log_softmax(-1)).sum(-1).mean()
@@ -136,4 +197,4 @@ def _stacked(above: Tensor, below: Tensor) -> Tensor:
     return torch.cat([F.pad(part, (0, T - part.shape[1])) for part in (above, below)])
 
 
-__all__ = ["OBJECTIVES", "Objectives", "divergence", "entropy"]
+__all__ = ["OBJECTIVES", "Objectives", "UnlabelledRows", "check_objectives", "divergence", "entropy"]

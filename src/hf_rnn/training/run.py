@@ -3,10 +3,9 @@
 
 import json
 import logging
-import math
 import os
 import shutil
-from dataclasses import MISSING, asdict, replace
+from dataclasses import MISSING, asdict
 from datetime import date
 from pathlib import Path
 from shlex import quote
@@ -15,30 +14,18 @@ from typing import Any
 import numpy as np
 from accelerate.utils import broadcast_object_list
 from datasets import DatasetDict, IterableDataset
-from transformers import PreTrainedTokenizerBase, TrainerState, set_seed
-from transformers.trainer import TRAINER_STATE_NAME
-from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_NAME
+from transformers import PreTrainedTokenizerBase, set_seed
 
 from ..hub.card import render_folder
 from ..hub.card_merge import merge, read_card
 from ..hub.fetch import find_model
-from ..hub.folder import (
-    CARD_FILE,
-    CODE_FILES,
-    CONFUSION_MATRIX,
-    GRADIENT_FLOW,
-    GRADIENT_FLOW_FILE,
-    METRICS_FILE,
-    PICTURES,
-    RUN_FILE,
-    TRAINING_CURVES,
-)
+from ..hub.folder import CARD_FILE, CONFUSION_MATRIX, METRICS_FILE, RUN_FILE, TRAINING_CURVES
 from ..hub.push import kept_for_later, push
 from ..interpret.diagnosis import flow_batch
 from ..interpret.gradient_flow_callback import GradientFlowCallback
 from ..models.configuration_rnn import RNNConfig, fields_read_by
 from ..tasks import Task, task_class
-from ..text.arguments import BUILT_IN, IN_MEMORY
+from ..text.arguments import IN_MEMORY
 from ..text.loading import load
 from ..text.schema import SCHEMA_FILE, Schema
 from ..text.tokenization import TokenizerArguments, load_tokenizer, train_tokenizer
@@ -46,42 +33,16 @@ from ..utils.errors import UserError
 from ..utils.figures import draw_confusion, draw_curves
 from ..utils.machine import hardware, runs_bf16, versions
 from ..utils.output import say
-from ..utils.processes import job_id, was_restarted
-from .arguments import RNNTrainingArguments
-from .checkpoints import ASIDE, LOSS_FILE, claim, newest_whole, nothing_whole, numbered, remove, writing
+from .checkpoints import ASIDE, writing
 from .pretrained import ENCODER, OUTPUT, take_encoder
-from .remote_checkpoint import fetch_checkpoint
+from .resuming import check_same_data, find_checkpoint
 from .run_config import RunConfig, parse_run
+from .run_folder import claim_folder, put_in_place
 from .streaming import EncodedStream, load_streaming
 from .trainer import RNNTrainer
 from .trainers import trainer_class
 
 logger = logging.getLogger(__name__)
-
-# In a run's folder until it ends: the launcher's or cluster's job that trains.
-JOB_FILE = ".job"
-# A folder that holds any of the first holds a run; all that a run writes is of these kinds.
-_RUN_TRACES = (CONFIG_NAME, SAFE_WEIGHTS_NAME, METRICS_FILE, "checkpoint-*")
-_RUN_FILES = (
-    *_RUN_TRACES,
-    RUN_FILE,
-    SCHEMA_FILE,
-    *CODE_FILES,
-    "tokenizer*.json",
-    ASIDE,
-    *PICTURES,
-    GRADIENT_FLOW_FILE,
-)
-
-
-def _check_writable(folder: Path) -> None:
-    """Raises [`UserError`], before any work, where nothing can be written to a folder, or it cannot be made."""
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise UserError(
-            f"training.output_dir={str(folder)!r} cannot be written to (no right to write in {str(there)!r}): give the "
-            "right, or name another folder."
-        )
 
 
 def train(config: str | Path | dict | list[str] | None = None, *, data: Any = None) -> dict:
@@ -127,117 +88,7 @@ class Run:
         self.source = source
         self.args = run.training
         self.folder = Path(self.args.output_dir)
-        self.checkpoint = self._find_checkpoint()
-
-    def _find_checkpoint(self) -> Path | None:
-        """Decides, before any work, whether this run may write to its folder."""
-        args, folder = self.args, self.folder
-        if folder.exists() and not folder.is_dir():
-            raise UserError(f"training.output_dir={str(folder)!r} is a file: name a folder.")
-        _check_writable(folder)
-        self._take_up(folder)
-        held = [path for trace in _RUN_TRACES for path in folder.glob(trace)]
-        if args.resume and args.overwrite:
-            raise UserError("training.resume and training.overwrite exclude each other: write one of them.")
-        if args.resume:
-            checkpoint = newest_whole(folder, args.load_best_model_at_end)
-            fetched = checkpoint is None and args.push_to_hub
-            if fetched:
-                checkpoint = self._fetch_checkpoint()
-            if checkpoint is None:
-                where = f", nor has {args.hub_name!r} on the Hub" if fetched else ""
-                raise nothing_whole(folder) or UserError(
-                    f"{str(folder)!r} has no checkpoint to resume from{where}: leave out --training.resume."
-                )
-            self._check_same_run(checkpoint, elsewhere=fetched)
-            self._check_steps(checkpoint)
-            logger.info(f"the run in {folder} goes on from {checkpoint.name}.")
-            if fetched and args.should_save:
-                # From now on this is the place of the run and of its data.
-                (folder / RUN_FILE).write_text(self.text, encoding="utf-8")
-            return checkpoint
-        if held and not args.overwrite:
-            raise UserError(
-                f"{str(folder)!r} already holds a run ({held[0].name}): write --training.resume true to go on with it, "
-                "--training.overwrite true to replace it, or name another --training.output_dir."
-            )
-        return None
-
-    def _take_up(self, folder: Path) -> None:
-        """A job that was started again goes on with what it has begun, whatever its command says."""
-        args, job = self.args, folder / JOB_FILE
-        if not was_restarted():
-            if args.should_save:
-                job.unlink(missing_ok=True)
-        elif job.exists() and job.read_text(encoding="utf-8") == job_id() and newest_whole(folder):
-            args.resume, args.overwrite = True, False
-
-    def _fetch_checkpoint(self) -> Path | None:
-        """The newest checkpoint that was pushed, brought here by one process for all."""
-        args = self.args
-        with args.main_process_first(desc="fetching the checkpoint"):
-            if args.should_save:
-                self.folder.mkdir(parents=True, exist_ok=True)
-                fetch_checkpoint(args.hub_name, self.folder, args.hub_revision, args.hub_token)
-        return newest_whole(self.folder, args.load_best_model_at_end)
-
-    def _check_same_run(self, checkpoint: Path, elsewhere: bool) -> None:
-        """What was begun with some data, tokenizer and model cannot go on with others. On another machine the same data
-        may stand in another place."""
-        begun, _ = parse_run(self.folder / RUN_FILE)
-        for section in ("task", "data", "tokenizer", "model"):
-            before, now = getattr(begun, section), getattr(self.config, section)
-            # The rows are compared by their fingerprint, wherever they are.
-            by_rows = BUILT_IN not in (begun.data.path, self.config.data.path) and Schema.read(checkpoint) is not None
-            if section == "data" and (elsewhere or by_rows):
-                before = replace(before, path=now.path)
-            if before != now:
-                raise UserError(
-                    f"the run in {str(self.folder)!r} was begun with another {section} section: write --config "
-                    f"{quote(str(self.folder / RUN_FILE))} --training.resume true to go on with it."
-                )
-        if begun.training.save_only_model:
-            raise UserError(
-                f"the run in {str(self.folder)!r} was begun with training.save_only_model=True, and its checkpoints "
-                "have no optimizer to go on with: write --training.overwrite true to begin anew."
-            )
-        before, now = self._reading(begun.training), self._reading(self.args)
-        for name in before:
-            if before[name] != now[name]:
-                raise UserError(
-                    f"the run in {str(self.folder)!r} was begun with training.{name}={before[name]}, and this is "
-                    f"{now[name]}: write --config {quote(str(self.folder / RUN_FILE))} --training.resume true to go on "
-                    "with it."
-                )
-
-    def _check_steps(self, checkpoint: Path) -> None:
-        saved = len(list(checkpoint.glob(LOSS_FILE.format("*"))))
-        if saved not in (0, self.args.world_size):
-            raise UserError(
-                f"{checkpoint.name} is of {saved} processes, and this run has {self.args.world_size}: go on with "
-                f"{'--nproc-per-node ' + str(saved) if saved > 1 else 'one process'}, so that the same rows are read."
-            )
-        done = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME)).global_step
-        if 0 < self.args.max_steps < done:
-            raise UserError(
-                f"{checkpoint.name} has gone {done} steps, and training.max_steps={self.args.max_steps} are fewer: "
-                "write as many or more."
-            )
-
-    def _reading(self, args: RNNTrainingArguments) -> dict[str, Any]:
-        """What decides which rows each step of an epoch reads, and what stands in a checkpoint."""
-        names = ["seed", "data_seed", "train_sampling_strategy", "train_batch_tokens", "averaging"]
-        # What a checkpoint's optimizer brings with it.
-        names += ["optim", "learning_rate", "layer_lr_decay", "weight_decay"]
-        parts = ["per_device_train_batch_size", "gradient_accumulation_steps"]
-        if self.config.data.streaming:
-            # Each worker reads files of its own.
-            return {name: getattr(args, name) for name in [*names, *parts, "window", "dataloader_num_workers"]}
-        if self.config.task == "language_modeling":
-            return {name: getattr(args, name) for name in [*names, "window", *parts]}
-        # A step of classifiers may be cut in more parts, as on a machine of less memory.
-        rows = {" * training.".join(parts): math.prod(getattr(args, part) for part in parts)}
-        return {name: getattr(args, name) for name in names} | rows
+        self.checkpoint = find_checkpoint(run, text)
 
     def _check_use(self, task: type[Task]) -> None:
         """Raises [`UserError`] for a setting that the task, or a model that begins with nothing, has no use for."""
@@ -272,7 +123,7 @@ class Run:
         self._check_use(task_class(run.task))
         with args.main_process_first(desc="reading the data"):
             task, prepared, stream, schema = self._read()
-            self._check_same_data(schema)
+            check_same_data(run, self.checkpoint, schema)
         if args.should_log:
             say(schema.table(run.data.path))
         tokenizer = task.fitted(self._tokenizer(task, prepared["train"]), resumed=self.checkpoint is not None)
@@ -292,7 +143,7 @@ class Run:
         with args.main_process_first(desc="claiming the folder"):
             if args.should_save:
                 with self._writing():
-                    self._claim()
+                    claim_folder(self.folder, self.checkpoint, self.text)
         trainer.run_text, trainer.facts, trainer.schema = self.text, {"data": facts}, schema
         trainer.train(resume_from_checkpoint=self.folder / self.checkpoint.name if self.checkpoint else None)
         results, figures = self._evaluate(trainer, encoded)
@@ -319,17 +170,6 @@ class Run:
             splits = load(run.data, source=self.source, tagged=task.tagged)
         prepared = task.prepare(splits)
         return task, prepared, stream, task.schema(splits, prepared)
-
-    def _check_same_data(self, schema: Schema) -> None:
-        """Raise [`UserError`] if rows or labels differ from those that the run began with, wherever they are."""
-        begun = Schema.read(self.checkpoint) if self.checkpoint else None
-        if begun is None or begun.fingerprint == schema.fingerprint:
-            return
-        labels = f", with the labels {', '.join(begun.labels)}" if begun.labels != schema.labels else ""
-        raise UserError(
-            f"the run in {str(self.folder)!r} was begun with other rows than {self.config.data.path!r} has "
-            f"now{labels}: put the data back as it was, or write --training.overwrite true to begin anew."
-        )
 
     def _writing(self):
         return writing("the run", self.folder, self.folder / ASIDE / "unfinished", "begin again.")
@@ -444,30 +284,6 @@ class Run:
             tokenizer = train_tokenizer(task.texts(rows), **settings, show_progress=not self.args.disable_tqdm)
         return broadcast_object_list([tokenizer])[0]
 
-    @property
-    def _aside(self) -> Path:
-        return self.folder / ".replaced"
-
-    def _claim(self) -> None:
-        """Makes the folder this run's own. The files of a run that is to be replaced are moved aside, not deleted: if
-        this one does not end, they are still there. Files that no run writes are not touched."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / JOB_FILE).write_text(job_id(), encoding="utf-8")
-        if self.checkpoint is not None:
-            claim(self.checkpoint, self.folder)
-            return
-        old = [path for kind in _RUN_FILES for path in self.folder.glob(kind)]
-        if self._aside.exists() and not (self.folder / METRICS_FILE).exists():
-            # What stands aside is the run that ended; what stands in the folder is one that did not.
-            for path in old:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-        elif old:
-            shutil.rmtree(self._aside, ignore_errors=True)
-            self._aside.mkdir()
-            for path in old:
-                path.rename(self._aside / path.name)
-        (self.folder / RUN_FILE).write_text(self.text, encoding="utf-8")
-
     def _evaluate(self, trainer: RNNTrainer, encoded) -> tuple[dict, dict]:
         """All metrics of the validation and test splits, and what the figures show."""
         results: dict[str, Any] = {}
@@ -484,24 +300,9 @@ class Run:
         then = f"{trainer.stop.how_to_go_on} saves it without training again."
         with writing("the model", self.folder, saving, then):
             self._write(saving, trainer, tokenizer, results, predicted)
-            self._put_in_place(saving, trainer.state.best_model_checkpoint)
-
-    def _put_in_place(self, saving: Path, best: str | None) -> None:
-        for file in sorted(saving.iterdir(), key=lambda file: file.name == METRICS_FILE):
-            os.replace(file, self.folder / file.name)
-        saving.rmdir()
-        if not self.args.gradient_flow_steps:
-            # What an earlier part of the run measured is not of this model.
-            for name in (GRADIENT_FLOW_FILE, GRADIENT_FLOW):
-                (self.folder / name).unlink(missing_ok=True)
-        (self.folder / JOB_FILE).unlink(missing_ok=True)
-        shutil.rmtree(self._aside, ignore_errors=True)
-        if best and self.args.save_total_limit == 1:
-            # The newest was kept until now, in case that this was cut.
-            for checkpoint in numbered(self.folder):
-                if checkpoint.name != Path(best).name:
-                    remove(checkpoint)
-        shutil.rmtree(self.folder / ASIDE, ignore_errors=True)
+            # The newest checkpoint was kept until now, in case that this was cut.
+            keep_only = trainer.state.best_model_checkpoint if self.args.save_total_limit == 1 else None
+            put_in_place(saving, self.folder, bool(self.args.gradient_flow_steps), keep_only)
 
     def _write(self, saving: Path, trainer: RNNTrainer, tokenizer, results: dict, predicted: dict) -> None:
         trainer.accelerator.unwrap_model(trainer.model).save_pretrained(saving)

@@ -2,6 +2,7 @@
 """transformers' Trainer on a task of ours."""
 
 import logging
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,19 +27,20 @@ from ..utils.machine import bound_kernel_caches, is_out_of_memory, keep_freed_me
 from .arguments import RNNTrainingArguments
 from .averaging import WeightAverage
 from .callbacks import EpochCallback, Stopwatch
-from .checkpoints import WholeCheckpoints, newest_whole
+from .checkpoints import newest_whole
 from .fine_tuning import GradualUnfreezing, discriminative_learning_rates
 from .hub_trainer import PushingTrainer
-from .objectives import OBJECTIVES, Objectives
+from .objectives import OBJECTIVES, Objectives, UnlabelledRows, check_objectives
 from .stopping import GracefulStop, start_worker
 from .streaming import EncodedStream, StreamedBatches
+from .whole_checkpoints import WholeCheckpoints
 
 logger = logging.getLogger(__name__)
 
 
 class RNNTrainer(WholeCheckpoints, PushingTrainer):
     """transformers' Trainer on a task of ours: batches of similar length, metrics, early stopping, checkpoints that are
-    whole ([`~hf_rnn.training.checkpoints.WholeCheckpoints`]), signals that save one
+    whole ([`~hf_rnn.training.whole_checkpoints.WholeCheckpoints`]), signals that save one
     ([`~hf_rnn.training.stopping.GracefulStop`]).
 
     On a CPU the process keeps the memory that it frees from then on
@@ -64,8 +66,6 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
     _unchecked: Any = None
     # Of each batch of an evaluation, nats and labels of tokens.
     _measured: Any = ()
-    # The last step for which rows without labels were drawn, and how often for it.
-    _part = (-1, 0)
 
     def __init__(
         self,
@@ -82,11 +82,12 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
             bound_kernel_caches()
         self.task = task
         self.objectives = Objectives(**{name: getattr(args, name) for name in OBJECTIVES})
-        self.unlabelled = unlabelled_dataset
-        _check_objectives(args, task, self.objectives, unlabelled_dataset)
-        if unlabelled_dataset is not None:
-            self._unlabelled_order = np.argsort(unlabelled_dataset["length"], kind="stable")
-            self._unlabelled_lengths = np.sort(unlabelled_dataset["length"])
+        check_objectives(args, task, self.objectives, unlabelled_dataset)
+        collator = task.collator(processing_class)
+        place = args.process_index
+        self.unlabelled = (
+            None if unlabelled_dataset is None else UnlabelledRows(unlabelled_dataset, collator, args.seed, place)
+        )
         self.stop = GracefulStop()
         callbacks = [Stopwatch(), self.stop, *(kwargs.pop("callbacks", None) or [])]
         self.average = WeightAverage()
@@ -104,7 +105,7 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
         super().__init__(
             model,
             args,
-            data_collator=task.collator(processing_class),
+            data_collator=collator,
             processing_class=processing_class,
             compute_metrics=self._headline,
             callbacks=callbacks,
@@ -161,26 +162,12 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
     def _loss(self, model, inputs, num_items_in_batch) -> tuple[torch.Tensor, Any]:
         if not (self.objectives and model.training):
             return super().compute_loss(model, inputs, True, num_items_in_batch)  # type: ignore[return-value]
-        unlabelled = None if self.unlabelled is None else on_device(self._unlabelled_batch(inputs), self.args.device)
+        unlabelled = None
+        if self.unlabelled is not None:
+            unlabelled = on_device(self.unlabelled.batch(inputs, self.state.global_step), self.args.device)
         plain = self.accelerator.unwrap_model(model)
         loss, logits = self.objectives.loss(model, plain, inputs, unlabelled)
         return loss, {"loss": loss, "logits": logits}
-
-    def _unlabelled_batch(self, labelled: dict) -> dict:
-        """As many rows without labels, about as long as the labelled ones. Which they are follows from the seed, the
-        step and the part of the step alone, so that a resumed run reads the same."""
-        rows: Any = self.unlabelled
-        B, T = labelled["input_ids"].shape
-        step = self.state.global_step
-        self._part = (step, self._part[1] + 1 if self._part[0] == step else 0)
-        random = np.random.default_rng([self.args.seed, self.args.process_index, *self._part])
-        middle = int(np.searchsorted(self._unlabelled_lengths, T))
-        # A stretch of neighbours by length, anywhere within a twentieth of all rows from those of the same length.
-        reach = max(B, len(rows) // 20)
-        start = int(np.clip(middle - random.integers(0, reach + 1), 0, max(0, len(rows) - B)))
-        collated = self.data_collator([rows[int(place)] for place in self._unlabelled_order[start : start + B]])
-        collated.pop("labels", None)
-        return collated
 
     def evaluation_loop(
         self, dataloader, description, prediction_loss_only=None, ignore_keys=None, metric_key_prefix="eval"
@@ -240,21 +227,24 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
         with self.average.in_place(self.model):
             return super().evaluate(*args, **kwargs)
 
-    def _save_checkpoint(self, model, trial):
+    def save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Write a checkpoint whose model is the mean of weights, where there is one."""
         self._check_loss()
         with self.average.in_place(self.model):
-            super()._save_checkpoint(model, trial)
+            super().save_checkpoint(model, trial)
 
-    def _save_rng_state(self, output_dir: str) -> None:
-        super()._save_rng_state(output_dir)
+    def add_to_checkpoint(self, folder: Path) -> None:
+        """Write the weights beside their mean, and the decisions about the data."""
+        super().add_to_checkpoint(folder)
         if self.args.should_save:
-            self.average.save(self.model, output_dir)
+            self.average.save(self.model, folder)
             if self.schema is not None:
-                Path(output_dir, SCHEMA_FILE).write_text(self.schema.to_json(), encoding="utf-8")
+                (folder / SCHEMA_FILE).write_text(self.schema.to_json(), encoding="utf-8")
 
-    def _load_from_checkpoint(self, resume_from_checkpoint, model=None):
-        super()._load_from_checkpoint(resume_from_checkpoint, model)
-        self.average.load(self.model, resume_from_checkpoint)
+    def weights_loaded(self, folder: Path) -> None:
+        """Read the weights beside their mean."""
+        super().weights_loaded(folder)
+        self.average.load(self.model, folder)
 
     def _check_loss(self) -> None:
         """Asked for at each step it would make a GPU wait for the host; there a sum waits to be asked for."""
@@ -269,21 +259,23 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
             f"{self.args.learning_rate:g}."
         )
 
-    def _build_accelerator_args(self, **kwargs) -> dict[str, Any]:
-        built = super()._build_accelerator_args(**kwargs)
-        # The gradients stand where they travel from: two copies less in each step.
+    def accelerator_args(self, built: dict[str, Any]) -> dict[str, Any]:
+        """Let the gradients stand where they travel from: two copies less in each step."""
         built["kwargs_handlers"][0].gradient_as_bucket_view = True
         return built
 
-    def _determine_best_metric(self, metrics, trial):
+    def before_comparing(self, metrics: dict[str, float]) -> None:
+        """Take the one with the lower loss, which has learnt more, for the better of equals; transformers keeps the
+        first."""
         best, name = self.state.best_metric, str(self.args.metric_for_best_model)
         if best is not None and metrics.get(f"eval_{name.removeprefix('eval_')}") == best:
-            # transformers keeps the first of equals. The one with the lower loss has learnt more.
             losses = {row["step"]: row["eval_loss"] for row in self.state.log_history if "eval_loss" in row}
             if metrics.get("eval_loss", 0) <= losses.get(self.state.best_global_step, float("inf")):
                 self.state.best_metric = None
-        # With `save_strategy="best"`, what this says decides alone whether a checkpoint is saved.
-        return super()._determine_best_metric(metrics, trial) or bool(self.stop.agreed)
+
+    def must_save(self) -> bool:
+        """Return whether a signal asked for a checkpoint."""
+        return bool(self.stop.agreed)
 
     def create_optimizer(self, model=None):
         optimizer = super().create_optimizer(model)
@@ -291,8 +283,8 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
             discriminative_learning_rates(optimizer, self.model if model is None else model, self.args.layer_lr_decay)
         return optimizer
 
-    def _get_train_sampler(self, train_dataset=None):
-        sampler: Any = super()._get_train_sampler(train_dataset)
+    def ordered(self, sampler: Any) -> Any:
+        """Return a sampler that reads the same rows in each step, however many processes share them."""
         seed = self.args.order_seed
         if isinstance(sampler, LengthGroupedSampler):
             # A column of a data set is slow to look up. The rows of a step are the same however many processes share
@@ -353,12 +345,12 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
         rows = self._remove_unused_columns(rows, description="training")
         return DataLoader(rows, batch_sampler=batches, **loading)
 
-    def _get_dataloader(self, *args: Any, is_training: bool = False, **kwargs: Any) -> DataLoader:
+    def loader(self, make: Callable[[], DataLoader], is_training: bool) -> DataLoader:
+        """Return a loader that drops no row of an evaluation, and whose workers end with the run."""
         drop_last: Any = self.args.dataloader_drop_last
-        # Evaluation needs all rows.
         self.args.dataloader_drop_last = drop_last and is_training
         try:
-            loader = super()._get_dataloader(*args, **{**kwargs, "is_training": is_training})
+            loader = make()
         finally:
             self.args.dataloader_drop_last = drop_last
         plain = getattr(loader, "base_dataloader", loader)
@@ -403,26 +395,6 @@ def _choose_metric(args: RNNTrainingArguments, task: Task, eval_dataset: Any) ->
     check_choice("training.metric_for_best_model", name, greater_is_better)
     if not args.chose_direction:
         args.greater_is_better = greater_is_better[name]
-
-
-def _check_objectives(args: RNNTrainingArguments, task: Task, objectives: Objectives, unlabelled: Any) -> None:
-    """Raises [`UserError`] where the task, or another setting, does not go with what is learnt beside the labels."""
-    chosen = ", ".join(f"training.{name}={getattr(args, name)}" for name in OBJECTIVES[:3] if getattr(args, name))
-    smoothed = f"training.label_smoothing_factor={args.label_smoothing_factor}" if args.label_smoothing_factor else ""
-    if (chosen or smoothed) and task.problem_type != "single_label_classification":
-        raise UserError(
-            f"{chosen or smoothed}: for one label a text alone, and this is {task.problem_type}: leave it out."
-        )
-    if chosen and smoothed:
-        raise UserError(f"{smoothed} does not go with {chosen}: leave one of them out.")
-    if args.fp16 and (objectives.adversarial or objectives.virtual_adversarial):
-        # Their gradients are taken within a step, where fp16's would need a scale of their own.
-        raise UserError(f"training.fp16 does not go with {chosen}: write --training.bf16 true, or leave it out.")
-    if unlabelled is not None and not objectives.read_unlabelled:
-        raise UserError(
-            f"{len(unlabelled)} rows without labels would not be read: write --training.virtual_adversarial 1 (or "
-            "entropy_minimisation), or leave data.unlabelled_splits out."
-        )
 
 
 __all__ = ["RNNTrainer"]

@@ -1,0 +1,173 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""From which checkpoint a run goes on, and whether it is the run that was begun."""
+
+import logging
+import math
+from dataclasses import replace
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+from transformers import TrainerState
+from transformers.trainer import TRAINER_STATE_NAME
+
+from ..hub.folder import RUN_FILE
+from ..text.arguments import BUILT_IN
+from ..text.schema import Schema
+from ..utils.errors import UserError
+from ..utils.processes import job_id, was_restarted
+from .arguments import RNNTrainingArguments
+from .checkpoints import LOSS_FILE, newest_whole, nothing_whole
+from .remote_checkpoint import fetch_checkpoint
+from .run_config import RunConfig, parse_run
+from .run_folder import JOB_FILE, check_writable, traces_of_a_run
+
+logger = logging.getLogger(__name__)
+
+
+def find_checkpoint(run: RunConfig, text: str) -> Path | None:
+    """Decide, before any work, whether a run may write to its folder, and from which checkpoint it goes on.
+
+    Args:
+        run: the run.
+        text: the YAML that reproduces it, which is written where its checkpoint came from the Hub.
+
+    Raises:
+        UserError: the folder cannot be written to or holds another run; or there is no checkpoint to go on from.
+    """
+    args, folder = run.training, Path(run.training.output_dir)
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"training.output_dir={str(folder)!r} is a file: name a folder.")
+    check_writable(folder)
+    _take_up(args, folder)
+    held = traces_of_a_run(folder)
+    if args.resume and args.overwrite:
+        raise UserError("training.resume and training.overwrite exclude each other: write one of them.")
+    if args.resume:
+        return _checkpoint_to_go_on_from(run, text, folder)
+    if held and not args.overwrite:
+        raise UserError(
+            f"{str(folder)!r} already holds a run ({held[0].name}): write --training.resume true to go on with it, "
+            "--training.overwrite true to replace it, or name another --training.output_dir."
+        )
+    return None
+
+
+def _checkpoint_to_go_on_from(run: RunConfig, text: str, folder: Path) -> Path:
+    """Return the newest whole checkpoint of a run, from the Hub where it is pushed there and none is here."""
+    args = run.training
+    checkpoint = newest_whole(folder, args.load_best_model_at_end)
+    fetched = checkpoint is None and args.push_to_hub
+    if fetched:
+        checkpoint = _fetch(args, folder)
+    if checkpoint is None:
+        where = f", nor has {args.hub_name!r} on the Hub" if fetched else ""
+        raise nothing_whole(folder) or UserError(
+            f"{str(folder)!r} has no checkpoint to resume from{where}: leave out --training.resume."
+        )
+    _check_same_run(run, folder, checkpoint, elsewhere=fetched)
+    _check_steps(args, checkpoint)
+    logger.info(f"the run in {folder} goes on from {checkpoint.name}.")
+    if fetched and args.should_save:
+        # From now on this is the place of the run and of its data.
+        (folder / RUN_FILE).write_text(text, encoding="utf-8")
+    return checkpoint
+
+
+def _take_up(args: RNNTrainingArguments, folder: Path) -> None:
+    """Let a job that was started again go on with what it has begun, whatever its command says."""
+    job = folder / JOB_FILE
+    if not was_restarted():
+        if args.should_save:
+            job.unlink(missing_ok=True)
+    elif job.exists() and job.read_text(encoding="utf-8") == job_id() and newest_whole(folder):
+        args.resume, args.overwrite = True, False
+
+
+def _fetch(args: RNNTrainingArguments, folder: Path) -> Path | None:
+    """Return the newest checkpoint that was pushed, brought here by one process for all."""
+    with args.main_process_first(desc="fetching the checkpoint"):
+        if args.should_save:
+            folder.mkdir(parents=True, exist_ok=True)
+            fetch_checkpoint(args.hub_name, folder, args.hub_revision, args.hub_token)
+    return newest_whole(folder, args.load_best_model_at_end)
+
+
+def _check_same_run(run: RunConfig, folder: Path, checkpoint: Path, elsewhere: bool) -> None:
+    """Raise [`UserError`] where a run was begun with other data, tokenizer, model or settings.
+
+    Args:
+        elsewhere: whether it was begun on another machine, where the same data may stand in another place.
+    """
+    begun, _ = parse_run(folder / RUN_FILE)
+    for section in ("task", "data", "tokenizer", "model"):
+        before, now = getattr(begun, section), getattr(run, section)
+        # The rows are compared by their fingerprint, wherever they are.
+        by_rows = BUILT_IN not in (begun.data.path, run.data.path) and Schema.read(checkpoint) is not None
+        if section == "data" and (elsewhere or by_rows):
+            before = replace(before, path=now.path)
+        if before != now:
+            raise UserError(
+                f"the run in {str(folder)!r} was begun with another {section} section: write --config "
+                f"{quote(str(folder / RUN_FILE))} --training.resume true to go on with it."
+            )
+    if begun.training.save_only_model:
+        raise UserError(
+            f"the run in {str(folder)!r} was begun with training.save_only_model=True, and its checkpoints "
+            "have no optimizer to go on with: write --training.overwrite true to begin anew."
+        )
+    before, now = _reading(run, begun.training), _reading(run, run.training)
+    for name in before:
+        if before[name] != now[name]:
+            raise UserError(
+                f"the run in {str(folder)!r} was begun with training.{name}={before[name]}, and this is "
+                f"{now[name]}: write --config {quote(str(folder / RUN_FILE))} --training.resume true to go on "
+                "with it."
+            )
+
+
+def _check_steps(args: RNNTrainingArguments, checkpoint: Path) -> None:
+    """Raise [`UserError`] where a checkpoint is of another number of processes, or has done more steps than asked."""
+    saved = len(list(checkpoint.glob(LOSS_FILE.format("*"))))
+    if saved not in (0, args.world_size):
+        raise UserError(
+            f"{checkpoint.name} is of {saved} processes, and this run has {args.world_size}: go on with "
+            f"{'--nproc-per-node ' + str(saved) if saved > 1 else 'one process'}, so that the same rows are read."
+        )
+    done = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME)).global_step
+    if 0 < args.max_steps < done:
+        raise UserError(
+            f"{checkpoint.name} has gone {done} steps, and training.max_steps={args.max_steps} are fewer: "
+            "write as many or more."
+        )
+
+
+def _reading(run: RunConfig, args: RNNTrainingArguments) -> dict[str, Any]:
+    """Return what decides which rows each step of an epoch reads, and what stands in a checkpoint."""
+    names = ["seed", "data_seed", "train_sampling_strategy", "train_batch_tokens", "averaging"]
+    # What a checkpoint's optimizer brings with it.
+    names += ["optim", "learning_rate", "layer_lr_decay", "weight_decay"]
+    parts = ["per_device_train_batch_size", "gradient_accumulation_steps"]
+    if run.data.streaming:
+        # Each worker reads files of its own.
+        return {name: getattr(args, name) for name in [*names, *parts, "window", "dataloader_num_workers"]}
+    if run.task == "language_modeling":
+        return {name: getattr(args, name) for name in [*names, "window", *parts]}
+    # A step of classifiers may be cut in more parts, as on a machine of less memory.
+    rows = {" * training.".join(parts): math.prod(getattr(args, part) for part in parts)}
+    return {name: getattr(args, name) for name in names} | rows
+
+
+def check_same_data(run: RunConfig, checkpoint: Path | None, schema: Schema) -> None:
+    """Raise [`UserError`] if rows or labels differ from those that the run began with, wherever they are."""
+    begun = Schema.read(checkpoint) if checkpoint else None
+    if begun is None or begun.fingerprint == schema.fingerprint:
+        return
+    labels = f", with the labels {', '.join(begun.labels)}" if begun.labels != schema.labels else ""
+    raise UserError(
+        f"the run in {run.training.output_dir!r} was begun with other rows than {run.data.path!r} has "
+        f"now{labels}: put the data back as it was, or write --training.overwrite true to begin anew."
+    )
+
+
+__all__ = ["check_same_data", "find_checkpoint"]
