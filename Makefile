@@ -9,7 +9,7 @@ WITH_DATA = --data $(DATA)
 DATA ?= ../shared/data
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: quickstart test test-slow test-all lint format counts conformance mutants chaos fuzz soak audit bench bench-gpu results gpu-test gpu-check works-with clean
+.PHONY: quickstart test test-slow test-all test-lowest lint format counts conformance mutants chaos fuzz soak audit bench bench-gpu results gpu-test gpu-check works-with clean
 
 # torch first, so that no other package decides which build of it is taken.
 $(READY): pyproject.toml constraints.txt
@@ -32,6 +32,15 @@ test-slow: $(READY)
 
 # Each test once.
 test-all: test test-slow
+
+# The lowest versions that pyproject.toml promises, in an environment of their own.
+LOWEST := $(VENV)/lowest
+test-lowest: $(READY)
+	$(PYTHON) -m venv $(LOWEST)
+	$(BIN)/python tools/lowest.py > $(VENV)/lowest.txt
+	$(LOWEST)/bin/python -m pip install --quiet -c $(VENV)/lowest.txt -e ".[excel,explain,tagging,translation]" \
+		hypothesis markdown-it-py polars pytest pytest-xdist
+	$(LOWEST)/bin/python -m pytest -n 2 --dist worksteal --ignore tests/conformance --ignore tests/clients tests
 
 lint: $(READY)
 	$(BIN)/ruff check .
