@@ -209,6 +209,7 @@ def test_what_needs_no_model_does_not_wait_for_torch(arguments, tmp_path):
     assert done.stdout.splitlines()[-1] == "False True"
 
 
+@pytest.mark.slow
 def test_the_installed_command_predicts(tiny_run):
     """It registers the models itself, later than `import hf_rnn` does."""
     command = Path(sys.executable).with_name("hf-rnn")

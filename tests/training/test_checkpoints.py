@@ -130,6 +130,7 @@ def test_a_best_model_that_is_lost_is_told(cut_run, caplog):
     assert "the best model so far is lost" in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["before the seal", "before the move", "after it", "while an old one is removed"])
 def test_a_run_that_is_cut_while_it_saves_loses_nothing(moment, whole_run, tmp_path, monkeypatch):
     _, config = whole_run
@@ -167,6 +168,7 @@ def test_a_run_that_is_cut_while_it_saves_loses_nothing(moment, whole_run, tmp_p
     assert names[0] == names[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "error", [OSError(errno.ENOSPC, "No space left on device"), RuntimeError("basic_ios::clear: iostream error")]
 )
@@ -189,6 +191,7 @@ def test_a_full_disk_ends_the_run_with_what_was_saved(error, whole_run, tmp_path
     assert_same_run(whole, tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_at_the_end_costs_no_training(whole_run, tmp_path, monkeypatch):
     whole, config = whole_run
 

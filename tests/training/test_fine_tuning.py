@@ -80,6 +80,7 @@ def test_a_run_starts_from_an_encoder(tmp_path, lender):
         torch.testing.assert_close(ours, theirs, atol=1e-7, rtol=0)
 
 
+@pytest.mark.slow
 def test_the_encoder_decides_what_its_layers_can_have(tmp_path, lender):
     settings = {"model": {"pretrained": str(lender), "hidden_dropout": 0.2}}
     hf_rnn.train({**settings, "training": {"output_dir": str(tmp_path / "clf"), "disable_tqdm": True, **STILL}})
@@ -94,6 +95,7 @@ def test_the_encoder_decides_what_its_layers_can_have(tmp_path, lender):
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.slow
 def test_a_classifier_lends_its_encoder_and_not_its_answers(tmp_path, lender):
     fields = RNNConfig.from_pretrained(lender).to_dict()
     for num_labels in (2, 6):
@@ -122,6 +124,7 @@ def test_one_direction_of_a_classifier(tmp_path, lender):
         assert torch.equal(weight, theirs[name]), name
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_where_what_it_began_with_is_gone(tmp_path, lender):
     gone = tmp_path / "gone"
     gone.symlink_to(lender)
@@ -142,6 +145,7 @@ def test_the_settings_of_a_tokenizer_that_is_taken_over_are_refused(tmp_path, le
         hf_rnn.train({**sections, "training": {"output_dir": str(tmp_path / "new")}})
 
 
+@pytest.mark.slow
 def test_a_run_may_have_a_tokenizer_of_its_own(tmp_path, lender):
     sections = {"model": {"pretrained": str(lender)}, "tokenizer": {"kind": "word", "vocab_size": 60}}
     training = {"output_dir": str(tmp_path / "own"), "load_best_model_at_end": False, **STILL}

@@ -59,6 +59,7 @@ class Stop(TrainerCallback):
 BY_STEPS = {"save_strategy": "steps", "eval_strategy": "steps", "save_steps": 4, "eval_steps": 4}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("training", "stop"),
     # By rows there are 9 steps an epoch and by tokens 11: the last checkpoint is the 16th or 20th, within the second.
@@ -106,6 +107,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoi
     assert hf_rnn.train(run)["run"]["epochs"] == 1
 
 
+@pytest.mark.slow
 def test_resuming_with_batches_of_another_size_in_tokens_is_refused(tmp_path):
     cut = tiny_config("made_up_reviews", tmp_path / "cut", train_batch_tokens=2048)
     hf_rnn.train(cut)
