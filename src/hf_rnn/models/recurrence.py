@@ -165,7 +165,7 @@ class RecurrentLayer(GradientCheckpointingLayer):
             elif x.shape[1]:
                 if hold:
                     x, w_ih = self._hold_cells(x, w_ih, ragged)
-                out, last, *rest = self._run_kernel(cell, x, (h, c) if lstm else (h,), [w_ih, *others])
+                out, last, *rest = self._run_kernel(x, (h, c) if lstm else (h,), [w_ih, *others])
                 h = last if ragged is None else self._final(out, h, ragged)
                 c = rest[0] if lstm and (ragged is None or output_cell_state) else None
             outputs.append(out)
@@ -173,10 +173,9 @@ class RecurrentLayer(GradientCheckpointingLayer):
             cs.append(c)
         return outputs, hs, cs
 
-    @staticmethod
-    def _run_kernel(cell: Cell, x: Tensor, state: tuple[Tensor, ...], weights: list[Tensor]) -> tuple[Tensor, ...]:
+    def _run_kernel(self, x: Tensor, state: tuple[Tensor, ...], weights: list[Tensor]) -> tuple[Tensor, ...]:
         """Return outputs and the state after the last step. A text longer than a kernel takes is read part by part."""
-        kernel = getattr(torch._VF, str(cell.mode).lower())
+        kernel = getattr(torch._VF, str(find_cell(self.cell_type).mode).lower())
         # `train` only tells a kernel to keep what a backward pass needs; cuDNN refuses one without. A traced graph does
         # not know yet whether gradients will be asked for.
         train = torch.is_grad_enabled() or torch.jit.is_tracing()
