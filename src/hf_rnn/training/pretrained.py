@@ -11,6 +11,7 @@ from transformers.utils import logging
 
 from ..auto import architecture
 from ..hub.fetch import find_model
+from ..models.configuration_rnn import RNNConfig
 from ..models.modeling_causal_rnn import RNNForCausalLM
 from ..models.modeling_rnn import RNNModel
 from ..text.tokenization import load_tokenizer
@@ -56,12 +57,7 @@ def take_encoder(
     """
     folder, config = find_model(path)
     if forward_only:
-        if not config.independent_directions:
-            raise UserError(
-                f"model.forward_only takes one of two independent directions, and the encoder of {path!r} has "
-                f"independent_directions=False: leave it out."
-            )
-        config.bidirectional = config.independent_directions = False
+        _take_one_direction(config, path)
     goes_on = architecture(config) == RNNForCausalLM.__name__ == model_class.__name__
     if model_class is RNNForCausalLM and config.bidirectional and not config.independent_directions:
         raise UserError(
@@ -91,6 +87,16 @@ def take_encoder(
         move_embeddings(model, before, tokenizer, output=goes_on)
     model.use_vocabulary(tokenizer)
     return model
+
+
+def _take_one_direction(config: RNNConfig, path: str) -> None:
+    """Leave one of two independent directions in the configuration of a model, by its path."""
+    if not config.independent_directions:
+        raise UserError(
+            f"model.forward_only takes one of two independent directions, and the encoder of {path!r} has "
+            f"independent_directions=False: leave it out."
+        )
+    config.bidirectional = config.independent_directions = False
 
 
 @contextmanager

@@ -76,8 +76,17 @@ def fetch_checkpoint(repo_id: str, folder: Path, revision: str | None = None, to
                 f"{source} of {repo_id!r} is not whole ({harm}): leave out --training.resume to begin anew, or name "
                 "another --training.hub_revision."
             )
-    # The newest last: where it stands, all that it needs stands too.
+    _move_in(fetching, folder, places)
+
+
+def _move_in(fetching: Path, folder: Path, places: dict[str, str]) -> None:
+    """Move what was fetched into the folder of a run.
+
+    Args:
+        places: where each fetched folder goes, the newest checkpoint first.
+    """
     os.replace(fetching / RUN_FILE, folder / RUN_FILE)
+    # The newest last: where it stands, all that it needs stands too.
     for place, target in reversed(places.items()):
         if (folder / target).exists():
             set_aside(folder / target)

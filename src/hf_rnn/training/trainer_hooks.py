@@ -7,7 +7,7 @@ method is followed here alone; `tests/training/test_trainer_hooks.py` compares t
 
 import pickle
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,8 @@ class TrainerHooks:
     """A mixin that stands before `Trainer` among the bases of a class and gives it hooks. Each does by default what
     transformers does; an override calls `super()`."""
 
-    # True where the newest checkpoint is to stay until the model is saved, whatever `save_total_limit` says.
-    keeps_newest_checkpoint = False
+    # True for a trainer that deletes old checkpoints itself, and finds the best one again in `take_up`.
+    manages_checkpoints = False
 
     # Hooks -----------------------------------------------------------------------------------------------------------
 
@@ -54,8 +54,16 @@ class TrainerHooks:
     def checkpoint_loaded(self, folder: Path) -> None:
         """Read what [`add_to_checkpoint`] wrote."""
 
-    def has_ended(self, folder: Path, max_steps: int) -> bool:
-        """Return whether the run of a checkpoint has nothing left to train."""
+    def take_up(self, folder: Path, max_steps: int) -> bool:
+        """Take up a run from a checkpoint.
+
+        Args:
+            folder: of the checkpoint, whose state was read.
+            max_steps: of the run.
+
+        Returns:
+            Whether nothing is left to train.
+        """
         return False
 
     def ordered(self, sampler: Any) -> Sampler | None:
@@ -107,7 +115,7 @@ class TrainerHooks:
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         # transformers writes into the checkpoint's place, so that a cut leaves half of one, which auto-resume takes
-        # (huggingface/transformers#35782, #35525); and it has no public hook before or after.
+        # (huggingface/transformers#35782); and it has no public hook before or after.
         self.save_checkpoint(model, trial)
 
     def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
@@ -150,19 +158,20 @@ class TrainerHooks:
         trial: Any,
     ) -> tuple[int, int]:
         # A run that had ended, by its steps or by early stopping, would train on. transformers warns where the best
-        # checkpoint of a run was made on another machine.
-        with unsaid("transformers.trainer", "recorded in the resumed state does not exist"):
+        # checkpoint of a run was made on another machine, and `take_up` finds it.
+        words = "recorded in the resumed state does not exist"
+        with unsaid("transformers.trainer", words) if self.manages_checkpoints else nullcontext():
             begin = super()._init_training_state(  # type: ignore[misc]
                 max_steps, num_update_steps_per_epoch, num_train_epochs, resume_from_checkpoint, trial
             )
-        if resume_from_checkpoint is not None and self.has_ended(Path(resume_from_checkpoint), max_steps):
+        if resume_from_checkpoint is not None and self.take_up(Path(resume_from_checkpoint), max_steps):
             return num_train_epochs, 0
         return begin
 
     def _finalize_training(self: Any, trial: Any, num_train_samples: int, start_time: float) -> Any:
         # transformers deletes the newest checkpoint here, before the model that it led to is saved.
         limit = self.args.save_total_limit
-        if self.keeps_newest_checkpoint:
+        if self.manages_checkpoints:
             self.args.save_total_limit = None
         try:
             return super()._finalize_training(trial, num_train_samples, start_time)  # type: ignore[misc]

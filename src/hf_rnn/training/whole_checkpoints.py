@@ -59,7 +59,7 @@ class WholeCheckpoints(TrainerHooks):
     ```
     """
 
-    keeps_newest_checkpoint = True
+    manages_checkpoints = True
 
     def train(self: Any, resume_from_checkpoint=None, *args, **kwargs):
         """transformers' own.
@@ -160,8 +160,8 @@ class WholeCheckpoints(TrainerHooks):
         if file.exists():
             self.loss_sums = json.loads(file.read_text(encoding="utf-8"))
 
-    def has_ended(self: Any, folder: Path, max_steps: int) -> bool:
-        """Return whether a run ended by its steps or by early stopping; find its best checkpoint."""
+    def take_up(self: Any, folder: Path, max_steps: int) -> bool:
+        """Find the best checkpoint of a run; return whether it ended by its steps or by early stopping."""
         self._find_best(folder)
         stopped_early = any(
             callback.early_stopping_patience_counter >= callback.early_stopping_patience
