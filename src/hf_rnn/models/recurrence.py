@@ -122,7 +122,7 @@ class RecurrentLayer(GradientCheckpointingLayer):
         if cell.cpu_pass is not None and self._wants_cpu_pass(x):
             outputs, hs, cs = self._run_cpu_pass(cell, inputs, h0, weights, ragged)
         else:
-            outputs, hs, cs = self._run_in_turn(cell, inputs, h0, c0, weights, ragged, output_cell_state)
+            outputs, hs, cs = self._run(inputs, h0, c0, weights, ragged, output_cell_state)
         outputs = [out if direction == 0 else reversed_rows(out, ragged) for direction, out in enumerate(outputs)]
         return torch.cat(outputs, dim=-1), torch.cat(hs), _concatenated(cs)
 
@@ -142,9 +142,8 @@ class RecurrentLayer(GradientCheckpointingLayer):
         hs = [self._final(part, h0[d : d + 1], ragged) for d, part in enumerate(outputs)]
         return outputs, hs, [None] * len(outputs)
 
-    def _run_in_turn(
+    def _run(
         self,
-        cell: Cell,
         inputs: list[Tensor],
         h0: Tensor,
         c0: Tensor | None,
@@ -153,6 +152,7 @@ class RecurrentLayer(GradientCheckpointingLayer):
         output_cell_state: bool,
     ) -> DirectionOutputs:
         """Read each direction from left to right, by one call of torch's kernel where there is one for the cell."""
+        cell = find_cell(self.cell_type)
         lstm = c0 is not None  # the only cell that has both a kernel and a cell state
         hold = lstm and ragged is not None and output_cell_state
         outputs, hs, cs = [], [], []
