@@ -69,15 +69,19 @@ class Attention(nn.Module):
         Returns:
             The means `[B, T, M]` and the distributions `[B, T, S]`; zeros for a source text without tokens.
         """
-        if self.additive:
+        so_far = None
+        if self.coverage is not None:
+            assert covered is not None
+            so_far = self.coverage(covered.unsqueeze(-1))
+        if self.query is not None and self.energy is not None:
             inner = self.query(query).unsqueeze(2) + memory.keys.unsqueeze(1)
-            if self.coverage is not None:
-                inner = inner + self.coverage(covered.unsqueeze(-1)).unsqueeze(1)
+            if so_far is not None:
+                inner = inner + so_far.unsqueeze(1)
             scores = self.energy(inner.tanh()).squeeze(-1)
         else:
             scores = query @ memory.keys.mT * query.shape[-1] ** -0.5
-            if self.coverage is not None:
-                scores = scores + self.coverage(covered.unsqueeze(-1)).mT
+            if so_far is not None:
+                scores = scores + so_far.mT
         if memory.valid is not None:
             scores = scores.masked_fill(~memory.valid.unsqueeze(1), torch.finfo(scores.dtype).min)
         weights = scores.softmax(-1)
@@ -201,12 +205,18 @@ class AttentionDecoder(nn.Module):
             attended = self.combine(torch.cat([hs[-1], context.squeeze(1)], dim=-1)).tanh()
             if held is not None:
                 hs = [torch.where(held, *pair) for pair in zip(before[0], hs, strict=True)]
-                cs = [None if c is None else torch.where(held, b, c) for b, c in zip(before[1], cs, strict=True)]
+                cs = [
+                    None if b is None or c is None else torch.where(held, b, c)
+                    for b, c in zip(before[1], cs, strict=True)
+                ]
                 weights, attended = weights.masked_fill(held.unsqueeze(1), 0), torch.where(held, before[2], attended)
             covered = covered + weights.squeeze(1)
             found.append((attended, weights.squeeze(1), *hs))
         vectors, shares, *outputs = (torch.stack(part, dim=1) for part in zip(*found, strict=True))
-        final = DecoderState(torch.stack(hs), torch.stack(cs) if cell.has_cell_state else None, attended, covered)
+        cell_states = [c for c in cs if c is not None]
+        final = DecoderState(
+            torch.stack(hs), torch.stack(cell_states) if cell.has_cell_state else None, attended, covered
+        )
         return vectors, shares, tuple(outputs), final
 
 

@@ -67,6 +67,7 @@ class CharacterEncoder(nn.Module):
             _, final = self.lstm(x, valid, output_cell_state=False)
             found = final.h.transpose(0, 1).flatten(1)
         else:
+            assert self.convolution is not None
             found = self.convolution(x.transpose(1, 2)).masked_fill(~valid.unsqueeze(1), -torch.inf).amax(-1)
             found = found.masked_fill(~valid.any(1, keepdim=True), 0)
         return self.projection(found)

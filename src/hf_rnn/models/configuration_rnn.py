@@ -10,6 +10,7 @@ import os
 import shutil
 from dataclasses import field, fields
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub.dataclasses import strict
 from packaging.version import InvalidVersion, Version
@@ -223,7 +224,7 @@ class RNNConfig(PreTrainedConfig):
     eos_token_id: int | None = field(default=None, metadata=_WRITERS)
     decoder_start_token_id: int | None = field(default=None, metadata=_SEQ2SEQ)
 
-    def __post_init__(self, **kwargs):
+    def __post_init__(self, **kwargs: Any) -> None:
         # Which code runs is never for a file to say: the map of ours names files beside the configuration itself.
         # It only leaves out the models whose code is not there.
         there = kwargs.pop("auto_map", None) or AUTO_MAP
@@ -241,7 +242,7 @@ class RNNConfig(PreTrainedConfig):
         super().__post_init__(**kwargs)
 
     @classmethod
-    def from_dict(cls, config_dict: dict, **kwargs):
+    def from_dict(cls, config_dict: dict, **kwargs: Any) -> Any:
         """As transformers', but a configuration of another `model_type` is refused, not read as if it were ours.
 
         Raises:
@@ -255,7 +256,7 @@ class RNNConfig(PreTrainedConfig):
             )
         return super().from_dict(config_dict, **kwargs)
 
-    def save_pretrained(self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs):
+    def save_pretrained(self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs: Any) -> None:
         """As transformers', and the code that the model needs, which `auto_map` names, beside it."""
         files = code_files(*(self.architectures or ()))
         if any(name.startswith("modeling_") for name in files):
@@ -278,7 +279,7 @@ class RNNConfig(PreTrainedConfig):
         """Width D·H of what a recurrent layer puts out."""
         return self.num_directions * self.hidden_size
 
-    def validate_choices(self):
+    def validate_choices(self) -> None:
         # With torch, which a configuration does not need before it has a value to check.
         from .pooling import POOLINGS
 
@@ -288,7 +289,7 @@ class RNNConfig(PreTrainedConfig):
                 near = difflib.get_close_matches(value.lower(), choices, n=1, cutoff=0.0)[0]
                 raise ValueError(f"{name}={value!r} must be one of {', '.join(choices)}: write {name}={near!r}.")
 
-    def validate_numbers(self):
+    def validate_numbers(self) -> None:
         for name in _POSITIVE:
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name}={getattr(self, name)} must be greater than 0.")
@@ -301,7 +302,7 @@ class RNNConfig(PreTrainedConfig):
         if self.classifier_hidden_size < 0:
             raise ValueError(f"classifier_hidden_size={self.classifier_hidden_size} must be 0 (no layer) or greater.")
 
-    def validate_together(self):
+    def validate_together(self) -> None:
         if self.independent_directions and not self.bidirectional:
             raise ValueError(
                 "independent_directions=True needs two directions: write bidirectional=True too, or leave it out."

@@ -1,6 +1,8 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """A linear-chain conditional random field (Lafferty et al. 2001): tags are learnt and decoded together."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -130,7 +132,7 @@ class CRF(nn.Module):
             tags.append(tag)
         return torch.stack(tags[::-1], dim=1).masked_fill(~valid, -100)
 
-    def _sweep(self, emissions: Tensor, valid: Tensor, join) -> Tensor:
+    def _sweep(self, emissions: Tensor, valid: Tensor, join: Callable[[Tensor, int], Tensor]) -> Tensor:
         transitions, start, end = self.scores()
         B, T, _ = emissions.shape
         if T == 0:

@@ -55,7 +55,7 @@ def accepts_client_arguments(also: Iterable[str] = ()) -> Callable:
         own = frozenset((*order, *also))
 
         @wraps(forward)
-        def accepting(self, *args, **kwargs):
+        def accepting(self: Any, *args: Any, **kwargs: Any) -> Any:
             foreign = {name: kwargs.pop(name) for name in kwargs.keys() - own}
             if foreign:
                 mask = dict(zip(order[1:], args, strict=False), **kwargs).get("attention_mask")
@@ -125,9 +125,9 @@ def is_packed(position_ids: Tensor | None, attention_mask: Tensor | None) -> boo
 
     A GPU is asked too, and waits: clients that pass positions of more than one token are few.
     """
-    T = 0 if position_ids is None else position_ids.shape[-1]
-    if T < 2 or not can_ask(position_ids):
+    if position_ids is None or position_ids.shape[-1] < 2 or not can_ask(position_ids):
         return False
+    T = position_ids.shape[-1]
     at = (position_ids[0] if position_ids.dim() == 3 else position_ids).reshape(-1, T)
     valid = _tokens_of(torch.ones_like(at, dtype=torch.bool), attention_mask)
     # Padding may have any position.

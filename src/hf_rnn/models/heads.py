@@ -15,6 +15,7 @@ class ClassificationHead(nn.Module):
         super().__init__()
         self.dropout = nn.Dropout(config.classifier_dropout)
         self.dense = nn.Linear(input_size, config.classifier_hidden_size) if config.classifier_hidden_size else None
+        assert config.num_labels is not None
         self.out_proj = nn.Linear(config.classifier_hidden_size or input_size, config.num_labels)
         self.scale = (config.target_mean, config.target_std)
 

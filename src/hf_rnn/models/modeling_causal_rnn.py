@@ -60,7 +60,7 @@ class _Backbone:
     def __init__(self, encoder: RNNModel, projection: nn.Module):
         self._encoder, self._projection = encoder, projection
 
-    def __call__(self, *args, **kwargs) -> RNNModelOutput:
+    def __call__(self, *args: Any, **kwargs: Any) -> RNNModelOutput:
         outputs = self._encoder(*args, **{**kwargs, "direction": "forward", "return_dict": True})
         outputs.last_hidden_state = self._projection(outputs.last_hidden_state)
         return outputs
@@ -70,13 +70,13 @@ class _Backbone:
     def get_decoder(self) -> "_Backbone":
         return self
 
-    def __getattr__(self, name: str):
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             # `copy` and `pickle` ask for such names before there is a model to ask.
             raise AttributeError(name)
         return getattr(self._encoder, name)
 
-    def __setattr__(self, name: str, value: Any):
+    def __setattr__(self, name: str, value: Any) -> None:
         if name.startswith("_"):
             super().__setattr__(name, value)
         else:
@@ -132,7 +132,7 @@ class RNNForCausalLM(RNNPreTrainedModel, StringStoppingMixin, GenerationMixin):
         attention_mask: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
         is_first_iteration: bool = False,
-        **kwargs,
+        **kwargs: Any,
     ) -> dict[str, Any]:
         """As transformers', with the mask of all that was read, of which `forward` takes what it needs.
 
@@ -211,18 +211,19 @@ class RNNForCausalLM(RNNPreTrainedModel, StringStoppingMixin, GenerationMixin):
         targets = self._targets(labels, shift_labels, attention_mask, read.last_hidden_state)
         loss, logits = self._loss_and_logits(read.last_hidden_state, targets, attention_mask, logits_to_keep)
         finals = [read]
-        whole = labels is not None and shift_labels is None
-        if self.config.independent_directions and (whole or reversed_input_ids is not None):
-            if whole:
+        whole = labels if shift_labels is None else None
+        if self.config.independent_directions and (whole is not None or reversed_input_ids is not None):
+            if whole is not None:
                 text = {name: None if value is None else value.flip(1) for name, value in text.items()}
-                shift_labels = self._targets(labels.flip(1), None, text["attention_mask"], read.last_hidden_state)
+                shift_labels = self._targets(whole.flip(1), None, text["attention_mask"], read.last_hidden_state)
             else:
                 text, shift_labels = {"input_ids": reversed_input_ids}, reversed_shift_labels
             # A text that is read whole from its end has nothing before it that was read.
-            state = None if whole else states[1]
+            state = None if whole is not None else states[1]
             finals.append(self.model(**text, initial_state=state, direction="backward", return_dict=True))
             if shift_labels is not None:
                 second, _ = self._loss_and_logits(finals[1].last_hidden_state, shift_labels, text.get("attention_mask"))
+                assert second is not None
                 loss = second if loss is None else (loss + second) / 2
         return RNNCausalLMOutput(
             loss=loss,

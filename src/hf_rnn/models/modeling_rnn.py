@@ -75,13 +75,13 @@ class RNNPreTrainedModel(PreTrainedModel):
     pusher: ClassVar[Callable[..., Any] | None] = None
     opener: ClassVar[Callable[..., Any] | None] = None
 
-    def __init__(self, config: RNNConfig, *args, **kwargs):
+    def __init__(self, config: RNNConfig, *args: Any, **kwargs: Any):
         # What `from_pretrained` is given by name changes a configuration that was checked before.
         config.validate_together()
         super().__init__(config, *args, **kwargs)
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike | None, *args, **kwargs):
+    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike | None, *args: Any, **kwargs: Any) -> Any:
         """As transformers', from safetensors alone.
 
         Raises:
@@ -106,7 +106,7 @@ class RNNPreTrainedModel(PreTrainedModel):
                 raise OSError(f"{part.name} is not what was pushed: delete {part.resolve()}, and load the model again.")
         return loaded
 
-    def push_to_hub(self, repo_id: str, **kwargs):  # type: ignore[override]
+    def push_to_hub(self, repo_id: str, **kwargs: Any) -> Any:  # type: ignore[override]
         """As transformers': one commit of weights, configuration and code; with a card of ours where hf_rnn is
         imported and the repository has none."""
         if RNNPreTrainedModel.pusher is None:
@@ -117,7 +117,7 @@ class RNNPreTrainedModel(PreTrainedModel):
         """Takes from a tokenizer what the model has to know of tokens beside their ids: for most models, nothing."""
 
     @torch.no_grad()
-    def _init_weights(self, module: nn.Module):
+    def _init_weights(self, module: nn.Module) -> None:
         """Initialise recurrent matrices orthogonally, gate by gate (Saxe et al. 2014), input matrices Xavier-uniformly
         (Glorot and Bengio 2010), biases to 0 or to the field that the cell names, all else as transformers does it."""
         if not isinstance(module, Recurrence):
@@ -174,7 +174,7 @@ class RNNModel(RNNPreTrainedModel):
     def get_input_embeddings(self) -> nn.Embedding:
         return self.embed_tokens
 
-    def set_input_embeddings(self, value: Any):
+    def set_input_embeddings(self, value: Any) -> None:
         self.embed_tokens = value
 
     @accepts_client_arguments()
@@ -206,6 +206,7 @@ class RNNModel(RNNPreTrainedModel):
         """
         self.check_inputs(input_ids, attention_mask, inputs_embeds)
         if inputs_embeds is None:
+            assert input_ids is not None
             inputs_embeds = self.embed(input_ids)
         if self.training:
             inputs_embeds = locked_dropout(inputs_embeds, self.config.input_dropout, True)
@@ -220,16 +221,19 @@ class RNNModel(RNNPreTrainedModel):
             hidden_states=(inputs_embeds, *outputs) if output_hidden_states else None,
         )
 
-    def check_inputs(self, input_ids: Tensor | None, attention_mask: Tensor | None, inputs_embeds: Tensor | None):
+    def check_inputs(
+        self, input_ids: Tensor | None, attention_mask: Tensor | None, inputs_embeds: Tensor | None
+    ) -> None:
         """Raise ValueError for what [`forward`] cannot read."""
-        if (input_ids is None) == (inputs_embeds is None):
+        given = input_ids if inputs_embeds is None else inputs_embeds
+        if given is None or (input_ids is not None and inputs_embeds is not None):
             raise ValueError("write either input_ids=… or inputs_embeds=…, one of the two.")
         if input_ids is not None and input_ids.dim() != 2:
             raise ValueError(
                 f"input_ids have the shape {tuple(input_ids.shape)}, expected [B, T]: for one text, input_ids[None], "
                 'or tokenizer(text, return_tensors="pt").'
             )
-        shape = tuple(input_ids.shape if inputs_embeds is None else inputs_embeds.shape[:2])
+        shape = tuple(given.shape[:2])
         if attention_mask is None:
             if input_ids is not None and input_ids.numel() and may_ask(input_ids):
                 self.warn_if_padding_and_no_attention_mask(input_ids, attention_mask)
@@ -260,33 +264,47 @@ class RNNModel(RNNPreTrainedModel):
         dropout = self.config.embedding_dropout if self.training else 0.0
         return embed(self.embed_tokens, input_ids, self.config.vocab_size, dropout)
 
-    def _read(self, x, attention_mask, state, output_cell_state, direction):
+    def _read(
+        self,
+        x: Tensor,
+        attention_mask: Tensor | None,
+        state: RecurrentState | None,
+        output_cell_state: bool,
+        direction: str | None,
+    ) -> tuple[tuple[Tensor, ...], RecurrentState]:
         """What [`Recurrence.forward`] returns, of one stack or of two that stand side by side."""
         if direction is not None:
             stacks = {"backward": self.backward_recurrence}
             if self.backward_recurrence is not None or not self.config.bidirectional:
                 stacks["forward"] = self.recurrence
-            if stacks.get(direction) is None:
+            stack = stacks.get(direction)
+            if stack is None:
                 raise ValueError(
                     f"direction={direction!r} is no stack of its own in a model with bidirectional="
                     f"{self.config.bidirectional}, independent_directions={self.config.independent_directions}."
                 )
-            return self._through(stacks[direction], x, attention_mask, state, output_cell_state)
+            return self._through(stack, x, attention_mask, state, output_cell_state)
         if self.backward_recurrence is None:
             return self._through(self.recurrence, x, attention_mask, state, output_cell_state)
         states: list[RecurrentState | None] = [None, None]
         if state is not None:
-            states = [RecurrentState(*(part if part is None else part[d::2] for part in state)) for d in (0, 1)]
+            h, c = state
+            states = [RecurrentState(h[d::2], None if c is None else c[d::2]) for d in (0, 1)]
         mask = None if attention_mask is None else attention_mask.flip(1)
         forward, last = self._through(self.recurrence, x, attention_mask, states[0], output_cell_state)
         backward, first = self._through(self.backward_recurrence, x.flip(1), mask, states[1], output_cell_state)
         outputs = tuple(torch.cat([f, b.flip(1)], dim=-1) for f, b in zip(forward, backward, strict=True))
-        final = [
-            None if f is None else torch.stack([f, b], dim=1).flatten(0, 1) for f, b in zip(last, first, strict=True)
-        ]
-        return outputs, RecurrentState(*final)
+        final_c = None if last.c is None or first.c is None else _alternating(last.c, first.c)
+        return outputs, RecurrentState(_alternating(last.h, first.h), final_c)
 
-    def _through(self, stack: Recurrence, x: Tensor, mask: Tensor | None, state, output_cell_state: bool):
+    def _through(
+        self,
+        stack: Recurrence,
+        x: Tensor,
+        mask: Tensor | None,
+        state: RecurrentState | None,
+        output_cell_state: bool,
+    ) -> tuple[tuple[Tensor, ...], RecurrentState]:
         """What the stack returns, without gradients but for the last `backprop_length` tokens."""
         cut = x.shape[1] - self.config.backprop_length
         if not (self.training and self.config.backprop_length and cut > 0):
@@ -314,6 +332,11 @@ class RNNModel(RNNPreTrainedModel):
                 )
         H = self.config.hidden_size
         return RecurrentState(*(p if p is None else p.reshape(p.shape[0], -1, H).transpose(0, 1) for p in state))
+
+
+def _alternating(forward: Tensor, backward: Tensor) -> Tensor:
+    """Return the states of two stacks, `[L, B, H]` each, layer by layer: `[L*2, B, H]`."""
+    return torch.stack([forward, backward], dim=1).flatten(0, 1)
 
 
 class RNNForSequenceClassification(RNNPreTrainedModel):
@@ -382,7 +405,7 @@ class RNNForSequenceClassification(RNNPreTrainedModel):
             loss=loss, logits=logits, hidden_states=hidden_states, pooling_weights=weights
         )
 
-    def stream(self, tokenizer=None, streams: int = 1):
+    def stream(self, tokenizer: Any = None, streams: int = 1) -> Any:
         """Open texts that are read as they arrive.
 
         Args:
@@ -411,7 +434,7 @@ class RNNForSequenceClassification(RNNPreTrainedModel):
             labels, logits = (labels - mean) / std, (logits - mean) / std
         return self.loss_function(labels, logits, self.config)
 
-    def _check_labels(self, labels: Tensor, logits: Tensor):
+    def _check_labels(self, labels: Tensor, logits: Tensor) -> None:
         """Turns what torch would report as an internal assertion into a sentence; asks nothing of a GPU."""
         B, C = logits.shape
         if tuple(labels.shape) not in ((B,), (B, 1), (B, C)):

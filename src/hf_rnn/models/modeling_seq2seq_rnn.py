@@ -42,8 +42,8 @@ class RNNDecoderCache(RNNCache):
 
     def decoder_state(self) -> DecoderState:
         *layers, attended, covered = self.state
-        h, c = (*(part.transpose(0, 1) for part in layers), None)[:2]
-        return DecoderState(h, c, attended, covered)
+        h, *c = (part.transpose(0, 1) for part in layers)
+        return DecoderState(h, c[0] if c else None, attended, covered)
 
 
 class RNNForConditionalGeneration(RNNPreTrainedModel, StringStoppingMixin, GenerationMixin):
@@ -90,7 +90,7 @@ class RNNForConditionalGeneration(RNNPreTrainedModel, StringStoppingMixin, Gener
             setattr(self.config, name, value)
             setattr(self.generation_config, name, value)
 
-    def resize_token_embeddings(self, *args, **kwargs):
+    def resize_token_embeddings(self, *args: Any, **kwargs: Any) -> nn.Embedding:
         embedding = super().resize_token_embeddings(*args, **kwargs)
         if self.decoder_embed_tokens is not None:
             how: Any = {name: kwargs[name] for name in ("mean_resizing",) if name in kwargs}
@@ -100,7 +100,7 @@ class RNNForConditionalGeneration(RNNPreTrainedModel, StringStoppingMixin, Gener
             self.tie_weights()
         return embedding
 
-    def generate(self, *args, **kwargs):
+    def generate(self, *args: Any, **kwargs: Any) -> Any:
         """As transformers'.
 
         Raises:
@@ -195,10 +195,14 @@ class RNNForConditionalGeneration(RNNPreTrainedModel, StringStoppingMixin, Gener
                 )
             decoder_input_ids = self.prepare_decoder_input_ids_from_labels(labels)
         memory, state = self._take_up(encoder_outputs, attention_mask, past_key_values)
-        x = self._embed(decoder_input_ids) if decoder_inputs_embeds is None else decoder_inputs_embeds
+        x = decoder_inputs_embeds
+        if x is None:
+            assert decoder_input_ids is not None
+            x = self._embed(decoder_input_ids)
         _check(x, memory, state, labels)
         mask = None if decoder_attention_mask is None else decoder_attention_mask[:, -x.shape[1] :]
         if self.training and config.scheduled_sampling and decoder_inputs_embeds is None:
+            assert decoder_input_ids is not None
             x = self._embed(self._sampled(decoder_input_ids, x, memory, state, mask))
         attended, weights, outputs, after = self.decoder(x, memory, state, mask)
         logits = self.lm_head(locked_dropout(attended[:, -logits_to_keep:], config.output_dropout, self.training))
@@ -226,6 +230,8 @@ class RNNForConditionalGeneration(RNNPreTrainedModel, StringStoppingMixin, Gener
             raise ValueError(
                 foreign_state("past_key_values", cache, "this model takes those that its own forward pass returned")
             )
+        assert read.last_hidden_state is not None
+        assert read.final_hidden_state is not None
         if cache is not None:
             return Memory(read.last_hidden_state, cache.keys, valid), cache.decoder_state()
         memory = self.decoder.attention.memory(read.last_hidden_state, valid)

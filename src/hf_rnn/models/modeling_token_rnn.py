@@ -19,7 +19,7 @@ from .modeling_rnn import RNNModel, RNNPreTrainedModel
 from .ragged import Ragged
 
 
-def _follow_labels(model: "RNNForTokenClassification", *_) -> None:
+def _follow_labels(model: "RNNForTokenClassification", *_: Any) -> None:
     """Allow the tags of a model that was loaded to follow one another as its own labels say."""
     if model.crf is not None:
         model.crf.follow(labels_of(model.config), anew=True)
@@ -40,12 +40,13 @@ class RNNForTokenClassification(RNNPreTrainedModel):
         self.model = RNNModel(config)
         self.characters = CharacterEncoder(config) if config.character_encoder != "none" else None
         self.classifier = ClassificationHead(config, config.output_size)
+        assert config.num_labels is not None
         self.crf = CRF(config.num_labels) if config.crf else None
         self.register_load_state_dict_post_hook(_follow_labels)
         self.post_init()
 
     @classmethod
-    def from_pretrained(cls, *args, **kwargs):
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
         """As [`~transformers.PreTrainedModel.from_pretrained`]; which tags may follow one another is decided by
         `config.id2label`, which may have another order than the labels that were saved."""
         found: Any = super().from_pretrained(*args, **kwargs)
@@ -53,7 +54,7 @@ class RNNForTokenClassification(RNNPreTrainedModel):
         return found
 
     @torch.no_grad()
-    def _init_weights(self, module: nn.Module):
+    def _init_weights(self, module: nn.Module) -> None:
         """As [`RNNPreTrainedModel`]'s; the conditional random field begins with no preference, within the scheme."""
         if isinstance(module, CRF):
             for parameter in module.parameters():
@@ -70,13 +71,13 @@ class RNNForTokenClassification(RNNPreTrainedModel):
         if self.characters is None:
             return
         tokens = [token or "" for token in tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))]
-        decoder = getattr(getattr(tokenizer, "backend_tokenizer", None), "decoder", None)
+        decoder: Any = getattr(getattr(tokenizer, "backend_tokenizer", None), "decoder", None)
         if type(decoder).__name__ == "ByteLevel":
             # It writes each byte as a letter of its own.
             tokens = [decoder.decode([token]) for token in tokens]
         self.characters.learn_spelling(tokens)
 
-    def resize_token_embeddings(self, *args, **kwargs):
+    def resize_token_embeddings(self, *args: Any, **kwargs: Any) -> nn.Embedding:
         embedding = super().resize_token_embeddings(*args, **kwargs)
         if self.characters is not None:
             self.characters.resize(embedding.num_embeddings)
@@ -108,6 +109,7 @@ class RNNForTokenClassification(RNNPreTrainedModel):
         """
         if self.characters is not None and inputs_embeds is None:
             self.model.check_inputs(input_ids, attention_mask, inputs_embeds)
+            assert input_ids is not None
             inputs_embeds, input_ids = self.model.embed(input_ids) + self.characters(input_ids.long()), None
         outputs = self.model(
             input_ids,
@@ -125,7 +127,7 @@ class RNNForTokenClassification(RNNPreTrainedModel):
         if self.crf is None:
             loss = None if labels is None else self.loss_of(logits, labels)
         else:
-            loss, logits = self._through_crf(logits, labels, attention_mask)
+            loss, logits = self._through_crf(self.crf, logits, labels, attention_mask)
         return TokenClassifierOutput(loss=loss, logits=logits, hidden_states=outputs.hidden_states)
 
     @staticmethod
@@ -134,26 +136,28 @@ class RNNForTokenClassification(RNNPreTrainedModel):
         nats = F.cross_entropy(logits.flatten(0, -2).float(), labels.flatten(), ignore_index=IGNORED, reduction="sum")
         return nats / (labels != IGNORED).sum().clamp(min=1)
 
-    def _through_crf(self, emissions: Tensor, labels: Tensor | None, attention_mask: Tensor | None):
+    def _through_crf(
+        self, crf: CRF, emissions: Tensor, labels: Tensor | None, attention_mask: Tensor | None
+    ) -> tuple[Tensor | None, Tensor]:
         """The loss, and in eval mode the max-marginals in the place of the emissions."""
-        self.crf.follow(labels_of(self.config))
+        crf.follow(labels_of(self.config))
         scores = emissions.float()
         if not scores.shape[1]:
             return (None if labels is None else scores.sum()), emissions
         ragged = None if attention_mask is None else Ragged.from_mask(attention_mask)
         valid = scores.new_ones(scores.shape[:2], dtype=torch.bool) if ragged is None else ragged.valid
-        moved = ragged is not None and ragged.to_front is not None
-        if moved:
-            scores = scores.gather(1, ragged.to_front.unsqueeze(-1).expand_as(scores))
+        to_front, to_place = (None, None) if ragged is None else (ragged.to_front, ragged.to_place)
+        if to_front is not None:
+            scores = scores.gather(1, to_front.unsqueeze(-1).expand_as(scores))
         loss = None
         if labels is not None:
-            tags = labels.gather(1, ragged.to_front) if moved else labels
-            loss = -self.crf.log_likelihood(scores, tags, valid).sum() / (labels != IGNORED).sum().clamp(min=1)
+            tags = labels if to_front is None else labels.gather(1, to_front)
+            loss = -crf.log_likelihood(scores, tags, valid).sum() / (labels != IGNORED).sum().clamp(min=1)
         if self.training:
             return loss, emissions
-        best = self.crf.max_marginals(scores, valid).masked_fill(~valid.unsqueeze(-1), 0)
-        if moved:
-            best = best.gather(1, ragged.to_place.unsqueeze(-1).expand_as(best))
+        best = crf.max_marginals(scores, valid).masked_fill(~valid.unsqueeze(-1), 0)
+        if to_place is not None:
+            best = best.gather(1, to_place.unsqueeze(-1).expand_as(best))
         return loss, best.to(emissions.dtype)
 
     def _check_labels(self, labels: Tensor, logits: Tensor) -> None:

@@ -4,7 +4,7 @@
 Shapes: B batch, T time, F features.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -92,18 +92,18 @@ class _Permute(torch.autograd.Function):
         return _gather(x, index)
 
     @staticmethod
-    def setup_context(ctx, inputs, output):
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
         _, index, inverse = inputs
         ctx.save_for_backward(index, inverse)
         ctx.save_for_forward(index)
 
     @staticmethod
-    def jvp(ctx, tangent: Tensor, *_):
+    def jvp(ctx: Any, tangent: Tensor, *_: Any) -> Tensor:
         (index,) = ctx.saved_tensors
         return _gather(tangent, index)
 
     @staticmethod
-    def backward(ctx, grad: Tensor):
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         index, inverse = ctx.saved_tensors
         return _Permute.apply(grad, inverse, index), None, None
 

@@ -6,7 +6,7 @@ weights (4 for the LSTM, 3 for the GRU, 1 for the plain RNN).
 """
 
 from contextlib import nullcontext
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -15,8 +15,8 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from .cells import Cell, find_cell
 from .ragged import Ragged, is_traced, may_ask, permuted, reversed_rows
+from .recurrence_cpu import CPUPass, through_time
 from .recurrence_cpu import is_enabled as cpu_passes_are_enabled
-from .recurrence_cpu import through_time
 
 # Time steps that a kernel of torch's takes at once (pytorch#133751).
 LONGEST = {"cuda": 65_535}
@@ -92,7 +92,7 @@ class RecurrentLayer(GradientCheckpointingLayer):
         self.cell_type = cell_type
         self.hidden_size = hidden_size
 
-    def forward(self, *args) -> tuple[Tensor, Tensor, Tensor | None]:
+    def forward(self, *args: Any) -> tuple[Tensor, Tensor, Tensor | None]:
         """Do as [`read`], which is computed again for its gradients where gradient checkpointing is on."""
         return self.read(*args)
 
@@ -120,7 +120,7 @@ class RecurrentLayer(GradientCheckpointingLayer):
         inputs = [x] if len(weights) == 1 else [x, reversed_rows(x, ragged)]
         cell = find_cell(self.cell_type)
         if cell.cpu_pass is not None and self._wants_cpu_pass(x):
-            outputs, hs, cs = self._run_cpu_pass(cell, inputs, h0, weights, ragged)
+            outputs, hs, cs = self._run_cpu_pass(cell.cpu_pass, inputs, h0, weights, ragged)
         else:
             outputs, hs, cs = self._run(inputs, h0, c0, weights, ragged, output_cell_state)
         outputs = [out if direction == 0 else reversed_rows(out, ragged) for direction, out in enumerate(outputs)]
@@ -133,11 +133,16 @@ class RecurrentLayer(GradientCheckpointingLayer):
         return cpu_passes_are_enabled() and x.numel() > 0 and torch.is_grad_enabled() and may_ask(x)
 
     def _run_cpu_pass(
-        self, cell: Cell, inputs: list[Tensor], h0: Tensor, weights: list[list[Tensor]], ragged: Ragged | None
+        self,
+        cpu_pass: type[CPUPass],
+        inputs: list[Tensor],
+        h0: Tensor,
+        weights: list[list[Tensor]],
+        ragged: Ragged | None,
     ) -> DirectionOutputs:
         """Read all directions from left to right, in one loop."""
         by_kind = [_side_by_side(list(kind)) for kind in zip(*weights, strict=True)]
-        out = through_time(cell.cpu_pass, _side_by_side([x.transpose(0, 1) for x in inputs]), h0, *by_kind)
+        out = through_time(cpu_pass, _side_by_side([x.transpose(0, 1) for x in inputs]), h0, *by_kind)
         outputs = [part.transpose(0, 1) for part in out]
         hs = [self._final(part, h0[d : d + 1], ragged) for d, part in enumerate(outputs)]
         return outputs, hs, [None] * len(outputs)
@@ -154,18 +159,18 @@ class RecurrentLayer(GradientCheckpointingLayer):
         """Read each direction from left to right, by one call of torch's kernel where there is one for the cell."""
         cell = find_cell(self.cell_type)
         lstm = c0 is not None  # the only cell that has both a kernel and a cell state
-        hold = lstm and ragged is not None and output_cell_state
         outputs, hs, cs = [], [], []
         for direction, (x, (w_ih, *others)) in enumerate(zip(inputs, weights, strict=True)):
             # cuDNN takes no state with strides.
-            h, c = (None if part is None else part[direction : direction + 1].contiguous() for part in (h0, c0))
+            h = h0[direction : direction + 1].contiguous()
+            c = None if c0 is None else c0[direction : direction + 1].contiguous()
             out = x.new_zeros(x.shape[0], 0, self.hidden_size)
             if cell.mode is None:
                 out, h, c = cell.run(x, h, c, [w_ih, *others], None if ragged is None else ragged.valid)
             elif x.shape[1]:
-                if hold:
+                if lstm and ragged is not None and output_cell_state:
                     x, w_ih = self._hold_cells(x, w_ih, ragged)
-                out, last, *rest = self._run_kernel(x, (h, c) if lstm else (h,), [w_ih, *others])
+                out, last, *rest = self._run_kernel(x, (h,) if c is None else (h, c), [w_ih, *others])
                 h = last if ragged is None else self._final(out, h, ragged)
                 c = rest[0] if lstm and (ragged is None or output_cell_state) else None
             outputs.append(out)
@@ -296,7 +301,7 @@ class Recurrence(nn.RNNBase):
 
         A copy of a model, such as by `copy.deepcopy` or `torch.optim.swa_utils.AveragedModel`, has them apart again.
         """
-        weights = self._flat_weights
+        weights: list[Any] = self._flat_weights
         if len(weights) < len(self._flat_weights_names) or not all(
             type(w) is nn.Parameter and type(w.data) is Tensor and _wants_one_buffer(w) for w in weights
         ):
@@ -343,7 +348,7 @@ class Recurrence(nn.RNNBase):
         ragged = None if attention_mask is None else Ragged.from_mask(attention_mask)
         x = inputs
         if ragged is not None:
-            if ragged.to_front is not None:
+            if ragged.to_front is not None and ragged.to_place is not None:
                 x = permuted(x, ragged.to_front, ragged.to_place)
             x = x.masked_fill(~ragged.valid.unsqueeze(-1), 0)
         D = self.num_directions
@@ -378,14 +383,17 @@ class Recurrence(nn.RNNBase):
                     "start each batch with a state of its own rows."
                 )
         # Autocast gives states of fewer bits than those that a pass without it, or of another kind, has to start from.
-        return RecurrentState(*(part if part is None else part.to(inputs.dtype) for part in state))
+        c = None if state.c is None else state.c.to(inputs.dtype)
+        return RecurrentState(state.h.to(inputs.dtype), c)
 
     @staticmethod
     def _in_place(x: Tensor, ragged: Ragged | None) -> Tensor:
         if ragged is None:
             return x
         x = x.masked_fill(~ragged.valid.unsqueeze(-1), 0)
-        return x if ragged.to_front is None else permuted(x, ragged.to_place, ragged.to_front)
+        if ragged.to_front is None or ragged.to_place is None:
+            return x
+        return permuted(x, ragged.to_place, ragged.to_front)
 
 
 __all__ = ["Recurrence", "RecurrentState"]

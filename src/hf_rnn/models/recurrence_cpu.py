@@ -8,6 +8,9 @@ stay in the processor's cache, so that each operation finds there what the one b
 Shapes: D directions, T time, B batch, F features, G gates, H hidden. Where D is 1 its axis is left out.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -86,14 +89,15 @@ class GRUPass(CPUPass):
     gates, has_inner = 3, True
 
     @classmethod
-    def input_bias(cls, b_ih, b_hh):
+    def input_bias(cls, b_ih: Tensor, b_hh: Tensor) -> Tensor:
         H = b_ih.shape[-1] // 3
         bias = b_ih.clone()
         bias[..., : 2 * H] += b_hh[..., : 2 * H]
         return bias
 
     @classmethod
-    def steps(cls, h, gates, inner, out, w_hh, b_hh):
+    def steps(cls, h: Tensor, gates: Tensor, inner: Tensor | None, out: Tensor, w_hh: Tensor, b_hh: Tensor) -> Tensor:
+        assert inner is not None
         H = h.shape[-1]
         w_rz, w_n = w_hh[..., : 2 * H, :].mT, w_hh[..., 2 * H :, :].mT
         b_n = b_hh[..., None, 2 * H :]
@@ -106,7 +110,11 @@ class GRUPass(CPUPass):
         return h
 
     @classmethod
-    def factors(cls, gates, inner, before, out, factors):
+    def factors(
+        cls, gates: Tensor | None, inner: Tensor | None, before: Tensor, out: Tensor, factors: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        assert gates is not None
+        assert inner is not None
         H = out.shape[-1]
         r, z, n = gates.split(H, -1)
         to_r, to_z, to_inner = factors.split(H, -1)
@@ -117,7 +125,8 @@ class GRUPass(CPUPass):
         return z, to_n
 
     @classmethod
-    def to_input(cls, grad_gates, grad_out, to_n):
+    def to_input(cls, grad_gates: Tensor, grad_out: Tensor, to_n: Tensor | None) -> None:
+        assert to_n is not None
         # The two gradients differ behind the reset gate.
         torch.mul(grad_out, to_n, out=grad_gates[..., -grad_out.shape[-1] :])
 
@@ -138,18 +147,20 @@ class _RNNPass(CPUPass):
         raise NotImplementedError
 
     @classmethod
-    def input_bias(cls, b_ih, b_hh):
+    def input_bias(cls, b_ih: Tensor, b_hh: Tensor) -> Tensor:
         return b_ih + b_hh
 
     @classmethod
-    def steps(cls, h, gates, inner, out, w_hh, b_hh):
+    def steps(cls, h: Tensor, gates: Tensor, inner: Tensor | None, out: Tensor, w_hh: Tensor, b_hh: Tensor) -> Tensor:
         w = w_hh.mT
         for from_x, out_t in zip(gates.unbind(-3), out.unbind(-3), strict=True):
             h = cls.activate(_product(from_x, h, w, out_t))
         return h
 
     @classmethod
-    def factors(cls, gates, inner, before, out, factors):
+    def factors(
+        cls, gates: Tensor | None, inner: Tensor | None, before: Tensor, out: Tensor, factors: Tensor
+    ) -> tuple[None, None]:
         cls.derivative(out, factors)
         return None, None
 
@@ -185,7 +196,16 @@ def is_enabled() -> bool:
 
 class _ThroughTime(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, cell, x, h0, w_ih, w_hh, b_ih, b_hh):
+    def forward(
+        ctx: Any,
+        cell: type[CPUPass],
+        x: Tensor,
+        h0: Tensor,
+        w_ih: Tensor,
+        w_hh: Tensor,
+        b_ih: Tensor,
+        b_hh: Tensor,
+    ) -> Tensor:
         *D, T, B, _ = x.shape
         H, G = h0.shape[-1], cell.gates
         block = max(1, CACHE // max(1, G * h0.nbytes))
@@ -203,7 +223,7 @@ class _ThroughTime(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx, grad_out):
+    def backward(ctx: Any, grad_out: Tensor) -> tuple[Tensor | None, ...]:
         if torch.is_grad_enabled():
             raise RuntimeError(
                 "the gradient of a GRU or plain RNN on a CPU cannot be differentiated again (create_graph=True): write "
@@ -244,7 +264,9 @@ class _ThroughTime(torch.autograd.Function):
         return None, grad_x, carry, grad_w_ih, grad_w_hh, grad_b_ih, grad_b_hh
 
 
-def _back_through_block(grad_out, carry, grad_gates, grad_h, direct, w_hh) -> None:
+def _back_through_block(
+    grad_out: Tensor, carry: Tensor, grad_gates: Tensor, grad_h: Tensor, direct: Tensor | None, w_hh: Tensor
+) -> None:
     """Go from a block's last step to its first, and turn factors into gradients, in their place.
 
     `carry` is the gradient that comes from the steps after the block; it becomes the one that goes to the step before.
@@ -252,7 +274,7 @@ def _back_through_block(grad_out, carry, grad_gates, grad_h, direct, w_hh) -> No
     G, H = grad_gates.shape[-1] // grad_h.shape[-1], grad_h.shape[-1]
     by_gate = grad_gates.view(*grad_gates.shape[:-1], G, H)
     views = [part.unbind(-3) for part in (grad_out, grad_h, grad_gates)]
-    directs = [None] * len(views[0]) if direct is None else direct.unbind(-3)
+    directs: Sequence[Tensor | None] = [None] * len(views[0]) if direct is None else direct.unbind(-3)
     steps = list(zip(*views, by_gate.unbind(-4), directs, strict=True))
     for grad_out_t, grad_h_t, gates_t, by_gate_t, direct_t in reversed(steps):
         torch.add(grad_out_t, carry, out=grad_h_t)

@@ -25,7 +25,7 @@ class DecodedStopStrings(StoppingCriteria):
         # A token need not write any character: some more than the longest string can take.
         self.most = 2 * max(map(len, self.strings)) + 16
 
-    def __call__(self, input_ids: Tensor, scores: Tensor, **kwargs) -> Tensor:
+    def __call__(self, input_ids: Tensor, scores: Tensor, **kwargs: Any) -> Tensor:
         """Return `[B]`, True for rows of `input_ids` `[B, T]` that end here."""
         rows = input_ids[:, -self.most :].tolist()
         now, before = self.tokenizer.batch_decode(rows), self.tokenizer.batch_decode([row[:-1] for row in rows])
@@ -37,7 +37,9 @@ class StringStoppingMixin:
     """Makes `stop_strings` of transformers' generation work with tokenizers of whole words or of any alphabet too. It
     stands before `GenerationMixin`, which transformers looks for among the bases of a class itself."""
 
-    def _get_stopping_criteria(self, generation_config, stopping_criteria, tokenizer=None, **kwargs):
+    def _get_stopping_criteria(
+        self, generation_config: Any, stopping_criteria: Any, tokenizer: Any = None, **kwargs: Any
+    ) -> StoppingCriteriaList:
         strings = generation_config.stop_strings
         if strings is not None and tokenizer is not None and _PREFIX not in tokenizer.decode(_ids(tokenizer)):
             # `generate` has made this configuration for itself.

@@ -6,6 +6,7 @@ import logging
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import HfApi, constants
 from transformers.utils import cached_file, has_file
@@ -37,7 +38,9 @@ def safetensors_of(path: str, kwargs: dict) -> Path | None:
         )
     if os.path.isfile(path):
         return None
-    where = {name: kwargs.get(name) for name in ("revision", "token", "cache_dir") if kwargs.get(name) is not None}
+    where: dict[str, Any] = {
+        name: kwargs.get(name) for name in ("revision", "token", "cache_dir") if kwargs.get(name) is not None
+    }
     where["local_files_only"] = kwargs.get("local_files_only", False)
     silent = not where["local_files_only"] and not os.path.isdir(path) and _is_silent(path, where)
     if silent:

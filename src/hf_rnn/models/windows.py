@@ -163,7 +163,9 @@ class WindowedText:
             outputs.append(out if ragged is None else out.masked_fill(~ragged.valid.unsqueeze(-1), 0))
         return torch.cat(outputs, dim=-1), left
 
-    def _read(self, unit: Unit, x: Tensor, ragged, weights: list[Tensor], state: State) -> tuple[Tensor, State]:
+    def _read(
+        self, unit: Unit, x: Tensor, ragged: Ragged | None, weights: list[Tensor], state: State
+    ) -> tuple[Tensor, State]:
         number, layer, direction = unit
         x = reversed_rows(x, ragged) if direction else x
         h, c = state if len(state) == 2 else (state[0], None)
@@ -221,7 +223,7 @@ class _Read(torch.autograd.Function):
     """`WindowedText.read`, which keeps states only, and computes the windows again for their gradients."""
 
     @staticmethod
-    def forward(ctx, text: WindowedText, embedding: Tensor, *parameters: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, text: WindowedText, embedding: Tensor, *parameters: Tensor) -> tuple[Tensor, ...]:
         weights = {unit: list(parameters[4 * n : 4 * n + 4]) for n, unit in enumerate(text.weights)}
         final, summaries, attention = text.read(weights, list(parameters[4 * len(weights) :]))
         ctx.text, text.names = text, list(summaries[0])
@@ -239,7 +241,7 @@ class _Read(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, grad_final: Tensor, _, *grads: Tensor):
+    def backward(ctx: Any, grad_final: Tensor, _: Any, *grads: Tensor) -> tuple[Any, ...]:
         text = ctx.text
         gradients = _Gradients(text, ctx.saved_tensors, ctx.needs_input_grad[1:])
         for unit, grad in zip(text.top(), grad_final.chunk(len(text.top()), dim=-1), strict=True):
@@ -292,7 +294,7 @@ class _Gradients:
             x = text.embedded(k).detach().requires_grad_(lowest and self.of_embedding is not None)
             outputs, left = text.read_window(k, x, self.weights if lowest else self.fixed, states)
             summary, _ = text.summary(k, outputs, self.of_pooling)
-        given = [(part, of_summary[name]) for name, part in summary.items()]
+        given: list[tuple[Tensor, Tensor | None]] = [(part, of_summary[name]) for name, part in summary.items()]
         for unit, parts in left.items():
             given += zip(parts, self.of_states[unit].get(text.after(unit, k), ()), strict=False)
         learned = [(p, total) for p, total in zip(self.leaves, self.of_parameters, strict=True) if total is not None]
@@ -300,7 +302,7 @@ class _Gradients:
         of_states, of_x, of_learned = _gradients(given, [*wanted, [p for p, _ in learned] if lowest else []])
         for unit in entering:
             self.of_states[unit][k] = tuple(of_states.pop(0) for _ in states[unit])
-        if of_x and of_x[0] is not None:
+        if self.of_embedding is not None and of_x and of_x[0] is not None:
             text.add_embedded(self.of_embedding, k, of_x[0])
         for grad, (_, total) in zip(of_learned, learned, strict=False):
             if grad is not None:
