@@ -79,7 +79,7 @@ def push(
 
 
 def push_model(
-    model,
+    model: Any,
     repo_id: str,
     *,
     commit_message: str | None = None,
@@ -88,7 +88,7 @@ def push_model(
     revision: str | None = None,
     max_shard_size: int | str = "50GB",
     tags: list[str] | None = None,
-    **options,
+    **options: Any,
 ) -> CommitInfo:
     """Push a model as `model.push_to_hub(repo_id)`: weights, configuration and code; a card where there is none.
 
@@ -194,7 +194,7 @@ def commit(
     is_stale: Callable[[str], bool],
     patience: float = PATIENCE,
     overwrite_card: bool = False,
-    **options,
+    **options: Any,
 ) -> CommitInfo:
     """One commit of all files, on top of what the branch holds when it arrives.
 

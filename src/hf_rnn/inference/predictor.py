@@ -61,7 +61,7 @@ class Predictor:
 
     @classmethod
     def from_pretrained(
-        cls, path: str | Path, device: str | None = None, others: Sequence[str | Path] = (), **kwargs
+        cls, path: str | Path, device: str | None = None, others: Sequence[str | Path] = (), **kwargs: Any
     ) -> Predictor:
         """Loads a model folder, or a model from the Hub.
 
@@ -212,7 +212,9 @@ class Predictor:
     @torch.inference_mode()
     def logits(self, ids: Sequence[Sequence[int]], batch_tokens: int = BATCH_TOKENS) -> np.ndarray:
         """Logits `[N, C]` of rows of token ids, in their order; rows of similar length are read together."""
-        logits = np.empty((len(ids), self.model.config.num_labels), dtype=np.float32)
+        num_labels = self.model.config.num_labels
+        assert num_labels is not None
+        logits = np.empty((len(ids), num_labels), dtype=np.float32)
         models = (self.model, *self.others)
         batches, means = self.places(ids, batch_tokens), []
         for places in batches:
@@ -290,7 +292,8 @@ def own_columns(task: Task, rows: Dataset, given: Collection[str], labels: bool 
     ]
     for key in given:
         check_column(rows, key, data)
-    data = replace(data, **dict.fromkeys(gone))
+    cleared: dict[str, Any] = dict.fromkeys(gone)
+    data = replace(data, **cleared)
     if not gone or not task.has_schema or not task.one_answer:
         return data
     found: dict[str, Any] = {key: by_name(rows, key, data) for key in gone if key != "text_pair_column"}

@@ -100,7 +100,16 @@ def _check(model: Any, text: str | Sequence[str], method: str, n_steps: int | No
         raise UserError(f"{text!r} is of type {type(text).__name__}: pass a text, or a list of texts.")
 
 
-def _explain(model, tokenizer, text, target, method, n_steps, batch_tokens, cut) -> Explanation:
+def _explain(
+    model: RNNForSequenceClassification,
+    tokenizer: PreTrainedTokenizerBase,
+    text: str,
+    target: str | int | None,
+    method: str,
+    n_steps: int | None,
+    batch_tokens: int,
+    cut: Callable[[list[int]], list[int]] | None,
+) -> Explanation:
     ids, offsets = tokens_of(tokenizer, text, cut)
     batch = torch.tensor([ids], device=model.device)
     with torch.no_grad():

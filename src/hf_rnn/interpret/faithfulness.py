@@ -63,7 +63,7 @@ def measure_faithfulness(
     return Faithfulness(float(np.mean(without)), float(np.mean(alone)), len(explanations))
 
 
-def _falls(model, explanation: Explanation, shares: Sequence[float]) -> np.ndarray:
+def _falls(model: Any, explanation: Explanation, shares: Sequence[float]) -> np.ndarray:
     """Return the fall of the probability, `[2, shares]`: without the words that matter most, and with them alone."""
     ids = torch.tensor([explanation.ids], device=model.device)
     best = sorted(explanation.words, key=lambda word: -word.score)

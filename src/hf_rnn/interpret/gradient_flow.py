@@ -144,10 +144,11 @@ def check_measurable(model: Any) -> None:
         )
 
 
-def _loss(model, reading: "_StepByStep", labels: Tensor | None) -> Tensor:
+def _loss(model: RNNForCausalLM | RNNForSequenceClassification, reading: "_StepByStep", labels: Tensor) -> Tensor:
     if isinstance(model, RNNForCausalLM):
         hidden = reading.outputs[:, -1:]
         loss, _ = model._loss_and_logits(hidden, labels[:, None], None)
+        assert loss is not None
         return loss
     read = SimpleNamespace(last_hidden_state=reading.outputs, final_hidden_state=reading.final[:, None])
     pooled, _ = model.pooling(read, None)

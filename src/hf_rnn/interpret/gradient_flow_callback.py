@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState
 from transformers.trainer_callback import ExportableState
 
 from ..hub.folder import GRADIENT_FLOW, GRADIENT_FLOW_FILE
@@ -43,7 +43,9 @@ class GradientFlowCallback(TrainerCallback, ExportableState):
         batch = torch.tensor(self.input_ids, device=plain.device), torch.tensor(self.labels, device=plain.device)
         self.history.append(measure_gradient_flow(plain, *batch, step=step).as_dict())
 
-    def on_train_begin(self, args, state, control, model=None, **kwargs):
+    def on_train_begin(
+        self, args: Any, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
+    ) -> None:
         # The state of a checkpoint has the setting of its own run.
         self.every = getattr(args, "gradient_flow_steps", 0) or self.every
         if not state.global_step:
@@ -51,7 +53,9 @@ class GradientFlowCallback(TrainerCallback, ExportableState):
         if not self.history:
             self._measure(model, state.global_step)
 
-    def on_step_end(self, args, state, control, model=None, **kwargs):
+    def on_step_end(
+        self, args: Any, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
+    ) -> None:
         if state.global_step % self.every == 0:
             self._measure(model, state.global_step)
 

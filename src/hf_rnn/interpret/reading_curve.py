@@ -3,7 +3,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,6 +20,9 @@ from ..utils.figures import boxes_for_missing_glyphs, font_families, new_figure
 from ..utils.machine import on_device
 from .answers import is_one_of_several, reading_mode, scores_of
 from .segmentation import tokens_of, words_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # A bidirectional model is asked at so many words.
 PLACES = 40
@@ -127,13 +130,16 @@ def how_it_read(
     return ReadingCurve(text, labels_of(model.config), read, ends, scores, kind)
 
 
-def _in_one_pass(model, ids: list[int], lengths: list[int]) -> torch.Tensor:
+def _in_one_pass(model: RNNForSequenceClassification, ids: list[int], lengths: list[int]) -> torch.Tensor:
     read = model.model(torch.tensor([ids], device=model.device), output_cell_state=False, return_dict=True)
     pooled = model.pooling.after_each(read.last_hidden_state)[0]
     return model.classifier(pooled[[length - 1 for length in lengths]])
 
 
-def _of_prefixes(model, ids: list[int], lengths: list[int], end: list[int]) -> torch.Tensor:
+def _of_prefixes(
+    model: RNNForSequenceClassification, ids: list[int], lengths: list[int], end: list[int]
+) -> torch.Tensor:
+    assert model.config.num_labels is not None
     logits = torch.empty(len(lengths), model.config.num_labels, device=model.device)
     collate = RaggedCollator(model.config.pad_token_id or 0)
     for rows in by_tokens([length + len(end) for length in lengths], TOGETHER):
@@ -142,7 +148,7 @@ def _of_prefixes(model, ids: list[int], lengths: list[int], end: list[int]) -> t
     return logits
 
 
-def draw(curve: ReadingCurve, named: int = 6):
+def draw(curve: ReadingCurve, named: int = 6) -> "Figure":
     """Return a figure of the curves."""
     figure = new_figure(9, 3.2)
     axes = figure.subplots()

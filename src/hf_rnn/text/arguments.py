@@ -2,6 +2,7 @@
 """The data section of a run: where the rows are, how their files are written, and which columns are read."""
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from ..utils.errors import UserError, check_choice
 
@@ -91,7 +92,7 @@ class DataArguments:
     streaming: bool = False
     streaming_sample: int = 50_000
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_choice("data.on_bad_rows", self.on_bad_rows, ON_BAD_ROWS)
         for name in ("delimiter", "quotechar", "escapechar"):
             given = getattr(self, name)
@@ -108,7 +109,7 @@ class DataArguments:
 
     def elsewhere(self, path: str) -> "DataArguments":
         """Return the arguments for other data that a trained model reads in the same way."""
-        as_written = dict.fromkeys(("encoding", "delimiter", "quotechar", "escapechar", "header"))
+        as_written: dict[str, Any] = dict.fromkeys(("encoding", "delimiter", "quotechar", "escapechar", "header"))
         return replace(self, path=path, name=None, revision=None, streaming=False, on_bad_rows="error", **as_written)
 
 

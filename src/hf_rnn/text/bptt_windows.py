@@ -2,6 +2,7 @@
 """Contiguous text as parallel streams, which a language model reads window by window."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -140,7 +141,7 @@ def window_lengths(count: int, window: int, random: np.random.Generator) -> np.n
 
 
 def streams_to_read(
-    rows,
+    rows: Any,
     separator: int,
     both_ways: bool = False,
     at_once: int = STREAMS * BPTT_WINDOW,
@@ -164,7 +165,7 @@ def streams_to_read(
 
 
 @torch.no_grad()
-def read_streams(model, batches: Iterable[dict]) -> tuple[float, int]:
+def read_streams(model: Any, batches: Iterable[dict]) -> tuple[float, int]:
     """Sum of the negative log-likelihoods of all tokens of some streams, in nats, and how many there are.
 
     Args:

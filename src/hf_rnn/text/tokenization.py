@@ -3,7 +3,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -226,14 +226,14 @@ class _Counted:
         self.texts = texts
         self.characters = 0
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[str]:
         for text in self.texts:
             text = text or ""
             self.characters += len(text.strip())
             yield text
 
 
-def load_tokenizer(path: str, **kwargs) -> PreTrainedTokenizerBase:
+def load_tokenizer(path: str, **kwargs: Any) -> PreTrainedTokenizerBase:
     """Loads a tokenizer from a folder or the Hub, and checks that a recurrent model can use it.
 
     Raises:

@@ -107,7 +107,7 @@ class RNNTrainingArguments(TrainingArguments):
     report_to: str | None = "none"
     ddp_find_unused_parameters: bool | None = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self._check_refused()
         self._check_ranges()
         self._check_averaging()
@@ -226,6 +226,7 @@ class RNNTrainingArguments(TrainingArguments):
     @property
     def hub_name(self) -> str:
         """The repository that a run is pushed to: `hub_model_id`, or the name of its folder."""
+        assert self.output_dir is not None
         return self.hub_model_id or Path(self.output_dir).absolute().name
 
     def __getstate__(self) -> dict:

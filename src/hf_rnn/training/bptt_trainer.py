@@ -7,12 +7,16 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 from torch.utils.data import DataLoader
+from transformers import PreTrainedTokenizerBase
 from transformers.trainer_utils import EvalLoopOutput
 
 from ..models.recurrent_cache import RNNCache
+from ..tasks import Task
 from ..text.bptt_windows import IGNORED, BPTTWindows, perplexities, read_streams, streams_to_read
 from ..utils.errors import UserError
+from .arguments import RNNTrainingArguments
 from .callbacks import EpochCallback
 from .streaming import EncodedStream, StreamedText
 from .trainer import RNNTrainer, ShareOfAll
@@ -43,7 +47,7 @@ class TruncatedBPTT(TrainerHooks):
 
     _carried: RNNCache | None = None
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         trainer: Any = self
         if trainer.args.n_gpu > 1:
@@ -72,12 +76,12 @@ class TruncatedBPTT(TrainerHooks):
             self.add_callback(EpochCallback(self.train_dataset))
         return self._windows(self.train_dataset)
 
-    def get_eval_dataloader(self: Any, eval_dataset=None) -> DataLoader:
+    def get_eval_dataloader(self: Any, eval_dataset: Any = None) -> DataLoader:
         if isinstance(eval_dataset, str):
             eval_dataset = self.eval_dataset[eval_dataset]
         return self._windows(self._streams_of(self.eval_dataset if eval_dataset is None else eval_dataset))
 
-    def get_test_dataloader(self: Any, test_dataset) -> DataLoader:
+    def get_test_dataloader(self: Any, test_dataset: Any) -> DataLoader:
         return self.get_eval_dataloader(test_dataset)
 
     def _windows(self: Any, streams: BPTTWindows | StreamedText) -> DataLoader:
@@ -88,7 +92,13 @@ class TruncatedBPTT(TrainerHooks):
     def _streams_of(self, eval_dataset: Any) -> BPTTWindows:
         return eval_dataset
 
-    def compute_loss(self: Any, model, inputs, return_outputs: bool = False, num_items_in_batch=None):
+    def compute_loss(
+        self: Any,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
         if inputs.pop("starts"):
             self._carried = None
         # The streams of the last process end before the others.
@@ -100,7 +110,12 @@ class TruncatedBPTT(TrainerHooks):
         return (loss, outputs) if return_outputs else loss
 
     def evaluation_loop(
-        self: Any, dataloader, description, prediction_loss_only=None, ignore_keys=None, metric_key_prefix="eval"
+        self: Any,
+        dataloader: Any,
+        description: str,
+        prediction_loss_only: bool | None = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
     ) -> EvalLoopOutput:
         """Reads the streams of a data set once; each process its own, and the sums are those of all."""
         with self.compute_loss_context_manager():
@@ -161,7 +176,16 @@ class LanguageModelTrainer(TruncatedBPTT, RNNTrainer):
             entries by frequency.
     """
 
-    def __init__(self, model, args, task, processing_class, train_dataset=None, eval_dataset=None, **kwargs):
+    def __init__(
+        self,
+        model: Any,
+        args: RNNTrainingArguments,
+        task: Task,
+        processing_class: PreTrainedTokenizerBase,
+        train_dataset: Any = None,
+        eval_dataset: Any = None,
+        **kwargs: Any,
+    ):
         if args.train_batch_tokens is not None:
             raise UserError(
                 f"training.train_batch_tokens={args.train_batch_tokens} is for rows, and a language model reads "
@@ -222,7 +246,7 @@ class LanguageModelTrainer(TruncatedBPTT, RNNTrainer):
             f"{max(1, args.per_device_train_batch_size // 2)}, and begin anew"
         )
 
-    def judge(self, rows, split: str) -> tuple[dict[str, float], None]:
+    def judge(self, rows: Any, split: str) -> tuple[dict[str, float], None]:
         """The metrics of a split."""
         # Not `evaluate`, after which callbacks would look for the metric of the validation split.
         metrics: Any = self.evaluation_loop(self.get_eval_dataloader(rows), split, metric_key_prefix=split).metrics

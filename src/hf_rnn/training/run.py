@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import shutil
+from contextlib import AbstractContextManager
 from dataclasses import MISSING, asdict
 from datetime import date
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 from accelerate.utils import broadcast_object_list
 from datasets import DatasetDict, IterableDataset
-from transformers import PreTrainedTokenizerBase, set_seed
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from ..hub.card import render_folder
 from ..hub.card_merge import merge, read_card
@@ -87,6 +88,7 @@ class Run:
         self.text = text
         self.source = source
         self.args = run.training
+        assert self.args.output_dir is not None
         self.folder = Path(self.args.output_dir)
         self.checkpoint = find_checkpoint(run, text)
 
@@ -171,10 +173,12 @@ class Run:
         prepared = task.prepare(splits)
         return task, prepared, stream, task.schema(splits, prepared)
 
-    def _writing(self):
+    def _writing(self) -> AbstractContextManager[None]:
         return writing("the run", self.folder, self.folder / ASIDE / "unfinished", "begin again.")
 
-    def _trainer(self, task, tokenizer, encoded: DatasetDict, stream: IterableDataset | None) -> RNNTrainer:
+    def _trainer(
+        self, task: Task, tokenizer: PreTrainedTokenizerBase, encoded: DatasetDict, stream: IterableDataset | None
+    ) -> RNNTrainer:
         args, train_rows = self.args, encoded["train"]
         if stream is not None:
             shuffle = args.train_sampling_strategy != "sequential"
@@ -218,7 +222,7 @@ class Run:
             "versions": versions(),
         }
 
-    def _model(self, task, tokenizer: PreTrainedTokenizerBase):
+    def _model(self, task: Task, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
         if self.checkpoint is not None:
             # What it began with may be gone by now.
             return task.model_class.from_pretrained(self.checkpoint)
@@ -257,7 +261,7 @@ class Run:
             )
         logger.info(f"pushed: {pushed.commit_url}")
 
-    def _tokenizer(self, task, rows) -> PreTrainedTokenizerBase:
+    def _tokenizer(self, task: Task, rows: Any) -> PreTrainedTokenizerBase:
         """Trained by the first process and passed on: training one is not the same everywhere to the last bit."""
         settings = asdict(self.config.tokenizer)
         path = settings.pop("path")
@@ -284,7 +288,7 @@ class Run:
             tokenizer = train_tokenizer(task.texts(rows), **settings, show_progress=not self.args.disable_tqdm)
         return broadcast_object_list([tokenizer])[0]
 
-    def _evaluate(self, trainer: RNNTrainer, encoded) -> tuple[dict, dict]:
+    def _evaluate(self, trainer: RNNTrainer, encoded: DatasetDict) -> tuple[dict, dict]:
         """All metrics of the validation and test splits, and what the figures show."""
         results: dict[str, Any] = {}
         predicted: dict[str, Any] = {}
@@ -293,7 +297,7 @@ class Run:
                 results[split], predicted[split] = trainer.judge(encoded[split], split)
         return results, predicted
 
-    def _save(self, trainer: RNNTrainer, tokenizer, results: dict, predicted: dict) -> None:
+    def _save(self, trainer: RNNTrainer, tokenizer: PreTrainedTokenizerBase, results: dict, predicted: dict) -> None:
         """Writes the model folder beside its place and moves the files in when all are there."""
         saving = self.folder / ".saving"
         shutil.rmtree(saving, ignore_errors=True)
@@ -304,12 +308,15 @@ class Run:
             keep_only = trainer.state.best_model_checkpoint if self.args.save_total_limit == 1 else None
             put_in_place(saving, self.folder, bool(self.args.gradient_flow_steps), keep_only)
 
-    def _write(self, saving: Path, trainer: RNNTrainer, tokenizer, results: dict, predicted: dict) -> None:
+    def _write(
+        self, saving: Path, trainer: RNNTrainer, tokenizer: PreTrainedTokenizerBase, results: dict, predicted: dict
+    ) -> None:
         trainer.accelerator.unwrap_model(trainer.model).save_pretrained(saving)
         tokenizer.save_pretrained(saving)
         (saving / RUN_FILE).write_text(self.text, encoding="utf-8")
+        assert trainer.schema is not None
         (saving / SCHEMA_FILE).write_text(trainer.schema.to_json(), encoding="utf-8")
-        draw_curves(trainer.state.log_history, trainer.args.metric_for_best_model, saving / TRAINING_CURVES)
+        draw_curves(trainer.state.log_history, str(trainer.args.metric_for_best_model), saving / TRAINING_CURVES)
         if trainer.task.problem_type == "single_label_classification":
             split = "test" if "test" in predicted else "validation"
             answers, labels = predicted[split]

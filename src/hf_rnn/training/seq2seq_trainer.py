@@ -3,10 +3,15 @@
 
 from typing import Any
 
+from torch import nn
+from transformers import PreTrainedTokenizerBase
+
 from ..inference.predictor import Predictor
 from ..models.label_checks import IGNORED
+from ..tasks import Task
 from ..text.batching import BATCH_TOKENS
 from ..utils.errors import UserError
+from .arguments import RNNTrainingArguments
 from .trainer import RNNTrainer
 
 # Of what is written by `generate`, unless it is told otherwise; while training goes on it is one.
@@ -21,7 +26,15 @@ class TranslationTrainer(RNNTrainer):
         UserError: labels that are to be smoothed by the Trainer.
     """
 
-    def __init__(self, model, args, task, processing_class, train_dataset=None, **kwargs):
+    def __init__(
+        self,
+        model: Any,
+        args: RNNTrainingArguments,
+        task: Task,
+        processing_class: PreTrainedTokenizerBase,
+        train_dataset: Any = None,
+        **kwargs: Any,
+    ):
         if args.label_smoothing_factor:
             raise UserError(
                 f"training.label_smoothing_factor={args.label_smoothing_factor}: what is to be written is smoothed by "
@@ -33,7 +46,9 @@ class TranslationTrainer(RNNTrainer):
         # With the token that begins it. `max_new_tokens` would override every `max_length` that a caller gives.
         model.generation_config.max_length = 1 + max(50, 2 * longest)
 
-    def prediction_step(self, model, inputs, prediction_loss_only, ignore_keys=None):
+    def prediction_step(
+        self, model: nn.Module, inputs: Any, prediction_loss_only: bool, ignore_keys: list[str] | None = None
+    ) -> tuple[Any, Any, Any]:
         loss, *_ = super().prediction_step(model, inputs, True, ignore_keys)
         if prediction_loss_only:
             return loss, None, None
@@ -46,7 +61,7 @@ class TranslationTrainer(RNNTrainer):
         empty = text["attention_mask"].sum(1) <= task.length_of_nothing(self.processing_class)
         return loss, written[:, 1:].masked_fill(empty[:, None], IGNORED), inputs["labels"]
 
-    def judge(self, rows, split: str) -> tuple[dict[str, Any], None]:
+    def judge(self, rows: Any, split: str) -> tuple[dict[str, Any], None]:
         """All metrics of a split, against its texts as they stand there, by the beams of the model; each process reads
         all of them."""
         tokenizer: Any = self.processing_class

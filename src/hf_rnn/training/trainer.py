@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from accelerate.data_loader import SeedableRandomSampler
 from datasets import Dataset
-from torch import distributed
+from torch import distributed, nn
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler
 from transformers import EarlyStoppingCallback, PreTrainedTokenizerBase
 from transformers.trainer_pt_utils import LengthGroupedSampler
@@ -64,17 +64,19 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
     # The decisions about the data, which are saved in each checkpoint.
     schema: Schema | None = None
     _unchecked: Any = None
+    # transformers' type allows None, which no Trainer has once it was made.
+    model: Any
     # Of each batch of an evaluation, nats and labels of tokens.
     _measured: Any = ()
 
     def __init__(
         self,
-        model,
+        model: Any,
         args: RNNTrainingArguments,
         task: Task,
         processing_class: PreTrainedTokenizerBase,
         unlabelled_dataset: Dataset | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         _choose_metric(args, task, kwargs.get("eval_dataset"))
         if args.device.type == "cpu":
@@ -117,7 +119,7 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
         """How long the training took, in all parts of a run that was cut."""
         return next(each.seconds for each in self.callback_handler.callbacks if isinstance(each, Stopwatch))
 
-    def train(self, *args, **kwargs):
+    def train(self, *args: Any, **kwargs: Any) -> Any:
         try:
             with self.stop.listening():
                 return super().train(*args, **kwargs)
@@ -126,7 +128,7 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
                 raise
             raise UserError(str(error).strip().rpartition("UserError: ")[2]) from error
 
-    def training_step(self, model, inputs, num_items_in_batch=None):
+    def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
         """transformers' own; a loss that is no number ends the training.
 
         Raises:
@@ -145,7 +147,9 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
             self._check_loss()
         return loss
 
-    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+    def compute_loss(
+        self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
         """transformers' own, or with the objectives beside the labels. In several processes, each row counts as much as
         every other, whichever process trains on it."""
         share = None
@@ -159,7 +163,7 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
         loss = loss if share is None else share.weigh(loss)
         return (loss, outputs) if return_outputs else loss
 
-    def _loss(self, model, inputs, num_items_in_batch) -> tuple[torch.Tensor, Any]:
+    def _loss(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any) -> tuple[torch.Tensor, Any]:
         if not (self.objectives and model.training):
             return super().compute_loss(model, inputs, True, num_items_in_batch)  # type: ignore[return-value]
         unlabelled = None
@@ -170,7 +174,12 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
         return loss, {"loss": loss, "logits": logits}
 
     def evaluation_loop(
-        self, dataloader, description, prediction_loss_only=None, ignore_keys=None, metric_key_prefix="eval"
+        self,
+        dataloader: DataLoader,
+        description: str,
+        prediction_loss_only: bool | None = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
     ) -> EvalLoopOutput:
         self._measured = []
         output: Any = super().evaluation_loop(
@@ -188,7 +197,7 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
             output.metrics[f"{metric_key_prefix}_loss"] = float(plain.loss_of(logits, labels))
         return output
 
-    def prediction_step(self, model, inputs, *args, **kwargs):
+    def prediction_step(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         try:
             loss, *rest = super().prediction_step(model, inputs, *args, **kwargs)
         except (RuntimeError, MemoryError) as error:
@@ -219,11 +228,11 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
             + (", or --data.max_length for shorter texts" if self.task.one_answer else "")
         )
 
-    def log(self, logs, start_time=None):
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         self._check_loss()
         super().log(logs, start_time)
 
-    def evaluate(self, *args, **kwargs):
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
         with self.average.in_place(self.model):
             return super().evaluate(*args, **kwargs)
 
@@ -251,6 +260,7 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
         total, self._unchecked = self._unchecked, None
         if total is None or total.isfinite():
             return
+        assert self.args.output_dir is not None
         saved = newest_whole(Path(self.args.output_dir))
         go_on = f" Go on from {saved.name} with --training.resume true, or" if saved else " So"
         raise UserError(
@@ -269,7 +279,9 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
         first."""
         best, name = self.state.best_metric, str(self.args.metric_for_best_model)
         if best is not None and metrics.get(f"eval_{name.removeprefix('eval_')}") == best:
-            losses = {row["step"]: row["eval_loss"] for row in self.state.log_history if "eval_loss" in row}
+            losses: dict[Any, float] = {
+                row["step"]: row["eval_loss"] for row in self.state.log_history if "eval_loss" in row
+            }
             if metrics.get("eval_loss", 0) <= losses.get(self.state.best_global_step, float("inf")):
                 self.state.best_metric = None
 
@@ -277,7 +289,7 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
         """Return whether a signal asked for a checkpoint."""
         return bool(self.stop.agreed)
 
-    def create_optimizer(self, model=None):
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
         optimizer = super().create_optimizer(model)
         if self.args.layer_lr_decay != 1:
             discriminative_learning_rates(optimizer, self.model if model is None else model, self.args.layer_lr_decay)
@@ -329,7 +341,7 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
             return super().get_train_dataloader()
         batches: Any
         if args.train_batch_tokens is None:
-            sampler = self._get_train_sampler(rows)
+            sampler: Any = self._get_train_sampler(rows)
             batches = BatchSampler(sampler, self._train_batch_size, args.dataloader_drop_last)
         elif "length" in rows.column_names:
             batches = TokenBatchSampler(rows["length"], args.train_batch_tokens, args.order_seed)
@@ -357,11 +369,11 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
         plain.worker_init_fn = partial(start_worker, then=plain.worker_init_fn)
         return loader
 
-    def _headline(self, prediction) -> dict[str, float]:
+    def _headline(self, prediction: Any) -> dict[str, float]:
         metrics = self.task.metrics(prediction.predictions, prediction.label_ids)
         return {name: value for name, value in metrics.items() if "/" not in name}
 
-    def judge(self, rows, split: str) -> tuple[dict[str, float], tuple[np.ndarray, np.ndarray] | None]:
+    def judge(self, rows: Any, split: str) -> tuple[dict[str, float], tuple[np.ndarray, np.ndarray] | None]:
         """All metrics of a split, and what was predicted beside the labels, where there is one answer for each row."""
         output: Any = self.predict(rows, metric_key_prefix=split)
         metrics = self.task.metrics(output.predictions, output.label_ids)
