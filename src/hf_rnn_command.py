@@ -12,8 +12,11 @@ def entry() -> None:
     """Run the command line, and end the process with its exit code."""
     global is_running
     is_running = True
-    from hf_rnn.cli.main import entry as run
-
+    try:
+        from hf_rnn.cli.main import entry as run
+    except KeyboardInterrupt:
+        # As `main` does for an interrupt that comes later.
+        raise SystemExit(130) from None
     run()
 
 
