@@ -96,7 +96,7 @@ class Predictor:
         }
         folder, config = find_model(path, **where)
         run = read_run(folder)
-        cls_of_task = task_of(architecture(config), path)
+        cls_of_task = task_of(architecture(config), path, run.task)
         if run.task is not None and task_class(run.task) is not cls_of_task:
             raise UserError(
                 f"{path!r} is an {architecture(config)}, and its {RUN_FILE} is of the task {run.task}: put back the "

@@ -1,90 +1,15 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""What a data set, a head and a metric have to do with each other: one file per task, one row here."""
+"""The registry of tasks. To add a task, write one file here, add its row to `TASKS`, and name its trainer in
+`training/trainers.py`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol
 
 from ..utils.errors import UserError, check_choice
+from .base import PredictorLike, Task, TaskAnswers, TaskData, TaskModel
 
-if TYPE_CHECKING:
-    import numpy as np
-    from datasets import Dataset, DatasetDict, Features
-    from torch import Tensor
-    from transformers import PreTrainedTokenizerBase
-
-    from ..models.configuration_rnn import RNNConfig
-    from ..models.modeling_rnn import RNNPreTrainedModel
-    from ..text.arguments import DataArguments
-    from ..text.schema import Schema
-
-
-class Reader(Protocol):
-    """What a task asks of the model that answers: [`~hf_rnn.inference.predictor.Predictor`] gives it."""
-
-    model: Any
-    tokenizer: Any
-
-    def __call__(self, texts: Any, *, batch_tokens: int = ...) -> list[dict]: ...
-    def logits(self, ids: Sequence[Sequence[int]], batch_tokens: int) -> np.ndarray: ...
-    def token_logits(self, ids: Sequence[Sequence[int]], batch_tokens: int) -> list[np.ndarray]: ...
-    def places(self, ids: Sequence[Sequence[int]], batch_tokens: int) -> list[np.ndarray]: ...
-    def batch(self, ids: Sequence[Sequence[int]], places: np.ndarray) -> dict[str, Tensor]: ...
-
-
-class Task(Protocol):
-    """What training, evaluation and prediction ask of a task; [`TextClassification`] says what each part gives."""
-
-    model_class: type[RNNPreTrainedModel]
-    data: DataArguments
-    problem_type: str
-    label_names: list[str]
-    # Whether a row is read after the one before it: then rows are not sorted by length.
-    in_order: bool
-    # Whether a text has one vector of logits: then several models can answer as one, and a text as it arrives.
-    one_answer: bool
-    # Whether a loss is the mean over labels of tokens, and not over rows.
-    counts_tokens: bool
-    # True if .txt files are CoNLL files, and not texts.
-    tagged: bool
-    # The kind of tokenizer that is trained where none is named.
-    tokenizer_kind: str
-    # True for a trained model that knows which columns it was trained on.
-    has_schema: bool
-    # Keys of a run that the task does not read, beside the fields that its model does not.
-    no_use: tuple[str, ...]
-
-    def __init__(self, data: DataArguments, config: RNNConfig | None = None): ...
-    def prepare(self, splits: DatasetDict) -> DatasetDict: ...
-    def prepare_split(self, splits: DatasetDict, split: str | None) -> Dataset: ...
-    def schema(self, splits: DatasetDict, prepared: DatasetDict) -> Schema: ...
-    def read_rows(self, rows: list[dict], features: Features | None) -> Dataset: ...
-    def text_column(self, rows: Dataset) -> str: ...
-    def texts(self, rows: Dataset) -> Iterator[str]: ...
-    def fitted(self, tokenizer: PreTrainedTokenizerBase, resumed: bool = False) -> PreTrainedTokenizerBase: ...
-    def encode(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset: ...
-    def tokens(self, tokenizer: PreTrainedTokenizerBase, batch: dict) -> dict[str, list]: ...
-    def cut(self, rows: list[list[int]]) -> list[list[int]]: ...
-    def collator(self, tokenizer: PreTrainedTokenizerBase) -> Callable[[list[dict]], dict]: ...
-    def config_fields(self) -> dict: ...
-    def facts(self, prepared: DatasetDict, encoded: DatasetDict, examples: bool = True) -> dict: ...
-    def summary(self, facts: dict) -> str: ...
-    @property
-    def measures(self) -> dict[str, bool]: ...
-    def predicted(self, logits: np.ndarray) -> np.ndarray: ...
-    def judge(self, predictor: Reader, rows: Dataset, batch_tokens: int) -> dict[str, Any]: ...
-    def metrics(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]: ...
-    def answers(self, logits: np.ndarray, top_k: int | None = 1) -> list[dict]: ...
-    def reply(
-        self, predictor: Reader, columns: list[list[str]], top_k: int | None, batch_tokens: int
-    ) -> list[dict]: ...
-    def shown(self, answer: dict) -> str: ...
-    def with_data(self, data: DataArguments) -> Task: ...
-
-
-# The file and the class of each task.
+# The module and the class of each task. Modules are imported when they are needed.
 TASKS = {
     "text_classification": (".text_classification", "TextClassification"),
     "token_classification": (".token_classification", "TokenClassification"),
@@ -94,7 +19,10 @@ TASKS = {
 
 
 def task_class(name: str) -> type[Task]:
-    """The class that a configuration's `task` names.
+    """Return the class of a task.
+
+    Args:
+        name: the task, as the `task` of a run names it.
 
     Raises:
         UserError: there is no such task.
@@ -104,20 +32,25 @@ def task_class(name: str) -> type[Task]:
     return getattr(import_module(module, __name__), cls)
 
 
-def task_of(architecture: str, name: str) -> type[Task]:
-    """The task whose model a class is.
+def task_of(architecture: str, name: str, trained_on: str | None = None) -> type[Task]:
+    """Return the task of a trained model.
 
     Args:
-        architecture: the class, by its name in `config.json`.
-        name: by which the user knows the model.
+        architecture: the class of the model, as `config.json` names it.
+        name: the name by which the user knows the model, for the error.
+        trained_on: the task that the run of the model names. It decides between tasks that share a model class.
 
     Raises:
-        UserError: a model without a head.
+        UserError: the model has no head, or there is no task `trained_on`.
     """
-    for task in map(task_class, TASKS):
+    names = TASKS if trained_on is None else (trained_on, *TASKS)
+    for task in map(task_class, names):
         if task.model_class.__name__ == architecture:
             return task
     raise UserError(
         f"{name!r} is an {architecture}, which answers nothing: name a model that was trained on a task, or train one "
         f"on it, hf-rnn train --model.pretrained {name}."
     )
+
+
+__all__ = ["TASKS", "PredictorLike", "Task", "TaskAnswers", "TaskData", "TaskModel", "task_class", "task_of"]
