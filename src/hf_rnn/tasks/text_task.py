@@ -287,7 +287,8 @@ class TextTask:
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities along the last axis."""
+    """Return the probabilities of logits, along the last axis."""
+    # Answers must not load scipy, so scipy.special.softmax is not used.
     scores = np.exp(logits - logits.max(-1, keepdims=True))
     return scores / scores.sum(-1, keepdims=True)
 

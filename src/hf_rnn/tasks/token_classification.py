@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,38 +13,33 @@ import numpy as np
 from tokenizers import decoders
 from transformers import PreTrainedTokenizerBase
 
-from ..models.configuration_rnn import RNNConfig
-from ..models.label_checks import IGNORED, labels_of
+from ..models.label_checks import IGNORED
 from ..models.modeling_token_rnn import RNNForTokenClassification
 from ..text.arguments import DataArguments
-from ..text.bio import OUTSIDE, check_tags, is_bio, kind_of, scheme, spans_of
+from ..text.bio import OUTSIDE, kind_of, spans_of
 from ..text.collation import RaggedCollator
-from ..text.columns import TAG_COLUMNS, WORD_COLUMNS
-from ..text.schema import Schema
-from ..text.tag_schemes import converted, find_scheme
-from ..text.written_text import as_written, evenly_spaced, is_seen, usual_mark
+from ..text.written_text import as_written, evenly_spaced, is_seen
 from ..utils.errors import UserError
-from .text_task import FOR_TRAINING, TextTask, quotable, softmax
+from .tagged_words import TaggedWords
+from .text_task import FOR_TRAINING, quotable, softmax
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
 logger = logging.getLogger(__name__)
 
-# Words and their text, by which it is tried whether a tokenizer reads both alike.
-TOKENIZER_CHECKS = ((["a", "b"], "a b"), (["a", "."], "a."), (["a", "b"], "a\t\n b"))
 
+class TokenClassification(TaggedWords):
+    """Tag words, for instance for named entity recognition.
 
-class TokenClassification(TextTask):
-    """What training, evaluation and prediction have to ask of tagged words. A row is a list of words, or a text of
-    words between spaces, and as many tags.
+    A row is a list of words, or a text whose words are separated by spaces, and as many tags.
 
     Args:
-        data: which columns and splits.
-        config: of a trained model, whose tags then hold; None to learn them from the training split.
+        data: columns and splits.
+        config: the configuration of a trained model, whose tags are used; None to learn them from the training split.
 
     Raises:
-        UserError: `max_length`, since words that are cut away would have no tag.
+        UserError: `data.max_length` is set. Words that are cut off would have no tag.
     """
 
     model_class = RNNForTokenClassification
@@ -53,7 +47,7 @@ class TokenClassification(TextTask):
     in_order = False
     counts_tokens = True
     tagged = True
-    # Byte pairs and unigrams read a word otherwise after a space than after a bracket or quote.
+    # BPE and unigram tokenizers split a word after a space otherwise than after a bracket or a quote.
     tokenizer_kind = "wordpiece"
     no_use = (
         "data.text_pair_column",
@@ -64,154 +58,17 @@ class TokenClassification(TextTask):
         "training.gradient_flow_steps",
     )
 
-    def __init__(self, data: DataArguments, config: RNNConfig | None = None):
-        super().__init__(data)
-        if data.max_length is not None:
-            raise UserError(
-                f"max_length={data.max_length} would cut words away, which then had no tag: leave it out (texts of any "
-                "length are read)."
-            )
-        self.label_names = list(data.label_names or [])
-        # False until the training split has said how tags are written.
-        self.learnt = config is not None
-        self.tag_scheme: str | None = None
-        self.examples = list(TOKENIZER_CHECKS)
-        if config is not None:
-            self.label_names = labels_of(config)
-
-    @property
-    def bio(self) -> bool:
-        """Whether tags are the beginning and inside of spans, or each stands for itself."""
-        return is_bio(self.label_names)
-
-    # Reading ---------------------------------------------------------------------------------------------------------
-
-    def prepare(self, splits: DatasetDict) -> DatasetDict:
-        """Rows of `words` and `tags` in the splits train, validation and, where the data set has one, test. In training
-        the further pieces of a word learn a tag too.
-
-        Tags of another scheme than BIO are converted to it (`tag_schemes.py`).
-
-        Raises:
-            UserError: no such split or column; words and tags of different number; tags that are neither of one scheme
-                nor all without it.
-        """
-        return self.as_splits(splits, self._tagged, self._learn_tags)
-
-    def _learn_tags(self, train: Dataset) -> Dataset:
-        if not self.label_names or self.converts:
-            self.label_names = scheme({tag for row in train["tags"] for tag in row}, self.data.path)
-        check_tags(train["tags"], self.label_names, "train")
-        self.learnt = True
-        self.examples += usual_mark(train["words"])
-        if self.bio:
-            # Before training, not after an epoch of it.
-            from .metrics import needed
-
-            needed("seqeval.metrics", "tagging")
-        return train
-
-    def schema(self, splits: DatasetDict, prepared: DatasetDict) -> Schema:
-        return replace(super().schema(splits, prepared), label_form=self.label_form)
-
-    def prepare_split(self, splits: DatasetDict, split: str | None) -> Dataset:
-        """The rows of one split, for evaluating a trained model; a data set of one split needs no name. Raises as
-        [`prepare`]."""
-        return self._tagged(splits, self.split_to_read(splits, split))
-
-    def _tagged(self, splits: DatasetDict, split: str) -> Dataset:
-        from datasets import ClassLabel, Dataset
-
-        rows, data = splits[split], self.data
-        words_of = self.text_column(rows)
-        tags_of = self.column(rows, "label_column", TAG_COLUMNS, "tags")
-        names = getattr(rows.features[tags_of], "feature", None)
-        names = names.names if isinstance(names, ClassLabel) else data.label_names
-        words, tags = [], []
-        for number, (of_row, tags_of_row) in enumerate(zip(rows[words_of], rows[tags_of], strict=True)):
-            where = f"row {number} of the split {split!r}"
-            words.append([str(word) for word in _parted(of_row, where)])
-            tags.append([_name(tag, names, where) for tag in _parted(tags_of_row, where)])
-            if len(words[-1]) != len(tags[-1]):
-                raise UserError(
-                    f"{where} has {len(words[-1])} words and {len(tags[-1])} tags "
-                    f"({' '.join(words[-1])[:60]!r}): give each word one tag, in the columns {words_of!r} and "
-                    f"{tags_of!r}."
-                )
-        if not any(words):
-            raise UserError(f"the column {words_of!r} of the split {split!r} of {data.path!r} has no words.")
-        if len(words) > 1 and max(map(len, words)) == 1:
-            logger.warning(
-                f"each row of the split {split} is one word, read without those around it: put sentences in."
-            )
-        self.chosen = {"text_column": words_of, "label_column": tags_of}
-        try:
-            in_bio = self._in_bio(tags, split)
-            if self.learnt:
-                check_tags(in_bio, self.label_names, split)
-        except UserError as error:
-            self._check_other_scheme(tags, split, error)
-            raise
-        return Dataset.from_dict({"words": words, "tags": in_bio})
-
-    def _check_other_scheme(self, tags: list[list[str]], split: str, error: UserError) -> None:
-        """Raise [`UserError`] where tags are wrong because the split as a whole is of another scheme than the first."""
-        if not self.learnt or self.tag_scheme is None:
-            return
-        try:
-            other = find_scheme(tags, self.data.path, split)
-        except UserError:
-            return
-        if other not in (None, self.tag_scheme):
-            raise UserError(
-                f"{error} The split {split!r} seems to be written in the scheme {other}, and the training split is in "
-                f"{self.tag_scheme}: write both in one."
-            ) from error
-
-    def _in_bio(self, tags: list[list[str]], split: str) -> list[list[str]]:
-        """Tags of a split as the model has them. The first split that is read says how all are written."""
-        if self.learnt and not self.bio:
-            return tags
-        if self.tag_scheme is None:
-            self.tag_scheme = find_scheme(tags, self.data.path, split)
-            if self.learnt and self.converts:
-                logger.info(f"the tags of the split {split} of {self.data.path} are {self.label_form}.")
-        tags, inside = converted(tags, self.tag_scheme, split)
-        if inside:
-            logger.warning(
-                f"{inside} rows of the split {split} begin inside a span, as parts of longer texts do: it is read as "
-                "beginning there."
-            )
-        return tags
-
-    @property
-    def converts(self) -> bool:
-        """True for tags of another scheme than BIO."""
-        return self.tag_scheme not in (None, "BIO")
-
-    @property
-    def label_form(self) -> str | None:
-        """The scheme of the tags, as it is saved."""
-        return f"{self.tag_scheme}, read as BIO" if self.converts else self.tag_scheme
-
-    # Encoding --------------------------------------------------------------------------------------------------------
-
-    @staticmethod
-    def texts(rows: Dataset) -> Iterator[str]:
-        """All texts of a split, for training a tokenizer."""
-        return map(" ".join, rows["words"])
-
-    def text_column(self, rows: Dataset) -> str:
-        """The column of the words."""
-        return self.column(rows, "text_column", WORD_COLUMNS, "words")
-
     def fitted(self, tokenizer: PreTrainedTokenizerBase, resumed: bool = False) -> PreTrainedTokenizerBase:
-        """The tokenizer, if it says which token is of which word, and reads words as it reads the text that they make:
-        in examples, one of which is the word and mark that most often stand together in the training split. A run of
-        an older release goes on with the one that it has.
+        """Return the tokenizer, after a check that words and the text that they make have the same tokens.
+
+        The check reads examples. One of them is the most frequent word with a punctuation mark in the training split.
+
+        Args:
+            tokenizer: the tokenizer of the run.
+            resumed: if True, skip the check, because runs of older releases did not make it.
 
         Raises:
-            UserError: it does not.
+            UserError: the tokens differ, or the tokenizer does not say which token belongs to which word.
         """
         if not tokenizer.is_fast:
             raise UserError(
@@ -230,14 +87,16 @@ class TokenClassification(TextTask):
                     "word after a bracket, otherwise)."
                 )
         if tokenizer.convert_tokens_to_string(tokenizer.tokenize("a")).startswith(" "):
-            # A language model goes on with the space before a word; the words of an entity begin without it.
+            # The decoder of a language model keeps the space before a word; an entity begins without it.
             backend = tokenizer.backend_tokenizer
             backend.decoder = decoders.Sequence([backend.decoder, decoders.Strip(" ", 1, 0)])
         return tokenizer
 
     def encode(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset:
-        """`input_ids`; `labels`, of each word at its first token, and -100 at its others, or in training the tag
-        that goes on from it; `length` and `full_length`. Rows that are judged keep their `words` and `tags`.
+        """Return `input_ids`, `labels`, `length` and `full_length`.
+
+        The first token of a word has its tag. Its other tokens have -100, or in training the tag that continues it.
+        Rows for evaluation keep their `words` and `tags`.
 
         Raises:
             UserError: no word has a token.
@@ -275,7 +134,7 @@ class TokenClassification(TextTask):
             read: set[int] = set()
             before = -1
             for word in row.word_ids():
-                # Words of no width may have tokens, but nobody can ask for their tags.
+                # Words of no width may have tokens, but no user can ask for their tags.
                 if word is None or not is_seen(words[word]):
                     labels.append(IGNORED)
                     continue
@@ -292,18 +151,18 @@ class TokenClassification(TextTask):
         return {**found, "length": lengths, "full_length": lengths}
 
     def collator(self, tokenizer: PreTrainedTokenizerBase) -> RaggedCollator:
+        """Return the collator, which pads labels with -100."""
         return RaggedCollator(tokenizer.pad_token_id, label_of_padding=IGNORED)
 
     def config_fields(self) -> dict:
-        """What the model's configuration has to know of the tags."""
+        """Return the fields of the configuration that describe the tags."""
         return {
             "id2label": dict(enumerate(self.label_names)),
             "label2id": {name: i for i, name in enumerate(self.label_names)},
         }
 
     def facts(self, prepared: DatasetDict, encoded: DatasetDict, examples: bool = True) -> dict:
-        """What there is to say of the data: rows, lengths in tokens and how many spans of each kind each split has; a
-        sentence with each kind."""
+        """Return the rows, lengths in tokens and spans of each kind of each split, and a sentence with each kind."""
         splits = {}
         for split, rows in encoded.items():
             kinds = Counter(kind for tags in prepared[split]["tags"] for kind, *_ in spans_of(tags))
@@ -319,7 +178,7 @@ class TokenClassification(TextTask):
         return [{"label": kind, **quotable(texts)} for kind, texts in sorted(by_kind.items())]
 
     def summary(self, facts: dict) -> str:
-        """Rows, lengths and numbers of spans, as a small table."""
+        """Return rows, lengths and numbers of spans, as a small table."""
         lines = [self.length_summary(split, of_split) for split, of_split in facts["splits"].items()]
         counts = [f"{name} {count:,}" for name, count in list(facts["splits"]["train"]["labels"].items())[:20]]
         return "\n".join([*lines, f"{'spans' if self.bio else 'tags':<11}{' · '.join(counts)}"])
@@ -328,15 +187,15 @@ class TokenClassification(TextTask):
 
     @property
     def measures(self) -> dict[str, bool]:
-        """The metrics of a whole split, and of each whether greater is better; by the first the best model is kept."""
+        """The metrics of a split, each with True if greater is better. The first one selects the best checkpoint."""
         return dict.fromkeys(("f1", "precision", "recall", "accuracy") if self.bio else ("accuracy", "f1_macro"), True)
 
     def predicted(self, logits: np.ndarray) -> np.ndarray:
-        """`[B, T]`: the best tag at each place."""
+        """Return the best tag of each token, `[B, T]`."""
         return logits.argmax(-1)
 
     def metrics(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-        """Of logits `[N, T, C]` and labels `[N, T]`, -100 where there is none."""
+        """Return the metrics of logits `[N, T, C]` against labels `[N, T]`, which are -100 where there is none."""
         return self._metrics(self.predicted(np.asarray(logits)), np.asarray(labels))
 
     def _metrics(self, predicted: Any, labels: Any) -> dict[str, float]:
@@ -352,17 +211,16 @@ class TokenClassification(TextTask):
         return SpanMetrics().compute(predictions=answers, references=tags)
 
     def judge(self, predictor, rows: Dataset, batch_tokens: int) -> dict[str, float]:
-        """Metrics of a model on encoded rows: of the words given, and of the text that they make (`judge_texts`)."""
+        """Return the metrics of a model on the words of encoded rows, and on their texts (`judge_texts`)."""
         tags = [self.predicted(logits) for logits in predictor.token_logits(rows["input_ids"][:], batch_tokens)]
         found = self._metrics(tags, [np.asarray(row, dtype=int) for row in rows["labels"]])
         return found | self.judge_texts(predictor, rows, batch_tokens)
 
     def judge_texts(self, predictor, rows: Dataset, batch_tokens: int) -> dict[str, float]:
-        """Metrics of a model's answers to the rows as texts that are written normally (`written_text.py`), which are
-        read as users' texts are. Their names end with `_written`.
+        """Return the metrics of a model on the rows as normally written texts (`written_text.py`).
 
-        A span is found where its kind and characters are; without BIO, a word has the tag of its first character.
-        Words that are not seen, such as a space that does not break, have no place in a text.
+        Their names end with `_written`. A span is found if its kind and its characters are right. Without BIO, a word
+        has the tag of its first character. Invisible words, such as a no-break space, are left out.
         """
         words, of_words = zip(*map(_seen, rows["words"], rows["tags"]), strict=True)
         texts, places = zip(*map(as_written, words), strict=True)
@@ -388,11 +246,12 @@ class TokenClassification(TextTask):
     # Answering -------------------------------------------------------------------------------------------------------
 
     def reply(self, predictor, columns: list[list[str]], top_k: int | None, batch_tokens: int) -> list[dict]:
-        """What the user reads for each text: `entities`, each with its `label`, `text`, `score` and characters from
-        `start` to `end`; of tags without BIO, one for each word as the tokenizer parts them.
+        """Return the `entities` of each text, each with its `label`, `text`, `score`, and characters `start` to `end`.
+
+        Without BIO there is one entity for each word, as the tokenizer splits words.
 
         Raises:
-            UserError: pairs of texts, or more than the best tag.
+            UserError: pairs of texts, or `top_k` other than 1.
         """
         (texts,) = self.one_answer_of(columns, top_k, "a tagger gives each word its best tag")
         spaced, places = zip(*map(evenly_spaced, texts), strict=True)
@@ -410,7 +269,7 @@ class TokenClassification(TextTask):
     def _entities(
         self, text: str, logits: np.ndarray, word_ids: list[int | None], offsets: list[tuple[int, int]]
     ) -> list[dict]:
-        # By word, its first token, and its characters from start to end.
+        # Each word with the indices of its tokens.
         tokens: dict[int, list[int]] = {}
         for place, word in enumerate(word_ids):
             if word is not None:
@@ -423,7 +282,7 @@ class TokenClassification(TextTask):
         entities = []
         for kind, first, last in spans_of(tags):
             start, end = words[first][1], words[last][2]
-            # Byte-level tokenizers count the space before a word to it.
+            # The offsets of byte-level tokenizers include the space before a word.
             start += len(text[start:end]) - len(text[start:end].lstrip())
             score = float(scores[firsts[first : last + 1]].mean())
             entities.append({"label": kind, "text": text[start:end], "score": score, "start": start, "end": end})
@@ -431,29 +290,29 @@ class TokenClassification(TextTask):
 
     @staticmethod
     def shown(answer: dict) -> str:
-        """An answer on one line."""
+        """Return an answer on one line."""
         return " · ".join(f"{e['text']} {e['label']} {e['score']:.4f}" for e in answer["entities"]) or "(no name)"
 
     def with_data(self, data: DataArguments) -> TokenClassification:
-        """The same tags over other data."""
+        """Return a task with the same tags over other data."""
         task = TokenClassification(data)
         task.label_names, task.learnt = self.label_names, self.learnt
         return self.keep(task)
 
 
 def _tag_at(entities: list[dict], place: int) -> str:
-    """The tag of a character, by the entities of its text."""
+    """Return the tag of a character, given the entities of its text."""
     return next((e["label"] for e in entities if e["start"] <= place < e["end"]), OUTSIDE)
 
 
 def _begun_after(skipped: Sequence[str], tag: str) -> str:
-    """The tag of a word after words without a token, one of which may have begun its span."""
+    """Return the tag of a word after words without a token, one of which may have begun its span."""
     begins = f"B-{kind_of(tag)}"
     return begins if tag.startswith("I-") and begins in skipped else tag
 
 
 def _seen(words: Sequence[str], tags: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The words that are seen, and their tags."""
+    """Return the visible words and their tags."""
     kept: list[tuple[str, str]] = []
     skipped: list[str] = []
     for word, tag in zip(words, tags, strict=True):
@@ -463,34 +322,6 @@ def _seen(words: Sequence[str], tags: Sequence[str]) -> tuple[list[str], list[st
         else:
             skipped.append(tag)
     return [word for word, _ in kept], [tag for _, tag in kept]
-
-
-def _parted(value: Any, where: str) -> list:
-    if isinstance(value, str) and value.startswith("[") and value.endswith("]"):
-        raise UserError(
-            f"{where} has {value[:60]!r}, a list that was written as a text: write lists in JSON Lines or Parquet "
-            "files, and in others the words alone with spaces between."
-        )
-    if isinstance(value, (bool, int, float)) and value == value:
-        # A column of numbers, each a word or tag.
-        return [value]
-    return value.split() if isinstance(value, str) else list(value) if isinstance(value, (list, tuple)) else []
-
-
-def _name(tag: Any, names: list[str] | None, where: str) -> str:
-    """A tag by its name; a number stands for one."""
-    number = tag if isinstance(tag, int) else int(tag) if isinstance(tag, str) and tag.isdigit() else None
-    if isinstance(tag, str) and number is None:
-        return tag
-    if number is None:
-        raise UserError(f"{where} has {tag!r} for a tag: write its name, such as 'B-PER' or 'O'.")
-    if names is None or not 0 <= number < len(names):
-        given = f"data.label_names has {len(names)} names" if names else "there are no names"
-        raise UserError(
-            f"{where} has the tag {number}, and {given}: write --data.label_names '[O, B-PER, …]', those of the tags "
-            "0, 1, … in their order."
-        )
-    return names[number]
 
 
 __all__ = ["TokenClassification"]
