@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Language modeling: text without labels, whose next token is to be predicted."""
+"""Language modeling: predict the next token of texts without labels."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ logger = logging.getLogger(__name__)
 
 
 class LanguageModeling(TextTask):
-    """What training and evaluating a language model have to ask of its data; each row is a document.
+    """Predict the next token; each row is a document.
 
     Args:
-        data: which column and splits. `unlabelled_splits` are read beside the training split; labels are not read.
-        config: of a trained model.
+        data: column and splits. `unlabelled_splits` are added to the training split; labels are not read.
+        config: the configuration of a trained model, which is not used.
 
     Raises:
-        UserError: `max_length`, which documents of a stream do not have.
+        UserError: `data.max_length` is set, and documents are not truncated.
     """
 
     model_class = RNNForCausalLM
     problem_type = "language_modeling"
     in_order = True
     no_use = (
-        # How far gradients go back is training.window.
+        # The setting for truncated BPTT is training.window.
         "model.backprop_length",
         "data.text_pair_column",
         "training.bf16_full_eval",
@@ -56,7 +56,7 @@ class LanguageModeling(TextTask):
         self.label_names: list[str] = []
 
     def prepare(self, splits: DatasetDict) -> DatasetDict:
-        """Rows of `text` in the splits train, validation and, where the data set has one, test.
+        """Return rows of `text` in the splits train, validation and, if the data set has one, test.
 
         Raises:
             UserError: no such split or column, one split for two uses, or no text.
@@ -77,7 +77,7 @@ class LanguageModeling(TextTask):
         return prepared
 
     def prepare_split(self, splits: DatasetDict, split: str | None) -> Dataset:
-        """The texts of one split, for evaluating a trained model; a data set of one split needs no name.
+        """Return the texts of one split, to evaluate a trained model. A data set of one split needs no name.
 
         Raises:
             UserError: no such split or column, or no text.
@@ -85,7 +85,7 @@ class LanguageModeling(TextTask):
         return self.texts_alone(splits, [self.split_to_read(splits, split)])
 
     def read_rows(self, rows: list[dict], features: Features | None) -> Dataset:
-        """The texts of some rows; missing ones are empty."""
+        """Return the texts of some rows. A missing text is an empty one."""
         from datasets import Dataset
 
         texts = (row[self.data.text_column] for row in rows)
@@ -93,20 +93,25 @@ class LanguageModeling(TextTask):
 
     @staticmethod
     def texts(rows: Dataset) -> Iterator[str]:
-        """All texts of a split, for training a tokenizer."""
+        """Yield all texts of a split, to train a tokenizer on them."""
         yield from rows["text"]
 
     def fitted(self, tokenizer: PreTrainedTokenizerBase, resumed: bool = False) -> PreTrainedTokenizerBase:
-        """With the end of a document as the beginning of the next, for no other beginning is ever read; and padding on
-        the left, where a prompt's end is what generation goes on from."""
+        """Return the tokenizer with the end-of-text token as its beginning-of-text token, and padding on the left.
+
+        A document follows the end of the one before it, so no other beginning is learnt. Generation continues a prompt
+        at its end, so padding stands before it.
+        """
         tokenizer.bos_token = tokenizer.eos_token
-        # The latter is what is saved.
+        # Only init_kwargs are saved.
         tokenizer.padding_side = tokenizer.init_kwargs["padding_side"] = "left"
         return tokenizer
 
     def encode(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset:
-        """`input_ids` of each document; their `length`, which is the `full_length` too; its `words`: what spaces
-        separate in the text as the tokenizer normalises it, and its end; how many of its tokens are `unknown`.
+        """Return `input_ids`, `length`, `full_length`, `words` and `unknown` of each document.
+
+        The lengths are equal, because nothing is truncated. `words` counts the parts between spaces of the normalised
+        text, and its end. `unknown` counts the unknown tokens.
 
         Raises:
             UserError: the tokenizer has no token for the end of a document.
@@ -131,13 +136,15 @@ class LanguageModeling(TextTask):
         return rows.map(encode, batched=True, remove_columns=["text"], keep_in_memory=True, desc="tokenizing")
 
     def collator(self, tokenizer: PreTrainedTokenizerBase) -> RaggedCollator:
+        """Return the collator of rows without labels."""
         return RaggedCollator(tokenizer.pad_token_id)
 
     def config_fields(self) -> dict:
+        """Return {}: the configuration does not depend on the data."""
         return {}
 
     def facts(self, prepared: DatasetDict, encoded: DatasetDict, examples: bool = True) -> dict:
-        """What there is to say of the data: documents, tokens and words of each split."""
+        """Return the documents, tokens and words of each split."""
         splits = {
             split: {
                 **self.length_facts(rows),
@@ -151,7 +158,7 @@ class LanguageModeling(TextTask):
         return {**self.title(), "splits": splits, "examples": []}
 
     def judge(self, predictor, rows: Dataset, batch_tokens: int) -> dict[str, float]:
-        """Loss and perplexities of a model on encoded rows."""
+        """Return the loss and the perplexities of a model on encoded rows."""
         both = predictor.model.config.independent_directions
         at_once = min(batch_tokens, STREAMS * BPTT_WINDOW)
         streams = streams_to_read(rows, predictor.tokenizer.eos_token_id, both, at_once)
@@ -159,18 +166,18 @@ class LanguageModeling(TextTask):
         return perplexities(*read_streams(predictor.model, windows), streams.words)
 
     def reply(self, predictor, columns: list[list[str]], top_k: int | None, batch_tokens: int) -> list[dict]:
-        """Raises [`UserError`]."""
+        """Raise [`UserError`]: a language model does not label texts."""
         raise UserError(
             'this is a language model, which labels nothing. To write with it: hf-rnn write MODEL "some text"; to '
             "measure it: hf-rnn evaluate MODEL."
         )
 
     def with_data(self, data: DataArguments) -> LanguageModeling:
-        """The same over other data."""
+        """Return the same task over other data."""
         return self.keep(LanguageModeling(data))
 
     def summary(self, facts: dict) -> str:
-        """Documents, their lengths, and all tokens and words of each split."""
+        """Return the documents, lengths, tokens and words of each split, as a small table."""
         return "\n".join(
             f"{self.length_summary(split, of_split)} · {of_split['all_tokens']} tokens, {of_split['words']} words, "
             f"{of_split['unknown']:.1%} unknown"

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""What all tasks over texts have in common: splits by name, tokens cut to a length, and facts about both."""
+"""The base class of all tasks: splits by name, truncation of tokens, and statistics of both."""
 
 from __future__ import annotations
 
@@ -26,29 +26,26 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 EXAMPLE_LENGTH = 100
-# A column of the rows that are trained on, where a task does more with them than with those that it is judged by.
+# A column that marks the training rows, for tasks that encode them otherwise than rows for evaluation.
 FOR_TRAINING = "for_training"
 TRUNCATIONS = ("head", "tail", "head_tail")
 
 
 class TextTask:
-    """
+    """Implement the parts of [`~hf_rnn.tasks.base.Task`] that all tasks share.
+
     Args:
-        data: which columns, splits and lengths.
+        data: columns, splits and lengths.
 
     Raises:
         UserError: no such truncation or choice of validation rows, or a length under 1.
     """
 
-    # Whether a text has one vector of logits: then several models can answer as one, and a text as it arrives.
+    # The defaults of the members that `Task` describes.
     one_answer = False
-    # Whether a loss is the mean over labels of tokens, and not over rows.
     counts_tokens = False
-    # True if .txt files are CoNLL files, and not texts.
     tagged = False
-    # The kind of tokenizer that is trained where none is named.
     tokenizer_kind = "bpe"
-    # True for a trained model that knows which columns it was trained on.
     has_schema = False
     problem_type: str | None
     label_names: list[str]
@@ -59,7 +56,7 @@ class TextTask:
         if data.max_length is not None and data.max_length < 1:
             raise UserError(f"data.max_length={data.max_length} must be 1 or greater, or null for no limit.")
         self.data = data
-        # The columns that were read.
+        # The columns that were read, by their settings, such as `text_column`.
         self.chosen: dict[str, Any] = {}
 
     # Schema ----------------------------------------------------------------------------------------------------------
@@ -68,8 +65,8 @@ class TextTask:
         """Return the decisions about the data, which are printed and saved.
 
         Args:
-            splits: as they were read.
-            prepared: as `prepare` gave them.
+            splits: the splits, as they were read.
+            prepared: the splits, as `prepare` returns them.
         """
         train, validation = self.chosen_splits(splits)
         uses = {"train": train, "validation": validation or f"{len(prepared['validation'])} rows held out of {train}"}
@@ -88,7 +85,11 @@ class TextTask:
     # Splits ----------------------------------------------------------------------------------------------------------
 
     def train_split(self, splits: DatasetDict) -> str:
-        """The name of the split to train on; raises [`UserError`] where there is none."""
+        """Return the name of the training split.
+
+        Raises:
+            UserError: there is none.
+        """
         name = choose_split(splits, self.data.train_split)
         if name is None:
             given = self.data.train_split
@@ -96,10 +97,10 @@ class TextTask:
         return str(name)
 
     def chosen_splits(self, splits: DatasetDict) -> tuple[str, str | None]:
-        """Names of the training and the validation split; None where the latter has to be set aside from the former.
+        """Return the names of the training and the validation split; None where validation rows must be held out.
 
         Raises:
-            UserError: a split that is named is not there, or one is named for two uses.
+            UserError: a named split does not exist, or is named for two uses.
         """
         data, train = self.data, self.train_split(splits)
         validation = choose_split(splits, data.validation_split)
@@ -118,8 +119,11 @@ class TextTask:
         return train, validation
 
     def split_to_read(self, splits: DatasetDict, split: str | None) -> str:
-        """The name of the split to evaluate on: the one named, the only one, or the test split; raises [`UserError`]
-        where there is none."""
+        """Return the name of the split to evaluate on: the one named, the only one, or the test split.
+
+        Raises:
+            UserError: there is none.
+        """
         split = split or (next(iter(splits)) if len(splits) == 1 else self.data.test_split)
         if split is None:
             raise UserError(
@@ -139,7 +143,11 @@ class TextTask:
 
     @staticmethod
     def one_answer_of(columns: Sequence[list[str]], top_k: int | None, what: str) -> Sequence[list[str]]:
-        """The columns, if they are one; raises [`UserError`] for pairs of texts, and for more than the best answer."""
+        """Return the columns of texts, after a check that there is one.
+
+        Raises:
+            UserError: pairs of texts, or `top_k` other than 1.
+        """
         if top_k != 1:
             raise UserError(f"top_k={top_k}: {what}: leave top_k out.")
         if len(columns) > 1:
@@ -147,11 +155,26 @@ class TextTask:
         return columns
 
     def text_column(self, rows: Dataset) -> str:
-        """The column of the texts that are read; raises [`UserError`] where it is not plain."""
+        """Return the name of the column of texts.
+
+        Raises:
+            UserError: the choice is not clear.
+        """
         return choose_text(rows, self.data)
 
     def column(self, rows: Dataset, key: str, names: Sequence[str], what: str, split: str = "") -> str:
-        """A column by the name that the settings give, else by a well-known one; raises [`UserError`] otherwise."""
+        """Return the column that the settings name, else one with a well-known name.
+
+        Args:
+            rows: the rows of a split.
+            key: the setting, such as `label_column`.
+            names: the well-known names, in order of preference.
+            what: the content of the column, for errors.
+            split: the name of the split, for errors.
+
+        Raises:
+            UserError: there is no such column.
+        """
         return column_for(rows, key, names, what, self.data, split)
 
     def as_splits(
@@ -160,12 +183,13 @@ class TextTask:
         read: Callable[[DatasetDict, str], Dataset],
         prepare_train: Callable[[Dataset], Dataset],
     ) -> DatasetDict:
-        """The splits train, validation and, where the data set has one, test; those trained on are marked
+        """Return the splits train, validation and, if the data set has one, test. Training rows are marked
         (`FOR_TRAINING`).
 
         Args:
-            read: the rows of a split.
-            prepare_train: the rows of the training split, as `read` gives them, that can be trained on. It is asked
+            splits: the splits, as they were read.
+            read: returns the rows of a split.
+            prepare_train: takes the rows of the training split and returns those that can be trained on. It is called
                 before the other splits are read.
         """
         from datasets import DatasetDict
@@ -182,7 +206,7 @@ class TextTask:
         return prepared
 
     def texts_alone(self, splits: DatasetDict, names: Sequence[str]) -> Dataset:
-        """The `text` of some splits, one after the other, missing ones read as empty.
+        """Return the `text` of some splits as one data set. A missing text is an empty one.
 
         Raises:
             UserError: no such split or column, or no text in one of them.
@@ -207,7 +231,7 @@ class TextTask:
         return concatenate_datasets(texts)
 
     def hold_out(self, rows: Dataset, name: str, stratify_by: str | None = None) -> tuple[Dataset, Dataset]:
-        """Training and validation rows, where the data set has no split for the latter."""
+        """Split rows into training and validation rows, for a data set without a validation split."""
         train, validation = split_validation(rows, self.data, stratify_by)
         logger.info(
             f"{len(validation)} rows of {name} were set aside as the validation split "
@@ -218,24 +242,24 @@ class TextTask:
     # Tokens ----------------------------------------------------------------------------------------------------------
 
     def fitted(self, tokenizer: PreTrainedTokenizerBase, resumed: bool = False) -> PreTrainedTokenizerBase:
-        """The tokenizer, as models of the task need it.
+        """Return the tokenizer as models of the task need it.
 
         Args:
-            tokenizer: of the run.
-            resumed: whether the run was begun with it before.
+            tokenizer: the tokenizer of the run.
+            resumed: True if the run continues a checkpoint.
         """
         return tokenizer
 
     def tokens(self, tokenizer: PreTrainedTokenizerBase, batch: dict) -> dict[str, list]:
-        """`input_ids` of a batch's texts or pairs, cut to `max_length`; their `length` and, before the cut,
-        `full_length`."""
+        """Return the `input_ids` of a batch of texts or pairs, truncated to `max_length`, their `length`, and the
+        `full_length` before."""
         ids, kept = self.read_and_cut(tokenizer, batch["text"], batch.get("text_pair"))
         return {"input_ids": kept, "length": [len(row) for row in kept], "full_length": [len(row) for row in ids]}
 
     def read_and_cut(
         self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], pairs: Sequence[str] | None = None
     ) -> tuple[list[list[int]], list[list[int]]]:
-        """Token ids of texts or pairs: all of them, and those that are kept. Of a pair the longer text is cut first."""
+        """Return all token ids of texts or pairs, and the truncated ones. The longer text of a pair is cut first."""
         ids = token_ids(tokenizer, texts, pairs)
         if pairs is None:
             return ids, self.cut(ids)
@@ -247,18 +271,18 @@ class TextTask:
         return ids, kept
 
     def cut(self, rows: list[list[int]]) -> list[list[int]]:
-        """Rows of token ids, those over `max_length` cut to it."""
+        """Return rows of token ids, truncated to `max_length`."""
         return [cut(row, self.data.max_length, self.data.truncation) for row in rows]
 
     def keep(self, task: Any) -> Any:
-        """Another task, which knows of training what this one knows."""
+        """Pass on to another task what this one knows of training, and return it."""
         task.has_schema = self.has_schema
         return task
 
     # Facts -----------------------------------------------------------------------------------------------------------
 
     def title(self) -> dict:
-        """What the data set is called, and where on the Hub it is."""
+        """Return the name of the data set, and its id and revision on the Hub."""
         data, on_hub = self.data, is_on_hub(self.data)
         return {
             "title": data.path if on_hub or data.path == BUILT_IN else Path(data.path).stem,
@@ -267,7 +291,7 @@ class TextTask:
         }
 
     def length_facts(self, rows: Dataset) -> dict:
-        """How many rows an encoded split has, how long they are, and what `max_length` takes away."""
+        """Return the number of rows of an encoded split, their lengths in tokens, and the share that is truncated."""
         lengths = np.asarray(rows["full_length"])
         p5, p50, p95 = np.percentile(lengths, [5, 50, 95]).astype(int).tolist()
         return {
@@ -278,7 +302,7 @@ class TextTask:
         }
 
     def length_summary(self, split: str, facts: dict) -> str:
-        """A split's line of the table that is printed before training."""
+        """Return the line of a split in the table that is printed before training."""
         tokens = ", ".join(f"{name} {count}" for name, count in facts["tokens"].items())
         line = f"{split:<11}{facts['rows']:>8} rows · tokens: {tokens}"
         if self.data.max_length is not None and facts["cut"] is not None:
@@ -294,7 +318,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def quotable(rows: list[dict[str, str]]) -> dict[str, str]:
-    """Of texts, or pairs of them, the first that is neither a scrap nor long; the shortest one, cut, where none is."""
+    """Return the first text, or pair of texts, of 20 to 100 characters; without one, the shortest, truncated."""
     fitting = (row for row in rows if all(20 <= len(text) <= EXAMPLE_LENGTH for text in row.values()))
     texts = next(fitting, None) or min(rows, key=lambda row: sum(map(len, row.values())))
     return {k: t if len(t) <= EXAMPLE_LENGTH else t[: EXAMPLE_LENGTH - 1] + "…" for k, t in texts.items()}

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Translation: a text for a text, in another language, shorter, or spelt right."""
+"""Translation: write a text for a text, such as its translation, summary or correction."""
 
 from __future__ import annotations
 
@@ -29,18 +29,17 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Texts that a card shows.
+# The number of examples that a model card shows.
 EXAMPLES = 3
 
 
 class Translation(TextTask):
-    """What training, evaluation and prediction have to ask of pairs of texts: one that is read (`data.text_column`) and
-    one that is to be written (`data.label_column`).
+    """Write a target text (`data.label_column`) for a source text (`data.text_column`).
 
     Args:
-        data: which columns and splits. Training pairs of which one text has more tokens than `max_length` are left out;
-            nothing is cut.
-        config: of a trained model.
+        data: columns and splits. Training pairs with a text of more than `max_length` tokens are left out; no text is
+            truncated.
+        config: the configuration of a trained model, which is not used.
     """
 
     model_class = RNNForConditionalGeneration
@@ -67,13 +66,14 @@ class Translation(TextTask):
     # Reading ---------------------------------------------------------------------------------------------------------
 
     def prepare(self, splits: DatasetDict) -> DatasetDict:
-        """Rows of `source` and `target` in the splits train, validation and, where the data set has one, test; training
-        rows without one of them are left out.
+        """Return rows of `source` and `target` in the splits train, validation and, if the data set has one, test.
+
+        Training rows without one of the texts are left out.
 
         Raises:
-            UserError: no such split or column, or no pair.
+            UserError: no such split or column, no pair, or sacreBLEU is not installed.
         """
-        # Before training, not after an epoch of it.
+        # A missing library raises here, before training starts.
         from .metrics import needed
 
         needed("sacrebleu", "translation")
@@ -88,8 +88,11 @@ class Translation(TextTask):
         return train.select(whole)
 
     def prepare_split(self, splits: DatasetDict, split: str | None) -> Dataset:
-        """The rows of one split, for evaluating a trained model; a data set of one split needs no name. Raises as
-        [`prepare`]."""
+        """Return the rows of one split, to evaluate a trained model. A data set of one split needs no name.
+
+        Raises:
+            UserError: as `prepare`.
+        """
         return self._pairs(splits, self.split_to_read(splits, split))
 
     def _pairs(self, splits: DatasetDict, split: str) -> Dataset:
@@ -115,20 +118,23 @@ class Translation(TextTask):
         return Dataset.from_dict(texts)
 
     def text_column(self, rows: Dataset) -> str:
-        """The column of what is read."""
+        """Return the name of the column of source texts."""
         return self.column(rows, "text_column", SOURCE_COLUMNS, "texts to read")
 
     # Encoding --------------------------------------------------------------------------------------------------------
 
     @staticmethod
     def texts(rows: Dataset) -> Iterator[str]:
-        """All texts of a split, both sides of each row, for training a tokenizer."""
+        """Yield all source and target texts of a split, to train a tokenizer on them."""
         for column in ("source", "target"):
             yield from rows[column]
 
     def fitted(self, tokenizer: PreTrainedTokenizerBase, resumed: bool = False) -> PreTrainedTokenizerBase:
-        """The tokenizer, which from then on ends each text; raises [`UserError`] where it has no tokens to begin and
-        end with."""
+        """Return the tokenizer, which from now on appends the end-of-text token to each text.
+
+        Raises:
+            UserError: it has no beginning-of-text or no end-of-text token.
+        """
         for name, what in (("bos_token", "begins"), ("eos_token", "ends")):
             if getattr(tokenizer, name) is None:
                 raise UserError(
@@ -137,7 +143,7 @@ class Translation(TextTask):
                 )
         backend: Any = getattr(tokenizer, "backend_tokenizer", None)
         if backend is not None and not backend.encode("").ids:
-            # Then it makes of a text all that the model reads, for everyone who loads it.
+            # The post-processor is saved, so the tokenizer appends the token wherever it is loaded.
             eos = tokenizer.eos_token
             ending = processors.TemplateProcessing(
                 single=f"$A {eos}", pair=f"$A {eos} $B {eos}", special_tokens=[(eos, tokenizer.eos_token_id)]
@@ -149,8 +155,10 @@ class Translation(TextTask):
         return tokenizer
 
     def encode(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset:
-        """`input_ids` of what is read and `labels` of what is to be written, each with the token that ends a text;
-        `length`, of both; `full_length`, of what is read; and the `target` itself.
+        """Return `input_ids` of the source, `labels` of the target, `length`, `full_length` and `target`.
+
+        Both texts end with the end-of-text token. `length` counts the tokens of both, `full_length` those of the
+        source.
 
         Raises:
             UserError: all training rows are longer than `data.max_length`.
@@ -184,24 +192,26 @@ class Translation(TextTask):
 
     @staticmethod
     def ids(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
-        """Token ids of each text, and the one that ends it: then no text is empty. White space alone is no text."""
+        """Return the token ids of each text, with the end-of-text token. White space alone counts as an empty text."""
         end = [tokenizer.eos_token_id]
         rows = token_ids(tokenizer, [text if text.strip() else "" for text in texts])
         return [row if row[-1:] == end else row + end for row in rows]
 
     @classmethod
     def length_of_nothing(cls, tokenizer: PreTrainedTokenizerBase) -> int:
-        """Return how many tokens a text has in which there is nothing to read: the answer to it is empty."""
+        """Return the number of tokens of an empty text. The answer to such a text is empty."""
         return len(cls.ids(tokenizer, [""])[0])
 
     def collator(self, tokenizer: PreTrainedTokenizerBase) -> RaggedCollator:
+        """Return the collator, which pads labels with -100."""
         return RaggedCollator(tokenizer.pad_token_id, label_of_padding=IGNORED)
 
     def config_fields(self) -> dict:
+        """Return {}: the configuration does not depend on the data."""
         return {}
 
     def facts(self, prepared: DatasetDict, encoded: DatasetDict, examples: bool = True) -> dict:
-        """What there is to say of the data: rows and lengths of each split, and some pairs."""
+        """Return the rows and lengths of each split, and some pairs."""
         splits = {split: {**self.length_facts(rows), "cut": None, "labels": {}} for split, rows in encoded.items()}
         return {**self.title(), "splits": splits, "examples": self._examples(prepared["train"]) if examples else []}
 
@@ -213,39 +223,39 @@ class Translation(TextTask):
         return [quotable(pairs[start : start + part]) for start in range(0, part * min(EXAMPLES, len(pairs)), part)]
 
     def summary(self, facts: dict) -> str:
-        """Rows and lengths of what is read, as a small table."""
+        """Return the rows and source lengths of each split, as a small table."""
         return "\n".join(self.length_summary(split, of_split) for split, of_split in facts["splits"].items())
 
     # Judging ---------------------------------------------------------------------------------------------------------
 
     def metrics(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-        """Of token ids that were written, `[N, T]`, and those that were to be, -100 behind their ends."""
+        """Return the metrics of generated token ids `[N, T]` against target ids, which are padded with -100."""
         return self.measure(self.decode(self.tokenizer, logits), self.decode(self.tokenizer, labels))
 
     @staticmethod
     def measure(written: list[str], targets: list[str]) -> dict[str, float]:
-        """BLEU and chrF of texts."""
+        """Return BLEU and chrF of texts."""
         from .metrics import TranslationMetrics
 
         return TranslationMetrics().compute(predictions=written, references=targets)
 
     @staticmethod
     def decode(tokenizer: Any, ids: Any) -> list[str]:
-        """Texts of rows of token ids, without those that begin, end and fill up."""
+        """Return the texts of rows of token ids, without special tokens."""
         rows = [[token for token in np.asarray(row).tolist() if token != IGNORED] for row in ids]
         return [text.strip() for text in tokenizer.batch_decode(rows, skip_special_tokens=True)]
 
     def judge(self, predictor, rows: Dataset, batch_tokens: int) -> dict[str, float]:
-        """Metrics of a model on encoded rows."""
+        """Return the metrics of a model on encoded rows."""
         return self.measure(self._written(predictor, rows["input_ids"][:], batch_tokens), rows["target"][:])
 
     # Answering -------------------------------------------------------------------------------------------------------
 
     def reply(self, predictor, columns: list[list[str]], top_k: int | None, batch_tokens: int) -> list[dict]:
-        """What the user reads for each text: the `text` that was written.
+        """Return for each text the generated `text`.
 
         Raises:
-            UserError: pairs of texts, or more than one answer.
+            UserError: pairs of texts, or `top_k` other than 1.
         """
         (texts,) = self.one_answer_of(columns, top_k, "a translator writes one text")
         ids = self.ids(predictor.tokenizer, texts)
@@ -262,7 +272,7 @@ class Translation(TextTask):
         for places in predictor.places(ids, max(1, batch_tokens // beams)):
             batch = predictor.batch(ids, places)
             room = 2 * batch["input_ids"].shape[1] + 20
-            if saved.max_new_tokens:  # by hf_rnn before it saved `max_length`
+            if saved.max_new_tokens:  # Older releases saved it instead of `max_length`.
                 most = {"max_new_tokens": max(saved.max_new_tokens, room)}
             else:
                 most = {"max_length": max(saved.max_length or 0, 1 + room)}
@@ -274,11 +284,11 @@ class Translation(TextTask):
 
     @staticmethod
     def shown(answer: dict) -> str:
-        """An answer on one line."""
+        """Return an answer on one line."""
         return " ".join(answer["text"].split())
 
     def with_data(self, data: DataArguments) -> Translation:
-        """The same over other data."""
+        """Return the same task over other data."""
         task = Translation(data)
         task.tokenizer = self.tokenizer
         return self.keep(task)
