@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..tasks import TaskAnswers
 from ..utils.errors import UserError
 
 # Length of the first, random step of virtual adversarial training, as a share of the whole one: there the divergence
@@ -156,7 +157,7 @@ class UnlabelledRows:
         return collated
 
 
-def check_objectives(args: Any, task: Any, objectives: Objectives, unlabelled: Any) -> None:
+def check_objectives(args: Any, task: TaskAnswers, objectives: Objectives, unlabelled: Any) -> None:
     """Raise [`UserError`] where the task, or another setting, does not go with what is learnt beside the labels."""
     chosen = ", ".join(f"training.{name}={getattr(args, name)}" for name in OBJECTIVES[:3] if getattr(args, name))
     smoothed = f"training.label_smoothing_factor={args.label_smoothing_factor}" if args.label_smoothing_factor else ""

@@ -15,7 +15,7 @@ from datasets.distributed import split_dataset_by_node
 from torch.utils.data import IterableDataset
 from transformers import PreTrainedTokenizerBase
 
-from ..tasks import Task
+from ..tasks import TaskData
 from ..text.arguments import DataArguments
 from ..text.batching import by_tokens
 from ..text.bptt_windows import check_window, window_lengths
@@ -34,7 +34,7 @@ SHUFFLED, TOKENIZED = 10_000, 1000
 SORTED = 50
 
 
-def load_streaming(task: Any, args: RNNTrainingArguments) -> tuple[DatasetDict, Rows, DataArguments]:
+def load_streaming(task: TaskData, args: RNNTrainingArguments) -> tuple[DatasetDict, Rows, DataArguments]:
     """Opens the training split as a stream, and reads the beginnings of all that are needed.
 
     Returns:
@@ -112,7 +112,7 @@ class EncodedStream:
     def __init__(
         self,
         rows: Rows,
-        task: Task,
+        task: TaskData,
         tokenizer: PreTrainedTokenizerBase,
         shuffle: bool,
         seed: int,

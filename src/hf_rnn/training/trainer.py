@@ -19,7 +19,7 @@ from transformers.trainer_utils import EvalLoopOutput, seed_worker
 
 from ..models.label_checks import IGNORED
 from ..models.ragged import may_ask
-from ..tasks import Task
+from ..tasks import Task, TaskAnswers
 from ..text.batching import EpochLengthSampler, ShardedBatches, TokenBatchSampler
 from ..text.schema import SCHEMA_FILE, Schema
 from ..utils.errors import UserError, check_choice
@@ -396,7 +396,7 @@ class ShareOfAll:
         return loss * self.items * (distributed.get_world_size() / self.all)
 
 
-def _choose_metric(args: RNNTrainingArguments, task: Task, eval_dataset: Any) -> None:
+def _choose_metric(args: RNNTrainingArguments, task: TaskAnswers, eval_dataset: Any) -> None:
     """By what the best model is kept: what was written, or the first of the task's own measures."""
     greater_is_better = {**task.measures, "loss": False}
     if not args.chose_metric:
