@@ -25,7 +25,7 @@ from ..hub.push import kept_for_later, push
 from ..interpret.diagnosis import flow_batch
 from ..interpret.gradient_flow_callback import GradientFlowCallback
 from ..models.configuration_rnn import RNNConfig, fields_read_by
-from ..tasks import Task, task_class
+from ..tasks import Task, TaskModel, task_class
 from ..text.arguments import IN_MEMORY
 from ..text.loading import load
 from ..text.schema import SCHEMA_FILE, Schema
@@ -92,7 +92,7 @@ class Run:
         self.folder = Path(self.args.output_dir)
         self.checkpoint = find_checkpoint(run, text)
 
-    def _check_use(self, task: type[Task]) -> None:
+    def _check_use(self, task: type[TaskModel]) -> None:
         """Raises [`UserError`] for a setting that the task, or a model that begins with nothing, has no use for."""
         run = self.config
         if self.args.gradual_unfreezing and run.model.pretrained is None:
@@ -222,7 +222,7 @@ class Run:
             "versions": versions(),
         }
 
-    def _model(self, task: Task, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    def _model(self, task: TaskModel, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
         if self.checkpoint is not None:
             # What it began with may be gone by now.
             return task.model_class.from_pretrained(self.checkpoint)
