@@ -142,7 +142,7 @@ def test_rows_that_are_pieces_of_a_text_can_stay_in_order(tmp_path, order):
 def test_streams_of_other_processes_and_several_devices_are_refused(tmp_path, monkeypatch):
     args = TrainingArguments(str(tmp_path), use_cpu=True, report_to="none")
     streams = BPTTWindows(documents(), 4, 10, END, rank=1, world_size=2)
-    with pytest.raises(UserError, match="are for 2 processes, and this run has 1: pass BPTTWindows"):
+    with pytest.raises(UserError, match="are for 2 processes, and this run has 1: pass TextStreams"):
         StreamTrainer(make(), args, train_dataset=streams).train()
     monkeypatch.setattr(TrainingArguments, "n_gpu", 2)
     with pytest.raises(UserError, match="cannot carry the states of streams on 2 GPUs: write accelerate launch"):
@@ -151,5 +151,5 @@ def test_streams_of_other_processes_and_several_devices_are_refused(tmp_path, mo
 
 def test_rows_that_are_no_streams_are_refused(tmp_path):
     args = TrainingArguments(str(tmp_path), use_cpu=True, report_to="none")
-    with pytest.raises(UserError, match="train_dataset is a list, and TruncatedBPTT reads streams: pass BPTTWindows"):
+    with pytest.raises(UserError, match="train_dataset is a list, and TruncatedBPTT reads streams: pass TextStreams"):
         StreamTrainer(make(), args, train_dataset=[{"input_ids": [1, 2, 3]}] * 20).train()
