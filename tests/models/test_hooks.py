@@ -34,7 +34,7 @@ def test_the_package_pushes_with_a_card(monkeypatch, model):
 
 
 def test_saved_code_alone_names_the_package_for_streams(without_package):
-    with pytest.raises(NotImplementedError, match=r"pip install hf-rnn, and import hf_rnn"):
+    with pytest.raises(NotImplementedError, match=r"pip install hf-rnn, import hf_rnn, then load the model again"):
         without_package.stream()
 
 

@@ -36,7 +36,6 @@ def median():
 
     class MedianPooling(Pooling):
         name = "median"
-        in_windows = False
 
         def part(self, x, valid, last, weights):
             return {"median": x.median(1).values}, None
@@ -92,9 +91,24 @@ def test_a_pooling_of_whole_texts_refuses_to_read_in_parts(median):
         pooling.after_each(torch.zeros(1, 2, 8))
 
 
+def test_a_subclass_without_a_name_of_its_own_changes_no_registry():
+    before = dict(POOLINGS)
+
+    class Variant(POOLINGS["mean"]):
+        pass
+
+    class Base(Pooling):
+        pass
+
+    assert before == POOLINGS
+    assert Variant(8).in_windows
+    assert not Base(8).in_windows
+
+
 def test_an_unknown_pooling_fails_everywhere():
     with pytest.raises(
-        StrictDataclassError, match=r"pooling='median' must be one of last, mean, max, concat, attention"
+        StrictDataclassError,
+        match=r"pooling='median' must be one of last, mean, max, concat, attention: write pooling=",
     ):
         RNNConfig(pooling="median")
     with pytest.raises(ValueError, match=r"pooling='median' must be one of last"):

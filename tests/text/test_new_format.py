@@ -10,7 +10,7 @@ from support import tiny_config
 import hf_rnn
 from hf_rnn import DataArguments, Predictor
 from hf_rnn.inference.bulk import predict_file
-from hf_rnn.text.encodings import lines_of, shown
+from hf_rnn.text.encodings import encoding_name, lines_of
 from hf_rnn.text.formats import READERS
 from hf_rnn.text.loading import load, read_first
 from hf_rnn.text.made_up_reviews import made_up_reviews
@@ -23,7 +23,7 @@ class FastText(Reader):
     """Lines such as `__label__good a fine lamp`, the format of fastText."""
 
     def described(self):
-        return f"{shown(self.encoding)} · fastText"
+        return f"{encoding_name(self.encoding)} · fastText"
 
     def rows(self):
         for line in lines_of(self.file, self.encoding):

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from jsonargparse import ArgumentParser
 
 from ..utils.errors import UserError, nearest
+from ..utils.processes import is_one_of_several, leave_processes
 from . import commands
 from .options import CommandParser, RawHelpFormatter, VersionAction, first_line_and_examples, is_first_process
 
@@ -82,7 +83,8 @@ def _run(name: str, arguments: list[str]) -> int:
         with command.imports(options) if hasattr(command, "imports") else nullcontext():
             _register_models()
             command.run(options)
-        _leave_processes()
+        if is_one_of_several():
+            leave_processes()
     except KeyboardInterrupt as interrupt:
         # A training says itself that it saved a checkpoint.
         if not interrupt.args:
@@ -161,13 +163,6 @@ def _register_models() -> None:
     from .. import register_models
 
     register_models()
-
-
-def _leave_processes() -> None:
-    if int(os.environ.get("WORLD_SIZE") or 1) > 1:
-        from ..utils.processes import leave_processes
-
-        leave_processes()
 
 
 def entry() -> None:

@@ -248,11 +248,11 @@ def output_files(options: Namespace, pages: bool) -> list[Path]:
         options: of the command.
         pages: whether what it tells can be shown as a page.
     """
-    from ..interpret.views import check_form
+    from ..interpret.views import check_ending
 
     files = [file for path in dict.fromkeys(options.output) if (file := new_file(path, options.overwrite))]
     for file in files:
-        check_form(file, pages)
+        check_ending(file, pages)
     return files
 
 

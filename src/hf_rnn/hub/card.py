@@ -25,7 +25,7 @@ from .card_run import (
     splits_table,
     training_table,
 )
-from .card_words import EXAMPLES, METRICS, clean, escape, shown
+from .card_words import EXAMPLES, METRICS, clean, escape, figure
 from .folder import METRICS_FILE, PICTURES, RUN_FILE
 
 # The file model_card.md at the top of the project is a copy of it; a test compares the two.
@@ -162,7 +162,7 @@ def _summary(config: RNNConfig, data: dict, facts: dict, run: dict) -> str:
     split = "test" if "test" in facts else "validation"
     metric = next((m for m in facts.get(split, {}) if m in METRICS), None)
     if metric:
-        text += f" On the {split} split: {METRICS[metric][0]} {shown(metric, facts[split][metric])}."
+        text += f" On the {split} split: {METRICS[metric][0]} {figure(metric, facts[split][metric])}."
     return text
 
 

@@ -9,7 +9,7 @@ from huggingface_hub.utils import validate_repo_id
 from ..text.arguments import BUILT_IN, DataArguments
 from ..utils.errors import looks_local
 from .card_model import FEW
-from .card_words import METRICS, escape, shown
+from .card_words import METRICS, escape, figure
 
 # Defaults of training for settings that the card always names. hub/ cannot import training/: a test compares them.
 DEFAULTS = {
@@ -148,7 +148,7 @@ def scores_table(facts: dict) -> dict | None:
         return None
     return {
         "splits": splits,
-        "rows": [(METRICS[m][0], [shown(m, facts[split][m]) for split in splits]) for m in names],
+        "rows": [(METRICS[m][0], [figure(m, facts[split][m]) for split in splits]) for m in names],
     }
 
 

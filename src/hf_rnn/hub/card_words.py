@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The words of a model's card for cells and metrics, and the form of a user's text and of a figure in it."""
+"""The words of a model's card for metrics and architectures, and the form of a user's text and of a figure in it."""
 
 import html
 import re
@@ -68,7 +68,7 @@ def escape(text: object) -> str:
     return re.sub(r"(?i)(www)\.", r"\1\\.", plain.replace("://", "\\://"))
 
 
-def shown(metric: str, value: float) -> str:
+def figure(metric: str, value: float) -> str:
     """Return a figure in the form that is usual for its metric.
 
     Args:
@@ -80,4 +80,4 @@ def shown(metric: str, value: float) -> str:
     return f"{value:.2%}" if metric.removesuffix("_written") in _SHARES else f"{value:.4f}"
 
 
-__all__ = ["EXAMPLES", "KINDS", "METRICS", "clean", "escape", "shown"]
+__all__ = ["EXAMPLES", "KINDS", "METRICS", "clean", "escape", "figure"]

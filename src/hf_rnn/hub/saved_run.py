@@ -30,17 +30,19 @@ Loader.add_implicit_resolver(
 
 
 def read_sections(file: Path) -> dict:
-    """The sections of a YAML file; raises [`UserError`] where it has not the form of a run."""
-    check_form(file)
+    """Return the sections of a YAML file; raise [`UserError`] where it has not the form of a run."""
+    check_sections(file)
     try:
         return yaml.load(file.read_text(encoding="utf-8"), Loader=Loader)
     except OSError as error:
         raise UserError(f"{str(file)!r} cannot be read ({error.strerror}): name the YAML file of a run.") from error
 
 
-def check_form(file: Path) -> None:
-    """Raises [`UserError`], with the file's name, where that is why a run could not be read: the file has not the form
-    of one. What it holds that a run has not, and that there is no file, jsonargparse says."""
+def check_sections(file: Path) -> None:
+    """Raise [`UserError`], with the file's name, for a file that has not the form of a run.
+
+    jsonargparse reports a file that does not exist, and keys that a run does not have.
+    """
     if not file.is_file():
         return
     try:
@@ -154,4 +156,4 @@ def write_yaml(data: dict) -> str:
     return yaml.dump(data, Dumper=Dumper, sort_keys=False, default_flow_style=False, allow_unicode=True)
 
 
-__all__ = ["SavedRun", "check_form", "copy_run", "path_from", "path_to", "read_run", "read_sections", "run_file"]
+__all__ = ["SavedRun", "check_sections", "copy_run", "path_from", "path_to", "read_run", "read_sections", "run_file"]

@@ -24,7 +24,7 @@ from ..text.loading import open_alone
 from ..text.sources import reading
 from ..text.tables import collect, tables_of
 from ..utils.errors import UserError
-from ..utils.processes import join_after_restart
+from ..utils.processes import is_one_of_several, join_after_restart
 from .predictor import BATCH_TOKENS, Predictor, own_columns, text_columns
 
 logger = logging.getLogger(__name__)
@@ -107,8 +107,8 @@ def predict_file(
 
 
 def _processes() -> PartialState | None:
-    """The processes that share the work, where a launcher has started several."""
-    if int(os.environ.get("WORLD_SIZE") or 1) == 1:
+    """Return the processes that share the work, where a launcher has started several."""
+    if not is_one_of_several():
         return None
     cpu = not torch.accelerator.is_available()
     # One of them may have to wait for the last part of another.

@@ -119,7 +119,7 @@ def _short(text: str) -> str:
     return text if len(text) <= 40 else text[:39] + "…"
 
 
-def check_form(path: Path, pages: bool = True) -> None:
+def check_ending(path: Path, pages: bool = True) -> None:
     """Check the ending of a file that [`save`] is to write.
 
     Args:
@@ -268,4 +268,4 @@ def _wrapped(text: str) -> Iterator[str]:
             yield from (word[at : at + 80] for at in range(0, len(word), 80))
 
 
-__all__ = ["FORMS", "NAMED", "Explanation", "check_form", "coloured", "pieces", "save", "strongest", "title"]
+__all__ = ["FORMS", "NAMED", "Explanation", "check_ending", "coloured", "pieces", "save", "strongest", "title"]

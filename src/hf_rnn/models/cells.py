@@ -8,7 +8,6 @@ Shapes: B batch, H hidden, G blocks of H rows in the weights. torch's names and 
 `[G*H, F]`, `weight_hh` `[G*H, H]`, `bias_ih` and `bias_hh` `[G*H]`.
 """
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .choices import check_choice
 from .recurrence_cpu import CPUPass, GRUPass, ReluRNNPass, TanhRNNPass
 
 # `(from_x, h, c, w_hh, b_hh)` to the new h and c. `from_x = W x + b_ih`, `[B, G*H]`, is the input's part of all blocks;
@@ -158,9 +158,7 @@ def find_cell(name: str) -> Cell:
     Raises:
         ValueError: no cell has the name; the message lists the names.
     """
-    if name not in CELLS:
-        near = difflib.get_close_matches(str(name).lower(), CELLS, n=1, cutoff=0.0)[0]
-        raise ValueError(f"cell_type={name!r} must be one of {', '.join(CELLS)}: write cell_type={near!r}.")
+    check_choice("cell_type", name, CELLS)
     return CELLS[name]
 
 

@@ -8,6 +8,7 @@ installed (`trust_remote_code=True`). They import only each other.
 import difflib
 import os
 import shutil
+from collections.abc import Collection
 from dataclasses import field, fields
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from transformers import PreTrainedConfig
 from transformers.dynamic_module_utils import get_relative_imports
 
 from .cells import CELLS
+from .choices import check_choice
+from .pooling import POOLINGS
 
 __version__ = "0.1.0"
 # The oldest release that understands all that a configuration can say today.
@@ -40,8 +43,9 @@ _SEQ2SEQ = {"read_by": ("RNNForConditionalGeneration",)}
 
 CHARACTER_ENCODERS = ("none", "lstm", "cnn")
 ATTENTIONS = ("multiplicative", "additive")
-_CHOICES = {
+_CHOICES: dict[str, Collection[str]] = {
     "cell_type": CELLS,
+    "pooling": POOLINGS,
     "character_encoder": CHARACTER_ENCODERS,
     "attention_type": ATTENTIONS,
 }
@@ -280,14 +284,8 @@ class RNNConfig(PreTrainedConfig):
         return self.num_directions * self.hidden_size
 
     def validate_choices(self) -> None:
-        # With torch, which a configuration does not need before it has a value to check.
-        from .pooling import POOLINGS
-
-        for name, choices in {**_CHOICES, "pooling": tuple(POOLINGS)}.items():
-            value = getattr(self, name)
-            if value not in choices:
-                near = difflib.get_close_matches(value.lower(), choices, n=1, cutoff=0.0)[0]
-                raise ValueError(f"{name}={value!r} must be one of {', '.join(choices)}: write {name}={near!r}.")
+        for name, choices in _CHOICES.items():
+            check_choice(name, getattr(self, name), choices)
 
     def validate_numbers(self) -> None:
         for name in _POSITIVE:

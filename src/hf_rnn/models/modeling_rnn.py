@@ -416,10 +416,13 @@ class RNNForSequenceClassification(RNNPreTrainedModel):
             A [`~hf_rnn.inference.text_stream.TextStream`].
 
         Raises:
-            NotImplementedError: hf_rnn was not imported; the code that is saved with a model does not hold it.
+            NotImplementedError: hf_rnn was not imported when the model was loaded; the code that is saved with a model
+                does not hold it.
         """
         if RNNPreTrainedModel.opener is None:
-            raise NotImplementedError("stream() is of the package hf_rnn: pip install hf-rnn, and import hf_rnn first.")
+            raise NotImplementedError(
+                "stream() is of the package hf_rnn: pip install hf-rnn, import hf_rnn, then load the model again."
+            )
         return RNNPreTrainedModel.opener(self, tokenizer, streams)
 
     def loss_of(self, logits: Tensor, labels: Tensor) -> Tensor:

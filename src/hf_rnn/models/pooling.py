@@ -1,7 +1,8 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """One vector per text from the outputs of its tokens, all at once or part by part.
 
-A pooling is one class: a subclass of [`Pooling`] registers itself under its `name`, and configurations accept it.
+A pooling is one class: a subclass of [`Pooling`] with a `name` of its own registers itself under it, and configurations
+accept it.
 Shapes: B batch, T time, F the width of an output.
 """
 
@@ -10,6 +11,8 @@ from typing import Any, ClassVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .choices import check_choice
 
 # By the names under which configurations have them.
 POOLINGS: dict[str, type["Pooling"]] = {}
@@ -28,8 +31,6 @@ class Pooling(nn.Module):
     name: ClassVar[str] = ""
     # The width of the pooled vector, in outputs.
     parts: ClassVar[int] = 1
-    # True if `joined` is implemented: then a text can be read in windows.
-    in_windows: ClassVar[bool] = True
 
     def __init__(self, size: int):
         super().__init__()
@@ -37,7 +38,14 @@ class Pooling(nn.Module):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        POOLINGS[cls.name] = cls
+        # A subclass without a name of its own is a base of others, or a variant that stays out of the registry.
+        if cls.__dict__.get("name"):
+            POOLINGS[cls.name] = cls
+
+    @property
+    def in_windows(self) -> bool:
+        """True if [`joined`] is implemented: then a text can be read in windows."""
+        return type(self).joined is not Pooling.joined
 
     @property
     def weights(self) -> list[Tensor]:
@@ -264,10 +272,9 @@ def pooling_class(name: str) -> type[Pooling]:
     """Return the pooling of a name.
 
     Raises:
-        ValueError: there is none.
+        ValueError: no pooling has the name; the message lists the names.
     """
-    if name not in POOLINGS:
-        raise ValueError(f"pooling={name!r} must be one of {', '.join(POOLINGS)}.")
+    check_choice("pooling", name, POOLINGS)
     return POOLINGS[name]
 
 

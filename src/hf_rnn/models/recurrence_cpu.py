@@ -5,7 +5,8 @@ The backward pass is written by hand, since most of it does not have to wait for
 derivatives multiplied out beforehand, each step backwards in time is three operations. Time is cut into blocks that
 stay in the processor's cache, so that each operation finds there what the one before it wrote.
 
-Shapes: D directions, T time, B batch, F features, G gates, H hidden. Where D is 1 its axis is left out.
+Shapes: D directions, T time, B batch, F features, H hidden, G blocks of H rows in the weights. Where D is 1 its axis is
+left out.
 """
 
 from collections.abc import Sequence
@@ -37,7 +38,7 @@ def _flat(x: Tensor) -> Tensor:
 class CPUPass:
     """The part of a layer's pass that depends on its cell."""
 
-    gates: int  # G
+    num_blocks: int  # G
     has_inner: bool  # whether the cell reads U h of a gate before it is added up
 
     @classmethod
@@ -86,7 +87,7 @@ class CPUPass:
 class GRUPass(CPUPass):
     """n = tanh(W_n x + b_n + r ∘ (U_n h + c_n)), h' = (1 - z) ∘ n + z ∘ h; `inner` is U_n h + c_n."""
 
-    gates, has_inner = 3, True
+    num_blocks, has_inner = 3, True
 
     @classmethod
     def input_bias(cls, b_ih: Tensor, b_hh: Tensor) -> Tensor:
@@ -134,7 +135,7 @@ class GRUPass(CPUPass):
 class _RNNPass(CPUPass):
     """h' = f(W x + b + U h)."""
 
-    gates, has_inner = 1, False
+    num_blocks, has_inner = 1, False
 
     @staticmethod
     def activate(x: Tensor) -> Tensor:
@@ -207,7 +208,7 @@ class _ThroughTime(torch.autograd.Function):
         b_hh: Tensor,
     ) -> Tensor:
         *D, T, B, _ = x.shape
-        H, G = h0.shape[-1], cell.gates
+        H, G = h0.shape[-1], cell.num_blocks
         block = max(1, CACHE // max(1, G * h0.nbytes))
         gates = x.new_empty(*D, T, B, G * H)
         inner = x.new_empty(*D, T, B, H) if cell.has_inner else None
@@ -233,7 +234,7 @@ class _ThroughTime(torch.autograd.Function):
         cell, block = ctx.cell, ctx.block
         x, h0, w_ih, w_hh, gates, inner, out = ctx.saved_tensors
         *D, T, B, F = x.shape
-        H, G = h0.shape[-1], cell.gates
+        H, G = h0.shape[-1], cell.num_blocks
         grad_x = x.new_empty(*D, T, B, F) if ctx.needs_input_grad[1] else None
         of_weights = any(ctx.needs_input_grad[3:])
         grad_w_ih, grad_w_hh = torch.zeros_like(w_ih), torch.zeros_like(w_hh)

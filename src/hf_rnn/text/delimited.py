@@ -21,7 +21,7 @@ from pyarrow import csv
 from ..utils.errors import UserError
 from .arguments import DataArguments
 from .dialects import DELIMITERS, Dialect, ExactReader, Record, find_dialect, lines_in, names_of
-from .encodings import Utf8Stream, find_encoding, kind_of, shown, wrong_encoding
+from .encodings import Utf8Stream, encoding_name, ending_of, find_encoding, wrong_encoding
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class DelimitedFile:
 
     def described(self) -> str:
         """Return one line that says how the file is written."""
-        return f"{shown(self.encoding)} · {self.dialect}"
+        return f"{encoding_name(self.encoding)} · {self.dialect}"
 
     def _first(self, stream: Utf8Stream) -> Record:
         """Return the first record."""
@@ -241,7 +241,7 @@ class DelimitedFile:
     def _error(self, record: Record, line: int) -> UserError:
         """Return the error for a record, with its line."""
         shown = record.raw[:120].decode("utf-8", "replace")
-        where = f"{str(self.file)!r} cannot be read as {kind_of(self.file)}: line {line}"
+        where = f"{str(self.file)!r} cannot be read as {ending_of(self.file)}: line {line}"
         if record.fields is None:
             return UserError(
                 f"{where} has broken quotes: {shown!r}. Check that quotes are closed, and that those inside a field "

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from ..utils.errors import UserError
 from .arguments import DataArguments
-from .encodings import Utf8Stream, contains, kind_of
+from .encodings import Utf8Stream, contains, ending_of
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 # Records by which a dialect is chosen, and the bytes that are read for them: more where they are long.
@@ -166,7 +166,7 @@ def find_dialect(file: Path, stream: Utf8Stream, data: DataArguments, known: Col
             "delimiter is found without it."
         )
     if (
-        kind_of(file) == ".tsv"
+        ending_of(file) == ".tsv"
         and not data.delimiter
         and len(chosen.first) == 1
         and re.search(rb"[,;|]", chosen.first[0])
@@ -182,7 +182,7 @@ def find_dialect(file: Path, stream: Utf8Stream, data: DataArguments, known: Col
 def _candidates(file: Path, data: DataArguments, sample: bytes) -> list[Dialect]:
     """The dialects that a file may be written in, the likelier ones first."""
     may_escape = data.escapechar is None and b"\\" in sample
-    delimiters = [data.delimiter] if data.delimiter else ["\t"] if kind_of(file) == ".tsv" else list(DELIMITERS)
+    delimiters = [data.delimiter] if data.delimiter else ["\t"] if ending_of(file) == ".tsv" else list(DELIMITERS)
     delimiters = [delimiter for delimiter in delimiters if delimiter != data.quotechar]
     found = []
     for delimiter in delimiters:

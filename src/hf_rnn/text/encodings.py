@@ -42,7 +42,7 @@ _RUN = re.compile(rf"[{_LETTERS}]{{3,}}")
 _SIGN_IN_WORD = re.compile(rf"[^\W\d_](?![’‘·\xad\xa0´–—…])[{re.escape(_SIGNS)}][^\W\d_]")
 
 
-def kind_of(path: Path | str) -> str:
+def ending_of(path: Path | str) -> str:
     """The ending that says what a file holds, in lower case, without that of a compression."""
     path = Path(path)
     inner = path.with_suffix("").suffix.lower() if path.suffix.lower() in COMPRESSIONS else ""
@@ -85,8 +85,8 @@ class _Closing(io.RawIOBase):
         super().close()
 
 
-def shown(encoding: str) -> str:
-    """The encoding as users know it, with or without a byte order mark."""
+def encoding_name(encoding: str) -> str:
+    """Return the name of an encoding as users know it, with or without a byte order mark."""
     return encoding.removesuffix("-sig")
 
 
@@ -284,10 +284,10 @@ class _Raw(io.RawIOBase):
 __all__ = [
     "COMPRESSIONS",
     "Utf8Stream",
+    "encoding_name",
     "find_encoding",
     "lines_of",
     "open_bytes",
     "open_utf8",
-    "shown",
     "wrong_encoding",
 ]

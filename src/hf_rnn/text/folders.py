@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..utils.errors import UserError
 from .arguments import DataArguments
-from .encodings import COMPRESSIONS, kind_of, open_utf8, stem_of, wrong_encoding
+from .encodings import COMPRESSIONS, ending_of, open_utf8, stem_of, wrong_encoding
 from .files import Files
 from .formats import READERS, Conll, Lines, Parallel
 from .reader import Reader
@@ -45,7 +45,7 @@ def splits_in_folder(folder: Path, data: DataArguments, tagged: bool) -> Mapping
     by_split: dict[str, list[Path]] = {}
     for file in (path for path in there if path.is_file()):
         # A .txt file of another name is a text among others, or says something about the folder.
-        if kind_of(file) in READERS and (kind_of(file) != ".txt" or split_of(file) in SPLITS.values()):
+        if ending_of(file) in READERS and (ending_of(file) != ".txt" or split_of(file) in SPLITS.values()):
             by_split.setdefault(split_of(file), []).append(file)
     if len(by_split) == 1 and len(next(iter(by_split.values()))) == 1 and not set(by_split) & set(SPLITS.values()):
         # A folder with one file is that file.
@@ -65,7 +65,7 @@ def splits_in_folder(folder: Path, data: DataArguments, tagged: bool) -> Mapping
         return {split: Files([files], data, Parallel) for split, files in languages.items()}
     found = _class_folders([path for path in there if path.is_dir()], data)
     if not found:
-        texts = [path for path in there if path.is_file() and kind_of(path) == ".txt"]
+        texts = [path for path in there if path.is_file() and ending_of(path) == ".txt"]
         found = {"train": _texts(dict.fromkeys(texts, folder.name), data)} if texts else {}
     if not found:
         raise UserError(
@@ -101,7 +101,7 @@ def reader_of(files: list[Path], data: DataArguments, tagged: bool) -> type[Read
     Raises:
         UserError: their formats differ, or none of [`READERS`] reads them.
     """
-    kinds = sorted({kind_of(file) for file in files})
+    kinds = sorted({ending_of(file) for file in files})
     readers = {READERS.get(kind) for kind in kinds}
     if len(readers) > 1:
         raise UserError(f"the folder {data.path!r} mixes {', '.join(kinds)} files: keep one kind.")
@@ -169,7 +169,9 @@ def _inside(folder: Path) -> list[Path]:
 
 
 def _files_in(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.iterdir()) if path.is_file() and _is_data(path) and kind_of(path) == ".txt"]
+    return [
+        path for path in sorted(folder.iterdir()) if path.is_file() and _is_data(path) and ending_of(path) == ".txt"
+    ]
 
 
 def _texts(files: Mapping[Path, str], data: DataArguments) -> Dataset:

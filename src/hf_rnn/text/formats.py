@@ -23,7 +23,7 @@ from ..utils.errors import UserError, first_line
 from .arguments import DataArguments
 from .delimited import DelimitedFile
 from .dialects import has_header, names_of
-from .encodings import kind_of, lines_of, shown
+from .encodings import encoding_name, ending_of, lines_of
 from .json_reader import Json
 from .reader import Reader
 
@@ -84,7 +84,7 @@ class Lines(Reader):
     """Plain text: each line is a row with a `text`, blank ones too."""
 
     def described(self) -> str:
-        return f"{shown(self.encoding)} · one text a line"
+        return f"{encoding_name(self.encoding)} · one text a line"
 
     def rows(self) -> Iterator[dict[str, Any]]:
         for line in lines_of(self.file, self.encoding):
@@ -96,7 +96,7 @@ class Conll(Reader):
     a sentence: the `tokens` of the first column, the `tags` of the last, and `column_2`, … between them."""
 
     def described(self) -> str:
-        return f"{shown(self.encoding)} · a word and its tag a line"
+        return f"{encoding_name(self.encoding)} · a word and its tag a line"
 
     def rows(self) -> Iterator[dict[str, Any]]:
         names: list[str] = []
@@ -142,7 +142,7 @@ def looks_tagged(file: Path, encoding: str | None) -> bool:
         file: to look into.
         encoding: of the file; found if None.
     """
-    if kind_of(file) != ".txt":
+    if ending_of(file) != ".txt":
         return False
     lines = [line for line in islice(lines_of(file, encoding), 500) if not line.startswith("#")]
     filled = [line for line in lines if line.strip() and not line.startswith(_DOCUMENT)]

@@ -10,7 +10,7 @@ from itertools import chain, islice
 from typing import Any
 
 from ..utils.errors import UserError, first_line
-from .encodings import Utf8Stream, kind_of, lines_of, shown, wrong_encoding
+from .encodings import Utf8Stream, encoding_name, ending_of, lines_of, wrong_encoding
 from .reader import Reader
 
 logger = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ class Json(Reader):
     """JSON Lines, or one list of objects: values keep the types that JSON gives them."""
 
     def described(self) -> str:
-        return shown(self.encoding)
+        return encoding_name(self.encoding)
 
     def rows(self) -> Iterator[dict[str, Any]]:
         for number, row in enumerate(self._values(), 1):
@@ -150,8 +150,8 @@ class Json(Reader):
 
     def _error(self, line: int, error: Exception) -> UserError:
         return UserError(
-            f"line {line} of {str(self.file)!r} cannot be read as {kind_of(self.file)}: {first_line(error)}. Write one "
-            "object a line, or one list of objects; or leave such lines out, --data.on_bad_rows skip."
+            f"line {line} of {str(self.file)!r} cannot be read as {ending_of(self.file)}: {first_line(error)}. Write "
+            "one object a line, or one list of objects; or leave such lines out, --data.on_bad_rows skip."
         )
 
 

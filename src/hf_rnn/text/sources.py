@@ -15,7 +15,7 @@ from huggingface_hub import HfApi
 from ..utils.errors import UserError, first_line, looks_local
 from ..utils.hub_errors import LONGEST_QUESTION, PATIENCE, NotServed, as_user_error, patiently
 from .arguments import BUILT_IN, IN_MEMORY, DataArguments
-from .encodings import kind_of
+from .encodings import ending_of
 from .files import Files
 from .folders import reader_of, splits_in_folder
 from .formats import READERS
@@ -36,7 +36,7 @@ def is_on_hub(data: DataArguments) -> bool:
     """
     path = Path(data.path)
     here = data.path in (BUILT_IN, IN_MEMORY) or path.exists()
-    return not (here or kind_of(path) in READERS or looks_local(data.path))
+    return not (here or ending_of(path) in READERS or looks_local(data.path))
 
 
 def open_splits(data: DataArguments, source: Any = None, tagged: bool = False) -> Mapping[str, Files | Dataset | Any]:

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""From which checkpoint a run goes on, and whether it is the run that was begun."""
+"""Find the checkpoint from which a run goes on, and check that it is the run that was begun."""
 
 import logging
 import math
@@ -39,7 +39,7 @@ def find_checkpoint(run: RunConfig, text: str) -> Path | None:
     if folder.exists() and not folder.is_dir():
         raise UserError(f"training.output_dir={str(folder)!r} is a file: name a folder.")
     check_writable(folder)
-    _take_up(args, folder)
+    _resume_restarted_job(args, folder)
     held = traces_of_a_run(folder)
     if args.resume and args.overwrite:
         raise UserError("training.resume and training.overwrite exclude each other: write one of them.")
@@ -74,7 +74,7 @@ def _checkpoint_to_go_on_from(run: RunConfig, text: str, folder: Path) -> Path:
     return checkpoint
 
 
-def _take_up(args: RNNTrainingArguments, folder: Path) -> None:
+def _resume_restarted_job(args: RNNTrainingArguments, folder: Path) -> None:
     """Let a job that was started again go on with what it has begun, whatever its command says."""
     job = folder / JOB_FILE
     if not was_restarted():
@@ -145,7 +145,7 @@ def _check_steps(args: RNNTrainingArguments, checkpoint: Path) -> None:
 def _reading(run: RunConfig, args: RNNTrainingArguments) -> dict[str, Any]:
     """Return what decides which rows each step of an epoch reads, and what stands in a checkpoint."""
     names = ["seed", "data_seed", "train_sampling_strategy", "train_batch_tokens", "averaging"]
-    # What a checkpoint's optimizer brings with it.
+    # A checkpoint's optimizer brings these with it.
     names += ["optim", "learning_rate", "layer_lr_decay", "weight_decay"]
     parts = ["per_device_train_batch_size", "gradient_accumulation_steps"]
     if run.data.streaming:

@@ -24,6 +24,7 @@ from ..hub.folder import CARD_FILE, CONFUSION_MATRIX, METRICS_FILE, RUN_FILE, TR
 from ..hub.push import kept_for_later, push
 from ..interpret.diagnosis import flow_batch
 from ..interpret.gradient_flow_callback import GradientFlowCallback
+from ..models.cells import find_cell
 from ..models.configuration_rnn import RNNConfig, fields_read_by
 from ..tasks import Task, TaskModel, task_class
 from ..text.arguments import IN_MEMORY
@@ -100,7 +101,7 @@ class Run:
                 "training.gradual_unfreezing=True keeps layers as they begin, and without model.pretrained they have "
                 "learnt nothing: leave it out, or name a model, --model.pretrained FOLDER."
             )
-        if self.args.bf16 and self.args.use_cpu and run.model.cell_type == "lstm" and not runs_bf16():
+        if self.args.bf16 and self.args.use_cpu and find_cell(run.model.cell_type).mode == "LSTM" and not runs_bf16():
             raise UserError(
                 "training.bf16=True: this processor has no instructions for an LSTM in bf16. Leave it out, or write "
                 "--model.cell_type gru."

@@ -13,7 +13,7 @@ import yaml
 from huggingface_hub.errors import StrictDataclassError
 from jsonargparse import ArgumentParser, Namespace, set_dumper, set_loader
 
-from ..hub.saved_run import Loader, check_form, path_from, path_to, write_yaml
+from ..hub.saved_run import Loader, check_sections, path_from, path_to, write_yaml
 from ..models.configuration_rnn import RNNConfig
 from ..text.arguments import DataArguments
 from ..text.tokenization import TokenizerArguments
@@ -117,7 +117,7 @@ class RunParser(ArgumentParser):
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise what is wrong with the file of the run, or with the key that was probably meant."""
         for file in _files(self.args):
-            check_form(file)
+            check_sections(file)
         keys = (action.dest for action in self._actions)
         raise UserError(name_unknown_key(message.replace(_AS_WRITTEN, ""), keys)) from ex
 

@@ -4,18 +4,27 @@
 import os
 from datetime import timedelta
 
-from torch import distributed
+
+def is_one_of_several() -> bool:
+    """Return whether a launcher has started this process as one of several. The answer needs no torch."""
+    return int(os.environ.get("WORLD_SIZE") or 1) > 1
 
 
 def join_after_restart(backend: str, timeout: timedelta) -> None:
-    """Joins the processes of a job that torchrun has started again, before anything else does.
+    """Join the processes of a job that torchrun has started again, before anything else does.
 
-    torch 2.13 keeps the store of the attempt before, and in it the addresses of processes that are gone; whoever reads
-    one of them there before it is written anew waits in vain. Each attempt gets names of its own here.
+    torch 2.13 keeps the store of the attempt before, and in it the addresses of processes that are gone. A process that
+    reads such an address before it is written anew waits in vain. Here, each attempt gets names of its own.
+
+    Args:
+        backend: of torch.distributed, such as `"gloo"`.
+        timeout: for which a process waits for the others.
     """
-    attempt, several = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), int(os.environ.get("WORLD_SIZE") or 1) > 1
+    from torch import distributed
+
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     kept = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
-    if attempt == "0" or not several or not kept or distributed.is_initialized():
+    if attempt == "0" or not is_one_of_several() or not kept or distributed.is_initialized():
         return
     address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
     store = distributed.TCPStore(address, port, is_master=False, timeout=timeout)
@@ -29,22 +38,27 @@ def join_after_restart(backend: str, timeout: timedelta) -> None:
 
 
 def leave_processes() -> None:
-    """Takes leave of the other processes of a job that ends well. One that just exits may be aborted by the threads
-    that talk to them, and its launcher then says that it failed."""
+    """Take leave of the other processes of a job that ends well.
+
+    A process that just exits may be aborted by the threads that talk to the others, and its launcher then says that it
+    failed.
+    """
+    from torch import distributed
+
     if distributed.is_available() and distributed.is_initialized():
         distributed.destroy_process_group()
 
 
 def was_restarted() -> bool:
-    """Whether a launcher (torchrun, accelerate launch) or a cluster (SLURM) runs this job once more, since it died."""
+    """Return whether a launcher (torchrun, accelerate launch) or a cluster (SLURM) has started this job again."""
     return any(int(os.environ.get(name) or 0) for name in ("TORCHELASTIC_RESTART_COUNT", "SLURM_RESTART_COUNT"))
 
 
 def job_id() -> str:
-    """What a launcher's or a cluster's job is called, the same in all its processes and after a restart."""
+    """Return the name of a launcher's or a cluster's job: the same in all its processes and after a restart."""
     names = ("SLURM_JOB_ID", "TORCHELASTIC_RUN_ID")
     given = [os.environ[name] for name in names if os.environ.get(name, "none") != "none"]
     return given[0] if given else f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
 
 
-__all__ = ["job_id", "join_after_restart", "leave_processes", "was_restarted"]
+__all__ = ["is_one_of_several", "job_id", "join_after_restart", "leave_processes", "was_restarted"]
