@@ -1,4 +1,4 @@
-"""What a long proof found, into its place in docs/reliability.md."""
+"""Write the findings of a long proof into their place in docs/reliability.md."""
 
 import os
 import re

@@ -3,6 +3,7 @@
 
 import sys
 
+import torch
 import transformers
 from transformers import (
     AutoConfig,
@@ -12,6 +13,7 @@ from transformers import (
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
 )
+from transformers.initialization import no_init_weights
 from transformers.models.auto import modeling_auto
 
 from .models.configuration_rnn import RNNConfig, __version__
@@ -32,8 +34,23 @@ MODELS = {model_class.__name__: model_class for model_class in _AUTO_CLASSES}
 
 
 def architecture(config: RNNConfig) -> str:
-    """The name of the class whose weights a configuration is of."""
+    """Return the name of the class whose weights a configuration is of."""
     return (config.architectures or ["RNNForSequenceClassification"])[0]
+
+
+def model_without_weights(name: str, config: RNNConfig) -> RNNPreTrainedModel:
+    """Return a model on the meta device, whose tensors have shapes and take no memory.
+
+    Args:
+        name: of its class, one of [`MODELS`].
+        config: of the model.
+    """
+    # Drawing weights on the meta device would import sympy, which takes a good part of a second.
+    with torch.device("meta"), no_init_weights():
+        model = MODELS[name](config)
+        # Initialisation, which is left out, would have tied them.
+        model.tie_weights()
+    return model
 
 
 AutoConfig.register(RNNConfig.model_type, RNNConfig, exist_ok=True)

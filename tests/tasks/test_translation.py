@@ -94,7 +94,10 @@ def test_it_shows_where_it_looked(translator, capsys, tmp_path):
     assert json.loads(table.read_text())["target"] == ["eins", "fünf", "."]
     with Image.open(picture) as drawn:
         assert drawn.width > 200
-    for wrong, message in ((["--how_it_read"], "it is shown where it looks"), (["--output", "x.html"], ".png, .json")):
+    for wrong, message in (
+        (["--how_it_read"], "has alignments only"),
+        (["--output", "x.html"], ".png, .json"),
+    ):
         assert main(["explain", str(folder), "two .", *wrong]) == 1
         assert message in capsys.readouterr().err
     with pytest.raises(UserError, match="'' holds no words to explain"):

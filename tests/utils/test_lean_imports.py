@@ -13,10 +13,15 @@ LEFT_OUT = ("accelerate", "scipy", "sklearn", "sympy", "torch._dynamo.convert_fr
 ANSWER = """
 import json, sys
 
-import hf_rnn_command  # the command line registers the models later
+import hf_rnn_command
+
+hf_rnn_command.is_running = True  # then the command line registers the models, inside the block
 from hf_rnn.utils.lean_imports import lean_imports
 
 with lean_imports():
+    import hf_rnn
+
+    hf_rnn.register_models()
     from hf_rnn.inference.predictor import Predictor
 
     answers = Predictor.from_pretrained(sys.argv[1])([sys.argv[2]])

@@ -9,15 +9,13 @@ from pathlib import Path
 
 import yaml
 from huggingface_hub import HfApi
-from huggingface_hub.errors import HFValidationError
-from huggingface_hub.utils import validate_repo_id
 
 from ..auto import architecture
 from ..hub.fetch import find_model
 from ..hub.folder import CARD_FILE, model_files
-from ..hub.push import check_token
+from ..hub.push import check_name, check_token
 from ..utils.errors import UserError
-from ..utils.hub_errors import PATIENCE_OF_A_PUSH, as_user_error, patiently
+from ..utils.hub_errors import PATIENCE_OF_A_PUSH, patiently
 
 PACKAGE = Path(__file__).parents[1]
 APP = """from pathlib import Path
@@ -38,7 +36,7 @@ package that trained it; `requirements.txt` names what that needs.
 
 
 def write_space(model: str, folder: str | Path, repo_id: str, revision: str | None = None) -> Path:
-    """Writes all that a Space needs: the page, the package, and the model where it is not on the Hub.
+    """Write all that a Space needs: the page, the package, and the model where it is not on the Hub.
 
     Args:
         model: folder or Hub id of a classifier.
@@ -50,10 +48,7 @@ def write_space(model: str, folder: str | Path, repo_id: str, revision: str | No
         UserError: no such model, a language model, or the folder holds something.
     """
     folder = Path(folder)
-    try:
-        validate_repo_id(repo_id)
-    except HFValidationError as error:
-        raise UserError(as_user_error(error, repo_id)) from error
+    check_name(repo_id)
     if folder.is_file() or (folder.exists() and any(folder.iterdir())):
         raise UserError(f"{str(folder)!r} is not empty: name a new folder.")
     local = Path(model).is_dir()
@@ -88,7 +83,7 @@ def push_space(
     token: str | None = None,
     revision: str | None = None,
 ) -> str:
-    """Makes a Space of a model's page, or brings it up to date, by one commit.
+    """Make a Space of a model's page, or bring it up to date, by one commit.
 
     Args:
         model, revision: as in [`write_space`].
@@ -121,7 +116,7 @@ def push_space(
 
 
 def _requirements() -> list[str]:
-    """What the package, its page and its explanations need."""
+    """Return the requirements of the package, its page and its explanations."""
     wanted = []
     for line in requires("hf-rnn") or []:
         name, _, marker = line.partition(";")

@@ -90,11 +90,10 @@ def first_line_and_examples(docstring: str | None) -> tuple[str, list[str]]:
 # Options -------------------------------------------------------------------------------------------------------------
 
 
-def add_model(parser: ArgumentParser, revision: bool = True) -> None:
+def add_model(parser: ArgumentParser) -> None:
     """Add the model, and which version of it on the Hub is meant."""
     parser.add_argument("model", type=str, help="folder or Hub id")
-    if revision:
-        parser.add_argument("--revision", type=str, help="branch, tag or commit of a model on the Hub")
+    parser.add_argument("--revision", type=str, help="branch, tag or commit of a model on the Hub")
 
 
 def add_data(parser: ArgumentParser) -> None:

@@ -1,11 +1,9 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """Sentences and tables of a card about the model itself: its answers and its architecture."""
 
-from torch import device
-
-from ..auto import MODELS, architecture
+from ..auto import architecture, model_without_weights
 from ..models.cells import find_cell
-from ..models.configuration_rnn import DROPOUTS, RNNConfig
+from ..models.configuration_rnn import DROPOUTS, RNNConfig, fields_read_by
 from ..text.bio import OUTSIDE, kind_of
 from ..text.labels import is_regression
 from .card_words import KINDS, escape
@@ -37,8 +35,7 @@ def answers_of(config: RNNConfig) -> list[str]:
 
 def count_parameters(config: RNNConfig) -> int:
     """Return the number of parameters of a model, without memory for them."""
-    with device("meta"):
-        return sum(parameter.numel() for parameter in MODELS[_architecture_of(config)](config).parameters())
+    return sum(parameter.numel() for parameter in model_without_weights(_architecture_of(config), config).parameters())
 
 
 def task_in_words(config: RNNConfig) -> str:
@@ -63,25 +60,29 @@ def task_in_words(config: RNNConfig) -> str:
 
 def architecture_table(config: RNNConfig) -> list[tuple[str, str]]:
     """Return the rows of the table about the architecture, each a name and its value."""
-    dropouts = {name: getattr(config, name) for name in DROPOUTS if getattr(config, name)}
+    read = fields_read_by(_architecture_of(config))
+    dropouts = {name: getattr(config, name) for name in DROPOUTS if name in read and getattr(config, name)}
     directions = "two directions" if config.bidirectional else "one direction"
     if config.independent_directions:
         directions = "two stacks of one direction each"
     layers = f"{config.num_hidden_layers} × {find_cell(config.cell_type).display_name} of {config.hidden_size}"
-    top = {
-        "classify": [("pooling", f"`{config.pooling}`")],
-        "tag": [
-            ("characters", "not read" if config.character_encoder == "none" else config.character_encoder.upper()),
-            ("tags", "chosen together, by a conditional random field" if config.crf else "chosen one by one"),
-        ],
-        "translate": [
-            ("decoder", f"{layers}, {config.attention_type} attention{', input feeding' * config.input_feeding}"),
-        ],
-    }.get(pipeline_of(config)[1], [])
+    # The rows that not all models have, by the field that they show.
+    rows = {
+        "pooling": ("pooling", f"`{config.pooling}`"),
+        "character_encoder": (
+            "characters",
+            "not read" if config.character_encoder == "none" else config.character_encoder.upper(),
+        ),
+        "crf": ("tags", "chosen together, by a conditional random field" if config.crf else "chosen one by one"),
+        "attention_type": (
+            "decoder",
+            f"{layers}, {config.attention_type} attention{', input feeding' * config.input_feeding}",
+        ),
+    }
     return [
         ("parameters", f"{count_parameters(config):,}"),
         ("embedding", f"{config.vocab_size:,} entries of {config.embedding_size}"),
         ("recurrent layers", f"{layers}, {directions}"),
-        *top,
+        *(row for name, row in rows.items() if name in read),
         ("dropout", ", ".join(f"`{name}` {value:g}" for name, value in dropouts.items()) or "none"),
     ]

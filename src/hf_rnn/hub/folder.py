@@ -6,11 +6,10 @@ from shlex import quote
 
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
-from torch import device
 from transformers import AutoConfig, PreTrainedTokenizerBase
 from transformers.utils import CONFIG_NAME, GENERATION_CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
-from ..auto import MODELS, architecture
+from ..auto import MODELS, architecture, model_without_weights
 from ..models.configuration_rnn import RNNConfig, code_files
 from ..models.weight_files import is_pointer
 from ..text.schema import SCHEMA_FILE
@@ -153,8 +152,7 @@ def check_weights(folder: Path, config: RNNConfig, name: str) -> None:
     kind = architecture(config)
     if kind not in MODELS:
         raise UserError(f"{name!r} holds a {kind}, and this hf_rnn has {', '.join(MODELS)}.")
-    with device("meta"):
-        model = MODELS[kind](config)
+    model = model_without_weights(kind, config)
     # A tied weight stands in the file once.
     tied = set(model.all_tied_weights_keys) - set(found)
     wanted = {key: list(t.shape) for key, t in model.state_dict().items() if key not in tied}

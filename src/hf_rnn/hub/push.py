@@ -135,8 +135,16 @@ def kept_for_later(folder: Path, repo_id: str, revision: str | None = None) -> I
 # Talking to the Hub --------------------------------------------------------------------------------------------------
 
 
+def check_name(repo_id: str) -> None:
+    """Raise [`UserError`] for a name that no repository can have."""
+    try:
+        validate_repo_id(repo_id)
+    except HFValidationError as error:
+        raise (as_user_error(error, repo_id) or error) from error
+
+
 def check_token(token: str | None) -> None:
-    """Raises [`UserError`] where there is no token to write with."""
+    """Raise [`UserError`] where there is no token to write with."""
     if not (token or get_token()):
         raise UserError("there is no token to write to the Hub with: hf auth login (or set HF_TOKEN).")
 
@@ -150,10 +158,7 @@ def create(repo_id: str, private: bool | None = None, token: str | None = None, 
     Raises:
         UserError: no token or not the right one, no such name, or one that holds something else.
     """
-    try:
-        validate_repo_id(repo_id)
-    except HFValidationError as error:
-        raise UserError(as_user_error(error, repo_id)) from error
+    check_name(repo_id)
     check_token(token)
     api = HfApi(token=token)
 

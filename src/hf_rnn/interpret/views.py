@@ -58,11 +58,24 @@ class Explanation:
 
     def to_ansi(self) -> str:
         """Return the text, coloured for a terminal."""
-        return _ansi(self)
+        parts = []
+        for text, score, share in pieces(self):
+            # A text may hold control sequences: a terminal must not obey them.
+            text = "".join(character if character.isprintable() or character == "\n" else "�" for character in text)
+            if score is None or abs(share) < 0.05:
+                parts.append(text)
+                continue
+            r, g, b = (round(255 + (end - 255) * abs(share)) for end in (FOR if share > 0 else AGAINST))
+            ink = "97" if abs(share) > 0.5 else "30"
+            parts.append(f"\x1b[48;2;{r};{g};{b};{ink}m{text}\x1b[0m")
+        return "".join(parts)
 
     def to_html(self) -> str:
         """Return a page of its own, which asks nothing of a network."""
-        return _html(self)
+        from markupsafe import Markup
+
+        text = Markup(coloured(self))
+        return _PAGE.render(explanation=self, title=title(self), text=text, **_COLOURS)
 
     def to_png(self, path: Any) -> None:
         """Write the coloured text as a picture.
@@ -73,7 +86,40 @@ class Explanation:
         Raises:
             UserError: the text is written from right to left, which matplotlib cannot do.
         """
-        _png(self, path)
+        if any(unicodedata.bidirectional(character) in ("R", "AL") for character in self.text):
+            raise UserError("a picture cannot show a text that is written from right to left: write a page, it.html.")
+        size, leading, width, margin = 12, 0.27, 9.0, 0.2
+        figure = new_figure(width, 3)
+        figure.set_layout_engine("none")
+        renderer = figure.canvas.get_renderer()
+        families = font_families()
+        # The words are laid out in lines by their drawn widths.
+        x, line, placed = margin, 0, []
+        with boxes_for_missing_glyphs():
+            for text, _, share in pieces(self):
+                for part in _wrapped(text):
+                    if part == "\n":
+                        x, line = margin, line + 1
+                        continue
+                    drawn = figure.text(0, 0, part, fontsize=size, family=families, parse_math=False)
+                    broad = drawn.get_window_extent(renderer).width / figure.dpi if part.strip() else size / 72 * 0.3
+                    if x + broad > width - margin and x > margin:
+                        x, line = margin, line + 1
+                    if x == margin and not part.strip():
+                        continue
+                    placed.append((drawn, x, line, share))
+                    x += broad + (size / 72 * 0.02)
+            height = (line + 1) * leading + 0.75
+            figure.set_size_inches(width, height)
+            heading = {"fontsize": size, "weight": "bold", "va": "center", "family": families, "parse_math": False}
+            legend = f"{title(self)} (blue: for, orange: against)"
+            figure.text(margin / width, 1 - 0.25 / height, legend, **heading)
+            for drawn, x, line, share in placed:
+                drawn.set(x=x / width, y=1 - (0.65 + line * leading) / height, va="baseline")
+                if abs(share) >= 0.05:
+                    r, g, b = (part / 255 for part in (FOR if share > 0 else AGAINST))
+                    drawn.set_bbox({"facecolor": (r, g, b, 0.75 * abs(share)), "edgecolor": "none", "pad": 1.0})
+            figure.savefig(path, dpi=120, format="png")
 
 
 def pieces(explanation: Explanation) -> Iterator[tuple[str, float | None, float]]:
@@ -96,12 +142,11 @@ def pieces(explanation: Explanation) -> Iterator[tuple[str, float | None, float]
         yield explanation.text[at:], None, 0.0
 
 
-def strongest(explanation: Explanation, named: int = NAMED) -> list[str]:
+def strongest(explanation: Explanation) -> list[str]:
     """Return a line with the words that speak most for the label, and one with those against it.
 
     Args:
         explanation: of a text.
-        named: words in a line, at most.
     """
     lines = []
     for name, sign in (("for", 1), ("against", -1)):
@@ -109,7 +154,7 @@ def strongest(explanation: Explanation, named: int = NAMED) -> list[str]:
             (word for word in explanation.words if sign * word.score > 0), key=lambda word: -sign * word.score
         )
         if words:
-            shown = (f"{_short(word.word)} {word.score:+.3f}" for word in words[:named])
+            shown = (f"{_short(word.word)} {word.score:+.3f}" for word in words[:NAMED])
             lines.append(f"{name} {explanation.label}: {', '.join(shown)}")
     return lines
 
@@ -158,20 +203,6 @@ def title(explanation: Explanation) -> str:
     return f"{explanation.label} {explanation.score:.4f} · {explanation.method.replace('_', ' ')}"
 
 
-def _ansi(explanation: Explanation) -> str:
-    parts = []
-    for text, score, share in pieces(explanation):
-        # A text may hold control sequences: a terminal must not obey them.
-        text = "".join(character if character.isprintable() or character == "\n" else "�" for character in text)
-        if score is None or abs(share) < 0.05:
-            parts.append(text)
-            continue
-        r, g, b = (round(255 + (end - 255) * abs(share)) for end in (FOR if share > 0 else AGAINST))
-        ink = "97" if abs(share) > 0.5 else "30"
-        parts.append(f"\x1b[48;2;{r};{g};{b};{ink}m{text}\x1b[0m")
-    return "".join(parts)
-
-
 _PAGE = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
     """<!doctype html>
 <html lang="en">
@@ -213,50 +244,6 @@ def coloured(explanation: Explanation) -> str:
     return _TEXT.render(pieces=list(pieces(explanation)), **_COLOURS)
 
 
-def _html(explanation: Explanation) -> str:
-    from markupsafe import Markup
-
-    text = Markup(coloured(explanation))
-    return _PAGE.render(explanation=explanation, title=title(explanation), text=text, **_COLOURS)
-
-
-def _png(explanation: Explanation, path: Any) -> None:
-    """Lay the words out in lines, by their drawn widths."""
-    if any(unicodedata.bidirectional(character) in ("R", "AL") for character in explanation.text):
-        raise UserError("a picture cannot show a text that is written from right to left: write a page, it.html.")
-    size, leading, width, margin = 12, 0.27, 9.0, 0.2
-    figure = new_figure(width, 3)
-    figure.set_layout_engine("none")
-    renderer = figure.canvas.get_renderer()
-    families = font_families()
-    x, line, placed = margin, 0, []
-    with boxes_for_missing_glyphs():
-        for text, _, share in pieces(explanation):
-            for part in _wrapped(text):
-                if part == "\n":
-                    x, line = margin, line + 1
-                    continue
-                drawn = figure.text(0, 0, part, fontsize=size, family=families, parse_math=False)
-                broad = drawn.get_window_extent(renderer).width / figure.dpi if part.strip() else size / 72 * 0.3
-                if x + broad > width - margin and x > margin:
-                    x, line = margin, line + 1
-                if x == margin and not part.strip():
-                    continue
-                placed.append((drawn, x, line, share))
-                x += broad + (size / 72 * 0.02)
-        height = (line + 1) * leading + 0.75
-        figure.set_size_inches(width, height)
-        heading = {"fontsize": size, "weight": "bold", "va": "center", "family": families, "parse_math": False}
-        legend = f"{title(explanation)} (blue: for, orange: against)"
-        figure.text(margin / width, 1 - 0.25 / height, legend, **heading)
-        for drawn, x, line, share in placed:
-            drawn.set(x=x / width, y=1 - (0.65 + line * leading) / height, va="baseline")
-            if abs(share) >= 0.05:
-                r, g, b = (part / 255 for part in (FOR if share > 0 else AGAINST))
-                drawn.set_bbox({"facecolor": (r, g, b, 0.75 * abs(share)), "edgecolor": "none", "pad": 1.0})
-        figure.savefig(path, dpi=120, format="png")
-
-
 def _wrapped(text: str) -> Iterator[str]:
     """Yield the parts that a line may end behind: words, spaces as one, line breaks; long runs are cut."""
     for number, line in enumerate(text.split("\n")):
@@ -268,4 +255,4 @@ def _wrapped(text: str) -> Iterator[str]:
             yield from (word[at : at + 80] for at in range(0, len(word), 80))
 
 
-__all__ = ["FORMS", "NAMED", "Explanation", "check_ending", "coloured", "pieces", "save", "strongest", "title"]
+__all__ = ["FORMS", "Explanation", "check_ending", "coloured", "pieces", "save", "strongest", "title"]

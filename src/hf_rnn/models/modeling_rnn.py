@@ -106,6 +106,12 @@ class RNNPreTrainedModel(PreTrainedModel):
                 raise OSError(f"{part.name} is not what was pushed: delete {part.resolve()}, and load the model again.")
         return loaded
 
+    @classmethod
+    def get_init_context(cls, *args: Any, **kwargs: Any) -> list:
+        """As transformers', without drawing weights on the meta device before they are loaded: torch would import sympy
+        for it. Weights that are missing in the file are drawn later."""
+        return [*super().get_init_context(*args, **kwargs), init.no_init_weights()]
+
     def push_to_hub(self, repo_id: str, **kwargs: Any) -> Any:  # type: ignore[override]
         """As transformers': one commit of weights, configuration and code; with a card of ours where hf_rnn is
         imported and the repository has none."""

@@ -26,16 +26,16 @@ MANIFEST = "manifest.json"
 ASIDE = ".checkpoint"
 # In a checkpoint, of each process: what was summed up for the next row of the log.
 LOSS_FILE = "loss_{}.json"
-# What a full disk, a limit or a missing right is called.
+# The errors of a full disk, a limit or a missing right.
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
-# What torch and safetensors, written in other languages, make of them.
+# The words for them of torch and safetensors, which are written in other languages.
 _DISK_WORDS = re.compile(
     r"iostream error|PytorchStreamWriter|unexpected pos|I/O error|os error (28|122|27|30|13|1|5)\b|cannot be opened"
 )
 
 
 def seal(checkpoint: Path) -> None:
-    """Writes the manifest of a checkpoint's files, and waits until the disk has all of it."""
+    """Write the manifest of a checkpoint's files, and wait until the disk has all of it."""
     files = {name: _facts(checkpoint / name) for name in _files(checkpoint)}
     (checkpoint / MANIFEST).write_text(json.dumps({"files": files}, indent=2) + "\n", encoding="utf-8")
     for name in (*files, MANIFEST):
@@ -45,7 +45,7 @@ def seal(checkpoint: Path) -> None:
 
 
 def damage(checkpoint: Path) -> str | None:
-    """What a checkpoint lacks of what its manifest names, in words; None if it is whole."""
+    """Return in words how a checkpoint differs from its manifest; None if it is whole."""
     try:
         manifest = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))["files"]
         for name, facts in manifest.items():
@@ -64,14 +64,15 @@ def damage(checkpoint: Path) -> str | None:
 
 
 def numbered(folder: Path) -> list[Path]:
-    """The checkpoints of a run's folder, whole or not, by their steps."""
+    """Return the checkpoints of a run's folder, whole or not, by their steps."""
     found = [path for path in folder.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", path.name)]
     return sorted((path for path in found if path.is_dir()), key=_step)
 
 
 def newest_whole(folder: Path, with_best: bool = False) -> Path | None:
-    """The whole checkpoint of the most steps, or None. It may stand in `ASIDE`, where it was left before its move:
-    [`claim`] brings it to its place.
+    """Return the whole checkpoint of the most steps, or None.
+
+    It may stand in `ASIDE`, where it was left before its move: [`claim`] brings it to its place.
 
     Args:
         folder: of a run.
@@ -93,7 +94,7 @@ def newest_whole(folder: Path, with_best: bool = False) -> Path | None:
 
 
 def nothing_whole(folder: Path) -> UserError | None:
-    """The error where a folder has checkpoints and none is whole."""
+    """Return the error for a folder that has checkpoints of which none is whole; None for other folders."""
     found = numbered(folder)
     if not found:
         return None
@@ -105,11 +106,13 @@ def nothing_whole(folder: Path) -> UserError | None:
 
 
 def claim(checkpoint: Path, folder: Path) -> Path:
-    """Makes the checkpoint that a run goes on from the newest of its folder. Those of as many steps or more are renamed
-    to `damaged-checkpoint-N`, and named; nothing is deleted.
+    """Make the checkpoint that a run goes on from the newest of its folder.
+
+    Checkpoints of as many steps or more are renamed to `damaged-checkpoint-N`, and the log names them. Nothing is
+    deleted.
 
     Returns:
-        Where it stands now.
+        The path at which it stands now.
     """
     place = folder / checkpoint.name
     for other in numbered(folder):
@@ -123,7 +126,7 @@ def claim(checkpoint: Path, folder: Path) -> Path:
 
 
 def set_aside(checkpoint: Path) -> Path:
-    """Gives a checkpoint a name under which it is no checkpoint."""
+    """Give a checkpoint a name under which it is no checkpoint."""
     name = f"damaged-{checkpoint.name}"
     taken = {path.name for path in checkpoint.parent.glob(f"{name}*")}
     free = next(each for each in (name, *(f"{name}-{n}" for n in range(2, 10**6))) if each not in taken)
@@ -131,7 +134,7 @@ def set_aside(checkpoint: Path) -> Path:
 
 
 def remove(checkpoint: Path) -> None:
-    """Deletes a checkpoint; if that is cut short, what is left has no checkpoint's name."""
+    """Delete a checkpoint; if that is cut short, the rest has no checkpoint's name."""
     going = checkpoint.parent / ASIDE / "removed"
     shutil.rmtree(going, ignore_errors=True)
     going.parent.mkdir(exist_ok=True)
@@ -140,7 +143,7 @@ def remove(checkpoint: Path) -> None:
 
 
 def best_of(checkpoint: Path) -> str | None:
-    """The name of the best checkpoint when this one was saved; its path may be that of another machine."""
+    """Return the name of the best checkpoint when this one was saved; its path may be that of another machine."""
     state = json.loads((checkpoint / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
     name = PurePosixPath(str(state.get("best_model_checkpoint") or "").replace("\\", "/")).name
     return name if re.fullmatch(r"checkpoint-\d+", name) else None
@@ -148,8 +151,8 @@ def best_of(checkpoint: Path) -> str | None:
 
 @contextmanager
 def writing(what: str, folder: Path, unfinished: Path, then: str) -> Iterator[None]:
-    """Where a disk is full or may not be written to, the block ends with a [`UserError`] that says so, and what it left
-    unfinished is deleted.
+    """Raise [`UserError`] where a disk is full or may not be written to inside the block, and delete what it left
+    unfinished.
 
     Args:
         what: is written, in words.

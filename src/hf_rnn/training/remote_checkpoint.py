@@ -22,7 +22,7 @@ LAST, BEST = "last-checkpoint", "best-checkpoint"
 
 
 def fetch_checkpoint(repo_id: str, folder: Path, revision: str | None = None, token: str | None = None) -> None:
-    """Brings the newest checkpoint of a run, the best one where that is another, and its run.yaml from the Hub.
+    """Bring the newest checkpoint of a run, the best one where that is another, and its run.yaml from the Hub.
 
     Args:
         repo_id: `user/name`, or a name of the token's own user, to which the run was pushed with hub_strategy
@@ -95,7 +95,7 @@ def _move_in(fetching: Path, folder: Path, places: dict[str, str]) -> None:
 
 
 def _newest_checkpoint(paths: list[str]) -> str | None:
-    """The repository's folder that holds the newest checkpoint, or None."""
+    """Return the repository's folder that holds the newest checkpoint, or None."""
     folders = [path.rpartition("/")[0] for path in paths if fnmatch(path, "*checkpoint*/trainer_state.json")]
     numbered = [name for name in folders if re.fullmatch(r"checkpoint-\d+", name)]
     if LAST in folders:

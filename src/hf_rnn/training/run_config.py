@@ -58,7 +58,7 @@ ModelArguments = dataclasses.make_dataclass(
     namespace={"__doc__": as_docstring("The network.", _model_words())},
 )
 
-# Whether they can hold depends on the number of layers and of directions, which an encoder brings with it.
+# These depend on the number of layers and of directions, which an encoder brings with it: they are checked then.
 _JUDGED_BY_ENCODER = ("hidden_dropout", "backprop_length")
 
 

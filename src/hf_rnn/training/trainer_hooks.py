@@ -1,8 +1,9 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """All overrides of private methods of transformers' Trainer, each with its reason.
 
-Our trainers override the public hooks of [`TrainerHooks`] instead. A release of transformers that changes a private
-method is followed here alone; `tests/training/test_trainer_hooks.py` compares the signatures.
+Our trainers override the public hooks of [`TrainerHooks`] instead. This file was written against transformers 5.23.0. A
+release of transformers that changes a private method is followed here alone; `tests/training/test_trainer_hooks.py`
+compares the signatures.
 """
 
 import pickle
@@ -16,9 +17,6 @@ from torch.utils.data import DataLoader, Sampler
 
 from ..utils.errors import UserError, first_line
 from ..utils.output import unsaid
-
-# The release of transformers whose Trainer was read for what stands here.
-WRITTEN_AGAINST = "5.23.0"
 
 
 class TrainerHooks:
@@ -210,4 +208,4 @@ def _without_code(checkpoint: str | None) -> Iterator[None]:
         ) from error
 
 
-__all__ = ["WRITTEN_AGAINST", "TrainerHooks"]
+__all__ = ["TrainerHooks"]

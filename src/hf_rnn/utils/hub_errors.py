@@ -300,7 +300,7 @@ def _revisions(repo_id: str, token: str | None, repo_type: str) -> str:
     return f", only {', '.join(names)}: write {option} {names[0]}." if names else ": it is empty."
 
 
-# Whether a case fits a refusal, and the line for it; the first that fits counts.
+# Each case is a test whether it fits a refusal, and the line for it. The first that fits counts.
 _REFUSALS: tuple[tuple[Callable[[_Refusal], bool], Callable[[_Refusal], str]], ...] = (
     (
         lambda r: r.cause == "room",

@@ -26,7 +26,7 @@ def runs_bf16() -> bool:
 
 
 def hardware() -> str:
-    """The processor, or the GPUs, in words."""
+    """Return the name of the processor, or of the GPUs, with their number."""
     if torch.cuda.is_available():
         return f"{torch.cuda.device_count()} × {torch.cuda.get_device_name()}"
     info = Path("/proc/cpuinfo")
@@ -36,13 +36,13 @@ def hardware() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the libraries that decide a result."""
+    """Return the versions of Python and of the libraries that decide a result."""
     packages = ("torch", "transformers", "tokenizers", "datasets", "accelerate")
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 
 
 def bound_kernel_caches() -> None:
-    """Lets torch keep few kernels, for training on batches whose shapes seldom come back.
+    """Let torch keep few kernels, for training on batches whose shapes seldom come back.
 
     On a CPU, oneDNN makes a kernel for each shape of a product or a layer, and torch and oneDNN each keep a thousand:
     with batches of many lengths they grow to gigabytes, and are hardly ever asked for again. It counts where no such
@@ -54,13 +54,13 @@ def bound_kernel_caches() -> None:
 
 @cache
 def keep_freed_memory() -> bool:
-    """Lets this process keep memory that it frees, for its next step.
+    """Let this process keep memory that it frees, for its next step.
 
     glibc gives large blocks back to the system at once, and the next step faults them in again, page by page: about a
     third of an LSTM's training step on a CPU. Memory that was needed once then stays with the process.
 
     Returns:
-        Whether the allocator took the settings: glibc's does, others have no such calls.
+        True if the allocator took the settings: glibc's does, others have no such calls.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
@@ -71,8 +71,11 @@ def keep_freed_memory() -> bool:
 
 
 def give_back_freed_memory() -> None:
-    """Gives freed memory back to the system, where glibc allocates: [`keep_freed_memory`] keeps it, and what threads
-    have freed in places of their own may grow to many times what is in use."""
+    """Give freed memory back to the system, where glibc allocates.
+
+    [`keep_freed_memory`] keeps it, and memory that threads have freed in places of their own may grow to many times
+    that in use.
+    """
     try:
         ctypes.CDLL(None).malloc_trim(0)
     except (AttributeError, OSError, TypeError):
@@ -81,8 +84,11 @@ def give_back_freed_memory() -> None:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Products are computed in the calling thread alone, as long as it lasts. A thread that is not a process' first one
-    gets helpers of its own from OpenMP, and texts one by one are answered several times faster without."""
+    """Compute products inside the block in the calling thread alone.
+
+    A thread that is not a process' first one gets helpers of its own from OpenMP. Without them, texts are answered one
+    by one several times faster.
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -114,7 +120,7 @@ def on_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
 
 
 def default_device() -> str:
-    """The GPU of this process, where there is one; else the CPU."""
+    """Return the name of this process' GPU, where there is one; else of the CPU."""
     return f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
 
 

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""What is printed: on any standard output, and without lines of libraries that do not fit."""
+"""Print on any standard output, and leave out lines of libraries that do not fit."""
 
 import logging
 import sys

@@ -67,7 +67,7 @@ def _align(options: Any, predictor: Any) -> None:
 
     outputs = output_files(options, pages=False)
     if options.how_it_read or options.method:
-        raise UserError("of a model that writes it is shown where it looks: leave --method and --how_it_read out.")
+        raise UserError("a translator has alignments only: leave out --method and --how_it_read.")
     for text in options.texts:
         alignment = align(predictor, text, options.target)
         print(" ".join(alignment.target), *alignment.lines(), sep="\n")
@@ -78,7 +78,7 @@ def _explain(options: Any, predictor: Any) -> None:
     """Show the words that an answer comes from, or the answer after each word."""
     from ...interpret.attribution import DEFAULT, explain, explainable
     from ...interpret.reading_curve import how_it_read
-    from ...interpret.views import NAMED, save, strongest, title
+    from ...interpret.views import save, strongest, title
     from ...text.tokenization import token_ids
 
     outputs = output_files(options, pages=not options.how_it_read)
@@ -96,5 +96,5 @@ def _explain(options: Any, predictor: Any) -> None:
             told = explain(model, tokenizer, text, options.target, options.method or DEFAULT, cut=cut)
             print(title(told))
             print_coloured(told.to_ansi())
-            print(*strongest(told, NAMED), sep="\n")
+            print(*strongest(told), sep="\n")
         write_outputs(outputs, save, told)
