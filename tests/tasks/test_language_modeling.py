@@ -103,6 +103,7 @@ def test_what_cannot_be_written(language_model, tiny_run, capsys, options, messa
     assert "does not go on with texts, it answers them: hf-rnn predict" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_what_it_does_not_know_stays_in_the_text(tmp_path, caplog):
     hf_rnn.train(lm(tmp_path / "lm", "made_up_reviews", kind="char"))
     predictor = hf_rnn.Predictor.from_pretrained(tmp_path / "lm")
@@ -169,6 +170,7 @@ def killed(folder: Path, step: int) -> None:
     main(arguments(folder))
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_of_an_epoch_it_goes_on_to_the_same_weights(tmp_path, capsys):
     assert main(arguments(tmp_path / "whole")) == 0
     assert "Let it write: hf-rnn write " in capsys.readouterr().out
@@ -294,6 +296,7 @@ def test_an_encoder_alone_answers_nothing(language_model, tmp_path):
 
 
 @pytest.mark.parametrize("hidden_size", [8, 12])
+@pytest.mark.slow
 def test_a_language_model_goes_on_with_the_output_layer_of_another(tmp_path, hidden_size):
     first = lm(tmp_path / "first", "made_up_reviews", tie_word_embeddings=False, hidden_size=hidden_size)
     hf_rnn.train(first)
