@@ -54,9 +54,11 @@ class LabelledTexts(TaskWithLabels):
         if self.data.unlabelled_splits:
             prepared["unlabelled"] = self.texts_alone(splits, self.data.unlabelled_splits)
         test_name = self.data.test_split
-        if test_name in splits and self._is_unlabelled(splits[test_name]):
+        if test_name is None or test_name not in splits:
+            return prepared
+        if self._is_unlabelled(splits[test_name]):
             logger.warning(f"the split {test_name} has no labels and is left out.")
-        elif test_name in splits:
+        else:
             prepared["test"] = self._read(splits, test_name)
         return prepared
 
@@ -177,7 +179,7 @@ def _by_names(rows: Any, column: str) -> list[Any]:
     if not isinstance(inner, ClassLabel):
         return list(rows[column])
 
-    def named(value):
+    def named(value: Any) -> Any:
         if isinstance(value, list):
             return [inner.int2str(one) for one in value]
         return None if value in (None, UNLABELLED) else inner.int2str(value)

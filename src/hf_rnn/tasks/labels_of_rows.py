@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..models.configuration_rnn import RNNConfig
+from ..models.label_checks import labels_of
 from ..text.arguments import DataArguments
 from ..text.columns import Columns
 from ..text.labels import (
@@ -17,7 +18,6 @@ from ..text.labels import (
     PROBLEM_TYPES,
     REGRESSION,
     SINGLE,
-    LabelForm,
     find_form,
     in_order,
     warn_of_likeness,
@@ -40,6 +40,9 @@ class TaskWithLabels(TextTask):
         UserError: no such problem type, or a label named twice.
     """
 
+    # The columns of the split that was read last.
+    columns: Columns
+
     def __init__(self, data: DataArguments, config: RNNConfig | None = None):
         super().__init__(data)
         if data.problem_type is not None:
@@ -50,10 +53,10 @@ class TaskWithLabels(TextTask):
             raise UserError(f"data.label_names={self.label_names} names a label twice: give each class its own name.")
         if config is not None:
             self.problem_type = config.problem_type or (REGRESSION if config.num_labels == 1 else SINGLE)
-            self.label_names = list(config.id2label.values())
+            self.label_names = labels_of(config)
         self.trained = config is not None
-        self.columns: Columns | None = None
-        self.form: LabelForm | None = None
+        # A `LabelForm`, once labels were read.
+        self.form: Any = None
         # The mean and the standard deviation of the training values of a regression.
         self.target = (0.0, 1.0)
         self._known: dict[str, int] = {}
@@ -62,7 +65,7 @@ class TaskWithLabels(TextTask):
 
     def _label_columns(self) -> list[str]:
         label = self.columns.label
-        return label if isinstance(label, list) else [label]
+        return label if isinstance(label, list) else [str(label)]
 
     def _where(self, column: str | None = None) -> str:
         return f"the column {column or ', '.join(self._label_columns())!r} of {self.data.path!r}"

@@ -20,6 +20,8 @@ from .text_task import TextTask
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict, Features
 
+    from .base import PredictorLike
+
 logger = logging.getLogger(__name__)
 
 
@@ -72,7 +74,7 @@ class LanguageModeling(TextTask):
         else:
             train, validation = self.hold_out(train, ", ".join(wanted))
         prepared = DatasetDict(train=train, validation=validation)
-        if data.test_split in splits:
+        if data.test_split is not None and data.test_split in splits:
             prepared["test"] = self.texts_alone(splits, [data.test_split])
         return prepared
 
@@ -128,7 +130,7 @@ class LanguageModeling(TextTask):
         def words(text: str) -> int:
             return len((text if normalizer is None else normalizer.normalize_str(text)).split()) + 1
 
-        def encode(batch):
+        def encode(batch: dict[str, list]) -> dict[str, list]:
             encoded = self.tokens(tokenizer, batch)
             unknown = [row.count(tokenizer.unk_token_id) for row in encoded["input_ids"]]
             return {**encoded, "words": [words(text) for text in batch["text"]], "unknown": unknown}
@@ -157,7 +159,7 @@ class LanguageModeling(TextTask):
         }
         return {**self.title(), "splits": splits, "examples": []}
 
-    def judge(self, predictor, rows: Dataset, batch_tokens: int) -> dict[str, float]:
+    def judge(self, predictor: PredictorLike, rows: Dataset, batch_tokens: int) -> dict[str, float]:
         """Return the loss and the perplexities of a model on encoded rows."""
         both = predictor.model.config.independent_directions
         at_once = min(batch_tokens, STREAMS * BPTT_WINDOW)
@@ -165,7 +167,9 @@ class LanguageModeling(TextTask):
         windows = (streams[index] for index in range(len(streams)))
         return perplexities(*read_streams(predictor.model, windows), streams.words)
 
-    def reply(self, predictor, columns: list[list[str]], top_k: int | None, batch_tokens: int) -> list[dict]:
+    def reply(
+        self, predictor: PredictorLike, columns: list[list[str]], top_k: int | None, batch_tokens: int
+    ) -> list[dict]:
         """Raise [`UserError`]: a language model does not label texts."""
         raise UserError(
             'this is a language model, which labels nothing. To write with it: hf-rnn write MODEL "some text"; to '

@@ -156,10 +156,10 @@ class _OfflineMetric(evaluate.Metric):
     description: str
     row_type: datasets.Value | datasets.Sequence
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(keep_in_memory=True)
 
-    def _info(self):
+    def _info(self) -> evaluate.MetricInfo:
         return evaluate.MetricInfo(
             description=self.description,
             citation="",
@@ -190,7 +190,7 @@ class SingleLabelMetrics(_LabelMetric):
     description = "Metrics of a classifier that gives each row one label."
     row_type = datasets.Value("int64")
 
-    def _compute(self, predictions, references):
+    def _compute(self, predictions: Any, references: Any) -> dict[str, Any]:
         return single_label(predictions, references, self.labels)
 
 
@@ -200,7 +200,7 @@ class MultiLabelMetrics(_LabelMetric):
     description = "Metrics of a classifier that gives each row any number of labels."
     row_type = datasets.Sequence(datasets.Value("int64"))
 
-    def _compute(self, predictions, references):
+    def _compute(self, predictions: Any, references: Any) -> dict[str, Any]:
         return multi_label(predictions, references, self.labels)
 
 
@@ -210,7 +210,7 @@ class RegressionMetrics(_OfflineMetric):
     description = "Metrics of a model that gives each row a number."
     row_type = datasets.Value("float64")
 
-    def _compute(self, predictions, references):
+    def _compute(self, predictions: Any, references: Any) -> dict[str, Any]:
         return regression(predictions, references)
 
 
@@ -220,7 +220,7 @@ class SpanMetrics(_OfflineMetric):
     description = "Metrics of a model that finds spans of words."
     row_type = datasets.Sequence(datasets.Value("string"))
 
-    def _compute(self, predictions, references):
+    def _compute(self, predictions: Any, references: Any) -> dict[str, Any]:
         return spans(predictions, references)
 
 
@@ -230,7 +230,7 @@ class TranslationMetrics(_OfflineMetric):
     description = "Metrics of a model that writes texts."
     row_type = datasets.Value("string")
 
-    def _compute(self, predictions, references):
+    def _compute(self, predictions: Any, references: Any) -> dict[str, Any]:
         return translation(predictions, references)
 
 

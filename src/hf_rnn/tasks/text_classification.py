@@ -26,6 +26,8 @@ from .text_task import quotable, softmax
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
+    from .base import PredictorLike
+
 
 class TextClassification(LabelledTexts):
     """Classify texts or pairs of texts: one label, several labels or a number for each row.
@@ -136,7 +138,7 @@ class TextClassification(LabelledTexts):
             SINGLE: {"accuracy": True, "f1_macro": True, "matthews_correlation": True},
             MULTI: {"f1_micro": True, "f1_macro": True, "subset_accuracy": True},
             REGRESSION: {"mse": False, "mae": False, "r2": True, "pearson": True, "spearman": True},
-        }[self.problem_type]
+        }[str(self.problem_type)]
 
     def predicted(self, logits: np.ndarray) -> np.ndarray:
         """Return class indices `[B]`, 0 and 1 `[B, C]` (1 for a probability over one half), or values `[B]`."""
@@ -154,12 +156,14 @@ class TextClassification(LabelledTexts):
         metric = SingleLabelMetrics if self.problem_type == SINGLE else MultiLabelMetrics
         return metric(self.label_names).compute(predictions=predicted.tolist(), references=labels.astype(int).tolist())
 
-    def judge(self, predictor, rows: Dataset, batch_tokens: int) -> dict[str, float]:
+    def judge(self, predictor: PredictorLike, rows: Dataset, batch_tokens: int) -> dict[str, float]:
         """Return the metrics of a model on encoded rows."""
         logits = predictor.logits(rows.with_format("numpy")["input_ids"][:], batch_tokens)
         return self.metrics(logits, np.asarray(rows["labels"]))
 
-    def reply(self, predictor, columns: list[list[str]], top_k: int | None, batch_tokens: int) -> list[dict]:
+    def reply(
+        self, predictor: PredictorLike, columns: list[list[str]], top_k: int | None, batch_tokens: int
+    ) -> list[dict]:
         """Return `answers` to texts, or to pairs of texts."""
         _, ids = self.read_and_cut(predictor.tokenizer, *columns)
         return self.answers(predictor.logits(ids, batch_tokens), top_k)

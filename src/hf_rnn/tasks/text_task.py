@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
@@ -106,7 +106,9 @@ class TextTask:
         validation = choose_split(splits, data.validation_split)
         for key, names in (("validation_split", data.validation_split), ("test_split", [data.test_split])):
             default = getattr(DataArguments(), key)
-            if names not in (default, [default], [None], []) and choose_split(splits, names) is None:
+            if names in (default, [default], [None], []):
+                continue
+            if choose_split(splits, cast("list[str]", names)) is None:
                 raise UserError(f"data.{key} {names!r} is not a split of {data.path!r}: {', '.join(splits)}.")
         named = [name for name in (train, validation, data.test_split) if name is not None]
         named += data.unlabelled_splits
@@ -201,8 +203,9 @@ class TextTask:
         else:
             train, validation = self.hold_out(train, train_name)
         prepared = DatasetDict(train=train.add_column(FOR_TRAINING, [True] * len(train)), validation=validation)
-        if self.data.test_split in splits:
-            prepared["test"] = read(splits, self.data.test_split)
+        test = self.data.test_split
+        if test is not None and test in splits:
+            prepared["test"] = read(splits, test)
         return prepared
 
     def texts_alone(self, splits: DatasetDict, names: Sequence[str]) -> Dataset:

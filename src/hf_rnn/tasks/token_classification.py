@@ -26,6 +26,8 @@ from .text_task import FOR_TRAINING, quotable, softmax
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
+    from .base import PredictorLike
+
 logger = logging.getLogger(__name__)
 
 
@@ -210,13 +212,13 @@ class TokenClassification(TaggedWords):
         answers, tags = ([[self.label_names[i] for i in row] for row in column] for column in zip(*pairs, strict=True))
         return SpanMetrics().compute(predictions=answers, references=tags)
 
-    def judge(self, predictor, rows: Dataset, batch_tokens: int) -> dict[str, float]:
+    def judge(self, predictor: PredictorLike, rows: Dataset, batch_tokens: int) -> dict[str, float]:
         """Return the metrics of a model on the words of encoded rows, and on their texts (`judge_texts`)."""
         tags = [self.predicted(logits) for logits in predictor.token_logits(rows["input_ids"][:], batch_tokens)]
         found = self._metrics(tags, [np.asarray(row, dtype=int) for row in rows["labels"]])
         return found | self.judge_texts(predictor, rows, batch_tokens)
 
-    def judge_texts(self, predictor, rows: Dataset, batch_tokens: int) -> dict[str, float]:
+    def judge_texts(self, predictor: PredictorLike, rows: Dataset, batch_tokens: int) -> dict[str, float]:
         """Return the metrics of a model on the rows as normally written texts (`written_text.py`).
 
         Their names end with `_written`. A span is found if its kind and its characters are right. Without BIO, a word
@@ -245,7 +247,9 @@ class TokenClassification(TaggedWords):
 
     # Answering -------------------------------------------------------------------------------------------------------
 
-    def reply(self, predictor, columns: list[list[str]], top_k: int | None, batch_tokens: int) -> list[dict]:
+    def reply(
+        self, predictor: PredictorLike, columns: list[list[str]], top_k: int | None, batch_tokens: int
+    ) -> list[dict]:
         """Return the `entities` of each text, each with its `label`, `text`, `score`, and characters `start` to `end`.
 
         Without BIO there is one entity for each word, as the tokenizer splits words.

@@ -27,6 +27,8 @@ from .text_task import FOR_TRAINING, TextTask, quotable
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
+    from .base import PredictorLike
+
 logger = logging.getLogger(__name__)
 
 # The number of examples that a model card shows.
@@ -245,13 +247,15 @@ class Translation(TextTask):
         rows = [[token for token in np.asarray(row).tolist() if token != IGNORED] for row in ids]
         return [text.strip() for text in tokenizer.batch_decode(rows, skip_special_tokens=True)]
 
-    def judge(self, predictor, rows: Dataset, batch_tokens: int) -> dict[str, float]:
+    def judge(self, predictor: PredictorLike, rows: Dataset, batch_tokens: int) -> dict[str, float]:
         """Return the metrics of a model on encoded rows."""
         return self.measure(self._written(predictor, rows["input_ids"][:], batch_tokens), rows["target"][:])
 
     # Answering -------------------------------------------------------------------------------------------------------
 
-    def reply(self, predictor, columns: list[list[str]], top_k: int | None, batch_tokens: int) -> list[dict]:
+    def reply(
+        self, predictor: PredictorLike, columns: list[list[str]], top_k: int | None, batch_tokens: int
+    ) -> list[dict]:
         """Return for each text the generated `text`.
 
         Raises:
@@ -265,7 +269,7 @@ class Translation(TextTask):
         return [{"text": said} for said in self._written(predictor, ids, batch_tokens)]
 
     @torch.inference_mode()
-    def _written(self, predictor, ids: list[list[int]], batch_tokens: int) -> list[str]:
+    def _written(self, predictor: PredictorLike, ids: list[list[int]], batch_tokens: int) -> list[str]:
         model, written = predictor.model, [""] * len(ids)
         saved = model.generation_config
         beams = saved.num_beams or 1
