@@ -218,6 +218,7 @@ def test_the_installed_command_predicts(tiny_run):
     assert done.stdout.split()[0] in ("positive", "negative")
 
 
+@pytest.mark.slow
 def test_a_script_with_the_name_of_the_command_gets_registered_models(tmp_path):
     (tmp_path / "hf-rnn.py").write_text(
         "import hf_rnn_command, hf_rnn\nfrom transformers import AutoConfig\n"

@@ -57,6 +57,7 @@ def test_a_hub_that_does_not_answer_as_it_should(server, client, model, repo_id,
         assert server.url in error or isinstance(kind, int) or kind == "502 html"
 
 
+@pytest.mark.slow
 def test_answers_without_the_headers_of_a_hub(server, client, model, repo_id):
     assert client.cli("push", model, repo_id)[0] == 0
     server.faults.append(Fault("bare", "HEAD", times=999))

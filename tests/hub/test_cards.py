@@ -39,6 +39,7 @@ def test_a_card_that_cannot_be_read_is_not_taken_for_none(server, client, model,
 
 
 @pytest.mark.parametrize("card", [b"---\nlicense: [mit\n---\n# m", b"---\n- a\n---\n# m", b"# caf\xe9"])
+@pytest.mark.slow
 def test_a_card_that_makes_no_sense(server, client, model, repo_id, tiny_run, tmp_path, card):
     server.create(repo_id, files={"README.md": card})
     assert f"hf-rnn push FOLDER {repo_id} --overwrite_card" in client.fails("push", model, repo_id)

@@ -181,6 +181,7 @@ def test_history_survives_a_checkpoint(tmp_path):
 
 
 @pytest.mark.parametrize("independent_directions", [False, True])
+@pytest.mark.slow
 def test_a_language_models_run_is_measured(tmp_path, independent_directions):
     both_ways = {"bidirectional": independent_directions, "independent_directions": independent_directions}
     run = {
@@ -204,6 +205,7 @@ def test_a_language_models_run_is_measured(tmp_path, independent_directions):
     assert "no gradient" not in " ".join(told["verdict"])
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_is_measured_as_it_says_now(tiny_run, tmp_path):
     data = tiny_run.parent / "reviews.csv"
 

@@ -41,7 +41,7 @@ def all_of(crf, emissions) -> dict[tuple, float]:
 
 
 @pytest.mark.parametrize("constrained", [False, True], ids=["free", "BIO"])
-@pytest.mark.parametrize("T", range(1, 7))
+@pytest.mark.parametrize("T", [1, 2, 3, 4, 5, pytest.param(6, marks=pytest.mark.slow)])
 @torch.no_grad()
 def test_everything_is_what_brute_force_finds(T, constrained):
     crf, emissions = crf_of(constrained), torch.randn(T, C, dtype=torch.double)
@@ -178,6 +178,7 @@ def test_an_entity_goes_on_only_where_it_began():
 
 @pytest.mark.parametrize("T", [100_000])
 @torch.no_grad()
+@pytest.mark.slow
 def test_tags_of_long_texts_are_the_best_sequence_and_follow_one_another(T):
     """In 32 bits, sums over so many words tell the best sequence from the next ones no more."""
     crf = crf_of(constrained=True)

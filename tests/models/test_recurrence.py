@@ -14,7 +14,7 @@ from hf_rnn.models.recurrence import Recurrence, RecurrentState, locked_dropout
 from hf_rnn.reference import naive_recurrence
 
 
-@pytest.mark.parametrize("T", [0, 1, 63, 1000])
+@pytest.mark.parametrize("T", [0, 1, 63, pytest.param(1000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", ["none", "right", "left", "scattered"])
 @pytest.mark.parametrize("L", [1, 2])
 @pytest.mark.parametrize("bidirectional", [False, True])

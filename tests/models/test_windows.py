@@ -185,6 +185,7 @@ def test_a_text_longer_than_a_kernel_takes_is_read_in_parts(cell, monkeypatch):
         torch.testing.assert_close(gradients[name], expected[name], rtol=0, atol=1e-12, msg=name)
 
 
+@pytest.mark.slow
 def test_a_run_learns_in_windows_what_it_learns_without(tiny_run, tmp_path):
     def weights(**model):
         config = tiny_config(tiny_run.parent / "reviews.csv", tmp_path / f"{len(model)} more")

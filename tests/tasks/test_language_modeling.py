@@ -120,6 +120,7 @@ def test_it_lends_its_encoder(language_model):
         assert ours.equal(theirs)
 
 
+@pytest.mark.slow
 def test_two_directions_are_trained_as_one(tmp_path):
     results = hf_rnn.train(
         {
@@ -343,6 +344,7 @@ def test_settings_of_classifiers_are_refused(tmp_path, section, settings, messag
     assert not (tmp_path / "lm").exists()
 
 
+@pytest.mark.slow
 def test_the_model_of_the_least_perplexity_is_kept(tmp_path):
     run = lm(tmp_path / "lm", "made_up_reviews")
     # So fast that it unlearns.

@@ -104,6 +104,7 @@ def test_evaluation_is_that_of_training_and_the_card_has_it(tagger):
     assert "finds LOC, PER in a text" in card
 
 
+@pytest.mark.slow
 def test_a_run_that_was_cut_ends_as_if_it_had_not_been(tagger, tmp_path):
     _, _, data = tagger
     hf_rnn.train(run(data, tmp_path / "whole", num_train_epochs=2, save_total_limit=9))
@@ -117,6 +118,7 @@ def test_a_run_that_was_cut_ends_as_if_it_had_not_been(tagger, tmp_path):
     assert_same_run(tmp_path / "whole", tmp_path / "cut")
 
 
+@pytest.mark.slow
 def test_a_run_that_an_older_release_began_goes_on_with_its_tokenizer(tagger, tmp_path, monkeypatch):
     _, _, data = tagger
     settings = run(data, tmp_path, num_train_epochs=2, save_total_limit=9)
@@ -550,6 +552,7 @@ def test_spans_are_read_as_conlleval_reads_them():
     assert (found["precision"], found["recall"], found["f1/B"], found["support/A"]) == (0.5, 0.5, 0, 2)
 
 
+@pytest.mark.slow
 def test_real_news_is_tagged(real_data, tmp_path):
     settings = run(real_data / "conll2003", tmp_path / "model", num_train_epochs=1, max_steps=3)
     results = hf_rnn.train(settings)

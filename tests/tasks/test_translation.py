@@ -106,6 +106,7 @@ def test_it_shows_where_it_looked(translator, capsys, tmp_path):
         hf_rnn.align(predictor, "two .", " ")
 
 
+@pytest.mark.slow
 def test_a_run_that_was_cut_ends_as_if_it_had_not_been(translator, tmp_path):
     _, _, data = translator
     model = {"input_feeding": True, "scheduled_sampling": 0.2, "input_dropout": 0.2}
@@ -272,6 +273,7 @@ def test_bleu_of_texts_as_they_stand_and_lower_cased():
     assert found["bleu"] < 60
 
 
+@pytest.mark.slow
 def test_real_captions_are_translated(real_data, tmp_path):
     settings = run(real_data / "multi30k", tmp_path / "model", num_train_epochs=1, max_steps=2)
     settings["tokenizer"] = {"kind": "bpe", "vocab_size": 1000, "lowercase": True}

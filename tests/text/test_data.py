@@ -85,6 +85,7 @@ def test_splits_may_have_columns_of_their_own(tmp_path):
         ("trec", {"train": 4_907, "validation": 545, "test": 500}),
     ],
 )
+@pytest.mark.slow
 def test_the_committed_configs_read_their_real_data_with_one_override(real_data, name, rows):
     config = ROOT / "configs" / f"{name}.yaml"
     run, _ = parse_run(["--config", str(config), "--data.path", str(real_data / name)])

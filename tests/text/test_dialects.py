@@ -197,6 +197,7 @@ def test_other_encodings_have_to_be_named(text, encoding, tmp_path):
     assert rows_of(file, encoding=encoding) == [[text, "x"]]
 
 
+@pytest.mark.slow
 def test_a_byte_that_is_not_utf8_late_in_a_file_is_found(tmp_path):
     (tmp_path / "a.csv").write_bytes(b"text,label\n" + b"plain words,1\n" * 900_000 + "süß,2\n".encode("cp1252"))
     assert rows_of(tmp_path / "a.csv")[-1] == ["süß", "2"]
@@ -217,6 +218,7 @@ def test_the_fast_reader_reads_what_the_exact_one_reads(part, tmp_path, monkeypa
 
 
 @pytest.mark.parametrize("seed", range(6))
+@pytest.mark.slow
 def test_rows_are_the_same_however_a_file_is_cut_into_blocks(seed, tmp_path, monkeypatch):
     """Files of every kind of disorder, against one reading of all their bytes together."""
     draw, file = random.Random(seed), tmp_path / "a.csv"

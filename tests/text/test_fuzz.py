@@ -204,6 +204,7 @@ YAML = st.recursive(
 
 @tries
 @given(text=YAML.map(str) | ANY)
+@pytest.mark.slow
 def test_any_configuration_is_read_or_refused(text, tmp_path):
     file = tmp_path / "run.yaml"
     file.write_text(text, encoding="utf-8", errors="replace")

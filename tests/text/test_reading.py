@@ -167,6 +167,7 @@ def test_data_is_found_from_where_its_path_was_written(tmp_path, monkeypatch, ca
 
 
 @pytest.mark.parametrize("change", ["label", "text", "order", "none", "delimiter"])
+@pytest.mark.slow
 def test_a_run_goes_on_with_the_same_rows_alone(change, tmp_path, monkeypatch):
     of = rows()
     config = run(tmp_path / "model", path=table(tmp_path / "a.csv", of), validation_from="end")

@@ -49,6 +49,7 @@ def test_words_between_spaces_stay_as_they_are_and_the_unknown_word_is_the_unkno
     assert tokenizer("<unk>")["input_ids"] == [tokenizer.unk_token_id] == [1]
 
 
+@pytest.mark.slow
 def test_wikitext_has_its_released_vocabulary(real_data):
     texts = Dataset.from_parquet(str(real_data / "wikitext2" / "train.parquet"))["text"]
     tokenizer = train("whitespace", texts, vocab_size=40000, min_frequency=1)

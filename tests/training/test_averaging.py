@@ -121,6 +121,7 @@ def test_the_mean_is_measured_and_training_goes_on_from_the_weights(tmp_path):
     assert run.evaluate()["eval_loss"] == pytest.approx(measured, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_the_mean_and_a_resumed_run_ends_with_the_same(tmp_path):
     settings = {"averaging": "ema", "averaging_decay": 0.75, "save_strategy": "steps", "save_steps": 4}
     settings["train_sampling_strategy"] = "sequential"
@@ -139,6 +140,7 @@ def test_a_checkpoint_is_the_mean_and_a_resumed_run_ends_with_the_same(tmp_path)
         assert torch.equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_nt_asgd_begun_by_the_evaluation_of_a_checkpoint_goes_on_from_it(tmp_path, monkeypatch):
     settings = {"averaging": "nt_asgd", "averaging_patience": 1, "metric_for_best_model": "loss"}
     settings |= {"save_strategy": "steps", "save_steps": 1, "train_sampling_strategy": "sequential"}

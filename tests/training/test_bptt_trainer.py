@@ -63,6 +63,7 @@ def trainer(folder, model=None, epochs=2, callbacks=None, both_ways=False, **arg
 
 @pytest.mark.parametrize("both_ways", [False, True])
 @pytest.mark.parametrize("step", [7, 18, 25])
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_to_the_same_weights(tmp_path, step, both_ways):
     fields = {"bidirectional": both_ways, "independent_directions": both_ways}
     whole = trainer(tmp_path / "whole", make(**fields), both_ways=both_ways)

@@ -72,7 +72,10 @@ HARMS = {
 }
 
 
-@pytest.mark.parametrize("harm", HARMS)
+# Each trains a run to its end.
+@pytest.mark.parametrize(
+    "harm", [harm if harm in ("a bit", "gone") else pytest.param(harm, marks=pytest.mark.slow) for harm in HARMS]
+)
 def test_a_damaged_checkpoint_is_named_passed_over_and_kept(harm, whole_run, cut_run, caplog):
     do_harm, message = HARMS[harm]
     cut, go_on = cut_run
@@ -88,6 +91,7 @@ def test_a_damaged_checkpoint_is_named_passed_over_and_kept(harm, whole_run, cut
     assert damage(cut / "checkpoint-12") is None
 
 
+@pytest.mark.slow
 def test_several_damaged_ones_are_all_passed_over(whole_run, cut_run):
     cut, go_on = cut_run
     (cut / "damaged-checkpoint-12").mkdir()
@@ -113,6 +117,7 @@ def test_where_all_are_damaged_each_is_named_and_nothing_changes(cut_run):
     assert len(numbered(cut)) == 4
 
 
+@pytest.mark.slow
 def test_of_several_whole_ones_that_whose_best_model_is_whole_is_taken(whole_run, cut_run, caplog):
     cut, go_on = cut_run
     best = json.loads((cut / "checkpoint-12" / "trainer_state.json").read_text())["best_global_step"]
@@ -122,6 +127,7 @@ def test_of_several_whole_ones_that_whose_best_model_is_whole_is_taken(whole_run
     assert_same_run(whole_run[0], cut)
 
 
+@pytest.mark.slow
 def test_a_best_model_that_is_lost_is_told(cut_run, caplog):
     cut, go_on = cut_run
     for path in numbered(cut)[:-1]:
@@ -213,6 +219,7 @@ def test_a_disk_that_fills_up_at_the_end_costs_no_training(whole_run, tmp_path, 
 
 
 @pytest.mark.parametrize(("limit", "kept"), [(1, 1), (2, 2), (3, 3), (None, 9)])
+@pytest.mark.slow
 def test_old_ones_go_by_the_limit_and_the_best_stays(limit, kept, whole_run, tmp_path):
     _, config = whole_run
     results = hf_rnn.train(config(tmp_path / "run", save_total_limit=limit))

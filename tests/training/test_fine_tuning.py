@@ -186,6 +186,7 @@ def test_the_forward_direction_of_a_model_that_has_no_other_is_refused(tmp_path,
         hf_rnn.train({"model": {"forward_only": True}, "training": {"output_dir": str(tmp_path / "new")}})
 
 
+@pytest.mark.slow
 def test_layers_are_unfrozen_one_by_one(tmp_path, lender, monkeypatch):
     trained = []
 

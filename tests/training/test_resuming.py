@@ -116,6 +116,7 @@ def test_resuming_with_batches_of_another_size_in_tokens_is_refused(tmp_path):
         hf_rnn.train(cut)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_cut_knows_how_long_it_waited_and_how_long_it_took(tiny_run, tmp_path):
     data, patience = tiny_run.parent / "reviews.csv", {"learning_rate": 0.0, "early_stopping_patience": 2}
     hf_rnn.train(tiny_config(data, tmp_path / "model", num_train_epochs=2, **patience))
@@ -146,6 +147,7 @@ def test_checkpoints_without_optimizer_are_nothing_to_go_on_with(tiny_run, tmp_p
         ({"per_device_train_batch_size": 16}, r"training\.gradient_accumulation_steps=32, and this is 16"),
     ],
 )
+@pytest.mark.slow
 def test_a_run_goes_on_with_the_rows_that_it_would_have_read(tiny_run, tmp_path, changed, message):
     data = tiny_run.parent / "reviews.csv"
     hf_rnn.train(tiny_config(data, tmp_path / "model"))
@@ -244,6 +246,7 @@ def test_a_second_signal_stops_at_once(tiny_run, tmp_path, monkeypatch):
     assert not list((tmp_path / "run").glob("checkpoint-*"))
 
 
+@pytest.mark.slow
 def test_a_run_that_had_ended_trains_no_further(tiny_run, tmp_path):
     for training in ({}, {"max_steps": 5}, {"learning_rate": 0.0, "early_stopping_patience": 1, "num_train_epochs": 9}):
         shutil.rmtree(tmp_path / "run", ignore_errors=True)
@@ -260,6 +263,7 @@ def test_a_run_that_had_ended_trains_no_further(tiny_run, tmp_path):
         assert again["run"]["epochs"] == ended["run"]["epochs"]
 
 
+@pytest.mark.slow
 def test_more_epochs_can_be_added_to_a_run_that_had_ended(tiny_run, tmp_path):
     run = tiny_config(tiny_run.parent / "reviews.csv", tmp_path / "run")
     hf_rnn.train(run)
@@ -267,6 +271,7 @@ def test_more_epochs_can_be_added_to_a_run_that_had_ended(tiny_run, tmp_path):
     assert hf_rnn.train(run)["run"]["epochs"] == 3
 
 
+@pytest.mark.slow
 def test_a_run_that_was_moved_still_has_its_best_model(tiny_run, tmp_path, monkeypatch):
     data = tiny_run.parent / "reviews.csv"
     # Of the worst model the best is the first.

@@ -81,6 +81,7 @@ def test_a_run_is_not_overwritten_unless_told_to(tiny_run, tmp_path):
     assert (folder / "notes.txt").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_a_run_that_is_to_be_replaced_survives_the_failure_of_the_other(tiny_run, tmp_path, monkeypatch):
     folder = tmp_path / "model"
     shutil.copytree(tiny_run, folder)

@@ -32,6 +32,7 @@ print(json.dumps([answers, loaded, torch.distributed.is_available(), hasattr(tor
 """
 
 
+@pytest.mark.slow
 def test_the_answer_is_the_same_and_the_libraries_come_when_they_are_needed(tiny_run):
     done = subprocess.run(
         [sys.executable, "-c", ANSWER, str(tiny_run), TEXT], capture_output=True, text=True, check=True
