@@ -27,12 +27,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import datasets
 import torch
-from support import assert_same_run
 
 import hf_rnn.cli.main
 import hf_rnn.training.run
 from hf_rnn.text.made_up_reviews import made_up_reviews
 from hf_rnn.training.checkpoints import damage, newest_whole, numbered
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+
+from support import assert_same_run
 
 BY_STEPS = {"save_strategy": "steps", "eval_strategy": "steps", "save_steps": 3, "eval_steps": 3, "save_total_limit": 3}
 RUNS = {

@@ -13,9 +13,12 @@ import time
 from pathlib import Path
 
 import proofs
-from support import tiny_config
 
 import hf_rnn
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
+
+from support import tiny_config
 
 WARM_UP = 2000
 MOST_GROWTH = 0.02
