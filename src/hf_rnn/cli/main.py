@@ -103,7 +103,7 @@ def _message(error: Exception, options: Any) -> str:
     """Return the words of an error, with the options of the command that they name."""
     if not isinstance(error, UserError):
         return f"{type(error).__name__}: {error} (HF_RNN_TRACEBACK=1 shows where)"
-    # Of the commands, only `train` has options that stand in sections.
+    # Only `train` has options that stand in sections.
     return re.sub(r"--data\.(\w+)\b", lambda key: f"--{key[1]}" if key[1] in (options or ()) else key[0], str(error))
 
 

@@ -70,8 +70,8 @@ class RNNPreTrainedModel(PreTrainedModel):
     supports_gradient_checkpointing = True
     # Losses are means over the batch, whatever `num_items_in_batch` says: the Trainer has to divide by its steps.
     accepts_loss_kwargs = False
-    # How `push_to_hub` pushes and `stream` reads where hf_rnn is imported, which sets both: this file is saved with a
-    # model, and does not know the package.
+    # `import hf_rnn` sets both: `push_to_hub` calls the first, `stream` the second. This file is saved with a
+    # model, and cannot import the package.
     pusher: ClassVar[Callable[..., Any] | None] = None
     opener: ClassVar[Callable[..., Any] | None] = None
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 class Ragged(NamedTuple):
-    """Where the tokens of each row stand in a padded batch, and the two orders in which they are read."""
+    """Hold the places of the tokens in a padded batch, and the two orders in which they are read."""
 
     valid: Tensor  # [B, T] bool: True in the first `length` places of each row
     lengths: Tensor  # [B]

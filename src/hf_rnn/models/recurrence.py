@@ -20,7 +20,7 @@ from .recurrence_cpu import is_enabled as cpu_passes_are_enabled
 
 # Time steps that a kernel of torch's takes at once (pytorch#133751).
 LONGEST = {"cuda": 65_535}
-# Of each direction, outputs `[B, T, H]` and the final h and c, `[1, B, H]`.
+# Three lists with an entry for each direction: outputs `[B, T, H]`, and the final h and c, `[1, B, H]`.
 DirectionOutputs = tuple[list[Tensor], list[Tensor], list[Tensor | None]]
 
 

@@ -273,7 +273,7 @@ class _Gradients:
         self.of_pooling = self.leaves[4 * len(self.weights) :]
         self.of_embedding = torch.zeros_like(embedding) if needs_embedding else None
         self.of_parameters = [torch.zeros_like(p) if n else None for p, n in zip(parameters, needs, strict=True)]
-        # Of each unit, by window, the gradients of the state in which it enters the window.
+        # For each unit and window, it holds the gradients of the state in which the unit enters the window.
         self.of_states: dict[Unit, dict[int, tuple]] = {unit: {} for unit in text.weights}
 
     def add_window(self, stage: Stage, k: int, of_summary: dict[str, Tensor], autocast: dict[str, Any]) -> None:

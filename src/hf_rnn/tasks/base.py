@@ -153,7 +153,7 @@ class TaskAnswers(Protocol):
 
 
 class Task(TaskData, TaskModel, TaskAnswers, Protocol):
-    """All that training, evaluation and prediction use of a task."""
+    """Combine the three parts, which training, evaluation and prediction use."""
 
     def __init__(self, data: DataArguments, config: RNNConfig | None = None):
         """
