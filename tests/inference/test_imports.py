@@ -28,6 +28,14 @@ for module in iter_modules(inference.__path__, inference.__name__ + "."):
     import_module(module.name)
 print(json.dumps([answers, sorted(sys.modules)]))
 """
+# Older versions of transformers load some of it for `generate` whatever is done.
+OF_TRANSFORMERS = """
+import json, sys
+
+from transformers.generation import GenerationMixin
+
+print(json.dumps(sorted(sys.modules)))
+"""
 
 
 def test_answers_and_all_of_inference_load_nothing_of_training(tiny_run):
@@ -40,4 +48,7 @@ def test_answers_and_all_of_inference_load_nothing_of_training(tiny_run):
     answers, modules = json.loads(done.stdout)
     assert answers[0].keys() == {"label", "score"}
     assert "hf_rnn.inference.bulk" in modules
-    assert [name for name in NOT_NEEDED if name in modules] == []
+    loaded = [name for name in NOT_NEEDED if name in modules]
+    if loaded:
+        done = subprocess.run([sys.executable, "-c", OF_TRANSFORMERS], capture_output=True, text=True, check=True)
+        assert set(loaded) <= {"scipy.stats", "sklearn.metrics"} & set(json.loads(done.stdout))
