@@ -5,7 +5,7 @@ from mutant import Mutant
 MUTANTS = [
     Mutant(
         "transformers' own initialisation, which knows no GRU and no RNN",
-        "models/modeling_rnn.py",
+        "models/pretrained_model.py",
         "if not isinstance(module, Recurrence):",
         "if True:",
         "tests/models/test_modeling_rnn.py",
@@ -20,7 +20,7 @@ MUTANTS = [
     ),
     Mutant(
         "loaded weights initialised again where a sibling is missing",
-        "models/modeling_rnn.py",
+        "models/pretrained_model.py",
         'if getattr(parameter, "_is_hf_initialized", False):',
         'if parameter.__dict__.pop("_is_hf_initialized", None) and False:',
         "tests/models/test_modeling_rnn.py",
@@ -119,7 +119,7 @@ MUTANTS = [
     ),
     Mutant(
         "the loss taken for divided by the steps of accumulation",
-        "models/modeling_rnn.py",
+        "models/pretrained_model.py",
         "accepts_loss_kwargs = False",
         "accepts_loss_kwargs = True",
         "tests/training/test_run.py",

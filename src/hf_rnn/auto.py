@@ -18,9 +18,10 @@ from transformers.models.auto import modeling_auto
 
 from .models.configuration_rnn import RNNConfig, __version__
 from .models.modeling_causal_rnn import RNNForCausalLM
-from .models.modeling_rnn import RNNForSequenceClassification, RNNModel, RNNPreTrainedModel
+from .models.modeling_rnn import RNNForSequenceClassification, RNNModel
 from .models.modeling_seq2seq_rnn import RNNForConditionalGeneration
 from .models.modeling_token_rnn import RNNForTokenClassification
+from .models.pretrained_model import RNNPreTrainedModel
 
 _AUTO_CLASSES = {
     RNNModel: AutoModel,

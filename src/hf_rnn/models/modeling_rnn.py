@@ -1,15 +1,11 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """The models: embedding → recurrence → pooling → head. Shape letters as in `configuration_rnn`."""
 
-import os
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
-from transformers import initialization as init
 from transformers.utils import ModelOutput, logging
 
 from .configuration_rnn import RNNConfig
@@ -18,9 +14,9 @@ from .forward_arguments import accepts_client_arguments
 from .heads import ClassificationHead
 from .label_checks import check_known
 from .pooling import pooling_class
+from .pretrained_model import RNNPreTrainedModel
 from .ragged import may_ask
 from .recurrence import Recurrence, RecurrentState, locked_dropout
-from .weight_files import is_intact, safetensors_of
 from .windows import read_in_windows
 
 logger = logging.get_logger(__name__)
@@ -60,90 +56,6 @@ class RNNSequenceClassifierOutput(ModelOutput):
     hidden_states: tuple[Tensor, ...] | None = None
     pooling_weights: Tensor | None = None
     attentions: None = None
-
-
-class RNNPreTrainedModel(PreTrainedModel):
-    """Initialisation, loading and saving, shared by all models of the package."""
-
-    config_class = RNNConfig
-    base_model_prefix = "model"
-    supports_gradient_checkpointing = True
-    # Losses are means over the batch, whatever `num_items_in_batch` says: the Trainer has to divide by its steps.
-    accepts_loss_kwargs = False
-    # `import hf_rnn` sets both: `push_to_hub` calls the first, `stream` the second. This file is saved with a
-    # model, and cannot import the package.
-    pusher: ClassVar[Callable[..., Any] | None] = None
-    opener: ClassVar[Callable[..., Any] | None] = None
-
-    def __init__(self, config: RNNConfig, *args: Any, **kwargs: Any):
-        # What `from_pretrained` is given by name changes a configuration that was checked before.
-        config.validate_together()
-        super().__init__(config, *args, **kwargs)
-
-    @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike | None, *args: Any, **kwargs: Any) -> Any:
-        """As transformers', from safetensors alone.
-
-        Raises:
-            OSError: nothing is there, or the weights are offered as a pickle only.
-            ValueError: `use_safetensors=False`, or a configuration that is not one of ours.
-            RuntimeError: weights of other shapes than the configuration's; each is named.
-        """
-        if kwargs.get("use_safetensors") is False:
-            raise ValueError("use_safetensors=False asks for a pickle, and reading one can run any code: leave it out.")
-        path = None if kwargs.get("state_dict") else pretrained_model_name_or_path
-        if path is None:
-            return super().from_pretrained(pretrained_model_name_or_path, *args, **kwargs)
-        file = safetensors_of(str(path), kwargs)
-        loaded: Any = super().from_pretrained(path, *args, **{**kwargs, "use_safetensors": True})
-        model = loaded[0] if isinstance(loaded, tuple) else loaded  # the other part is `output_loading_info`
-        for module in model.modules():
-            if isinstance(module, Recurrence):
-                # Weights that were loaded straight onto a GPU lie apart, and cuDNN would copy them at each call.
-                module.flatten_parameters()
-        for part in file.parent.glob("model*.safetensors*") if file else ():
-            if not is_intact(part):
-                raise OSError(f"{part.name} is not what was pushed: delete {part.resolve()}, and load the model again.")
-        return loaded
-
-    @classmethod
-    def get_init_context(cls, *args: Any, **kwargs: Any) -> list:
-        """As transformers', without drawing weights on the meta device before they are loaded: torch would import sympy
-        for it. Weights that are missing in the file are drawn later."""
-        return [*super().get_init_context(*args, **kwargs), init.no_init_weights()]
-
-    def push_to_hub(self, repo_id: str, **kwargs: Any) -> Any:  # type: ignore[override]
-        """As transformers': one commit of weights, configuration and code; with a card of ours where hf_rnn is
-        imported and the repository has none."""
-        if RNNPreTrainedModel.pusher is None:
-            return super().push_to_hub(repo_id, **kwargs)  # type: ignore[arg-type]
-        return RNNPreTrainedModel.pusher(self, repo_id, **kwargs)
-
-    def use_vocabulary(self, tokenizer: Any) -> None:
-        """Takes from a tokenizer what the model has to know of tokens beside their ids: for most models, nothing."""
-
-    @torch.no_grad()
-    def _init_weights(self, module: nn.Module) -> None:
-        """Initialise recurrent matrices orthogonally, gate by gate (Saxe et al. 2014), input matrices Xavier-uniformly
-        (Glorot and Bengio 2010), biases to 0 or to the field that the cell names, all else as transformers does it."""
-        if not isinstance(module, Recurrence):
-            super()._init_weights(module)
-            return
-        H = module.hidden_size
-        for name, parameter in module.named_parameters():
-            # A parameter that came with a checkpoint is left alone by `init`, so nothing has to be made for it.
-            if getattr(parameter, "_is_hf_initialized", False):
-                continue
-            if name.startswith("weight"):
-                fill = init.orthogonal_ if name.startswith("weight_hh") else init.xavier_uniform_
-                gates = [fill(gate) for gate in torch.empty_like(parameter).split(H)]
-                init.copy_(parameter, torch.cat(gates))
-            else:
-                bias = torch.zeros_like(parameter)
-                if name.startswith("bias_ih"):
-                    for block, field in module.cell.bias_fields.items():
-                        bias.split(H)[module.cell.blocks.index(block)].fill_(getattr(self.config, field))
-                init.copy_(parameter, bias)
 
 
 class RNNModel(RNNPreTrainedModel):

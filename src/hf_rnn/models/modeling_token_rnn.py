@@ -15,7 +15,8 @@ from .crf import CRF, bio_transitions
 from .forward_arguments import accepts_client_arguments
 from .heads import ClassificationHead
 from .label_checks import IGNORED, check_known, labels_of
-from .modeling_rnn import RNNModel, RNNPreTrainedModel
+from .modeling_rnn import RNNModel
+from .pretrained_model import RNNPreTrainedModel
 from .ragged import Ragged
 
 

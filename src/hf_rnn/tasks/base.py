@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from ..models.configuration_rnn import RNNConfig
-    from ..models.modeling_rnn import RNNPreTrainedModel
+    from ..models.pretrained_model import RNNPreTrainedModel
     from ..text.arguments import DataArguments
     from ..text.schema import Schema
 
