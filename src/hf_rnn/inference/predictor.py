@@ -103,7 +103,7 @@ class Predictor:
                 "files that one run wrote together."
             )
         task: Any = cls_of_task(run.data, config)
-        task.has_schema = run.schema is not None
+        task.has_schema, task.test_fingerprint = run.schema is not None, getattr(run.schema, "test_fingerprint", None)
         model: Any = task.model_class.from_pretrained(folder, config=config, **kwargs)
         tokenizer = load_tokenizer(str(folder))
         model.eval().to(device or default_device())
@@ -325,7 +325,7 @@ def labelled_rows(
     if not data.path:
         raise UserError(f"the model has no {RUN_FILE} that names its data: name a data set, --data PATH.")
     task = predictor.task.with_data(data)
-    splits = load(data, split or data.test_split, source, task.tagged)
+    splits = task.hold_out_test(load(data, split or data.test_split, source, task.tagged))
     wanted = splits[split] if split in splits else next(iter(splits.values()))
     labels = task.problem_type != "language_modeling"
     return splits, task.with_data(own_columns(task, wanted, given, labels))

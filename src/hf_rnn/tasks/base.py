@@ -57,9 +57,18 @@ class TaskData(Protocol):
     tagged: bool
     # True for a trained model whose folder has a schema, which names the columns of training.
     has_schema: bool
+    # Of the rows that `data.test_size` held out of the training split; None before, and without.
+    test_fingerprint: str | None
 
     def chosen_splits(self, splits: DatasetDict) -> tuple[str, str | None]:
         """Return the names of the training and the validation split; None where validation rows are held out."""
+
+    def hold_out_test(self, splits: DatasetDict) -> DatasetDict:
+        """Return the splits, with a test split of training rows where `data.test_size` asks for one.
+
+        Args:
+            splits: the splits, as they were read.
+        """
 
     def prepare(self, splits: DatasetDict) -> DatasetDict:
         """Return the rows of the splits train, validation and test; learn the labels from the training split."""

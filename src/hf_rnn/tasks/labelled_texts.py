@@ -11,7 +11,7 @@ from ..text.columns import check_no_written_lists, find_columns, text_of
 from ..text.labels import REGRESSION, SINGLE, find_form, without_missing
 from ..text.schema import Schema
 from ..utils.errors import UserError
-from .labels_of_rows import TaskWithLabels
+from .labels_of_rows import TaskWithLabels, classes_in
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict, Features
@@ -108,6 +108,26 @@ class LabelledTexts(TaskWithLabels):
         separator = self.form.separator if self.form.kind == "joined" else None
         schema = super().schema(splits, prepared)
         return replace(schema, labels=labels, label_form=str(self.form), label_separator=separator)
+
+    def classes_of(self, rows: Dataset) -> tuple[list[list[str] | None] | None, bool]:
+        """Return the classes of each row, None for one without a label; and True if each row has one class.
+
+        Args:
+            rows: of a split, as they were read.
+        """
+        self.columns = find_columns(rows, self.data)
+        values = self._values(rows)
+        present = [value for value in values if value is not None]
+        if not present:
+            return None, False
+        problem_type, self.form = find_form(
+            present, len(values), self._data_of_labels(), self.problem_type, self._where()
+        )
+        if problem_type == REGRESSION:
+            return [None if value is None else [] for value in values], False
+        parsed = iter(self._parsed(present, "train"))
+        names = [None if value is None else list(map(str, classes_in([next(parsed)]))) for value in values]
+        return names, problem_type == SINGLE
 
     def _text_columns(self) -> dict[str, str]:
         """Return the columns of texts: their new names, each with its name in the data set."""

@@ -86,7 +86,7 @@ class TaskWithLabels(TextTask):
             self.label_names = ["value"]
             self._learn_scale(values)
             return values
-        seen = list(self.form.classes) if self.form.classes else in_order(_classes_in(values))
+        seen = list(self.form.classes) if self.form.classes else in_order(classes_in(values))
         if len(seen) < 2 and len(self.label_names) < 2:
             raise UserError(
                 f"all rows of {self.data.path!r} have the label {seen[0] if seen else None!r}: a classifier needs two "
@@ -182,7 +182,7 @@ class TaskWithLabels(TextTask):
 
         They are if all labels can be indices, or if some label is not a name.
         """
-        labels = set(map(str, _classes_in(values)))
+        labels = set(map(str, classes_in(values)))
         count = len(self.data.label_names or [])
         all_count = not self.form.classes and all(_is_whole(label) and 0 <= int(label) < count for label in labels)
         return all_count or not labels <= set(self.label_names)
@@ -211,8 +211,12 @@ class TaskWithLabels(TextTask):
         return Dataset.from_dict({**texts, "labels": encoded}, features=features)
 
 
-def _classes_in(values: Iterable[Any]) -> list[Any]:
-    """Return each class of some labels once, in the order of first occurrence."""
+def classes_in(values: Iterable[Any]) -> list[Any]:
+    """Return each class of some labels once, in the order of first occurrence.
+
+    Args:
+        values: the labels, or a list of labels for each row.
+    """
     return list({_plain(one): None for value in values for one in (value if isinstance(value, list) else [value])})
 
 
@@ -226,4 +230,4 @@ def _is_whole(value: Any) -> bool:
     return (text[1:] if text[:1] in "+-" else text).isdecimal() and text.isascii()
 
 
-__all__ = ["TaskWithLabels"]
+__all__ = ["TaskWithLabels", "classes_in"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,7 +17,7 @@ from ..text.collation import cut, cut_pair
 from ..text.columns import choose_text, column_for, text_of
 from ..text.schema import Schema, fingerprint
 from ..text.sources import is_on_hub
-from ..text.splits import SPLITS, choose_split, split_validation
+from ..text.splits import SPLITS, choose_split, split_test, split_validation
 from ..text.tokenization import pair_encodings, token_ids
 from ..utils.errors import UserError, check_choice, nearest
 
@@ -47,6 +48,8 @@ class TextTask:
     tagged = False
     tokenizer_kind = "bpe"
     has_schema = False
+    # Of the rows that `data.test_size` held out of the training split, once they are known.
+    test_fingerprint: str | None = None
     problem_type: str | None
     label_names: list[str]
 
@@ -70,7 +73,9 @@ class TextTask:
         """
         train, validation = self.chosen_splits(splits)
         uses = {"train": train, "validation": validation or f"{len(prepared['validation'])} rows held out of {train}"}
-        uses |= {"test": str(self.data.test_split)} if "test" in prepared else {}
+        if "test" in prepared:
+            made = self.data.test_size is not None
+            uses["test"] = f"{len(prepared['test'])} rows held out of {train}" if made else str(self.data.test_split)
         read = [name for value in self.chosen.values() for name in (value if isinstance(value, list) else [value])]
         return Schema(
             **self.chosen,
@@ -80,6 +85,7 @@ class TextTask:
             files={split: rows.info.description for split, rows in splits.items()},
             splits=uses,
             fingerprint=fingerprint(prepared, self.label_names),
+            test_fingerprint=self.test_fingerprint,
         )
 
     # Splits ----------------------------------------------------------------------------------------------------------
@@ -233,6 +239,47 @@ class TextTask:
             texts.append(Dataset.from_dict({"text": rows}, features=Features({"text": Value("string")})))
         return concatenate_datasets(texts)
 
+    def hold_out_test(self, splits: DatasetDict) -> DatasetDict:
+        """Return the splits, with a test split of training rows where `data.test_size` asks for one.
+
+        Args:
+            splits: the splits, as they were read.
+
+        Raises:
+            UserError: the data set has a test split; the share leaves no row of a class; or the rows are not those that
+                were held out when the model was trained.
+        """
+        from datasets import DatasetDict
+
+        data = self.data
+        if data.test_size is None:
+            return splits
+        train = self.train_split(splits)
+        if data.test_split in splits:
+            raise UserError(
+                f"data.test_size={data.test_size} makes a test split, and {data.path!r} has one, {data.test_split!r}: "
+                "leave data.test_size out; or write --data.test_split null to test on training rows instead."
+            )
+        rows, test = splits[train], data.test_split or "test"
+        kept, held_out = split_test(rows, data, *self.classes_of(rows))
+        found = fingerprint({"test": rows.select(held_out)}, [])
+        if self.test_fingerprint not in (None, found):
+            raise UserError(
+                f"the test split was held out of {data.path!r}, whose rows are not those of the training run any more: "
+                "put the data back as they were, or name other rows, --data PATH."
+            )
+        self.test_fingerprint, self.data = found, replace(data, test_split=test)
+        logger.info(f"{len(held_out)} rows of {train} were set aside as the test split (data.test_size).")
+        return DatasetDict({**splits, train: rows.select(kept), test: rows.select(held_out)})
+
+    def classes_of(self, rows: Dataset) -> tuple[list[list[str] | None] | None, bool]:
+        """Return the classes of each row, None for a task without; and True if each row has one.
+
+        Args:
+            rows: of a split, as they were read.
+        """
+        return None, False
+
     def hold_out(self, rows: Dataset, name: str, stratify_by: str | None = None) -> tuple[Dataset, Dataset]:
         """Split rows into training and validation rows, for a data set without a validation split."""
         train, validation = split_validation(rows, self.data, stratify_by)
@@ -279,7 +326,7 @@ class TextTask:
 
     def keep(self, task: Any) -> Any:
         """Pass on to another task what this one knows of training, and return it."""
-        task.has_schema = self.has_schema
+        task.has_schema, task.test_fingerprint = self.has_schema, self.test_fingerprint
         return task
 
     # Facts -----------------------------------------------------------------------------------------------------------

@@ -39,8 +39,11 @@ class DataArguments:
         unlabelled_splits: splits whose texts alone are read: a language model trains on them as on train_split, a
             classifier by objectives that need no label, such as training.virtual_adversarial.
         test_split: split for the last evaluation; null for none.
-        validation_size: share of the training rows that become the validation split where there is none.
-        validation_from: which rows these are: random, or the end of the training split, where rows follow from those
+        test_size: share of the training rows that become the test split of a data set that has none; null for no such
+            split.
+        validation_size: share of the training rows, after those of test_size, that become the validation split where
+            there is none.
+        validation_from: which rows both are: random, or the end of the training split, where rows follow from those
             before them, such as the lines of one text.
         max_length: tokens that are kept of a longer text; null for all.
         truncation: what is kept of a longer text, head, tail or head_tail (half of each).
@@ -55,7 +58,7 @@ class DataArguments:
             are called column_1, column_2, ….
         on_bad_rows: what happens to rows with more or fewer fields than the first one, or broken quotes: error, or
             skip, which leaves them out and counts them.
-        seed: of the validation split.
+        seed: of the validation split, and of the test split that test_size makes.
         streaming: read the training split row by row, without end, for one that fits neither disk nor memory;
             training.max_steps says when training ends.
         streaming_sample: its first rows by which columns and labels are chosen, the tokenizer is trained, and the
@@ -78,6 +81,7 @@ class DataArguments:
     validation_split: list[str] | str = field(default_factory=lambda: ["validation"])
     unlabelled_splits: list[str] = field(default_factory=list)
     test_split: str | None = "test"
+    test_size: float | None = None
     validation_size: float = 0.1
     validation_from: str = "random"
     max_length: int | None = None
@@ -110,7 +114,16 @@ class DataArguments:
     def elsewhere(self, path: str) -> "DataArguments":
         """Return the arguments for other data that a trained model reads in the same way."""
         as_written: dict[str, Any] = dict.fromkeys(("encoding", "delimiter", "quotechar", "escapechar", "header"))
-        return replace(self, path=path, name=None, revision=None, streaming=False, on_bad_rows="error", **as_written)
+        return replace(
+            self,
+            path=path,
+            name=None,
+            revision=None,
+            test_size=None,
+            streaming=False,
+            on_bad_rows="error",
+            **as_written,
+        )
 
 
 def _character(name: str, given: str) -> str:

@@ -36,6 +36,7 @@ class Schema:
         files: how the files of each split are written, in words.
         splits: which split of the data set is trained on, and which ones measure.
         fingerprint: of all rows that are read, whatever the files are called.
+        test_fingerprint: of the rows that `data.test_size` held out of the training split; None without.
     """
 
     text_column: str
@@ -49,6 +50,7 @@ class Schema:
     files: dict[str, str] = field(default_factory=dict)
     splits: dict[str, str] = field(default_factory=dict)
     fingerprint: str | None = None
+    test_fingerprint: str | None = None
 
     def table(self, path: str) -> str:
         """A few lines that say what was decided.

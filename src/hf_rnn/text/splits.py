@@ -1,11 +1,12 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The names of splits, and the rows that are held out for validation."""
+"""The names of splits, and the rows that are held out for validation and for the test."""
 
 from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,4 +84,75 @@ def split_validation(rows: Dataset, data: DataArguments, stratify_by: str | None
     return rows.select(np.sort(train)), rows.select(np.sort(validation))
 
 
-__all__ = ["SPLITS", "choose_split", "split_of", "split_validation"]
+def split_test(
+    rows: Dataset, data: DataArguments, classes: Sequence[Collection[str] | None] | None, single: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the places of the training rows and of the test rows, in ascending order.
+
+    With one class a row, each class is in both parts, in its proportion.
+
+    Args:
+        rows: the training split.
+        data: its `test_size`, `validation_from` and `seed`.
+        classes: of each row, or None for a row without a label, which is not tested on; None for rows without classes.
+        single: True if each row has one class.
+
+    Raises:
+        UserError: the share is not one, or leaves no row of a class, or too few rows.
+    """
+    share = data.test_size
+    if share is None or not 0 < share < 1:
+        raise UserError(f"data.test_size={share} must be a share between 0 and 1, such as 0.1.")
+    labelled = [place for place in range(len(rows)) if classes is None or classes[place] is not None]
+    count = max(1, round(share * len(labelled)))
+    if len(labelled) - count < 1:
+        raise UserError(
+            f"data.test_size={share} leaves no training row of the {len(labelled)} rows of {data.path!r}: write a "
+            "smaller one, such as --data.test_size 0.1, or use a data set of more rows."
+        )
+    # The numbers of RandomState are the same in all releases of numpy, and `hf-rnn evaluate` draws them again.
+    order = np.asarray(labelled)
+    if data.validation_from == "random":
+        order = np.random.RandomState(data.seed).permutation(order)
+    if classes is not None and single and data.validation_from == "random":
+        test = _of_each_class(order, [next(iter(classes[place] or ())) for place in order], share, count)
+    else:
+        test = order[-count:]
+    if classes is not None:
+        _check_classes(classes, test, data)
+    return np.setdiff1d(np.arange(len(rows)), test), np.sort(test)
+
+
+def _of_each_class(order: np.ndarray, classes: Sequence[str], share: float, count: int) -> np.ndarray:
+    """Return the first places of each class: its share, and one or more."""
+    names, which, sizes = np.unique(np.asarray(classes), return_inverse=True, return_counts=True)
+    taken = np.maximum(1, np.floor(share * sizes)).astype(int)
+    more = max(0, count - int(taken.sum()))
+    taken[np.argsort(taken - share * sizes, kind="stable")[:more]] += 1
+    return np.concatenate([order[which == each][: taken[each]] for each in range(len(names))])
+
+
+def _check_classes(classes: Sequence[Collection[str] | None], test: np.ndarray, data: DataArguments) -> None:
+    """Raise [`UserError`] for a class without a row to train on; warn of classes without a row to test on."""
+    rows = Counter(name for of_row in classes for name in of_row or ())
+    tested = Counter(name for place in test.tolist() for name in classes[place] or ())
+    for name, count in rows.items():
+        if tested[name] < count:
+            continue
+        if count == 1:
+            raise UserError(
+                f"the class {name!r} of {data.path!r} has 1 row, which cannot stand both in the training split and in "
+                f"the test split of data.test_size={data.test_size}: give the class more rows, take the row out, or "
+                "write --data.test_size null."
+            )
+        less = "--data.test_size 0.1" if (data.test_size or 0) > 0.1 else "another --data.seed"
+        raise UserError(
+            f"data.test_size={data.test_size} leaves no training row of the class {name!r} of {data.path!r}, which "
+            f"has {count} rows: write {'--data.validation_from random' if data.validation_from == 'end' else less}."
+        )
+    missing = [name for name in rows if name not in tested]
+    if missing:
+        logger.warning(f"the test split has no row of the class {', '.join(map(repr, missing[:10]))}.")
+
+
+__all__ = ["SPLITS", "choose_split", "split_of", "split_test", "split_validation"]

@@ -170,7 +170,7 @@ class Run:
             splits, stream, data = load_streaming(task, self.args)
             task = task_class(run.task)(data)
         else:
-            splits = load(run.data, source=self.source, tagged=task.tagged)
+            splits = task.hold_out_test(load(run.data, source=self.source, tagged=task.tagged))
         prepared = task.prepare(splits)
         return task, prepared, stream, task.schema(splits, prepared)
 

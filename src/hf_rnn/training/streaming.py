@@ -80,6 +80,7 @@ def _check(data: DataArguments, args: RNNTrainingArguments) -> None:
         raise UserError(f"data.streaming_sample={data.streaming_sample} must be 1 or greater, such as 50000.")
     useless = {
         f"data.unlabelled_splits={data.unlabelled_splits}": bool(data.unlabelled_splits),
+        f"data.test_size={data.test_size}": data.test_size is not None,
         "training.gradual_unfreezing=True": args.gradual_unfreezing,
         "training.train_sampling_strategy=batch_rebalance": args.train_sampling_strategy == "batch_rebalance",
     }
