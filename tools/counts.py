@@ -25,7 +25,7 @@ DESIGN = ROOT / "docs" / "design.md"
 LINES_OF_A_FILE, LINES_OF_A_FUNCTION, COMPLEXITY = 400, 60, 15
 # `--check` allows so many of each kind. Lower a limit whenever its count falls.
 LIMITS = {
-    "files": 1,
+    "files": 0,
     "functions": 5,
     "complexity": 0,
     "arguments": 308,

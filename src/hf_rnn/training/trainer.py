@@ -2,45 +2,41 @@
 """transformers' Trainer on a task of ours."""
 
 import logging
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from accelerate.data_loader import SeedableRandomSampler
 from datasets import Dataset
 from torch import distributed, nn
-from torch.utils.data import BatchSampler, DataLoader, RandomSampler
+from torch.utils.data import DataLoader
 from transformers import EarlyStoppingCallback, PreTrainedTokenizerBase
-from transformers.trainer_pt_utils import LengthGroupedSampler
-from transformers.trainer_utils import EvalLoopOutput, seed_worker
+from transformers.trainer_utils import EvalLoopOutput
 
 from ..models.label_checks import IGNORED
 from ..models.ragged import may_ask
 from ..tasks import Task, TaskAnswers
-from ..text.batching import EpochLengthSampler, ShardedBatches, TokenBatchSampler
 from ..text.schema import SCHEMA_FILE, Schema
 from ..utils.errors import UserError, check_choice
 from ..utils.machine import bound_kernel_caches, is_out_of_memory, keep_freed_memory, on_device
 from .arguments import RNNTrainingArguments
 from .averaging import WeightAverage
-from .callbacks import EpochCallback, Stopwatch
+from .batched_loading import BatchedLoading
+from .callbacks import Stopwatch
 from .checkpoints import newest_whole
 from .fine_tuning import GradualUnfreezing, discriminative_learning_rates
 from .hub_trainer import PushingTrainer
 from .objectives import OBJECTIVES, Objectives, UnlabelledRows, check_objectives
-from .stopping import GracefulStop, start_worker
-from .streaming import EncodedStream, StreamedBatches
+from .stopping import GracefulStop
 from .whole_checkpoints import WholeCheckpoints
 
 logger = logging.getLogger(__name__)
 
 
-class RNNTrainer(WholeCheckpoints, PushingTrainer):
-    """transformers' Trainer on a task of ours: batches of similar length, metrics, early stopping, checkpoints that are
-    whole ([`~hf_rnn.training.whole_checkpoints.WholeCheckpoints`]), signals that save one
+class RNNTrainer(BatchedLoading, WholeCheckpoints, PushingTrainer):
+    """transformers' Trainer on a task of ours: batches of similar length
+    ([`~hf_rnn.training.batched_loading.BatchedLoading`]), metrics, early stopping, checkpoints that are whole
+    ([`~hf_rnn.training.whole_checkpoints.WholeCheckpoints`]), signals that save one
     ([`~hf_rnn.training.stopping.GracefulStop`]).
 
     On a CPU the process keeps the memory that it frees from then on
@@ -294,80 +290,6 @@ class RNNTrainer(WholeCheckpoints, PushingTrainer):
         if self.args.layer_lr_decay != 1:
             discriminative_learning_rates(optimizer, self.model if model is None else model, self.args.layer_lr_decay)
         return optimizer
-
-    def ordered(self, sampler: Any) -> Any:
-        """Return a sampler that reads the same rows in each step, however many processes share them."""
-        seed = self.args.order_seed
-        if isinstance(sampler, LengthGroupedSampler):
-            # A column of a data set is slow to look up. The rows of a step are the same however many processes share
-            # them.
-            lengths = list(sampler.lengths)
-            sampler = EpochLengthSampler(lengths, sampler.batch_size * self.args.world_size, seed)
-        elif isinstance(sampler, RandomSampler):
-            sampler = SeedableRandomSampler(sampler.data_source, data_seed=seed)
-        if hasattr(sampler, "set_epoch"):
-            self.add_callback(EpochCallback(sampler))
-        return sampler
-
-    def get_train_dataloader(self) -> DataLoader:
-        """transformers' own; with `train_batch_tokens`, batches by a budget of tokens; in several processes, each row
-        once; of a stream, batches without end.
-
-        Raises:
-            UserError: the rows have no `length` column, as `task.encode` makes it.
-        """
-        args: Any = self.args
-        rows: Any = self.train_dataset
-        loading = {
-            "collate_fn": self.data_collator,
-            "num_workers": args.dataloader_num_workers,
-            "pin_memory": args.dataloader_pin_memory,
-            "multiprocessing_context": args.dataloader_multiprocessing_context,
-            "in_order": args.dataloader_in_order,
-            "persistent_workers": args.dataloader_persistent_workers,
-            "prefetch_factor": args.dataloader_prefetch_factor,
-            "worker_init_fn": partial(
-                start_worker,
-                then=partial(seed_worker, num_workers=args.dataloader_num_workers, rank=args.process_index),
-            ),
-        }
-        if isinstance(rows, EncodedStream):
-            by_length = args.train_sampling_strategy == "group_by_length"
-            size, tokens = self._train_batch_size, args.train_batch_tokens
-            streamed = StreamedBatches(rows, size, tokens, by_length, args.order_seed)
-            return DataLoader(streamed, batch_size=None, **loading)
-        alone = args.world_size == 1 or args.train_sampling_strategy == "batch_rebalance"
-        if args.train_batch_tokens is None and alone:
-            return super().get_train_dataloader()
-        batches: Any
-        if args.train_batch_tokens is None:
-            sampler: Any = self._get_train_sampler(rows)
-            batches = BatchSampler(sampler, self._train_batch_size, args.dataloader_drop_last)
-        elif "length" in rows.column_names:
-            batches = TokenBatchSampler(rows["length"], args.train_batch_tokens, args.order_seed)
-            self.add_callback(EpochCallback(batches))
-        else:
-            raise UserError(
-                f"train_batch_tokens needs a column 'length', and the rows have {', '.join(rows.column_names)}: pass "
-                "train_dataset=task.encode(rows, tokenizer), or leave train_batch_tokens out."
-            )
-        if args.world_size > 1:
-            dealt = args.train_batch_tokens is None
-            batches = ShardedBatches(batches, args.process_index, args.world_size, dealt)
-        rows = self._remove_unused_columns(rows, description="training")
-        return DataLoader(rows, batch_sampler=batches, **loading)
-
-    def loader(self, make: Callable[[], DataLoader], is_training: bool) -> DataLoader:
-        """Return a loader that drops no row of an evaluation, and whose workers end with the run."""
-        drop_last: Any = self.args.dataloader_drop_last
-        self.args.dataloader_drop_last = drop_last and is_training
-        try:
-            loader = make()
-        finally:
-            self.args.dataloader_drop_last = drop_last
-        plain = getattr(loader, "base_dataloader", loader)
-        plain.worker_init_fn = partial(start_worker, then=plain.worker_init_fn)
-        return loader
 
     def _headline(self, prediction: Any) -> dict[str, float]:
         metrics = self.task.metrics(prediction.predictions, prediction.label_ids)
