@@ -6,6 +6,8 @@ import subprocess
 import sys
 
 import pytest
+import torch
+from safetensors.torch import load_file
 from support.hub import calls
 from support.hub.client import tiny_training
 from support.hub.connection import STRANGERS
@@ -156,3 +158,27 @@ def test_a_sharded_model_of_which_a_part_was_fetched_is_not_in_the_cache(tmp_pat
         download("user/m", cache_dir=tmp_path)
     (folder / shards[1]).write_bytes(b"")
     assert download("user/m", cache_dir=tmp_path) == folder
+
+
+@pytest.mark.slow
+def test_vectors_of_a_model_on_the_hub_and_in_the_cache(server, client, tiny_run, model, repo_id, tmp_path):
+    assert client.cli("push", model, repo_id)[0] == 0
+    options = ["--data.path", tiny_run.parent / "reviews.csv", "--tokenizer.path", model, "--model.hidden_size", "4"]
+    options += ["--training.vectors_frozen_epochs", "1", "--training.max_steps", "1", "--training.disable_tqdm", "true"]
+
+    def begin(name: str, vectors: str = repo_id) -> tuple[int, str, str]:
+        return client.cli("train", *options, "--model.vectors", vectors, "--training.output_dir", tmp_path / name)
+
+    assert begin("asked")[0] == 0
+    server.faults.append(Fault(500, ".*", times=999))
+    assert begin("cached")[0] == 0
+    theirs = load_file(model / "model.safetensors")["model.embed_tokens.weight"]
+    for name in ("asked", "cached"):
+        ours = load_file(tmp_path / name / "model.safetensors")["model.embed_tokens.weight"]
+        assert torch.equal(ours[4:], theirs[4:])
+        report = json.loads((tmp_path / name / "metrics.json").read_text())["run"]["vectors"]
+        assert (report["source"], report["format"], report["types"]) == (repo_id, "input embeddings", 1)
+    server.faults.clear()
+    error = begin("nowhere", "user/never-here")[2]
+    assert "model.vectors='user/never-here'" in error or "'user/never-here'" in error
+    assert not (tmp_path / "nowhere").exists()

@@ -27,6 +27,7 @@ DEFAULTS = {
 # Defaults for settings that the card names only where a run changed them.
 OPTIONAL = {
     "gradual_unfreezing": False,
+    "vectors_frozen_epochs": 0,
     "layer_lr_decay": 1.0,
     "averaging": None,
     "entropy_minimisation": 0.0,
@@ -125,6 +126,7 @@ def training_table(run: dict, facts: dict) -> list[tuple[str, str]]:
     else:
         batch, filled = batch * setting("gradient_accumulation_steps"), "tokens" if tokens else "rows"
     more = [f"`{name}` {settings[name]}" for name, usual in OPTIONAL.items() if settings.get(name, usual) != usual]
+    vectors = about.get("vectors")
     best = ", the best of them kept" if setting("load_best_model_at_end") else ""
     streamed = section(run, "data").get("streaming")
     return [
@@ -132,12 +134,22 @@ def training_table(run: dict, facts: dict) -> list[tuple[str, str]]:
         (f"{filled} in a batch", f"{batch}"),
         ("learning rate", f"{setting('learning_rate'):g}, {escape(setting('lr_scheduler_type'))} schedule"),
         ("weight decay", f"{setting('weight_decay'):g}"),
+        *([("vectors at the start", _vectors(vectors))] if vectors else []),
         *([("besides", ", ".join(more))] if more else []),
         ("seed", f"{setting('seed')}"),
         ("time", f"{spent} on {escape(about['hardware'])}"),
         ("versions", escape(", ".join(f"{name} {version}" for name, version in about["versions"].items()))),
         ("date", escape(about["date"])),
     ]
+
+
+def _vectors(report: dict) -> str:
+    """Return the words about the pretrained vectors that a run began with."""
+    return (
+        f"{escape(report['source'])} ({escape(report['format'])}, width {report['width']}), found for "
+        f"{report['types']:.1%} of the vocabulary and {report['tokens']:.1%} of the running tokens of the "
+        "training split"
+    )
 
 
 def scores_table(facts: dict) -> dict | None:
@@ -170,7 +182,8 @@ def options_for_others(run: dict, data: dict) -> str:
     options = ""
     if not (data.get("hub_id") or _built_in(run)):
         options += f" --data.path {dataset_on_hub(run, data) or 'YOUR-COPY'}"
-    pretrained = (run.get("model") or {}).get("pretrained")
-    if pretrained and (looks_local(pretrained) or Path(pretrained).exists()):
-        options += " --model.pretrained YOUR-COPY"
+    for name in ("pretrained", "vectors"):
+        path = section(run, "model").get(name)
+        if path and (looks_local(path) or Path(path).exists()):
+            options += f" --model.{name} YOUR-COPY"
     return options

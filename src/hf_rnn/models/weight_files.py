@@ -92,9 +92,12 @@ def is_intact(file: Path) -> bool:
     algorithm = {40: "sha1", 64: "sha256"}.get(len(blob.name))
     if blob == file or algorithm is None or not re.fullmatch(r"[0-9a-f]+", blob.name):
         return True
-    data = blob.read_bytes()
-    header = b"blob %d\0" % len(data) if algorithm == "sha1" else b""
-    return hashlib.new(algorithm, header + data).hexdigest() == blob.name
+    digest = hashlib.new(algorithm, b"blob %d\0" % blob.stat().st_size if algorithm == "sha1" else b"")
+    with blob.open("rb") as data:
+        # A file may be larger than memory.
+        while part := data.read(1 << 20):
+            digest.update(part)
+    return digest.hexdigest() == blob.name
 
 
 __all__ = ["is_intact", "is_pointer", "safetensors_of"]

@@ -30,6 +30,7 @@ LEAST = {
     "per_device_eval_batch_size": 1,
     "gradient_accumulation_steps": 1,
     "learning_rate": 0,
+    "vectors_frozen_epochs": 0,
     "seed": 0,
     "data_seed": 0,
 }
@@ -55,6 +56,7 @@ class RNNTrainingArguments(TrainingArguments):
         layer_lr_decay: learning rate of each layer, as a share of that of the layer above it, such as 0.4 for a model
             whose encoder has learnt before; learning_rate is that of the topmost.
         gradual_unfreezing: train the topmost layer alone in the first epoch, and one layer more in each epoch after it.
+        vectors_frozen_epochs: epochs at the beginning in which the embedding stays as model.vectors has it; 0 for none.
         averaging: ema, swa or nt_asgd: what is measured and saved is a mean of the weights over steps; see
             [`~hf_rnn.training.averaging.WeightAverage`]; null for the weights of the last step.
         averaging_decay: of ema, how many times as much each step counts as the one after it.
@@ -79,6 +81,7 @@ class RNNTrainingArguments(TrainingArguments):
     window: int = 70
     layer_lr_decay: float = 1.0
     gradual_unfreezing: bool = False
+    vectors_frozen_epochs: int = 0
     averaging: str | None = None
     averaging_decay: float = 0.999
     averaging_start: float = 0.75

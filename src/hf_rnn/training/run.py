@@ -31,6 +31,7 @@ from ..text.arguments import IN_MEMORY
 from ..text.loading import load
 from ..text.schema import SCHEMA_FILE, Schema
 from ..text.tokenization import TokenizerArguments, load_tokenizer, train_tokenizer
+from ..text.vectors import FoundVectors
 from ..utils.errors import UserError
 from ..utils.figures import draw_confusion, draw_curves
 from ..utils.machine import hardware, runs_bf16, versions
@@ -43,6 +44,7 @@ from .run_folder import claim_folder, put_in_place
 from .streaming import EncodedStream, load_streaming
 from .trainer import RNNTrainer
 from .trainers import trainer_class
+from .vectors import VectorsAtStart, open_for, put_vectors, vectors_for
 
 logger = logging.getLogger(__name__)
 
@@ -101,6 +103,11 @@ class Run:
                 "training.gradual_unfreezing=True keeps layers as they begin, and without model.pretrained they have "
                 "learnt nothing: leave it out, or name a model, --model.pretrained FOLDER."
             )
+        if self.args.vectors_frozen_epochs and run.model.vectors is None:
+            raise UserError(
+                f"training.vectors_frozen_epochs={self.args.vectors_frozen_epochs} keeps the embedding as it begins, "
+                "and without model.vectors it has learnt nothing: leave it out, or name some, --model.vectors FILE."
+            )
         if self.args.bf16 and self.args.use_cpu and find_cell(run.model.cell_type).mode == "LSTM" and not runs_bf16():
             raise UserError(
                 "training.bf16=True: this processor has no instructions for an LSTM in bf16. Leave it out, or write "
@@ -124,6 +131,7 @@ class Run:
             )
         set_seed(args.seed)
         self._check_use(task_class(run.task))
+        source = open_for(run) if self.checkpoint is None else None
         with args.main_process_first(desc="reading the data"):
             task, prepared, stream, schema = self._read()
             check_same_data(run, self.checkpoint, schema)
@@ -139,8 +147,11 @@ class Run:
         facts = task.facts(prepared, encoded, run.card.examples)
         if args.should_log:
             say(task.summary(facts))
+        vectors = None
+        if source is not None:
+            vectors = vectors_for(source, run, task, tokenizer, prepared["train"], encoded["train"])
         set_seed(args.seed)
-        trainer = self._trainer(task, tokenizer, encoded, stream)
+        trainer = self._trainer(task, tokenizer, encoded, stream, vectors)
         # None of them still reads what is moved now.
         args.distributed_state.wait_for_everyone()
         with args.main_process_first(desc="claiming the folder"):
@@ -178,14 +189,19 @@ class Run:
         return writing("the run", self.folder, self.folder / ASIDE / "unfinished", "begin again.")
 
     def _trainer(
-        self, task: Task, tokenizer: PreTrainedTokenizerBase, encoded: DatasetDict, stream: IterableDataset | None
+        self,
+        task: Task,
+        tokenizer: PreTrainedTokenizerBase,
+        encoded: DatasetDict,
+        stream: IterableDataset | None,
+        vectors: FoundVectors | None,
     ) -> RNNTrainer:
         args, train_rows = self.args, encoded["train"]
         if stream is not None:
             shuffle = args.train_sampling_strategy != "sequential"
             place = {"rank": args.process_index, "world_size": args.world_size}
             train_rows = EncodedStream(stream, task, tokenizer, shuffle, args.order_seed, **place)
-        model = self._model(task, tokenizer)
+        model = self._model(task, tokenizer, vectors)
         # The Trainer makes the folder.
         with self._writing():
             trainer = trainer_class(self.config.task)(
@@ -197,6 +213,8 @@ class Run:
                 eval_dataset=encoded["validation"],
                 unlabelled_dataset=encoded.get("unlabelled"),
             )
+        if self.config.model.vectors is not None:
+            trainer.add_callback(VectorsAtStart(args.vectors_frozen_epochs, vectors.report if vectors else None))
         if args.gradient_flow_steps:
             batch = flow_batch(encoded["validation"], self.config.task == "language_modeling")
             trainer.add_callback(GradientFlowCallback(**batch, every=args.gradient_flow_steps))
@@ -210,6 +228,7 @@ class Run:
         return trainer
 
     def _facts(self, trainer: RNNTrainer, train_rows: int | None) -> dict[str, Any]:
+        reports = [each.report for each in trainer.callback_handler.callbacks if isinstance(each, VectorsAtStart)]
         return {
             "task": self.config.task,
             "epochs": round(trainer.state.epoch, 3),
@@ -217,24 +236,29 @@ class Run:
             "train_seconds": round(trainer.train_seconds, 1),
             "train_rows": train_rows,
             "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
+            **({"vectors": reports[0]} if reports else {}),
             "world_size": self.args.world_size,
             "date": date.today().isoformat(),
             "hardware": hardware(),
             "versions": versions(),
         }
 
-    def _model(self, task: TaskModel, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    def _model(
+        self, task: TaskModel, tokenizer: PreTrainedTokenizerBase, vectors: FoundVectors | None
+    ) -> PreTrainedModel:
         if self.checkpoint is not None:
             # What it began with may be gone by now.
             return task.model_class.from_pretrained(self.checkpoint)
         run = self.config
         settings = asdict(run.model)
-        pretrained, forward_only = settings.pop("pretrained"), settings.pop("forward_only")
+        pretrained, forward_only, _ = (settings.pop(name) for name in ("pretrained", "forward_only", "vectors"))
         if pretrained is not None:
             # What nobody wrote is the encoder's to say.
             taken = (*ENCODER, *OUTPUT)
             settings = {name: settings[name] for name in settings if name not in taken or name in run.given}
             return take_encoder(pretrained, task.model_class, settings, task.config_fields(), tokenizer, forward_only)
+        if vectors is not None:
+            settings["embedding_size"] = vectors.matrix.shape[1]
         config = RNNConfig(
             vocab_size=len(tokenizer),
             pad_token_id=tokenizer.pad_token_id,
@@ -248,6 +272,8 @@ class Run:
         except ValueError as error:
             raise UserError(f"model: {error}") from error
         model.use_vocabulary(tokenizer)
+        if vectors is not None:
+            put_vectors(model, vectors.matrix)
         return model
 
     def _push(self, repo_id: str) -> None:

@@ -42,6 +42,9 @@ def _model_words() -> dict[str, str]:
     words = field_words(RNNConfig)
     of_encoder = {
         "pretrained": "folder or Hub id of a model whose encoder, and tokenizer, the new one takes over.",
+        "vectors": "what the vectors of tokens start from: a file of GloVe, word2vec or fastText (.vec or .bin), or a "
+        "folder or Hub id of static embeddings (model2vec) or of a transformers model, whose input embeddings are "
+        "taken. embedding_size is theirs.",
         "forward_only": "of two independent directions of that model, take over the one from left to right alone.",
     }
     read_by = {each.name: " and ".join(each.metadata.get("read_by", ())) for each in _MODEL_FIELDS}
@@ -52,6 +55,7 @@ ModelArguments = dataclasses.make_dataclass(
     "ModelArguments",
     [
         ("pretrained", str | None, None),
+        ("vectors", str | None, None),
         ("forward_only", bool, False),
         *((each.name, each.type, dataclasses.field(default=each.default)) for each in _MODEL_FIELDS),
     ],
@@ -179,6 +183,11 @@ def _check_model(model: Any) -> None:
     if model.pretrained is not None:
         settings = {name: value for name, value in settings.items() if name not in _JUDGED_BY_ENCODER}
     checked_config(settings)
+    if model.vectors is not None and model.pretrained is not None:
+        raise UserError(
+            f"model.vectors={model.vectors!r} and model.pretrained={model.pretrained!r} both bring vectors of tokens: "
+            "leave one of them out."
+        )
     if model.forward_only and model.pretrained is None:
         raise UserError("model.forward_only chooses among the directions of model.pretrained, which is not there.")
 

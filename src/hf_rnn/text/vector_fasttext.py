@@ -1,0 +1,134 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Read word vectors from the models of fastText, which make up vectors of words that they have not seen."""
+
+import mmap
+import struct
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from ..utils.errors import UserError
+from .encodings import COMPRESSIONS
+from .vector_reader import VectorReader, split_archive
+
+# The first bytes of such a file.
+MAGIC = struct.pack("<i", 793712314)
+
+
+class FastTextVectors(VectorReader):
+    """A model of fastText, version 11 or 12 of its format: settings, dictionary, and the matrix of words and of hashed
+    n-grams of their characters, which make up words that the dictionary lacks (Bojanowski et al. 2017).
+
+    A word's vector is the mean of its own row and of those of its n-grams, as fastText's `get_word_vector` has it.
+
+    Args:
+        path: of the file.
+    """
+
+    format = "fastText binary"
+    # The number of the settings' value for supervised models.
+    _SUPERVISED = 3
+
+    def __init__(self, path: Path):
+        super().__init__(path)
+        if path.suffix.lower() in COMPRESSIONS or split_archive(path)[0]:
+            raise UserError(
+                f"{str(self.path)!r} is a compressed model of fastText, of which single places are read: decompress it "
+                "(gunzip), and name the .bin file."
+            )
+        with path.open("rb") as file:
+            self.data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        with self._whole():
+            _, version, self.width, *more = struct.unpack_from("<14i", self.data)
+            model, self.bucket, self.least, self.most = more[6:10]
+        if version not in (11, 12):
+            raise UserError(
+                f"{str(path)!r} has version {version} of fastText's format, and 11 and 12 can be read: save the model "
+                "with fastText 0.9."
+            )
+        if version == 11 and model == self._SUPERVISED:
+            self.most = 0
+        self.nwords = 0
+        self.matrix = np.zeros((0, self.width), dtype=np.float32)
+        # New numbers of n-grams whose rows were kept, of a model that was pruned.
+        self.pruned: dict[int, int] | None = None
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        try:
+            yield
+        except UserError:
+            raise
+        except (struct.error, ValueError, IndexError) as error:
+            raise UserError(f"{str(self.path)!r} is a model of fastText that was cut: fetch the file again.") from error
+
+    def read(self, words: Collection[str]) -> dict[str, np.ndarray]:
+        wanted, ids = set(words), {}
+        with self._whole():
+            # After the 14 numbers of the settings and a double.
+            size, self.nwords = struct.unpack_from("<2i", self.data, 64)
+            (pruned,) = struct.unpack_from("<q", self.data, 84)
+            at = 92
+            for place in range(size):
+                end = self.data.find(b"\0", at)
+                if end < 0:
+                    raise ValueError
+                word = self.word(self.data[at:end])
+                # Behind a word stand its count, of 8 bytes, and 0 for a word or 1 for a label.
+                if word in wanted and not self.data[end + 9]:
+                    ids[word] = place
+                at = end + 10
+            if pruned >= 0:
+                pairs = np.frombuffer(self.data, dtype="<i4", count=2 * pruned, offset=at).reshape(-1, 2)
+                self.pruned = dict(pairs.tolist())
+                at += 8 * pruned
+            if self.data[at]:
+                raise UserError(
+                    f"{str(self.path)!r} is a quantized model of fastText: name the .bin that it was made of."
+                )
+            rows, columns = struct.unpack_from("<2q", self.data, at + 1)
+            if columns != self.width or rows < self.nwords:
+                raise UserError(
+                    f"{str(self.path)!r} says a width of {self.width} and {self.nwords:,} words, and its matrix has "
+                    f"{rows:,} rows of {columns}: fetch the file again."
+                )
+            numbers = np.frombuffer(self.data, dtype="<f4", count=rows * columns, offset=at + 17)
+        self.matrix = numbers.reshape(rows, columns)
+        return self._means({word: [place, *self._ngrams(word)] for word, place in ids.items()})
+
+    def compose(self, words: Collection[str]) -> dict[str, np.ndarray]:
+        return self._means({word: self._ngrams(word) for word in words})
+
+    def _means(self, places: dict[str, list[int]]) -> dict[str, np.ndarray]:
+        means = {word: self.matrix[rows].mean(0, dtype=np.float32) for word, rows in places.items() if rows}
+        return {word: vector for word, vector in means.items() if self.finite(vector)}
+
+    def _ngrams(self, word: str) -> list[int]:
+        """Return the rows of the n-grams of a word, in whose number of characters its marks `<` and `>` count."""
+        rows: list[int] = []
+        marked = f"<{word}>"
+        if self.most <= 0 or self.bucket <= 0 or word == "</s>":
+            return rows
+        for start in range(len(marked)):
+            for end in range(start + max(1, self.least), min(start + self.most, len(marked)) + 1):
+                if end == start + 1 and (start == 0 or end == len(marked)):
+                    continue
+                row = _hash(marked[start:end]) % self.bucket
+                if self.pruned is not None:
+                    row = self.pruned.get(row, -1)
+                if row >= 0:
+                    rows.append(self.nwords + row)
+        return rows
+
+
+def _hash(text: str) -> int:
+    """Return the 32-bit FNV-1a hash of a text's UTF-8, with each byte extended by its sign, as fastText does it."""
+    value = 2166136261
+    for byte in text.encode("utf-8"):
+        value = ((value ^ (byte if byte < 128 else byte | 0xFFFFFF00)) * 16777619) & 0xFFFFFFFF
+    return value
+
+
+__all__ = ["MAGIC", "FastTextVectors"]

@@ -1,0 +1,120 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Find vectors by a path or a name on the Hub, and the reader of their format."""
+
+import codecs
+from collections.abc import Collection
+from pathlib import Path
+
+from ..models.weight_files import is_intact, is_pointer
+from ..utils.errors import UserError, looks_local
+from ..utils.hub_download import snapshot
+from .tokenization import TOKENIZER_FILES
+from .vector_fasttext import MAGIC, FastTextVectors
+from .vector_reader import VectorReader, open_file, reading, split_archive
+from .vector_tables import (
+    CONFIG_NAME,
+    STATIC_FOLDER,
+    input_embeddings,
+    shard_of_embeddings,
+    static_folder,
+    static_vectors,
+)
+from .vector_text import BinaryVectors, TextVectors, header_of, is_binary
+
+ENDINGS = (".txt", ".vec", ".bin", ".gz", ".bz2", ".zst", ".zip", ".w2v", ".glove")
+# Bytes that decide the format of a file.
+_HEAD = 1 << 16
+_SMALL_FILES = (CONFIG_NAME, "model.safetensors.index.json", *TOKENIZER_FILES, f"{STATIC_FOLDER}/*")
+_FILES = "a file of GloVe, word2vec or fastText, or a folder or Hub id of static embeddings or of a transformers model"
+
+
+def open_vectors(path: str) -> VectorReader:
+    """Open a source of vectors; of the vectors themselves, nothing is read yet.
+
+    Args:
+        path: a file of GloVe, word2vec (text or binary) or fastText (.vec or .bin), which may be compressed (.gz, .bz2,
+            .zst, .zip); a folder or Hub id of static embeddings or of a transformers model, whose input embeddings are
+            taken.
+
+    Raises:
+        UserError: nothing is there, or it is in none of the formats.
+    """
+    place = Path(path)
+    if path and place.is_dir():
+        return _reader_of_folder(place)
+    if place.is_file() or split_archive(place)[0]:
+        return reader_of(place)
+    if not path or looks_local(path) or place.suffix.lower() in ENDINGS:
+        raise UserError(f"model.vectors={path!r}: there is no such file or folder: name {_FILES}.")
+    try:
+        return _reader_of_folder(_fetch(path))
+    except UserError as error:
+        if repr(path) in str(error):
+            raise
+        raise UserError(f"model.vectors={path!r}: there is no such file or folder, and on the Hub: {error}") from error
+
+
+def _fetch(repo_id: str) -> Path:
+    """Fetch what is needed of a repository: of several files of weights, the one with the input embeddings."""
+
+    def fetch(patterns: Collection[str], revision: str | None = None) -> Path:
+        def is_whole(folder: Path) -> bool:
+            return any(any(folder.glob(pattern)) for pattern in patterns)
+
+        return snapshot(repo_id, patterns, is_whole, revision, is_intact=is_intact)
+
+    folder = fetch(_SMALL_FILES)
+    weights = [shard_of_embeddings(folder)]
+    if not (folder / CONFIG_NAME).is_file():
+        # The repositories of fastText's own models have nothing else.
+        weights.append("model.bin")
+    return fetch([*_SMALL_FILES, *weights], revision=folder.name)
+
+
+def _reader_of_folder(folder: Path) -> VectorReader:
+    static = static_folder(folder)
+    if static is not None:
+        return static_vectors(static)
+    if (folder / CONFIG_NAME).is_file():
+        return input_embeddings(folder)
+    files = [file for file in sorted(folder.iterdir()) if file.is_file() and file.suffix.lower() in ENDINGS]
+    if len(files) == 1:
+        return reader_of(files[0])
+    several = (
+        f"it has {', '.join(file.name for file in files)}, of which one is to be named" if files else "it has none"
+    )
+    raise UserError(f"the folder {str(folder)!r} holds no vectors that can be chosen ({several}): name {_FILES}.")
+
+
+def reader_of(path: Path) -> VectorReader:
+    """Return the reader of a file of vectors, by what stands in it.
+
+    Args:
+        path: of the file; a member of an archive is `ARCHIVE.zip/MEMBER`.
+
+    Raises:
+        UserError: it is empty, damaged, or in none of the formats.
+    """
+    if path.is_file() and is_pointer(path):
+        raise UserError(f"{str(path)!r} is a pointer of Git LFS, not the file itself: git lfs pull.")
+    with reading(path), open_file(path) as stream:
+        head = stream.read(_HEAD)
+    if not head.strip():
+        raise UserError(f"{str(path)!r} is empty: name another file of vectors.")
+    if head.startswith(MAGIC):
+        return FastTextVectors(path)
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise UserError(f"{str(path)!r} is UTF-16: write it as UTF-8 (iconv -f utf-16 -t utf-8 FILE > NEW).")
+    first, _, rest = head.partition(b"\n")
+    header = header_of(first.removeprefix(codecs.BOM_UTF8))
+    if header and header[1] and is_binary(rest, header[1]):
+        return BinaryVectors(path, header)
+    if b"\0" in head:
+        raise UserError(
+            f"{str(path)!r} is neither text nor a model of fastText nor word2vec's binary format: save the vectors in "
+            "one of them (of gensim's: vectors.save_word2vec_format('vectors.txt'))."
+        )
+    return TextVectors(path, head)
+
+
+__all__ = ["open_vectors"]

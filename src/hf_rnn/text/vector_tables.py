@@ -1,0 +1,254 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Read the vectors of a tokenizer's entries: static embeddings (model2vec, sentence-transformers) and the input
+embeddings of transformers models, from safetensors."""
+
+import json
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from tokenizers import Tokenizer
+from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers.initialization import no_init_weights
+from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
+
+from ..utils.errors import UserError, first_line
+from .vector_reader import VectorReader
+
+TOKENIZER_FILE = "tokenizer.json"
+# The tensor of vectors in files of model2vec and of sentence-transformers, and the folder of the latter's.
+STATIC_NAMES = ("embeddings", "embedding.weight")
+STATIC_FOLDER = "0_StaticEmbedding"
+
+
+class TableVectors(VectorReader):
+    """The entries of a tokenizer, each with a vector. A word of one piece has that piece's vector; a word of several is
+    composed: it has the mean of its pieces.
+
+    Args:
+        path: of the folder.
+        tokenizer: of the source.
+        table: `[V, E]`.
+        weights: `[V]`, by which the vectors are multiplied; None for 1.
+        mapping: `[V]`, the row of each entry; None for its id.
+    """
+
+    format = "embeddings"
+
+    def __init__(
+        self,
+        path: Path,
+        tokenizer: Tokenizer,
+        table: torch.Tensor,
+        weights: torch.Tensor | None = None,
+        mapping: torch.Tensor | None = None,
+    ):
+        super().__init__(path)
+        if table.dim() != 2:
+            raise UserError(f"the vectors of {str(path)!r} have the shape {list(table.shape)}, and not [V, E].")
+        self.tokenizer, self.table, self.weights, self.mapping = tokenizer, table, weights, mapping
+        self.width = table.shape[1]
+        self.examples = [tokenizer.id_to_token(i) or "" for i in range(min(3, tokenizer.get_vocab_size()))]
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        self._known = len(table if mapping is None else mapping)
+        model = json.loads(tokenizer.to_str())["model"]
+        unknown = model.get("unk_token")
+        self._unknown = model.get("unk_id") if unknown is None else tokenizer.token_to_id(unknown)
+
+    def read(self, words: Collection[str]) -> dict[str, np.ndarray]:
+        return self._means({word: pieces for word, pieces in self._pieces(words).items() if len(pieces) == 1})
+
+    def compose(self, words: Collection[str]) -> dict[str, np.ndarray]:
+        return self._means(self._pieces(words))
+
+    def rows(self, vocabulary: dict[str, int]) -> np.ndarray | None:
+        if vocabulary != self.tokenizer.get_vocab(with_added_tokens=True) or len(vocabulary) > self._known:
+            return None
+        return self._vectors(range(len(vocabulary)))
+
+    def _vectors(self, ids: Sequence[int]) -> np.ndarray:
+        places = torch.tensor(list(ids), dtype=torch.long)
+        vectors = self.table[places if self.mapping is None else self.mapping[places].long()].float()
+        return (vectors if self.weights is None else vectors * self.weights[places, None].float()).numpy()
+
+    def _means(self, pieces: dict[str, list[int]]) -> dict[str, np.ndarray]:
+        means = {word: self._vectors(ids).mean(0) for word, ids in pieces.items()}
+        return {word: vector for word, vector in means.items() if self.finite(vector)}
+
+    def _pieces(self, words: Collection[str]) -> dict[str, list[int]]:
+        """Return the ids of each word that has no unknown piece, as it stands inside of a text or alone, whichever
+        takes fewer pieces."""
+        words = list(words)
+        inside, alone = (
+            [encoding.ids for encoding in self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+            for texts in ([f" {word}" for word in words], words)
+        )
+        pieces = {word: min(both, key=len) for word, *both in zip(words, inside, alone, strict=True)}
+        return {word: ids for word, ids in pieces.items() if ids and all(map(self._is_known, ids))}
+
+    def _is_known(self, token: int) -> bool:
+        return token != self._unknown and token < self._known
+
+
+class StaticVectors(TableVectors):
+    """Static embeddings, as model2vec and sentence-transformers save them."""
+
+    format = "static embeddings"
+
+
+class InputEmbeddings(TableVectors):
+    """The input embeddings of a transformers model."""
+
+    format = "input embeddings"
+
+
+def static_folder(folder: Path) -> Path | None:
+    """Return the folder that holds static embeddings, inside another or itself; None where there are none.
+
+    Args:
+        folder: to be looked into.
+
+    Raises:
+        UserError: a file of weights is damaged.
+    """
+    for place in (folder, folder / STATIC_FOLDER):
+        file = place / SAFE_WEIGHTS_NAME
+        if file.is_file() and (place / TOKENIZER_FILE).is_file() and set(_names(file)) & set(STATIC_NAMES):
+            return place
+    return None
+
+
+def static_vectors(folder: Path) -> StaticVectors:
+    """Return the vectors of a folder of static embeddings.
+
+    Args:
+        folder: as [`static_folder`] found it.
+
+    Raises:
+        UserError: a file is damaged.
+    """
+    file = folder / SAFE_WEIGHTS_NAME
+    names = _names(file)
+    table, weights, mapping = (
+        _tensor(file, name) if name in names else None
+        for name in (next(name for name in STATIC_NAMES if name in names), "weights", "mapping")
+    )
+    assert table is not None
+    return StaticVectors(folder, _tokenizer(folder), table, weights, mapping)
+
+
+def input_embeddings(folder: Path) -> InputEmbeddings:
+    """Return the input embeddings of a model of transformers.
+
+    Args:
+        folder: with its configuration, its safetensors and its tokenizer.
+
+    Raises:
+        UserError: it has no such embeddings, or files are missing or damaged.
+    """
+    name = embedding_name(folder)
+    for file in sorted(folder.glob("*.safetensors")):
+        key = stored_name(_names(file), name)
+        if key is not None:
+            return InputEmbeddings(folder, _tokenizer(folder), _tensor(file, key))
+    pickles = any(folder.glob("*.bin"))
+    why = " beside a pickle, which can run any code," if pickles else ""
+    raise UserError(
+        f"{str(folder)!r} has no safetensors file{why} with the input embeddings, {name!r}: save the model with "
+        "model.save_pretrained."
+    )
+
+
+def embedding_name(folder: Path) -> str:
+    """Return the name that the input embeddings of a model have in its base class.
+
+    Args:
+        folder: with the configuration of the model.
+
+    Raises:
+        UserError: transformers does not know the model, or it embeds no tokens.
+    """
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        with torch.device("meta"), no_init_weights():
+            model: Any = AutoModel.from_config(config, trust_remote_code=False)
+        weight = model.get_input_embeddings().weight
+        return next(name for name, parameter in model.named_parameters() if parameter is weight)
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, ImportError, NotImplementedError) as error:
+        raise UserError(
+            f"the input embeddings of {str(folder)!r} cannot be found ({first_line(error)}): name a model of "
+            "transformers that reads tokens, or a file of vectors."
+        ) from error
+
+
+def stored_name(names: Collection[str], name: str) -> str | None:
+    """Return the name of a tensor in a file, where models with a head put a prefix before it; None where it is not.
+
+    Args:
+        names: of the tensors in the file.
+        name: in the base class.
+    """
+    return min((key for key in names if key == name or key.endswith(f".{name}")), key=len, default=None)
+
+
+def shard_of_embeddings(folder: Path) -> str:
+    """Return the name of the file of weights in which the input embeddings of a model stand.
+
+    Args:
+        folder: with the configuration and, where there are several files of weights, their index.
+
+    Raises:
+        UserError: as [`embedding_name`].
+    """
+    index = folder / SAFE_WEIGHTS_INDEX_NAME
+    if not index.is_file():
+        return SAFE_WEIGHTS_NAME
+    files = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+    return files.get(stored_name(files, embedding_name(folder)), SAFE_WEIGHTS_NAME)
+
+
+def _names(file: Path) -> list[str]:
+    try:
+        with safe_open(file, framework="pt") as tensors:
+            return list(tensors.keys())
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{str(file)!r} is damaged ({first_line(error)}): fetch it again.") from error
+
+
+def _tensor(file: Path, name: str) -> torch.Tensor:
+    with safe_open(file, framework="pt") as tensors:
+        # Mapped, and not read.
+        return tensors.get_tensor(name)
+
+
+def _tokenizer(folder: Path) -> Tokenizer:
+    try:
+        if (folder / TOKENIZER_FILE).is_file():
+            return Tokenizer.from_file(str(folder / TOKENIZER_FILE))
+        found: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        return found.backend_tokenizer
+    # The library raises Exception itself where a file is no tokenizer.
+    except Exception as error:
+        raise UserError(
+            f"no fast tokenizer can be loaded from {str(folder)!r} ({first_line(error)}): save it with "
+            "tokenizer.save_pretrained beside the weights."
+        ) from error
+
+
+__all__ = [
+    "CONFIG_NAME",
+    "STATIC_FOLDER",
+    "InputEmbeddings",
+    "StaticVectors",
+    "TableVectors",
+    "embedding_name",
+    "input_embeddings",
+    "shard_of_embeddings",
+    "static_folder",
+    "static_vectors",
+    "stored_name",
+]

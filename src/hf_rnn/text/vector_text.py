@@ -1,0 +1,204 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Read word vectors from text (GloVe, word2vec, fastText .vec) and from the binary format of word2vec.
+
+A file is read as a stream, and only the vectors that somebody asks for are kept.
+"""
+
+import codecs
+import re
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from ..utils.errors import UserError
+from .vector_reader import DUPLICATES, VectorReader, open_file, reading
+
+WITH_SPACES = "words with spaces"
+# Bytes that are read at a time.
+_PART = 1 << 20
+_PRINTABLE = frozenset(range(32, 127)) | frozenset(b"\t\r")
+
+
+class TextVectors(VectorReader):
+    """A line for each word, with numbers behind it; the first line may hold the numbers of words and of columns.
+
+    Args:
+        path: of the file.
+        head: its first bytes, at least the first line.
+    """
+
+    format = "text"
+
+    def __init__(self, path: Path, head: bytes):
+        super().__init__(path)
+        first = head.removeprefix(codecs.BOM_UTF8).partition(b"\n")[0]
+        self.header = header_of(first)
+        self.width = self.header[1] if self.header else _numbers_at_end(first.split())
+        if not self.width:
+            raise UserError(
+                f"line 1 of {str(path)!r} is {_shown(first)}, and not a word with numbers behind it: name vectors in "
+                "the format of GloVe, word2vec or fastText."
+            )
+
+    def read(self, words: Collection[str]) -> dict[str, np.ndarray]:
+        wanted, found, lines = set(words), {}, 0
+        with reading(self.path), open_file(self.path) as stream:
+            for number, line in enumerate(stream, 1):
+                line = (line.removeprefix(codecs.BOM_UTF8) if number == 1 else line).rstrip()
+                if not line or (number == 1 and self.header):
+                    continue
+                lines += 1
+                raw, _, numbers = line.partition(b" ")
+                if numbers.count(b" ") != self.width - 1:
+                    raw, numbers = self._uneven(line, number)
+                word = self.word(raw)
+                if word not in wanted:
+                    continue
+                if word in found:
+                    self.skipped[DUPLICATES] += 1
+                    continue
+                vector = self._vector(numbers, number)
+                if self.finite(vector):
+                    found[word] = vector
+        self._check_lines(lines)
+        return found
+
+    def _uneven(self, line: bytes, number: int) -> tuple[bytes, bytes]:
+        """Return the word and the numbers of a line that does not have one space before each number; a word with spaces
+        is counted and no word."""
+        fields = line.split()
+        more = len(fields) - 1 - self.width
+        if (more > 0 and not all(map(_is_number, fields[1 : 1 + more]))) or (more == -1 and line[:1].isspace()):
+            self.skipped[WITH_SPACES] += 1
+            return b"", b""
+        if more:
+            says = f"the first line says a width of {self.width}" if self.header else f"line 1 has {self.width}"
+            raise UserError(
+                f"line {number} of {str(self.path)!r} has {len(fields) - 1} numbers ({_shown(line)}), and {says}: all "
+                "vectors have one width. Fetch the file again, or mend that line."
+            )
+        return fields[0], b" ".join(fields[1:])
+
+    def _vector(self, numbers: bytes, number: int) -> np.ndarray:
+        values = numbers.split()
+        try:
+            if len(values) != self.width:
+                raise ValueError
+            with np.errstate(over="ignore"):
+                return np.array([float(value) for value in values], dtype=np.float32)
+        except ValueError:
+            wrong = next((value for value in values if not _is_number(value)), b"  ")
+            raise UserError(
+                f"line {number} of {str(self.path)!r} has {_shown(wrong)} where a number should be: mend that line."
+            ) from None
+
+    def _check_lines(self, lines: int) -> None:
+        """Raise [`UserError`] where there is no vector, or not as many as the first line says."""
+        if not lines:
+            raise UserError(f"{str(self.path)!r} has no vectors: name another file.")
+        if self.header and lines != self.header[0]:
+            raise UserError(
+                f"the first line of {str(self.path)!r} says {self.header[0]:,} vectors, and {lines:,} are there: fetch "
+                "the file again, if it was cut; or, if it is meant so, delete that line (sed -i 1d FILE)."
+            )
+
+
+class BinaryVectors(VectorReader):
+    """The binary format of word2vec: numbers of words and columns in one line; then each word, a space and its numbers,
+    as little-endian float32.
+
+    Args:
+        path: of the file.
+        header: the numbers of words and columns.
+    """
+
+    format = "word2vec binary"
+
+    def __init__(self, path: Path, header: tuple[int, int]):
+        super().__init__(path)
+        self.count, self.width = header
+
+    def read(self, words: Collection[str]) -> dict[str, np.ndarray]:
+        wanted, found = set(words), {}
+        with reading(self.path), open_file(self.path) as stream:
+            stream.readline()
+            for raw, numbers in self._entries(stream):
+                word = self.word(raw)
+                if word not in wanted:
+                    continue
+                if word in found:
+                    self.skipped[DUPLICATES] += 1
+                    continue
+                vector = np.frombuffer(numbers, dtype="<f4").astype(np.float32)
+                if self.finite(vector):
+                    found[word] = vector
+        return found
+
+    def _entries(self, stream: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
+        size, at, buffer = 4 * self.width, 0, b""
+        for _ in range(self.count):
+            while (space := buffer.find(b" ", at)) < 0 or len(buffer) <= space + size:
+                more = stream.read(_PART + size)
+                if not more or (space < 0 and len(buffer) - at > _PART):
+                    raise self._other_number("fewer")
+                buffer, at = buffer[at:] + more, 0
+            yield buffer[at:space].lstrip(b"\n"), buffer[space + 1 : space + 1 + size]
+            at = space + 1 + size
+        if (buffer[at:] + stream.read(8)).strip():
+            raise self._other_number("more")
+
+    def _other_number(self, there: str) -> UserError:
+        return UserError(
+            f"the first line of {str(self.path)!r} says {self.count:,} vectors of width {self.width}, and {there} are "
+            "there: fetch the file again."
+        )
+
+
+def header_of(line: bytes) -> tuple[int, int] | None:
+    """Return the numbers of words and columns, where a first line holds nothing else, or None.
+
+    Args:
+        line: the first.
+    """
+    fields = line.split()
+    return (int(fields[0]), int(fields[1])) if len(fields) == 2 and all(f.isdigit() for f in fields) else None
+
+
+def is_binary(rest: bytes, width: int) -> bool:
+    """Return whether the bytes behind a header are of the binary format: no text stands behind the first word.
+
+    Args:
+        rest: the bytes.
+        width: that the header says.
+    """
+    behind = re.split(rb"[ \t]", rest, maxsplit=1)[-1][: 4 * width].partition(b"\n")[0]
+    is_text = set(behind) <= _PRINTABLE and any(map(_is_number, behind.split()))
+    return bool(rest.strip()) and not is_text
+
+
+def _numbers_at_end(fields: list[bytes]) -> int:
+    """Return how many numbers stand at the end of a line, the first field apart."""
+    count = 0
+    for field in reversed(fields[1:]):
+        if not _is_number(field):
+            break
+        count += 1
+    return count
+
+
+def _is_number(field: bytes) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True
+
+
+def _shown(raw: bytes) -> str:
+    text = raw[:60].decode("utf-8", "replace")
+    return repr(text + "…" * (len(raw) > 60))
+
+
+__all__ = ["BinaryVectors", "TextVectors", "header_of", "is_binary"]

@@ -1,0 +1,217 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Find pretrained vectors for the vocabulary of a tokenizer.
+
+A token of a word vocabulary has the vector of its word. A piece of words has the mean of the vectors of the words that
+it is a part of in the training split, each as often as it stands there. Where the source is the tokenizer's own, each
+token has its row.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from tokenizers import models
+from transformers import PreTrainedTokenizerBase
+
+from ..utils.errors import UserError
+from .vector_reader import VectorReader
+
+# How a word is looked up, in this order.
+TRIES: dict[str, Callable[[str], str]] = {
+    "as written": str,
+    "in lower case": str.lower,
+    "capitalised": str.capitalize,
+    "with digits as 0": lambda word: re.sub(r"\d", "0", word.lower()),
+    "with digits as #": lambda word: re.sub(r"\d", "#", word.lower()),
+}
+COMPOSED, OF_WORDS, OWN_ROW = "composed of parts", "mean of its words", "own row"
+# Characters of the training split, and distinct words, whose words make up the vectors of pieces.
+MOST_CHARACTERS, MOST_WORDS = 50_000_000, 500_000
+
+
+@dataclass
+class FoundVectors:
+    """The vectors of a vocabulary.
+
+    Args:
+        matrix: `[V, E]`, float32.
+        report: what was found, for metrics.json and the card.
+    """
+
+    matrix: np.ndarray
+    report: dict[str, Any]
+
+    def summary(self) -> str:
+        """Return the report on one line."""
+        report = self.report
+        line = (
+            f"vectors    {report['source']} ({report['format']}, width {report['width']}): found for "
+            f"{report['types']:.1%} of {report['entries']:,} entries of the vocabulary, {report['tokens']:.1%} of the "
+            "running tokens of the training split"
+        )
+        ways = [f"{count:,} {way}" for way, count in report["ways"].items()]
+        skipped = [f"{count:,} {what}" for what, count in report["skipped"].items()]
+        line += f" ({', '.join(ways)}); the others start with the mean and spread of those found"
+        return line + (f" · passed over: {', '.join(skipped)}" if skipped else "")
+
+
+def find_vectors(
+    source: VectorReader,
+    name: str,
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Iterable[str],
+    counts: np.ndarray,
+    seed: int,
+) -> FoundVectors:
+    """Find the vectors of a tokenizer's vocabulary. Entries without one get numbers of a normal distribution that has
+    the mean and the standard deviation of those found, column by column; padding gets zeros.
+
+    Args:
+        source: as [`~hf_rnn.text.vector_sources.open_vectors`] returns it.
+        name: of the source, for the report.
+        tokenizer: of the model.
+        texts: of the training split, read only where the tokens are pieces of words.
+        counts: `[V]`, how often each token stands in the training split.
+        seed: of the entries without a vector.
+
+    Raises:
+        UserError: none of the vocabulary is found, or the source breaks its format.
+    """
+    V = len(tokenizer)
+    special = set(tokenizer.all_special_ids)
+    vectors, ways = _of_vocabulary(source, tokenizer, texts, special)
+    if not vectors:
+        raise _nothing_found(source, name, tokenizer, special)
+    matrix = _filled(vectors, V, source.width, seed)
+    if tokenizer.pad_token_id is not None:
+        matrix[tokenizer.pad_token_id] = 0
+    # Unknown words are running tokens without a vector; other special tokens stand in no text.
+    special.discard(tokenizer.unk_token_id)
+    running = int(np.delete(counts, list(special)).sum())
+    entries = V - len(tokenizer.all_special_ids)
+    report = {
+        "source": name,
+        "format": source.format,
+        "width": source.width,
+        "entries": entries,
+        "found": len(vectors),
+        "types": len(vectors) / max(1, entries),
+        "tokens": int(counts[list(vectors)].sum()) / max(1, running),
+        "ways": {way: count for way, count in ways.items() if count},
+        "skipped": {what: count for what, count in source.skipped.items() if count},
+    }
+    return FoundVectors(matrix, report)
+
+
+def _of_vocabulary(
+    source: VectorReader, tokenizer: PreTrainedTokenizerBase, texts: Iterable[str], special: set[int]
+) -> tuple[dict[int, np.ndarray], Counter[str]]:
+    """Return the vector of each token that has one, and how many were found in which way."""
+    rows = source.rows(tokenizer.get_vocab())
+    if rows is not None:
+        own = {token: row for token, row in enumerate(rows) if token not in special and source.finite(row)}
+        return own, Counter({OWN_ROW: len(own)})
+    words = _own_words(tokenizer, special)
+    parts = [] if _is_of_words(tokenizer) else list(_words_of(tokenizer, texts))
+    found = _look_up(source, {*words.values(), *(word for word, _, _ in parts)})
+    vectors = _of_parts(parts, found, special)
+    ways = Counter({OF_WORDS: len(vectors)})
+    for token, word in words.items():
+        if token not in vectors and word in found:
+            vectors[token], way = found[word]
+            ways[way] += 1
+    return vectors, ways
+
+
+def _look_up(source: VectorReader, words: Collection[str]) -> dict[str, tuple[np.ndarray, str]]:
+    """Return the vector of each word that has one, and how it was found."""
+    forms = {word: {way: change(word) for way, change in TRIES.items()} for word in words if word}
+    known = source.read({form for of_word in forms.values() for form in of_word.values()})
+    found = {}
+    for word, of_word in forms.items():
+        way = next((way for way, form in of_word.items() if form in known), None)
+        if way is not None:
+            found[word] = known[of_word[way]], way
+    composed = source.compose([word for word in forms if word not in found])
+    return found | {word: (vector, COMPOSED) for word, vector in composed.items()}
+
+
+def _is_of_words(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Return whether each token is a word, so that no token is a part of one."""
+    backend: Any = getattr(tokenizer, "backend_tokenizer", None)
+    return backend is None or isinstance(backend.model, models.WordLevel)
+
+
+def _own_words(tokenizer: PreTrainedTokenizerBase, special: set[int]) -> dict[int, str]:
+    """Return the text of each token that is not special, as if it were a word."""
+    backend: Any = getattr(tokenizer, "backend_tokenizer", None)
+    plain = backend is None or isinstance(backend.model, models.WordLevel) or backend.decoder is None
+    words = {}
+    for token, id_ in tokenizer.get_vocab().items():
+        if id_ not in special:
+            # BERT's decoder leaves the mark of a piece that stands first.
+            words[id_] = token if plain else backend.decoder.decode([token]).strip().removeprefix("##")
+    return words
+
+
+def _words_of(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str]) -> Iterator[tuple[str, int, list[int]]]:
+    """Yield the most frequent words of texts, how often each stands there, and its tokens."""
+    backend: Any = tokenizer.backend_tokenizer  # type: ignore[attr-defined]
+    counts: Counter[str] = Counter()
+    left = MOST_CHARACTERS
+    for text in texts:
+        text = text[:left]
+        left -= len(text)
+        if backend.normalizer is not None:
+            text = backend.normalizer.normalize_str(text)
+        if backend.pre_tokenizer is not None:
+            counts.update(word for word, _ in backend.pre_tokenizer.pre_tokenize_str(text))
+        else:
+            # Such tokenizers write a space as ▁.
+            counts.update(re.findall(r"[▁\s]*[^▁\s]+", text))
+        if left <= 0:
+            break
+    for raw, count in counts.most_common(MOST_WORDS):
+        word = raw if backend.decoder is None else backend.decoder.decode([raw])
+        yield word.strip(), count, [token.id for token in backend.model.tokenize(raw)]
+
+
+def _of_parts(
+    parts: Iterable[tuple[str, int, list[int]]], found: dict[str, tuple[np.ndarray, str]], special: set[int]
+) -> dict[int, np.ndarray]:
+    """Return the mean vector of the words that each piece is a part of."""
+    sums: dict[int, np.ndarray] = {}
+    weights: Counter[int] = Counter()
+    for word, count, pieces in parts:
+        if word not in found:
+            continue
+        vector = found[word][0] * np.float32(count)
+        for piece in set(pieces) - special:
+            sums[piece] = sums[piece] + vector if piece in sums else vector
+            weights[piece] += count
+    return {piece: total / np.float32(weights[piece]) for piece, total in sums.items()}
+
+
+def _filled(vectors: dict[int, np.ndarray], V: int, E: int, seed: int) -> np.ndarray:
+    """Return all vectors `[V, E]`: those found, and others with their mean and spread."""
+    known = np.stack(list(vectors.values()))
+    mean, spread = known.mean(0, dtype=np.float64), known.std(0, dtype=np.float64)
+    matrix = np.random.default_rng(seed).normal(mean, spread, (V, E)).astype(np.float32)
+    matrix[list(vectors)] = known
+    return matrix
+
+
+def _nothing_found(source: VectorReader, name: str, tokenizer: PreTrainedTokenizerBase, special: set[int]) -> UserError:
+    ours = [word for word in list(_own_words(tokenizer, special).values())[-3:] if word]
+    passed = "".join(f", {count:,} {what} passed over" for what, count in source.skipped.items())
+    return UserError(
+        f"model.vectors={name!r} has none of the {len(tokenizer) - len(special):,} entries of the vocabulary: it has "
+        f"words such as {', '.join(map(repr, source.examples)) or '(none)'}{passed}, and the vocabulary such as "
+        f"{', '.join(map(repr, ours))}. Name vectors of the language of the texts, written in UTF-8."
+    )
+
+
+__all__ = ["FoundVectors", "find_vectors"]

@@ -1,0 +1,271 @@
+"""Runs that begin with pretrained vectors: widths, freezing, resuming, all tasks, the card, two processes."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from support import assert_same_run, tiny_config, write_jsonl
+from support.launch import options, torchrun
+from support.tagging import sentences
+from support.translating import NUMBERS, pairs
+from transformers import TrainerCallback
+
+import hf_rnn
+from hf_rnn.cli.main import main
+from hf_rnn.hub.card import render_folder
+from hf_rnn.utils.errors import UserError
+
+WIDTH = 6
+
+
+def vector(number: int) -> list[float]:
+    return [((number * 37 + column * 11) % 23) / 10 - 1 for column in range(WIDTH)]
+
+
+@pytest.fixture(scope="module")
+def reviews(tiny_run):
+    return tiny_run.parent / "reviews.csv"
+
+
+@pytest.fixture(scope="module")
+def words(tiny_run) -> dict[str, list[float]]:
+    """Vectors of every second word of the reviews."""
+    vocabulary = hf_rnn.load_tokenizer(str(tiny_run)).get_vocab()
+    return {word: vector(id_) for word, id_ in vocabulary.items() if id_ % 2 and id_ > 3}
+
+
+@pytest.fixture(scope="module")
+def vectors(words, tmp_path_factory):
+    return write(tmp_path_factory.mktemp("vectors") / "tiny.vec", words)
+
+
+def write(file, words):
+    lines = [f"{word} {' '.join(map(str, row))}\n" for word, row in words.items()]
+    file.write_text(f"{len(lines)} {WIDTH}\n{''.join(lines)}", encoding="utf-8")
+    return file
+
+
+def run_config(reviews, folder, vectors, model=None, **training) -> dict:
+    config = tiny_config(reviews, folder, **training)
+    config["model"] = {"hidden_size": 8, "vectors": str(vectors), **(model or {})}
+    return config
+
+
+def embedding(folder) -> torch.Tensor:
+    return load_file(folder / "model.safetensors")["model.embed_tokens.weight"]
+
+
+def test_a_run_with_vectors_says_what_was_found_and_is_an_ordinary_model(reviews, vectors, words, tmp_path, capsys):
+    metrics = hf_rnn.train(run_config(reviews, tmp_path / "model", vectors, vectors_frozen_epochs=1))
+    out = capsys.readouterr().out
+    tokenizer = hf_rnn.load_tokenizer(str(tmp_path / "model"))
+    entries = len(tokenizer) - 4
+    report = metrics["run"]["vectors"]
+    assert metrics["run"] == json.loads((tmp_path / "model" / "metrics.json").read_text())["run"]
+    assert (report["source"], report["width"], report["entries"]) == ("tiny.vec", WIDTH, entries)
+    assert report["found"] == len(words)
+    assert report["types"] == pytest.approx(len(words) / entries)
+    assert 0 < report["tokens"] < 1
+    shares = f"found for {report['types']:.1%} of {entries} entries of the vocabulary, {report['tokens']:.1%} of the"
+    assert f"vectors    tiny.vec (text, width {WIDTH}): {shares} running tokens" in out
+    card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
+    row = f"found for {report['types']:.1%} of the vocabulary and {report['tokens']:.1%} of the running tokens"
+    assert f"| vectors at the start | tiny.vec (text, width {WIDTH}), {row} of the training split |" in card
+    assert "trained on the vectors of `tiny.vec` on reviews" in card
+    assert "--model.vectors YOUR-COPY" in card
+    assert str(vectors.parent) not in card
+    # Frozen in the only epoch.
+    trained, vocabulary = embedding(tmp_path / "model"), tokenizer.get_vocab()
+    assert trained.shape == (len(tokenizer), WIDTH)
+    for word, row in words.items():
+        torch.testing.assert_close(trained[vocabulary[word]], torch.tensor(row))
+    assert not trained[tokenizer.pad_token_id].any()
+    # The folder needs no vectors, and is the same after it was loaded and saved.
+    answer = hf_rnn.Predictor.from_pretrained(str(tmp_path / "model"))(["a lovely lamp"])
+    model = hf_rnn.RNNForSequenceClassification.from_pretrained(tmp_path / "model")
+    assert model.config.embedding_size == WIDTH
+    model.save_pretrained(tmp_path / "again")
+    tokenizer.save_pretrained(tmp_path / "again")
+    assert torch.equal(embedding(tmp_path / "again"), trained)
+    again = hf_rnn.Predictor.from_pretrained(str(tmp_path / "again"))(["a lovely lamp"])
+    assert again[0]["score"] == pytest.approx(answer[0]["score"], abs=1e-6)
+    assert render_folder(tmp_path / "again")
+
+
+class Watch(TrainerCallback):
+    """The embedding after each step, with the number of epochs before it."""
+
+    def __init__(self):
+        self.seen = []
+
+    def on_step_end(self, args, state, control, model=None, **kwargs):
+        self.seen.append((state.epoch, model.get_input_embeddings().weight.detach().clone()))
+
+
+@pytest.fixture
+def watch(monkeypatch) -> Watch:
+    watch = Watch()
+    init = hf_rnn.training.run.RNNTrainer.__init__
+    monkeypatch.setattr(
+        hf_rnn.training.run.RNNTrainer,
+        "__init__",
+        lambda self, *args, **kwargs: init(self, *args, **{**kwargs, "callbacks": [watch]}),
+    )
+    return watch
+
+
+def test_the_embedding_is_frozen_in_the_first_epochs_and_moves_then(reviews, vectors, watch, tmp_path):
+    more = {"num_train_epochs": 3, "weight_decay": 0.1, "averaging": "ema"}
+    hf_rnn.train(run_config(reviews, tmp_path / "model", vectors, vectors_frozen_epochs=2, **more))
+    frozen = [weight for epoch, weight in watch.seen if epoch <= 2 + 1e-6]
+    moving = [weight for epoch, weight in watch.seen if epoch > 2 + 1e-6]
+    assert len(frozen) == 2 * len(moving) > 0
+    assert all(torch.equal(weight, frozen[0]) for weight in frozen)
+    assert not torch.equal(moving[0], frozen[0])
+    assert not torch.equal(moving[-1], moving[0])
+
+
+def test_other_weights_learn_as_if_there_was_no_gradient_to_clip(reviews, vectors, watch, tmp_path):
+    """A frozen embedding takes no part in the gradients' norm: with 1e-9 of it left, nothing would move."""
+    hf_rnn.train(run_config(reviews, tmp_path / "frozen", vectors, vectors_frozen_epochs=1, max_steps=1))
+    config = run_config(reviews, tmp_path / "detached", vectors, max_steps=1)
+    embed = hf_rnn.RNNModel.embed
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hf_rnn.RNNModel, "embed", lambda self, ids: embed(self, ids).detach())
+        hf_rnn.train(config)
+    frozen, detached = (load_file(tmp_path / name / "model.safetensors") for name in ("frozen", "detached"))
+    assert all(torch.equal(frozen[name], detached[name]) for name in frozen)
+
+
+@pytest.mark.parametrize("frozen", [0, 2])
+def test_a_run_goes_on_though_the_vectors_are_gone(frozen, reviews, vectors, tmp_path):
+    file = shutil.copy(vectors, tmp_path / "gone.vec")
+    training = {"num_train_epochs": 3, "load_best_model_at_end": False, "save_total_limit": 9}
+    training["vectors_frozen_epochs"] = frozen
+    # Within the second epoch, of 9 steps.
+    training |= {"save_strategy": "steps", "save_steps": 13}
+    whole = hf_rnn.train(run_config(reviews, tmp_path / "whole", file, **training))
+    shutil.copytree(tmp_path / "whole", tmp_path / "cut")
+    for name in ("model.safetensors", "metrics.json", "config.json", "checkpoint-26", "checkpoint-27"):
+        path = tmp_path / "cut" / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    file.unlink()
+    cut = hf_rnn.train(run_config(reviews, tmp_path / "cut", file, resume=True, **training))
+    assert cut["run"]["vectors"] == whole["run"]["vectors"] is not None
+    assert_same_run(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_a_width_that_somebody_wrote_is_that_of_the_vectors(reviews, vectors, tmp_path):
+    with pytest.raises(
+        UserError, match=r"embedding_size=16, and the vectors of '.*tiny\.vec' have a width of 6: leave"
+    ):
+        hf_rnn.train(run_config(reviews, tmp_path / "no", vectors, {"embedding_size": 16}))
+    assert not (tmp_path / "no").exists()
+    hf_rnn.train(run_config(reviews, tmp_path / "yes", vectors, {"embedding_size": WIDTH}, max_steps=1))
+    assert embedding(tmp_path / "yes").shape[1] == WIDTH
+
+
+@pytest.mark.parametrize(
+    ("model", "training", "message"),
+    [
+        ({"vectors": "nowhere.txt"}, {}, r"model\.vectors='nowhere\.txt': there is no such file"),
+        ({"vectors": ""}, {}, r"model\.vectors='': there is no such file"),
+        ({"pretrained": "lm"}, {}, r"model\.vectors=.* and model\.pretrained='lm' both bring vectors"),
+        ({}, {"vectors_frozen_epochs": -1}, "vectors_frozen_epochs=-1 must be 0 or greater"),
+        ({"vectors": None}, {"vectors_frozen_epochs": 1}, r"vectors_frozen_epochs=1 .*without model\.vectors"),
+    ],
+)
+def test_settings_that_cannot_hold(model, training, message, reviews, vectors, tmp_path):
+    with pytest.raises(UserError, match=message):
+        hf_rnn.train(run_config(reviews, tmp_path / "model", vectors, model, **training))
+    assert not (tmp_path / "model").exists()
+
+
+def test_vectors_of_another_language_leave_an_older_run_alone(reviews, vectors, tmp_path):
+    hf_rnn.train(run_config(reviews, tmp_path / "model", vectors, max_steps=1))
+    before = (tmp_path / "model" / "model.safetensors").read_bytes()
+    other = write(tmp_path / "other.vec", {"слово": vector(1)})
+    with pytest.raises(UserError, match=r"'other\.vec' has none of the .* words such as 'слово'"):
+        hf_rnn.train(run_config(reviews, tmp_path / "model", other, overwrite=True))
+    assert (tmp_path / "model" / "model.safetensors").read_bytes() == before
+
+
+def test_the_command_line(reviews, vectors, tmp_path, capsys):
+    arguments = options(reviews, tmp_path / "model", 16, **{"model.vectors": vectors})
+    assert main(["train", *arguments]) == 1
+    assert "model.embedding_size=16, and the vectors" in capsys.readouterr().err
+    arguments = [argument for argument in arguments if "embedding_size" not in argument]
+    assert main(["train", *arguments, "--training.max_steps=1"]) == 0
+    assert embedding(tmp_path / "model").shape[1] == WIDTH
+
+
+@pytest.mark.slow
+def test_a_tagger_begins_with_vectors(tmp_path):
+    write_jsonl(tmp_path / "rows.jsonl", sentences(60))
+    names = {"lives": vector(1), "anna": vector(2), ".": vector(3)}
+    file = write(tmp_path / "v.txt", names)
+    settings = {"disable_tqdm": True, "num_train_epochs": 1, "vectors_frozen_epochs": 1}
+    config = {
+        "task": "token_classification",
+        "data": {"path": str(tmp_path / "rows.jsonl")},
+        "tokenizer": {"kind": "wordpiece", "vocab_size": 70},
+        "model": {"vectors": str(file), "hidden_size": 8, "character_encoder": "cnn"},
+        "training": {"output_dir": str(tmp_path / "model"), **settings},
+    }
+    report = hf_rnn.train(config)["run"]["vectors"]
+    assert report["ways"]["mean of its words"] >= 2
+    point = hf_rnn.load_tokenizer(str(tmp_path / "model")).get_vocab()["."]
+    torch.testing.assert_close(embedding(tmp_path / "model")[point], torch.tensor(vector(3)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_language_model_begins_with_vectors(tied, reviews, vectors, words, tmp_path):
+    config = run_config(reviews, tmp_path / "model", vectors, {"tie_word_embeddings": tied}, vectors_frozen_epochs=9)
+    metrics = hf_rnn.train({**config, "task": "language_modeling"})
+    assert metrics["run"]["vectors"]["found"] == len(words)
+    vocabulary = hf_rnn.load_tokenizer(str(tmp_path / "model")).get_vocab()
+    trained = embedding(tmp_path / "model")
+    for word, row in words.items():
+        torch.testing.assert_close(trained[vocabulary[word]], torch.tensor(row))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_translator_begins_with_vectors_of_both_languages(shared, tmp_path):
+    pytest.importorskip("sacrebleu")
+    write_jsonl(tmp_path / "rows.jsonl", pairs(60))
+    both = {word: vector(i) for i, word in enumerate([*NUMBERS, *NUMBERS.values(), "."])}
+    file = write(tmp_path / "v.txt", both)
+    settings = {"disable_tqdm": True, "num_train_epochs": 1, "vectors_frozen_epochs": 1}
+    config = {
+        "task": "translation",
+        "data": {"path": str(tmp_path / "rows.jsonl"), "text_column": "en", "label_column": "de"},
+        "tokenizer": {"kind": "word", "min_frequency": 1},
+        "model": {"vectors": str(file), "hidden_size": 8, "share_embeddings": shared},
+        "training": {"output_dir": str(tmp_path / "model"), **settings},
+    }
+    report = hf_rnn.train(config)["run"]["vectors"]
+    assert report["types"] == report["tokens"] == 1
+    weights = load_file(tmp_path / "model" / "model.safetensors")
+    vocabulary = hf_rnn.load_tokenizer(str(tmp_path / "model")).get_vocab()
+    for name in ("model.embed_tokens.weight", *(() if shared else ("decoder_embed_tokens.weight",))):
+        torch.testing.assert_close(weights[name][vocabulary["drei"]], torch.tensor(both["drei"]))
+
+
+@pytest.mark.slow
+def test_two_processes_begin_with_the_same_vectors_and_freeze_them(reviews, vectors, tmp_path):
+    more = {"model.vectors": vectors, "model.embedding_size": WIDTH, "training.vectors_frozen_epochs": 1}
+    assert main(["train", *options(reviews, tmp_path / "one", 16, **more)]) == 0
+    ended = torchrun(2, *options(reviews, tmp_path / "two", 8, **more))
+    assert ended.returncode == 0, ended.stderr
+    one, two = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
+    assert all(torch.allclose(one[name], two[name], rtol=0, atol=1e-6) for name in one)
+    first, second = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("one", "two"))
+    assert first["run"]["vectors"] == second["run"]["vectors"]
+    assert ended.stdout.count("running tokens") == 1
