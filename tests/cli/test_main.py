@@ -170,6 +170,7 @@ def test_help_says_what_there_is(capsys):
     code, out, _ = run(capsys, "--help")
     assert code == 0
     assert "hf-rnn predict MODEL" in out
+    assert "\ncommands:\n    average " in out
     assert run(capsys, "--version")[1].startswith("hf-rnn ")
 
 

@@ -63,6 +63,21 @@ def test_a_batch_is_told_in_what_it_was_filled_by():
     assert "rows in a batch" not in card
 
 
+@pytest.mark.parametrize(
+    ("architecture", "read", "unread"),
+    [
+        ("RNNForSequenceClassification", ("| pooling", "classifier_dropout"), ("| tags", "output_dropout")),
+        ("RNNForTokenClassification", ("| tags", "| characters", "classifier_dropout"), ("| pooling", "| decoder")),
+        ("RNNForCausalLM", ("output_dropout",), ("| pooling", "| tags", "| characters", "classifier_dropout")),
+    ],
+)
+def test_a_field_that_the_model_does_not_read_is_not_in_its_card(architecture, read, unread):
+    settings = {"pooling": "attention", "crf": True, "character_encoder": "lstm", "output_dropout": 0.25}
+    card = render("user/small", RNNConfig(**CONFIG, **settings, architectures=[architecture]), {}, {}, [])
+    assert [words for words in read if words not in card] == []
+    assert [words for words in unread if words in card] == []
+
+
 def test_a_model_without_a_run_has_a_card_too(tmp_path):
     config().save_pretrained(tmp_path / "bare")
     card = render_folder(tmp_path / "bare")

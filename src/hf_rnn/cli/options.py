@@ -31,6 +31,10 @@ FILE_OPTIONS = (
 class RawHelpFormatter(DefaultHelpFormatter, RawDescriptionHelpFormatter):
     """Keeps the lines of descriptions and examples."""
 
+    def format_help(self) -> str:
+        """Return the help without jsonargparse's line above the commands, which the section's title says already."""
+        return super().format_help().replace("  Available subcommands:\n", "")
+
 
 class CommandParser(ArgumentParser):
     """The parser of a command. Texts may stand anywhere among its arguments, and may begin with a dash."""

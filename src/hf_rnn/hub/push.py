@@ -42,13 +42,14 @@ def push(
     token: str | None = None,
     overwrite_card: bool = False,
 ) -> CommitInfo:
-    """Pushes a model's folder as one commit: weights, configuration, code, tokenizer, card, metrics and figures.
+    """Push a model's folder as one commit: weights, configuration, code, tokenizer, card, metrics and figures.
 
     Args:
         folder: the output_dir of a training run that ended, or what `save_pretrained` wrote.
         repo_id: `user/name`; made if it is not there.
         private: of a repository that is made.
         revision: a branch, made if it is not there; main if None.
+        commit_message: the title of the commit.
         token: that of `hf auth login` or HF_TOKEN if None.
         overwrite_card: whether the repository's card, with what was written there by hand, gives way to the folder's.
 
@@ -93,8 +94,21 @@ def push_model(
     """Push a model as `model.push_to_hub(repo_id)`: weights, configuration and code; a card where there is none.
 
     Args:
+        model: a model of ours.
+        repo_id: `user/name`; made if it is not there.
+        commit_message: the title of the commit.
+        private: of a repository that is made.
+        token: that of `hf auth login` or HF_TOKEN if None.
+        revision: a branch, made if it is not there; main if None.
+        max_shard_size: the largest file of weights; more are split.
         tags: of the card, beside those that it has.
         options: of `HfApi.create_commit`, such as commit_description and create_pr.
+
+    Returns:
+        The commit; the newest one where the repository holds all of it already.
+
+    Raises:
+        UserError: the Hub did not take it; the repository is as it was then.
     """
     repo_id = create(repo_id, private, token, PATIENCE_OF_A_PUSH)
     with tempfile.TemporaryDirectory() as folder:
@@ -150,10 +164,16 @@ def check_token(token: str | None) -> None:
 
 
 def create(repo_id: str, private: bool | None = None, token: str | None = None, patience: float = PATIENCE) -> str:
-    """The full name, `user/name`, of a repository that holds a model of ours or nothing yet; it is made if need be.
+    """Make a repository, unless it is there and holds a model of ours or nothing yet.
 
     Args:
+        repo_id: `user/name`, or a name alone, of the token's user.
+        private: of a repository that is made.
+        token: that of `hf auth login` or HF_TOKEN if None.
         patience: seconds for another try of each request.
+
+    Returns:
+        Its full name, `user/name`.
 
     Raises:
         UserError: no token or not the right one, no such name, or one that holds something else.
@@ -201,15 +221,22 @@ def commit(
     overwrite_card: bool = False,
     **options: Any,
 ) -> CommitInfo:
-    """One commit of all files, on top of what the branch holds when it arrives.
+    """Make one commit of all files, on top of what the branch holds when it arrives.
 
     Args:
+        repo_id: `user/name`, of a repository that is there.
         files: their paths in the repository, and what they hold.
+        message: the title of the commit.
         card: makes the repository's card out of the one that it has.
+        revision: a branch, made if it is not there; main if None.
+        token: that of `hf auth login` or HF_TOKEN if None.
         is_stale: whether a file of the repository, by its path, is to go where `files` lacks it.
         patience: seconds for another try.
         overwrite_card: whether `card` is made as if the repository had none.
         options: of `HfApi.create_commit`.
+
+    Returns:
+        The commit; the newest one where the repository holds all of it already.
 
     Raises:
         UserError: the Hub did not take it, after all tries; the repository is as it was.
@@ -223,9 +250,8 @@ def commit(
     def attempt() -> CommitInfo:
         # The parent is named: if someone else commits in between, the Hub refuses, and the next try builds on theirs.
         sha, held = head_of(api.model_info(repo_id, revision=branch))
-        old = None
-        if CARD_FILE in held and not overwrite_card:
-            old = _card_there(_read(api, repo_id, CARD_FILE, sha), repo_id, revision)
+        keeps = CARD_FILE in held and not overwrite_card
+        old = _card_there(_read(api, repo_id, CARD_FILE, sha), repo_id, revision) if keeps else None
         added = {**files, CARD_FILE: card(old).encode()}
         gone = [path for path in held if path not in added and is_stale(path)]
         operations: list[Any] = [
