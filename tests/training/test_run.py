@@ -28,6 +28,7 @@ WHOLE = {
     "metrics.json",
     "training_curves.png",
     "confusion_matrix.png",
+    "errors.csv",
 }
 
 

@@ -14,6 +14,7 @@ from ..models.configuration_rnn import RNNConfig, __version__
 from ..text.bio import is_bio
 from .card_merge import INVITATION, MARKER
 from .card_model import FEW, SHOWN_LABELS, answers_of, architecture_table, count_parameters, pipeline_of, task_in_words
+from .card_report import report_section
 from .card_run import (
     classes_table,
     dataset_line,
@@ -98,6 +99,7 @@ def render(
         scores=scores_table(facts),
         classes=classes_table(facts, labels),
         pictures=[(name, PICTURES[name]) for name in pictures],
+        report=report_section(facts),
         dataset=dataset_line(data, run),
         count_names=list(map(escape, labels)) if 0 < len(labels) <= FEW else [],
         splits=splits_table(data, labels),

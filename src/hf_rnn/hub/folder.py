@@ -23,6 +23,8 @@ CARD_FILE = "README.md"
 CONFUSION_MATRIX, TRAINING_CURVES = "confusion_matrix.png", "training_curves.png"
 # The picture of a gradient flow is pushed, and the numbers behind it are not.
 GRADIENT_FLOW, GRADIENT_FLOW_FILE = "gradient_flow.png", "gradient_flow.json"
+# The worst errors of a classifier, with texts of its data: not pushed.
+ERRORS_FILE = "errors.csv"
 # Pictures, and what the card calls them.
 PICTURES = {
     CONFUSION_MATRIX: "confusion matrix",

@@ -15,7 +15,7 @@ from ..text.schema import Schema
 from ..utils.errors import UserError, first_line
 from .folder import RUN_FILE
 
-SECTION_NAMES = ("data", "tokenizer", "model", "training", "card")
+SECTION_NAMES = ("data", "tokenizer", "model", "training", "report", "card")
 
 
 class Loader(yaml.SafeLoader):

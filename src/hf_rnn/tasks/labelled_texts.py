@@ -7,6 +7,8 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..text.columns import check_no_written_lists, find_columns, text_of
 from ..text.labels import REGRESSION, SINGLE, find_form, without_missing
 from ..text.schema import Schema
@@ -54,12 +56,13 @@ class LabelledTexts(TaskWithLabels):
         if self.data.unlabelled_splits:
             prepared["unlabelled"] = self.texts_alone(splits, self.data.unlabelled_splits)
         test_name = self.data.test_split
-        if test_name is None or test_name not in splits:
-            return prepared
-        if self._is_unlabelled(splits[test_name]):
-            logger.warning(f"the split {test_name} has no labels and is left out.")
-        else:
-            prepared["test"] = self._read(splits, test_name)
+        if test_name is not None and test_name in splits:
+            if self._is_unlabelled(splits[test_name]):
+                logger.warning(f"the split {test_name} has no labels and is left out.")
+            else:
+                prepared["test"] = self._read(splits, test_name)
+        names = {"train": train_name, "validation": validation_name or "validation", "test": str(test_name)}
+        self.row_numbers = {split: self.row_numbers[name] for split, name in names.items() if split in prepared}
         return prepared
 
     def prepare_split(self, splits: DatasetDict, split: str | None) -> Dataset:
@@ -176,6 +179,8 @@ class LabelledTexts(TaskWithLabels):
         if len(kept) < len(rows):
             logger.warning(f"{split}: {len(rows) - len(kept)} rows without a label were left out.")
             rows, values = rows.select(kept), [values[place] for place in kept]
+        source, numbers = self.row_numbers.get(split, (split, np.arange(kept[-1] + 1)))
+        self.row_numbers[split] = (source, numbers[kept])
         texts = {
             new: [text_of(value, self._where(old)) for value in rows[old]] for new, old in self._text_columns().items()
         }

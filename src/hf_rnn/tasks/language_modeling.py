@@ -40,6 +40,8 @@ class LanguageModeling(TextTask):
     problem_type = "language_modeling"
     in_order = True
     no_use = (
+        "report.baseline",
+        "report.learning_curve",
         # The setting for truncated BPTT is training.window.
         "model.backprop_length",
         "data.text_pair_column",

@@ -148,9 +148,18 @@ class TextClassification(LabelledTexts):
 
     def metrics(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         """Return the metrics of logits `[B, C]` against labels."""
+        return self.measured(self.predicted(logits), labels)
+
+    def measured(self, predicted: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+        """Return the metrics of predictions against labels.
+
+        Args:
+            predicted: as `predicted` returns them.
+            labels: class indices `[B]`, 0 and 1 `[B, C]`, or values `[B]`.
+        """
         from .metrics import MultiLabelMetrics, RegressionMetrics, SingleLabelMetrics
 
-        predicted, labels = self.predicted(logits), np.asarray(labels)
+        labels = np.asarray(labels)
         if self.problem_type == REGRESSION:
             return RegressionMetrics().compute(predictions=predicted.tolist(), references=labels.astype(float).tolist())
         metric = SingleLabelMetrics if self.problem_type == SINGLE else MultiLabelMetrics

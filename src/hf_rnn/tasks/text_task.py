@@ -61,6 +61,8 @@ class TextTask:
         self.data = data
         # The columns that were read, by their settings, such as `text_column`.
         self.chosen: dict[str, Any] = {}
+        # Of each split that was read, the split of the data set and the places in it that its rows are from.
+        self.row_numbers: dict[str, tuple[str, np.ndarray]] = {}
 
     # Schema ----------------------------------------------------------------------------------------------------------
 
@@ -268,6 +270,7 @@ class TextTask:
                 f"the test split was held out of {data.path!r}, whose rows are not those of the training run any more: "
                 "put the data back as they were, or name other rows, --data PATH."
             )
+        self.row_numbers = {train: (train, kept), test: (train, held_out)}
         self.test_fingerprint, self.data = found, replace(data, test_split=test)
         logger.info(f"{len(held_out)} rows of {train} were set aside as the test split (data.test_size).")
         return DatasetDict({**splits, train: rows.select(kept), test: rows.select(held_out)})
@@ -282,7 +285,14 @@ class TextTask:
 
     def hold_out(self, rows: Dataset, name: str, stratify_by: str | None = None) -> tuple[Dataset, Dataset]:
         """Split rows into training and validation rows, for a data set without a validation split."""
-        train, validation = split_validation(rows, self.data, stratify_by)
+        from datasets import Dataset
+
+        by = {} if stratify_by is None else {stratify_by: rows[stratify_by]}
+        places = Dataset.from_dict({"place": range(len(rows)), **by})
+        kept, held_out = (part["place"][:] for part in split_validation(places, self.data, stratify_by))
+        source, numbers = self.row_numbers.get(name, (name, np.arange(len(rows))))
+        self.row_numbers |= {name: (source, numbers[kept]), "validation": (source, numbers[held_out])}
+        train, validation = rows.select(kept), rows.select(held_out)
         logger.info(
             f"{len(validation)} rows of {name} were set aside as the validation split "
             f"(data.validation_from={self.data.validation_from})."

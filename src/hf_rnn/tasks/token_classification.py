@@ -52,6 +52,8 @@ class TokenClassification(TaggedWords):
     # BPE and unigram tokenizers split a word after a space otherwise than after a bracket or a quote.
     tokenizer_kind = "wordpiece"
     no_use = (
+        "report.baseline",
+        "report.learning_curve",
         "data.text_pair_column",
         "data.problem_type",
         "data.unlabelled_splits",

@@ -49,6 +49,8 @@ class Translation(TextTask):
     in_order = False
     counts_tokens = True
     no_use = (
+        "report.baseline",
+        "report.learning_curve",
         "data.text_pair_column",
         "data.label_names",
         "data.problem_type",

@@ -1,7 +1,6 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """From a run's YAML to a whole model folder, on transformers' Trainer."""
 
-import json
 import logging
 import os
 import shutil
@@ -17,10 +16,8 @@ from accelerate.utils import broadcast_object_list
 from datasets import DatasetDict, IterableDataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
-from ..hub.card import render_folder
-from ..hub.card_merge import merge, read_card
 from ..hub.fetch import find_model
-from ..hub.folder import CARD_FILE, CONFUSION_MATRIX, METRICS_FILE, RUN_FILE, TRAINING_CURVES
+from ..hub.folder import CONFUSION_MATRIX, RUN_FILE, TRAINING_CURVES
 from ..hub.push import kept_for_later, push
 from ..interpret.diagnosis import flow_batch
 from ..interpret.gradient_flow_callback import GradientFlowCallback
@@ -38,9 +35,10 @@ from ..utils.machine import hardware, runs_bf16, versions
 from ..utils.output import say
 from .checkpoints import ASIDE, writing
 from .pretrained import ENCODER, OUTPUT, take_encoder
+from .report import add_report
 from .resuming import check_same_data, find_checkpoint
 from .run_config import RunConfig, parse_run
-from .run_folder import claim_folder, put_in_place
+from .run_folder import claim_folder, put_in_place, write_results
 from .streaming import EncodedStream, load_streaming
 from .trainer import RNNTrainer
 from .trainers import trainer_class
@@ -138,12 +136,13 @@ class Run:
         if args.should_log:
             say(schema.table(run.data.path))
         tokenizer = task.fitted(self._tokenizer(task, prepared["train"]), resumed=self.checkpoint is not None)
-        encoded = DatasetDict()
+        encoded, order = DatasetDict(), {}
         with args.main_process_first(desc="tokenizing"):
             for split, rows in prepared.items():
                 encoded[split] = task.encode(rows, tokenizer)
                 if split in ("validation", "test") and not task.in_order:
-                    encoded[split] = encoded[split].select(np.argsort(encoded[split]["length"], kind="stable"))
+                    order[split] = np.argsort(encoded[split]["length"], kind="stable")
+                    encoded[split] = encoded[split].select(order[split])
         facts = task.facts(prepared, encoded, run.card.examples)
         if args.should_log:
             say(task.summary(facts))
@@ -165,6 +164,7 @@ class Run:
         results["data"] = facts
         if args.should_save:
             self._save(trainer, tokenizer, results, figures)
+            add_report(run.report, trainer, prepared, figures, order, results, run.card.examples)
             if args.push_to_hub:
                 self._push(trainer.hub_model_id)
         args.distributed_state.wait_for_everyone()
@@ -346,19 +346,14 @@ class Run:
         draw_curves(trainer.state.log_history, str(trainer.args.metric_for_best_model), saving / TRAINING_CURVES)
         if trainer.task.problem_type == "single_label_classification":
             split = "test" if "test" in predicted else "validation"
-            answers, labels = predicted[split]
-            draw_confusion(answers, labels, trainer.task.label_names, split, saving / CONFUSION_MATRIX)
+            logits, labels = predicted[split]
+            draw_confusion(
+                trainer.task.predicted(logits), labels, trainer.task.label_names, split, saving / CONFUSION_MATRIX
+            )
         for callback in trainer.callback_handler.callbacks:
             if isinstance(callback, GradientFlowCallback):
                 callback.save(saving)
-        # Last, since a folder with metrics is a run that ended.
-        (saving / METRICS_FILE).write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        card = render_folder(saving, trainer.hub_model_id or self.args.hub_name)
-        try:
-            card = merge(card, read_card(self.folder / CARD_FILE), title=self.folder.absolute().name)
-            (saving / CARD_FILE).write_text(card, encoding="utf-8")
-        except UserError as error:
-            logger.warning(f"{self.folder / CARD_FILE} is left as it is: {error}")
+        write_results(results, saving, self.folder, trainer.hub_model_id or self.args.hub_name)
 
 
 __all__ = ["Run", "train"]

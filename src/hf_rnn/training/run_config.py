@@ -4,7 +4,7 @@
 import dataclasses
 import os
 from argparse import ArgumentError
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
@@ -83,11 +83,48 @@ class CardArguments:
     examples: bool = True
 
 
+# Shares of the training rows in a learning curve, where none are named.
+SHARES = (0.1, 0.25, 0.5, 1.0)
+
+
+@dataclass
+class ReportArguments:
+    """The report after training, of text classifiers.
+
+    Args:
+        baseline: fit TF-IDF with a linear model of scikit-learn on the training rows, and measure it beside the model.
+        learning_curve: fit this baseline on shares of the training rows too, to see what more rows would give: a list
+            of shares, or true for 0.1, 0.25, 0.5 and 1.
+
+    Raises:
+        UserError: a share that is none.
+    """
+
+    baseline: bool = True
+    learning_curve: bool | list[float] = False
+
+    def __post_init__(self) -> None:
+        for share in self.shares:
+            if isinstance(share, bool) or not 0 < share <= 1:
+                raise UserError(
+                    f"report.learning_curve has the share {share}, which must be above 0 and at most 1: write "
+                    f"--report.learning_curve '[{', '.join(map(str, SHARES))}]', or true."
+                )
+
+    @property
+    def shares(self) -> list[float]:
+        """The shares of the training rows, in ascending order."""
+        if isinstance(self.learning_curve, bool):
+            return list(SHARES) if self.learning_curve else []
+        return sorted(set(self.learning_curve))
+
+
 SECTIONS = {
     "data": DataArguments,
     "tokenizer": TokenizerArguments,
     "model": ModelArguments,
     "training": RNNTrainingArguments,
+    "report": ReportArguments,
     "card": CardArguments,
 }
 
@@ -104,6 +141,7 @@ class RunConfig:
         training: how the model is trained.
         card: what the model card says.
         given: the keys of the model section that somebody wrote.
+        report: what is told of a trained text classifier.
     """
 
     task: str
@@ -113,6 +151,7 @@ class RunConfig:
     training: RNNTrainingArguments
     card: CardArguments
     given: frozenset[str] = frozenset()
+    report: ReportArguments = field(default_factory=ReportArguments)
 
 
 class RunParser(ArgumentParser):
@@ -173,7 +212,9 @@ def parse_run(arguments: list[str] | dict | str | Path) -> tuple[RunConfig, str]
         parser.error(str(error), error)
     _check_model(parts.model)
     given = frozenset(vars(written.get("model") or Namespace()))
-    run = RunConfig(parts.task, parts.data, parts.tokenizer, parts.model, parts.training, parts.card, given)
+    run = RunConfig(
+        parts.task, parts.data, parts.tokenizer, parts.model, parts.training, parts.card, given, parts.report
+    )
     return run, _dump(parser, namespace)
 
 
@@ -292,4 +333,4 @@ set_loader(_MODE, _load, (yaml.YAMLError,))
 set_dumper(_MODE, write_yaml)
 
 
-__all__ = ["RunConfig", "RunParser", "checked_config", "parse_run", "run_parser"]
+__all__ = ["ReportArguments", "RunConfig", "RunParser", "checked_config", "parse_run", "run_parser"]

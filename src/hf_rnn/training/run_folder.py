@@ -1,17 +1,32 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """The folder of a run: whether it may be written to, made the run's own, and filled at the end."""
 
+import json
+import logging
 import os
 import shutil
 from pathlib import Path
 
 from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_NAME
 
-from ..hub.folder import CODE_FILES, GRADIENT_FLOW, GRADIENT_FLOW_FILE, METRICS_FILE, PICTURES, RUN_FILE
+from ..hub.card import render_folder
+from ..hub.card_merge import merge, read_card
+from ..hub.folder import (
+    CARD_FILE,
+    CODE_FILES,
+    ERRORS_FILE,
+    GRADIENT_FLOW,
+    GRADIENT_FLOW_FILE,
+    METRICS_FILE,
+    PICTURES,
+    RUN_FILE,
+)
 from ..text.schema import SCHEMA_FILE
 from ..utils.errors import UserError
 from ..utils.processes import job_id
 from .checkpoints import ASIDE, claim, numbered, remove
+
+logger = logging.getLogger(__name__)
 
 # In a run's folder until it ends: the launcher's or cluster's job that trains.
 JOB_FILE = ".job"
@@ -28,6 +43,7 @@ _RUN_FILES = (
     ASIDE,
     *PICTURES,
     GRADIENT_FLOW_FILE,
+    ERRORS_FILE,
 )
 
 
@@ -74,6 +90,37 @@ def claim_folder(folder: Path, checkpoint: Path | None, text: str) -> None:
     (folder / RUN_FILE).write_text(text, encoding="utf-8")
 
 
+def write_results(results: dict, whole: Path, folder: Path, model_id: str) -> None:
+    """Write the metrics of a run, and its card, beside the other files of a model.
+
+    Args:
+        results: the metrics, for metrics.json.
+        whole: where the files of the model are.
+        folder: of the run, whose card is continued if there is one.
+        model_id: the model's name on the Hub.
+    """
+    text = json.dumps(results, indent=2, ensure_ascii=False) + "\n"
+    replace_text(whole / METRICS_FILE, text)
+    card = render_folder(whole, model_id)
+    try:
+        card = merge(card, read_card(folder / CARD_FILE), title=folder.absolute().name)
+        replace_text(whole / CARD_FILE, card)
+    except UserError as error:
+        logger.warning(f"{folder / CARD_FILE} is left as it is: {error}")
+
+
+def replace_text(file: Path, text: str) -> None:
+    """Write a text beside a file, and move it into its place.
+
+    Args:
+        file: the place.
+        text: the whole text.
+    """
+    part = file.with_name(f".{file.name}.part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, file)
+
+
 def put_in_place(saving: Path, folder: Path, with_flow: bool, keep_only: str | None) -> None:
     """Move the files of a finished run into its folder, metrics.json last, and delete what is left of older ones.
 
@@ -99,4 +146,4 @@ def put_in_place(saving: Path, folder: Path, with_flow: bool, keep_only: str | N
     shutil.rmtree(folder / ASIDE, ignore_errors=True)
 
 
-__all__ = ["check_writable", "claim_folder", "put_in_place", "traces_of_a_run"]
+__all__ = ["check_writable", "claim_folder", "put_in_place", "traces_of_a_run", "write_results"]

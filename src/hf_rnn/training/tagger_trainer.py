@@ -13,13 +13,12 @@ class TaggerTrainer(RNNTrainer):
     given; the last ones read the text too that they make, as whoever uses the model lets it read."""
 
     def judge(self, rows, split: str) -> tuple[dict[str, float], Any]:
-        """All metrics of a split, and the tags that were predicted beside those that are right; each process reads all
-        texts."""
-        metrics, predicted = super().judge(rows, split)
+        """All metrics of a split; each process reads all texts."""
+        metrics, judged = super().judge(rows, split)
         model: Any = self.accelerator.unwrap_model(self.model)
         tokenizer: Any = self.processing_class
         task: Any = self.task
-        return metrics | task.judge_texts(Predictor(model.eval(), tokenizer, task), rows, BATCH_TOKENS), predicted
+        return metrics | task.judge_texts(Predictor(model.eval(), tokenizer, task), rows, BATCH_TOKENS), judged
 
 
 __all__ = ["TaggerTrainer"]

@@ -296,11 +296,14 @@ class RNNTrainer(BatchedLoading, WholeCheckpoints, PushingTrainer):
         return {name: value for name, value in metrics.items() if "/" not in name}
 
     def judge(self, rows: Any, split: str) -> tuple[dict[str, float], tuple[np.ndarray, np.ndarray] | None]:
-        """All metrics of a split, and what was predicted beside the labels, where there is one answer for each row."""
+        """All metrics of a split, and the logits and labels of its rows, where there is one answer for each."""
         output: Any = self.predict(rows, metric_key_prefix=split)
         metrics = self.task.metrics(output.predictions, output.label_ids)
-        predicted = (self.task.predicted(output.predictions), np.asarray(output.label_ids))
-        return {"loss": float(output.metrics[f"{split}_loss"]), **metrics}, predicted
+        judged = None
+        if self.task.one_answer:
+            back = np.argsort(self.evaluation_order(rows))
+            judged = output.predictions[back], np.asarray(output.label_ids)[back]
+        return {"loss": float(output.metrics[f"{split}_loss"]), **metrics}, judged
 
 
 class ShareOfAll:

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch.utils.data import DataLoader, Sampler
 
 from ..utils.errors import UserError, first_line
@@ -67,6 +68,16 @@ class TrainerHooks:
     def ordered(self, sampler: Any) -> Sampler | None:
         """Return the sampler of the training rows, given transformers' own."""
         return sampler
+
+    def evaluation_order(self, rows: Any) -> np.ndarray:
+        """Return the places of rows in the order in which an evaluation reads them.
+
+        Args:
+            rows: an encoded split.
+        """
+        # transformers groups these rows by length too, by a generator with a seed of its own.
+        sampler = self._get_eval_sampler(rows)  # type: ignore[attr-defined]
+        return np.arange(len(rows)) if sampler is None else np.fromiter(sampler, dtype=int)
 
     def loader(self, make: Callable[[], DataLoader], is_training: bool) -> DataLoader:
         """Return the loader of some rows, which `make` makes as transformers does."""

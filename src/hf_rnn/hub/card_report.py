@@ -1,0 +1,203 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""The words of the report after the training of a text classifier, as it is printed and as the card has it."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from .card_words import METRICS, clean, escape, figure
+
+# Classes that a sentence names.
+NAMED = 8
+# Metrics that are told in points of a hundred.
+_POINTS = ("accuracy", "f1_macro", "f1_micro")
+
+
+def report_text(report: dict) -> str:
+    """Return the report as it is printed: a table, and what is to be known.
+
+    Args:
+        report: as metrics.json keeps it.
+    """
+    lines = []
+    rows = scores_rows(report, clean)
+    if rows:
+        splits = [f"{of_split['rows']:,} {split}" for split, of_split in report["scores"].items()]
+        lines.append(f"report     on {' and '.join(splits)} rows")
+        wide, width = (max(len(row[part]) for row in rows) for part in (0, 1))
+        lines += [
+            f"{metric:<{max(wide, 9)}}  {name:<{width}}  {'  '.join(f'{v:>10}' for v in values)}"
+            for metric, name, values in rows
+        ]
+    lines += [f"- {sentence}" for sentence in sentences(report, lambda text: f"'{clean(text)}'")]
+    worst = (report.get("errors") or {}).get("worst", [])
+    lines += ["worst errors on validation rows:"] if worst else []
+    for error in worst:
+        lines.append(f"  {_error(error, clean)}")
+    return "\n".join(lines)
+
+
+def report_section(facts: dict) -> dict | None:
+    """Return what the card says of the report; None without one.
+
+    Args:
+        facts: what metrics.json holds.
+    """
+    report = facts.get("report")
+    if not report:
+        return None
+    worst = (report.get("errors") or {}).get("worst", [])
+    return {
+        "splits": [f"{split} ({of_split['rows']:,} rows)" for split, of_split in report["scores"].items()],
+        "rows": scores_rows(report, escape),
+        "sentences": list(sentences(report, lambda text: f"“{escape(text)}”")),
+        "errors": [
+            [
+                escape(" / ".join(e[k] for k in ("text", "text_pair") if k in e)),
+                *(escape(e[k] or "no label") for k in _ANSWER),
+            ]
+            for e in worst
+        ],
+    }
+
+
+_ANSWER = ("label", "predicted", "score")
+
+
+def scores_rows(report: dict, quote: Callable[[object], str]) -> list[tuple[str, str, list[str]]]:
+    """Return for each metric and each contender its figures on the splits; the metric is named once.
+
+    Args:
+        report: as metrics.json keeps it.
+        quote: makes a text of a user one that can stand there.
+    """
+    rows = []
+    contenders = {"model": "this model", "baseline": (report.get("baseline") or {}).get("name", "")}
+    contenders["majority"] = quote(report.get("majority", ""))
+    for metric in report["metrics"]:
+        shown = METRICS[metric][0]
+        for contender, name in contenders.items():
+            found = [of_split.get(contender) for of_split in report["scores"].values()]
+            if all(found):
+                rows.append((shown, name, [figure(metric, each[metric]) for each in found]))
+                shown = ""
+    return rows
+
+
+def sentences(report: dict, quote: Callable[[object], str]) -> Iterator[str]:
+    """Yield what is to be known of a trained classifier, the most important first.
+
+    Args:
+        report: as metrics.json keeps it.
+        quote: puts a text of a user in quotes.
+    """
+    yield from _comparison(report)
+    steps = report.get("few_steps")
+    if steps:
+        few = f"only {steps['steps']} optimizer steps, which is little to learn from"
+        yield f"Training had {few}: write {steps['advice']}."
+    never = report.get("never_predicted")
+    if never:
+        where = " and ".join(report["scores"])
+        yield f"The model never answers with {_classes(never, quote)}, on all {where} rows."
+    few = report.get("few_rows")
+    if few:
+        yield f"Classes with few training rows: {_classes(few, quote)}."
+    for row in report.get("duplicates", []):
+        yield from _duplicates(row, quote)
+    curve = report.get("learning_curve")
+    if curve:
+        metric = report["metrics"][0]
+        points = ", ".join(f"{figure(metric, each[metric])} with {each['rows']:,}" for each in curve)
+        yield f"{METRICS[metric][0].capitalize()} of the baseline on the validation rows by training rows: {points}."
+    errors = report.get("errors")
+    if errors and errors["wrong"] is not None:
+        wrong = f"{errors['wrong']:,} of {errors['rows']:,}"
+        yield f"{wrong} validation rows are answered wrongly; errors.csv in the folder of the run has the worst."
+    for pair in (errors or {}).get("confused", []):
+        label, predicted = quote(pair["label"]), quote(pair["predicted"])
+        yield f"{label} is taken for {predicted} in {pair['rows']:,} of its {pair['of']:,} validation rows."
+
+
+def _comparison(report: dict) -> Iterator[str]:
+    metric, better = report["metrics"][0], report["greater_is_better"]
+    split = "test" if "test" in report["scores"] else "validation"
+    of_split = report["scores"][split]
+    baseline = report.get("baseline")
+    if baseline and "baseline" in of_split:
+        rows = of_split.get("sample", of_split["rows"])
+        ours, theirs = of_split["model"][metric], of_split["baseline"][metric]
+        first, second = "The model", baseline["name"]
+        if (ours < theirs) == better:
+            first, second = second, "the model"
+        by = _difference(metric, abs(ours - theirs))
+        if ours == theirs:
+            yield f"The model and {baseline['name']} have the same {METRICS[metric][0]} on the {rows:,} {split} rows."
+        else:
+            chance = _chance(of_split, ours - theirs)
+            yield f"{first} is better than {second} by {by} on the {rows:,} {split} rows{chance}."
+        sample = ""
+        if baseline["rows"] < baseline["all_rows"]:
+            sample = f", a sample of {baseline['all_rows']:,}"
+        most = f", the {baseline['most_frequent']:,} most frequent" if baseline.get("most_frequent") else ""
+        yield (
+            f"{baseline['name']} of scikit-learn, n-grams of {baseline['ngrams']}{most}: fitted on "
+            f"{baseline['rows']:,} training rows{sample} and measured in {baseline['seconds']:.1f} s."
+        )
+    ours, majority = of_split.get("model"), of_split.get("majority")
+    if ours and majority and (ours[metric] == majority[metric] or (ours[metric] < majority[metric]) == better):
+        yield f"The model is no better than one answer to all texts on the {split} rows: it has learnt nothing yet."
+
+
+def _difference(metric: str, value: float) -> str:
+    name = METRICS[metric][0]
+    return f"{100 * value:.2f} points of {name}" if metric in _POINTS else f"{value:.4f} of {name}"
+
+
+def _chance(of_split: dict, difference: float) -> str:
+    """Return the interval of the difference, and its meaning where it is wider than the difference."""
+    if "margin" not in of_split:
+        return ""
+    width = f"95 % interval ± {100 * of_split['margin']:.2f}"
+    return f" ({width}: it may be chance)" if abs(difference) <= of_split["margin"] else f" ({width})"
+
+
+def _classes(rows: dict[str, int], quote: Callable[[object], str]) -> str:
+    named = [f"{quote(name)} ({count:,} row{'s' if count != 1 else ''})" for name, count in list(rows.items())[:NAMED]]
+    return ", ".join(named) + (f" and {len(rows) - NAMED} more" if len(rows) > NAMED else "")
+
+
+def _duplicates(row: dict[str, Any], quote: Callable[[object], str]) -> Iterator[str]:
+    split, other = row["split"], row["other"]
+    if split == other:
+        yield (
+            f"{row['same']:,} of {row['rows']:,} training rows have the text of an earlier one with another label: "
+            f"{_example(row['example'], quote)}."
+        )
+        return
+    of_rows = f"of {row['rows']:,} {split} rows"
+    if row["same"]:
+        stand = "stands" if row["same"] == 1 else "stand"
+        labels = f", {row['other_label']:,} with another label" if row["other_label"] else ""
+        yield (
+            f"{row['same']:,} {of_rows} {stand} in the {other} split too{labels}: {_example(row['example'], quote)}."
+        )
+    if row["near"]:
+        differ = "differs" if row["near"] == 1 else "differ"
+        yield (
+            f"{row['near']:,} {of_rows} {differ} from one of the {other} split only in case, spaces, punctuation or "
+            f"digits: {_example(row['near_example'], quote)}."
+        )
+
+
+def _example(example: dict[str, str], quote: Callable[[object], str]) -> str:
+    text = f", {quote(example['text'])}" if "text" in example else ""
+    return f"{example['row']} and {example['other_row']}{text}"
+
+
+def _error(error: dict[str, str], quote: Callable[[object], str]) -> str:
+    text = " / ".join(quote(error[name]) for name in ("text", "text_pair") if name in error)
+    label, predicted, score = (quote(error[name] or "no label") for name in _ANSWER)
+    return f"{label} answered as {predicted} ({score}): {text}"
+
+
+__all__ = ["report_section", "report_text", "scores_rows", "sentences"]

@@ -1,0 +1,396 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""A report after the training of a text classifier: baselines on the same rows, and signs that something is wrong.
+
+It is made when the model is saved, and a part of it that fails is left out with a warning.
+"""
+
+from __future__ import annotations
+
+import csv
+import logging
+import math
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..hub.card_report import report_text
+from ..hub.folder import ERRORS_FILE
+from ..tasks.text_classification import TextClassification
+from ..tasks.text_task import EXAMPLE_LENGTH, softmax
+from ..text.labels import MULTI, REGRESSION, SINGLE
+from ..utils.errors import first_line
+from ..utils.output import say
+from .duplicates import find_duplicates
+from .run_config import ReportArguments
+from .run_folder import write_results
+from .tfidf import TfidfBaseline
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+
+    from .trainer import RNNTrainer
+
+logger = logging.getLogger(__name__)
+
+# Rows on which the baseline is fitted, and on which it is measured; and characters in them, times the work of a label.
+MOST_ROWS, MOST_WORK = 100_000, 500_000_000
+# Fewer training rows of a class, and fewer steps, are too few to learn from.
+FEW_ROWS, FEW_STEPS = 10, 100
+# Rows of the table of errors; errors and pairs of classes in the card.
+MOST_ERRORS, SHOWN = 1000, 5
+# Two standard deviations hold 95 % of a normal distribution.
+_95_PERCENT = 1.96
+
+
+def add_report(
+    settings: ReportArguments,
+    trainer: RNNTrainer,
+    prepared: DatasetDict,
+    judged: dict[str, tuple[np.ndarray, np.ndarray]],
+    order: dict[str, np.ndarray],
+    results: dict,
+    examples: bool,
+) -> None:
+    """Add a report to a saved model: to its metrics, its card, and a table of errors; and print it.
+
+    Args:
+        settings: which parts it has.
+        trainer: of the run that ended.
+        prepared: the splits, as the task prepares them.
+        judged: logits and labels of each split that was measured.
+        order: the places in `prepared` of these rows.
+        results: the metrics of the run, which get a `report`.
+        examples: True if card and metrics may quote texts.
+    """
+    if not isinstance(trainer.task, TextClassification):
+        return
+    tried("table", lambda: _add(_Report(settings, trainer, prepared, judged, order, examples), results))
+
+
+def _add(report: _Report, results: dict) -> None:
+    trainer = report.trainer
+    folder = Path(str(trainer.args.output_dir))
+    results["report"] = report.facts()
+    tried("table of errors", lambda: report.write_errors(folder / ERRORS_FILE))
+    model_id = trainer.hub_model_id or trainer.args.hub_name
+    tried("place in the folder", lambda: write_results(results, folder, folder, model_id))
+    if trainer.args.should_log:
+        tried("text", lambda: say(report_text(results["report"])))
+
+
+def tried(name: str, part: Callable[[], Any]) -> Any:
+    """Return a part of the report, or None, with a warning, where it fails: the run has ended well.
+
+    Args:
+        name: of the part.
+        part: makes it.
+    """
+    try:
+        return part()
+    except Exception as error:
+        logger.warning(
+            f"the report after training lacks its {name} ({type(error).__name__}: {first_line(error)}); the model is "
+            "saved."
+        )
+        return None
+
+
+class _Report:
+    """The parts of the report; the arguments are those of [`add_report`]."""
+
+    def __init__(
+        self,
+        settings: ReportArguments,
+        trainer: RNNTrainer,
+        prepared: DatasetDict,
+        judged: dict[str, tuple[np.ndarray, np.ndarray]],
+        order: dict[str, np.ndarray],
+        examples: bool,
+    ):
+        self.settings, self.trainer, self.examples = settings, trainer, examples
+        self.task: Any = trainer.task
+        self.seed = int(self.task.data.seed)
+        self.labels: dict[str, np.ndarray] = {s: np.asarray(prepared[s]["labels"]) for s in ("train", *judged)}
+        self.texts: dict[str, list[list[str]]] = {
+            split: [list(prepared[split][name]) for name in ("text", "text_pair") if name in prepared[split].features]
+            for split in self.labels
+        }
+        # Logits were measured in the order of length.
+        self.logits = {split: logits[np.argsort(order[split])] for split, (logits, _) in judged.items()}
+        for split, (_, labels) in judged.items():
+            if not np.array_equal(labels, self.labels[split][order[split]].reshape(labels.shape)):
+                raise RuntimeError(f"the rows of {split} were measured in another order")
+        self.predicted = {split: self.task.predicted(logits) for split, logits in self.logits.items()}
+        self.metric, self.greater_is_better = next(iter(self.task.measures.items()))
+
+    def facts(self) -> dict:
+        """Return what the report says, as metrics.json keeps it."""
+        facts: dict[str, Any] = {"metrics": list(self.task.measures)[:2], "greater_is_better": self.greater_is_better}
+        facts["scores"] = {split: {"rows": len(self.labels[split])} for split in self.logits}
+        parts: dict[str, Callable[[], Any]] = {
+            "majority": lambda: self.add_scores(facts["scores"]),
+            "baseline": lambda: self.add_baseline(facts["scores"]) if self.settings.baseline else None,
+            "learning_curve": self.learning_curve,
+            "never_predicted": self.never_predicted,
+            "few_rows": self.few_rows,
+            "few_steps": self.few_steps,
+            "duplicates": self.duplicates,
+            "errors": self.errors,
+        }
+        found = {name: tried(name.replace("_", " "), part) for name, part in parts.items()}
+        return facts | {name: value for name, value in found.items() if value}
+
+    # Baselines -------------------------------------------------------------------------------------------------------
+
+    def add_scores(self, scores: dict[str, dict]) -> Any:
+        """Add the metrics of the model, and of the answer that is right most often in training.
+
+        Args:
+            scores: the metrics of each split, by contender.
+
+        Returns:
+            The name of that answer.
+        """
+        train = self.labels["train"]
+        if self.task.problem_type == SINGLE:
+            answer: Any = np.bincount(train.astype(int)).argmax()
+            name = f"always {self.task.label_names[answer]!r}"
+        else:
+            answer = train.mean(0) if self.task.problem_type == REGRESSION else (train.mean(0) > 0.5).astype(int)
+            name = f"always {answer:.4g}" if self.task.problem_type == REGRESSION else "the same labels for all texts"
+        for split, of_split in scores.items():
+            labels = self.labels[split]
+            of_split["model"] = self._measured(self.predicted[split], labels)
+            of_split["majority"] = self._measured(np.broadcast_to(answer, labels.shape), labels)
+        return name
+
+    def add_baseline(self, scores: dict[str, dict]) -> dict:
+        """Add the metrics of TF-IDF with a linear model.
+
+        Args:
+            scores: the metrics of each split, by contender.
+
+        Returns:
+            How the baseline was fitted.
+        """
+        rows = self._sample("train")
+        started = time.perf_counter()
+        baseline = self._fitted(rows)
+        predicted = {}
+        for split in scores:
+            places = self._sample(split)
+            predicted[split] = places, baseline.predict(self._columns(split, places))
+        seconds = time.perf_counter() - started
+        for split, of_split in scores.items():
+            places, answers = predicted[split]
+            labels = self.labels[split][places]
+            of_split["baseline"] = self._measured(answers, labels)
+            if len(places) < of_split["rows"]:
+                of_split |= {"sample": len(places), "model": self._measured(self.predicted[split][places], labels)}
+            if self.task.problem_type == SINGLE:
+                of_split["margin"] = margin(self.predicted[split][places] == labels, answers == labels)
+        return {
+            "name": baseline.name,
+            "ngrams": baseline.ngrams,
+            "most_frequent": baseline.most_frequent,
+            "seconds": round(seconds, 2),
+            "rows": len(rows),
+            "all_rows": len(self.labels["train"]),
+        }
+
+    def learning_curve(self) -> list[dict]:
+        """Return the metric of the baseline on the validation rows, fitted on shares of the training rows."""
+        rows, judged = self._sample("train"), self._sample("validation")
+        curve = []
+        for share in self.settings.shares:
+            some = rows[: max(1, round(share * len(rows)))]
+            answers = self._fitted(some).predict(self._columns("validation", judged))
+            value = self._measured(answers, self.labels["validation"][judged])[self.metric]
+            curve.append({"share": share, "rows": len(some), self.metric: value})
+        return curve
+
+    def _fitted(self, rows: np.ndarray) -> TfidfBaseline:
+        baseline = TfidfBaseline(self.task.problem_type, len(self.task.label_names))
+        return baseline.fit(self._columns("train", rows), self.labels["train"][rows])
+
+    def _columns(self, split: str, places: np.ndarray) -> list[list[str]]:
+        return [[texts[place] for place in places.tolist()] for texts in self.texts[split]]
+
+    def _sample(self, split: str) -> np.ndarray:
+        """Return the places of rows, drawn at random: as many as a linear model is fitted on in about a minute."""
+        count = len(self.labels[split])
+        work = sum(len(text) for texts in self.texts[split] for text in texts) * (10 + len(self.task.label_names))
+        most = min(count, MOST_ROWS, math.ceil(count * MOST_WORK / max(work, 1)))
+        return np.random.RandomState(self.seed).permutation(count)[:most]
+
+    def _measured(self, predicted: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+        found = self.task.measured(predicted, labels)
+        return {name: found[name] for name in self.task.measures}
+
+    # Signs -----------------------------------------------------------------------------------------------------------
+
+    def never_predicted(self) -> dict[str, int]:
+        """Return the classes that the model answers with for no row that was measured, with their rows."""
+        if self.task.problem_type == REGRESSION:
+            return {}
+        rows = np.sum([self._counts(self.labels[split]) for split in self.logits], 0)
+        answers = np.sum([self._counts(answers) for answers in self.predicted.values()], 0)
+        counts = zip(self.task.label_names, rows.tolist(), answers.tolist(), strict=True)
+        return {name: n for name, n, given in counts if n and not given}
+
+    def few_rows(self) -> dict[str, int]:
+        """Return the classes that have few training rows, with their number; the fewest first."""
+        if self.task.problem_type == REGRESSION:
+            return {}
+        rows = dict(zip(self.task.label_names, self._counts(self.labels["train"]), strict=True))
+        few = {name: n for name, n in rows.items() if n < FEW_ROWS}
+        return dict(sorted(few.items(), key=lambda item: item[1]))
+
+    def _counts(self, labels: np.ndarray) -> list[int]:
+        """Return how many rows each class has."""
+        if self.task.problem_type == MULTI:
+            return labels.sum(0).astype(int).tolist()
+        return np.bincount(labels.astype(int), minlength=len(self.task.label_names)).tolist()
+
+    def few_steps(self) -> dict | None:
+        """Return the number of optimizer steps, and what to write for more, if they are few."""
+        state, args = self.trainer.state, self.trainer.args
+        steps = state.global_step
+        if steps >= FEW_STEPS:
+            return None
+        batch, epochs = args.per_device_train_batch_size, max(1.0, float(state.epoch or 1))
+        advice = f"--training.num_train_epochs {math.ceil(epochs * 2 * FEW_STEPS / max(steps, 1))}"
+        if args.max_steps > 0:
+            advice = f"--training.max_steps {10 * FEW_STEPS}"
+        elif args.train_batch_tokens is None and batch > 8:
+            smaller = max(8, 2 ** int(math.log2(max(8, batch * steps / FEW_STEPS))))
+            epochs = math.ceil(epochs * FEW_STEPS / max(1, steps * batch / smaller))
+            advice = f"--training.per_device_train_batch_size {smaller}"
+            advice += f" --training.num_train_epochs {epochs}" if epochs > args.num_train_epochs else ""
+        return {"steps": steps, "advice": advice}
+
+    def duplicates(self) -> list[dict]:
+        """Return how many texts splits have in common, with the numbers of example rows, from 1 on."""
+        texts = {split: ["\n".join(row) for row in zip(*columns, strict=True)] for split, columns in self.texts.items()}
+        found = find_duplicates(texts, {split: labels.tolist() for split, labels in self.labels.items()})
+        for row in found:
+            for name in ("example", "near_example"):
+                places = row.pop(name)
+                if places is None:
+                    continue
+                row[name] = {
+                    "row": self._row(row["split"], places[0]),
+                    "other_row": self._row(row["other"], places[1]),
+                    **({"text": _short(texts[row["split"]][places[0]])} if self.examples else {}),
+                }
+        return found
+
+    def _row(self, split: str, place: int) -> str:
+        """Return the number of a row in the split of the data set that it was read from, from 1 on."""
+        source, numbers = self.task.row_numbers.get(split, (split, None))
+        return f"row {(place if numbers is None else int(numbers[place])) + 1} of {source}"
+
+    # Errors ----------------------------------------------------------------------------------------------------------
+
+    def errors(self) -> dict:
+        """Return the worst errors on validation rows, and the pairs of classes that are taken for one another most."""
+        wrong = self._wrong()
+        count = len(self.labels["validation"])
+        found: dict[str, Any] = {"rows": count, "wrong": None if self.task.problem_type == REGRESSION else len(wrong)}
+        if self.examples:
+            rows = self._rows_of_errors(wrong[:SHOWN])
+            found["worst"] = [{name: _short(value) for name, value in row.items()} for row in rows]
+        if self.task.problem_type == SINGLE and len(self.task.label_names) > 2:
+            found["confused"] = self._confused()
+        return found
+
+    def write_errors(self, file: Path) -> None:
+        """Write the worst errors on validation rows, the worst first.
+
+        Args:
+            file: a CSV file.
+        """
+        names = ["text", *(["text_pair"] if len(self.texts["train"]) > 1 else []), "label", "predicted", "score", "row"]
+        with open(file, "w", encoding="utf-8", errors="backslashreplace", newline="") as out:
+            writer = csv.DictWriter(out, names)
+            writer.writeheader()
+            writer.writerows(self._rows_of_errors(self._wrong()[:MOST_ERRORS]))
+
+    def _wrong(self) -> np.ndarray:
+        """Return the places of the validation rows that are answered wrongly, the surest answers first."""
+        scores, labels = self._scores(), self.labels["validation"]
+        wrong = self.predicted["validation"] != labels
+        if self.task.problem_type == MULTI:
+            wrong = wrong.any(1)
+        places = np.flatnonzero(wrong)
+        return places[np.argsort(-scores[places], kind="stable")]
+
+    def _scores(self) -> np.ndarray:
+        """Return the score of each answer to a validation row: the probability of the class, or of the label that is
+        furthest from right; or the distance from the right value."""
+        logits, labels = self.logits["validation"], self.labels["validation"]
+        if self.task.problem_type == SINGLE:
+            return softmax(logits).max(1)
+        if self.task.problem_type == MULTI:
+            return np.abs(1 / (1 + np.exp(-np.clip(logits, -500, 500))) - labels).max(1)
+        return np.abs(self.predicted["validation"] - labels)
+
+    def _rows_of_errors(self, places: Iterable[int]) -> list[dict[str, str]]:
+        scores, columns = self._scores(), self.texts["validation"]
+        labels, predicted = self.labels["validation"], self.predicted["validation"]
+        return [
+            {
+                **{name: texts[place] for name, texts in zip(("text", "text_pair"), columns, strict=False)},
+                "label": self._named(labels[place]),
+                "predicted": self._named(predicted[place]),
+                "score": f"{scores[place]:.4f}",
+                "row": self._row("validation", place),
+            }
+            for place in places
+        ]
+
+    def _named(self, label: Any) -> str:
+        if self.task.problem_type == REGRESSION:
+            return f"{label:.6g}"
+        if self.task.problem_type == MULTI:
+            return "|".join(name for name, holds in zip(self.task.label_names, label, strict=True) if holds)
+        return self.task.label_names[int(label)]
+
+    def _confused(self) -> list[dict]:
+        labels, predicted = self.labels["validation"], self.predicted["validation"]
+        pairs, counts = np.unique(
+            np.stack([labels, predicted], 1)[labels != predicted].astype(int), axis=0, return_counts=True
+        )
+        rows = self._counts(labels)
+        return [
+            {
+                "label": self.task.label_names[pairs[n][0]],
+                "predicted": self.task.label_names[pairs[n][1]],
+                "rows": int(counts[n]),
+                "of": rows[pairs[n][0]],
+            }
+            for n in np.argsort(-counts, kind="stable")[:SHOWN]
+        ]
+
+
+def margin(right: np.ndarray, other_right: np.ndarray) -> float:
+    """Return half the width of the 95 % interval of the difference of two accuracies on the same rows.
+
+    Source: Agresti, Categorical Data Analysis, 3rd ed. 2013, 11.1 (matched pairs).
+
+    Args:
+        right, other_right: `[N]`, True for rows that each answers rightly.
+    """
+    n = len(right)
+    only, other_only = int((right & ~other_right).sum()), int((other_right & ~right).sum())
+    return _95_PERCENT * math.sqrt(max(0.0, only + other_only - (only - other_only) ** 2 / n)) / n
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 2 * EXAMPLE_LENGTH else text[: 2 * EXAMPLE_LENGTH - 1] + "…"
+
+
+__all__ = ["add_report", "margin"]
