@@ -66,6 +66,15 @@ def test_arguments_that_no_docstring_names_are_found(value, missing, monkeypatch
     assert dict(counts._undocumented(value.__name__, value)) == missing
 
 
+def test_the_protocol_of_tasks_documents_the_methods_of_a_task(monkeypatch):
+    class Spelling:
+        def encode(self, rows, tokenizer, backwards=False):
+            pass
+
+    monkeypatch.setattr(Spelling, "__module__", "hf_rnn.tasks.spelling")
+    assert dict(counts._undocumented("Spelling", Spelling)) == {"Spelling.encode": {"backwards"}}
+
+
 @pytest.mark.parametrize(("limit", "status"), [(0, 1), (1, None)])
 def test_a_count_above_its_limit_fails_and_is_named(limit, status, monkeypatch, capsys):
     monkeypatch.setattr(counts, "KINDS", {"files": ("long files", lambda: iter(["a.py: 401 lines"]))})

@@ -25,7 +25,8 @@ from ..text.sources import reading
 from ..text.tables import collect, tables_of
 from ..utils.errors import UserError
 from ..utils.processes import is_one_of_several, join_after_restart
-from .predictor import BATCH_TOKENS, Predictor, own_columns, text_columns
+from .columns import own_columns, text_columns
+from .predictor import BATCH_TOKENS, Predictor
 
 logger = logging.getLogger(__name__)
 
@@ -45,14 +46,18 @@ def predict_file(
     overwrite: bool = False,
     part_rows: int = PART,
 ) -> int:
-    """Writes one JSON line per row of a file: its columns, and the answer as `prediction`.
+    """Write one JSON line per row of a file: its columns, and the answer as `prediction`.
 
     The rows are answered in parts, which stand in `OUTPUT.parts` until the output appears, whole and in the order of
     the rows. A prediction that was cut goes on after the parts that it had written. Several processes (of torchrun or
     accelerate launch) share the parts, on a file system that all of them see.
 
     Args:
+        predictor: the trained model.
+        data: where the rows are, and which of their columns are read.
         output: of the answers.
+        batch_tokens: the most tokens that are read at once, padding included.
+        top_k: the number of labels in an answer; None for all.
         given: the columns that were named for this very file.
         overwrite: whether the parts of another prediction are deleted.
         part_rows: rows of a part.

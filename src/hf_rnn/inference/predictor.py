@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,17 +21,18 @@ from ..hub.saved_run import read_run
 from ..tasks import Task, task_class, task_of
 from ..text.arguments import IN_MEMORY, DataArguments
 from ..text.batching import BATCH_TOKENS, by_tokens
-from ..text.columns import by_name, check_column, choose_texts, pair_by_name, text_of
+from ..text.columns import text_of
 from ..text.loading import load
 from ..text.python_rows import is_table, splits_in
 from ..text.tokenization import as_text, load_tokenizer, token_ids
 from ..utils.errors import UserError
 from ..utils.machine import default_device, keep_freed_memory, on_device
+from .columns import own_columns, text_columns
 from .long_text import LONG_TEXT_WINDOW, logits_of
 from .text_stream import TextStream
 
 if TYPE_CHECKING:
-    from datasets import Dataset, DatasetDict
+    from datasets import DatasetDict
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,12 @@ class Predictor:
     """A trained model with its tokenizer and its task: texts in, answers out.
 
     On a CPU the process keeps the memory that it frees from then on ([`~hf_rnn.utils.machine.keep_freed_memory`]).
+
+    Args:
+        model: the trained model.
+        tokenizer: the model's own.
+        task: of the model, which makes answers out of logits.
+        others: further classifiers of the same tokenizer and labels, whose logits are averaged with the model's.
 
     ```python
     >>> predictor = Predictor.from_pretrained("runs/imdb")
@@ -63,7 +70,7 @@ class Predictor:
     def from_pretrained(
         cls, path: str | Path, device: str | None = None, others: Sequence[str | Path] = (), **kwargs: Any
     ) -> Predictor:
-        """Loads a model folder, or a model from the Hub.
+        """Load a model folder, or a model from the Hub.
 
         Args:
             path: folder or Hub id.
@@ -142,7 +149,7 @@ class Predictor:
     def stream(
         self, texts: Iterable[str | tuple[str, str]], *, top_k: int | None = 1, batch_tokens: int = BATCH_TOKENS
     ) -> Iterator[dict]:
-        """Answers for any number of texts, in their order, in bounded memory: as `predictor(texts)`, a part at a time.
+        """Answer any number of texts, in their order, in bounded memory: as `predictor(texts)`, a part at a time.
 
         A part is 4,096 texts: the first answer comes when so many have been read, or all.
 
@@ -173,7 +180,7 @@ class Predictor:
         return list(zip(*texts, strict=True)) if len(texts) > 1 else texts[0]
 
     def open(self, streams: int = 1) -> TextStream:
-        """Texts that are read as they arrive, each answered at any time by `answers()`.
+        """Open texts that are read as they arrive, each answered at any time by `answers()`.
 
         Args:
             streams: texts side by side.
@@ -211,7 +218,12 @@ class Predictor:
 
     @torch.inference_mode()
     def logits(self, ids: Sequence[Sequence[int]], batch_tokens: int = BATCH_TOKENS) -> np.ndarray:
-        """Logits `[N, C]` of rows of token ids, in their order; rows of similar length are read together."""
+        """Return logits `[N, C]` of rows of token ids, in their order. Rows of similar length are read together.
+
+        Args:
+            ids: the token ids of N rows, of any lengths.
+            batch_tokens: the most tokens in a batch, padding included. A longer row is read window by window.
+        """
         num_labels = self.model.config.num_labels
         assert num_labels is not None
         logits = np.empty((len(ids), num_labels), dtype=np.float32)
@@ -233,7 +245,12 @@ class Predictor:
 
     @torch.inference_mode()
     def token_logits(self, ids: Sequence[Sequence[int]], batch_tokens: int = BATCH_TOKENS) -> list[np.ndarray]:
-        """Logits `[T, C]` of each row of token ids, in their order; rows of similar length are read together."""
+        """Return logits `[T, C]` of each row of token ids, in their order. Rows of similar length are read together.
+
+        Args:
+            ids: the token ids of each row, of any lengths.
+            batch_tokens: the most tokens in a batch, padding included.
+        """
         logits: list[Any] = [None] * len(ids)
         batches = self.places(ids, batch_tokens)
         answers = [self.model(**self.batch(ids, places), return_dict=True).logits.float() for places in batches]
@@ -244,72 +261,25 @@ class Predictor:
         return logits
 
     def places(self, ids: Sequence[Sequence[int]], batch_tokens: int = BATCH_TOKENS) -> list[np.ndarray]:
-        """The places of rows of similar length that are read together; a row that is longer is alone."""
+        """Return the places of the rows of each batch, which are of similar length.
+
+        Args:
+            ids: the token ids of each row.
+            batch_tokens: the most tokens in a batch, padding included. A longer row is alone.
+        """
         if self.model.device.type == "cpu":
             keep_freed_memory()
         return list(by_tokens([len(row) for row in ids], batch_tokens))
 
     def batch(self, ids: Sequence[Sequence[int]], places: np.ndarray) -> dict[str, torch.Tensor]:
-        """Rows side by side, on the model's device."""
+        """Return rows as one padded batch on the model's device.
+
+        Args:
+            ids: the token ids of each row.
+            places: of the rows of the batch.
+        """
         batch = self.task.collator(self.tokenizer)([{"input_ids": ids[place]} for place in places])
         return on_device(batch, self.model.device)
-
-
-def text_columns(task: Task, rows: Dataset) -> list[str]:
-    """The column of the text, and for a model of pairs that of the second one; raises [`UserError`] where they are not
-    plain.
-
-    Args:
-        task: with the data section that [`own_columns`] gives for the rows.
-        rows: of other data than the model was trained on.
-    """
-    if not task.one_answer:
-        return [task.text_column(rows)]
-    text, pair = choose_texts(rows, task.data)
-    reads_pairs = pair is not None and (task.data.text_pair_column is not None or not task.has_schema)
-    return [text, str(pair)] if reads_pairs else [text]
-
-
-def own_columns(task: Task, rows: Dataset, given: Collection[str], labels: bool = False) -> DataArguments:
-    """The data section of a task for rows in which the columns of training need not be: one that is missing is looked
-    for by well-known names alone.
-
-    Args:
-        rows: of other data.
-        given: the columns that were named for them.
-        labels: whether labels are needed too.
-
-    Raises:
-        UserError: a named column is not there; or one of training is not, and none has such a name.
-    """
-    data, there = task.data, set(rows.column_names)
-    asked = ("text_column", "text_pair_column", *(["label_column"] if labels else []))
-    names = {key: getattr(data, key) for key in asked}
-    gone = [
-        key
-        for key, name in names.items()
-        if name is not None and key not in given and not set(name if isinstance(name, list) else [name]) <= there
-    ]
-    for key in given:
-        check_column(rows, key, data)
-    cleared: dict[str, Any] = dict.fromkeys(gone)
-    data = replace(data, **cleared)
-    if not gone or not task.has_schema or not task.one_answer:
-        return data
-    found: dict[str, Any] = {key: by_name(rows, key, data) for key in gone if key != "text_pair_column"}
-    if names["text_pair_column"] is not None and {"text_column", "text_pair_column"} & set(gone):
-        # A pair is found whole or not at all.
-        pair = pair_by_name(rows, data)
-        found |= {key: name for key, name in zip(asked, pair or (None, None), strict=False) if key not in given}
-    missing = next((key for key in gone if found.get(key) is None), None)
-    if missing is not None:
-        raise UserError(
-            f"the model was trained on the column {names[missing]!r}, and {data.path!r} has "
-            f"{', '.join(map(repr, rows.column_names))}. Write --{missing} NAME, with the one that is meant."
-        )
-    for key, name in found.items():
-        logger.info(f"{data.path} has no column {names[key]!r}, which the model was trained on: {name!r} is read.")
-    return replace(data, **found)
 
 
 def labelled_rows(
@@ -338,7 +308,7 @@ def evaluate(
     batch_tokens: int = BATCH_TOKENS,
     given: Collection[str] = ("text_column", "text_pair_column", "label_column"),
 ) -> dict:
-    """Metrics of a model on a labelled data set.
+    """Measure a model on a labelled data set.
 
     Args:
         predictor: the model, or its folder or Hub id.
@@ -346,6 +316,9 @@ def evaluate(
         split: of the data set; its only one, or the test split, if None.
         batch_tokens: as in [`Predictor`].
         given: columns in `data` that must be there; others are found anew where they are not.
+
+    Returns:
+        The number of `rows`, and the metrics of the task.
 
     Raises:
         UserError: no data set is named; see `load` and the task's `prepare_split`.
@@ -361,10 +334,11 @@ def evaluate(
 
 @torch.inference_mode()
 def write(predictor: Predictor, text: str, max_new_tokens: int = 50, temperature: float = 1.0) -> str:
-    """What a language model goes on with after a text; after none, with the beginning of a document.
+    """Let a language model go on with a text.
 
     Args:
         predictor: of a language model.
+        text: that it goes on with; an empty one for the beginning of a document.
         max_new_tokens: at most so many; it stops at the end of a document.
         temperature: by which logits are divided before a token is drawn; 0 for the likeliest token each time.
 

@@ -65,7 +65,10 @@ class TextStream:
         self._pooled: dict[str, Tensor] | None = None
 
     def feed(self, pieces: str | Sequence[str]) -> None:
-        """Takes the next piece of the text, or of each of the texts; an empty one where nothing has arrived.
+        """Take the next piece of the text, or of each of the texts.
+
+        Args:
+            pieces: one for each stream, cut anywhere; an empty one where nothing has arrived.
 
         Raises:
             UserError: the stream is closed or has no tokenizer, or there are not as many pieces as streams.
@@ -85,7 +88,10 @@ class TextStream:
             self._state, self._pooled = self._read(ready)
 
     def feed_ids(self, ids: Sequence[Sequence[int]]) -> None:
-        """Takes the next token ids of each of the texts.
+        """Take the next token ids of each of the texts.
+
+        Args:
+            ids: a row for each stream; an empty one where nothing has arrived.
 
         Raises:
             UserError: the stream is closed or reads texts, or there are not as many rows as streams.
@@ -98,7 +104,7 @@ class TextStream:
         self._state, self._pooled = self._read([list(row) for row in ids])
 
     def logits(self) -> Tensor:
-        """`[B, C]`, of all that has arrived."""
+        """Return logits `[B, C]` of all that has arrived."""
         self._check_open()
         waiting: list[list[int]] = [[] for _ in self._waiting]
         if self.tokenizer is not None:
@@ -107,7 +113,10 @@ class TextStream:
             return self.model.classifier(self.model.pooling.pooled(self._read(waiting)[1]))
 
     def answers(self, top_k: int | None = 1) -> list[dict]:
-        """What [`Predictor`] answers for all that has arrived; `top_k` as there.
+        """Return what a [`Predictor`] answers for all that has arrived, an answer for each stream.
+
+        Args:
+            top_k: the number of labels in an answer; None for all.
 
         Raises:
             UserError: the stream was not opened by a [`Predictor`].
@@ -117,17 +126,20 @@ class TextStream:
         return self._answers(np.asarray(self.logits().float().cpu()), top_k)
 
     def close(self) -> None:
-        """Ends the stream, and forgets what it has read."""
+        """End the stream, and forget what it has read."""
         self.closed, self._state, self._pooled, self._waiting = True, {}, None, [""] * self.streams
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a stream knows of its texts, to go on later or elsewhere, with [`load_state_dict`]: tensors, and the
-        ends of the texts that wait."""
+        """Return all that a stream knows of its texts: tensors, and the ends of the texts that wait. With
+        [`load_state_dict`], another stream goes on from there, later or elsewhere."""
         self._check_open()
         return {"state": dict(self._state), "pooled": dict(self._pooled or {}), "waiting": list(self._waiting)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from what [`state_dict`] returned.
+        """Go on from what [`state_dict`] returned.
+
+        Args:
+            state: of a stream of the same model and tokenizer, and as many texts.
 
         Raises:
             UserError: it is of another number of streams.

@@ -31,16 +31,36 @@ class PredictorLike(Protocol):
         """Return one answer for each text."""
 
     def logits(self, ids: Sequence[Sequence[int]], batch_tokens: int) -> np.ndarray:
-        """Return logits `[N, C]` of rows of token ids."""
+        """Return logits `[N, C]` of rows of token ids.
+
+        Args:
+            ids: the token ids of N rows.
+            batch_tokens: the most tokens in a batch, padding included.
+        """
 
     def token_logits(self, ids: Sequence[Sequence[int]], batch_tokens: int) -> list[np.ndarray]:
-        """Return logits `[T, C]` of each row of token ids."""
+        """Return logits `[T, C]` of each row of token ids.
+
+        Args:
+            ids: the token ids of each row.
+            batch_tokens: the most tokens in a batch, padding included.
+        """
 
     def places(self, ids: Sequence[Sequence[int]], batch_tokens: int) -> list[np.ndarray]:
-        """Return the indices of the rows of each batch."""
+        """Return the indices of the rows of each batch.
+
+        Args:
+            ids: the token ids of each row.
+            batch_tokens: the most tokens in a batch, padding included. A longer row is alone.
+        """
 
     def batch(self, ids: Sequence[Sequence[int]], places: np.ndarray) -> dict[str, Tensor]:
-        """Return rows as one padded batch on the model's device."""
+        """Return rows as one padded batch on the model's device.
+
+        Args:
+            ids: the token ids of each row.
+            places: the indices of the rows of the batch.
+        """
 
 
 class TaskData(Protocol):
@@ -61,7 +81,11 @@ class TaskData(Protocol):
     test_fingerprint: str | None
 
     def chosen_splits(self, splits: DatasetDict) -> tuple[str, str | None]:
-        """Return the names of the training and the validation split; None where validation rows are held out."""
+        """Return the names of the training and the validation split; None where validation rows are held out.
+
+        Args:
+            splits: the splits, as they were read.
+        """
 
     def hold_out_test(self, splits: DatasetDict) -> DatasetDict:
         """Return the splits, with a test split of training rows where `data.test_size` asks for one.
@@ -71,40 +95,95 @@ class TaskData(Protocol):
         """
 
     def prepare(self, splits: DatasetDict) -> DatasetDict:
-        """Return the rows of the splits train, validation and test; learn the labels from the training split."""
+        """Return the rows of the splits train, validation and test; learn the labels from the training split.
+
+        Args:
+            splits: the splits, as they were read.
+        """
 
     def prepare_split(self, splits: DatasetDict, split: str | None) -> Dataset:
-        """Return the rows of one split, to evaluate a trained model on it."""
+        """Return the rows of one split, to evaluate a trained model on it.
+
+        Args:
+            splits: the splits, as they were read.
+            split: the name of one of them; None for the only one, or the test split.
+        """
 
     def schema(self, splits: DatasetDict, prepared: DatasetDict) -> Schema:
-        """Return the decisions about the data, which are printed and saved."""
+        """Return the decisions about the data, which are printed and saved.
+
+        Args:
+            splits: the splits, as they were read.
+            prepared: the splits, as `prepare` returns them.
+        """
 
     def read_rows(self, rows: list[dict], features: Features | None) -> Dataset:
-        """Return some training rows of a stream as `prepare` returns them. Only tasks that can stream have it."""
+        """Return some training rows of a stream as `prepare` returns them. Only tasks that can stream have it.
+
+        Args:
+            rows: the rows, as they were read.
+            features: the types of their columns; None if the stream does not know them.
+        """
 
     def text_column(self, rows: Dataset) -> str:
-        """Return the name of the column of texts."""
+        """Return the name of the column of texts.
+
+        Args:
+            rows: the rows of a split, as they were read.
+        """
 
     def texts(self, rows: Dataset) -> Iterator[str]:
-        """Yield all texts of a prepared split, to train a tokenizer on them."""
+        """Yield all texts of a prepared split, to train a tokenizer on them.
+
+        Args:
+            rows: the rows of the split.
+        """
 
     def encode(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset:
-        """Return prepared rows as `input_ids`, with `length`, `full_length` and, where there are labels, `labels`."""
+        """Return prepared rows as `input_ids`, with `length`, `full_length` and, where there are labels, `labels`.
+
+        Args:
+            rows: the rows of a split, as `prepare` or `prepare_split` returns them.
+            tokenizer: the tokenizer of the model.
+        """
 
     def tokens(self, tokenizer: PreTrainedTokenizerBase, batch: dict) -> dict[str, list]:
-        """Return the `input_ids` of a batch of texts, with `length` and `full_length`."""
+        """Return the `input_ids` of a batch of texts, with `length` and `full_length`.
+
+        Args:
+            tokenizer: the tokenizer of the model.
+            batch: the texts as `text` and, for pairs, the second texts as `text_pair`.
+        """
 
     def cut(self, rows: list[list[int]]) -> list[list[int]]:
-        """Return rows of token ids, truncated to `data.max_length`."""
+        """Return rows of token ids, truncated to `data.max_length`.
+
+        Args:
+            rows: the token ids of each text.
+        """
 
     def facts(self, prepared: DatasetDict, encoded: DatasetDict, examples: bool = True) -> dict:
-        """Return the statistics of each split and, if `examples`, texts to quote in the model card."""
+        """Return the statistics of each split and, if `examples`, texts to quote in the model card.
+
+        Args:
+            prepared: the splits, as `prepare` returns them.
+            encoded: the same splits, as `encode` returns them.
+            examples: True to quote texts.
+        """
 
     def summary(self, facts: dict) -> str:
-        """Return `facts` as a small table, which is printed before training."""
+        """Return `facts` as a small table, which is printed before training.
+
+        Args:
+            facts: the statistics, as `facts` returns them.
+        """
 
     def with_data(self, data: DataArguments) -> Task:
-        """Return the same task, with the same labels, over other data."""
+        """Return the same task, with the same labels, over other data.
+
+        Args:
+            data: the columns, splits and lengths of the other data.
+        """
 
 
 class TaskModel(Protocol):
@@ -122,10 +201,19 @@ class TaskModel(Protocol):
         """Return the fields of the configuration that depend on the data."""
 
     def fitted(self, tokenizer: PreTrainedTokenizerBase, resumed: bool = False) -> PreTrainedTokenizerBase:
-        """Return the tokenizer as models of the task need it."""
+        """Return the tokenizer as models of the task need it.
+
+        Args:
+            tokenizer: the tokenizer of the run.
+            resumed: True if the run continues a checkpoint.
+        """
 
     def collator(self, tokenizer: PreTrainedTokenizerBase) -> Callable[[list[dict]], dict]:
-        """Return the function that makes a batch of encoded rows."""
+        """Return the function that makes a batch of encoded rows.
+
+        Args:
+            tokenizer: the tokenizer of the model, whose padding is used.
+        """
 
 
 class TaskAnswers(Protocol):
@@ -141,24 +229,55 @@ class TaskAnswers(Protocol):
         """The metrics of a split, each with True if greater is better. The first one selects the best checkpoint."""
 
     def predicted(self, logits: np.ndarray) -> np.ndarray:
-        """Return the predictions of logits."""
+        """Return the predictions of logits.
+
+        Args:
+            logits: the logits of N rows, `[N, C]`; of a tagger, `[N, T, C]`.
+        """
 
     def metrics(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-        """Return the metrics of logits against labels."""
+        """Return the metrics of logits against labels.
+
+        Args:
+            logits: the logits of N rows; of a translator, the ids of what was written, `[N, T]`.
+            labels: the labels of the rows, padded with -100 where each token has one.
+        """
 
     def judge(self, predictor: PredictorLike, rows: Dataset, batch_tokens: int) -> dict[str, Any]:
-        """Return the metrics of a model on encoded rows."""
+        """Return the metrics of a model on encoded rows.
+
+        Args:
+            predictor: the trained model.
+            rows: the rows of a split, as `encode` returns them.
+            batch_tokens: the most tokens in a batch, padding included.
+        """
 
     def answers(self, logits: np.ndarray, top_k: int | None = 1) -> list[dict]:
-        """Return the answer to each row of logits `[B, C]`. Only tasks with `one_answer` have it."""
+        """Return the answer to each row of logits `[B, C]`. Only tasks with `one_answer` have it.
+
+        Args:
+            logits: the logits of B texts.
+            top_k: the number of labels in an answer; None for all.
+        """
 
     def reply(
         self, predictor: PredictorLike, columns: list[list[str]], top_k: int | None, batch_tokens: int
     ) -> list[dict]:
-        """Return the answer to each row of texts, given as columns."""
+        """Return the answer to each row of texts, given as columns.
+
+        Args:
+            predictor: the trained model.
+            columns: the texts of all rows and, for pairs, the second texts.
+            top_k: the number of labels in an answer; None for all.
+            batch_tokens: the most tokens in a batch, padding included.
+        """
 
     def shown(self, answer: dict) -> str:
-        """Return an answer on one line."""
+        """Return an answer on one line.
+
+        Args:
+            answer: one of those that `reply` returns.
+        """
 
 
 class Task(TaskData, TaskModel, TaskAnswers, Protocol):

@@ -1,25 +1,24 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The base class of all tasks: splits by name, truncation of tokens, and statistics of both."""
+"""The base class of all tasks: splits by name, and truncation of tokens."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from ..text.arguments import BUILT_IN, VALIDATIONS, DataArguments
+from ..text.arguments import VALIDATIONS, DataArguments
 from ..text.collation import cut, cut_pair
 from ..text.columns import choose_text, column_for, text_of
 from ..text.schema import Schema, fingerprint
-from ..text.sources import is_on_hub
 from ..text.splits import SPLITS, choose_split, split_test, split_validation
 from ..text.tokenization import pair_encodings, token_ids
 from ..utils.errors import UserError, check_choice, nearest
+from .task_facts import TaskFacts
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -32,7 +31,7 @@ FOR_TRAINING = "for_training"
 TRUNCATIONS = ("head", "tail", "head_tail")
 
 
-class TextTask:
+class TextTask(TaskFacts):
     """Implement the parts of [`~hf_rnn.tasks.base.Task`] that all tasks share.
 
     Args:
@@ -95,6 +94,9 @@ class TextTask:
     def train_split(self, splits: DatasetDict) -> str:
         """Return the name of the training split.
 
+        Args:
+            splits: the splits, as they were read.
+
         Raises:
             UserError: there is none.
         """
@@ -131,6 +133,10 @@ class TextTask:
     def split_to_read(self, splits: DatasetDict, split: str | None) -> str:
         """Return the name of the split to evaluate on: the one named, the only one, or the test split.
 
+        Args:
+            splits: the splits, as they were read.
+            split: its name; None for the only one, or the test split.
+
         Raises:
             UserError: there is none.
         """
@@ -154,6 +160,11 @@ class TextTask:
     @staticmethod
     def one_answer_of(columns: Sequence[list[str]], top_k: int | None, what: str) -> Sequence[list[str]]:
         """Return the columns of texts, after a check that there is one.
+
+        Args:
+            columns: the texts of all rows, and second texts if there are any.
+            top_k: the number of labels that were asked for.
+            what: the answer of the task, for errors.
 
         Raises:
             UserError: pairs of texts, or `top_k` other than 1.
@@ -218,6 +229,10 @@ class TextTask:
 
     def texts_alone(self, splits: DatasetDict, names: Sequence[str]) -> Dataset:
         """Return the `text` of some splits as one data set. A missing text is an empty one.
+
+        Args:
+            splits: the splits, as they were read.
+            names: of the splits to return.
 
         Raises:
             UserError: no such split or column, or no text in one of them.
@@ -284,7 +299,13 @@ class TextTask:
         return None, False
 
     def hold_out(self, rows: Dataset, name: str, stratify_by: str | None = None) -> tuple[Dataset, Dataset]:
-        """Split rows into training and validation rows, for a data set without a validation split."""
+        """Split rows into training and validation rows, for a data set without a validation split.
+
+        Args:
+            rows: of the training split.
+            name: of the training split.
+            stratify_by: the column whose values both parts have in equal shares; None for any rows.
+        """
         from datasets import Dataset
 
         by = {} if stratify_by is None else {stratify_by: rows[stratify_by]}
@@ -319,7 +340,13 @@ class TextTask:
     def read_and_cut(
         self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], pairs: Sequence[str] | None = None
     ) -> tuple[list[list[int]], list[list[int]]]:
-        """Return all token ids of texts or pairs, and the truncated ones. The longer text of a pair is cut first."""
+        """Return all token ids of texts or pairs, and the truncated ones. The longer text of a pair is cut first.
+
+        Args:
+            tokenizer: the tokenizer of the model.
+            texts: of a batch.
+            pairs: as many second texts; None for texts alone.
+        """
         ids = token_ids(tokenizer, texts, pairs)
         if pairs is None:
             return ids, self.cut(ids)
@@ -335,50 +362,32 @@ class TextTask:
         return [cut(row, self.data.max_length, self.data.truncation) for row in rows]
 
     def keep(self, task: Any) -> Any:
-        """Pass on to another task what this one knows of training, and return it."""
+        """Pass on to another task what this one knows of training, and return it.
+
+        Args:
+            task: the same task, over other data.
+        """
         task.has_schema, task.test_fingerprint = self.has_schema, self.test_fingerprint
         return task
 
-    # Facts -----------------------------------------------------------------------------------------------------------
-
-    def title(self) -> dict:
-        """Return the name of the data set, and its id and revision on the Hub."""
-        data, on_hub = self.data, is_on_hub(self.data)
-        return {
-            "title": data.path if on_hub or data.path == BUILT_IN else Path(data.path).stem,
-            "hub_id": data.path if on_hub else None,
-            "revision": data.revision,
-        }
-
-    def length_facts(self, rows: Dataset) -> dict:
-        """Return the number of rows of an encoded split, their lengths in tokens, and the share that is truncated."""
-        lengths = np.asarray(rows["full_length"])
-        p5, p50, p95 = np.percentile(lengths, [5, 50, 95]).astype(int).tolist()
-        return {
-            "rows": len(rows),
-            "tokens": {"5 %": p5, "half": p50, "95 %": p95, "longest": int(lengths.max())},
-            "cut": float(np.mean(lengths > self.data.max_length)) if self.data.max_length else 0.0,
-            "empty": int((lengths == 0).sum()),
-        }
-
-    def length_summary(self, split: str, facts: dict) -> str:
-        """Return the line of a split in the table that is printed before training."""
-        tokens = ", ".join(f"{name} {count}" for name, count in facts["tokens"].items())
-        line = f"{split:<11}{facts['rows']:>8} rows · tokens: {tokens}"
-        if self.data.max_length is not None and facts["cut"] is not None:
-            line += f" · cut to {self.data.max_length} ({self.data.truncation}): {facts['cut']:.1%}"
-        return line + (f" · empty: {facts['empty']}" if facts["empty"] else "")
-
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Return the probabilities of logits, along the last axis."""
+    """Return the probabilities of logits.
+
+    Args:
+        logits: of any shape; the last axis is that of the classes.
+    """
     # Answers must not load scipy, so scipy.special.softmax is not used.
     scores = np.exp(logits - logits.max(-1, keepdims=True))
     return scores / scores.sum(-1, keepdims=True)
 
 
 def quotable(rows: list[dict[str, str]]) -> dict[str, str]:
-    """Return the first text, or pair of texts, of 20 to 100 characters; without one, the shortest, truncated."""
+    """Return the first text, or pair of texts, of 20 to 100 characters; without one, the shortest, truncated.
+
+    Args:
+        rows: the texts of each row, by the names of their columns.
+    """
     fitting = (row for row in rows if all(20 <= len(text) <= EXAMPLE_LENGTH for text in row.values()))
     texts = next(fitting, None) or min(rows, key=lambda row: sum(map(len, row.values())))
     return {k: t if len(t) <= EXAMPLE_LENGTH else t[: EXAMPLE_LENGTH - 1] + "…" for k, t in texts.items()}

@@ -225,6 +225,11 @@ class TokenClassification(TaggedWords):
 
         Their names end with `_written`. A span is found if its kind and its characters are right. Without BIO, a word
         has the tag of its first character. Invisible words, such as a no-break space, are left out.
+
+        Args:
+            predictor: the trained model.
+            rows: of a split, as `encode` returns them.
+            batch_tokens: the most tokens in a batch, padding included.
         """
         words, of_words = zip(*map(_seen, rows["words"], rows["tags"]), strict=True)
         texts, places = zip(*map(as_written, words), strict=True)

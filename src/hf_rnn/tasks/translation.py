@@ -196,14 +196,23 @@ class Translation(TextTask):
 
     @staticmethod
     def ids(tokenizer: PreTrainedTokenizerBase, texts: list[str]) -> list[list[int]]:
-        """Return the token ids of each text, with the end-of-text token. White space alone counts as an empty text."""
+        """Return the token ids of each text, with the end-of-text token. White space alone counts as an empty text.
+
+        Args:
+            tokenizer: the tokenizer of the model.
+            texts: sources or targets.
+        """
         end = [tokenizer.eos_token_id]
         rows = token_ids(tokenizer, [text if text.strip() else "" for text in texts])
         return [row if row[-1:] == end else row + end for row in rows]
 
     @classmethod
     def length_of_nothing(cls, tokenizer: PreTrainedTokenizerBase) -> int:
-        """Return the number of tokens of an empty text. The answer to such a text is empty."""
+        """Return the number of tokens of an empty text. The answer to such a text is empty.
+
+        Args:
+            tokenizer: the tokenizer of the model.
+        """
         return len(cls.ids(tokenizer, [""])[0])
 
     def collator(self, tokenizer: PreTrainedTokenizerBase) -> RaggedCollator:
@@ -238,14 +247,24 @@ class Translation(TextTask):
 
     @staticmethod
     def measure(written: list[str], targets: list[str]) -> dict[str, float]:
-        """Return BLEU and chrF of texts."""
+        """Return BLEU and chrF of texts.
+
+        Args:
+            written: what the model wrote.
+            targets: what it should have written.
+        """
         from .metrics import TranslationMetrics
 
         return TranslationMetrics().compute(predictions=written, references=targets)
 
     @staticmethod
     def decode(tokenizer: Any, ids: Any) -> list[str]:
-        """Return the texts of rows of token ids, without special tokens."""
+        """Return the texts of rows of token ids, without special tokens.
+
+        Args:
+            tokenizer: the tokenizer of the model.
+            ids: rows of token ids, padded with -100.
+        """
         rows = [[token for token in np.asarray(row).tolist() if token != IGNORED] for row in ids]
         return [text.strip() for text in tokenizer.batch_decode(rows, skip_special_tokens=True)]
 

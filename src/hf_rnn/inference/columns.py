@@ -1,0 +1,82 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Find the columns that a trained model reads in data that it was not trained on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ..tasks import Task
+from ..text.arguments import DataArguments
+from ..text.columns import by_name, check_column, choose_texts, pair_by_name
+from ..utils.errors import UserError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+logger = logging.getLogger(__name__)
+
+
+def text_columns(task: Task, rows: Dataset) -> list[str]:
+    """Return the column of the text, and for a model of pairs that of the second one.
+
+    Args:
+        task: with the data section that [`own_columns`] gives for the rows.
+        rows: of other data than the model was trained on.
+
+    Raises:
+        UserError: the choice is not clear.
+    """
+    if not task.one_answer:
+        return [task.text_column(rows)]
+    text, pair = choose_texts(rows, task.data)
+    reads_pairs = pair is not None and (task.data.text_pair_column is not None or not task.has_schema)
+    return [text, str(pair)] if reads_pairs else [text]
+
+
+def own_columns(task: Task, rows: Dataset, given: Collection[str], labels: bool = False) -> DataArguments:
+    """Return the data section of a task for rows in which the columns of training need not be. A missing one is looked
+    for by well-known names alone.
+
+    Args:
+        task: of a trained model.
+        rows: of other data.
+        given: the columns that were named for them.
+        labels: True if labels are needed too.
+
+    Raises:
+        UserError: a named column is not there; or one of training is not, and none has such a name.
+    """
+    data, there = task.data, set(rows.column_names)
+    asked = ("text_column", "text_pair_column", *(["label_column"] if labels else []))
+    names = {key: getattr(data, key) for key in asked}
+    gone = [
+        key
+        for key, name in names.items()
+        if name is not None and key not in given and not set(name if isinstance(name, list) else [name]) <= there
+    ]
+    for key in given:
+        check_column(rows, key, data)
+    cleared: dict[str, Any] = dict.fromkeys(gone)
+    data = replace(data, **cleared)
+    if not gone or not task.has_schema or not task.one_answer:
+        return data
+    found: dict[str, Any] = {key: by_name(rows, key, data) for key in gone if key != "text_pair_column"}
+    if names["text_pair_column"] is not None and {"text_column", "text_pair_column"} & set(gone):
+        # A pair is found whole or not at all.
+        pair = pair_by_name(rows, data)
+        found |= {key: name for key, name in zip(asked, pair or (None, None), strict=False) if key not in given}
+    missing = next((key for key in gone if found.get(key) is None), None)
+    if missing is not None:
+        raise UserError(
+            f"the model was trained on the column {names[missing]!r}, and {data.path!r} has "
+            f"{', '.join(map(repr, rows.column_names))}. Write --{missing} NAME, with the one that is meant."
+        )
+    for key, name in found.items():
+        logger.info(f"{data.path} has no column {names[key]!r}, which the model was trained on: {name!r} is read.")
+    return replace(data, **found)
+
+
+__all__ = ["own_columns", "text_columns"]
