@@ -31,7 +31,7 @@ LIMITS = {
     "files": 0,
     "functions": 5,
     "complexity": 0,
-    "arguments": 199,
+    "arguments": 171,
     "upward": 0,
 }
 

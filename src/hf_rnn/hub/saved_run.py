@@ -30,7 +30,11 @@ Loader.add_implicit_resolver(
 
 
 def read_sections(file: Path) -> dict:
-    """Return the sections of a YAML file; raise [`UserError`] where it has not the form of a run."""
+    """Return the sections of a YAML file; raise [`UserError`] where it has not the form of a run.
+
+    Args:
+        file: of a run, such as run.yaml.
+    """
     check_sections(file)
     try:
         return yaml.load(file.read_text(encoding="utf-8"), Loader=Loader)
@@ -42,6 +46,9 @@ def check_sections(file: Path) -> None:
     """Raise [`UserError`], with the file's name, for a file that has not the form of a run.
 
     jsonargparse reports a file that does not exist, and keys that a run does not have.
+
+    Args:
+        file: of a run, such as run.yaml.
     """
     if not file.is_file():
         return
@@ -62,7 +69,11 @@ def check_sections(file: Path) -> None:
 
 
 def run_file(folder: Path) -> Path | None:
-    """The file of the run that made a model, which stands beside a checkpoint's folder; None where there is none."""
+    """Return the file of the run that made a model; None where there is none.
+
+    Args:
+        folder: of the model. That of a checkpoint stands in the folder of its run, and the file beside it.
+    """
     places = [folder, *([folder.parent] if folder.name.startswith("checkpoint-") else [])]
     return next((place / RUN_FILE for place in places if (place / RUN_FILE).is_file()), None)
 
@@ -87,6 +98,9 @@ def read_run(folder: Path) -> SavedRun:
     """Read which run made a model; a nameless data set where no run did.
 
     The training section is left alone: what suits the machine that trained may not suit the one that predicts.
+
+    Args:
+        folder: of the model.
     """
     file = run_file(folder)
     if file is None:
@@ -108,8 +122,13 @@ def read_run(folder: Path) -> SavedRun:
 
 
 def path_from(path: str, folder: Path) -> str:
-    """A path that a YAML file names, as it is found from here: relative to the file's folder, or, if nothing is there,
-    as older releases meant it, to the current one."""
+    """Return a path that a YAML file names, as it is found from here: relative to the file's folder, or, if nothing is
+    there, as older releases meant it, to the current one.
+
+    Args:
+        path: as the file names it.
+        folder: of the file.
+    """
     beside = folder / path
     if Path(path).is_absolute() or path in (BUILT_IN, IN_MEMORY) or not beside.exists():
         return path
@@ -117,7 +136,12 @@ def path_from(path: str, folder: Path) -> str:
 
 
 def copy_run(file: Path, to: Path) -> None:
-    """Copy the YAML file of a run, so that its `data.path` names the same data from there."""
+    """Copy the YAML file of a run, so that its `data.path` names the same data from there.
+
+    Args:
+        file: of the run.
+        to: the file to write.
+    """
     sections = read_sections(file)
     data = sections.get("data") or {}
     before = data.get("path", BUILT_IN)
@@ -130,7 +154,12 @@ def copy_run(file: Path, to: Path) -> None:
 
 
 def path_to(path: str, folder: Path) -> str:
-    """Return the path of data as a YAML file in a folder names it; Hub ids and absolute paths stay as they are."""
+    """Return the path of data as a YAML file in a folder names it; Hub ids and absolute paths stay as they are.
+
+    Args:
+        path: as it is found from here.
+        folder: of the file.
+    """
     if path in (BUILT_IN, IN_MEMORY) or Path(path).is_absolute() or not Path(path).exists():
         return path
     try:

@@ -28,6 +28,9 @@ class StrangeAnswer(Exception):
 def head_of(info: Any) -> tuple[str, list[str]]:
     """Read what `HfApi.model_info` returned.
 
+    Args:
+        info: of a model's repository.
+
     Returns:
         The commit and the paths of the repository's files.
 
@@ -46,27 +49,51 @@ def head_of(info: Any) -> tuple[str, list[str]]:
 
 
 def chain_of(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error, what it was raised from, and so on.
+
+    Args:
+        error: with those that it was raised from.
+    """
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
 
 
 def is_among(error: BaseException, *kinds: type) -> bool:
+    """Return whether an error of the chain is of one of these classes.
+
+    Args:
+        error: with those that it was raised from.
+        kinds: the classes.
+    """
     return any(isinstance(e, kinds) for e in chain_of(error))
 
 
 def answer_of(error: BaseException) -> HfHubHTTPError | None:
-    """The error that holds the Hub's answer, or None."""
+    """Return the error that holds the Hub's answer, or None.
+
+    Args:
+        error: with those that it was raised from.
+    """
     return next((e for e in chain_of(error) if isinstance(e, HfHubHTTPError)), None)
 
 
 def status_of(error: BaseException) -> int:
+    """Return the status of the Hub's answer; 0 where it gave none.
+
+    Args:
+        error: with those that it was raised from.
+    """
     answer = answer_of(error)
     return answer.response.status_code if answer is not None else 0
 
 
 def reason_of(error: BaseException) -> str:
-    """Return the reason that the Hub gives, in the body of its answer or in a header, on one line; "" without one."""
+    """Return the reason that the Hub gives, in the body of its answer or in a header, on one line; "" without one.
+
+    Args:
+        error: with those that it was raised from.
+    """
     answer = answer_of(error)
     if answer is None:
         # An answer that refuses single files is no HTTP error.
@@ -85,11 +112,21 @@ def _page(text: str) -> str | None:
 
 
 def named(error: BaseException, *names: str) -> BaseException | None:
-    """Return the first error of the chain whose class, or one that it inherits from, has one of these names."""
+    """Return the first error of the chain whose class, or one that it inherits from, has one of these names.
+
+    Args:
+        error: with those that it was raised from.
+        names: of classes, whose library need not be installed.
+    """
     return next((e for e in chain_of(error) if {kind.__name__ for kind in type(e).__mro__}.intersection(names)), None)
 
 
 def network_error(error: BaseException) -> BaseException | None:
+    """Return the error of a connection that failed before the Hub answered; None for others.
+
+    Args:
+        error: with those that it was raised from.
+    """
     # The client's HTTP library was requests, is httpx, and will be another.
     if answer_of(error) is not None or is_among(error, OfflineModeIsEnabled):
         return None
@@ -97,6 +134,11 @@ def network_error(error: BaseException) -> BaseException | None:
 
 
 def is_absent(error: BaseException) -> bool:
+    """Return whether the Hub says that a repository does not exist, or not for this token.
+
+    Args:
+        error: with those that it was raised from.
+    """
     answer = answer_of(error)
     if answer is not None and (is_among(error, GatedRepoError) or knows_no_token(answer, reason_of(error))):
         return False
@@ -105,7 +147,11 @@ def is_absent(error: BaseException) -> bool:
 
 def of_a_stranger(error: BaseException) -> str | None:
     """Describe what came in the place of an answer of the Hub, above all the page of a network that asks for a login;
-    None where the Hub answered."""
+    None where the Hub answered.
+
+    Args:
+        error: with those that it was raised from.
+    """
     answer = answer_of(error)
     if answer is not None:
         # The Hub gives its reasons as JSON. Pages with 429 or 5xx come from the servers before it.
@@ -140,7 +186,11 @@ def _body(answer: HfHubHTTPError) -> str:
 
 def cause_of(error: BaseException) -> str | None:
     """Return why the Hub refused, by the status or else by the words of its reason: "rate", "card", "size" (a file is
-    too large) or "room" (the storage is full); None for other reasons."""
+    too large) or "room" (the storage is full); None for other reasons.
+
+    Args:
+        error: with those that it was raised from.
+    """
     status, said = status_of(error), reason_of(error)
     if status in _STATUSES:
         return _STATUSES[status]
@@ -161,6 +211,11 @@ _WORDS = {
 
 
 def may_pass(error: BaseException) -> bool:
+    """Return whether another try may help.
+
+    Args:
+        error: with those that it was raised from.
+    """
     cause, status = cause_of(error), status_of(error)
     if cause is not None:
         return cause == "rate"
@@ -169,13 +224,23 @@ def may_pass(error: BaseException) -> bool:
 
 
 def retry_after(error: BaseException) -> float | None:
+    """Return the seconds after which the Hub asks for another try; None where it names none.
+
+    Args:
+        error: with those that it was raised from.
+    """
     answer = answer_of(error)
     given = answer.response.headers.get("Retry-After") if answer is not None else None
     return float(given) if given and given.isdigit() else None
 
 
 def knows_no_token(answer: HfHubHTTPError, said: str) -> bool:
-    """Return whether an answer is a 401 about the token that was sent; without one, it is about the repository."""
+    """Return whether an answer is a 401 about the token that was sent; without one, it is about the repository.
+
+    Args:
+        answer: of the Hub.
+        said: the reason that it gives, of [`reason_of`].
+    """
     sent = answer.response.status_code == 401 and "authorization" in answer.response.request.headers
     about_it = re.search(r"token|credential|expired|authorization", said, re.IGNORECASE) is not None
     return sent and (about_it or "X-Error-Code" not in answer.response.headers)

@@ -19,7 +19,12 @@ logger = logging.getLogger(__name__)
 
 
 def matches(path: str, patterns: Iterable[str]) -> bool:
-    """Return whether a path matches one of the patterns, as of `fnmatch`."""
+    """Return whether a path matches one of the patterns.
+
+    Args:
+        path: of a file in a repository.
+        patterns: as of `fnmatch`.
+    """
     return any(fnmatch(path, pattern) for pattern in patterns)
 
 
@@ -37,8 +42,13 @@ def snapshot(
     """Fetch some files of a model's repository into the cache, or from it where the Hub does not answer.
 
     Args:
+        repo_id: `user/name`.
         patterns: of the files, as of `fnmatch`.
         is_whole: whether a folder of the cache holds enough of them to be used where the Hub does not answer.
+        revision: a branch, tag or commit; main if None.
+        token: that of `hf auth login` or HF_TOKEN if None.
+        cache_dir: another place of the cache.
+        local_files_only: whether the Hub is not asked.
         is_intact: whether a file of the cache has the bytes that were pushed.
     """
     where: dict[str, Any] = {"token": token, "cache_dir": cache_dir, "allow_patterns": list(patterns)}

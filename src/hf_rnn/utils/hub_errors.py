@@ -77,7 +77,13 @@ class BadCard(NotServed):
 
 
 def push_line(folder: str, repo_id: str, revision: str | None = None) -> str:
-    """Return the command that pushes a folder."""
+    """Return the command that pushes a folder.
+
+    Args:
+        folder: of the model, as a shell reads it.
+        repo_id: `user/name`.
+        revision: a branch; main if None.
+    """
     return f"hf-rnn push {folder} {repo_id}" + (f" --revision {quote(revision)}" if revision else "")
 
 
@@ -93,6 +99,9 @@ def patiently(
     answer that is not the Hub's, a race.
 
     Args:
+        call: asks the Hub.
+        repo_id, repo_type, revision: that are asked for, which an error names.
+        token: that is sent, of which an error tells if it is refused.
         patience: seconds after which no further try begins; 0 for a single try. The first answer with `Retry-After`
             extends it, so that one wait of `LONGEST_WAIT` seconds fits.
 

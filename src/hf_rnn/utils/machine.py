@@ -102,6 +102,9 @@ def is_out_of_memory(error: BaseException) -> bool:
 
     accelerate's `should_reduce_batch_size` also takes CUDNN_STATUS_NOT_SUPPORTED for it, which says that cuDNN has no
     kernel, and leaves out the allocations of cuDNN and cuBLAS.
+
+    Args:
+        error: of a step or of an allocation.
     """
     words = ("out of memory", "not enough memory", "can't allocate memory", "_STATUS_ALLOC_FAILED")
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(w in str(error) for w in words))
@@ -109,7 +112,12 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def on_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
     """Return a batch with its tensors on a device. A GPU takes them from pinned memory, so that the host need not wait
-    until they are there; all else in the batch stays."""
+    until they are there; all else in the batch stays.
+
+    Args:
+        batch: tensors, and other values, by their names.
+        device: of the model.
+    """
     gpu = device.type == "cuda"
     return {
         name: (value.pin_memory() if gpu and not value.is_cuda else value).to(device, non_blocking=gpu)

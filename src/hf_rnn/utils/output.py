@@ -8,7 +8,11 @@ from contextlib import contextmanager
 
 
 def say(text: str) -> None:
-    """Print a text on a standard output of any encoding; a character that it lacks is escaped."""
+    """Print a text on a standard output of any encoding; a character that it lacks is escaped.
+
+    Args:
+        text: one or more lines.
+    """
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
