@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .models.attention import Attention, AttentionDecoder, DecoderState
 from .models.recurrence import Recurrence, RecurrentState
+from .models.wide_path import BASE, PRIME, WidePath
 
 
 def naive_recurrence(
@@ -118,4 +119,24 @@ def _score(attention: Attention, query: Tensor, value: Tensor, covered: Tensor) 
     return score if attention.coverage is None else score + attention.coverage.weight[0, 0] * covered
 
 
-__all__ = ["naive_decoder", "naive_recurrence"]
+def naive_wide_path(path: WidePath, ids: list[int]) -> Tensor:
+    """Compute what the n-grams of a text add to the logits, `[C]`, n-gram by n-gram.
+
+    Args:
+        path: with its weights.
+        ids: of the tokens of the text.
+    """
+    places = {key: place for place, key in enumerate(path.keys.tolist())}
+    total, squares = torch.zeros_like(path.bias), 0.0
+    for order in range(1, path.order + 1):
+        for start in range(len(ids) - order + 1):
+            key = 0
+            for token in ids[start : start + order]:
+                key = (key * BASE + token + 1) % PRIME
+            if key in places:
+                total = total + path.weight[places[key]]
+                squares += float(path.scale[places[key]]) ** 2
+    return path.bias + (total / squares**0.5 if squares else total)
+
+
+__all__ = ["naive_decoder", "naive_recurrence", "naive_wide_path"]

@@ -45,6 +45,15 @@ def test_the_mean_of_weights_is_one_saved_model(folders, tmp_path, capsys):
     assert (output / "README.md").read_text(encoding="utf-8").startswith("---")
 
 
+def test_ngrams_of_different_models_have_no_mean(folders, tmp_path):
+    model = hf_rnn.RNNForSequenceClassification.from_pretrained(folders / "a", wide_ngrams=4)
+    for name in ("one", "other"):
+        shutil.copytree(folders / "a", tmp_path / name)
+        model.save_pretrained(tmp_path / name)
+    with pytest.raises(UserError, match=r"has a wide path \(wide_ngrams=4\).*--model.wide_ngrams 0"):
+        hf_rnn.average([tmp_path / "one", tmp_path / "other"], tmp_path / "mean")
+
+
 def test_the_run_of_the_first_comes_along(tiny_run, tmp_path):
     (checkpoint,) = tiny_run.glob("checkpoint-*")
     hf_rnn.average([checkpoint, tiny_run], tmp_path / "mean")

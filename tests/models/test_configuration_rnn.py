@@ -88,7 +88,8 @@ TEXT = {"input_ids": torch.arange(1, 9)[None]}
 RUNS = {
     RNNModel: [({}, {})],
     RNNForSequenceClassification: [
-        (fields, {"labels": torch.tensor([1])}) for fields in ({}, {"backprop_window": 2, "backprop_length": 0})
+        (fields, {"labels": torch.tensor([1])})
+        for fields in ({"wide_ngrams": 3}, {"backprop_window": 2, "backprop_length": 0})
     ],
     RNNForTokenClassification: [
         ({"character_encoder": kind, "crf": True, "num_labels": 3}, {"labels": torch.tensor([[0, 1, 2] + [0] * 5])})
@@ -97,19 +98,20 @@ RUNS = {
     RNNForCausalLM: [({"sampled_softmax": 5}, {"labels": TEXT["input_ids"]})],
     RNNForConditionalGeneration: [({"scheduled_sampling": 0.1, "bos_token_id": 1}, {"labels": TEXT["input_ids"]})],
 }
-# Fields that transformers reads for the models: initialisation and generation.
-OF_TRANSFORMERS = {"initializer_range", "bos_token_id", "eos_token_id"}
+# Fields that others read for the models: transformers, for initialisation and generation; and who loads a tokenizer.
+OF_OTHERS = {"initializer_range", "bos_token_id", "eos_token_id", "wide_vocabulary"}
 
 
 @pytest.mark.parametrize("model_class", RUNS)
 def test_each_model_reads_the_fields_that_say_so_and_no_others(monkeypatch, model_class):
     found = reads_of_models(monkeypatch)
     for fields, inputs in RUNS[model_class]:
-        model = model_class(RNNConfig(**{"vocab_size": 20, "backprop_length": 2, "hidden_size": 8} | fields))
+        every = {"vocab_size": 20, "backprop_length": 2, "hidden_size": 8, "num_rare_tokens": 1, "unk_token_id": 1}
+        model = model_class(RNNConfig(**every | fields))
         for mode in (True, False):
             model.train(mode)(**TEXT, **inputs)
     known = {field.name for field in dataclasses.fields(RNNConfig)} & RNNConfig.__annotations__.keys()
-    assert (found & known) | OF_TRANSFORMERS == fields_read_by(model_class.__name__) | OF_TRANSFORMERS
+    assert (found & known) | OF_OTHERS == fields_read_by(model_class.__name__) | OF_OTHERS
 
 
 def test_fields_that_transformers_reads_act():

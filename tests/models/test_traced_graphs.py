@@ -5,11 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch.func import functional_call, grad, vmap
 
 from hf_rnn import RNNConfig, RNNForCausalLM, RNNForSequenceClassification
+from hf_rnn.training.wide_path import keys_of
 
 WHOLE = torch.ones(3, 6, dtype=torch.long)
 MASKS = [WHOLE, WHOLE.tril(2), WHOLE.triu(1), torch.tensor([[1, 0, 1, 0, 1, 1]] * 3), torch.zeros_like(WHOLE)]
@@ -24,11 +26,17 @@ class Logits(torch.nn.Module):
         return self.model(input_ids=input_ids, attention_mask=attention_mask).logits
 
 
-def logits_of(cell_type: str, bidirectional: bool) -> Logits:
+def logits_of(cell_type: str, bidirectional: bool, wide: bool = False) -> Logits:
     settings = {"vocab_size": 30, "embedding_size": 8, "hidden_size": 8, "num_hidden_layers": 2, "pooling": "concat"}
-    return Logits(
-        RNNForSequenceClassification(RNNConfig(cell_type=cell_type, bidirectional=bidirectional, **settings)).eval()
-    )
+    # All n-grams of one and two tokens.
+    keys = keys_of([np.array([first, second]) for first in range(30) for second in range(30)], 2)[0]
+    settings |= {"wide_ngrams": len(np.unique(keys)) if wide else 0, "wide_order": 2}
+    model = RNNForSequenceClassification(RNNConfig(cell_type=cell_type, bidirectional=bidirectional, **settings))
+    if model.wide_path is not None:
+        model.wide_path.keys.copy_(torch.from_numpy(np.unique(keys)))
+        model.wide_path.weight.data.normal_()
+        model.wide_path.scale.uniform_(0.5, 2)
+    return Logits(model.eval())
 
 
 def check(graph, model: Logits) -> None:
@@ -37,22 +45,22 @@ def check(graph, model: Logits) -> None:
         assert torch.allclose(graph(ids, mask), model(ids, mask), atol=1e-5)
 
 
-@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize(("bidirectional", "wide"), [(False, False), (True, False), (True, True)])
 @pytest.mark.parametrize("cell_type", ["lstm", "gru"])
 @pytest.mark.parametrize("with_gradients", [False, True])
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
-def test_a_traced_graph_reads_masks_that_its_example_had_not(with_gradients, cell_type, bidirectional):
-    model = logits_of(cell_type, bidirectional)
+def test_a_traced_graph_reads_masks_that_its_example_had_not(with_gradients, cell_type, bidirectional, wide):
+    model = logits_of(cell_type, bidirectional, wide)
     with torch.set_grad_enabled(with_gradients):
         traced = torch.jit.trace(model, (torch.ones_like(WHOLE), WHOLE))
     check(traced, model)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize(("bidirectional", "wide"), [(False, False), (True, False), (True, True)])
 @pytest.mark.parametrize("cell_type", ["lstm", "gru"])
-def test_an_exported_graph_reads_masks_that_its_example_had_not(cell_type, bidirectional):
-    model = logits_of(cell_type, bidirectional)
+def test_an_exported_graph_reads_masks_that_its_example_had_not(cell_type, bidirectional, wide):
+    model = logits_of(cell_type, bidirectional, wide)
     check(torch.export.export(model, (torch.ones_like(WHOLE), WHOLE)).module(), model)
 
 
@@ -109,12 +117,13 @@ NAMES = {"input_names": ["input_ids", "attention_mask"], "output_names": ["logit
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("wide", [False, True])
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("cell_type", ["lstm", "gru", "rnn_tanh"])
 @pytest.mark.filterwarnings("ignore")
-def test_onnx_by_tracing_reads_any_mask(cell_type, bidirectional, tmp_path):
+def test_onnx_by_tracing_reads_any_mask(cell_type, bidirectional, wide, tmp_path):
     pytest.importorskip("onnx", reason="needs the extra onnx")
-    model, axes = logits_of(cell_type, bidirectional), {name: {0: "B", 1: "T"} for name in NAMES["input_names"]}
+    model, axes = logits_of(cell_type, bidirectional, wide), {name: {0: "B", 1: "T"} for name in NAMES["input_names"]}
     with torch.no_grad():
         example, file = (torch.ones_like(WHOLE), WHOLE), str(tmp_path / "model.onnx")
         torch.onnx.export(model, example, file, dynamo=False, dynamic_axes=axes, **NAMES)

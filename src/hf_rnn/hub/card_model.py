@@ -66,6 +66,7 @@ def architecture_table(config: RNNConfig) -> list[tuple[str, str]]:
     if config.independent_directions:
         directions = "two stacks of one direction each"
     layers = f"{config.num_hidden_layers} × {find_cell(config.cell_type).display_name} of {config.hidden_size}"
+    wide = f"{config.wide_ngrams:,} n-grams of up to {config.wide_order} tokens"
     # The rows that not all models have, by the field that they show.
     rows = {
         "pooling": ("pooling", f"`{config.pooling}`"),
@@ -84,5 +85,6 @@ def architecture_table(config: RNNConfig) -> list[tuple[str, str]]:
         ("embedding", f"{config.vocab_size:,} entries of {config.embedding_size}"),
         ("recurrent layers", f"{layers}, {directions}"),
         *(row for name, row in rows.items() if name in read),
+        *([("wide path", wide)] if config.wide_ngrams else []),
         ("dropout", ", ".join(f"`{name}` {value:g}" for name, value in dropouts.items()) or "none"),
     ]

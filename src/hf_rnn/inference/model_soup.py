@@ -102,6 +102,12 @@ def _check_same_network(
     other_name: str,
 ) -> None:
     """Raises [`UserError`] where two models, by their names, do not compute the same with their weights."""
+    for each, path in ((config, name), (other, other_name)):
+        if each.wide_ngrams:
+            raise UserError(
+                f"{path!r} has a wide path (wide_ngrams={each.wide_ngrams}), and each has n-grams of its own: take "
+                "the mean of the answers, hf-rnn evaluate A --others B, or train with --model.wide_ngrams 0."
+            )
     for field in ("cell_type", "pooling", "target_mean", "target_std"):
         ours, theirs = getattr(config, field), getattr(other, field)
         if theirs != ours:

@@ -63,6 +63,7 @@ class TextStream:
         self._waiting = [""] * streams
         self._state: dict[str, Tensor] = {}
         self._pooled: dict[str, Tensor] | None = None
+        self._wide: dict[str, Any] = {}
 
     def feed(self, pieces: str | Sequence[str]) -> None:
         """Take the next piece of the text, or of each of the texts.
@@ -85,7 +86,7 @@ class TextStream:
             if len(text) > 2 * MARGIN:
                 ready[place], self._waiting[place] = settled_ids(self.tokenizer, text)
         if any(ready):
-            self._state, self._pooled = self._read(ready)
+            self._state, self._pooled, self._wide = self._read(ready)
 
     def feed_ids(self, ids: Sequence[Sequence[int]]) -> None:
         """Take the next token ids of each of the texts.
@@ -101,7 +102,7 @@ class TextStream:
             raise UserError("the stream has a tokenizer: feed it texts, or open one without, model.stream().")
         if len(ids) != self.streams:
             raise UserError(f"{len(ids)} rows for {self.streams} streams: pass one for each, [] where there is none.")
-        self._state, self._pooled = self._read([list(row) for row in ids])
+        self._state, self._pooled, self._wide = self._read([list(row) for row in ids])
 
     def logits(self) -> Tensor:
         """Return logits `[B, C]` of all that has arrived."""
@@ -110,7 +111,9 @@ class TextStream:
         if self.tokenizer is not None:
             waiting = token_ids(self.tokenizer, self._waiting)
         with torch.inference_mode():
-            return self.model.classifier(self.model.pooling.pooled(self._read(waiting)[1]))
+            _, pooled, wide = self._read(waiting)
+            logits = self.model.classifier(self.model.pooling.pooled(pooled))
+            return self.model.wide_path.mixed(logits, wide["sums"], wide["squares"]) if wide else logits
 
     def answers(self, top_k: int | None = 1) -> list[dict]:
         """Return what a [`Predictor`] answers for all that has arrived, an answer for each stream.
@@ -127,13 +130,15 @@ class TextStream:
 
     def close(self) -> None:
         """End the stream, and forget what it has read."""
-        self.closed, self._state, self._pooled, self._waiting = True, {}, None, [""] * self.streams
+        self.closed, self._state, self._pooled, self._wide = True, {}, None, {}
+        self._waiting = [""] * self.streams
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that a stream knows of its texts: tensors, and the ends of the texts that wait. With
         [`load_state_dict`], another stream goes on from there, later or elsewhere."""
         self._check_open()
-        return {"state": dict(self._state), "pooled": dict(self._pooled or {}), "waiting": list(self._waiting)}
+        read = {"state": dict(self._state), "pooled": dict(self._pooled or {}), "wide": dict(self._wide)}
+        return {**read, "waiting": list(self._waiting)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what [`state_dict`] returned.
@@ -154,23 +159,44 @@ class TextStream:
         self._waiting = list(state["waiting"])
         self._state = {name: part.to(device) for name, part in state["state"].items()}
         self._pooled = {name: part.to(device) for name, part in state["pooled"].items()} or None
+        wide = state.get("wide", {})
+        self._wide = {name: wide[name].to(device) if name != "ends" else wide[name] for name in wide}
 
     def _check_open(self) -> None:
         if self.closed:
             raise UserError("the stream was closed: open another one, model.stream(tokenizer).")
 
     @torch.inference_mode()
-    def _read(self, ids: list[list[int]]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """The state and what is pooled after some more tokens of each stream."""
-        model, state, pooled = self.model, self._state, self._pooled
+    def _read(self, ids: list[list[int]]) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
+        """The state, what is pooled and what the wide path has counted after some more tokens of each stream."""
+        model, state, pooled, wide = self.model, self._state, self._pooled, self._wide
         collate = RaggedCollator(model.config.pad_token_id or 0)
         for start in range(0, max(1, *map(len, ids)), TOKENS_AT_ONCE):
-            part = on_device(collate([{"input_ids": row[start : start + TOKENS_AT_ONCE]} for row in ids]), model.device)
+            rows = [row[start : start + TOKENS_AT_ONCE] for row in ids]
+            part = on_device(collate([{"input_ids": row} for row in rows]), model.device)
             out = model.model(**part, initial_state=tuple(state.values()) or None, return_dict=True)
             parts = {"h": out.final_hidden_state, "c": out.final_cell_state}
             state = {name: each for name, each in parts.items() if each is not None}
             pooled, _ = model.pooling.add(pooled, out, part["attention_mask"])
-        return state, pooled  # type: ignore[return-value]
+            if model.wide_path is not None:
+                wide = self._count(wide, rows)
+        return state, pooled, wide  # type: ignore[return-value]
+
+    def _count(self, wide: dict[str, Any], rows: list[list[int]]) -> dict[str, Any]:
+        """The totals of n-grams after some more tokens of each stream, and its last tokens, to begin the next."""
+        path = self.model.wide_path
+        ends = wide.get("ends", [[] for _ in rows])
+        joined = [end + row for end, row in zip(ends, rows, strict=True)]
+        collate = RaggedCollator(self.model.config.pad_token_id or 0)
+        batch = on_device(collate([{"input_ids": row} for row in joined]), self.model.device)
+        sums, squares = path.parts(batch["input_ids"], batch["attention_mask"])
+        counted = torch.tensor([len(end) for end in ends], device=sums.device)
+        new = torch.arange(sums.shape[1], device=sums.device) >= counted[:, None]
+        return {
+            "sums": wide.get("sums", 0) + (sums * new.unsqueeze(-1)).sum(1),
+            "squares": wide.get("squares", 0) + (squares * new).sum(1),
+            "ends": [row[max(0, len(row) - path.order + 1) :] for row in joined],
+        }
 
 
 __all__ = ["TextStream"]

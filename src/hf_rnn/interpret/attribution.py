@@ -123,6 +123,9 @@ def _explain(
     at_once = max(1, batch_tokens // len(ids))
     question = _Question(model, index, batch, spans, n_steps, at_once)
     scores, gap = METHODS[method](question)
+    if method in OF_RECURRENCE and model.wide_path is not None:
+        # The wide path is linear in its n-grams: their scores are what they add.
+        scores = scores + margin(model.config, model.wide_path.token_scores(batch).detach(), index).cpu()
     for span in spans:
         span.score = float(scores[span.tokens].sum())
     of_labels = dict(zip(labels_of(model.config), scores_of(model.config, logits)[0].tolist(), strict=True))
@@ -151,8 +154,9 @@ class _Question:
     at_once: int
 
     def of_embedded(self, embedded: Tensor) -> Tensor:
-        """Return the number that is explained, `[B]`, for embedded tokens `[B, T, E]`."""
-        return margin(self.model.config, self.model(inputs_embeds=embedded, return_dict=True).logits, self.index)
+        """Return the number that is explained, `[B]`, for embedded tokens `[B, T, E]`: the recurrence's part of it."""
+        logits = self.model.recurrent_logits(inputs_embeds=embedded)
+        return margin(self.model.config, logits, self.index)
 
     def of_kept(self, kept: Tensor) -> Tensor:
         """Return the number that is explained, `[B]`, without the tokens that a mask `[B, T]` leaves out."""
@@ -214,6 +218,9 @@ METHODS: dict[str, Callable[[_Question], tuple[Tensor, float | None]]] = {
     "sentence_occlusion": _occlusion,
     "attention": _attention,
 }
+
+# Methods that explain embedded tokens, which a wide path does not read.
+OF_RECURRENCE = ("integrated_gradients", "input_x_gradient")
 
 
 def _captum() -> Any:

@@ -131,9 +131,13 @@ def how_it_read(
 
 
 def _in_one_pass(model: RNNForSequenceClassification, ids: list[int], lengths: list[int]) -> torch.Tensor:
-    read = model.model(torch.tensor([ids], device=model.device), output_cell_state=False, return_dict=True)
-    pooled = model.pooling.after_each(read.last_hidden_state)[0]
-    return model.classifier(pooled[[length - 1 for length in lengths]])
+    text, last = torch.tensor([ids], device=model.device), [length - 1 for length in lengths]
+    read = model.model(text, output_cell_state=False, return_dict=True)
+    logits = model.classifier(model.pooling.after_each(read.last_hidden_state)[0][last])
+    if model.wide_path is None:
+        return logits
+    sums, squares = model.wide_path.parts(text)
+    return model.wide_path.mixed(logits, sums[0].cumsum(0)[last], squares[0].cumsum(0)[last])
 
 
 def _of_prefixes(

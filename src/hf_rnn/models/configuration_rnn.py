@@ -67,6 +67,7 @@ _POSITIVE = (
     "character_hidden_size",
     "initializer_range",
     "target_std",
+    "wide_order",
 )
 DROPOUTS = (
     "embedding_dropout",
@@ -84,6 +85,8 @@ _NOT_NEGATIVE = (
     "temporal_activation_regularization",
     "sampled_softmax",
     "coverage",
+    "wide_ngrams",
+    "num_rare_tokens",
 )
 
 
@@ -134,6 +137,12 @@ class RNNConfig(PreTrainedConfig):
         classifier_hidden_size: width of a ReLU layer between pooling and the output layer; 0 for none.
         pooling: how a text's outputs become one vector: `"last"` (the final state of each direction), `"mean"`,
             `"max"`, `"concat"` ([last, max, mean], Howard and Ruder 2018) or `"attention"` (Yang et al. 2016).
+        wide_ngrams: number K of the n-grams that a classifier scores beside the recurrence, in its wide path (see
+            `wide_path.py`); 0 for no wide path.
+        wide_order: tokens of the longest of these n-grams.
+        wide_vocabulary: fingerprint of the tokenizer whose ids the n-grams are of.
+        num_rare_tokens: ids from `vocab_size` on that the wide path reads as themselves, and the recurrence as
+            `unk_token_id`.
         crf: whether a token classifier scores whole sequences of tags, and keeps to the BIO scheme where its labels are
             of it (Lafferty et al. 2001), instead of each tag alone.
         character_encoder: what a token classifier reads the spelling of tokens with: `"none"`, `"lstm"` or `"cnn"`.
@@ -156,6 +165,7 @@ class RNNConfig(PreTrainedConfig):
         initializer_range: standard deviation of the normal distribution that embeddings and linear layers start from.
         pad_token_id: id of the padding token, whose vector starts at zero and stays there but where a language model's
             output layer has it too; `None` for no such token.
+        unk_token_id: id of the token that stands for unknown ones, where `num_rare_tokens` needs it.
         bos_token_id, eos_token_id: ids of the tokens that begin and end a text, where the tokenizer has them.
         decoder_start_token_id: id of the token that begins what a decoder writes; `bos_token_id` if None.
 
@@ -209,6 +219,10 @@ class RNNConfig(PreTrainedConfig):
     classifier_dropout: float | int = field(default=0.0, metadata=_HEADS)
     classifier_hidden_size: int = field(default=0, metadata=_HEADS)
     pooling: str = field(default="concat", metadata=_TEXT_CLASSIFIER)
+    wide_ngrams: int = field(default=0, metadata=_TEXT_CLASSIFIER)
+    wide_order: int = field(default=3, metadata=_TEXT_CLASSIFIER)
+    wide_vocabulary: str | None = field(default=None, metadata=_TEXT_CLASSIFIER)
+    num_rare_tokens: int = 0
     crf: bool = field(default=False, metadata=_TOKEN_CLASSIFIER)
     character_encoder: str = field(default="none", metadata=_TOKEN_CLASSIFIER)
     character_embedding_size: int = field(default=32, metadata=_TOKEN_CLASSIFIER)
@@ -224,6 +238,7 @@ class RNNConfig(PreTrainedConfig):
     forget_gate_bias: float | int = 1.0
     initializer_range: float | int = 0.1
     pad_token_id: int | None = 0
+    unk_token_id: int | None = None
     bos_token_id: int | None = field(default=None, metadata=_WRITERS)
     eos_token_id: int | None = field(default=None, metadata=_WRITERS)
     decoder_start_token_id: int | None = field(default=None, metadata=_SEQ2SEQ)
@@ -324,6 +339,11 @@ class RNNConfig(PreTrainedConfig):
             raise ValueError(
                 f"pad_token_id={self.pad_token_id} must be an id of the vocabulary: 0 <= pad_token_id < "
                 f"vocab_size={self.vocab_size}; write pad_token_id=None for a model without padding token."
+            )
+        if self.num_rare_tokens and self.unk_token_id is None:
+            raise ValueError(
+                f"num_rare_tokens={self.num_rare_tokens} are read by the recurrence as the unknown token: write its id "
+                "too, unk_token_id=1."
             )
         if self.hidden_dropout > 0 and self.num_hidden_layers == 1:
             raise ValueError(

@@ -14,7 +14,8 @@ from transformers.utils import ModelOutput
 from .configuration_rnn import RNNConfig
 from .forward_arguments import accepts_client_arguments, foreign_state
 from .label_checks import IGNORED, check_in_vocabulary
-from .modeling_rnn import RNNModel, RNNModelOutput
+from .modeling_rnn import RNNModel
+from .outputs import RNNModelOutput
 from .pretrained_model import RNNPreTrainedModel
 from .ragged import may_ask
 from .recurrence import locked_dropout

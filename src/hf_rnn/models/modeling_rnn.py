@@ -1,61 +1,27 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """The models: embedding → recurrence → pooling → head. Shape letters as in `configuration_rnn`."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers.utils import ModelOutput, logging
+from transformers import initialization as init
+from transformers.utils import logging
 
 from .configuration_rnn import RNNConfig
 from .embedding import embed
 from .forward_arguments import accepts_client_arguments
 from .heads import ClassificationHead
 from .label_checks import check_known
+from .outputs import RNNModelOutput, RNNSequenceClassifierOutput
 from .pooling import pooling_class
 from .pretrained_model import RNNPreTrainedModel
 from .ragged import may_ask
 from .recurrence import Recurrence, RecurrentState, locked_dropout
+from .wide_path import WidePath
 from .windows import read_in_windows
 
 logger = logging.get_logger(__name__)
-
-
-@dataclass
-class RNNModelOutput(ModelOutput):
-    """
-    Args:
-        last_hidden_state: outputs of the top layer, `[B, T, D*H]`, zeros in padded places.
-        final_hidden_state: h of each layer after each row's own last token, directions side by side, `[B, L, D*H]`.
-        final_cell_state: the same for the LSTM's c; None for other cells, and where it was not asked for.
-        hidden_states: L+1 tensors where asked for: the embedded text `[B, T, E]`, then each layer's `[B, T, D*H]`.
-        attentions: None, for programs that ask any model for them.
-    """
-
-    last_hidden_state: Tensor | None = None
-    final_hidden_state: Tensor | None = None
-    final_cell_state: Tensor | None = None
-    hidden_states: tuple[Tensor, ...] | None = None
-    attentions: None = None
-
-
-@dataclass
-class RNNSequenceClassifierOutput(ModelOutput):
-    """
-    Args:
-        loss: a scalar, where labels were given.
-        logits: `[B, C]`, before softmax or sigmoid; the values themselves in regression.
-        hidden_states: as in [`RNNModelOutput`]; asking for them reads a text all at once, whatever `backprop_window`.
-        pooling_weights: `[B, T]`, rows summing to 1 over their tokens, where the pooling is `"attention"`.
-        attentions: None, for programs that ask any model for them.
-    """
-
-    loss: Tensor | None = None
-    logits: Tensor | None = None
-    hidden_states: tuple[Tensor, ...] | None = None
-    pooling_weights: Tensor | None = None
-    attentions: None = None
 
 
 class RNNModel(RNNPreTrainedModel):
@@ -175,12 +141,19 @@ class RNNModel(RNNPreTrainedModel):
         Raises:
             ValueError: an id outside the vocabulary.
         """
-        return embed(self.embed_tokens, input_ids, self.config.vocab_size)
+        return embed(self.embed_tokens, self._without_rare(input_ids), self.config.vocab_size)
 
     def embed(self, input_ids: Tensor) -> Tensor:
         """The vectors of tokens, `[B, T, E]`, in training with words dropped; raises as [`lookup`]."""
         dropout = self.config.embedding_dropout if self.training else 0.0
-        return embed(self.embed_tokens, input_ids, self.config.vocab_size, dropout)
+        return embed(self.embed_tokens, self._without_rare(input_ids), self.config.vocab_size, dropout)
+
+    def _without_rare(self, input_ids: Tensor) -> Tensor:
+        """The ids, with the unknown token in the place of those that only a wide path tells apart."""
+        V, rare = self.config.vocab_size, self.config.num_rare_tokens
+        if not rare:
+            return input_ids
+        return input_ids.masked_fill((input_ids >= V) & (input_ids < V + rare), self.config.unk_token_id)
 
     def _read(
         self,
@@ -271,7 +244,18 @@ class RNNForSequenceClassification(RNNPreTrainedModel):
                 "it all at once: leave backprop_window out, or write pooling='concat'."
             )
         self.classifier = ClassificationHead(config, self.pooling.output_size)
+        self.wide_path = WidePath(config) if config.wide_ngrams else None
         self.post_init()
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        if not isinstance(module, WidePath):
+            super()._init_weights(module)
+            return
+        # One that was not fitted adds nothing.
+        for part in (module.weight, module.bias, module.scale, module.keys):
+            init.zeros_(part)
+        init.ones_(module.recurrent_weight)
 
     @accepts_client_arguments()
     def forward(
@@ -293,6 +277,41 @@ class RNNForSequenceClassification(RNNPreTrainedModel):
             ValueError: labels that are not in `config.id2label`, or of a shape that does not fit; and what
                 [`RNNModel.forward`] raises.
         """
+        logits, hidden_states, weights = self._read(input_ids, attention_mask, inputs_embeds, output_hidden_states)
+        if self.wide_path is not None:
+            if input_ids is None:
+                raise ValueError(
+                    "inputs_embeds have no token ids, and the n-grams of a wide path are of ids: pass input_ids, or "
+                    "call recurrent_logits(inputs_embeds=…) for the recurrence's part of the logits."
+                )
+            logits = self.wide_path(logits, input_ids, attention_mask)
+        loss = None if labels is None else self.loss_of(logits, labels)
+        return RNNSequenceClassifierOutput(
+            loss=loss, logits=logits, hidden_states=hidden_states, pooling_weights=weights
+        )
+
+    def recurrent_logits(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+    ) -> Tensor:
+        """Return what the recurrence adds to the logits, `[B, C]`; without a wide path, that is all.
+
+        Args:
+            input_ids, attention_mask, inputs_embeds: as in [`RNNModel.forward`].
+        """
+        logits, _, _ = self._read(input_ids, attention_mask, inputs_embeds, False)
+        return logits if self.wide_path is None else logits * self.wide_path.recurrent_weight
+
+    def _read(
+        self,
+        input_ids: Tensor | None,
+        attention_mask: Tensor | None,
+        inputs_embeds: Tensor | None,
+        output_hidden_states: bool | None,
+    ) -> tuple[Tensor, tuple[Tensor, ...] | None, Tensor | None]:
+        """The logits of the recurrence, the hidden states where asked for, and the weights of the pooling."""
         if output_hidden_states is None:
             output_hidden_states = self.config.output_hidden_states
         source = input_ids if inputs_embeds is None else inputs_embeds
@@ -317,11 +336,7 @@ class RNNForSequenceClassification(RNNPreTrainedModel):
             )
             hidden_states = outputs.hidden_states
             pooled, weights = self.pooling(outputs, attention_mask)
-        logits = self.classifier(pooled)
-        loss = None if labels is None else self.loss_of(logits, labels)
-        return RNNSequenceClassifierOutput(
-            loss=loss, logits=logits, hidden_states=hidden_states, pooling_weights=weights
-        )
+        return self.classifier(pooled), hidden_states, weights
 
     def stream(self, tokenizer: Any = None, streams: int = 1) -> Any:
         """Open texts that are read as they arrive.

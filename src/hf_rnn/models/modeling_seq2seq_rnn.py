@@ -16,7 +16,8 @@ from .configuration_rnn import RNNConfig
 from .embedding import embed
 from .forward_arguments import accepts_client_arguments, foreign_state
 from .label_checks import IGNORED, check_in_vocabulary
-from .modeling_rnn import RNNModel, RNNModelOutput
+from .modeling_rnn import RNNModel
+from .outputs import RNNModelOutput
 from .pretrained_model import RNNPreTrainedModel
 from .recurrence import locked_dropout
 from .recurrent_cache import RNNCache

@@ -1,6 +1,7 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """Fast tokenizers: trained from any iterable of texts, or loaded from a folder or the Hub."""
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -34,6 +35,8 @@ TOKENIZER_FILES = (
     "merges.txt",
 )
 KINDS = ("bpe", "unigram", "word", "wordpiece", "whitespace", "char")
+# Kinds whose entries are numbered by frequency, after the special tokens.
+BY_FREQUENCY = ("word", "whitespace", "char")
 
 # Scripts that are written without spaces: each character is a word of its own for kind="word".
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
@@ -53,6 +56,8 @@ class TokenizerArguments:
         kind: bpe, unigram, word, wordpiece, whitespace or char; null for the tokenizer of model.pretrained where there
             is one, else wordpiece for token_classification and bpe for the other tasks.
         vocab_size: the most entries that the trained vocabulary may have.
+        rare_tokens: entries that it may have beyond these, rarer ones, which the wide path alone tells apart: they have
+            no vectors, and the recurrence reads them as the unknown token.
         lowercase: whether upper and lower case are one.
         min_frequency: how often a word or pair must be seen to become an entry.
         strip_html: whether tags such as <br /> are read as a space.
@@ -61,6 +66,7 @@ class TokenizerArguments:
     path: str | None = None
     kind: str | None = None
     vocab_size: int = 30000
+    rare_tokens: int = 0
     lowercase: bool = False
     min_frequency: int = 2
     strip_html: bool = False
@@ -352,9 +358,24 @@ def pair_encodings(tokenizer: PreTrainedTokenizerBase, pairs: Sequence[tuple[str
     return [encoding.sequence_ids for encoding in backend.encode_batch(list(pairs))]
 
 
+def fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
+    """Return a fingerprint of a vocabulary, of 16 characters.
+
+    Args:
+        tokenizer: that has the vocabulary.
+    """
+    entries = sorted(tokenizer.get_vocab().items(), key=lambda entry: entry[1])
+    return hashlib.sha256(json.dumps(entries, ensure_ascii=False).encode("utf-8", "replace")).hexdigest()[:16]
+
+
 def check_vocabulary(tokenizer: PreTrainedTokenizerBase, config: RNNConfig, path: str) -> None:
     """A tokenizer of more entries than the model has vectors is not the one that it was trained with."""
-    if len(tokenizer) > config.vocab_size:
+    if config.wide_vocabulary not in (None, fingerprint(tokenizer)):
+        raise UserError(
+            f"the tokenizer in {path!r} is not the one that the n-grams of the model's wide path were fitted with: put "
+            "the tokenizer files of the training run back, or train the model again."
+        )
+    if len(tokenizer) > config.vocab_size + config.num_rare_tokens:
         raise UserError(
             f"the tokenizer in {path!r} has {len(tokenizer)} entries and the model a vocab_size of "
             f"{config.vocab_size}: they do not belong together. Put the tokenizer files of the training run back; or, "
@@ -365,6 +386,7 @@ def check_vocabulary(tokenizer: PreTrainedTokenizerBase, config: RNNConfig, path
 __all__ = [
     "TokenizerArguments",
     "as_text",
+    "fingerprint",
     "load_tokenizer",
     "pair_encodings",
     "settled_ids",

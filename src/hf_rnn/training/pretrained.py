@@ -76,14 +76,16 @@ def take_encoder(
     with _quiet():
         # Of a classifier the encoder alone: its head may not fit what is taken.
         lender: Any = (RNNForCausalLM if goes_on else RNNModel).from_pretrained(folder, config=config)
-    of_tokenizer = {name: getattr(config, name) for name in ("vocab_size", *SPECIAL_IDS)}
+    same = tokenizer.get_vocab() == before.get_vocab()
+    names = ("vocab_size", *SPECIAL_IDS, *(("num_rare_tokens", "unk_token_id") if same else ()))
+    of_tokenizer = {name: getattr(config, name) for name in names}
     config = checked_config({**of_tokenizer, **settings, **task_fields})
     model: Any = model_class(config)
     if goes_on:
         model.load_state_dict(lender.state_dict())
     else:
         model.base_model.load_state_dict(lender.base_model.state_dict())
-    if tokenizer.get_vocab() != before.get_vocab():
+    if not same:
         move_embeddings(model, before, tokenizer, output=goes_on)
     model.use_vocabulary(tokenizer)
     return model

@@ -27,7 +27,7 @@ from ..tasks import Task, TaskModel, task_class
 from ..text.arguments import IN_MEMORY
 from ..text.loading import load
 from ..text.schema import SCHEMA_FILE, Schema
-from ..text.tokenization import TokenizerArguments, load_tokenizer, train_tokenizer
+from ..text.tokenization import BY_FREQUENCY, TokenizerArguments, load_tokenizer, train_tokenizer
 from ..text.vectors import FoundVectors
 from ..utils.errors import UserError
 from ..utils.figures import draw_confusion, draw_curves
@@ -43,6 +43,7 @@ from .streaming import EncodedStream, load_streaming
 from .trainer import RNNTrainer
 from .trainers import trainer_class
 from .vectors import VectorsAtStart, open_for, put_vectors, vectors_for
+from .wide_path import add_wide_path
 
 logger = logging.getLogger(__name__)
 
@@ -96,6 +97,16 @@ class Run:
     def _check_use(self, task: type[TaskModel]) -> None:
         """Raises [`UserError`] for a setting that the task, or a model that begins with nothing, has no use for."""
         run = self.config
+        if run.model.wide_ngrams and run.data.streaming:
+            raise UserError(
+                f"model.wide_ngrams={run.model.wide_ngrams} are fitted on all training rows at once, and "
+                "data.streaming=True holds none: leave one of them out."
+            )
+        if run.tokenizer.rare_tokens and not run.model.wide_ngrams:
+            raise UserError(
+                f"tokenizer.rare_tokens={run.tokenizer.rare_tokens} are read by the wide path alone: leave it out, or "
+                "write --model.wide_ngrams 200000 too."
+            )
         if self.args.gradual_unfreezing and run.model.pretrained is None:
             raise UserError(
                 "training.gradual_unfreezing=True keeps layers as they begin, and without model.pretrained they have "
@@ -159,8 +170,9 @@ class Run:
                     claim_folder(self.folder, self.checkpoint, self.text)
         trainer.run_text, trainer.facts, trainer.schema = self.text, {"data": facts}, schema
         trainer.train(resume_from_checkpoint=self.folder / self.checkpoint.name if self.checkpoint else None)
+        wide = add_wide_path(trainer, tokenizer, encoded, run.model.wide_ngrams) if run.model.wide_ngrams else {}
         results, figures = self._evaluate(trainer, encoded)
-        results["run"] = self._facts(trainer, None if run.data.streaming else len(encoded["train"]))
+        results["run"] = self._facts(trainer, None if run.data.streaming else len(encoded["train"])) | wide
         results["data"] = facts
         if args.should_save:
             self._save(trainer, tokenizer, results, figures)
@@ -252,6 +264,8 @@ class Run:
         run = self.config
         settings = asdict(run.model)
         pretrained, forward_only, _ = (settings.pop(name) for name in ("pretrained", "forward_only", "vectors"))
+        # The wide path comes when the recurrent network was trained.
+        del settings["wide_ngrams"]
         if pretrained is not None:
             # What nobody wrote is the encoder's to say.
             taken = (*ENCODER, *OUTPUT)
@@ -259,8 +273,11 @@ class Run:
             return take_encoder(pretrained, task.model_class, settings, task.config_fields(), tokenizer, forward_only)
         if vectors is not None:
             settings["embedding_size"] = vectors.matrix.shape[1]
+        rare = max(0, len(tokenizer) - run.tokenizer.vocab_size) if run.tokenizer.rare_tokens else 0
         config = RNNConfig(
-            vocab_size=len(tokenizer),
+            vocab_size=len(tokenizer) - rare,
+            num_rare_tokens=rare,
+            unk_token_id=tokenizer.unk_token_id if rare else None,
             pad_token_id=tokenizer.pad_token_id,
             bos_token_id=tokenizer.bos_token_id,
             eos_token_id=tokenizer.eos_token_id,
@@ -310,6 +327,13 @@ class Run:
         if path is not None:
             return load_tokenizer(path)
         settings["kind"] = settings["kind"] or task.tokenizer_kind
+        rare = settings.pop("rare_tokens")
+        if rare and settings["kind"] not in BY_FREQUENCY:
+            raise UserError(
+                f"tokenizer.rare_tokens={rare} are the least frequent entries, and kind={settings['kind']} does not "
+                f"number entries by frequency: leave it out, or write --tokenizer.kind word."
+            )
+        settings["vocab_size"] += rare
         tokenizer = None
         if self.args.process_index == 0:
             tokenizer = train_tokenizer(task.texts(rows), **settings, show_progress=not self.args.disable_tqdm)

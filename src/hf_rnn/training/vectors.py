@@ -109,7 +109,8 @@ def put_vectors(model: Any, matrix: np.ndarray) -> None:
         matrix: `[V, E]`.
     """
     for embedding in embeddings_of(model):
-        embedding.weight.copy_(torch.from_numpy(matrix))
+        # Rare tokens of a wide path have no vectors.
+        embedding.weight.copy_(torch.from_numpy(matrix[: len(embedding.weight)]))
 
 
 class VectorsAtStart(TrainerCallback, ExportableState):

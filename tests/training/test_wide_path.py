@@ -1,0 +1,155 @@
+"""Wide paths that runs fit after the recurrent network was trained."""
+
+import json
+import random
+
+import numpy as np
+import pytest
+import torch
+
+import hf_rnn
+from hf_rnn import Predictor, RNNForSequenceClassification
+from hf_rnn.training.wide_path import Labels, fit_bag, mixing_weights
+from hf_rnn.utils.errors import UserError
+
+SMALL = {"embedding_size": 8, "hidden_size": 8}
+WORD = {"kind": "word", "min_frequency": 1}
+
+
+def topics(count: int, seed: int = 0) -> list[dict]:
+    """Rows whose label is in one rare word, of which each has many."""
+    draw, rows = random.Random(seed), []
+    for _ in range(count):
+        label = draw.choice(["sport", "music", "food"])
+        words = [f"filler{draw.randrange(30)}" for _ in range(8)] + [f"{label}{draw.randrange(8)}"]
+        draw.shuffle(words)
+        rows.append({"text": " ".join(words), "label": label})
+    return rows
+
+
+def train(folder, rows, **sections) -> dict:
+    training = {"output_dir": str(folder), "num_train_epochs": 1, "disable_tqdm": True, **sections.pop("training", {})}
+    model = {**SMALL, "wide_ngrams": 2000, **sections.pop("model", {})}
+    sections = {"tokenizer": WORD, **sections}
+    return hf_rnn.train({"model": model, "training": training, **sections}, data=rows)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wide") / "model"
+    rows = {"train": topics(300), "validation": topics(60, 1), "test": topics(60, 2)}
+    return folder, rows, train(folder, rows, tokenizer={**WORD, "vocab_size": 20, "rare_tokens": 100})
+
+
+def test_ngrams_answer_where_the_recurrence_has_learnt_nothing(run, capfd):
+    folder, rows, results = run
+    decisions = results["run"]["wide_path"]
+    assert results["test"]["accuracy"] > 0.95
+    assert decisions["losses"]["both"] <= min(decisions["losses"]["recurrence"], decisions["losses"]["wide path"])
+    assert decisions == json.loads((folder / "metrics.json").read_text())["run"]["wide_path"]
+    predictor = Predictor.from_pretrained(folder)
+    answers = predictor([row["text"] for row in rows["test"]])
+    right = np.mean([answer["label"] == row["label"] for answer, row in zip(answers, rows["test"], strict=True)])
+    assert right == pytest.approx(results["test"]["accuracy"])
+
+
+def test_the_vocabulary_of_the_recurrence_does_not_limit_it(run):
+    config = Predictor.from_pretrained(run[0]).model.config
+    assert (config.vocab_size, config.num_rare_tokens) == (20, 38)
+
+
+def test_one_that_was_saved_loads_without_the_package_s_help(run):
+    model = RNNForSequenceClassification.from_pretrained(run[0])
+    assert model.wide_path is not None
+    assert model.config.wide_ngrams == len(model.wide_path.keys) == run[2]["run"]["wide_path"]["ngrams"]
+
+
+def test_it_changes_nothing_of_the_recurrence(run, tmp_path):
+    folder, rows, _ = run
+    train(tmp_path / "plain", rows, model={"wide_ngrams": 0}, tokenizer={**WORD, "vocab_size": 20})
+    plain = RNNForSequenceClassification.from_pretrained(tmp_path / "plain").state_dict()
+    wide = RNNForSequenceClassification.from_pretrained(folder).state_dict()
+    assert all(torch.equal(wide[name], weight) for name, weight in plain.items())
+
+
+def test_a_run_that_goes_on_has_it_too(run, tmp_path):
+    _, rows, _ = run
+    half = {"output_dir": str(tmp_path / "model"), "max_steps": 12, "save_steps": 6, "eval_steps": 6}
+    half |= {"save_strategy": "steps", "eval_strategy": "steps", "save_total_limit": 5}
+    whole = train(tmp_path / "model", rows, training=half)
+    for name in ("model.safetensors", "metrics.json"):
+        (tmp_path / "model" / name).unlink()
+    again = train(tmp_path / "model", rows, training={**half, "resume": True})
+    assert again["test"] == whole["test"]
+    assert again["run"]["wide_path"] == whole["run"]["wide_path"]
+
+
+def test_several_labels_for_a_text(tmp_path):
+    draw = random.Random(0)
+    rows = []
+    for _ in range(200):
+        labels = [name for name in ("red", "blue") if draw.random() < 0.5]
+        words = [f"w{draw.randrange(20)}" for _ in range(6)] + [f"{name}ish" for name in labels]
+        rows.append({"text": " ".join(words), "labels": labels})
+    results = train(tmp_path / "model", rows)
+    assert results["validation"]["f1_micro"] > 0.9
+
+
+def test_regression(tmp_path):
+    draw = random.Random(0)
+    rows = []
+    for _ in range(300):
+        number = draw.randrange(5)
+        words = [f"w{draw.randrange(20)}" for _ in range(6)] + ["good"] * number
+        rows.append({"text": " ".join(words), "score": 1000 + 10.5 * number})
+    results = train(tmp_path / "model", rows, data={"label_column": "score"})
+    assert results["validation"]["r2"] > 0.8
+
+
+def test_pairs_of_texts(tmp_path):
+    rows = [{"text": row["text"], "text_pair": "and this", "label": row["label"]} for row in topics(200)]
+    columns = {"text_column": "text", "text_pair_column": "text_pair"}
+    assert train(tmp_path / "model", rows, data=columns)["validation"]["accuracy"] > 0.7
+
+
+def test_settings_that_cannot_hold(tmp_path):
+    with pytest.raises(UserError, match="does not number entries by frequency"):
+        train(tmp_path, topics(50), tokenizer={"kind": "bpe", "vocab_size": 300, "rare_tokens": 50})
+    with pytest.raises(UserError, match=r"--model\.wide_ngrams 200000"):
+        train(tmp_path, topics(50), model={"wide_ngrams": 0}, tokenizer={**WORD, "rare_tokens": 50})
+    with pytest.raises(UserError, match=r"model.wide_ngrams=2000 has no use in the task language_modeling"):
+        train(tmp_path, [row["text"] for row in topics(50)], task="language_modeling")
+
+
+def test_texts_without_words_and_labels_without_rows():
+    ids = [np.array(row, np.int64) for row in ([], [5], [6, 5], [6])]
+    labels = Labels("single_label_classification", np.array([0, 0, 2, 2]), 4)
+    bag = fit_bag((ids, labels), (ids, labels), 2, 100)
+    assert bag.logits.argmax(1).tolist()[1:] == [0, 2, 2]
+    assert np.isfinite(bag.logits).all()
+
+
+def test_the_fewest_ngrams_that_are_kept_are_those_of_the_largest_weights():
+    draw = np.random.default_rng(0)
+    ids = [np.r_[draw.integers(10, 60, 8), label] for label in draw.integers(0, 3, 400)]
+    labels = Labels("single_label_classification", np.array([row[-1] for row in ids]), 3)
+    bag = fit_bag(
+        (ids[:300], Labels(labels.problem_type, labels.values[:300], 3)),
+        (ids[300:], Labels(labels.problem_type, labels.values[300:], 3)),
+        1,
+        3,
+    )
+    assert len(bag.ngrams.keys) == 3
+    assert (bag.logits.argmax(1) == labels.values[300:]).all()
+
+
+@pytest.mark.parametrize("useless", [0, 1])
+def test_the_sum_is_never_worse_than_its_better_half(useless):
+    draw = np.random.default_rng(0)
+    y = draw.integers(0, 3, 500)
+    good, bad = 2 * np.eye(3)[y] + draw.normal(size=(500, 3)), 5 * draw.normal(size=(500, 3))
+    halves = (good, bad) if useless else (bad, good)
+    labels = Labels("single_label_classification", y, 3)
+    a, b = mixing_weights(*halves, labels)
+    assert labels.loss(a * halves[0] + b * halves[1]) <= min(map(labels.loss, halves))
+    assert (a, b)[useless] < 0.05
