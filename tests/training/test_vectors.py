@@ -53,6 +53,10 @@ def run_config(reviews, folder, vectors, model=None, **training) -> dict:
     return config
 
 
+def model_default(name: str) -> float:
+    return getattr(hf_rnn.RNNConfig(), name)
+
+
 def embedding(folder) -> torch.Tensor:
     return load_file(folder / "model.safetensors")["model.embed_tokens.weight"]
 
@@ -80,7 +84,10 @@ def test_a_run_with_vectors_says_what_was_found_and_is_an_ordinary_model(reviews
     trained, vocabulary = embedding(tmp_path / "model"), tokenizer.get_vocab()
     assert trained.shape == (len(tokenizer), WIDTH)
     for word, row in words.items():
-        torch.testing.assert_close(trained[vocabulary[word]], torch.tensor(row))
+        torch.testing.assert_close(trained[vocabulary[word]], report["scale"] * torch.tensor(row))
+    of_words = trained[[vocabulary[word] for word in words]]
+    assert of_words.std(correction=0).item() == pytest.approx(model_default("initializer_range"), rel=1e-4)
+    assert f"all multiplied by {report['scale']:.3g}" in out
     assert not trained[tokenizer.pad_token_id].any()
     # The folder needs no vectors, and is the same after it was loaded and saved.
     answer = hf_rnn.Predictor.from_pretrained(str(tmp_path / "model"))(["a lovely lamp"])
@@ -160,6 +167,19 @@ def test_a_run_goes_on_though_the_vectors_are_gone(frozen, reviews, vectors, tmp
     assert_same_run(tmp_path / "whole", tmp_path / "cut")
 
 
+def test_the_spread_is_that_of_an_embedding_which_begins_with_nothing(reviews, words, tmp_path):
+    """One number alone has no spread, and stays."""
+    alone, (one, two, *_) = tmp_path / "one.txt", words
+    alone.write_text(f"{one} 3.0\n")
+    frozen = {"vectors_frozen_epochs": 1, "max_steps": 1}
+    metrics = hf_rnn.train(run_config(reviews, tmp_path / "one", alone, {"initializer_range": 0.5}, **frozen))
+    assert metrics["run"]["vectors"]["scale"] == 1
+    assert set(embedding(tmp_path / "one")[1:, 0].tolist()) == {3.0}
+    alone.write_text(f"{one} 3.0\n{two} 1.0\n")
+    metrics = hf_rnn.train(run_config(reviews, tmp_path / "two", alone, {"initializer_range": 0.5}, **frozen))
+    assert metrics["run"]["vectors"]["scale"] == 0.5
+
+
 def test_a_width_that_somebody_wrote_is_that_of_the_vectors(reviews, vectors, tmp_path):
     with pytest.raises(
         UserError, match=r"embedding_size=16, and the vectors of '.*tiny\.vec' have a width of 6: leave"
@@ -204,6 +224,19 @@ def test_the_command_line(reviews, vectors, tmp_path, capsys):
     assert embedding(tmp_path / "model").shape[1] == WIDTH
 
 
+def test_a_stream_of_rows_has_the_vectors_of_its_first_ones(reviews, vectors, words, tmp_path):
+    for split in ("train", "validation"):
+        (tmp_path / "data").mkdir(exist_ok=True)
+        shutil.copy(reviews, tmp_path / "data" / f"{split}.csv")
+    more = {"max_steps": 2, "eval_strategy": "steps", "save_strategy": "steps"}
+    config = run_config(tmp_path / "data", tmp_path / "model", vectors, **more)
+    config["data"] |= {"streaming": True, "streaming_sample": 100}
+    config["training"] |= {"eval_steps": 2, "save_steps": 2}
+    report = hf_rnn.train(config)["run"]["vectors"]
+    assert 0 < report["found"] <= len(words)
+    assert embedding(tmp_path / "model").shape[1] == WIDTH
+
+
 @pytest.mark.slow
 def test_a_tagger_begins_with_vectors(tmp_path):
     write_jsonl(tmp_path / "rows.jsonl", sentences(60))
@@ -220,7 +253,7 @@ def test_a_tagger_begins_with_vectors(tmp_path):
     report = hf_rnn.train(config)["run"]["vectors"]
     assert report["ways"]["mean of its words"] >= 2
     point = hf_rnn.load_tokenizer(str(tmp_path / "model")).get_vocab()["."]
-    torch.testing.assert_close(embedding(tmp_path / "model")[point], torch.tensor(vector(3)))
+    torch.testing.assert_close(embedding(tmp_path / "model")[point], report["scale"] * torch.tensor(vector(3)))
 
 
 @pytest.mark.slow
@@ -228,11 +261,12 @@ def test_a_tagger_begins_with_vectors(tmp_path):
 def test_a_language_model_begins_with_vectors(tied, reviews, vectors, words, tmp_path):
     config = run_config(reviews, tmp_path / "model", vectors, {"tie_word_embeddings": tied}, vectors_frozen_epochs=9)
     metrics = hf_rnn.train({**config, "task": "language_modeling"})
-    assert metrics["run"]["vectors"]["found"] == len(words)
+    report = metrics["run"]["vectors"]
+    assert report["found"] == len(words)
     vocabulary = hf_rnn.load_tokenizer(str(tmp_path / "model")).get_vocab()
     trained = embedding(tmp_path / "model")
     for word, row in words.items():
-        torch.testing.assert_close(trained[vocabulary[word]], torch.tensor(row))
+        torch.testing.assert_close(trained[vocabulary[word]], report["scale"] * torch.tensor(row))
 
 
 @pytest.mark.slow
@@ -255,7 +289,8 @@ def test_a_translator_begins_with_vectors_of_both_languages(shared, tmp_path):
     weights = load_file(tmp_path / "model" / "model.safetensors")
     vocabulary = hf_rnn.load_tokenizer(str(tmp_path / "model")).get_vocab()
     for name in ("model.embed_tokens.weight", *(() if shared else ("decoder_embed_tokens.weight",))):
-        torch.testing.assert_close(weights[name][vocabulary["drei"]], torch.tensor(both["drei"]))
+        drei = report["scale"] * torch.tensor(both["drei"])
+        torch.testing.assert_close(weights[name][vocabulary["drei"]], drei)
 
 
 @pytest.mark.slow

@@ -6,6 +6,8 @@ it is a part of in the training split, each as often as it stands there. Where t
 token has its row.
 """
 
+from __future__ import annotations
+
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -29,7 +31,7 @@ TRIES: dict[str, Callable[[str], str]] = {
 }
 COMPOSED, OF_WORDS, OWN_ROW = "composed of parts", "mean of its words", "own row"
 # Characters of the training split, and distinct words, whose words make up the vectors of pieces.
-MOST_CHARACTERS, MOST_WORDS = 50_000_000, 500_000
+MOST_CHARACTERS, MOST_WORDS = 50_000_000, 200_000
 
 
 @dataclass
@@ -44,6 +46,15 @@ class FoundVectors:
     matrix: np.ndarray
     report: dict[str, Any]
 
+    def scaled_to(self, spread: float) -> FoundVectors:
+        """Return the vectors, all multiplied by one number, so that those found have another standard deviation.
+
+        Args:
+            spread: the standard deviation, over all numbers.
+        """
+        scale = spread / self.report["spread"] if self.report["spread"] else 1.0
+        return FoundVectors(self.matrix * np.float32(scale), {**self.report, "scale": scale})
+
     def summary(self) -> str:
         """Return the report on one line."""
         report = self.report
@@ -55,6 +66,8 @@ class FoundVectors:
         ways = [f"{count:,} {way}" for way, count in report["ways"].items()]
         skipped = [f"{count:,} {what}" for what, count in report["skipped"].items()]
         line += f" ({', '.join(ways)}); the others start with the mean and spread of those found"
+        if "scale" in report:
+            line += f" · all multiplied by {report['scale']:.3g}"
         return line + (f" · passed over: {', '.join(skipped)}" if skipped else "")
 
 
@@ -96,6 +109,7 @@ def find_vectors(
         "source": name,
         "format": source.format,
         "width": source.width,
+        "spread": float(np.stack(list(vectors.values())).std()),
         "entries": entries,
         "found": len(vectors),
         "types": len(vectors) / max(1, entries),

@@ -44,7 +44,8 @@ def _model_words() -> dict[str, str]:
         "pretrained": "folder or Hub id of a model whose encoder, and tokenizer, the new one takes over.",
         "vectors": "what the vectors of tokens start from: a file of GloVe, word2vec or fastText (.vec or .bin), or a "
         "folder or Hub id of static embeddings (model2vec) or of a transformers model, whose input embeddings are "
-        "taken. embedding_size is theirs.",
+        "taken. embedding_size is theirs; all are multiplied by one number, so that their standard deviation is "
+        "initializer_range.",
         "forward_only": "of two independent directions of that model, take over the one from left to right alone.",
     }
     read_by = {each.name: " and ".join(each.metadata.get("read_by", ())) for each in _MODEL_FIELDS}
