@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from support import tiny_config
 
 import hf_rnn
-from hf_rnn.hub.card_report import report_text
+from hf_rnn.hub.card_report import report_section, report_text
 from hf_rnn.training import report as report_module
 from hf_rnn.training.duplicates import find_duplicates
 from hf_rnn.training.report import margin
@@ -257,3 +257,18 @@ def test_the_margin_is_that_of_matched_pairs():
     )
     assert margin(right, other) == pytest.approx(1.96 * np.sqrt(18 - 36 / 100) / 100)
     assert margin(right, right) == 0
+
+
+def test_labels_and_texts_of_a_user_stay_in_their_cells():
+    row = {"text": "a | b", "label": "x|y", "predicted": "", "score": "0.9000", "row": "row 1 of train"}
+    report = {
+        "metrics": ["accuracy"],
+        "greater_is_better": True,
+        "scores": {"validation": {"rows": 4}},
+        "few_rows": {"x|y": 1},
+        "errors": {"rows": 4, "wrong": 1, "worst": [row]},
+    }
+    section = report_section({"report": report})
+    assert section["errors"] == [["a \\| b", "x\\|y", "no label", "0.9000"]]
+    assert "Classes with few training rows: “x\\|y” (1 row)." in section["sentences"]
+    assert report_section({}) is None

@@ -58,6 +58,7 @@ def test_each_row_is_read_once_and_all_processes_take_as_many_steps(rows, proces
 def test_two_processes_end_with_the_weights_and_figures_of_one(more, reviews, tmp_path):
     first, second = one_and_two(reviews, tmp_path, 16, **more)
     assert second["run"]["world_size"] == 2
+    assert second["report"]["errors"] == first["report"]["errors"]
     assert second["validation"] == pytest.approx(first["validation"], abs=1e-6)
     logs = []
     for name in ("one", "two"):
