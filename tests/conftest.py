@@ -12,6 +12,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import torch
 from support import tiny_config
+from support.reviews import made_up_reviews
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -52,7 +53,6 @@ def pytest_collection_modifyitems(items):
 def tiny_run(tmp_path_factory) -> Path:
     """The folder of a small model, trained for one epoch on some made-up reviews."""
     import hf_rnn
-    from hf_rnn.text.made_up_reviews import made_up_reviews
 
     folder = tmp_path_factory.mktemp("tiny")
     reviews = made_up_reviews(300)

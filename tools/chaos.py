@@ -30,12 +30,12 @@ import torch
 
 import hf_rnn.cli.main
 import hf_rnn.training.run
-from hf_rnn.text.made_up_reviews import made_up_reviews
 from hf_rnn.training.checkpoints import damage, newest_whole, numbered
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 from support import assert_same_run
+from support.reviews import made_up_reviews
 
 BY_STEPS = {"save_strategy": "steps", "eval_strategy": "steps", "save_steps": 3, "eval_steps": 3, "save_total_limit": 3}
 RUNS = {

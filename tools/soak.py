@@ -37,9 +37,9 @@ def main() -> int:
     options.add_argument("--write", action="store_true", help="write the figures into docs/reliability.md")
     arguments = options.parse_args()
     draw = random.Random(0)
-    words = "the film was not good but soup bad lovely , .".split()
+    words = "I do not want a refund , the lamp is broken . never mind that".split()
     with tempfile.TemporaryDirectory() as folder:
-        hf_rnn.train(tiny_config("made_up_reviews", folder))
+        hf_rnn.train(tiny_config("made_up_messages", folder))
         predictor = hf_rnn.Predictor.from_pretrained(folder)
 
         def predict(count: int) -> None:

@@ -183,7 +183,7 @@ def test_two_processes_train_what_one_trains(tmp_path, tiny_run):
         *("--num_machines", "1"),
         *("--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"),
         *(str(ROOT / "scripts" / "train.py"), "--config", str(ROOT / "configs" / "quickstart.yaml")),
-        *("--training.output_dir", str(tmp_path / "two"), "--training.per_device_train_batch_size", "16"),
+        *("--training.output_dir", str(tmp_path / "two"), "--training.per_device_train_batch_size", "32"),
         *("--training.disable_tqdm", "true"),
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -191,9 +191,9 @@ def test_two_processes_train_what_one_trains(tmp_path, tiny_run):
     assert done.returncode == 0, done.stderr[-3000:]
     metrics = json.loads((tmp_path / "two" / "metrics.json").read_text())
     assert metrics["run"]["world_size"] == 2
-    assert metrics["validation"]["support/positive"] + metrics["validation"]["support/negative"] == 400
-    # One process reaches this too, with each of the seeds 0 to 4.
-    assert metrics["validation"]["accuracy"] >= 0.97
+    assert sum(value for name, value in metrics["validation"].items() if name.startswith("support/")) == 480
+    # One process reaches 0.929 to 0.944 with the seeds 0 to 4; counts of words and of pairs of words reach 0.744.
+    assert metrics["validation"]["accuracy"] >= 0.9
 
 
 @pytest.mark.parametrize(

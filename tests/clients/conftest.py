@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from support.reviews import made_up_reviews
 
 import hf_rnn
-from hf_rnn.text.made_up_reviews import made_up_reviews
 
 SIZES = {"embedding_size": 12, "hidden_size": 16, "bos_token_id": 2, "eos_token_id": 3, "pad_token_id": 0}
 

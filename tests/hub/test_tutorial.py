@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 from support import ROOT
+from support.reviews import made_up_reviews
 from support.waiting import PATIENCE
-
-from hf_rnn.text.made_up_reviews import made_up_reviews
 
 TUTORIALS = [ROOT / "docs" / name for name in ("tutorial.md", "tutorial.zh-CN.md")]
 # What a reader waits for, and a test does not: data, sizes, steps. Each is in the tutorial.

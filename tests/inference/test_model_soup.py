@@ -11,7 +11,7 @@ from transformers import pipeline
 
 import hf_rnn
 from hf_rnn.cli.main import main
-from hf_rnn.text.made_up_reviews import made_up_reviews
+from hf_rnn.text.made_up_messages import made_up_messages
 from hf_rnn.utils.errors import UserError
 
 TEXTS = ["the film was not good .", "a lovely lamp ."]
@@ -20,7 +20,7 @@ TEXTS = ["the film was not good .", "a lovely lamp ."]
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     """Three models by name: two of the same run but for noise in their weights, and one of another size."""
-    tokenizer = hf_rnn.train_tokenizer(made_up_reviews(100)["text"], kind="word", show_progress=False)
+    tokenizer = hf_rnn.train_tokenizer(made_up_messages(100)["text"], kind="word", show_progress=False)
     root = tmp_path_factory.mktemp("models")
     torch.manual_seed(0)
     for name, size in (("a", 6), ("b", 6), ("wide", 8)):

@@ -186,7 +186,7 @@ def test_a_language_models_run_is_measured(tmp_path, independent_directions):
     both_ways = {"bidirectional": independent_directions, "independent_directions": independent_directions}
     run = {
         "task": "language_modeling",
-        "data": {"path": "made_up_reviews"},
+        "data": {"path": "made_up_messages"},
         "model": {"hidden_size": 8, "embedding_size": 8, **both_ways},
         "training": {
             "output_dir": str(tmp_path / "model"),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from datasets import Dataset, DatasetDict
+from support.reviews import reviews_by_split
 from transformers import AutoModelForCausalLM, pipeline
 
 import hf_rnn
@@ -22,12 +23,19 @@ from hf_rnn.utils.errors import UserError
 
 
 @pytest.fixture(scope="module")
-def language_model(tmp_path_factory):
+def reviews(tmp_path_factory) -> Path:
+    """A folder of 4,000 reviews to train on and 1,000 to test with."""
+    return reviews_by_split(tmp_path_factory.mktemp("reviews"))
+
+
+@pytest.fixture(scope="module")
+def language_model(tmp_path_factory, reviews):
     """The folder of a small language model, trained on some made-up reviews; and what the run gave."""
     folder = tmp_path_factory.mktemp("lm") / "model"
     results = hf_rnn.train(
         {
             "task": "language_modeling",
+            "data": {"path": str(reviews)},
             "tokenizer": {"kind": "bpe", "vocab_size": 400},
             "model": {"embedding_size": 16, "hidden_size": 24, "num_hidden_layers": 2, "weight_dropout": 0.1},
             "training": {
@@ -104,8 +112,8 @@ def test_what_cannot_be_written(language_model, tiny_run, capsys, options, messa
 
 
 @pytest.mark.slow
-def test_what_it_does_not_know_stays_in_the_text(tmp_path, caplog):
-    hf_rnn.train(lm(tmp_path / "lm", "made_up_reviews", kind="char"))
+def test_what_it_does_not_know_stays_in_the_text(tmp_path, reviews, caplog):
+    hf_rnn.train(lm(tmp_path / "lm", reviews, kind="char"))
     predictor = hf_rnn.Predictor.from_pretrained(tmp_path / "lm")
     with caplog.at_level(logging.WARNING):
         assert write(predictor, "the \u2603 film", 3).startswith("the \u2603 film")
@@ -298,10 +306,10 @@ def test_an_encoder_alone_answers_nothing(language_model, tmp_path):
 
 @pytest.mark.parametrize("hidden_size", [8, 12])
 @pytest.mark.slow
-def test_a_language_model_goes_on_with_the_output_layer_of_another(tmp_path, hidden_size):
-    first = lm(tmp_path / "first", "made_up_reviews", tie_word_embeddings=False, hidden_size=hidden_size)
+def test_a_language_model_goes_on_with_the_output_layer_of_another(tmp_path, reviews, hidden_size):
+    first = lm(tmp_path / "first", reviews, tie_word_embeddings=False, hidden_size=hidden_size)
     hf_rnn.train(first)
-    again = lm(tmp_path / "again", "made_up_reviews")
+    again = lm(tmp_path / "again", reviews)
     again["model"], again["tokenizer"] = {"pretrained": str(tmp_path / "first")}, {}
     again["training"] |= {"learning_rate": 0.0}
     hf_rnn.train(again)
@@ -320,7 +328,7 @@ def test_a_language_model_cannot_see_what_it_is_to_tell(tiny_run, tmp_path):
     hf_rnn.train_tokenizer(["a film"], kind="word", min_frequency=1, show_progress=False).save_pretrained(
         tmp_path / "seeing"
     )
-    run = lm(tmp_path / "lm", "made_up_reviews")
+    run = lm(tmp_path / "lm", "made_up_messages")
     run["model"], run["tokenizer"] = {"pretrained": str(tmp_path / "seeing")}, {}
     with pytest.raises(UserError, match="has bidirectional=True, and a language model on it would read the word"):
         hf_rnn.train(run)
@@ -337,7 +345,7 @@ def test_a_language_model_cannot_see_what_it_is_to_tell(tiny_run, tmp_path):
     ],
 )
 def test_settings_of_classifiers_are_refused(tmp_path, section, settings, message):
-    run = lm(tmp_path / "lm", "made_up_reviews")
+    run = lm(tmp_path / "lm", "made_up_messages")
     run[section] |= settings
     with pytest.raises(UserError, match=message):
         hf_rnn.train(run)
@@ -345,8 +353,8 @@ def test_settings_of_classifiers_are_refused(tmp_path, section, settings, messag
 
 
 @pytest.mark.slow
-def test_the_model_of_the_least_perplexity_is_kept(tmp_path):
-    run = lm(tmp_path / "lm", "made_up_reviews")
+def test_the_model_of_the_least_perplexity_is_kept(tmp_path, reviews):
+    run = lm(tmp_path / "lm", reviews)
     # So fast that it unlearns.
     run["training"] |= {"num_train_epochs": 3, "learning_rate": 3.0, "lr_scheduler_type": "constant", "warmup_steps": 0}
     run["training"] |= {"metric_for_best_model": "word_perplexity", "save_total_limit": 3}
@@ -418,10 +426,10 @@ def test_plain_text_is_read_by_lines_or_by_files(tmp_path):
 
 def test_what_a_language_model_cannot_be_is_one_message(tmp_path):
     with pytest.raises(UserError, match=r"model: a language model with bidirectional=True"):
-        hf_rnn.train(lm(tmp_path / "lm", "made_up_reviews", bidirectional=True))
+        hf_rnn.train(lm(tmp_path / "lm", "made_up_messages", bidirectional=True))
     for kind, name in (("bpe", "BPE"), ("wordpiece", "WordPiece")):
         with pytest.raises(UserError, match=rf"sampled_softmax=20 draws entries by rank, and a {name} tok"):
-            hf_rnn.train(lm(tmp_path / "lm", "made_up_reviews", sampled_softmax=20, kind=kind))
+            hf_rnn.train(lm(tmp_path / "lm", "made_up_messages", sampled_softmax=20, kind=kind))
     assert not (tmp_path / "lm").exists()
 
 

@@ -5,6 +5,7 @@ import json
 import pytest
 from datasets import Dataset, DatasetDict
 from support import tiny_config
+from support.reviews import made_up_reviews
 
 import hf_rnn
 from hf_rnn.cli.main import main
@@ -119,8 +120,6 @@ def test_a_stream_has_no_rows_to_hold_out(reviews_csv, tmp_path):
 
 @pytest.fixture
 def reviews_csv(tmp_path):
-    from hf_rnn.text.made_up_reviews import made_up_reviews
-
     rows = made_up_reviews(200)
     names = ("negative", "positive")
     lines = [f'"{text}",{names[label]}' for text, label in zip(rows["text"], rows["label"], strict=True)]

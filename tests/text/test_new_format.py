@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 from support import tiny_config
+from support.reviews import made_up_reviews
 
 import hf_rnn
 from hf_rnn import DataArguments, Predictor
@@ -13,7 +14,6 @@ from hf_rnn.inference.bulk import predict_file
 from hf_rnn.text.encodings import encoding_name, lines_of
 from hf_rnn.text.formats import READERS
 from hf_rnn.text.loading import load, read_first
-from hf_rnn.text.made_up_reviews import made_up_reviews
 from hf_rnn.text.reader import Reader
 from hf_rnn.text.sources import open_splits
 from hf_rnn.utils.errors import UserError

@@ -4,7 +4,7 @@ from datasets import Dataset
 from transformers import AutoTokenizer, TextStreamer
 
 from hf_rnn import load_tokenizer, train_tokenizer
-from hf_rnn.text.made_up_reviews import made_up_reviews
+from hf_rnn.text.made_up_messages import made_up_messages
 from hf_rnn.text.tokenization import KINDS, token_ids
 from hf_rnn.utils.errors import UserError
 
@@ -193,6 +193,6 @@ def test_word_pieces_are_the_same_each_time_and_say_what_goes_on():
 
 @pytest.mark.parametrize("kind", ["unigram", "wordpiece", "bpe", "word", "char"])
 def test_the_same_texts_make_the_same_tokenizer(kind):
-    texts = made_up_reviews(400)["text"] + ["ab×cd÷ef §1 ¶2 ñ ø å é è ê ß µ ¿ ¡ Ж Щ Ы 评 论 情 感 ☕ ☂ ☃"] * 2
+    texts = made_up_messages(400)["text"] + ["ab×cd÷ef §1 ¶2 ñ ø å é è ê ß µ ¿ ¡ Ж Щ Ы 评 论 情 感 ☕ ☂ ☃"] * 2
     made = [train_tokenizer(texts, kind, vocab_size=300, show_progress=False) for _ in range(4)]
     assert len({tokenizer.backend_tokenizer.to_str() for tokenizer in made}) == 1

@@ -2,10 +2,9 @@ from pathlib import Path
 
 import pytest
 from support import write_jsonl
+from support.reviews import made_up_reviews
 from support.tagging import sentences
 from support.translating import pairs
-
-from hf_rnn.text.made_up_reviews import made_up_reviews
 
 
 @pytest.fixture(scope="session")

@@ -3,13 +3,13 @@
 import pytest
 import torch
 from datasets import Dataset, DatasetDict
+from support.reviews import made_up_reviews
 from transformers import TrainerCallback
 from transformers.trainer_utils import EvalLoopOutput
 
 from hf_rnn import RNNConfig, RNNForSequenceClassification, train_tokenizer
 from hf_rnn.tasks.text_classification import TextClassification
 from hf_rnn.text.arguments import DataArguments
-from hf_rnn.text.made_up_reviews import made_up_reviews
 from hf_rnn.training.arguments import RNNTrainingArguments
 from hf_rnn.training.trainer import RNNTrainer
 from hf_rnn.utils.errors import UserError

@@ -8,6 +8,7 @@ from transformers import TrainerCallback
 
 import hf_rnn
 from hf_rnn import RNNConfig, RNNForCausalLM, RNNForSequenceClassification, RNNModel
+from hf_rnn.text.made_up_messages import made_up_messages
 from hf_rnn.training.fine_tuning import discriminative_learning_rates, layers
 from hf_rnn.training.pretrained import move_embeddings, take_encoder
 from hf_rnn.utils.errors import UserError
@@ -62,7 +63,7 @@ def run(folder, lender, **training) -> dict:
 def lender(tmp_path_factory):
     """A language model that has learnt nothing, and its tokenizer."""
     folder = tmp_path_factory.mktemp("lender") / "lm"
-    texts = hf_rnn.text.made_up_reviews.made_up_reviews(300)["text"]
+    texts = made_up_messages(300)["text"]
     tokenizer = hf_rnn.train_tokenizer(texts, kind="word", show_progress=False)
     torch.manual_seed(0)
     fields = {"vocab_size": len(tokenizer), "embedding_size": 8, "hidden_size": 8, "num_hidden_layers": 2}

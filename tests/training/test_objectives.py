@@ -3,10 +3,10 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from support.reviews import made_up_reviews
 
 import hf_rnn
 from hf_rnn import RNNConfig, RNNForSequenceClassification
-from hf_rnn.text.made_up_reviews import made_up_reviews
 from hf_rnn.training.objectives import Objectives, divergence, entropy
 from hf_rnn.utils.errors import UserError
 

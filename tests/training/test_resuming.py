@@ -33,7 +33,9 @@ def test_resuming_needs_a_checkpoint(tiny_run, tmp_path, training, message):
         hf_rnn.train(tiny_config(tiny_run.parent / "reviews.csv", tmp_path / "model", **training))
 
 
-@pytest.mark.parametrize(("section", "changes"), [("model", {"hidden_size": 5}), ("data", {"path": "made_up_reviews"})])
+@pytest.mark.parametrize(
+    ("section", "changes"), [("model", {"hidden_size": 5}), ("data", {"path": "made_up_messages"})]
+)
 def test_resuming_with_something_else_is_refused_and_changes_nothing(tiny_run, tmp_path, section, changes):
     folder = tmp_path / "model"
     shutil.copytree(tiny_run, folder)
@@ -97,7 +99,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoi
         return loss * float("nan") if self.state.global_step == 5 else loss
 
     run = tiny_config(
-        "made_up_reviews", tmp_path / "run", save_strategy="steps", save_steps=2, eval_strategy="steps", eval_steps=2
+        "made_up_messages", tmp_path / "run", save_strategy="steps", save_steps=2, eval_strategy="steps", eval_steps=2
     )
     monkeypatch.setattr(RNNTrainer, "compute_loss", break_down)
     with pytest.raises(UserError, match=r"became nan by step 6 .*Go on from checkpoint-4 with --training.resume true"):
@@ -109,7 +111,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoi
 
 @pytest.mark.slow
 def test_resuming_with_batches_of_another_size_in_tokens_is_refused(tmp_path):
-    cut = tiny_config("made_up_reviews", tmp_path / "cut", train_batch_tokens=2048)
+    cut = tiny_config("made_up_messages", tmp_path / "cut", train_batch_tokens=2048)
     hf_rnn.train(cut)
     cut["training"].update(resume=True, train_batch_tokens=512)
     with pytest.raises(UserError, match=r"begun with training.train_batch_tokens=2048, and this is 512"):

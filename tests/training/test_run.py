@@ -8,12 +8,12 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 from support import files, tiny_config
+from support.reviews import made_up_reviews
 from transformers import PreTrainedTokenizerFast, pipeline
 
 import hf_rnn
 from hf_rnn.models.configuration_rnn import code_files
 from hf_rnn.text.collation import RaggedCollator
-from hf_rnn.text.made_up_reviews import made_up_reviews
 from hf_rnn.utils.errors import UserError
 
 WHOLE = {

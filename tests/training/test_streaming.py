@@ -10,6 +10,7 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 from support import assert_same_run, tiny_config
 from support.launch import torchrun
+from support.reviews import made_up_reviews
 from support.signals import Signal, train_with
 from torch.utils.data import DataLoader
 
@@ -17,7 +18,6 @@ import hf_rnn
 from hf_rnn.cli.main import main
 from hf_rnn.tasks import task_class
 from hf_rnn.text.arguments import DataArguments
-from hf_rnn.text.made_up_reviews import made_up_reviews
 from hf_rnn.text.tokenization import train_tokenizer
 from hf_rnn.training.arguments import RNNTrainingArguments
 from hf_rnn.training.streaming import EncodedStream, StreamedBatches, StreamedText, load_streaming
@@ -269,7 +269,7 @@ def test_two_processes_train_on_one_stream(corpus, tmp_path):
     [
         ({"training": {"max_steps": -1}}, r"write --training.max_steps 10000"),
         ({"data": {"validation_split": "no"}}, r"data.validation_split 'no' is not a split"),
-        ({"data": {"path": "made_up_reviews"}}, r"read at once: leave data.streaming out"),
+        ({"data": {"path": "made_up_messages"}}, r"read at once: leave data.streaming out"),
         ({"data": {"streaming_sample": 0}}, r"streaming_sample=0 must be 1 or greater"),
         ({"data": {"unlabelled_splits": ["test"]}}, r"unlabelled_splits=\['test'\] has no use.*leave it out"),
         ({"training": {"train_sampling_strategy": "batch_rebalance"}}, r"batch_rebalance has no use"),

@@ -5,11 +5,11 @@ import torch
 from datasets import Dataset
 from support import tiny_config
 from support.cudnn_contract import Waits, like_cudnn
+from support.reviews import made_up_reviews
 from transformers import TrainerCallback
 
 import hf_rnn
 from hf_rnn.text.bptt_windows import BPTTWindows, read_streams
-from hf_rnn.text.made_up_reviews import made_up_reviews
 from hf_rnn.training import arguments as training_arguments
 from hf_rnn.training.arguments import RNNTrainingArguments
 from hf_rnn.training.trainer import RNNTrainer

@@ -62,7 +62,7 @@ def dataset_line(data: dict, run: dict) -> str:
     if name:
         words = f"[{escape(name)}](https://huggingface.co/datasets/{name})"
     else:
-        words = "reviews that hf_rnn makes up" if _built_in(run) else escape(data.get("title", ""))
+        words = "messages that hf_rnn makes up" if _built_in(run) else escape(data.get("title", ""))
     revision = f", revision {escape(data['revision'])}" if data.get("revision") else ""
     test = " The test rows played no part in training." if "test" in data.get("splits", {}) else ""
     streamed = ""

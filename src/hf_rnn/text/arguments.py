@@ -6,7 +6,9 @@ from typing import Any
 
 from ..utils.errors import UserError, check_choice
 
-BUILT_IN = "made_up_reviews"
+BUILT_IN = "made_up_messages"
+# The built-in rows of older releases, which runs that were saved then may name.
+FORMER_BUILT_IN = "made_up_reviews"
 # The path of rows that were handed over in Python.
 IN_MEMORY = "(rows handed over in Python)"
 VALIDATIONS = ("random", "end")
@@ -23,7 +25,8 @@ class DataArguments:
         path: a data set on the Hub; a CSV, TSV, JSON, JSON Lines, Parquet, Excel or CoNLL file, or a .txt file, whose
             lines are its rows; a folder with one such file per split (train.csv, test.csv, …), or one subfolder of .txt
             files per class, or .txt files that are a text each, or parallel files (train.en, train.de, …); or
-            made_up_reviews. Files may be compressed (.gz, .bz2, .zst).
+            made_up_messages, messages to customer support that hf_rnn makes up. Files may be compressed (.gz, .bz2,
+            .zst).
         name: configuration of a data set on the Hub that has several, or sheet of an Excel file that has several.
         revision: branch, tag or commit of a data set on the Hub.
         text_column: column of the text; found by its name or content if None.
@@ -136,4 +139,4 @@ def _character(name: str, given: str) -> str:
     return character
 
 
-__all__ = ["BUILT_IN", "IN_MEMORY", "VALIDATIONS", "DataArguments"]
+__all__ = ["BUILT_IN", "FORMER_BUILT_IN", "IN_MEMORY", "VALIDATIONS", "DataArguments"]

@@ -14,12 +14,12 @@ from huggingface_hub import HfApi
 
 from ..utils.errors import UserError, first_line, looks_local
 from ..utils.hub_errors import LONGEST_QUESTION, PATIENCE, NotServed, as_user_error, patiently
-from .arguments import BUILT_IN, IN_MEMORY, DataArguments
+from .arguments import BUILT_IN, FORMER_BUILT_IN, IN_MEMORY, DataArguments
 from .encodings import ending_of
 from .files import Files
 from .folders import reader_of, splits_in_folder
 from .formats import READERS
-from .made_up_reviews import made_up_reviews
+from .made_up_messages import made_up_messages
 from .python_rows import splits_in
 
 if TYPE_CHECKING:
@@ -62,10 +62,15 @@ def open_splits(data: DataArguments, source: Any = None, tagged: bool = False) -
     if data.path == BUILT_IN:
         from datasets import Dataset
 
-        rows = made_up_reviews()
+        rows = made_up_messages()
         cut = len(rows["text"]) * 4 // 5
         splits = {"train": slice(0, cut), "test": slice(cut, None)}
         return {split: Dataset.from_dict({k: v[rows_of] for k, v in rows.items()}) for split, rows_of in splits.items()}
+    if data.path == FORMER_BUILT_IN and not path.exists():
+        raise UserError(
+            f"data.path={data.path!r}: these rows are no longer part of hf_rnn. Name a file, a folder or a data set on "
+            f"the Hub, or write --data.path {BUILT_IN}."
+        )
     if not data.path:
         raise UserError("data.path is empty: name a file, a folder or a data set on the Hub.")
     if path.is_dir():

@@ -1,12 +1,13 @@
-# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""A made-up data set of short reviews, written by the grammar below: nobody ever held these opinions.
+"""Made-up short reviews, written by the grammar below, for tests that need two classes of the same size.
 
-It is for trying things in seconds, not for measuring models. Negation (`not good`), contrast (`good, but …` ends in
-the opinion that counts) and intensity (`hardly`, `too`) turn the words around, so that their order matters: a bag of
-words falls well short of a model that reads.
+The messages that hf_rnn itself makes up have seven classes and some wrong labels. A model of 16 units learns these
+reviews in few steps.
 """
 
 import random
+from pathlib import Path
+
+from . import write_jsonl
 
 THINGS = "film book soup phone hotel song lamp chair show game train coat camera garden museum lecture".split()
 PARTS = "ending colour price story taste sound design service size finish opening cover handle view idea".split()
@@ -53,4 +54,10 @@ def made_up_reviews(rows: int = 5000, seed: int = 0) -> dict[str, list]:
     return {"text": list(texts), "label": list(texts.values())}
 
 
-__all__ = ["made_up_reviews"]
+def reviews_by_split(folder: Path) -> Path:
+    """Write 4,000 reviews into train.jsonl and 1,000 into test.jsonl of a folder; return it."""
+    columns = made_up_reviews()
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    write_jsonl(folder / "train.jsonl", rows[:4000])
+    write_jsonl(folder / "test.jsonl", rows[4000:])
+    return folder
