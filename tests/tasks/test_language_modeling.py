@@ -322,13 +322,13 @@ def test_a_language_model_goes_on_with_the_output_layer_of_another(tmp_path, rev
         hf_rnn.train(again)
 
 
-def test_a_language_model_cannot_see_what_it_is_to_tell(tiny_run, tmp_path):
+def test_a_language_model_cannot_see_what_it_is_to_tell(tiny_run, tmp_path, reviews):
     config = hf_rnn.RNNConfig(vocab_size=50, embedding_size=8, hidden_size=8, bidirectional=True)
     hf_rnn.RNNForSequenceClassification(config).save_pretrained(tmp_path / "seeing")
     hf_rnn.train_tokenizer(["a film"], kind="word", min_frequency=1, show_progress=False).save_pretrained(
         tmp_path / "seeing"
     )
-    run = lm(tmp_path / "lm", "made_up_messages")
+    run = lm(tmp_path / "lm", reviews)
     run["model"], run["tokenizer"] = {"pretrained": str(tmp_path / "seeing")}, {}
     with pytest.raises(UserError, match="has bidirectional=True, and a language model on it would read the word"):
         hf_rnn.train(run)
@@ -344,8 +344,8 @@ def test_a_language_model_cannot_see_what_it_is_to_tell(tiny_run, tmp_path):
         ("training", {"metric_for_best_model": "accuracy"}, "is not one of perplexity, word_perplexity, loss"),
     ],
 )
-def test_settings_of_classifiers_are_refused(tmp_path, section, settings, message):
-    run = lm(tmp_path / "lm", "made_up_messages")
+def test_settings_of_classifiers_are_refused(tmp_path, reviews, section, settings, message):
+    run = lm(tmp_path / "lm", reviews)
     run[section] |= settings
     with pytest.raises(UserError, match=message):
         hf_rnn.train(run)
@@ -424,12 +424,12 @@ def test_plain_text_is_read_by_lines_or_by_files(tmp_path):
         evaluate(hf_rnn.Predictor.from_pretrained(tmp_path / "lm"), DataArguments(str(tmp_path / "corpus.txt")), "test")
 
 
-def test_what_a_language_model_cannot_be_is_one_message(tmp_path):
+def test_what_a_language_model_cannot_be_is_one_message(tmp_path, reviews):
     with pytest.raises(UserError, match=r"model: a language model with bidirectional=True"):
-        hf_rnn.train(lm(tmp_path / "lm", "made_up_messages", bidirectional=True))
+        hf_rnn.train(lm(tmp_path / "lm", reviews, bidirectional=True))
     for kind, name in (("bpe", "BPE"), ("wordpiece", "WordPiece")):
         with pytest.raises(UserError, match=rf"sampled_softmax=20 draws entries by rank, and a {name} tok"):
-            hf_rnn.train(lm(tmp_path / "lm", "made_up_messages", sampled_softmax=20, kind=kind))
+            hf_rnn.train(lm(tmp_path / "lm", reviews, sampled_softmax=20, kind=kind))
     assert not (tmp_path / "lm").exists()
 
 
