@@ -33,7 +33,7 @@ test-slow: $(READY)
 # Each test once.
 test-all: test test-slow
 
-# The lowest versions that pyproject.toml promises, in an environment of their own. Old libraries call functions that
+# The tests of `make test` on the lowest versions that pyproject.toml promises, in an environment of their own. Old libraries call functions that
 # newer ones beneath them have deprecated.
 LOWEST := $(VENV)/lowest
 test-lowest: $(READY)
@@ -42,7 +42,7 @@ test-lowest: $(READY)
 	$(LOWEST)/bin/python -m pip install --quiet -c $(VENV)/lowest.txt -e ".[excel,explain,tagging,translation]" \
 		hypothesis import-linter markdown-it-py polars pytest pytest-xdist
 	$(LOWEST)/bin/python -m pytest -n 2 --dist worksteal --ignore tests/conformance --ignore tests/clients \
-		-W ignore::DeprecationWarning tests
+		-m "not slow" -W ignore::DeprecationWarning tests
 
 lint: $(READY)
 	$(BIN)/ruff check .
