@@ -37,7 +37,8 @@ def bare_python(tmp_path_factory) -> str:
 def test_what_was_pushed_loads_in_three_ways_bit_by_bit(server, client, tmp_path, bare_python):
     quickstart = tmp_path / "quickstart"
     run = ["--config", ROOT / "configs" / "quickstart.yaml", "--training.output_dir", quickstart]
-    assert client.cli("train", *run, "--training.max_steps", "6", "--training.disable_tqdm", "true")[0] == 0
+    run += ["--training.max_steps", "6", "--training.disable_tqdm", "true", "--model.wide_ngrams", "500"]
+    assert client.cli("train", *run)[0] == 0
     tokenizer = AutoTokenizer.from_pretrained(quickstart)
     models = {"quickstart": (quickstart, [], {})}
     for cell in ("lstm", "gru", "rnn_tanh", "rnn_relu"):
