@@ -227,7 +227,7 @@ def test_what_is_no_model_is_named(tmp_path, there):
 
 def test_another_tokenizer_keeps_the_vectors_of_shared_entries(lender):
     before = hf_rnn.load_tokenizer(str(lender))
-    texts = ["the film was a wonderful xylophone"] * 3
+    texts = ["I want a new kettle and a xylophone"] * 3
     after = hf_rnn.train_tokenizer(texts, kind="word", show_progress=False)
     model = RNNForCausalLM.from_pretrained(lender)
     torch.nn.init.normal_(model.lm_head.bias)
@@ -237,11 +237,11 @@ def test_another_tokenizer_keeps_the_vectors_of_shared_entries(lender):
     move_embeddings(model, before, after)
     new = model.get_input_embeddings().weight
     assert new.shape == (len(after), 8)
-    shared, fresh = after.get_vocab()["film"], after.get_vocab()["xylophone"]
-    assert torch.equal(new[shared], old[before.get_vocab()["film"]])
+    shared, fresh = after.get_vocab()["kettle"], after.get_vocab()["xylophone"]
+    assert torch.equal(new[shared], old[before.get_vocab()["kettle"]])
     torch.testing.assert_close(new[fresh], old.mean(0))
     assert model.lm_head.weight is new
-    assert model.lm_head.bias[shared] == biases[before.get_vocab()["film"]]
+    assert model.lm_head.bias[shared] == biases[before.get_vocab()["kettle"]]
     torch.testing.assert_close(model.lm_head.bias[fresh], biases.mean())
     assert model.config.eos_token_id == model.generation_config.eos_token_id == after.get_vocab()["<s>"]
     assert model(torch.tensor([[shared, fresh]])).logits.shape[-1] == len(after)

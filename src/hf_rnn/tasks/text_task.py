@@ -62,6 +62,8 @@ class TextTask(TaskFacts):
         self.chosen: dict[str, Any] = {}
         # Of each split that was read, the split of the data set and the places in it that its rows are from.
         self.row_numbers: dict[str, tuple[str, np.ndarray]] = {}
+        # The same, as they are when `hold_out_test` has made a test split.
+        self.rows_after_test: dict[str, tuple[str, np.ndarray]] = {}
 
     # Schema ----------------------------------------------------------------------------------------------------------
 
@@ -285,7 +287,8 @@ class TextTask(TaskFacts):
                 f"the test split was held out of {data.path!r}, whose rows are not those of the training run any more: "
                 "put the data back as they were, or name other rows, --data PATH."
             )
-        self.row_numbers = {train: (train, kept), test: (train, held_out)}
+        self.rows_after_test = {train: (train, kept), test: (train, held_out)}
+        self.row_numbers = dict(self.rows_after_test)
         self.test_fingerprint, self.data = found, replace(data, test_split=test)
         logger.info(f"{len(held_out)} rows of {train} were set aside as the test split (data.test_size).")
         return DatasetDict({**splits, train: rows.select(kept), test: rows.select(held_out)})
