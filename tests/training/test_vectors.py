@@ -143,7 +143,9 @@ def test_other_weights_learn_as_if_there_was_no_gradient_to_clip(reviews, vector
         patch.setattr(hf_rnn.RNNModel, "embed", lambda self, ids: embed(self, ids).detach())
         hf_rnn.train(config)
     frozen, detached = (load_file(tmp_path / name / "model.safetensors") for name in ("frozen", "detached"))
-    assert all(torch.equal(frozen[name], detached[name]) for name in frozen)
+    # One step is of the size of the learning rate, 2e-3; threads add up in another order at times.
+    for name in frozen:
+        torch.testing.assert_close(frozen[name], detached[name], rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("frozen", [0, 2])
