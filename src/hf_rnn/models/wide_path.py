@@ -53,7 +53,7 @@ class WidePath(nn.Module):
         # No gradient: an optimizer that trains the recurrence on what n-grams cannot tell starves it.
         self.weight = nn.Parameter(torch.zeros(K, C), requires_grad=False)
         self.bias = nn.Parameter(torch.zeros(C), requires_grad=False)
-        self.recurrent_weight = nn.Parameter(torch.ones(()), requires_grad=False)
+        self.recurrent_weight = nn.Parameter(torch.ones(1), requires_grad=False)
 
     def forward(self, logits: Tensor, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
         """Return the logits `[B, C]` of both halves.
