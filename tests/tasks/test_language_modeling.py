@@ -129,10 +129,11 @@ def test_it_lends_its_encoder(language_model):
 
 
 @pytest.mark.slow
-def test_two_directions_are_trained_as_one(tmp_path):
+def test_two_directions_are_trained_as_one(tmp_path, reviews):
     results = hf_rnn.train(
         {
             "task": "language_modeling",
+            "data": {"path": str(reviews)},
             "tokenizer": {"kind": "word"},
             "model": {
                 "embedding_size": 16,
