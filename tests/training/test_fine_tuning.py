@@ -4,11 +4,11 @@ import shutil
 
 import pytest
 import torch
+from support.reviews import made_up_reviews
 from transformers import TrainerCallback
 
 import hf_rnn
 from hf_rnn import RNNConfig, RNNForCausalLM, RNNForSequenceClassification, RNNModel
-from hf_rnn.text.made_up_messages import made_up_messages
 from hf_rnn.training.fine_tuning import discriminative_learning_rates, layers
 from hf_rnn.training.pretrained import move_embeddings, take_encoder
 from hf_rnn.utils.errors import UserError
@@ -55,7 +55,8 @@ def run(folder, lender, **training) -> dict:
                 "learning_rate": 0.01,
                 **training,
             },
-        }
+        },
+        data=[{"text": text, "label": label} for text, label in zip(*made_up_reviews().values(), strict=True)],
     )
 
 
@@ -63,7 +64,7 @@ def run(folder, lender, **training) -> dict:
 def lender(tmp_path_factory):
     """A language model that has learnt nothing, and its tokenizer."""
     folder = tmp_path_factory.mktemp("lender") / "lm"
-    texts = made_up_messages(300)["text"]
+    texts = made_up_reviews(300)["text"]
     tokenizer = hf_rnn.train_tokenizer(texts, kind="word", show_progress=False)
     torch.manual_seed(0)
     fields = {"vocab_size": len(tokenizer), "embedding_size": 8, "hidden_size": 8, "num_hidden_layers": 2}
@@ -227,7 +228,7 @@ def test_what_is_no_model_is_named(tmp_path, there):
 
 def test_another_tokenizer_keeps_the_vectors_of_shared_entries(lender):
     before = hf_rnn.load_tokenizer(str(lender))
-    texts = ["I want a new kettle and a xylophone"] * 3
+    texts = ["the film was a wonderful xylophone"] * 3
     after = hf_rnn.train_tokenizer(texts, kind="word", show_progress=False)
     model = RNNForCausalLM.from_pretrained(lender)
     torch.nn.init.normal_(model.lm_head.bias)
@@ -237,11 +238,11 @@ def test_another_tokenizer_keeps_the_vectors_of_shared_entries(lender):
     move_embeddings(model, before, after)
     new = model.get_input_embeddings().weight
     assert new.shape == (len(after), 8)
-    shared, fresh = after.get_vocab()["kettle"], after.get_vocab()["xylophone"]
-    assert torch.equal(new[shared], old[before.get_vocab()["kettle"]])
+    shared, fresh = after.get_vocab()["film"], after.get_vocab()["xylophone"]
+    assert torch.equal(new[shared], old[before.get_vocab()["film"]])
     torch.testing.assert_close(new[fresh], old.mean(0))
     assert model.lm_head.weight is new
-    assert model.lm_head.bias[shared] == biases[before.get_vocab()["kettle"]]
+    assert model.lm_head.bias[shared] == biases[before.get_vocab()["film"]]
     torch.testing.assert_close(model.lm_head.bias[fresh], biases.mean())
     assert model.config.eos_token_id == model.generation_config.eos_token_id == after.get_vocab()["<s>"]
     assert model(torch.tensor([[shared, fresh]])).logits.shape[-1] == len(after)
