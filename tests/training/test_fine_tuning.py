@@ -13,6 +13,8 @@ from hf_rnn.training.fine_tuning import discriminative_learning_rates, layers
 from hf_rnn.training.pretrained import move_embeddings, take_encoder
 from hf_rnn.utils.errors import UserError
 
+ROWS = [{"text": text, "label": label} for text, label in zip(*made_up_reviews().values(), strict=True)]
+REVIEWS = {"train": ROWS[:4000], "test": ROWS[4000:]}
 # A run that changes nothing to speak of.
 STILL = {"max_steps": 1, "learning_rate": 1e-9, "eval_strategy": "no", "save_strategy": "no"}
 
@@ -56,7 +58,7 @@ def run(folder, lender, **training) -> dict:
                 **training,
             },
         },
-        data=[{"text": text, "label": label} for text, label in zip(*made_up_reviews().values(), strict=True)],
+        data=REVIEWS,
     )
 
 
@@ -151,7 +153,7 @@ def test_the_settings_of_a_tokenizer_that_is_taken_over_are_refused(tmp_path, le
 def test_a_run_may_have_a_tokenizer_of_its_own(tmp_path, lender):
     sections = {"model": {"pretrained": str(lender)}, "tokenizer": {"kind": "word", "vocab_size": 60}}
     training = {"output_dir": str(tmp_path / "own"), "load_best_model_at_end": False, **STILL}
-    hf_rnn.train({**sections, "training": training})
+    hf_rnn.train({**sections, "training": training}, data=REVIEWS)
     theirs, ours = (hf_rnn.load_tokenizer(str(folder)) for folder in (lender, tmp_path / "own"))
     assert len(ours) == 60 < len(theirs)
     old, new = (RNNModel.from_pretrained(f).embed_tokens.weight for f in (lender, tmp_path / "own"))
