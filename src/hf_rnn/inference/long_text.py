@@ -33,11 +33,9 @@ def logits_of(model: Any, ids: Sequence[int], window: int = LONG_TEXT_WINDOW) ->
     text = torch.as_tensor(ids, dtype=torch.long, device=model.device)[None]
     pooled, _ = read_in_windows(model.model, model.pooling, text, None, window, tidy)
     logits = model.classifier(pooled)
-    return (
-        logits
-        if model.wide_path is None
-        else model.wide_path.mixed(logits, *model.wide_path.totals_of_long(text, window))
-    )
+    if model.wide_path is None:
+        return logits
+    return model.wide_path.mixed(logits, *model.wide_path.totals_of_long(text, window))
 
 
 __all__ = ["logits_of"]

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""What all models share: initialisation, loading and saving."""
+"""The base class of all models: initialisation, loading and saving."""
 
 import os
 from collections.abc import Callable
@@ -29,7 +29,7 @@ class RNNPreTrainedModel(PreTrainedModel):
     opener: ClassVar[Callable[..., Any] | None] = None
 
     def __init__(self, config: RNNConfig, *args: Any, **kwargs: Any):
-        # What `from_pretrained` is given by name changes a configuration that was checked before.
+        # Keyword arguments of `from_pretrained` change a configuration that was checked before.
         config.validate_together()
         super().__init__(config, *args, **kwargs)
 

@@ -122,7 +122,7 @@ class WidePath(nn.Module):
         keys, found = torch.zeros_like(ids), []
         for order in range(1, self.order + 1):
             if order > 1:
-                # Of the n-grams that end at the token before.
+                # They extend the n-grams that end at the token before.
                 keys = torch.cat([torch.zeros_like(keys[:, :1]), keys[:, :-1]], dim=1)
             keys = longer_keys(keys, ids)
             places = self._place(keys)

@@ -77,7 +77,7 @@ class TaskData(Protocol):
     tagged: bool
     # True for a trained model whose folder has a schema, which names the columns of training.
     has_schema: bool
-    # Of the rows that `data.test_size` held out of the training split; None before, and without.
+    # The fingerprint of the rows that `data.test_size` held out of the training split; None before, and without.
     test_fingerprint: str | None
 
     def chosen_splits(self, splits: DatasetDict) -> tuple[str, str | None]:

@@ -38,7 +38,7 @@ class LabelledTexts(TaskWithLabels):
         """
         from datasets import ClassLabel, DatasetDict
 
-        # Of rows that were prepared before, nothing is left.
+        # Rows that were prepared before count no more.
         self.row_numbers = dict(self.rows_after_test)
         train_name, validation_name = self.chosen_splits(splits)
         self.columns = find_columns(splits[train_name], self.data)

@@ -47,7 +47,7 @@ class TextTask(TaskFacts):
     tagged = False
     tokenizer_kind = "bpe"
     has_schema = False
-    # Of the rows that `data.test_size` held out of the training split, once they are known.
+    # The fingerprint of the rows that `data.test_size` held out of the training split, once they are known.
     test_fingerprint: str | None = None
     problem_type: str | None
     label_names: list[str]
@@ -60,7 +60,7 @@ class TextTask(TaskFacts):
         self.data = data
         # The columns that were read, by their settings, such as `text_column`.
         self.chosen: dict[str, Any] = {}
-        # Of each split that was read, the split of the data set and the places in it that its rows are from.
+        # Each split that was read has rows of a split of the data set: its name, and their places in it.
         self.row_numbers: dict[str, tuple[str, np.ndarray]] = {}
         # The same, as they are when `hold_out_test` has made a test split.
         self.rows_after_test: dict[str, tuple[str, np.ndarray]] = {}

@@ -127,7 +127,7 @@ def _aspects(rng: random.Random, label: str, other: str | None) -> str:
 
 
 def _sentence(rng: random.Random, label: str, other: str | None) -> str:
-    """What the sender wants, and beside it the subject that does not count, where there is one."""
+    """A sentence about the sender's wish, and beside it the subject that does not count, where there is one."""
     if {label, other} == {*OBJECTS} and rng.random() < 0.5:
         return rng.choice(ORDER_FRAMES).format(a=rng.choice(OBJECTS[label]), b=rng.choice(OBJECTS[other]))
     kind = rng.choice(("wishes", "facts", "aspects"))

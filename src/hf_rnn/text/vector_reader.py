@@ -38,7 +38,7 @@ class VectorReader:
 
     def __init__(self, path: Path):
         self.path = path
-        # How many words or vectors were passed over, by the reason.
+        # The number of words or vectors that were passed over, by the reason.
         self.skipped: Counter[str] = Counter()
         # The first words.
         self.examples: list[str] = []
@@ -53,6 +53,18 @@ class VectorReader:
             UserError: the file breaks its format.
         """
         raise NotImplementedError
+
+    def is_first(self, word: str, wanted: Collection[str], found: Collection[str]) -> bool:
+        """Return True for a word that is wanted and was not found before; count one that was.
+
+        Args:
+            word: of an entry of the file.
+            wanted: the words that are looked for.
+            found: those of them that have a vector.
+        """
+        if word in found:
+            self.skipped[DUPLICATES] += 1
+        return word in wanted and word not in found
 
     def compose(self, words: Collection[str]) -> dict[str, np.ndarray]:
         """Return vectors `[E]` of words that have none, made of those of their parts; none where there are no parts.
@@ -146,4 +158,4 @@ def reading(path: Path) -> Iterator[None]:
         raise UserError(f"{str(path)!r} cannot be read: {first_line(error)}. Fetch it again, if it was cut.") from error
 
 
-__all__ = ["DUPLICATES", "VectorReader", "open_file", "reading", "split_archive"]
+__all__ = ["VectorReader", "open_file", "reading", "split_archive"]

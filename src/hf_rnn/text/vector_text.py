@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 
 from ..utils.errors import UserError
-from .vector_reader import DUPLICATES, VectorReader, open_file, reading
+from .vector_reader import VectorReader, open_file, reading
 
 WITH_SPACES = "words with spaces"
 # Bytes that are read at a time.
@@ -43,7 +43,8 @@ class TextVectors(VectorReader):
             )
 
     def read(self, words: Collection[str]) -> dict[str, np.ndarray]:
-        wanted, found, lines = set(words), {}, 0
+        wanted, lines = set(words), 0
+        found: dict[str, np.ndarray] = {}
         with reading(self.path), open_file(self.path) as stream:
             for number, line in enumerate(stream, 1):
                 line = (line.removeprefix(codecs.BOM_UTF8) if number == 1 else line).rstrip()
@@ -54,10 +55,7 @@ class TextVectors(VectorReader):
                 if numbers.count(b" ") != self.width - 1:
                     raw, numbers = self._uneven(line, number)
                 word = self.word(raw)
-                if word not in wanted:
-                    continue
-                if word in found:
-                    self.skipped[DUPLICATES] += 1
+                if not self.is_first(word, wanted, found):
                     continue
                 vector = self._vector(numbers, number)
                 if self.finite(vector):
@@ -121,15 +119,13 @@ class BinaryVectors(VectorReader):
         self.count, self.width = header
 
     def read(self, words: Collection[str]) -> dict[str, np.ndarray]:
-        wanted, found = set(words), {}
+        wanted = set(words)
+        found: dict[str, np.ndarray] = {}
         with reading(self.path), open_file(self.path) as stream:
             stream.readline()
             for raw, numbers in self._entries(stream):
                 word = self.word(raw)
-                if word not in wanted:
-                    continue
-                if word in found:
-                    self.skipped[DUPLICATES] += 1
+                if not self.is_first(word, wanted, found):
                     continue
                 vector = np.frombuffer(numbers, dtype="<f4").astype(np.float32)
                 if self.finite(vector):

@@ -21,7 +21,7 @@ from transformers import PreTrainedTokenizerBase
 from ..utils.errors import UserError
 from .vector_reader import VectorReader
 
-# How a word is looked up, in this order.
+# The ways in which a word is looked up, in this order.
 TRIES: dict[str, Callable[[str], str]] = {
     "as written": str,
     "in lower case": str.lower,
@@ -182,7 +182,7 @@ def _words_of(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str]) -> Itera
         if left <= 0:
             break
     counts: Counter[str] = Counter()
-    # What stands between spaces is cut into words once: whole texts took 2.5 times as long.
+    # Each string between spaces is cut into words once: whole texts took 2.5 times as long.
     for part, count in between_spaces.items():
         part = part if backend.pre_tokenizer is None else f" {part}"
         part = part if backend.normalizer is None else backend.normalizer.normalize_str(part)

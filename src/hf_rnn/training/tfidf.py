@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from ..text.dialects import UNSPACED
 from ..text.labels import MULTI, REGRESSION
-from ..text.written_text import UNSPACED
 
 # The share of the characters that are written without spaces above which n-grams are of characters.
 WITHOUT_SPACES = 0.3
@@ -59,7 +59,7 @@ class TfidfBaseline:
         if is_without_spaces(columns[0]):
             self.ngrams = "characters (1 to 3)"
         features = self._features(columns, fitted=False)
-        # Where 1000 steps do not suffice, the weights so far are a baseline all the same.
+        # If 1000 steps do not suffice, the weights so far are a baseline all the same.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if self.problem_type == REGRESSION:

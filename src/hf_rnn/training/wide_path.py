@@ -118,7 +118,7 @@ def keys_of(rows: Sequence[np.ndarray], order: int) -> tuple[np.ndarray, np.ndar
     row = np.repeat(np.arange(len(rows)), [len(each) for each in rows])
     keys, all_keys, all_rows = np.zeros_like(ids), [], []
     for n in range(order):
-        # Of the n-grams that end at the token before; none reaches into the row before.
+        # These extend the n-grams that end at the token before. None reaches into the row before.
         keys = longer_keys(keys[: len(ids) - n] if n == 0 else keys[:-1], ids[n:])
         inside = row[n:] == row[: len(row) - n]
         all_keys.append(keys[inside])
@@ -243,10 +243,10 @@ def fit_bag(
         most: n-grams that it may keep: those of the largest weights.
     """
     ngrams = NGrams.of(train[0], order, MOST)
+    counted = ngrams, ngrams.counts(train[0]), ngrams.counts(validation[0])
 
-    def fitted(ngrams: NGrams, tried: Sequence[tuple[float, float]]) -> Bag:
-        counts, of_validation = ngrams.counts(train[0]), ngrams.counts(validation[0])
-        bags = []
+    def fitted(counted: tuple[NGrams, csr_matrix, csr_matrix], tried: Sequence[tuple[float, float]]) -> Bag:
+        (ngrams, counts, of_validation), bags = counted, []
         for power, strength in tried:
             scale = scales(counts, train[1], power)
             weight, bias = linear(features(counts, scale), train[1], strength)
@@ -254,13 +254,15 @@ def fit_bag(
             bags.append(Bag(ngrams, scale, weight, bias, power, strength, logits, validation[1].loss(logits)))
         return min(bags, key=lambda bag: bag.loss)
 
-    bag = fitted(ngrams, [(power, STRENGTHS[1]) for power in POWERS])
-    others = fitted(ngrams, [(bag.power, strength) for strength in STRENGTHS if strength != STRENGTHS[1]])
+    bag = fitted(counted, [(power, STRENGTHS[1]) for power in POWERS])
+    others = fitted(counted, [(bag.power, strength) for strength in STRENGTHS if strength != STRENGTHS[1]])
     bag = min(bag, others, key=lambda each: each.loss)
     if len(ngrams.keys) > most:
         size = np.abs(bag.weight).max(1) * bag.scale
         kept = np.sort(np.argpartition(-size, most)[:most])
-        bag = fitted(NGrams(ngrams.keys[kept], order), [(bag.power, bag.strength)])
+        ngrams = NGrams(ngrams.keys[kept], order)
+        counted = ngrams, counted[1][:, kept], counted[2][:, kept]
+        bag = fitted(counted, [(bag.power, bag.strength)])
     return bag
 
 
