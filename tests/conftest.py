@@ -33,6 +33,16 @@ def _seed_and_quiet():
     torch.manual_seed(0)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _settings_as_written():
+    """Runs of tests have the settings that they write, and the defaults beside them: they train for a second."""
+    from hf_rnn.training import run_config
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_config, "DEFAULT_PRESET", "none")
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _whole_floats_on_a_gpu(request, monkeypatch):
     """cuDNN multiplies in TF32 by default, of 10 bits, which is no equal of a CPU's float32."""

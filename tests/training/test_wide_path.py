@@ -9,7 +9,9 @@ import torch
 
 import hf_rnn
 from hf_rnn import Predictor, RNNForSequenceClassification
-from hf_rnn.training.wide_path import Labels, fit_bag, mixing_weights
+from hf_rnn.training.linear_model import Labels
+from hf_rnn.training.ngrams import choose_bag
+from hf_rnn.training.wide_path import mixing_weights
 from hf_rnn.utils.errors import UserError
 
 SMALL = {"embedding_size": 8, "hidden_size": 8}
@@ -124,23 +126,23 @@ def test_settings_that_cannot_hold(tmp_path):
 def test_texts_without_words_and_labels_without_rows():
     ids = [np.array(row, np.int64) for row in ([], [5], [6, 5], [6])]
     labels = Labels("single_label_classification", np.array([0, 0, 2, 2]), 4)
-    bag = fit_bag((ids, labels), (ids, labels), 2, 100)
-    assert bag.logits.argmax(1).tolist()[1:] == [0, 2, 2]
-    assert np.isfinite(bag.logits).all()
+    bag = choose_bag((ids, labels), (ids, labels), 2, 100)
+    assert bag.logits(ids).argmax(1).tolist()[1:] == [0, 2, 2]
+    assert np.isfinite(bag.logits(ids)).all()
 
 
 def test_the_fewest_ngrams_that_are_kept_are_those_of_the_largest_weights():
     draw = np.random.default_rng(0)
     ids = [np.r_[draw.integers(10, 60, 8), label] for label in draw.integers(0, 3, 400)]
     labels = Labels("single_label_classification", np.array([row[-1] for row in ids]), 3)
-    bag = fit_bag(
+    bag = choose_bag(
         (ids[:300], Labels(labels.problem_type, labels.values[:300], 3)),
         (ids[300:], Labels(labels.problem_type, labels.values[300:], 3)),
         1,
         3,
     )
     assert len(bag.ngrams.keys) == 3
-    assert (bag.logits.argmax(1) == labels.values[300:]).all()
+    assert (bag.logits(ids[300:]).argmax(1) == labels.values[300:]).all()
 
 
 @pytest.mark.parametrize("useless", [0, 1])

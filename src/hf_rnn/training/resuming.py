@@ -18,6 +18,7 @@ from ..utils.errors import UserError
 from ..utils.processes import job_id, was_restarted
 from .arguments import RNNTrainingArguments
 from .checkpoints import LOSS_FILE, newest_whole, nothing_whole
+from .presets import as_begun, rules_of
 from .remote_checkpoint import fetch_checkpoint
 from .run_config import RunConfig, parse_run
 from .run_folder import JOB_FILE, check_writable, traces_of_a_run
@@ -25,12 +26,15 @@ from .run_folder import JOB_FILE, check_writable, traces_of_a_run
 logger = logging.getLogger(__name__)
 
 
-def find_checkpoint(run: RunConfig, text: str) -> Path | None:
+def find_checkpoint(run: RunConfig, text: str) -> tuple[RunConfig, str, Path | None]:
     """Decide, before any work, whether a run may write to its folder, and from which checkpoint it goes on.
 
     Args:
         run: the run.
-        text: the YAML that reproduces it, which is written where its checkpoint came from the Hub.
+        text: the YAML that reproduces it.
+
+    Returns:
+        The run and its YAML, with the choices of the preset with which it began where it goes on; and the checkpoint.
 
     Raises:
         UserError: the folder cannot be written to or holds another run; or there is no checkpoint to go on from.
@@ -50,11 +54,12 @@ def find_checkpoint(run: RunConfig, text: str) -> Path | None:
             f"{str(folder)!r} already holds a run ({held[0].name}): write --training.resume true to go on with it, "
             "--training.overwrite true to replace it, or name another --training.output_dir."
         )
-    return None
+    return run, text, None
 
 
-def _checkpoint_to_go_on_from(run: RunConfig, text: str, folder: Path) -> Path:
-    """Return the newest whole checkpoint of a run, from the Hub where it is pushed there and none is here."""
+def _checkpoint_to_go_on_from(run: RunConfig, text: str, folder: Path) -> tuple[RunConfig, str, Path]:
+    """Return a run as it was begun, and its newest whole checkpoint, from the Hub where it is pushed there and none is
+    here."""
     args = run.training
     checkpoint = newest_whole(folder, args.load_best_model_at_end)
     fetched = checkpoint is None and args.push_to_hub
@@ -65,13 +70,16 @@ def _checkpoint_to_go_on_from(run: RunConfig, text: str, folder: Path) -> Path:
         raise nothing_whole(folder) or UserError(
             f"{str(folder)!r} has no checkpoint to resume from{where}: leave out --training.resume."
         )
-    _check_same_run(run, folder, checkpoint, elsewhere=fetched)
+    begun, _ = parse_run(folder / RUN_FILE)
+    if rules_of(run):
+        run, text = as_begun(run, begun)
+    _check_same_run(run, begun, folder, checkpoint, elsewhere=fetched)
     _check_steps(args, checkpoint)
     logger.info(f"the run in {folder} goes on from {checkpoint.name}.")
     if fetched and args.should_save:
         # From now on this is the place of the run and of its data.
         (folder / RUN_FILE).write_text(text, encoding="utf-8")
-    return checkpoint
+    return run, text, checkpoint
 
 
 def _resume_restarted_job(args: RNNTrainingArguments, folder: Path) -> None:
@@ -93,13 +101,12 @@ def _fetch(args: RNNTrainingArguments, folder: Path) -> Path | None:
     return newest_whole(folder, args.load_best_model_at_end)
 
 
-def _check_same_run(run: RunConfig, folder: Path, checkpoint: Path, elsewhere: bool) -> None:
+def _check_same_run(run: RunConfig, begun: RunConfig, folder: Path, checkpoint: Path, elsewhere: bool) -> None:
     """Raise [`UserError`] where a run was begun with other data, tokenizer, model or settings.
 
     Args:
         elsewhere: whether it was begun on another machine, where the same data may stand in another place.
     """
-    begun, _ = parse_run(folder / RUN_FILE)
     for section in ("task", "data", "tokenizer", "model"):
         before, now = getattr(begun, section), getattr(run, section)
         # The rows are compared by their fingerprint, wherever they are.

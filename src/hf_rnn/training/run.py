@@ -34,6 +34,7 @@ from ..utils.figures import draw_confusion, draw_curves
 from ..utils.machine import hardware, runs_bf16, versions
 from ..utils.output import say
 from .checkpoints import ASIDE, writing
+from .presets import choose, rules_of
 from .pretrained import ENCODER, OUTPUT, take_encoder
 from .report import add_report
 from .resuming import check_same_data, find_checkpoint
@@ -43,7 +44,7 @@ from .streaming import EncodedStream, load_streaming
 from .trainer import RNNTrainer
 from .trainers import trainer_class
 from .vectors import VectorsAtStart, open_for, put_vectors, vectors_for
-from .wide_path import add_wide_path
+from .wide_path import WidePaths, add_wide_path, put_wide_path
 
 logger = logging.getLogger(__name__)
 
@@ -86,13 +87,11 @@ class Run:
     """One training run. `text` is the YAML that reproduces it; `source`, rows in the place of its `data.path`."""
 
     def __init__(self, run: RunConfig, text: str, source: Any = None):
-        self.config = run
-        self.text = text
         self.source = source
-        self.args = run.training
+        self.config, self.text, self.checkpoint = find_checkpoint(run, text)
+        self.args = self.config.training
         assert self.args.output_dir is not None
         self.folder = Path(self.args.output_dir)
-        self.checkpoint = find_checkpoint(run, text)
 
     def _check_use(self, task: type[TaskModel]) -> None:
         """Raises [`UserError`] for a setting that the task, or a model that begins with nothing, has no use for."""
@@ -146,6 +145,10 @@ class Run:
             check_same_data(run, self.checkpoint, schema)
         if args.should_log:
             say(schema.table(run.data.path))
+        if self.checkpoint is None and rules_of(run):
+            self.config, self.text = choose(run, task, prepared["train"])
+            run, args = self.config, self.config.training
+            self.args = args
         tokenizer = task.fitted(self._tokenizer(task, prepared["train"]), resumed=self.checkpoint is not None)
         encoded, order = DatasetDict(), {}
         with args.main_process_first(desc="tokenizing"):
@@ -170,9 +173,11 @@ class Run:
                     claim_folder(self.folder, self.checkpoint, self.text)
         trainer.run_text, trainer.facts, trainer.schema = self.text, {"data": facts}, schema
         trainer.train(resume_from_checkpoint=self.folder / self.checkpoint.name if self.checkpoint else None)
-        wide = add_wide_path(trainer, tokenizer, encoded, run.model.wide_ngrams) if run.model.wide_ngrams else {}
-        results, figures = self._evaluate(trainer, encoded)
-        results["run"] = self._facts(trainer, None if run.data.streaming else len(encoded["train"])) | wide
+        wide = add_wide_path(trainer, tokenizer, encoded, run.model.wide_ngrams) if run.model.wide_ngrams else None
+        results, figures = self._evaluate(trainer, encoded, wide)
+        results["run"] = self._facts(trainer, None if run.data.streaming else len(encoded["train"]))
+        if wide is not None:
+            results["run"]["wide_path"] = wide.decisions
         results["data"] = facts
         if args.should_save:
             self._save(trainer, tokenizer, results, figures)
@@ -269,7 +274,7 @@ class Run:
         if pretrained is not None:
             # What nobody wrote is the encoder's to say.
             taken = (*ENCODER, *OUTPUT)
-            settings = {name: settings[name] for name in settings if name not in taken or name in run.given}
+            settings = {name: settings[name] for name in settings if name not in taken or f"model.{name}" in run.given}
             return take_encoder(pretrained, task.model_class, settings, task.config_fields(), tokenizer, forward_only)
         if vectors is not None:
             settings["embedding_size"] = vectors.matrix.shape[1]
@@ -339,13 +344,16 @@ class Run:
             tokenizer = train_tokenizer(task.texts(rows), **settings, show_progress=not self.args.disable_tqdm)
         return broadcast_object_list([tokenizer])[0]
 
-    def _evaluate(self, trainer: RNNTrainer, encoded: DatasetDict) -> tuple[dict, dict]:
-        """All metrics of the validation and test splits, and what the figures show."""
+    def _evaluate(self, trainer: RNNTrainer, encoded: DatasetDict, wide: WidePaths | None) -> tuple[dict, dict]:
+        """Return all metrics of the validation and test splits, and what the figures show."""
         results: dict[str, Any] = {}
         predicted: dict[str, Any] = {}
         for split in ("validation", "test"):
             if split in encoded:
                 results[split], predicted[split] = trainer.judge(encoded[split], split)
+            # Validation rows are measured by a model that has not seen them.
+            if split == "validation" and wide is not None and wide.final is not None:
+                put_wide_path(trainer, wide.final)
         return results, predicted
 
     def _save(self, trainer: RNNTrainer, tokenizer: PreTrainedTokenizerBase, results: dict, predicted: dict) -> None:

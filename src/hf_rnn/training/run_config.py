@@ -13,11 +13,12 @@ import yaml
 from huggingface_hub.errors import StrictDataclassError
 from jsonargparse import ArgumentParser, Namespace, set_dumper, set_loader
 
+from ..hub.folder import RUN_FILE
 from ..hub.saved_run import Loader, check_sections, path_from, path_to, write_yaml
 from ..models.configuration_rnn import RNNConfig
 from ..text.arguments import DataArguments
 from ..text.tokenization import TokenizerArguments
-from ..utils.errors import UserError
+from ..utils.errors import UserError, check_choice
 from ..utils.unknown_keys import name_unknown_key
 from .arguments import RNNTrainingArguments
 from .run_help import as_docstring, describe_section, field_words
@@ -84,6 +85,10 @@ class CardArguments:
     examples: bool = True
 
 
+# Rules by which a run chooses what nobody wrote.
+PRESETS = ("none", "fast", "default", "best")
+DEFAULT_PRESET = "default"
+
 # Shares of the training rows in a learning curve, where none are named.
 SHARES = (0.1, 0.25, 0.5, 1.0)
 
@@ -141,8 +146,10 @@ class RunConfig:
         model: `ModelArguments`.
         training: how the model is trained.
         card: what the model card says.
-        given: the keys of the model section that somebody wrote.
+        given: the keys that somebody wrote, such as `model.hidden_size`.
         report: what is told of a trained text classifier.
+        preset: the name of the rules that choose what nobody wrote.
+        parsed: all keys and values, as they were parsed.
     """
 
     task: str
@@ -153,6 +160,8 @@ class RunConfig:
     card: CardArguments
     given: frozenset[str] = frozenset()
     report: ReportArguments = field(default_factory=ReportArguments)
+    preset: str = "none"
+    parsed: Namespace = field(default_factory=Namespace, compare=False, repr=False)
 
 
 class RunParser(ArgumentParser):
@@ -178,6 +187,8 @@ def run_parser() -> RunParser:
     parser.args = []
     parser.add_argument("--config", action="config", help="YAML file of the run, such as configs/imdb.yaml")
     parser.add_argument("--task", type=str, default="text_classification", help="what to learn")
+    words = "rules that choose the settings that nobody wrote: fast, default, best, or none for the defaults below"
+    parser.add_argument("--preset", type=str, default=DEFAULT_PRESET, help=words)
     for section, arguments in SECTIONS.items():
         parser.add_class_arguments(arguments, section)
         describe_section(parser, section, arguments)
@@ -206,16 +217,38 @@ def parse_run(arguments: list[str] | dict | str | Path) -> tuple[RunConfig, str]
     try:
         namespace, written = (_as_meant(read(given_to, **how)) for how in ({}, {"defaults": False}))
         _find_data(namespace, written, given_to)
-        parts = parser.instantiate(namespace)
+        _find_preset(namespace, written, given_to)
+        given = frozenset(key for key, _ in written.items() if "." in key)
+        return _instantiated(parser, namespace, given)
     except (ArgumentError, TypeError, ValueError, OSError, yaml.YAMLError) as error:
         if isinstance(error, UserError):
             raise
         parser.error(str(error), error)
+
+
+def with_values(run: RunConfig, values: dict[str, Any]) -> tuple[RunConfig, str]:
+    """Return a run with other values, and the YAML that reproduces it.
+
+    Args:
+        run: as it was parsed.
+        values: by their keys, such as `model.hidden_size`.
+
+    Raises:
+        UserError: values that do not go together.
+    """
+    namespace = run.parsed.clone()
+    for key, value in values.items():
+        namespace[key] = value
+    return _instantiated(run_parser(), namespace, run.given)
+
+
+def _instantiated(parser: RunParser, namespace: Namespace, given: frozenset[str]) -> tuple[RunConfig, str]:
+    """Return a run of parsed values, and the YAML that reproduces it."""
+    check_choice("preset", namespace.preset, PRESETS)
+    parts = parser.instantiate(namespace)
     _check_model(parts.model)
-    given = frozenset(vars(written.get("model") or Namespace()))
-    run = RunConfig(
-        parts.task, parts.data, parts.tokenizer, parts.model, parts.training, parts.card, given, parts.report
-    )
+    sections = {name: parts[name] for name in SECTIONS}
+    run = RunConfig(parts.task, **sections, given=given, preset=parts.preset, parsed=namespace)
     return run, _dump(parser, namespace)
 
 
@@ -294,6 +327,13 @@ def _find_data(namespace: Namespace, written: Namespace, arguments: list[str] | 
         namespace["data.path"] = path_from(namespace["data.path"], files[-1].parent)
 
 
+def _find_preset(namespace: Namespace, written: Namespace, arguments: list[str] | dict) -> None:
+    """Take the file of a run of an older release, which knew no presets, as it is."""
+    files = [] if isinstance(arguments, dict) else _files(arguments)
+    if written.get("preset") is None and any(file.name == RUN_FILE for file in files):
+        namespace["preset"] = "none"
+
+
 def _files(arguments: list[str]) -> list[Path]:
     """Return the YAML files that a command line names."""
     words = [word for argument in arguments for word in argument.split("=", 1)]
@@ -325,13 +365,15 @@ def _dump(parser: ArgumentParser, namespace: Namespace) -> str:
         namespace.pop(f"training.{key}")
     namespace["data.path"] = path_to(namespace["data.path"], Path(namespace["training.output_dir"]))
     task = namespace.pop("task")
+    # Its choices stand here as values.
+    namespace.pop("preset")
     # A null that is no default has to be said; what is a default is left out by `skip_default`.
     dumped = parser.dump(namespace, format=_MODE, skip_default=True, skip_unset=False, skip_validation=True)
-    return f"task: {task}\n" + dumped
+    return f"task: {task}\npreset: none\n" + dumped
 
 
 set_loader(_MODE, _load, (yaml.YAMLError,))
 set_dumper(_MODE, write_yaml)
 
 
-__all__ = ["ReportArguments", "RunConfig", "RunParser", "checked_config", "parse_run", "run_parser"]
+__all__ = ["ReportArguments", "RunConfig", "RunParser", "checked_config", "parse_run", "run_parser", "with_values"]

@@ -38,7 +38,7 @@ def open_for(run: RunConfig) -> VectorReader | None:
     with run.training.main_process_first(desc="opening the vectors"):
         source = open_vectors(path)
     size = run.model.embedding_size
-    if "embedding_size" in run.given and size != source.width:
+    if "model.embedding_size" in run.given and size != source.width:
         raise UserError(
             f"model.embedding_size={size}, and the vectors of {path!r} have a width of {source.width}: leave "
             f"embedding_size out, or write --model.embedding_size {source.width}."

@@ -1,0 +1,231 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""A linear model of n-grams of tokens, weighted by how much they tell the labels apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..models.wide_path import longer_keys
+from .linear_model import Labels, LinearModel
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+# The most n-grams that are fitted before those of little weight are left out: the most frequent ones.
+MOST = 1_000_000
+# The powers of naive-Bayes ratios that are tried, with the inverse strength of regularisation FIRST; and the strengths
+# that are tried with the best of them, away from FIRST as long as they are better.
+POWERS, FIRST = (0.0, 0.5, 1.0), 3.0
+WEAKER, STRONGER = (10.0, 30.0, 100.0), (1.0, 0.3, 0.1)
+
+# The token ids of each row.
+Rows = Sequence[np.ndarray]
+
+
+@dataclass
+class NGrams:
+    """The n-grams that a wide path knows.
+
+    Args:
+        keys: `[K]` int64, sorted.
+        order: tokens of the longest.
+    """
+
+    keys: np.ndarray
+    order: int
+
+    @classmethod
+    def of(cls, rows: Rows, order: int, most: int) -> tuple[NGrams, csr_matrix]:
+        """Return the most frequent n-grams of rows, and how often each row has each, `[N, K]`.
+
+        Args:
+            rows: `[T]` token ids each.
+            order: tokens of the longest.
+            most: n-grams at most.
+        """
+        keys, places = keys_of(rows, order)
+        known, columns, counts = np.unique(keys, return_inverse=True, return_counts=True)
+        if len(known) > most:
+            kept = np.sort(np.argsort(-counts, kind="stable")[:most])
+            column_of = np.full(len(known), -1)
+            column_of[kept] = np.arange(most)
+            known, columns = known[kept], column_of[columns]
+            places, columns = places[columns >= 0], columns[columns >= 0]
+        return cls(known, order), _counted(places, columns, (len(rows), len(known)))
+
+    def counts(self, rows: Rows) -> csr_matrix:
+        """Return how often each row has each n-gram, `[N, K]`.
+
+        Args:
+            rows: `[T]` token ids each.
+        """
+        keys, places = keys_of(rows, self.order)
+        columns = np.searchsorted(self.keys, keys).clip(max=len(self.keys) - 1)
+        known = self.keys[columns] == keys
+        return _counted(places[known], columns[known], (len(rows), len(self.keys)))
+
+
+def _counted(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> csr_matrix:
+    from scipy.sparse import csr_matrix
+
+    counts = csr_matrix((np.ones(len(rows), np.float32), (rows, columns)), shape=shape)
+    counts.sum_duplicates()
+    return counts
+
+
+def keys_of(rows: Rows, order: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the keys of all n-grams of rows, and the row of each.
+
+    Args:
+        rows: `[T]` token ids each.
+        order: tokens of the longest n-gram.
+    """
+    ids = np.concatenate([*rows, np.zeros(0, np.int64)]).astype(np.int64)
+    row = np.repeat(np.arange(len(rows)), [len(each) for each in rows])
+    keys, all_keys, all_rows = np.zeros_like(ids), [], []
+    for n in range(order):
+        # These extend the n-grams that end at the token before. None reaches into the row before.
+        keys = longer_keys(keys[: len(ids) - n] if n == 0 else keys[:-1], ids[n:])
+        inside = row[n:] == row[: len(row) - n]
+        all_keys.append(keys[inside])
+        all_rows.append(row[n:][inside])
+    return np.concatenate(all_keys), np.concatenate(all_rows)
+
+
+def scales(counts: csr_matrix, labels: Labels, power: float) -> np.ndarray:
+    """Return the weights of features, `[K]`: inverse document frequencies (as scikit-learn smooths them), times a power
+    of naive-Bayes ratios, their root mean square over the labels (Wang and Manning 2012).
+
+    Args:
+        counts: `[N, K]`.
+        labels: of the N rows.
+        power: of the ratios; 0 for inverse document frequencies alone.
+    """
+    N, K = counts.shape
+    has = counts.copy()
+    has.data = np.ones_like(has.data)
+    frequency = np.asarray(has.sum(0)).reshape(K)
+    inverse = np.log((1 + N) / (1 + frequency)) + 1
+    if power == 0:
+        return inverse.astype(np.float32)
+    squares = np.zeros(K)
+    indicators = labels.indicators()
+    for indicator in indicators.T:
+        with_label, without = 1 + has.T @ indicator, 1 + has.T @ (1 - indicator)
+        squares += np.log(with_label / with_label.sum() / (without / without.sum())) ** 2
+    ratios = np.sqrt(squares / indicators.shape[1])
+    return (ratios**power * inverse).astype(np.float32)
+
+
+def features(counts: csr_matrix, scale: np.ndarray) -> csr_matrix:
+    """Return `count · scale / norm`, `[N, K]`, as [`~hf_rnn.models.wide_path.WidePath`] computes them."""
+    from scipy.sparse import diags
+
+    norms = np.sqrt(counts @ np.square(scale.astype(np.float64)))
+    norms[norms == 0] = 1
+    return (diags((1 / norms).astype(np.float32)) @ counts @ diags(scale)).tocsr()
+
+
+@dataclass
+class Bag:
+    """A fitted bag of n-grams.
+
+    Args:
+        ngrams: that it knows.
+        scale: `[K]` of its features.
+        weight: `[K, C]` of its features.
+        bias: `[C]`.
+        power: of the naive-Bayes ratios in its scale.
+        strength: inverse strength of its regularisation.
+    """
+
+    ngrams: NGrams
+    scale: np.ndarray
+    weight: np.ndarray
+    bias: np.ndarray
+    power: float
+    strength: float
+
+    def logits(self, rows: Rows) -> np.ndarray:
+        """Return logits `[N, C]` of rows of token ids."""
+        return np.asarray(features(self.ngrams.counts(rows), self.scale) @ self.weight) + self.bias
+
+    def pruned(self, counts: csr_matrix, labels: Labels, most: int) -> Bag:
+        """Return a bag of the n-grams of the largest weights, fitted anew; this one where it has no more.
+
+        Args:
+            counts: `[N, K]` of the training rows.
+            labels: of these rows.
+            most: n-grams that are kept.
+        """
+        if len(self.ngrams.keys) <= most:
+            return self
+        size = np.abs(self.weight).max(1) * self.scale
+        kept = np.sort(np.argpartition(-size, most)[:most])
+        ngrams = NGrams(self.ngrams.keys[kept], self.ngrams.order)
+        return Fit(ngrams, counts[:, kept], labels, self.power).bag(self.strength)
+
+
+class Fit:
+    """The fit of bags of one scale; the arguments are those of [`Bag`] and [`Bag.pruned`]."""
+
+    def __init__(self, ngrams: NGrams, counts: csr_matrix, labels: Labels, power: float):
+        self.ngrams, self.power = ngrams, power
+        self.scale = scales(counts, labels, power)
+        self.model = LinearModel(features(counts, self.scale), labels)
+
+    def bag(self, strength: float) -> Bag:
+        """Return the bag of a strength. Each goes on from the weights of the one before it."""
+        # Less regularised ones need fewer steps from there.
+        if strength > FIRST and not self.model.fitted:
+            self.model.fit(FIRST)
+        self.model.fit(strength)
+        return Bag(self.ngrams, self.scale, self.model.weight, self.model.bias, self.power, strength)
+
+
+def choose_bag(train: tuple[Rows, Labels], validation: tuple[Rows, Labels], order: int, most: int) -> Bag:
+    """Fit a bag of n-grams, and choose how by the loss of validation rows.
+
+    Args:
+        train, validation: rows of token ids, and their labels.
+        order: tokens of the longest n-gram.
+        most: n-grams that it may keep: those of the largest weights.
+    """
+    ngrams, counts = NGrams.of(train[0], order, MOST)
+    of_validation = ngrams.counts(validation[0])
+
+    def loss(bag: Bag) -> float:
+        return validation[1].loss(np.asarray(features(of_validation, bag.scale) @ bag.weight) + bag.bias)
+
+    bag = min((Fit(ngrams, counts, train[1], power).bag(FIRST) for power in POWERS), key=loss)
+    fit = Fit(ngrams, counts, train[1], bag.power)
+    for strengths in (WEAKER, STRONGER):
+        before = bag
+        for strength in strengths:
+            other = fit.bag(strength)
+            if loss(other) >= loss(bag):
+                break
+            bag = other
+        if bag is not before:
+            break
+    return bag.pruned(counts, train[1], most)
+
+
+def fit_bag(rows: Rows, labels: Labels, like: Bag, most: int) -> Bag:
+    """Fit a bag of n-grams to other rows.
+
+    Args:
+        rows: token ids of each.
+        labels: of these rows.
+        like: the bag that tells order, power and strength.
+        most: n-grams that it may keep: those of the largest weights.
+    """
+    ngrams, counts = NGrams.of(rows, like.ngrams.order, MOST)
+    return Fit(ngrams, counts, labels, like.power).bag(like.strength).pruned(counts, labels, most)
+
+
+__all__ = ["Bag", "NGrams", "choose_bag", "fit_bag"]

@@ -1,0 +1,276 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""The settings that a run chooses by its training rows, where nobody wrote them: `--preset fast | default | best`.
+
+All rules stand in the two tables of this file.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..text.dialects import UNSPACED
+from ..text.tokenization import BY_FREQUENCY
+from ..utils.output import say
+from .run_config import RunConfig, with_values
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from ..tasks import Task
+
+# Training rows that are looked at.
+SAMPLE = 20_000
+_WORD = re.compile(rf"{UNSPACED.pattern}|(?:(?!{UNSPACED.pattern})\w)+|[^\w\s]")
+_TAG = re.compile(r"<(?:br|p|div|span|a|b|i)\b[^<>]{0,200}>", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the rules know of a run.
+
+    Args:
+        preset: its name.
+        rows: number of training rows.
+        words: mean number of words and marks in a row, each character of a script without spaces being one.
+        repeated: number of different words that were seen more than once.
+        unspaced: share of words that are characters of scripts without spaces between words.
+        tags: share of rows with an HTML tag.
+    """
+
+    preset: str
+    rows: int
+    words: float
+    repeated: int
+    unspaced: float
+    tags: float
+
+    @classmethod
+    def of(cls, preset: str, task: Task, rows: Dataset) -> Facts:
+        """Return the facts of prepared training rows.
+
+        Args:
+            preset: its name.
+            task: of the run.
+            rows: its training rows.
+        """
+        sample = rows.select(range(0, len(rows), math.ceil(len(rows) / SAMPLE)))
+        counts: Counter[str] = Counter()
+        tags = 0
+        for text in task.texts(sample):
+            tags += bool(_TAG.search(text))
+            counts.update(_WORD.findall(text.lower()))
+        words = max(1, counts.total())
+        return cls(
+            preset,
+            rows=len(rows),
+            words=words / len(sample),
+            repeated=sum(count > 1 for count in counts.values()),
+            unspaced=sum(count for word, count in counts.items() if UNSPACED.match(word)) / words,
+            tags=tags / len(sample),
+        )
+
+    def by_preset(self, fast: Any, default: Any, best: Any) -> Any:
+        """Return the value of the preset."""
+        return {"fast": fast, "default": default, "best": best}[self.preset]
+
+    @property
+    def batch(self) -> int:
+        """Rows of a batch: at least some 100 steps an epoch, but for the smallest data sets."""
+        return 2 ** min(6, max(3, round(math.log2(max(1, self.rows / 150)))))
+
+    @property
+    def epochs(self) -> int:
+        """Epochs: as many as some steps need, but not more than a number of words allow."""
+        steps = self.by_preset(600, 2000, 5000)
+        words = self.by_preset(5e6, 20e6, 60e6)
+        by_steps = math.ceil(steps * self.batch / self.rows)
+        by_words = max(1, round(words / (self.rows * max(1.0, self.words))))
+        return max(1, min(max(by_steps, self.by_preset(2, 5, 8)), by_words, self.by_preset(20, 60, 100)))
+
+    @property
+    def steps(self) -> int:
+        """Steps in all epochs."""
+        return self.epochs * math.ceil(self.rows / self.batch)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One choice.
+
+    Args:
+        key: of the setting.
+        value: for the facts of a run.
+        why: the reason, with the evidence where there is some.
+        when: False where what somebody wrote leaves no choice.
+    """
+
+    key: str
+    value: Callable[[Facts], Any]
+    why: str
+    when: Callable[[RunConfig], bool] = lambda run: True
+
+
+def _trains_tokenizer(run: RunConfig) -> bool:
+    return run.tokenizer.path is None
+
+
+def _by_frequency(run: RunConfig) -> bool:
+    return _trains_tokenizer(run) and run.tokenizer.kind in (None, *BY_FREQUENCY)
+
+
+def _has_wide_path(run: RunConfig) -> bool:
+    return run.model.wide_ngrams > 0 or "model.wide_ngrams" not in run.given
+
+
+def _may_look_ahead(run: RunConfig) -> bool:
+    return not run.model.backprop_length or run.model.independent_directions
+
+
+def _averages(run: RunConfig) -> bool:
+    return run.training.averaging in (None, "ema")
+
+
+# Both directions, much dropout and a mean of weights, of text classifiers and taggers.
+_REGULARISED = (
+    Rule("model.bidirectional", lambda facts: facts.preset != "fast", "Gains up to a point.", _may_look_ahead),
+    Rule("model.embedding_dropout", lambda facts: 0.1, "Words are dropped everywhere in a batch."),
+    Rule("model.input_dropout", lambda facts: 0.5, "Without dropout, models overfit in two epochs."),
+    Rule("model.classifier_dropout", lambda facts: 0.5, "Without dropout, models overfit in two epochs."),
+    Rule(
+        "training.num_train_epochs",
+        lambda facts: float(facts.epochs),
+        "As many steps as small data sets need, in minutes.",
+        lambda run: run.training.max_steps < 1,
+    ),
+    Rule(
+        "training.early_stopping_patience",
+        lambda facts: facts.by_preset(2, 3, 5),
+        "Ends where nothing improves.",
+        lambda run: run.training.eval_strategy != "no",
+    ),
+    Rule("training.averaging", lambda facts: "ema", "A mean of weights is better than the last ones."),
+    Rule(
+        "training.averaging_decay",
+        lambda facts: round(min(0.999, max(0.9, 1 - 10 / facts.steps)), 4),
+        "A mean over the last tenth of the steps.",
+        _averages,
+    ),
+)
+
+TEXT_CLASSIFICATION = (
+    Rule(
+        "tokenizer.kind",
+        lambda facts: "word",
+        "Words lose less than pieces where rows are few, and Chinese characters are better than pieces by 1.6 points.",
+        _trains_tokenizer,
+    ),
+    Rule("tokenizer.lowercase", lambda facts: True, "Rare spellings share their vectors.", _trains_tokenizer),
+    Rule("tokenizer.strip_html", lambda facts: facts.tags > 0.01, "Tags are no words.", _trains_tokenizer),
+    Rule(
+        "tokenizer.vocab_size",
+        lambda facts: min(facts.by_preset(20_000, 20_000, 30_000), facts.repeated + 100),
+        "Words that are seen once teach the recurrence the vector of unknown words.",
+        _by_frequency,
+    ),
+    Rule("tokenizer.min_frequency", lambda facts: 1, "The wide path counts rare words too.", _by_frequency),
+    Rule(
+        "tokenizer.rare_tokens",
+        lambda facts: 200_000,
+        "The wide path counts rare words too.",
+        lambda run: _by_frequency(run) and _has_wide_path(run),
+    ),
+    Rule("model.wide_ngrams", lambda facts: 200_000, "N-grams and recurrence together are better than either."),
+    Rule(
+        "model.wide_order",
+        lambda facts: 3,
+        "Four characters of Chinese are no better than three, by validation loss.",
+        _has_wide_path,
+    ),
+    Rule("model.embedding_size", lambda facts: facts.by_preset(100, 200, 300), "Wide vectors go with much dropout."),
+    Rule("model.hidden_size", lambda facts: facts.by_preset(64, 128, 256), "Minutes on two cores."),
+    Rule(
+        "training.per_device_train_batch_size",
+        lambda facts: facts.batch,
+        "Enough steps for small data sets.",
+        lambda run: run.training.train_batch_tokens is None,
+    ),
+    *_REGULARISED,
+)
+TOKEN_CLASSIFICATION = (
+    Rule("tokenizer.vocab_size", lambda facts: 10_000, "As configs/conll2003.yaml.", _trains_tokenizer),
+    Rule("model.crf", lambda facts: True, "Whole sequences of tags are scored."),
+    Rule("model.character_encoder", lambda facts: "lstm", "Names are known by their spelling."),
+    Rule("model.character_embedding_size", lambda facts: 30, "As configs/conll2003.yaml."),
+    Rule("model.character_hidden_size", lambda facts: 30, "As configs/conll2003.yaml."),
+    Rule("model.embedding_size", lambda facts: 100, "As configs/conll2003.yaml."),
+    Rule("model.hidden_size", lambda facts: facts.by_preset(100, 200, 300), "As configs/conll2003.yaml."),
+    Rule("training.learning_rate", lambda facts: 0.003, "As configs/conll2003.yaml."),
+    Rule(
+        "training.per_device_train_batch_size",
+        lambda facts: min(16, facts.batch),
+        "As configs/conll2003.yaml.",
+        lambda run: run.training.train_batch_tokens is None,
+    ),
+    *_REGULARISED,
+)
+RULES = {"text_classification": TEXT_CLASSIFICATION, "token_classification": TOKEN_CLASSIFICATION}
+
+
+def choose(run: RunConfig, task: Task, rows: Dataset) -> tuple[RunConfig, str]:
+    """Return a run with the values that its preset chooses, and the YAML that reproduces it.
+
+    Args:
+        run: as it was parsed.
+        task: of the run.
+        rows: its prepared training rows.
+    """
+    facts = Facts.of(run.preset, task, rows)
+    chosen = {rule.key: rule.value(facts) for rule in rules_of(run)}
+    if run.training.should_log and chosen:
+        say(summary(facts, chosen))
+    return with_values(run, chosen)
+
+
+def as_begun(run: RunConfig, begun: RunConfig) -> tuple[RunConfig, str]:
+    """Return a run that goes on, with the values that its preset chose when it began, and the YAML that reproduces it.
+
+    Args:
+        run: as it was parsed.
+        begun: the run of its folder.
+    """
+    resume, overwrite = run.training.resume, run.training.overwrite
+    run, text = with_values(run, {rule.key: begun.parsed[rule.key] for rule in rules_of(run)})
+    run.training.resume, run.training.overwrite = resume, overwrite
+    return run, text
+
+
+def rules_of(run: RunConfig) -> list[Rule]:
+    """Return the rules by which a run chooses what nobody wrote; none for streams, whose rows are not known, and for
+    models that begin with another one."""
+    if run.preset == "none" or run.data.streaming or run.model.pretrained is not None:
+        return []
+    return [rule for rule in RULES.get(run.task, ()) if rule.key not in run.given and rule.when(run)]
+
+
+def summary(facts: Facts, chosen: dict[str, Any]) -> str:
+    """Return the choices of a preset in a few lines.
+
+    Args:
+        facts: of the run.
+        chosen: values by their keys.
+    """
+    rows = f"{facts.rows:,} rows of {facts.words:.0f} words"
+    lines = [("preset", f"{facts.preset}, for {rows}, chooses what nobody wrote (--preset none for no choice):")]
+    for section in ("tokenizer", "model", "training"):
+        values = [f"{key.partition('.')[2]} {value}" for key, value in chosen.items() if key.startswith(section)]
+        if values:
+            lines.append((f"  {section}", " · ".join(values)))
+    return "\n".join(f"{name:<11}{value}" for name, value in lines)
+
+
+__all__ = ["RULES", "Facts", "Rule", "as_begun", "choose", "rules_of"]

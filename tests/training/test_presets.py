@@ -1,0 +1,238 @@
+import random
+import subprocess
+import sys
+
+import pytest
+import yaml
+from support import tiny_config
+from support.tagging import sentences
+
+import hf_rnn
+from hf_rnn.models.configuration_rnn import RNNConfig
+from hf_rnn.training.presets import RULES, Facts, rules_of
+from hf_rnn.training.run_config import ModelArguments, parse_run
+from hf_rnn.utils.errors import UserError
+
+# A second's work, in which all other settings may be chosen.
+QUICK = {"model.hidden_size": 8, "model.embedding_size": 8, "training.num_train_epochs": 1}
+
+
+def rows(count: int, seed: int = 0) -> list[dict]:
+    """Texts of which one word says what they are about."""
+    draw, found = random.Random(seed), []
+    for _ in range(count):
+        label = draw.choice(["food", "music", "sport"])
+        words = [f"Filler{draw.randrange(30)}" for _ in range(8)] + [f"{label}{draw.randrange(4)}"]
+        found.append({"text": " ".join(draw.sample(words, len(words))), "label": label})
+    return found
+
+
+def sections(folder, options: dict | None = None, preset: str = "default") -> dict:
+    nested: dict = {"preset": preset, "report": {"baseline": False}}
+    written = {**QUICK, "training.output_dir": str(folder), "training.disable_tqdm": True, **(options or {})}
+    for key, value in written.items():
+        section, _, name = key.partition(".")
+        nested.setdefault(section, {})[name] = value
+    return nested
+
+
+def chosen(run) -> set[str]:
+    return {rule.key for rule in rules_of(run)}
+
+
+def parsed(**options):
+    return parse_run({"preset": "default", **{name: dict(section) for name, section in options.items()}})[0]
+
+
+def test_a_run_that_says_nothing_chooses_by_its_rows():
+    code = "from hf_rnn.training.run_config import parse_run; print(parse_run([])[0].preset)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "default"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("preset") / "model"
+    return folder, hf_rnn.train(sections(folder), data={"train": rows(300), "validation": rows(60, 1)})
+
+
+def test_the_choices_are_printed_and_stand_in_the_run_and_in_the_model(run, tmp_path, capsys):
+    folder, _ = run
+    written = yaml.safe_load((folder / "run.yaml").read_text())
+    assert written["preset"] == "none"
+    assert written["tokenizer"]["kind"] == "word"
+    assert written["tokenizer"]["lowercase"] is True
+    assert written["model"]["bidirectional"] is True
+    assert written["model"]["hidden_size"] == 8
+    config = RNNConfig.from_pretrained(folder)
+    assert config.bidirectional
+    assert config.input_dropout > 0
+    assert config.wide_ngrams > 0
+    hf_rnn.train(sections(tmp_path / "again"), data={"train": rows(300), "validation": rows(60, 1)})
+    told = capsys.readouterr().out
+    assert "preset     default, for 300 rows of 9 words" in told
+    assert "bidirectional True" in told
+    assert "num_train_epochs" not in told.split("preset  ")[1].split("train  ")[0]
+
+
+def test_the_file_of_the_run_gives_the_same_weights(run, tmp_path):
+    written = yaml.safe_load((run[0] / "run.yaml").read_text())
+    del written["data"]["path"]
+    written["training"]["output_dir"] = str(tmp_path / "model")
+    hf_rnn.train(written, data={"train": rows(300), "validation": rows(60, 1)})
+    file = "model.safetensors"
+    assert (tmp_path / "model" / file).read_bytes() == (run[0] / file).read_bytes()
+
+
+def test_a_run_that_was_cut_goes_on_with_what_it_chose(tmp_path):
+    steps = {"training.save_steps": 20, "training.eval_steps": 20, "training.save_strategy": "steps"}
+    steps |= {"training.eval_strategy": "steps", "training.max_steps": 40}
+    data = {"train": rows(300), "validation": rows(60, 1)}
+    whole = {**steps, "training.save_total_limit": 5}
+    hf_rnn.train(sections(tmp_path / "model", whole), data=data)
+    weights = (tmp_path / "model" / "model.safetensors").read_bytes()
+    assert (tmp_path / "model" / "checkpoint-20").is_dir()
+    (tmp_path / "model" / "model.safetensors").unlink()
+    for file in (tmp_path / "model" / "checkpoint-40").iterdir():
+        file.unlink()
+    (tmp_path / "model" / "checkpoint-40").rmdir()
+    # Another preset, or more rows to look at, would choose otherwise.
+    again = sections(tmp_path / "model", {**whole, "training.resume": True}, preset="best")
+    hf_rnn.train(again, data=data)
+    assert (tmp_path / "model" / "model.safetensors").read_bytes() == weights
+
+
+def test_the_file_of_a_run_of_an_older_release_is_taken_as_it_is(tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text("task: text_classification\nmodel:\n  hidden_size: 16\n")
+    assert parse_run(["--config", str(file)])[0].preset == "none"
+    other = file.rename(tmp_path / "mine.yaml")
+    assert parse_run(["--config", str(other), "--preset", "fast"])[0].preset == "fast"
+
+
+def test_a_preset_that_is_none_is_named():
+    with pytest.raises(UserError, match=r"preset='quick'.*fast"):
+        parse_run({"preset": "quick"})
+
+
+def test_every_choice_is_of_a_key_that_a_run_has():
+    for task, rules in RULES.items():
+        keys = {f"{section}.{key}" for section, values in _all_keys().items() for key in values}
+        assert {rule.key for rule in rules} <= keys, task
+        assert all(rule.why.endswith(".") for rule in rules)
+
+
+def _all_keys() -> dict:
+    run = parse_run({"preset": "none"})[0]
+    return {section: vars(getattr(run, section)) for section in ("tokenizer", "model", "training")}
+
+
+@pytest.mark.parametrize(
+    ("options", "key"),
+    [
+        ({"tokenizer": {"kind": "bpe"}}, "tokenizer.rare_tokens"),
+        ({"tokenizer": {"path": "somewhere"}}, "tokenizer.lowercase"),
+        ({"model": {"wide_ngrams": 0}}, "tokenizer.rare_tokens"),
+        ({"model": {"backprop_length": 100}}, "model.bidirectional"),
+        ({"training": {"max_steps": 10}}, "training.num_train_epochs"),
+        ({"training": {"averaging": "swa"}}, "training.averaging_decay"),
+        ({"training": {"train_batch_tokens": 4000}}, "training.per_device_train_batch_size"),
+        ({"model": {"hidden_size": 64}}, "model.hidden_size"),
+        (
+            {"training": {"eval_strategy": "no", "save_strategy": "no", "load_best_model_at_end": False}},
+            "training.early_stopping_patience",
+        ),
+    ],
+)
+def test_what_somebody_wrote_leaves_no_choice(options, key):
+    assert key in chosen(parsed())
+    assert key not in chosen(parsed(**options))
+
+
+def test_beside_another_model_a_stream_or_another_task_nothing_is_chosen():
+    assert not chosen(parsed(model={"pretrained": "runs/imdb_lm"}))
+    assert not chosen(parsed(data={"streaming": True}, training={"max_steps": 5}))
+    assert not chosen(parse_run({"preset": "default", "task": "language_modeling"})[0])
+    assert not chosen(parse_run({"preset": "none"})[0])
+
+
+def facts(preset: str = "default", rows: int = 10_000, words: float = 20, **more) -> Facts:
+    return Facts(preset, rows, words, **{"repeated": 5000, "unspaced": 0.0, "tags": 0.0, **more})
+
+
+def test_small_data_sets_have_many_epochs_and_large_ones_few():
+    few, many, most = facts(rows=30), facts(rows=25_000, words=270), facts(rows=10_000_000)
+    assert few.batch == 8
+    assert few.epochs >= 30
+    assert 2 <= many.epochs <= 4
+    assert most.batch == 64
+    assert most.epochs == 1
+
+
+def test_presets_differ_in_time():
+    fast, default, best = (facts(preset, rows=25_000, words=270) for preset in ("fast", "default", "best"))
+    assert fast.epochs <= default.epochs <= best.epochs
+    value = {rule.key: rule.value for rule in RULES["text_classification"]}["model.hidden_size"]
+    assert value(fast) < value(default) < value(best)
+
+
+class _Texts:
+    """A task of some texts."""
+
+    def texts(self, rows):
+        return iter(rows["text"])
+
+
+def test_facts_are_read_off_the_training_rows():
+    from datasets import Dataset
+
+    chinese = Facts.of("default", _Texts(), Dataset.from_dict({"text": ["很好吃的饭", "不好吃"]}))
+    assert chinese.words == 4
+    assert chinese.unspaced == 1
+    assert chinese.repeated == 2
+    english = Facts.of("default", _Texts(), Dataset.from_dict({"text": ["A film.<br />A good one", "x < y > z"]}))
+    assert english.tags == 0.5
+    assert english.unspaced == 0
+    assert english.rows == 2
+
+
+def test_thirty_rows_of_four_classes_are_learnt(tmp_path):
+    draw, names = random.Random(0), ["refund", "delivery", "invoice", "account"]
+    made = [
+        {"text": f"please help me with my {names[n % 4]} number {draw.randrange(9)}", "label": names[n % 4]}
+        for n in range(30)
+    ]
+    test = [{"text": f"where is my {name}", "label": name} for name in names]
+    run = {"preset": "default", "training": {"output_dir": str(tmp_path / "model"), "disable_tqdm": True}}
+    results = hf_rnn.train(run, data={"train": made, "test": test})
+    report = results["report"]["scores"]["test"]
+    assert report["model"]["accuracy"] >= report["baseline"]["accuracy"]
+
+
+def test_a_tagger_chooses_too(tmp_path):
+    run = {"task": "token_classification", "preset": "default", "training": {"output_dir": str(tmp_path / "model")}}
+    run["model"] = {"hidden_size": 8}
+    run["training"] |= {"num_train_epochs": 1, "disable_tqdm": True}
+    hf_rnn.train(run, data=sentences(60))
+    config = RNNConfig.from_pretrained(tmp_path / "model")
+    assert config.crf
+    assert config.character_encoder == "lstm"
+    assert config.bidirectional
+
+
+def test_pairs_and_values_choose_too(tmp_path):
+    made = [{"text": f"word{n % 7} and word{n % 5}", "text_pair": "this", "score": n / 2} for n in range(80)]
+    run = sections(tmp_path / "model")
+    run["data"] = {"text_column": "text", "text_pair_column": "text_pair", "label_column": "score"}
+    hf_rnn.train(run, data=made)
+    assert (tmp_path / "model" / "model.safetensors").exists()
+
+
+def test_a_configuration_of_a_model_has_all_that_is_chosen():
+    assert set(vars(ModelArguments())) >= {
+        rule.key.partition(".")[2] for rules in RULES.values() for rule in rules if rule.key.startswith("model.")
+    }
+
+
+def test_settings_of_tests_stay_as_written(tmp_path):
+    assert parse_run(tiny_config("x.csv", tmp_path))[0].preset == "none"
