@@ -18,6 +18,7 @@ from hf_rnn.utils.machine import hardware, versions
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "benchmarks"
 QUESTIONS = (
+    "accuracy",
     "training_step",
     "time_to_accuracy",
     "prediction",
@@ -98,7 +99,7 @@ def save(question: str, title: str, tables: list[dict], notes: str = "", lines: 
         print("\n\n".join(_markdown(one) for one in tables))
         return
     packages = {**versions()}
-    for name in ("keras", "jax", "tensorflow-cpu"):
+    for name in ("keras", "jax", "tensorflow-cpu", "fasttext-wheel", "model2vec", "scikit-learn"):
         try:
             packages[name] = version(name)
         except PackageNotFoundError:

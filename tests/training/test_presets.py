@@ -157,7 +157,7 @@ def test_beside_another_model_a_stream_or_another_task_nothing_is_chosen():
 
 
 def facts(preset: str = "default", rows: int = 10_000, words: float = 20, **more) -> Facts:
-    return Facts(preset, rows, words, **{"repeated": 5000, "unspaced": 0.0, "tags": 0.0, **more})
+    return Facts(preset, rows, words, **{"repeated": 5000, "unspaced_letters": 0.0, "tags": 0.0, **more})
 
 
 def test_small_data_sets_have_many_epochs_and_large_ones_few():
@@ -188,11 +188,11 @@ def test_facts_are_read_off_the_training_rows():
 
     chinese = Facts.of("default", _Texts(), Dataset.from_dict({"text": ["很好吃的饭", "不好吃"]}))
     assert chinese.words == 4
-    assert chinese.unspaced == 1
+    assert chinese.unspaced_letters == 0
     assert chinese.repeated == 2
     english = Facts.of("default", _Texts(), Dataset.from_dict({"text": ["A film.<br />A good one", "x < y > z"]}))
     assert english.tags == 0.5
-    assert english.unspaced == 0
+    assert english.unspaced_letters == 0
     assert english.rows == 2
 
 

@@ -25,7 +25,7 @@ RECORDS, FEW, SAMPLE, MOST = 500, 100, 1 << 17, 1 << 24
 # The delimiter of a file with one column.
 DEFAULT = ","
 # Letters of scripts without spaces between words.
-UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u9fff]")
+UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 _NUMBER = re.compile(r"\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?\s*%?\s*")
 
 

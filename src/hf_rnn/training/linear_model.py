@@ -44,12 +44,20 @@ class Labels:
         return np.eye(self.num_labels, dtype=np.float32)[self.values]
 
     def loss(self, logits: np.ndarray) -> float:
-        """Return the mean loss of logits `[N, C]`."""
+        """Return the mean loss, as [`Labels.torch_loss`] does.
+
+        Args:
+            logits: `[N, C]`.
+        """
         return float(self.torch_loss(torch.from_numpy(logits.astype(np.float64))))
 
     def torch_loss(self, logits: Tensor) -> Tensor:
-        """Return the mean loss of logits `[N, C]`: cross-entropy over the labels, or in each label of several, or the
-        mean square of the difference."""
+        """Return the mean loss: cross-entropy over the labels, or in each label of several, or the mean square of the
+        difference.
+
+        Args:
+            logits: `[N, C]`.
+        """
         if self.problem_type == REGRESSION:
             return F.mse_loss(logits.reshape(-1), torch.as_tensor(self.values).to(logits).reshape(-1))
         if self.problem_type == MULTI:

