@@ -165,8 +165,14 @@ def test_small_data_sets_have_many_epochs_and_large_ones_few():
     assert few.batch == 8
     assert few.epochs >= 30
     assert 2 <= many.epochs <= 4
-    assert most.batch == 64
+    assert most.batch == 256
     assert most.epochs == 1
+
+
+def test_batches_of_long_texts_are_counted_in_tokens():
+    assert facts(rows=25_000, words=270).batch_tokens == 16_384
+    assert facts(rows=25_000, words=27).batch_tokens is None
+    assert "training.train_batch_tokens" not in chosen(parsed(training={"per_device_train_batch_size": 8}))
 
 
 def test_presets_differ_in_time():

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # Training rows that are looked at.
 SAMPLE = 20_000
+# Words of a text, in the mean, from which on batches are counted in tokens.
+LONG = 100
 _WORD = re.compile(rf"{UNSPACED.pattern}|(?:(?!{UNSPACED.pattern})\w)+|[^\w\s]")
 # Of the Thai, Lao, Burmese and Khmer alphabets.
 _UNSPACED_LETTER = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
@@ -86,8 +88,15 @@ class Facts:
 
     @property
     def batch(self) -> int:
-        """Rows of a batch: at least some 100 steps an epoch, but for the smallest data sets."""
-        return 2 ** min(6, max(3, round(math.log2(max(1, self.rows / 150)))))
+        """Rows of a batch: for some 100 steps an epoch, but for the smallest data sets; many where millions of rows
+        give steps enough."""
+        few, many = (round(math.log2(max(1.0, self.rows / steps))) for steps in (150, 3000))
+        return 2 ** max(3, min(few, 6), min(many, 8))
+
+    @property
+    def batch_tokens(self) -> int | None:
+        """Tokens of a batch, where texts are long: none has so many that memory is short."""
+        return 2 ** round(math.log2(self.batch * self.words)) if self.words > LONG else None
 
     @property
     def epochs(self) -> int:
@@ -208,6 +217,12 @@ TEXT_CLASSIFICATION = (
         lambda facts: facts.batch,
         "Enough steps for small data sets.",
         lambda run: run.training.train_batch_tokens is None,
+    ),
+    Rule(
+        "training.train_batch_tokens",
+        lambda facts: facts.batch_tokens,
+        "Batches of long texts need the same memory.",
+        lambda run: "training.per_device_train_batch_size" not in run.given and not run.training.auto_find_batch_size,
     ),
     *_REGULARISED,
 )
