@@ -26,6 +26,12 @@ NEEDED = {
     "sst2": ["--data.train_split", "[train_phrases, train]"],
     "trec": ["--data.label_column", "label"],
 }
+NOTES = """Test rows of each set, which nothing was chosen by. Contenders that choose nothing are fitted to training
+and validation rows; fastText tunes itself on the validation rows for as long as `hf_rnn` trains. `hf_rnn`
+is `hf-rnn train` with nothing but the data; its seconds have all that the command does, the report with its
+baseline included. Texts a second and milliseconds for a short text are those of one core; the first answer
+counts from the start of a process. Rows that are not there have not been measured yet."""
+# Rows by which speed is measured.
 TIMED, SHORT = 500, 20
 FIGURES = ["test accuracy", "macro F1", "training s", "parameters", "MB", "texts/s", "ms a text", "memory MB"]
 COLUMNS = ["contender", *FIGURES, "s to first answer"]
@@ -136,6 +142,19 @@ def row_of(name: str, runs: list[dict]) -> list[str]:
     return cells
 
 
+def merged(tables: list[dict]) -> list[dict]:
+    """Return tables with the rows of earlier runs that they do not have, in the order of all contenders."""
+    file = report.FOLDER / "accuracy.json"
+    before = json.loads(file.read_text(encoding="utf-8"))["tables"] if file.exists() else []
+    found = {table["title"]: table for table in [*before, *tables]}
+    for table in before:
+        new = {row[0] for row in found[table["title"]]["rows"]}
+        found[table["title"]]["rows"] += [row for row in table["rows"] if row[0] not in new]
+    for table in found.values():
+        table["rows"].sort(key=lambda row: [*OURS, *PEERS].index(row[0]))
+    return list(found.values())
+
+
 def main() -> None:
     options = report.parser(__doc__, rounds=1)
     options.add_argument("folders", nargs="*", type=Path)
@@ -155,7 +174,7 @@ def main() -> None:
             print(folder.name, *rows[-1], sep=" | ", flush=True)
         note = f"Seeds {', '.join(map(str, arguments.seeds))}: mean accuracy and macro F1 (range), medians of the rest."
         tables.append(report.table(folder.name, COLUMNS, rows, note))
-    report.save("accuracy", "Which text classifier is worth picking", tables)
+    report.save("accuracy", "Which text classifier is worth picking", merged(tables), NOTES)
 
 
 if __name__ == "__main__":

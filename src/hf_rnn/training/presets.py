@@ -102,7 +102,7 @@ class Facts:
     def epochs(self) -> int:
         """Epochs: as many as some steps need, but not more than a number of words allow."""
         steps = self.by_preset(600, 2000, 5000)
-        words = self.by_preset(6e6, 14e6, 40e6)
+        words = self.by_preset(4e6, 9e6, 30e6)
         by_steps = math.ceil(steps * self.batch / self.rows)
         by_words = max(1, round(words / (self.rows * max(1.0, self.words))))
         return max(1, min(max(by_steps, self.by_preset(2, 5, 8)), by_words, self.by_preset(20, 60, 100)))
@@ -161,12 +161,6 @@ _REGULARISED = (
     Rule("model.input_dropout", lambda facts: 0.5, "Without dropout, models overfit in two epochs."),
     Rule("model.classifier_dropout", lambda facts: 0.5, "Without dropout, models overfit in two epochs."),
     Rule(
-        "training.num_train_epochs",
-        lambda facts: float(facts.epochs),
-        "As many steps as small data sets need, in minutes.",
-        lambda run: run.training.max_steps < 1,
-    ),
-    Rule(
         "training.early_stopping_patience",
         lambda facts: facts.by_preset(2, 3, 5),
         "Ends where nothing improves.",
@@ -180,6 +174,11 @@ _REGULARISED = (
         _averages,
     ),
 )
+
+
+def _has_epochs(run: RunConfig) -> bool:
+    return run.training.max_steps < 1
+
 
 TEXT_CLASSIFICATION = (
     Rule(
@@ -224,6 +223,12 @@ TEXT_CLASSIFICATION = (
         "Batches of long texts need the same memory.",
         lambda run: "training.per_device_train_batch_size" not in run.given and not run.training.auto_find_batch_size,
     ),
+    Rule(
+        "training.num_train_epochs",
+        lambda facts: float(facts.epochs),
+        "As many steps as small data sets need, in minutes.",
+        _has_epochs,
+    ),
     *_REGULARISED,
 )
 TOKEN_CLASSIFICATION = (
@@ -240,6 +245,12 @@ TOKEN_CLASSIFICATION = (
         lambda facts: min(16, facts.batch),
         "As configs/conll2003.yaml.",
         lambda run: run.training.train_batch_tokens is None,
+    ),
+    Rule(
+        "training.num_train_epochs",
+        lambda facts: 2.0 * facts.epochs,
+        "Tags take more epochs than classes of texts: configs/conll2003.yaml has ten.",
+        _has_epochs,
     ),
     *_REGULARISED,
 )
@@ -281,9 +292,22 @@ def rules_of(run: RunConfig) -> list[Rule]:
     Args:
         run: as it was parsed.
     """
-    if run.preset == "none" or run.data.streaming or run.model.pretrained is not None:
+    if run.preset == "none" or without_rules(run):
         return []
-    return [rule for rule in RULES.get(run.task, ()) if rule.key not in run.given and rule.when(run)]
+    return [rule for rule in RULES[run.task] if rule.key not in run.given and rule.when(run)]
+
+
+def without_rules(run: RunConfig) -> str | None:
+    """Return why no rules are known for a run, in words; None where there are.
+
+    Args:
+        run: as it was parsed.
+    """
+    if run.task not in RULES:
+        return f"there are none for the task {run.task}"
+    if run.data.streaming:
+        return "the rows of data.streaming are not known before training"
+    return "model.pretrained brings its own" if run.model.pretrained is not None else None
 
 
 def summary(facts: Facts, chosen: dict[str, Any]) -> str:
@@ -298,8 +322,8 @@ def summary(facts: Facts, chosen: dict[str, Any]) -> str:
     for section in ("tokenizer", "model", "training"):
         values = [f"{key.partition('.')[2]} {value}" for key, value in chosen.items() if key.startswith(section)]
         if values:
-            lines.append((f"  {section}", " · ".join(values)))
+            lines.append((section, " · ".join(values)))
     return "\n".join(f"{name:<11}{value}" for name, value in lines)
 
 
-__all__ = ["RULES", "Facts", "Rule", "as_begun", "choose", "rules_of"]
+__all__ = ["RULES", "Facts", "Rule", "as_begun", "choose", "rules_of", "without_rules"]

@@ -34,7 +34,7 @@ from ..utils.figures import draw_confusion, draw_curves
 from ..utils.machine import hardware, runs_bf16, versions
 from ..utils.output import say
 from .checkpoints import ASIDE, writing
-from .presets import choose, rules_of
+from .presets import choose, rules_of, without_rules
 from .pretrained import ENCODER, OUTPUT, take_encoder
 from .report import add_report
 from .resuming import check_same_data, find_checkpoint
@@ -96,6 +96,8 @@ class Run:
     def _check_use(self, task: type[TaskModel]) -> None:
         """Raises [`UserError`] for a setting that the task, or a model that begins with nothing, has no use for."""
         run = self.config
+        if run.preset != "none" and "preset" in run.given and (why := without_rules(run)):
+            raise UserError(f"preset={run.preset!r} chooses settings by rules, and {why}: leave it out.")
         if run.model.wide_ngrams and run.data.streaming:
             raise UserError(
                 f"model.wide_ngrams={run.model.wide_ngrams} are fitted on all training rows at once, and "

@@ -218,7 +218,7 @@ def parse_run(arguments: list[str] | dict | str | Path) -> tuple[RunConfig, str]
         namespace, written = (_as_meant(read(given_to, **how)) for how in ({}, {"defaults": False}))
         _find_data(namespace, written, given_to)
         _find_preset(namespace, written, given_to)
-        given = frozenset(key for key, _ in written.items() if "." in key)
+        given = frozenset(key for key, value in written.items() if "." in key or (key == "preset" and value))
         return _instantiated(parser, namespace, given)
     except (ArgumentError, TypeError, ValueError, OSError, yaml.YAMLError) as error:
         if isinstance(error, UserError):
