@@ -5,23 +5,21 @@ None of them is tuned by hand; what they choose, they choose on the validation r
 
 import json
 import pickle
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from hf_rnn.text.dialects import UNSPACED
+from hf_rnn.text.dialects import WORD
 from hf_rnn.training.tfidf import TfidfBaseline, is_without_spaces
 
 # Rows of a batch of a transformer, its tokens, and the epochs and rate of fine-tuning.
 BATCH, TOKENS, EPOCHS, RATE = 64, 256, 2, 5e-5
-_WORD = re.compile(rf"{UNSPACED.pattern}|(?:(?!{UNSPACED.pattern})\w)+|[^\w\s]")
 
 
 class Peer:
-    """One of them.
+    """A text classifier of another library.
 
     Args:
         seed: of what it draws.
@@ -119,7 +117,7 @@ class FastText(Peer):
 
     @staticmethod
     def _words(text: str) -> str:
-        return " ".join(_WORD.findall(text.lower()))
+        return " ".join(WORD.findall(text.lower()))
 
     def predict(self, texts):
         # Its own predict does not know NumPy 2.

@@ -94,6 +94,7 @@ class Chaos:
         options = [f"--training.{key}={'true' if value is True else value}" for key, value in training.items()]
         command = [
             "train",
+            "--preset=none",
             f"--task={sections.get('task', 'text_classification')}",
             f"--data.path={self.folder / 'reviews.csv'}",
             "--tokenizer.kind=word",

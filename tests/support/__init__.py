@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 def tiny_config(data, output_dir, **training) -> dict:
     """The sections of a run that takes a second."""
     return {
+        "preset": "none",
         "data": {"path": str(data)},
         "tokenizer": {"kind": "word", "min_frequency": 1},
         "model": {"embedding_size": 16, "hidden_size": 16},

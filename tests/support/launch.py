@@ -29,6 +29,7 @@ def torchrun(
 def options(data, output_dir, rows, **more) -> list[str]:
     """The command line of a run that takes a second, without dropout, whose masks differ from process to process."""
     sections = {
+        "preset": "none",
         "data.path": data,
         "tokenizer.kind": "word",
         "tokenizer.min_frequency": 1,

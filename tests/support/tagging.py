@@ -23,6 +23,7 @@ def sentences(count: int, seed: int = 0) -> list[dict]:
 def run(data, output_dir, crf=True, **training) -> dict:
     return {
         "task": "token_classification",
+        "preset": "none",
         "data": {"path": str(data)},
         "tokenizer": {"kind": "wordpiece", "vocab_size": 70},
         "model": {

@@ -258,7 +258,7 @@ def test_commands_print_on_any_standard_output(encoding, model, tmp_path):
     options = [f"--model.{name}={value}" for name, value in SMALL.items()]
     output = tmp_path / "a model"
     command = [sys.executable, "-m", "hf_rnn", "train", "--data.path", str(folder / "train.csv"), *options]
-    command += ["--training.output_dir", str(output), "--training.num_train_epochs", "1"]
+    command += ["--preset", "none", "--training.output_dir", str(output), "--training.num_train_epochs", "1"]
     done = subprocess.run(command, env=environment, capture_output=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr
     printed = done.stdout.decode(encoding)

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 import yaml
+from datasets import Dataset
 from support import tiny_config
 from support.tagging import sentences
 
@@ -160,7 +161,7 @@ def test_beside_another_model_a_stream_or_another_task_nothing_is_chosen():
     ("section", "why"),
     [
         ({"task": "language_modeling"}, "none for the task language_modeling"),
-        ({"model": {"pretrained": "runs/imdb_lm"}}, "model.pretrained brings its own"),
+        ({"model": {"pretrained": "runs/imdb_lm"}}, "model.pretrained has its sizes"),
         ({"data": {"streaming": True}}, "the rows of data.streaming"),
     ],
 )
@@ -171,7 +172,7 @@ def test_a_preset_that_has_no_rules_is_an_error_where_somebody_wrote_it(section,
 
 
 def facts(preset: str = "default", rows: int = 10_000, words: float = 20, **more) -> Facts:
-    return Facts(preset, rows, words, **{"repeated": 5000, "unspaced_letters": 0.0, "tags": 0.0, **more})
+    return Facts(preset, rows, words, **more)
 
 
 def test_small_data_sets_have_many_epochs_and_large_ones_few():
@@ -199,21 +200,47 @@ def test_presets_differ_in_time():
 class _Texts:
     """A task of some texts."""
 
+    label_names = ("good", "bad")
+
     def texts(self, rows):
         return iter(rows["text"])
 
 
-def test_facts_are_read_off_the_training_rows():
-    from datasets import Dataset
+def facts_of(*texts: str, **options) -> Facts:
+    return Facts.of(parsed(**options), _Texts(), Dataset.from_dict({"text": list(texts)}))
 
-    chinese = Facts.of("default", _Texts(), Dataset.from_dict({"text": ["很好吃的饭", "不好吃"]}))
-    assert chinese.words == 4
-    assert chinese.unspaced_letters == 0
-    assert chinese.repeated == 2
-    english = Facts.of("default", _Texts(), Dataset.from_dict({"text": ["A film.<br />A good one", "x < y > z"]}))
-    assert english.tags == 0.5
-    assert english.unspaced_letters == 0
-    assert english.rows == 2
+
+def test_facts_are_read_off_the_training_rows():
+    chinese = facts_of("很好吃的饭", "不好吃")
+    assert (chinese.words, chinese.unspaced_letters, chinese.repeated) == (4, 0, 2)
+    english = facts_of("A film.<br />A good one", "x < y > z")
+    assert (english.tags, english.unspaced_letters, english.rows) == (0.5, 0, 2)
+    thai = facts_of("ดีมาก")
+    assert thai.unspaced_letters == 1
+    assert facts_of("one two three four", data={"max_length": 3}).words == 3
+    assert facts_of("A a").repeated == 1
+    assert facts_of("A a", tokenizer={"lowercase": False}).repeated == 0
+
+
+def test_what_somebody_wrote_about_steps_counts():
+    few = facts_of(*["a text"] * 640, training={"per_device_train_batch_size": 64})
+    assert few.steps_of_an_epoch == 10
+    assert facts_of("a text", training={"max_steps": 50}).averaging_decay == 0.9
+    assert facts(rows=6400, written_steps=1000).averaging_decay == 0.99
+    assert facts(rows=6400, batches=8).steps_of_an_epoch >= 100
+
+
+def test_a_batch_of_long_texts_has_a_limit_and_many_labels_have_fewer_ngrams():
+    assert facts(rows=50_000, words=20_000).batch_tokens == 32_768
+    value = {rule.key: rule.value for rule in RULES["text_classification"]}["model.wide_ngrams"]
+    assert value(facts()) == 200_000
+    assert value(facts(labels=1000)) == 20_000
+
+
+def test_rare_words_of_a_command_line_go_with_the_ngrams_that_are_chosen(tmp_path):
+    run = sections(tmp_path / "model", {"tokenizer.rare_tokens": 50, "tokenizer.vocab_size": 20})
+    hf_rnn.train(run, data=rows(100))
+    assert RNNConfig.from_pretrained(tmp_path / "model").num_rare_tokens > 0
 
 
 def test_thirty_rows_of_four_classes_are_learnt(tmp_path):
@@ -258,6 +285,7 @@ def test_vectors_go_with_rare_words_and_their_own_size(tmp_path):
     config = RNNConfig.from_pretrained(tmp_path / "model")
     assert config.embedding_size == 3
     assert config.num_rare_tokens > 0
+    assert "embedding_size" not in yaml.safe_load((tmp_path / "model" / "run.yaml").read_text())["model"]
 
 
 def test_a_configuration_of_a_model_has_all_that_is_chosen():

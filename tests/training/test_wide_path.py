@@ -123,6 +123,18 @@ def test_settings_that_cannot_hold(tmp_path):
         train(tmp_path, [row["text"] for row in topics(50)], task="language_modeling")
 
 
+def test_of_many_rows_some_are_fitted_and_of_many_labels_fewer_ngrams(tmp_path, monkeypatch, capsys):
+    from hf_rnn.training import ngrams, wide_path
+
+    monkeypatch.setattr(wide_path, "MOST_TOKENS", 1000)
+    monkeypatch.setattr(ngrams, "MOST_WEIGHTS", 90)
+    found = train(tmp_path / "model", {"train": topics(300), "validation": topics(60, 1)})["run"]["wide_path"]
+    assert found["rows"] == 111
+    assert found["all_rows"] == 300
+    assert found["ngrams"] == 30
+    assert "fitted to 111 of 300 rows" in capsys.readouterr().out
+
+
 def test_texts_without_words_and_labels_without_rows():
     ids = [np.array(row, np.int64) for row in ([], [5], [6, 5], [6])]
     labels = Labels("single_label_classification", np.array([0, 0, 2, 2]), 4)

@@ -26,6 +26,8 @@ RECORDS, FEW, SAMPLE, MOST = 500, 100, 1 << 17, 1 << 24
 DEFAULT = ","
 # Letters of scripts without spaces between words.
 UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
+# A word, a mark, or a character of such a script.
+WORD = re.compile(rf"{UNSPACED.pattern}|[^\W{UNSPACED.pattern[1:-1]}]+|[^\w\s]")
 _NUMBER = re.compile(r"\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?\s*%?\s*")
 
 

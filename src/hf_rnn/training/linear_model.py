@@ -83,7 +83,6 @@ class LinearModel:
             # Numbers of any size are fitted alike.
             self.mean, self.std = float(labels.values.mean()), float(labels.values.std()) or 1.0
             self.labels = Labels(REGRESSION, (labels.values - self.mean) / self.std, 1)
-        self.fitted = False
         self.weight_tensor = torch.zeros(x.shape[1], labels.num_labels, requires_grad=True)
         self.bias_tensor = torch.zeros(labels.num_labels, requires_grad=True)
 
@@ -108,7 +107,6 @@ class LinearModel:
             W.grad, b.grad = self.transposed @ gradient + decay * W, gradient.sum(0)
             return loss + 0.5 * decay * W.square().sum()
 
-        self.fitted = True
         # Its types know no closure that returns a tensor.
         optimizer.step(loss_and_gradients)  # type: ignore[arg-type]
         return self

@@ -15,8 +15,9 @@ from .linear_model import Labels, LinearModel
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-# The most n-grams that are fitted before those of little weight are left out: the most frequent ones.
-MOST = 1_000_000
+# The most n-grams that are fitted before those of little weight are left out: the most frequent ones. And the most
+# weights that they have for all labels, of which L-BFGS holds some 25 copies.
+MOST, MOST_WEIGHTS = 1_000_000, 20_000_000
 # The powers of naive-Bayes ratios that are tried, with the inverse strength of regularisation FIRST; and the strengths
 # that are tried with the best of them, away from FIRST as long as they are better.
 POWERS, FIRST = (0.0, 0.5, 1.0), 3.0
@@ -115,7 +116,8 @@ def scales(counts: csr_matrix, labels: Labels, power: float) -> np.ndarray:
     squares = np.zeros(K)
     indicators = labels.indicators()
     for indicator in indicators.T:
-        with_label, without = 1 + has.T @ indicator, 1 + has.T @ (1 - indicator)
+        found = has.T @ indicator
+        with_label, without = 1 + found, 1 + frequency - found
         squares += np.log(with_label / with_label.sum() / (without / without.sum())) ** 2
     ratios = np.sqrt(squares / indicators.shape[1])
     return (ratios**power * inverse).astype(np.float32)
@@ -156,7 +158,15 @@ class Bag:
         Args:
             rows: the token ids of each.
         """
-        return np.asarray(features(self.ngrams.counts(rows), self.scale) @ self.weight) + self.bias
+        return self.logits_of(self.ngrams.counts(rows))
+
+    def logits_of(self, counts: csr_matrix) -> np.ndarray:
+        """Return logits `[N, C]`.
+
+        Args:
+            counts: `[N, K]` of the rows.
+        """
+        return np.asarray(features(counts, self.scale) @ self.weight) + self.bias
 
     def pruned(self, counts: csr_matrix, labels: Labels, most: int) -> Bag:
         """Return a bag of the n-grams of the largest weights, fitted anew; this one where it has no more.
@@ -171,7 +181,7 @@ class Bag:
         size = np.abs(self.weight).max(1) * self.scale
         kept = np.sort(np.argpartition(-size, most)[:most])
         ngrams = NGrams(self.ngrams.keys[kept], self.ngrams.order)
-        return Fit(ngrams, counts[:, kept], labels, self.power).bag(self.strength)
+        return Fit(ngrams, counts[:, kept], labels, self.power).bag(FIRST, self.strength)
 
 
 class Fit:
@@ -182,13 +192,15 @@ class Fit:
         self.scale = scales(counts, labels, power)
         self.model = LinearModel(features(counts, self.scale), labels)
 
-    def bag(self, strength: float) -> Bag:
-        """Return the bag of a strength. Each goes on from the weights of the one before it."""
-        # Less regularised ones need fewer steps from there.
-        if strength > FIRST and not self.model.fitted:
-            self.model.fit(FIRST)
-        self.model.fit(strength)
-        return Bag(self.ngrams, self.scale, self.model.weight, self.model.bias, self.power, strength)
+    def bag(self, *strengths: float) -> Bag:
+        """Return the bag of the last of some strengths. Each fit goes on from the weights of the one before it.
+
+        Args:
+            strengths: inverse strengths of the regularisation.
+        """
+        for strength in strengths:
+            self.model.fit(strength)
+        return Bag(self.ngrams, self.scale, self.model.weight, self.model.bias, self.power, strengths[-1])
 
 
 def choose_bag(train: tuple[Rows, Labels], validation: tuple[Rows, Labels], order: int, most: int) -> Bag:
@@ -199,14 +211,19 @@ def choose_bag(train: tuple[Rows, Labels], validation: tuple[Rows, Labels], orde
         order: tokens of the longest n-gram.
         most: n-grams that it may keep: those of the largest weights.
     """
-    ngrams, counts = NGrams.of(train[0], order, MOST)
+    ngrams, counts = NGrams.of(train[0], order, _most(train[1]))
     of_validation = ngrams.counts(validation[0])
 
     def loss(bag: Bag) -> float:
-        return validation[1].loss(np.asarray(features(of_validation, bag.scale) @ bag.weight) + bag.bias)
+        return validation[1].loss(bag.logits_of(of_validation))
 
-    bag = min((Fit(ngrams, counts, train[1], power).bag(FIRST) for power in POWERS), key=loss)
-    fit = Fit(ngrams, counts, train[1], bag.power)
+    fit = Fit(ngrams, counts, train[1], POWERS[0])
+    bag = fit.bag(FIRST)
+    for power in POWERS[1:]:
+        other_fit = Fit(ngrams, counts, train[1], power)
+        other = other_fit.bag(FIRST)
+        if loss(other) < loss(bag):
+            fit, bag = other_fit, other
     for strengths in (WEAKER, STRONGER):
         before = bag
         for strength in strengths:
@@ -219,6 +236,10 @@ def choose_bag(train: tuple[Rows, Labels], validation: tuple[Rows, Labels], orde
     return bag.pruned(counts, train[1], most)
 
 
+def _most(labels: Labels) -> int:
+    return max(1, min(MOST, MOST_WEIGHTS // labels.num_labels))
+
+
 def fit_bag(rows: Rows, labels: Labels, like: Bag, most: int) -> Bag:
     """Fit a bag of n-grams to other rows.
 
@@ -228,8 +249,8 @@ def fit_bag(rows: Rows, labels: Labels, like: Bag, most: int) -> Bag:
         like: the bag that tells order, power and strength.
         most: n-grams that it may keep: those of the largest weights.
     """
-    ngrams, counts = NGrams.of(rows, like.ngrams.order, MOST)
-    return Fit(ngrams, counts, labels, like.power).bag(like.strength).pruned(counts, labels, most)
+    ngrams, counts = NGrams.of(rows, like.ngrams.order, _most(labels))
+    return Fit(ngrams, counts, labels, like.power).bag(FIRST, like.strength).pruned(counts, labels, most)
 
 
 __all__ = ["Bag", "NGrams", "choose_bag", "fit_bag"]

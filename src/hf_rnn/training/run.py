@@ -103,7 +103,8 @@ class Run:
                 f"model.wide_ngrams={run.model.wide_ngrams} are fitted on all training rows at once, and "
                 "data.streaming=True holds none: leave one of them out."
             )
-        if run.tokenizer.rare_tokens and not run.model.wide_ngrams:
+        will_be_wide = run.model.wide_ngrams or any(rule.key == "model.wide_ngrams" for rule in rules_of(run))
+        if run.tokenizer.rare_tokens and not will_be_wide:
             raise UserError(
                 f"tokenizer.rare_tokens={run.tokenizer.rare_tokens} are read by the wide path alone: leave it out, or "
                 "write --model.wide_ngrams 200000 too."

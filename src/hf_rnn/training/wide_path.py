@@ -7,6 +7,7 @@ their sum. When the validation rows have measured the model, its n-grams are fit
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
     from .trainer import RNNTrainer
 
+# The most tokens, and the most logits of rows, to which n-grams are fitted: those of rows drawn at random, of more.
+MOST_TOKENS, MOST_LOGITS = 20_000_000, 100_000_000
 # The weight, in validation rows, of the guess that both halves count a half.
 PRIOR = 1.0
 
@@ -63,8 +66,8 @@ class WidePaths:
     Args:
         measured: fitted to the training rows, to be measured on the validation rows; None if it does not help.
         final: the same, fitted to both.
-        decisions: `ngrams`, `order`, `power`, `strength`, `recurrent_weight`, `wide_weight`, and the validation losses
-            of the two halves and of their sum.
+        decisions: `ngrams`, the `rows` of `all_rows` that they were fitted to, `order`, `power`, `strength`,
+            `recurrent_weight`, `wide_weight`, and the validation losses of the two halves and of their sum.
     """
 
     measured: WidePath | None
@@ -86,12 +89,16 @@ def fit_wide_paths(config: Any, train: Dataset, validation: Dataset, most: int, 
         ids = [np.asarray(each, np.int64) for each in rows.with_format("numpy")["input_ids"][:]]
         return ids, Labels(str(config.problem_type), np.asarray(rows["labels"]), config.num_labels)
 
-    of_train, (rows, labels) = rows_and_labels(train), rows_and_labels(validation)
+    places = [_some(each, config.num_labels) for each in (train, validation)]
+    of_train, (rows, labels) = rows_and_labels(train.select(places[0])), rows_and_labels(validation.select(places[1]))
+    recurrent = recurrent[places[1]]
     bag = choose_bag(of_train, (rows, labels), config.wide_order, most)
     wide = bag.logits(rows)
     a, b = mixing_weights(recurrent, wide, labels)
     decisions = {
         "ngrams": 0,
+        "rows": len(places[0]),
+        "all_rows": len(train),
         "order": config.wide_order,
         "power": bag.power,
         "strength": bag.strength,
@@ -109,6 +116,13 @@ def fit_wide_paths(config: Any, train: Dataset, validation: Dataset, most: int, 
     final = fit_bag([*of_train[0], *rows], both, bag, most)
     decisions["ngrams"] = len(final.ngrams.keys)
     return WidePaths(_path_of(config, bag, a, b), _path_of(config, final, a, b), decisions)
+
+
+def _some(rows: Dataset, labels: int) -> np.ndarray:
+    """Return the places of rows, in their order: as many as the fit has memory for."""
+    share = min(1.0, MOST_TOKENS / max(1, sum(rows["length"])), MOST_LOGITS / (labels * max(1, len(rows))))
+    places = np.random.default_rng(0).permutation(len(rows))[: max(1, math.floor(share * len(rows)))]
+    return np.sort(places)
 
 
 def _path_of(config: Any, bag: Bag, recurrent_weight: float, wide_weight: float) -> WidePath:
@@ -170,6 +184,8 @@ def summary(decisions: dict[str, Any]) -> str:
         return f"wide path  left out, since the recurrence is better alone; {end}"
     a, b = decisions["recurrent_weight"], decisions["wide_weight"]
     known = f"{decisions['ngrams']:,} n-grams of up to {decisions['order']} tokens"
+    if decisions["rows"] < decisions["all_rows"]:
+        known += f", fitted to {decisions['rows']:,} of {decisions['all_rows']:,} rows"
     return f"wide path  {known}; logits = {a:.2f} · recurrence + {b:.2f} · n-grams; {end}"
 
 

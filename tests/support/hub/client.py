@@ -73,8 +73,14 @@ def titles(server: HubServer, repo_id: str, revision: str = "main") -> list[str]
 def tiny_training(data: Path, folder: Path, **training) -> list[str]:
     """The command line of the run that `tiny_config` describes."""
     sections = tiny_config(data, folder, **{"num_train_epochs": 4, "learning_rate": 0.003, **training})
+    preset = sections.pop("preset")
     return [
-        f"--{s}.{key}={value}".replace("=True", "=true") for s, keys in sections.items() for key, value in keys.items()
+        f"--preset={preset}",
+        *(
+            f"--{s}.{key}={value}".replace("=True", "=true")
+            for s, keys in sections.items()
+            for key, value in keys.items()
+        ),
     ]
 
 
