@@ -10,7 +10,8 @@ from support.tagging import sentences
 
 import hf_rnn
 from hf_rnn.models.configuration_rnn import RNNConfig
-from hf_rnn.training.presets import RULES, Facts, rules_of
+from hf_rnn.training.preset_facts import Facts
+from hf_rnn.training.presets import RULES, rules_of
 from hf_rnn.training.run_config import ModelArguments, parse_run
 from hf_rnn.utils.errors import UserError
 

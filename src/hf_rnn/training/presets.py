@@ -1,21 +1,18 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """The settings that a run chooses by its training rows, where nobody wrote them: `--preset fast | default | best`.
 
-The tables below hold all rules, and `Facts` holds their formulas.
+The tables of this file hold all rules, and `preset_facts` their formulas.
 """
 
 from __future__ import annotations
 
-import math
-import re
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..text.dialects import WORD
 from ..text.tokenization import BY_FREQUENCY
 from ..utils.output import say
+from .preset_facts import Facts
 from .run_config import RunConfig, with_values
 
 if TYPE_CHECKING:
@@ -23,128 +20,8 @@ if TYPE_CHECKING:
 
     from ..tasks import Task
 
-# Training rows that are looked at.
-SAMPLE = 20_000
-# Words of a text, in the mean, from which on batches are counted in tokens, and the most tokens of a batch.
-LONG, MOST_TOKENS = 100, 2**15
 # The most weights of n-grams for all labels.
 MOST_WEIGHTS = 20_000_000
-# Letters of the Thai, Lao, Burmese and Khmer alphabets.
-_UNSPACED_LETTER = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
-_TAG = re.compile(r"<(?:br|p|div|span|a|b|i)\b[^<>]{0,200}>", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Facts:
-    """Facts about a run and its training rows that the rules read.
-
-    Args:
-        preset: its name.
-        rows: number of training rows.
-        words: mean number of words and marks in a row, each character of a script without spaces being one.
-        repeated: number of different words that were seen more than once.
-        unspaced_letters: share of words that are single letters of an alphabet without spaces between words.
-        tags: share of rows with an HTML tag.
-        labels: number of labels.
-        largest_batch: rows that a batch may have.
-        written_batch: rows of a batch that somebody wrote; None for none.
-        written_epochs, written_steps: the same of epochs and of steps.
-        batches: batches of a step, of all processes.
-    """
-
-    preset: str
-    rows: int
-    words: float
-    repeated: int = 0
-    unspaced_letters: float = 0.0
-    tags: float = 0.0
-    labels: int = 2
-    largest_batch: int = 256
-    written_batch: float | None = None
-    written_epochs: float | None = None
-    written_steps: int | None = None
-    batches: int = 1
-
-    @classmethod
-    def of(cls, run: RunConfig, task: Task, rows: Dataset) -> Facts:
-        """Return the facts of a run.
-
-        Args:
-            run: as it was parsed.
-            task: of the run.
-            rows: its prepared training rows.
-        """
-        sample = rows.select(range(0, len(rows), math.ceil(len(rows) / SAMPLE)))
-        lowercase = run.tokenizer.lowercase or "tokenizer.lowercase" not in run.given
-        counts: Counter[str] = Counter()
-        tags = 0
-        for text in task.texts(sample):
-            tags += bool(_TAG.search(text))
-            counts.update(WORD.findall(text.lower() if lowercase else text))
-        words = max(1, counts.total())
-        mean = min(words / len(sample), run.data.max_length or math.inf)
-        args = run.training
-        written_batch: float | None = None
-        if "training.per_device_train_batch_size" in run.given:
-            written_batch = args.per_device_train_batch_size
-        elif args.train_batch_tokens is not None:
-            written_batch = args.train_batch_tokens / mean
-        return cls(
-            run.preset,
-            rows=len(rows),
-            words=mean,
-            repeated=sum(count > 1 for count in counts.values()),
-            unspaced_letters=sum(count for word, count in counts.items() if _UNSPACED_LETTER.match(word)) / words,
-            tags=tags / len(sample),
-            labels=max(1, len(task.label_names)),
-            largest_batch=16 if run.task == "token_classification" else 256,
-            written_batch=written_batch,
-            written_epochs=args.num_train_epochs if "training.num_train_epochs" in run.given else None,
-            written_steps=args.max_steps if args.max_steps > 0 else None,
-            batches=args.world_size * args.gradient_accumulation_steps,
-        )
-
-    def by_preset(self, fast: Any, default: Any, best: Any) -> Any:
-        """Return the value of the preset.
-
-        Args:
-            fast, default, best: the values of the presets of these names.
-        """
-        return {"fast": fast, "default": default, "best": best}[self.preset]
-
-    @property
-    def batch(self) -> int:
-        """Rows of a batch: about 150 steps an epoch, at least 8 rows and at most 64; up to 256 for millions of rows."""
-        rows = self.rows / self.batches
-        few, many = (round(math.log2(max(1.0, rows / steps))) for steps in (150, 3000))
-        return min(self.largest_batch, 2 ** max(3, min(few, 6), min(many, 8)))
-
-    @property
-    def batch_tokens(self) -> int | None:
-        """Tokens of a batch, where texts are long: memory does not grow with their length."""
-        return min(MOST_TOKENS, 2 ** round(math.log2(self.batch * self.words))) if self.words > LONG else None
-
-    @property
-    def steps_of_an_epoch(self) -> int:
-        """Steps of an epoch."""
-        tokens = self.batch_tokens
-        batch = self.written_batch or (tokens / self.words if tokens else self.batch)
-        return math.ceil(self.rows / (batch * self.batches))
-
-    @property
-    def epochs(self) -> int:
-        """Epochs: as many as some steps need, but not more than a number of words allow."""
-        steps = self.by_preset(600, 2000, 5000)
-        words = self.by_preset(4e6, 9e6, 30e6)
-        by_steps = math.ceil(steps / self.steps_of_an_epoch)
-        by_words = max(1, round(words / (self.rows * max(1.0, self.words))))
-        return max(1, min(max(by_steps, self.by_preset(2, 5, 8)), by_words, self.by_preset(20, 60, 100)))
-
-    @property
-    def averaging_decay(self) -> float:
-        """Decay of a mean over the last tenth of the steps, as they were written or, of epochs, chosen."""
-        steps = self.written_steps or (self.written_epochs or self.epochs) * self.steps_of_an_epoch
-        return round(min(0.999, max(0.9, 1 - 10 / steps)), 4)
 
 
 def _always(run: RunConfig) -> bool:
@@ -418,4 +295,4 @@ def summary(facts: Facts, chosen: dict[str, Any]) -> str:
     return "\n".join(f"{name:<11}{value}" for name, value in lines)
 
 
-__all__ = ["RULES", "Facts", "Rule", "as_begun", "choose", "rules_of", "without_rules"]
+__all__ = ["RULES", "Rule", "as_begun", "choose", "rules_of", "without_rules"]
