@@ -11,7 +11,7 @@ import torch
 from torch.func import functional_call, grad, vmap
 
 from hf_rnn import RNNConfig, RNNForCausalLM, RNNForSequenceClassification
-from hf_rnn.training.wide_path import keys_of
+from hf_rnn.training.ngrams import keys_of
 
 WHOLE = torch.ones(3, 6, dtype=torch.long)
 MASKS = [WHOLE, WHOLE.tril(2), WHOLE.triu(1), torch.tensor([[1, 0, 1, 0, 1, 1]] * 3), torch.zeros_like(WHOLE)]

@@ -12,7 +12,7 @@ from hf_rnn.inference.long_text import logits_of
 from hf_rnn.interpret.answers import margin
 from hf_rnn.reference import naive_wide_path
 from hf_rnn.text.tokenization import train_tokenizer
-from hf_rnn.training.wide_path import keys_of
+from hf_rnn.training.ngrams import keys_of
 
 KNOWN, C, V = 300, 3, 40
 
@@ -215,6 +215,21 @@ def test_rare_tokens_are_unknown_to_the_recurrence_alone():
     assert not torch.allclose(model(rare).logits, model(unknown).logits)
     with pytest.raises(ValueError, match=r"token ids \[140\] are outside the vocabulary"):
         model(torch.tensor([[5, V + 100]]))
+
+
+def test_rare_tokens_are_unknown_in_windows_too():
+    settings = {"num_rare_tokens": 100, "unk_token_id": 1, "embedding_dropout": 0.01}
+    whole, windows = (model_with_wide_path(backprop_window=window, **settings) for window in (0, 4))
+    windows.load_state_dict(whole.state_dict())
+    ids = torch.randint(2, V + 100, (3, 20))
+    found = []
+    for model in (whole, windows):
+        torch.manual_seed(0)
+        model.train()(ids, labels=torch.tensor([0, 1, 0])).loss.backward()
+        model.eval()
+        found.append((model(ids).logits, model.model.embed_tokens.weight.grad))
+    torch.testing.assert_close(found[0][0], found[1][0])
+    assert found[1][1][1].any(), "the unknown token learns"
 
 
 def test_rare_tokens_need_an_unknown_token():

@@ -141,15 +141,19 @@ class RNNModel(RNNPreTrainedModel):
         Raises:
             ValueError: an id outside the vocabulary.
         """
-        return embed(self.embed_tokens, self._without_rare(input_ids), self.config.vocab_size)
+        return embed(self.embed_tokens, self.without_rare(input_ids), self.config.vocab_size)
 
     def embed(self, input_ids: Tensor) -> Tensor:
         """The vectors of tokens, `[B, T, E]`, in training with words dropped; raises as [`lookup`]."""
         dropout = self.config.embedding_dropout if self.training else 0.0
-        return embed(self.embed_tokens, self._without_rare(input_ids), self.config.vocab_size, dropout)
+        return embed(self.embed_tokens, self.without_rare(input_ids), self.config.vocab_size, dropout)
 
-    def _without_rare(self, input_ids: Tensor) -> Tensor:
-        """The ids, with the unknown token in the place of those that only a wide path tells apart."""
+    def without_rare(self, input_ids: Tensor) -> Tensor:
+        """Return ids, with the unknown token in the place of those that only a wide path tells apart.
+
+        Args:
+            input_ids: `[B, T]`.
+        """
         V, rare = self.config.vocab_size, self.config.num_rare_tokens
         if not rare:
             return input_ids

@@ -351,6 +351,8 @@ def read_in_windows(
     if source.dim() == 2 and not isinstance(encoder.embed_tokens, nn.Embedding):
         # An adapter around the embedding has its gradients from torch, as all that computes embedded tokens.
         source = encoder.embed(source)
+    elif source.dim() == 2:
+        source = encoder.without_rare(source)
     ragged = None if attention_mask is None else Ragged.from_mask(attention_mask)
     if ragged is not None and ragged.to_front is not None:
         index = ragged.to_front if source.dim() == 2 else ragged.to_front.unsqueeze(-1).expand_as(source)
