@@ -21,7 +21,7 @@ import report
 from peers import OURS, PEERS, Ours
 
 SETS = ("imdb", "sst2", "trec", "waimai")
-# What the files of these sets do not say.
+# The files of these sets leave two columns or two splits to choose from, so options name them.
 NEEDED = {
     "sst2": ["--data.train_split", "[train_phrases, train]"],
     "trec": ["--data.label_column", "label"],

@@ -214,26 +214,27 @@ def choose_bag(train: tuple[Rows, Labels], validation: tuple[Rows, Labels], orde
     ngrams, counts = NGrams.of(train[0], order, _most(train[1]))
     of_validation = ngrams.counts(validation[0])
 
-    def loss(bag: Bag) -> float:
-        return validation[1].loss(bag.logits_of(of_validation))
+    def judged(fit: Fit, strength: float) -> tuple[float, Bag]:
+        bag = fit.bag(strength)
+        return validation[1].loss(bag.logits_of(of_validation)), bag
 
     fit = Fit(ngrams, counts, train[1], POWERS[0])
-    bag = fit.bag(FIRST)
+    least, best = judged(fit, FIRST)
     for power in POWERS[1:]:
-        other_fit = Fit(ngrams, counts, train[1], power)
-        other = other_fit.bag(FIRST)
-        if loss(other) < loss(bag):
-            fit, bag = other_fit, other
+        other = Fit(ngrams, counts, train[1], power)
+        loss, bag = judged(other, FIRST)
+        if loss < least:
+            least, best, fit = loss, bag, other
     for strengths in (WEAKER, STRONGER):
-        before = bag
+        before = best
         for strength in strengths:
-            other = fit.bag(strength)
-            if loss(other) >= loss(bag):
+            loss, bag = judged(fit, strength)
+            if loss >= least:
                 break
-            bag = other
-        if bag is not before:
+            least, best = loss, bag
+        if best is not before:
             break
-    return bag.pruned(counts, train[1], most)
+    return best.pruned(counts, train[1], most)
 
 
 def _most(labels: Labels) -> int:

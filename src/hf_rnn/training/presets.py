@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..text.tokenization import BY_FREQUENCY
 from ..utils.output import say
+from .ngrams import MOST_WEIGHTS
 from .preset_facts import Facts
 from .run_config import RunConfig, with_values
 
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from ..tasks import Task
-
-# The most weights of n-grams for all labels.
-MOST_WEIGHTS = 20_000_000
 
 
 def _always(run: RunConfig) -> bool:
