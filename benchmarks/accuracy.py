@@ -26,15 +26,29 @@ NEEDED = {
     "sst2": ["--data.train_split", "[train_phrases, train]"],
     "trec": ["--data.label_column", "label"],
 }
-NOTES = """Test rows of each set, which nothing was chosen by. Contenders that choose nothing are fitted to training
+NOTES = """Test rows of each set, which nothing was chosen by; one run for each seed, means of accuracy and
+macro F1 (range), medians of the rest. Contenders that choose nothing are fitted to training
 and validation rows; fastText tunes itself on the validation rows for as long as `hf_rnn` trains. `hf_rnn`
 is `hf-rnn train` with nothing but the data; its seconds have all that the command does, the report with its
 baseline included. Texts a second and milliseconds for a short text are those of one core; the first answer
 counts from the start of a process. Rows that are not there have not been measured yet."""
 # Rows by which speed is measured.
 TIMED, SHORT = 500, 20
-FIGURES = ["test accuracy", "macro F1", "training s", "parameters", "MB", "texts/s", "ms a text", "memory MB"]
-COLUMNS = ["contender", *FIGURES, "s to first answer"]
+FIGURES = [
+    "test accuracy",
+    "macro F1",
+    "training s",
+    "parameters",
+    "MB",
+    "texts/s",
+    "ms a text",
+    "memory MB",
+    "s to first answer",
+]
+CONTENDERS = [*OURS, *PEERS]
+# These draw nothing: one run is enough.
+WITHOUT_SEED = ("TF-IDF + LR", "NB-SVM")
+COLUMNS = ["contender", "runs", *FIGURES]
 
 
 def options_of(folder: Path) -> list[str]:
@@ -134,52 +148,37 @@ def measured(name: str, folder: Path, seed: int, seconds: float) -> dict:
         return json.loads(out.read_text(encoding="utf-8"))
 
 
-def row_of(name: str, runs: list[dict]) -> list[str]:
-    """Return the row of a table: means of accuracy and F1 with their range, medians of the rest."""
-    cells = [name]
-    for column in COLUMNS[1:]:
-        values = [run[column] for run in runs]
-        if column in ("test accuracy", "macro F1"):
-            spread = f" ({100 * min(values):.2f} to {100 * max(values):.2f})" if len(values) > 1 else ""
-            cells.append(f"{100 * statistics.mean(values):.2f}{spread}")
-        else:
-            cells.append(report.figure(statistics.median(values)))
-    return cells
-
-
-def merged(tables: list[dict]) -> list[dict]:
-    """Return tables with the rows of earlier runs that they do not have, in the order of all contenders."""
-    file = report.FOLDER / "accuracy.json"
-    before = json.loads(file.read_text(encoding="utf-8"))["tables"] if file.exists() else []
-    found = {table["title"]: table for table in [*before, *tables]}
-    for table in before:
-        new = {row[0] for row in found[table["title"]]["rows"]}
-        found[table["title"]]["rows"] += [row for row in table["rows"] if row[0] not in new]
-    for table in found.values():
-        table["rows"].sort(key=lambda row: [*OURS, *PEERS].index(row[0]))
-    return list(found.values())
+def tables_of(runs: dict) -> list[dict]:
+    """Return a table of each data set out of its runs, by contender and seed."""
+    tables = []
+    for name, of_set in runs.items():
+        rows = [report.row_of_runs(who, of_set[who], FIGURES) for who in CONTENDERS if who in of_set]
+        tables.append(report.table(name, COLUMNS, rows))
+    return tables
 
 
 def main() -> None:
     options = report.parser(__doc__, rounds=1)
     options.add_argument("folders", nargs="*", type=Path)
-    options.add_argument("--contenders", nargs="+", choices=[*PEERS, *OURS], default=[*OURS, *PEERS])
+    options.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=CONTENDERS)
     options.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     arguments = options.parse_args()
-    tables = []
+    runs = report.runs_of("accuracy")
     for folder in arguments.folders or [Path(arguments.data, name) for name in SETS]:
-        rows, seconds = [], 60.0
-        for name in sorted(arguments.contenders, key=[*OURS, *PEERS].index):
-            # fastText tunes itself for as long as ours trains. What draws nothing is run once.
-            seeds = arguments.seeds[:1] if name in ("TF-IDF + LR", "NB-SVM") else arguments.seeds
-            runs = [measured(name, folder, seed, seconds) for seed in seeds]
-            if name == "hf_rnn":
-                seconds = statistics.median(run["training s"] for run in runs)
-            rows.append(row_of(name, runs))
-            print(folder.name, *rows[-1], sep=" | ", flush=True)
-        note = f"Seeds {', '.join(map(str, arguments.seeds))}: mean accuracy and macro F1 (range), medians of the rest."
-        tables.append(report.table(folder.name, COLUMNS, rows, note))
-    report.save("accuracy", "Which text classifier is worth picking", merged(tables), NOTES)
+        of_set = runs.setdefault(folder.name, {})
+        for name in sorted(arguments.contenders, key=CONTENDERS.index):
+            of_set.setdefault(name, {})
+            for seed in arguments.seeds[:1] if name in WITHOUT_SEED else arguments.seeds:
+                of_set[name][str(seed)] = measured(name, folder, seed, _seconds(of_set))
+                report.keep_runs("accuracy", runs)
+            print(folder.name, *report.row_of_runs(name, of_set[name], FIGURES), sep=" | ", flush=True)
+    report.save("accuracy", "Which text classifier is worth picking", tables_of(runs), NOTES)
+
+
+def _seconds(of_set: dict) -> float:
+    """The seconds for which fastText tunes itself: as long as our training took, or a minute where it was not run."""
+    ours = [run["training s"] for run in of_set.get("hf_rnn", {}).values()]
+    return statistics.median(ours) if ours else 60.0
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "docs" / "benchmarks"
 QUESTIONS = (
     "accuracy",
+    "parts",
     "training_step",
     "time_to_accuracy",
     "prediction",
@@ -117,6 +118,36 @@ def save(question: str, title: str, tables: list[dict], notes: str = "", lines: 
     }
     (FOLDER / f"{question}.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     render()
+
+
+def runs_of(question: str) -> dict:
+    """The figures of each run of a question's commands, by data set, contender and seed. Those of earlier commands
+    count until they are run again."""
+    file = FOLDER / f"{question}_runs.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+
+
+def keep_runs(question: str, runs: dict) -> None:
+    """Writes what [`runs_of`] reads, after each run, so that a command that is cut has lost one; not with `--print`."""
+    if PRINT not in sys.argv:
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        (FOLDER / f"{question}_runs.json").write_text(json.dumps(runs, indent=1) + "\n", encoding="utf-8")
+
+
+def row_of_runs(name: str, runs: dict[str, dict], columns: list[str]) -> list[str]:
+    """The row of a contender: how many runs, means of shares (as per cent, with their range) and losses, and medians of
+    the rest."""
+    cells = [name, str(len(runs))]
+    for column in columns:
+        values = [run[column] for run in runs.values()]
+        if column.endswith(("accuracy", "F1")):
+            spread = f" ({100 * min(values):.2f} to {100 * max(values):.2f})" if len(values) > 1 else ""
+            cells.append(f"{100 * statistics.mean(values):.2f}{spread}")
+        elif column.endswith("loss"):
+            cells.append(f"{statistics.mean(values):.4f}")
+        else:
+            cells.append(figure(statistics.median(values)))
+    return cells
 
 
 def series(question: str) -> dict[str, np.ndarray]:

@@ -138,6 +138,7 @@ def _all_keys() -> dict:
         ({"model": {"backprop_length": 100}}, "model.bidirectional"),
         ({"training": {"max_steps": 10}}, "training.num_train_epochs"),
         ({"training": {"averaging": "swa"}}, "training.averaging_decay"),
+        ({"training": {"averaging": None}}, "training.averaging_decay"),
         ({"training": {"train_batch_tokens": 4000}}, "training.per_device_train_batch_size"),
         ({"model": {"hidden_size": 64}}, "model.hidden_size"),
         (
@@ -183,6 +184,12 @@ def test_small_data_sets_have_many_epochs_and_large_ones_few():
     assert many.epochs == 1
     assert most.batch == 256
     assert most.epochs == 1
+
+
+def test_taggers_average_over_the_last_tenth_of_all_their_steps():
+    tagger, classifier = facts(tagged=True, written_batch=16), facts(written_batch=16)
+    assert tagger.epochs == 2 * classifier.epochs
+    assert 1 / (1 - tagger.averaging_decay) == pytest.approx(tagger.epochs * tagger.steps_of_an_epoch / 10, rel=0.02)
 
 
 def test_batches_of_long_texts_are_counted_in_tokens():

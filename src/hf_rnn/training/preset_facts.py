@@ -38,7 +38,7 @@ class Facts:
         unspaced_letters: share of words that are single letters of an alphabet without spaces between words.
         tags: share of rows with an HTML tag.
         labels: number of labels.
-        largest_batch: rows that a batch may have.
+        tagged: True for words with tags, which take smaller batches and twice the epochs of whole texts.
         written_batch: rows of a batch that somebody wrote; None for none.
         written_epochs, written_steps: the same of epochs and of steps.
         batches: batches of a step, of all processes.
@@ -51,7 +51,7 @@ class Facts:
     unspaced_letters: float = 0.0
     tags: float = 0.0
     labels: int = 2
-    largest_batch: int = 256
+    tagged: bool = False
     written_batch: float | None = None
     written_epochs: float | None = None
     written_steps: int | None = None
@@ -89,7 +89,7 @@ class Facts:
             unspaced_letters=sum(count for word, count in counts.items() if _UNSPACED_LETTER.match(word)) / words,
             tags=tags / len(sample),
             labels=max(1, len(task.label_names)),
-            largest_batch=16 if run.task == "token_classification" else 256,
+            tagged=run.task == "token_classification",
             written_batch=written_batch,
             written_epochs=args.num_train_epochs if "training.num_train_epochs" in run.given else None,
             written_steps=args.max_steps if args.max_steps > 0 else None,
@@ -109,7 +109,7 @@ class Facts:
         """Rows of a batch: about 150 steps an epoch, at least 8 rows and at most 64; up to 256 for millions of rows."""
         rows = self.rows / self.batches
         few, many = (round(math.log2(max(1.0, rows / steps))) for steps in (150, 3000))
-        return min(self.largest_batch, 2 ** max(3, min(few, 6), min(many, 8)))
+        return min(16 if self.tagged else 256, 2 ** max(3, min(few, 6), min(many, 8)))
 
     @property
     def batch_tokens(self) -> int | None:
@@ -125,12 +125,13 @@ class Facts:
 
     @property
     def epochs(self) -> int:
-        """Epochs: as many as some steps need, but not more than a number of words allow."""
+        """Epochs: as many as some steps need, but not more than a number of words allow; twice that for taggers."""
         steps = self.by_preset(600, 2000, 5000)
         words = self.by_preset(4e6, 9e6, 30e6)
         by_steps = math.ceil(steps / self.steps_of_an_epoch)
         by_words = max(1, round(words / (self.rows * max(1.0, self.words))))
-        return max(1, min(max(by_steps, self.by_preset(2, 5, 8)), by_words, self.by_preset(20, 60, 100)))
+        epochs = max(1, min(max(by_steps, self.by_preset(2, 5, 8)), by_words, self.by_preset(20, 60, 100)))
+        return 2 * epochs if self.tagged else epochs
 
     @property
     def averaging_decay(self) -> float:

@@ -73,7 +73,7 @@ def _may_look_ahead(run: RunConfig) -> bool:
 
 
 def _averages(run: RunConfig) -> bool:
-    return run.training.averaging in (None, "ema")
+    return run.training.averaging == "ema" or "training.averaging" not in run.given
 
 
 # Both directions, much dropout and a mean of weights, of text classifiers and taggers.
@@ -210,7 +210,7 @@ TOKEN_CLASSIFICATION = (
     ),
     Rule(
         "training.num_train_epochs",
-        lambda facts: 2.0 * facts.epochs,
+        lambda facts: float(facts.epochs),
         "Taggers still improve after as many epochs as classifiers take: configs/conll2003.yaml has ten.",
         _has_epochs,
     ),
