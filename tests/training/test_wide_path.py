@@ -167,3 +167,25 @@ def test_the_sum_is_never_worse_than_its_better_half(useless):
     a, b = mixing_weights(*halves, labels)
     assert labels.loss(a * halves[0] + b * halves[1]) <= min(map(labels.loss, halves))
     assert (a, b)[useless] < 0.05
+
+
+def test_unknown_words_are_in_no_ngram(tmp_path):
+    train_rows = [{"text": f"{word} a b c", "label": word} for word in ("good", "bad") for _ in range(40)]
+    # Words that the training rows lack stand beside one label alone.
+    validation = [{"text": f"good new{n} new{n}x", "label": "good"} for n in range(40)]
+    validation += [{"text": "bad a b c", "label": "bad"}] * 40
+    train(tmp_path / "model", {"train": train_rows, "validation": validation})
+    predictor = Predictor.from_pretrained(tmp_path / "model")
+    wide_path, logits = predictor.model.wide_path, torch.zeros(1, 2)
+    known, unknown = (predictor.tokenizer(text, return_tensors="pt").input_ids for text in ("bad", "bad other others"))
+    assert torch.allclose(wide_path(logits, known), wide_path(logits, unknown))
+
+
+def test_few_validation_rows_are_helped_out_by_training_rows():
+    draw = np.random.default_rng(0)
+    ids = [np.r_[draw.integers(10, 60, 8), label] for label in draw.integers(0, 3, 300)]
+    labels = Labels("single_label_classification", np.array([row[-1] for row in ids]), 3)
+    wrong = [np.array([0], np.int64)] * 5, Labels(labels.problem_type, np.array([1, 2, 1, 2, 1]), 3)
+    bag = choose_bag((ids, labels), wrong, 2, 1000)
+    assert (bag.logits(ids).argmax(1) == labels.values).all()
+    assert bag.strength >= 3

@@ -35,6 +35,18 @@ class Labels:
     values: np.ndarray
     num_labels: int
 
+    def joined(self, others: Labels) -> Labels:
+        """Return these labels, and those of other rows after them."""
+        return Labels(self.problem_type, np.concatenate([self.values, others.values]), self.num_labels)
+
+    def some(self, chosen: np.ndarray) -> Labels:
+        """Return the labels of some rows.
+
+        Args:
+            chosen: which rows, `[N]` bool.
+        """
+        return Labels(self.problem_type, self.values[chosen], self.num_labels)
+
     def indicators(self) -> np.ndarray:
         """Return which labels each row has, `[N, C]`; in regression, on which side of the mean it is, `[N, 1]`."""
         if self.problem_type == REGRESSION:

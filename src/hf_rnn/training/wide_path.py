@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 # The most tokens, and the most logits of rows, to which n-grams are fitted: those of rows drawn at random, of more.
 MOST_TOKENS, MOST_LOGITS = 20_000_000, 100_000_000
-# The weight, in validation rows, of the guess that both halves count a half.
-PRIOR = 1.0
+# The weight of the guess that both halves count a half: in nats, of weights that differ from it by one.
+PRIOR = 8.0
 
 
 def mixing_weights(recurrent: np.ndarray, wide: np.ndarray, labels: Labels) -> tuple[float, float]:
@@ -75,7 +75,9 @@ class WidePaths:
     decisions: dict[str, Any]
 
 
-def fit_wide_paths(config: Any, train: Dataset, validation: Dataset, most: int, recurrent: np.ndarray) -> WidePaths:
+def fit_wide_paths(
+    config: Any, train: Dataset, validation: Dataset, most: int, recurrent: np.ndarray, unknown: int | None = None
+) -> WidePaths:
     """Fit the wide paths of a trained classifier.
 
     Args:
@@ -83,10 +85,13 @@ def fit_wide_paths(config: Any, train: Dataset, validation: Dataset, most: int, 
         train, validation: encoded rows.
         most: n-grams that it may have.
         recurrent: logits `[N, C]` of the model for the validation rows.
+        unknown: the token id of unknown words. They are rarer in the rows of which the vocabulary is made than in all
+            others, so that what is learnt about them there is false; None for none.
     """
 
     def rows_and_labels(rows: Dataset) -> tuple[list[np.ndarray], Labels]:
         ids = [np.asarray(each, np.int64) for each in rows.with_format("numpy")["input_ids"][:]]
+        ids = [np.where(each == unknown, -1, each) for each in ids]
         return ids, Labels(str(config.problem_type), np.asarray(rows["labels"]), config.num_labels)
 
     places = [_some(each, config.num_labels) for each in (train, validation)]
@@ -99,7 +104,7 @@ def fit_wide_paths(config: Any, train: Dataset, validation: Dataset, most: int, 
         "ngrams": 0,
         "rows": len(places[0]),
         "all_rows": len(train),
-        "order": config.wide_order,
+        "order": bag.ngrams.order,
         "power": bag.power,
         "strength": bag.strength,
         "recurrent_weight": round(a, 4),
@@ -112,8 +117,7 @@ def fit_wide_paths(config: Any, train: Dataset, validation: Dataset, most: int, 
     }
     if b == 0:
         return WidePaths(None, None, decisions)
-    both = Labels(labels.problem_type, np.concatenate([of_train[1].values, labels.values]), labels.num_labels)
-    final = fit_bag([*of_train[0], *rows], both, bag, most)
+    final = fit_bag([*of_train[0], *rows], of_train[1].joined(labels), bag, most)
     decisions["ngrams"] = len(final.ngrams.keys)
     return WidePaths(_path_of(config, bag, a, b), _path_of(config, final, a, b), decisions)
 
@@ -126,7 +130,8 @@ def _some(rows: Dataset, labels: int) -> np.ndarray:
 
 
 def _path_of(config: Any, bag: Bag, recurrent_weight: float, wide_weight: float) -> WidePath:
-    path = WidePath(RNNConfig.from_dict({**config.to_dict(), "wide_ngrams": len(bag.ngrams.keys)}))
+    sizes = {"wide_ngrams": len(bag.ngrams.keys), "wide_order": bag.ngrams.order}
+    path = WidePath(RNNConfig.from_dict({**config.to_dict(), **sizes}))
     with torch.no_grad():
         path.keys.copy_(torch.from_numpy(bag.ngrams.keys))
         path.scale.copy_(torch.from_numpy(bag.scale))
@@ -153,7 +158,8 @@ def add_wide_path(
     if trainer.args.process_index == 0:
         validation = encoded["validation"].with_format("numpy")["input_ids"][:]
         recurrent = Predictor(model.eval(), tokenizer, trainer.task).logits(validation)
-        fitted = fit_wide_paths(model.config, encoded["train"], encoded["validation"], most, recurrent)
+        splits = encoded["train"], encoded["validation"]
+        fitted = fit_wide_paths(model.config, *splits, most, recurrent, tokenizer.unk_token_id)
     paths: WidePaths = broadcast_object_list([fitted])[0]
     model.config.wide_ngrams = 0
     if paths.measured is not None:
@@ -172,7 +178,7 @@ def put_wide_path(trainer: RNNTrainer, path: WidePath) -> None:
         path: the wide path.
     """
     model: Any = trainer.accelerator.unwrap_model(trainer.model)
-    model.config.wide_ngrams = len(path.keys)
+    model.config.wide_ngrams, model.config.wide_order = len(path.keys), path.order
     model.wide_path = path.to(model.device)
 
 
