@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 # The most tokens, and the most logits of rows, to which n-grams are fitted: those of rows drawn at random, of more.
 MOST_TOKENS, MOST_LOGITS = 20_000_000, 100_000_000
 # The weight of the guess that both halves count a half: in nats, of weights that differ from it by one.
-PRIOR = 8.0
+PRIOR = 3.0
 
 
 def mixing_weights(recurrent: np.ndarray, wide: np.ndarray, labels: Labels) -> tuple[float, float]:
