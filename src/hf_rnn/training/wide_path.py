@@ -32,13 +32,14 @@ if TYPE_CHECKING:
 
 # The most tokens, and the most logits of rows, to which n-grams are fitted: those of rows drawn at random, of more.
 MOST_TOKENS, MOST_LOGITS = 20_000_000, 100_000_000
-# The weight of the guess that both halves count a half: in nats, of weights that differ from it by one.
-PRIOR = 3.0
+# The weights of two guesses, in nats for a difference of one: that each half counts a half, and that both count alike.
+# A few rows tell how large their sum is, but hardly which is better.
+HALF, ALIKE = 1.0, 4.0
 
 
 def mixing_weights(recurrent: np.ndarray, wide: np.ndarray, labels: Labels) -> tuple[float, float]:
     """Return the weights of two halves whose sum has the least loss; each 0 or greater. A few rows move them little
-    from ½.
+    from ½, and from each other.
 
     Args:
         recurrent, wide: logits `[N, C]` of the two halves.
@@ -46,11 +47,11 @@ def mixing_weights(recurrent: np.ndarray, wide: np.ndarray, labels: Labels) -> t
     """
     from scipy.optimize import minimize
 
-    prior = PRIOR / len(recurrent)
     unit = float(np.var(labels.values)) or 1.0 if labels.problem_type == REGRESSION else 1.0
 
     def loss(weights: np.ndarray) -> float:
-        return labels.loss(weights[0] * recurrent + weights[1] * wide) / unit + prior * np.square(weights - 0.5).sum()
+        guesses = HALF * np.square(weights - 0.5).sum() + ALIKE * (weights[0] - weights[1]) ** 2
+        return labels.loss(weights[0] * recurrent + weights[1] * wide) / unit + guesses / len(recurrent)
 
     # Alone, each half can be scaled too.
     starts: list[tuple[float, float]] = [(0.5, 0.5), (1.0, 0.0), (0.0, 1.0)]
