@@ -66,6 +66,14 @@ def test_case_and_tags_are_dropped_where_asked_for(kind):
     assert "film" in decoded
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_digits_are_one_where_asked_for(kind):
+    tokenizer = train(kind, ["It rained in 1984.", "It rained in 2019."] * 5, normalize_digits=True)
+    ids = tokenizer("It rained in 1984.")["input_ids"]
+    assert ids == tokenizer("It rained in 2019.")["input_ids"] == tokenizer("It rained in 2١٣9.")["input_ids"]
+    assert tokenizer.unk_token_id not in ids
+
+
 def test_words_keep_apostrophes_and_unspaced_scripts_are_cut_into_characters():
     tokenizer = train("word")
     assert tokenizer.tokenize("I don't like 电影!") == ["I", "don't", "like", "电", "影", "!"]

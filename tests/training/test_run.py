@@ -311,6 +311,18 @@ def test_settings_that_nothing_reads_are_refused(tiny_run, tmp_path, section, se
         hf_rnn.train(config)
 
 
+def test_digits_are_read_as_0_by_the_tokenizer_of_the_run(tiny_run, tmp_path):
+    config = tiny_config(tiny_run.parent / "reviews.csv", tmp_path / "model", max_steps=1)
+    config["data"]["normalize_digits"] = True
+    hf_rnn.train(config)
+    tokenizer = hf_rnn.load_tokenizer(str(tmp_path / "model"))
+    assert tokenizer("In 1984")["input_ids"] == tokenizer("In 2019")["input_ids"]
+    assert "digits read as 0" in (tmp_path / "model" / "README.md").read_text()
+    config["tokenizer"], config["training"]["output_dir"] = {"path": str(tiny_run)}, str(tmp_path / "other")
+    with pytest.raises(UserError, match="data.normalize_digits=True is for a tokenizer that is trained"):
+        hf_rnn.train(config)
+
+
 def test_labels_are_smoothed_for_one_label_a_text_alone(tmp_path):
     rows = [{"text": text, "label": float(i)} for i, text in enumerate(made_up_reviews(40)["text"])]
     (tmp_path / "a.jsonl").write_text("\n".join(json.dumps(row) for row in rows))

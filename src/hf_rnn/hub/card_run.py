@@ -99,6 +99,7 @@ def preprocessing(run: dict) -> str:
         text = f"Tokens: {kind.get(tokenizer.get('kind') or 'bpe', 'words')}, learnt from the training rows"
         text += ", lower-cased" if tokenizer.get("lowercase") else ""
         text += ", HTML tags left out" if tokenizer.get("strip_html") else ""
+        text += ", digits read as 0" if data.get("normalize_digits") else ""
     most = data.get("max_length")
     if run.get("task") == "translation":
         longer = f" Training pairs with a text of more than {most:,} tokens were left out." if most else ""

@@ -50,6 +50,7 @@ class DataArguments:
             before them, such as the lines of one text.
         max_length: tokens that are kept of a longer text; null for all.
         truncation: what is kept of a longer text, head, tail or head_tail (half of each).
+        normalize_digits: whether all digits are read as 0, by the tokenizer that is trained and so wherever it is used.
         encoding: of CSV, TSV, JSON and text files; if None, UTF-8, or UTF-16 where a byte order mark says so, or
             Western European (cp1252) where nothing speaks against it.
         delimiter: between the fields of a CSV or TSV file: one character, or its name (tab, comma, semicolon, pipe);
@@ -89,6 +90,7 @@ class DataArguments:
     validation_from: str = "random"
     max_length: int | None = None
     truncation: str = "head_tail"
+    normalize_digits: bool = False
     encoding: str | None = None
     delimiter: str | None = None
     quotechar: str | None = None

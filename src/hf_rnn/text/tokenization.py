@@ -79,6 +79,7 @@ def train_tokenizer(
     lowercase: bool = False,
     min_frequency: int = 2,
     strip_html: bool = False,
+    normalize_digits: bool = False,
     show_progress: bool = True,
 ) -> PreTrainedTokenizerFast:
     """Trains a tokenizer in one pass over the texts, which may be any iterable, larger than memory too.
@@ -96,6 +97,7 @@ def train_tokenizer(
         min_frequency: how often a word (or, for `"bpe"`, a pair) must be seen to become an entry; `"unigram"` chooses
             by likelihood and `"char"` keeps all up to `vocab_size`.
         strip_html: whether tags such as `<br />` are read as a space.
+        normalize_digits: whether all digits are read as 0.
         show_progress: whether to draw a progress bar.
 
     Returns:
@@ -117,6 +119,8 @@ def train_tokenizer(
         steps.append(normalizers.Replace(Regex(r"<[^<>]{1,200}>"), " "))
     if lowercase:
         steps.append(normalizers.Lowercase())
+    if normalize_digits:
+        steps.append(normalizers.Replace(Regex(r"\d"), "0"))
     tokenizer = Tokenizer(model)
     tokenizer.normalizer = normalizers.Sequence(steps)
     tokenizer.pre_tokenizer = pre_tokenizer

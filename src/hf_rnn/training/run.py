@@ -333,7 +333,13 @@ class Run:
                 "tokenizer section out."
             )
         if path is not None:
+            if self.config.data.normalize_digits:
+                raise UserError(
+                    f"data.normalize_digits=True is for a tokenizer that is trained, and the one of {path!r} is there "
+                    "already: leave it out."
+                )
             return load_tokenizer(path)
+        settings["normalize_digits"] = self.config.data.normalize_digits
         settings["kind"] = settings["kind"] or task.tokenizer_kind
         rare = settings.pop("rare_tokens")
         if rare and settings["kind"] not in BY_FREQUENCY:
