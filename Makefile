@@ -9,7 +9,7 @@ WITH_DATA = --data $(DATA)
 DATA ?= ../shared/data
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: quickstart test test-slow test-all test-lowest lint format counts conformance mutants chaos fuzz soak audit bench bench-accuracy bench-gpu results gpu-test gpu-check works-with clean
+.PHONY: quickstart test test-slow test-all test-lowest lint format counts conformance mutants chaos fuzz soak audit bench bench-accuracy bench-parts bench-gpu results gpu-test gpu-check works-with clean
 
 # torch first, so that no other package decides which build of it is taken.
 $(READY): pyproject.toml constraints.txt
@@ -104,6 +104,11 @@ bench: $(BENCH_READY)
 # SETS are folders of data sets, CONTENDERS and SEEDS options such as CONTENDERS='--contenders "hf_rnn" "NB-SVM"' SEEDS='--seeds 0'.
 bench-accuracy: $(BENCH_READY)
 	$(BIN)/python benchmarks/accuracy.py $(WITH_DATA) $(SETS) $(CONTENDERS) $(SEEDS)
+
+# Leaves out each part of the default classifier in turn, with three seeds (some three hours on two cores), and writes
+# docs/benchmarks.md; VECTORS is an option such as VECTORS='--vectors glove.6B.100d.txt'.
+bench-parts: $(BENCH_READY)
+	$(BIN)/python benchmarks/parts.py $(WITH_DATA) $(SETS) $(VECTORS) $(SEEDS)
 
 # Drives programs of others with small models, and writes what works into docs/works_with.md.
 works-with: $(READY)

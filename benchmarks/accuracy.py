@@ -3,7 +3,8 @@
 python benchmarks/accuracy.py [FOLDER ...] [--contenders NAME ...] [--seeds 0 1 2]
 
 A FOLDER has a data set, as `hf-rnn train --data.path FOLDER` reads it; by default they are imdb, sst2, trec and waimai
-of --data. Each contender runs in a process of its own. Test rows are read once a row of the table.
+of --data. Each contender runs in a process of its own. Test rows are read once a run; each run is kept in
+docs/benchmarks/accuracy_runs.json, and counts until it is run again.
 """
 
 import json
@@ -87,6 +88,7 @@ def one(name: str, folder: Path, seed: int, seconds: float, saved: Path) -> dict
     texts, labels = splits["test"]
     answers = peer.predict(texts)
     return {
+        "commit": report.commit(),
         "test accuracy": accuracy_score(labels, answers),
         "macro F1": f1_score(labels, answers, average="macro"),
         "training s": trained,
@@ -138,7 +140,7 @@ def answer(kind: str, saved: str, file: str) -> None:
 
 
 def measured(name: str, folder: Path, seed: int, seconds: float) -> dict:
-    """Return the figures of one contender, out of a process of its own."""
+    """Return the figures of one contender, out of a process of its own, and the commit of the code."""
     with tempfile.TemporaryDirectory() as place:
         out, saved = Path(place, "figures.json"), Path(place, "model")
         if name not in OURS:
@@ -153,7 +155,7 @@ def tables_of(runs: dict) -> list[dict]:
     tables = []
     for name, of_set in runs.items():
         rows = [report.row_of_runs(who, of_set[who], FIGURES) for who in CONTENDERS if who in of_set]
-        tables.append(report.table(name, COLUMNS, rows))
+        tables.append(report.table(name, COLUMNS, rows, report.commits_of(of_set)))
     return tables
 
 
@@ -168,15 +170,15 @@ def main() -> None:
         of_set = runs.setdefault(folder.name, {})
         for name in sorted(arguments.contenders, key=CONTENDERS.index):
             of_set.setdefault(name, {})
-            for seed in arguments.seeds[:1] if name in WITHOUT_SEED else arguments.seeds:
-                of_set[name][str(seed)] = measured(name, folder, seed, _seconds(of_set))
+            for seed in [0] if name in WITHOUT_SEED else arguments.seeds:
+                of_set[name][str(seed)] = measured(name, folder, seed, _tuning_seconds(of_set))
                 report.keep_runs("accuracy", runs)
             print(folder.name, *report.row_of_runs(name, of_set[name], FIGURES), sep=" | ", flush=True)
     report.save("accuracy", "Which text classifier is worth picking", tables_of(runs), NOTES)
 
 
-def _seconds(of_set: dict) -> float:
-    """The seconds for which fastText tunes itself: as long as our training took, or a minute where it was not run."""
+def _tuning_seconds(of_set: dict) -> float:
+    """Return the seconds for which fastText tunes itself: as long as our training took, or a minute without that."""
     ours = [run["training s"] for run in of_set.get("hf_rnn", {}).values()]
     return statistics.median(ours) if ours else 60.0
 

@@ -4,6 +4,7 @@ import argparse
 import json
 import shlex
 import statistics
+import subprocess
 import sys
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
@@ -121,22 +122,36 @@ def save(question: str, title: str, tables: list[dict], notes: str = "", lines: 
 
 
 def runs_of(question: str) -> dict:
-    """The figures of each run of a question's commands, by data set, contender and seed. Those of earlier commands
-    count until they are run again."""
+    """Return the figures of each run of a question's commands, by data set, contender and seed. Those of earlier
+    commands count until they are run again."""
     file = FOLDER / f"{question}_runs.json"
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
 
 def keep_runs(question: str, runs: dict) -> None:
-    """Writes what [`runs_of`] reads, after each run, so that a command that is cut has lost one; not with `--print`."""
+    """Write what [`runs_of`] reads, after each run, so that a command that is cut has lost one; not with `--print`."""
     if PRINT not in sys.argv:
         FOLDER.mkdir(parents=True, exist_ok=True)
         (FOLDER / f"{question}_runs.json").write_text(json.dumps(runs, indent=1) + "\n", encoding="utf-8")
 
 
+def commit() -> str:
+    """Return the commit of the code, with a + where files have changed since."""
+    git = ["git", "-C", str(ROOT)]
+    name = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    changed = subprocess.run([*git, "status", "--porcelain", "src"], capture_output=True, text=True).stdout.strip()
+    return f"{name or 'unknown'}{'+' if changed else ''}"
+
+
+def commits_of(of_set: dict[str, dict]) -> str:
+    """Return the note that names the commits of a data set's runs."""
+    commits = sorted({run["commit"] for runs in of_set.values() for run in runs.values()})
+    return f"Commit{'s' if len(commits) > 1 else ''} of these runs: {', '.join(commits)}."
+
+
 def row_of_runs(name: str, runs: dict[str, dict], columns: list[str]) -> list[str]:
-    """The row of a contender: how many runs, means of shares (as per cent, with their range) and losses, and medians of
-    the rest."""
+    """Return the row of a contender: how many runs, means of shares (as per cent, with their range) and losses, and
+    medians of the rest."""
     cells = [name, str(len(runs))]
     for column in columns:
         values = [run[column] for run in runs.values()]
@@ -211,8 +226,8 @@ def render() -> None:
     parts = [
         "# Benchmarks",
         "",
-        "Each table is written by the command under it: `make bench` runs them all, `make bench-gpu` and",
-        "`make gpu-check` those for a GPU.",
+        "Each table is written by the command under it: `make bench` runs all questions about speed,",
+        "`make bench-accuracy` those about accuracy, `make bench-gpu` and `make gpu-check` those for a GPU.",
         "Contenders run in processes of their own and in turn, round by round, once their answers were found to agree;",
         "the tables give medians, the range of the rounds and ratios. Only ratios carry over to other machines.",
         "[speed.md](speed.md) says what the figures mean, and where they fall short of what was aimed at.",

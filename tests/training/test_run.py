@@ -319,7 +319,7 @@ def test_digits_are_read_as_0_by_the_tokenizer_of_the_run(tiny_run, tmp_path):
     assert tokenizer("In 1984")["input_ids"] == tokenizer("In 2019")["input_ids"]
     assert "digits read as 0" in (tmp_path / "model" / "README.md").read_text()
     config["tokenizer"], config["training"]["output_dir"] = {"path": str(tiny_run)}, str(tmp_path / "other")
-    with pytest.raises(UserError, match="data.normalize_digits=True is for a tokenizer that is trained"):
+    with pytest.raises(UserError, match=r"data\.normalize_digits=True is for a tokenizer that is trained"):
         hf_rnn.train(config)
 
 

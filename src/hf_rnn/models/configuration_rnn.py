@@ -139,7 +139,7 @@ class RNNConfig(PreTrainedConfig):
             `"max"`, `"concat"` ([last, max, mean], Howard and Ruder 2018) or `"attention"` (Yang et al. 2016).
         wide_ngrams: number K of the n-grams that a classifier scores beside the recurrence, in its wide path (see
             `wide_path.py`); 0 for no wide path.
-        wide_order: tokens of the longest of these n-grams; a training run may choose fewer.
+        wide_order: tokens of the longest of these n-grams; for a run, the most that it tries.
         wide_vocabulary: fingerprint of the tokenizer whose ids the n-grams are of.
         num_rare_tokens: ids from `vocab_size` on that the wide path reads as themselves, and the recurrence as
             `unk_token_id`.

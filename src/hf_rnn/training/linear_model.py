@@ -39,13 +39,13 @@ class Labels:
         """Return these labels, and those of other rows after them."""
         return Labels(self.problem_type, np.concatenate([self.values, others.values]), self.num_labels)
 
-    def some(self, chosen: np.ndarray) -> Labels:
+    def some(self, places: np.ndarray) -> Labels:
         """Return the labels of some rows.
 
         Args:
-            chosen: which rows, `[N]` bool.
+            places: of these rows.
         """
-        return Labels(self.problem_type, self.values[chosen], self.num_labels)
+        return Labels(self.problem_type, self.values[places], self.num_labels)
 
     def indicators(self) -> np.ndarray:
         """Return which labels each row has, `[N, C]`; in regression, on which side of the mean it is, `[N, 1]`."""
@@ -122,6 +122,17 @@ class LinearModel:
         # Its types know no closure that returns a tensor.
         optimizer.step(loss_and_gradients)  # type: ignore[arg-type]
         return self
+
+    @torch.no_grad()
+    def begin_with(self, weight: np.ndarray, bias: np.ndarray) -> None:
+        """Begin the next fit with weights.
+
+        Args:
+            weight: `[K, C]`.
+            bias: `[C]`.
+        """
+        self.weight_tensor.copy_(torch.from_numpy(weight / self.std))
+        self.bias_tensor.copy_(torch.from_numpy((bias - self.mean) / self.std))
 
     @property
     def weight(self) -> np.ndarray:

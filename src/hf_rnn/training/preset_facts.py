@@ -38,7 +38,7 @@ class Facts:
         unspaced_letters: share of words that are single letters of an alphabet without spaces between words.
         tags: share of rows with an HTML tag.
         labels: number of labels.
-        tagged: True for words with tags, which take smaller batches and twice the epochs of whole texts.
+        tagged: True for token classification: batches of at most 16 rows, and twice the epochs.
         written_batch: rows of a batch that somebody wrote; None for none.
         written_epochs, written_steps: the same of epochs and of steps.
         batches: batches of a step, of all processes.
@@ -114,7 +114,9 @@ class Facts:
     @property
     def batch_tokens(self) -> int | None:
         """Tokens of a batch, where texts are long: memory does not grow with their length."""
-        return min(MOST_TOKENS, 2 ** round(math.log2(self.batch * self.words))) if self.words > LONG else None
+        if self.tagged or self.words <= LONG:
+            return None
+        return min(MOST_TOKENS, 2 ** round(math.log2(self.batch * self.words)))
 
     @property
     def steps_of_an_epoch(self) -> int:

@@ -143,7 +143,8 @@ TEXT_CLASSIFICATION = (
     Rule(
         "model.wide_order",
         lambda facts: 5 if facts.unspaced_letters > 0.5 else 3,
-        "Three words or Chinese characters (four are no better by validation loss); five letters, as in a Thai word.",
+        "At most three words or Chinese characters (four were no better by validation loss); five letters, as in a Thai "
+        "word. The fit chooses fewer where the validation loss is smaller.",
         _has_wide_path,
     ),
     Rule(
@@ -211,7 +212,7 @@ TOKEN_CLASSIFICATION = (
     Rule(
         "training.num_train_epochs",
         lambda facts: float(facts.epochs),
-        "Taggers still improve after as many epochs as classifiers take: configs/conll2003.yaml has ten.",
+        "Twice the epochs of classifiers, after which taggers still improve: configs/conll2003.yaml has ten.",
         _has_epochs,
     ),
     *_REGULARISED,
