@@ -9,6 +9,7 @@ import torch
 
 import hf_rnn
 from hf_rnn import Predictor, RNNForSequenceClassification
+from hf_rnn.training import ngrams
 from hf_rnn.training.linear_model import Labels
 from hf_rnn.training.ngrams import choose_bag
 from hf_rnn.training.wide_path import mixing_weights
@@ -64,6 +65,7 @@ def test_one_that_was_saved_loads_without_the_package_s_help(run):
     model = RNNForSequenceClassification.from_pretrained(run[0])
     assert model.wide_path is not None
     assert model.config.wide_ngrams == len(model.wide_path.keys) == run[2]["run"]["wide_path"]["ngrams"]
+    assert model.config.wide_order == model.wide_path.order == run[2]["run"]["wide_path"]["order"]
 
 
 def test_it_changes_nothing_of_the_recurrence(run, tmp_path):
@@ -135,7 +137,13 @@ def test_of_many_rows_some_are_fitted_and_of_many_labels_fewer_ngrams(tmp_path, 
     assert "fitted to 111 of 300 rows" in capsys.readouterr().out
 
 
-def test_texts_without_words_and_labels_without_rows():
+# All rows judge in turn, or the validation rows alone, as they do where they are many.
+judged_by_all_or_by_validation_rows = pytest.mark.parametrize("fewest", [1000, 0])
+
+
+@judged_by_all_or_by_validation_rows
+def test_texts_without_words_and_labels_without_rows(fewest, monkeypatch):
+    monkeypatch.setattr(ngrams, "MIN_VALIDATION_ROWS", fewest)
     ids = [np.array(row, np.int64) for row in ([], [5], [6, 5], [6])]
     labels = Labels("single_label_classification", np.array([0, 0, 2, 2]), 4)
     bag = choose_bag((ids, labels), (ids, labels), 2, 100)
@@ -143,7 +151,9 @@ def test_texts_without_words_and_labels_without_rows():
     assert np.isfinite(bag.logits(ids)).all()
 
 
-def test_the_fewest_ngrams_that_are_kept_are_those_of_the_largest_weights():
+@judged_by_all_or_by_validation_rows
+def test_the_fewest_ngrams_that_are_kept_are_those_of_the_largest_weights(fewest, monkeypatch):
+    monkeypatch.setattr(ngrams, "MIN_VALIDATION_ROWS", fewest)
     draw = np.random.default_rng(0)
     ids = [np.r_[draw.integers(10, 60, 8), label] for label in draw.integers(0, 3, 400)]
     labels = Labels("single_label_classification", np.array([row[-1] for row in ids]), 3)
@@ -158,7 +168,7 @@ def test_the_fewest_ngrams_that_are_kept_are_those_of_the_largest_weights():
 
 
 @pytest.mark.parametrize("useless", [0, 1])
-def test_the_sum_is_never_worse_than_its_better_half(useless):
+def test_the_sum_is_never_worse_on_many_rows_than_its_better_half(useless):
     draw = np.random.default_rng(0)
     y = draw.integers(0, 3, 500)
     good, bad = 2 * np.eye(3)[y] + draw.normal(size=(500, 3)), 5 * draw.normal(size=(500, 3))
@@ -181,7 +191,39 @@ def test_unknown_words_are_in_no_ngram(tmp_path):
     assert torch.allclose(wide_path(logits, known), wide_path(logits, unknown))
 
 
-def test_few_validation_rows_are_helped_out_by_training_rows():
+def test_few_rows_hardly_tell_the_halves_apart_and_many_do():
+    draw = np.random.default_rng(0)
+    y = draw.integers(0, 2, 1000)
+    good, bad = 4 * np.eye(2)[y] + draw.normal(size=(1000, 2)), np.eye(2)[y] + draw.normal(size=(1000, 2))
+
+    def difference(rows: int) -> float:
+        a, b = mixing_weights(good[:rows], bad[:rows], Labels("single_label_classification", y[:rows], 2))
+        return abs(a - b)
+
+    assert difference(5) < 0.1 < difference(1000)
+
+
+def test_no_longer_ngrams_than_help(monkeypatch):
+    monkeypatch.setattr(ngrams, "MIN_VALIDATION_ROWS", 0)
+    # Ratios would tell that pairs are rare.
+    monkeypatch.setattr(ngrams, "POWERS", (0.0,))
+    draw = np.random.default_rng(0)
+    # Pairs of tokens tell the label of the training rows, and say nothing about others.
+    ids = [np.array([10 + n % 40, 100 + draw.integers(300)]) for n in range(400)]
+    labels = Labels("single_label_classification", np.array([row[0] % 2 for row in ids]), 2)
+    bag = choose_bag((ids[:300], labels.some(np.arange(300))), (ids[300:], labels.some(np.arange(300, 400))), 2, 10_000)
+    assert bag.ngrams.order == 1
+
+
+def test_training_rows_without_a_known_word_have_no_wide_path(tmp_path, capsys):
+    rows = [{"text": f"a{n}b c{n}d", "label": "ab"[n % 2]} for n in range(60)]
+    results = train(tmp_path / "model", rows, tokenizer={"kind": "word", "min_frequency": 2})
+    assert "left out, since the training rows have no n-gram of known tokens" in capsys.readouterr().out
+    assert results["run"]["wide_path"]["ngrams"] == 0
+    assert RNNForSequenceClassification.from_pretrained(tmp_path / "model").wide_path is None
+
+
+def test_few_validation_rows_choose_by_cross_validation():
     draw = np.random.default_rng(0)
     ids = [np.r_[draw.integers(10, 60, 8), label] for label in draw.integers(0, 3, 300)]
     labels = Labels("single_label_classification", np.array([row[-1] for row in ids]), 3)

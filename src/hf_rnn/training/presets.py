@@ -143,8 +143,8 @@ TEXT_CLASSIFICATION = (
     Rule(
         "model.wide_order",
         lambda facts: 5 if facts.unspaced_letters > 0.5 else 3,
-        "At most three words or Chinese characters (four were no better by validation loss); five letters, as in a Thai "
-        "word. The fit chooses fewer where the validation loss is smaller.",
+        "At most three words or Chinese characters (four were no better by validation loss); five letters, as in a Thai"
+        " word. The fit chooses fewer where the validation loss is smaller.",
         _has_wide_path,
     ),
     Rule(
