@@ -9,7 +9,6 @@ docs/benchmarks/accuracy_runs.json, and counts until it is run again.
 
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -31,10 +30,10 @@ NOTES = """Test rows of each set, which nothing was chosen by; one run for each 
 macro F1 (range), medians of the rest. Contenders that choose nothing are fitted to training
 and validation rows; fastText tunes itself on the validation rows for as long as `hf_rnn` trains. `hf_rnn`
 is `hf-rnn train` with nothing but the data; its seconds have all that the command does, the report with its
-baseline included. Texts a second and milliseconds for a short text are those of one core; the first answer
-counts from the start of a process. Rows that are not there have not been measured yet."""
-# Rows by which speed is measured.
-TIMED, SHORT = 500, 20
+baseline included. Texts a second, milliseconds for a short text and memory are those of answering on one core; the
+first answer counts from the start of a process. Rows that are not there have not been measured yet."""
+# Texts by which speed is measured.
+TIMED = 500
 FIGURES = [
     "test accuracy",
     "macro F1",
@@ -94,8 +93,6 @@ def one(name: str, folder: Path, seed: int, seconds: float, saved: Path) -> dict
         "training s": trained,
         "parameters": parameters,
         "MB": sum(file.stat().st_size for file in saved.rglob("*") if file.is_file() and not _of_training(file)) / 1e6,
-        "memory MB": max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-        / 1e3,
         **answering(name, saved, texts),
     }
 
@@ -105,38 +102,17 @@ def _of_training(file: Path) -> bool:
 
 
 def answering(name: str, saved: Path, texts: list[str]) -> dict:
-    """Return how fast a saved contender answers on one core, and how long its first answer takes."""
+    """Return how fast a saved contender answers on one core, in how much memory, and when its first answer is there."""
     kind = "Ours" if name in OURS else PEERS[name].__name__
     file = saved.with_suffix(".json")
     file.write_text(json.dumps(texts[:: max(1, len(texts) // TIMED)][:TIMED]), encoding="utf-8")
     begun = time.perf_counter()
-    command = [sys.executable, __file__, "--answer", kind, str(saved), str(file)]
+    command = [sys.executable, str(Path(__file__).with_name("answering.py")), kind, str(saved), str(file)]
     environment = {"OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "TOKENIZERS_PARALLELISM": "false"}
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env={**os.environ, **environment})
     found = json.loads(done.stdout.splitlines()[-1])
     found["s to first answer"] = found.pop("first") - begun
     return found
-
-
-def answer(kind: str, saved: str, file: str) -> None:
-    """Answer in a process of one core, and print when the first answer was there."""
-    import peers
-
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    texts = json.loads(Path(file).read_text(encoding="utf-8"))
-    peer = getattr(peers, kind).load(Path(saved))
-    peer.predict(texts[:1])
-    first = time.perf_counter()
-    short = sorted(texts, key=len)[:SHORT]
-    times = []
-    for text in short:
-        begun = time.perf_counter()
-        peer.predict([text])
-        times.append(time.perf_counter() - begun)
-    begun = time.perf_counter()
-    peer.predict(texts)
-    seconds = time.perf_counter() - begun
-    print(json.dumps({"first": first, "ms a text": 1e3 * statistics.median(times), "texts/s": len(texts) / seconds}))
 
 
 def measured(name: str, folder: Path, seed: int, seconds: float) -> dict:
@@ -184,9 +160,7 @@ def _tuning_seconds(of_set: dict) -> float:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--answer"]:
-        answer(*sys.argv[2:5])
-    elif sys.argv[1:2] == ["--one"]:
+    if sys.argv[1:2] == ["--one"]:
         name, folder, seed, seconds, saved, out = sys.argv[2:]
         figures = one(name, Path(folder), int(seed), float(seconds), Path(saved))
         Path(out).write_text(json.dumps(figures), encoding="utf-8")

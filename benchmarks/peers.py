@@ -1,18 +1,17 @@
 """Text classifiers of others: each fits rows, answers texts, and is written to a folder and read again.
 
-None of them is tuned by hand; what they choose, they choose on the validation rows.
+None of them is tuned by hand; what they choose, they choose on the validation rows. What an answer does not need is
+imported by the function that needs it, since start-up is measured.
 """
 
 import json
 import pickle
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-
-from hf_rnn.text.dialects import WORD
-from hf_rnn.training.tfidf import TfidfBaseline, is_without_spaces
 
 # Rows of a batch of a transformer, its tokens, and the epochs and rate of fine-tuning.
 BATCH, TOKENS, EPOCHS, RATE = 64, 256, 2, 5e-5
@@ -57,14 +56,17 @@ class Tfidf(Peer):
     """TF-IDF of 1 to 2 words (1 to 3 characters without spaces) with logistic regression, C=10."""
 
     def fit(self, train, validation):
+        from hf_rnn.training.tfidf import TfidfBaseline
+
         texts, labels = _together(train, validation)
-        self.model = TfidfBaseline("single_label_classification", int(labels.max()) + 1).fit([texts], labels)
+        fitted = TfidfBaseline("single_label_classification", int(labels.max()) + 1).fit([texts], labels)
+        (self.vectorizer,), (self.model,) = fitted.vectorizers, fitted.models
 
     def predict(self, texts):
-        return self.model.predict([list(texts)])
+        return self.model.predict(self.vectorizer.transform(texts))
 
     def parameters(self):
-        return sum(each.coef_.size + each.intercept_.size for each in self.model.models)
+        return self.model.coef_.size + self.model.intercept_.size
 
 
 class NbSvm(Peer):
@@ -73,6 +75,8 @@ class NbSvm(Peer):
     def fit(self, train, validation):
         from sklearn.feature_extraction.text import CountVectorizer
         from sklearn.linear_model import LogisticRegression
+
+        from hf_rnn.training.tfidf import is_without_spaces
 
         texts, labels = _together(train, validation)
         how = {"analyzer": "char"} if is_without_spaces(texts) else {"token_pattern": r"\w+|[^\w\s]"}
@@ -102,6 +106,9 @@ class FastText(Peer):
 
         import fasttext
 
+        from hf_rnn.text.dialects import WORD
+
+        self.word = WORD
         with tempfile.TemporaryDirectory() as folder:
             for name, (texts, labels) in {"train": train, "validation": validation}.items():
                 lines = [f"__label__{label} {self._words(text)}\n" for text, label in zip(texts, labels, strict=True)]
@@ -115,9 +122,8 @@ class FastText(Peer):
                 verbose=0,
             )
 
-    @staticmethod
-    def _words(text: str) -> str:
-        return " ".join(WORD.findall(text.lower()))
+    def _words(self, text: str) -> str:
+        return " ".join(self.word.findall(text.lower()))
 
     def predict(self, texts):
         # Its own predict does not know NumPy 2.
@@ -129,12 +135,14 @@ class FastText(Peer):
 
     def save(self, folder):
         self.model.save_model(str(folder / "model.bin"))
+        (folder / "word.txt").write_text(self.word.pattern, encoding="utf-8")
 
     @staticmethod
     def load(folder):
         import fasttext
 
         peer = FastText()
+        peer.word = re.compile((folder / "word.txt").read_text(encoding="utf-8"))
         peer.model = fasttext.load_model(str(folder / "model.bin"))
         return peer
 
@@ -252,6 +260,8 @@ class Keras(Peer):
     def fit(self, train, validation):
         import keras
         import tensorflow as tf
+
+        from hf_rnn.training.tfidf import is_without_spaces
 
         keras.utils.set_random_seed(self.seed)
         split = "character" if is_without_spaces(train[0]) else "whitespace"
