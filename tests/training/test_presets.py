@@ -192,6 +192,18 @@ def test_taggers_average_over_the_last_tenth_of_all_their_steps():
     assert 1 / (1 - tagger.averaging_decay) == pytest.approx(tagger.epochs * tagger.steps_of_an_epoch / 10, rel=0.02)
 
 
+def test_one_epoch_has_a_higher_learning_rate_and_less_dropout():
+    value = {rule.key: rule.value for rule in RULES["text_classification"]}
+    once, often = facts(rows=25_000, words=270), facts(rows=500)
+    assert once.is_brief
+    assert not often.is_brief
+    assert value["training.learning_rate"](once) > value["training.learning_rate"](often)
+    assert value["model.input_dropout"](once) < value["model.input_dropout"](often)
+    assert facts(rows=500, written_epochs=1).is_brief
+    assert facts(rows=6400, written_steps=150).is_brief
+    assert not facts(rows=6400, written_steps=300).is_brief
+
+
 def test_batches_of_long_texts_are_counted_in_tokens():
     assert facts(rows=25_000, words=270).batch_tokens == 16_384
     assert facts(rows=25_000, words=27).batch_tokens is None

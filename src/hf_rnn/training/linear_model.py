@@ -36,7 +36,11 @@ class Labels:
     num_labels: int
 
     def joined(self, others: Labels) -> Labels:
-        """Return these labels, and those of other rows after them."""
+        """Return these labels, and those of other rows after them.
+
+        Args:
+            others: labels of the same kind.
+        """
         return Labels(self.problem_type, np.concatenate([self.values, others.values]), self.num_labels)
 
     def some(self, places: np.ndarray) -> Labels:

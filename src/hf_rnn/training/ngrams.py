@@ -267,8 +267,8 @@ def choose_bag(train: tuple[Rows, Labels], validation: tuple[Rows, Labels], orde
         order: tokens of the longest n-gram, at most.
         most: n-grams that it may keep: those of the largest weights.
     """
-    whole = Split(train, validation)
-    splits = folds(train, validation) if _cross_validated(train, validation) else [whole]
+    whole, few = Split(train, validation), _are_few(train, validation)
+    splits = folds(train, validation) if few else [whole]
 
     def loss(chosen: Hyperparameters) -> float:
         return sum(split.loss(chosen) for split in splits)
@@ -287,11 +287,12 @@ def choose_bag(train: tuple[Rows, Labels], validation: tuple[Rows, Labels], orde
         least, best = as_long_as_better(least, best, "strength", strengths)
         if best.strength != FIRST:
             break
-    least, best = as_long_as_better(least, best, "order", range(order - 1, 0, -1))
+    # Many rows have use for long n-grams, and many fits would take long.
+    least, best = as_long_as_better(least, best, "order", range(order - 1, 0, -1) if few else ())
     return whole.bag(best).pruned(whole.counts[best.order][1], train[1], most)
 
 
-def _cross_validated(train: tuple[Rows, Labels], validation: tuple[Rows, Labels]) -> bool:
+def _are_few(train: tuple[Rows, Labels], validation: tuple[Rows, Labels]) -> bool:
     rows, labels = [*train[0], *validation[0]], train[1].num_labels
     small = sum(map(len, rows)) <= MAX_CV_TOKENS and labels * len(rows) <= MAX_CV_LOGITS
     return len(validation[0]) < MIN_VALIDATION_ROWS and small
@@ -319,16 +320,21 @@ def _most(labels: Labels) -> int:
 
 
 def fit_bag(rows: Rows, labels: Labels, like: Bag, most: int) -> Bag:
-    """Fit a bag of n-grams to other rows.
+    """Fit a bag of n-grams to more rows.
 
     Args:
         rows: token ids of each.
         labels: of these rows.
-        like: the bag that tells order, power and strength.
+        like: the bag that tells order, power and strength, with whose weights the fit begins.
         most: n-grams that it may keep: those of the largest weights.
     """
     ngrams, counts = NGrams.of(rows, like.ngrams.order, _most(labels))
-    return Fit(ngrams, counts, labels, like.power).bag(FIRST, like.strength).pruned(counts, labels, most)
+    fit = Fit(ngrams, counts, labels, like.power)
+    _, places, known = np.intersect1d(ngrams.keys, like.ngrams.keys, assume_unique=True, return_indices=True)
+    weight = np.zeros((len(ngrams.keys), like.weight.shape[1]), np.float32)
+    weight[places] = like.weight[known]
+    fit.model.begin_with(weight, like.bias)
+    return fit.bag(like.strength).pruned(counts, labels, most)
 
 
 __all__ = ["Bag", "NGrams", "choose_bag", "fit_bag"]

@@ -178,9 +178,7 @@ class Run:
         trainer.train(resume_from_checkpoint=self.folder / self.checkpoint.name if self.checkpoint else None)
         wide = add_wide_path(trainer, tokenizer, encoded, run.model.wide_ngrams) if run.model.wide_ngrams else None
         results, figures = self._evaluate(trainer, encoded, wide)
-        results["run"] = self._facts(trainer, None if run.data.streaming else len(encoded["train"]))
-        if wide is not None:
-            results["run"]["wide_path"] = wide.decisions
+        results["run"] = self._facts(trainer, None if run.data.streaming else len(encoded["train"]), wide)
         results["data"] = facts
         if args.should_save:
             self._save(trainer, tokenizer, results, figures)
@@ -247,16 +245,17 @@ class Run:
         trainer.stop.how_to_go_on = go_on if self.source is None else "the same hf_rnn.train with training.resume=True"
         return trainer
 
-    def _facts(self, trainer: RNNTrainer, train_rows: int | None) -> dict[str, Any]:
+    def _facts(self, trainer: RNNTrainer, train_rows: int | None, wide: WidePaths | None) -> dict[str, Any]:
         reports = [each.report for each in trainer.callback_handler.callbacks if isinstance(each, VectorsAtStart)]
         return {
             "task": self.config.task,
             "epochs": round(trainer.state.epoch, 3),
             "best_step": trainer.state.best_global_step,
-            "train_seconds": round(trainer.train_seconds, 1),
+            "train_seconds": round(trainer.train_seconds + (wide.seconds if wide else 0), 1),
             "train_rows": train_rows,
             "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
             **({"vectors": reports[0]} if reports else {}),
+            **({"wide_path": wide.decisions} if wide else {}),
             "world_size": self.args.world_size,
             "date": date.today().isoformat(),
             "hardware": hardware(),

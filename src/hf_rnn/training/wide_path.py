@@ -9,6 +9,7 @@ measured the model, its n-grams are fitted to them too.
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -71,11 +72,13 @@ class WidePaths:
         final: the same, fitted to both.
         decisions: `ngrams`, the `rows` of `all_rows` that they were fitted to, `order`, `power`, `strength`,
             `recurrent_weight`, `wide_weight`, and the validation losses of the two halves and of their sum.
+        seconds: that the fit took.
     """
 
     measured: WidePath | None
     final: WidePath | None
     decisions: dict[str, Any]
+    seconds: float = 0.0
 
 
 def fit_wide_paths(
@@ -158,13 +161,14 @@ def add_wide_path(
         most: n-grams that it may have.
     """
     model: Any = trainer.accelerator.unwrap_model(trainer.model)
-    fitted = None
+    begun, fitted = time.monotonic(), None
     if trainer.args.process_index == 0:
         validation = encoded["validation"].with_format("numpy")["input_ids"][:]
         recurrent = Predictor(model.eval(), tokenizer, trainer.task).logits(validation)
         splits = encoded["train"], encoded["validation"]
         fitted = fit_wide_paths(model.config, *splits, most, recurrent, tokenizer.unk_token_id)
     paths: WidePaths = broadcast_object_list([fitted])[0]
+    paths.seconds = time.monotonic() - begun
     model.config.wide_ngrams = 0
     if paths.measured is not None:
         model.config.wide_vocabulary = fingerprint(tokenizer)
