@@ -203,8 +203,7 @@ def test_few_rows_hardly_tell_the_halves_apart_and_many_do():
     assert difference(5) < 0.1 < difference(1000)
 
 
-def test_no_longer_ngrams_than_help(monkeypatch):
-    monkeypatch.setattr(ngrams, "MIN_VALIDATION_ROWS", 0)
+def test_no_longer_ngrams_than_help_few_rows(monkeypatch):
     # Ratios would tell that pairs are rare.
     monkeypatch.setattr(ngrams, "POWERS", (0.0,))
     draw = np.random.default_rng(0)
