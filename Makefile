@@ -105,7 +105,7 @@ bench: $(BENCH_READY)
 bench-accuracy: $(BENCH_READY)
 	$(BIN)/python benchmarks/accuracy.py $(WITH_DATA) $(SETS) $(CONTENDERS) $(SEEDS)
 
-# Leaves out each part of the default classifier in turn, with three seeds (some three hours on two cores), and writes
+# Leaves out each part of the default classifier in turn, with three seeds (some two hours on two cores), and writes
 # docs/benchmarks.md; VECTORS is an option such as VECTORS='--vectors glove.6B.100d.txt'.
 bench-parts: $(BENCH_READY)
 	$(BIN)/python benchmarks/parts.py $(WITH_DATA) $(SETS) $(VECTORS) $(SEEDS)

@@ -48,7 +48,6 @@ FIGURES = [
 CONTENDERS = [*OURS, *PEERS]
 # These draw nothing: one run is enough.
 WITHOUT_SEED = ("TF-IDF + LR", "NB-SVM")
-COLUMNS = ["contender", "runs", *FIGURES]
 
 
 def options_of(folder: Path) -> list[str]:
@@ -126,15 +125,6 @@ def measured(name: str, folder: Path, seed: int, seconds: float) -> dict:
         return json.loads(out.read_text(encoding="utf-8"))
 
 
-def tables_of(runs: dict) -> list[dict]:
-    """Return a table of each data set out of its runs, by contender and seed."""
-    tables = []
-    for name, of_set in runs.items():
-        rows = [report.row_of_runs(who, of_set[who], FIGURES) for who in CONTENDERS if who in of_set]
-        tables.append(report.table(name, COLUMNS, rows, report.commits_of(of_set)))
-    return tables
-
-
 def main() -> None:
     options = report.parser(__doc__, rounds=1)
     options.add_argument("folders", nargs="*", type=Path)
@@ -150,7 +140,8 @@ def main() -> None:
                 of_set[name][str(seed)] = measured(name, folder, seed, _tuning_seconds(of_set))
                 report.keep_runs("accuracy", runs)
             print(folder.name, *report.row_of_runs(name, of_set[name], FIGURES), sep=" | ", flush=True)
-    report.save("accuracy", "Which text classifier is worth picking", tables_of(runs), NOTES)
+    tables = report.tables_of_runs(runs, FIGURES, CONTENDERS)
+    report.save("accuracy", "Which text classifier is worth picking", tables, NOTES)
 
 
 def _tuning_seconds(of_set: dict) -> float:

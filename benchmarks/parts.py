@@ -57,15 +57,7 @@ def main() -> None:
                 of_set.setdefault(name, {})[str(seed)] = run_of(folder, change, seed)
                 report.keep_runs("parts", runs)
                 print(folder.name, *report.row_of_runs(name, of_set[name], FIGURES), sep=" | ", flush=True)
-    tables = [
-        report.table(
-            name,
-            ["classifier", "runs", *FIGURES],
-            [report.row_of_runs(part, of_part, FIGURES) for part, of_part in of_set.items()],
-            report.commits_of(of_set),
-        )
-        for name, of_set in runs.items()
-    ]
+    tables = report.tables_of_runs(runs, FIGURES, list(variants))
     report.save("parts", "What each part of the default classifier gives", tables, NOTES)
 
 

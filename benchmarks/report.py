@@ -149,6 +149,16 @@ def commits_of(of_set: dict[str, dict]) -> str:
     return f"Commit{'s' if len(commits) > 1 else ''} of these runs: {', '.join(commits)}."
 
 
+def tables_of_runs(runs: dict, columns: list[str], order: list[str]) -> list[dict]:
+    """Return a table of each data set out of its runs, its contenders in an order; those that it lacks come last."""
+    tables = []
+    for name, of_set in runs.items():
+        names = sorted(of_set, key=lambda each: order.index(each) if each in order else len(order))
+        rows = [row_of_runs(each, of_set[each], columns) for each in names]
+        tables.append(table(name, ["contender", "runs", *columns], rows, commits_of(of_set)))
+    return tables
+
+
 def row_of_runs(name: str, runs: dict[str, dict], columns: list[str]) -> list[str]:
     """Return the row of a contender: how many runs, means of shares (as per cent, with their range) and losses, and
     medians of the rest."""

@@ -259,8 +259,8 @@ class Split:
 
 
 def choose_bag(train: tuple[Rows, Labels], validation: tuple[Rows, Labels], order: int, most: int) -> Bag:
-    """Fit a bag of n-grams to training rows. Its hyper-parameters are chosen by the loss of the validation rows or,
-    where they are few, by 5-fold cross-validation over all rows.
+    """Fit a bag of n-grams to training rows. Its power and strength are chosen by the loss of the validation rows or,
+    where they are few, with its order, by 5-fold cross-validation over all rows.
 
     Args:
         train, validation: rows of token ids, and their labels.
@@ -273,9 +273,10 @@ def choose_bag(train: tuple[Rows, Labels], validation: tuple[Rows, Labels], orde
     def loss(chosen: Hyperparameters) -> float:
         return sum(split.loss(chosen) for split in splits)
 
-    def as_long_as_better(least: float, best: Hyperparameters, key: str, values: Iterable) -> tuple:
-        for value in values:
-            other = replace(best, **{key: value})
+    def as_long_as_better(
+        least: float, best: Hyperparameters, others: Iterable[Hyperparameters]
+    ) -> tuple[float, Hyperparameters]:
+        for other in others:
             if (found := loss(other)) >= least:
                 break
             least, best = found, other
@@ -284,11 +285,12 @@ def choose_bag(train: tuple[Rows, Labels], validation: tuple[Rows, Labels], orde
     tried = [Hyperparameters(order, power) for power in POWERS]
     least, best = min(((loss(each), each) for each in tried), key=lambda pair: pair[0])
     for strengths in (WEAKER, STRONGER):
-        least, best = as_long_as_better(least, best, "strength", strengths)
+        least, best = as_long_as_better(least, best, [replace(best, strength=strength) for strength in strengths])
         if best.strength != FIRST:
             break
     # Many rows have use for long n-grams, and many fits would take long.
-    least, best = as_long_as_better(least, best, "order", range(order - 1, 0, -1) if few else ())
+    if few:
+        _, best = as_long_as_better(least, best, [replace(best, order=shorter) for shorter in range(order - 1, 0, -1)])
     return whole.bag(best).pruned(whole.counts[best.order][1], train[1], most)
 
 

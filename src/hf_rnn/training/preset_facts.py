@@ -136,17 +136,19 @@ class Facts:
         return 2 * epochs if self.tagged else epochs
 
     @property
+    def steps(self) -> float:
+        """Steps of the training, as they were written or, of epochs, chosen."""
+        return self.written_steps or (self.written_epochs or self.epochs) * self.steps_of_an_epoch
+
+    @property
     def is_brief(self) -> bool:
         """True where training reads most rows once, so that it has no time to overfit and little to learn."""
-        if self.written_steps:
-            return self.written_steps < 2 * self.steps_of_an_epoch
-        return (self.written_epochs or self.epochs) < 2
+        return self.steps < 2 * self.steps_of_an_epoch
 
     @property
     def averaging_decay(self) -> float:
-        """Decay of a mean over the last tenth of the steps, as they were written or, of epochs, chosen."""
-        steps = self.written_steps or (self.written_epochs or self.epochs) * self.steps_of_an_epoch
-        return round(min(0.999, max(0.9, 1 - 10 / steps)), 4)
+        """Decay of a mean over the last tenth of the steps."""
+        return round(min(0.999, max(0.9, 1 - 10 / self.steps)), 4)
 
 
 __all__ = ["Facts"]

@@ -1,9 +1,9 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """The fit of a classifier's wide path: a convex problem, solved after the recurrent network was trained.
 
-The order, weighting and regularisation of n-grams are chosen by the loss of the validation rows or, where these are
-few, by cross-validation. The weights of the two halves in their sum are chosen on the validation rows. When these have
-measured the model, its n-grams are fitted to them too.
+The weighting and regularisation of n-grams are chosen by the loss of the validation rows or, where these are few, with
+their order, by cross-validation. The weights of the two halves in their sum are chosen on the validation rows. When
+these have measured the model, its n-grams are fitted to them too.
 """
 
 from __future__ import annotations
