@@ -86,7 +86,7 @@ def one(name: str, folder: Path, seed: int, seconds: float, saved: Path) -> dict
     texts, labels = splits["test"]
     answers = peer.predict(texts)
     return {
-        "commit": report.commit(),
+        **report.origin(),
         "test accuracy": accuracy_score(labels, answers),
         "macro F1": f1_score(labels, answers, average="macro"),
         "training s": trained,
@@ -115,7 +115,7 @@ def answering(name: str, saved: Path, texts: list[str]) -> dict:
 
 
 def measured(name: str, folder: Path, seed: int, seconds: float) -> dict:
-    """Return the figures of one contender, out of a process of its own, and the commit of the code."""
+    """Return the figures of one contender, out of a process of its own, its commit and its machine."""
     with tempfile.TemporaryDirectory() as place:
         out, saved = Path(place, "figures.json"), Path(place, "model")
         if name not in OURS:

@@ -30,14 +30,14 @@ medians of seconds, in which the fit of n-grams counts."""
 
 
 def run_of(folder: Path, options: list[str], seed: int) -> dict:
-    """Return the figures of one training run, and the commit of the code."""
+    """Return the figures of one training run, its commit and its machine."""
     with tempfile.TemporaryDirectory() as place:
         more = ["--data.test_split", "null", "--report.baseline", "false"]
         begun = time.perf_counter()
         validation = Ours(None, [*options_of(folder), *options, *more], place, seed).run()["validation"]
         seconds = time.perf_counter() - begun
     figures = dict(zip(FIGURES, (validation["accuracy"], validation["loss"], seconds), strict=True))
-    return {"commit": report.commit(), **figures}
+    return {**report.origin(), **figures}
 
 
 def main() -> None:

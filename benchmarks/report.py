@@ -135,6 +135,11 @@ def keep_runs(question: str, runs: dict) -> None:
         (FOLDER / f"{question}_runs.json").write_text(json.dumps(runs, indent=1) + "\n", encoding="utf-8")
 
 
+def origin() -> dict[str, str]:
+    """Return what tells a run from others: the commit of the code and the machine."""
+    return {"commit": commit(), "hardware": hardware()}
+
+
 def commit() -> str:
     """Return the commit of the code, with a + where files have changed since."""
     git = ["git", "-C", str(ROOT)]
@@ -143,10 +148,11 @@ def commit() -> str:
     return f"{name or 'unknown'}{'+' if changed else ''}"
 
 
-def commits_of(of_set: dict[str, dict]) -> str:
-    """Return the note that names the commits of a data set's runs."""
-    commits = sorted({run["commit"] for runs in of_set.values() for run in runs.values()})
-    return f"Commit{'s' if len(commits) > 1 else ''} of these runs: {', '.join(commits)}."
+def origins_of(of_set: dict[str, dict]) -> str:
+    """Return the note that names the commits and the machines of a data set's runs."""
+    all_runs = [run for runs in of_set.values() for run in runs.values()]
+    commits, machines = (sorted({run[key] for run in all_runs}) for key in ("commit", "hardware"))
+    return f"Commit{'s' if len(commits) > 1 else ''} of these runs: {', '.join(commits)}; on {'; '.join(machines)}."
 
 
 def tables_of_runs(runs: dict, columns: list[str], order: list[str]) -> list[dict]:
@@ -155,7 +161,7 @@ def tables_of_runs(runs: dict, columns: list[str], order: list[str]) -> list[dic
     for name, of_set in runs.items():
         names = sorted(of_set, key=lambda each: order.index(each) if each in order else len(order))
         rows = [row_of_runs(each, of_set[each], columns) for each in names]
-        tables.append(table(name, ["contender", "runs", *columns], rows, commits_of(of_set)))
+        tables.append(table(name, ["contender", "runs", *columns], rows, origins_of(of_set)))
     return tables
 
 
