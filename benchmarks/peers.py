@@ -255,7 +255,9 @@ class FineTunedTransformer(Peer):
 
 
 class Keras(Peer):
-    """Keras' example of a text classifier: 20,000 words, Embedding(128), two LSTM(128), 200 tokens."""
+    """Keras' example of a text classifier: 20,000 words, Embedding(128), two LSTM(128), 200 tokens. Padding is masked,
+    without which short texts are not learned (TREC: 18.8 %), and the epoch is the best of ten on the validation rows.
+    """
 
     def fit(self, train, validation):
         import keras
@@ -270,7 +272,7 @@ class Keras(Peer):
         self.model = keras.Sequential(
             [
                 read,
-                keras.layers.Embedding(20_000, 128),
+                keras.layers.Embedding(20_000, 128, mask_zero=True),
                 keras.layers.LSTM(128, return_sequences=True),
                 keras.layers.LSTM(128),
                 keras.layers.Dense(int(train[1].max()) + 1, activation="softmax"),
@@ -281,9 +283,9 @@ class Keras(Peer):
             tf.constant(train[0]),
             train[1],
             validation_data=(tf.constant(validation[0]), validation[1]),
-            epochs=4,
+            epochs=10,
             verbose=0,
-            callbacks=[keras.callbacks.EarlyStopping("val_accuracy", patience=1, restore_best_weights=True)],
+            callbacks=[keras.callbacks.EarlyStopping("val_accuracy", patience=2, restore_best_weights=True)],
         )
 
     def predict(self, texts):
