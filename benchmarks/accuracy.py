@@ -32,6 +32,7 @@ and validation rows; fastText tunes itself on the validation rows for as long as
 is `hf-rnn train` with nothing but the data; its seconds have all that the command does, the report with its
 baseline included. Texts a second, milliseconds for a short text and memory are those of answering on one core; the
 first answer counts from the start of a process. Rows that are not there have not been measured yet."""
+COMMAND = "make bench-accuracy SETS=… CONTENDERS=… SEEDS=…"
 # Texts by which speed is measured.
 TIMED = 500
 FIGURES = [
@@ -141,7 +142,7 @@ def main() -> None:
                 report.keep_runs("accuracy", runs)
             print(folder.name, *report.row_of_runs(name, of_set[name], FIGURES), sep=" | ", flush=True)
     tables = report.tables_of_runs(runs, FIGURES, CONTENDERS)
-    report.save("accuracy", "Which text classifier is worth picking", tables, NOTES)
+    report.save("accuracy", "Which text classifier is worth picking", tables, NOTES, command=COMMAND)
 
 
 def _tuning_seconds(of_set: dict) -> float:

@@ -27,6 +27,7 @@ FIGURES = ["validation accuracy", "validation loss", "training s"]
 NOTES = """Validation rows: the test rows were not read. The rules, the epoch and the weights of the two halves were
 chosen by these rows, so the figures flatter all rows of the table alike. One run for each seed, means (range) and
 medians of seconds, in which the fit of n-grams counts."""
+COMMAND = "make bench-parts SETS=… VECTORS=… SEEDS=…"
 
 
 def run_of(folder: Path, options: list[str], seed: int) -> dict:
@@ -58,7 +59,7 @@ def main() -> None:
                 report.keep_runs("parts", runs)
                 print(folder.name, *report.row_of_runs(name, of_set[name], FIGURES), sep=" | ", flush=True)
     tables = report.tables_of_runs(runs, FIGURES, list(variants))
-    report.save("parts", "What each part of the default classifier gives", tables, NOTES)
+    report.save("parts", "What each part of the default classifier gives", tables, NOTES, command=COMMAND)
 
 
 if __name__ == "__main__":

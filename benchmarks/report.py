@@ -95,8 +95,11 @@ def comparison(title: str, figures: dict[str, list[float]], unit: str, ours: str
     }
 
 
-def save(question: str, title: str, tables: list[dict], notes: str = "", lines: dict | None = None) -> None:
-    """Writes one question's JSON and the page anew; with `--print`, prints its tables."""
+def save(
+    question: str, title: str, tables: list[dict], notes: str = "", lines: dict | None = None, command: str = ""
+) -> None:
+    """Writes one question's JSON and the page anew; with `--print`, prints its tables. The command is the one that was
+    given, where it is not named: runs that are kept are of several."""
     if PRINT in sys.argv:
         print("\n\n".join(_markdown(one) for one in tables))
         return
@@ -115,7 +118,7 @@ def save(question: str, title: str, tables: list[dict], notes: str = "", lines: 
         "date": date.today().isoformat(),
         "hardware": f"{hardware()}, {torch.get_num_threads()} threads",
         "versions": packages,
-        "command": shlex.join(["python", str(Path(sys.argv[0]).resolve().relative_to(ROOT)), *sys.argv[1:]]),
+        "command": command or shlex.join(["python", str(Path(sys.argv[0]).resolve().relative_to(ROOT)), *sys.argv[1:]]),
     }
     (FOLDER / f"{question}.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     render()
