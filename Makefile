@@ -101,9 +101,10 @@ bench: $(BENCH_READY)
 	for question in $(QUESTIONS); do $(BIN)/python benchmarks/$$question.py $(WITH_DATA) || exit 1; done
 
 # Trains the text classifiers of others and ours on the same rows, with three seeds (a day on two cores), and writes docs/benchmarks.md;
-# SETS are folders of data sets, CONTENDERS and SEEDS options such as CONTENDERS='--contenders "hf_rnn" "NB-SVM"' SEEDS='--seeds 0'.
+# SETS are folders of data sets, and CONTENDERS, SEEDS and VECTORS options such as CONTENDERS='--contenders "hf_rnn" "NB-SVM"'
+# SEEDS='--seeds 0' VECTORS='--vectors glove.6B.100d.txt'.
 bench-accuracy: $(BENCH_READY)
-	$(BIN)/python benchmarks/accuracy.py $(WITH_DATA) $(SETS) $(CONTENDERS) $(SEEDS)
+	$(BIN)/python benchmarks/accuracy.py $(WITH_DATA) $(SETS) $(CONTENDERS) $(SEEDS) $(VECTORS)
 
 # Leaves out each part of the default classifier in turn, with three seeds (some two hours on two cores), and writes
 # docs/benchmarks.md; VECTORS is an option such as VECTORS='--vectors glove.6B.100d.txt'.

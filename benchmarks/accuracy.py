@@ -1,6 +1,6 @@
 """Question 19: which text classifier is worth picking?
 
-python benchmarks/accuracy.py [FOLDER ...] [--contenders NAME ...] [--seeds 0 1 2]
+python benchmarks/accuracy.py [FOLDER ...] [--contenders NAME ...] [--seeds 0 1 2] [--vectors FILE]
 
 A FOLDER has a data set, as `hf-rnn train --data.path FOLDER` reads it; by default they are imdb, sst2, trec and waimai
 of --data. Each contender runs in a process of its own. Test rows are read once a run; each run is kept in
@@ -47,6 +47,7 @@ FIGURES = [
     "s to first answer",
 ]
 CONTENDERS = [*OURS, *PEERS]
+WITH_VECTORS = ("hf_rnn, best, with vectors",)
 # These draw nothing: one run is enough.
 WITHOUT_SEED = ("TF-IDF + LR", "NB-SVM")
 
@@ -68,14 +69,15 @@ def splits_of(folder: Path) -> dict[str, tuple[list[str], np.ndarray]]:
     return {name: (list(rows["text"]), np.asarray(rows["labels"])) for name, rows in prepared.items()}
 
 
-def one(name: str, folder: Path, seed: int, seconds: float, saved: Path) -> dict:
+def one(name: str, folder: Path, seed: int, seconds: float, saved: Path, vectors: str) -> dict:
     """Return the figures of one contender on one data set."""
     from sklearn.metrics import accuracy_score, f1_score
 
     splits = splits_of(folder)
     begun = time.perf_counter()
     if name in OURS:
-        peer = Ours(OURS[name], options_of(folder), str(saved), seed)
+        options = ["--model.vectors", vectors] if name in WITH_VECTORS else []
+        peer = Ours(OURS[name], [*options_of(folder), *options], str(saved), seed)
         parameters = peer.run()["run"]["parameters"]
     else:
         peer = PEERS[name](seed, seconds)
@@ -115,14 +117,14 @@ def answering(name: str, saved: Path, texts: list[str]) -> dict:
     return found
 
 
-def measured(name: str, folder: Path, seed: int, seconds: float) -> dict:
+def measured(name: str, folder: Path, seed: int, seconds: float, vectors: str) -> dict:
     """Return the figures of one contender, out of a process of its own, its commit and its machine."""
     with tempfile.TemporaryDirectory() as place:
         out, saved = Path(place, "figures.json"), Path(place, "model")
         if name not in OURS:
             saved.mkdir()
-        command = [sys.executable, __file__, "--one", name, str(folder), str(seed), str(seconds), str(saved), str(out)]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        job = map(str, (folder, seed, seconds, saved, out, vectors))
+        subprocess.run([sys.executable, __file__, "--one", name, *job], check=True, stdout=subprocess.DEVNULL)
         return json.loads(out.read_text(encoding="utf-8"))
 
 
@@ -131,14 +133,16 @@ def main() -> None:
     options.add_argument("folders", nargs="*", type=Path)
     options.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=CONTENDERS)
     options.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    options.add_argument("--vectors", default="", help="pretrained vectors, for the contender with vectors")
     arguments = options.parse_args()
+    contenders = [name for name in arguments.contenders if arguments.vectors or name not in WITH_VECTORS]
     runs = report.runs_of("accuracy")
     for folder in arguments.folders or [Path(arguments.data, name) for name in SETS]:
         of_set = runs.setdefault(folder.name, {})
-        for name in sorted(arguments.contenders, key=CONTENDERS.index):
+        for name in sorted(contenders, key=CONTENDERS.index):
             of_set.setdefault(name, {})
             for seed in [0] if name in WITHOUT_SEED else arguments.seeds:
-                of_set[name][str(seed)] = measured(name, folder, seed, _tuning_seconds(of_set))
+                of_set[name][str(seed)] = measured(name, folder, seed, _tuning_seconds(of_set), arguments.vectors)
                 report.keep_runs("accuracy", runs)
             print(folder.name, *report.row_of_runs(name, of_set[name], FIGURES), sep=" | ", flush=True)
     tables = report.tables_of_runs(runs, FIGURES, CONTENDERS)
@@ -153,8 +157,8 @@ def _tuning_seconds(of_set: dict) -> float:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--one"]:
-        name, folder, seed, seconds, saved, out = sys.argv[2:]
-        figures = one(name, Path(folder), int(seed), float(seconds), Path(saved))
+        name, folder, seed, seconds, saved, out, vectors = sys.argv[2:]
+        figures = one(name, Path(folder), int(seed), float(seconds), Path(saved), vectors)
         Path(out).write_text(json.dumps(figures), encoding="utf-8")
     else:
         main()

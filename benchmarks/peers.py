@@ -353,4 +353,4 @@ PEERS = {
     "MiniLM-L6, fine-tuned": FineTunedTransformer,
     "Keras, 2 × LSTM": Keras,
 }
-OURS = {"hf_rnn, fast": "fast", "hf_rnn": None, "hf_rnn, best": "best"}
+OURS = {"hf_rnn, fast": "fast", "hf_rnn": None, "hf_rnn, best": "best", "hf_rnn, best, with vectors": "best"}
