@@ -76,8 +76,11 @@ def _averages(run: RunConfig) -> bool:
     return run.training.averaging == "ema" or "training.averaging" not in run.given
 
 
-_OVERFITTING = "Classifiers overfit from the second epoch on, and in one epoch much dropout keeps them from learning."
-# Both directions, much dropout and a mean of weights, of text classifiers and taggers.
+_DROPOUT = (
+    "Of classifiers, 0.2 and 0.3 had less validation loss than 0.5 with few epochs at a high rate; taggers have the"
+    " value of configs/conll2003.yaml, which was measured."
+)
+# Both directions, dropout and a mean of weights, of text classifiers and taggers.
 _REGULARISED = (
     Rule(
         "model.bidirectional",
@@ -86,8 +89,8 @@ _REGULARISED = (
         _may_look_ahead,
     ),
     Rule("model.embedding_dropout", lambda facts: 0.1, "All configurations in configs/ that were measured have some."),
-    Rule("model.input_dropout", lambda facts: 0.2 if facts.is_brief else 0.5, _OVERFITTING),
-    Rule("model.classifier_dropout", lambda facts: 0.2 if facts.is_brief else 0.5, _OVERFITTING),
+    Rule("model.input_dropout", lambda facts: facts.dropout, _DROPOUT),
+    Rule("model.classifier_dropout", lambda facts: facts.dropout, _DROPOUT),
     Rule(
         "training.early_stopping_patience",
         lambda facts: facts.by_preset(2, 3, 5),
@@ -177,9 +180,10 @@ TEXT_CLASSIFICATION = (
     ),
     Rule(
         "training.learning_rate",
-        lambda facts: 0.005 if facts.is_brief else 0.001,
-        "One epoch of IMDB, preset fast, ended with a validation loss of 0.35 at 0.001, 0.30 at 0.003 and, with dropout"
-        " of 0.2 in the place of 0.5, 0.25 at 0.005.",
+        lambda facts: 0.005,
+        "Few epochs at a high rate overfit less than many at a low one. Validation loss of both halves, with 0.001 and"
+        " dropout of 0.5, and with 0.005, dropout of 0.2 or 0.3 and half of the epochs: IMDB 0.183, 0.176; SST-2 0.355,"
+        " 0.337; TREC 0.353, 0.344 (450 questions of it 0.777, 0.761); Waimai 0.263, 0.264. 0.01 was no better.",
     ),
     *_REGULARISED,
 )
@@ -217,7 +221,7 @@ TOKEN_CLASSIFICATION = (
     Rule(
         "training.num_train_epochs",
         lambda facts: float(facts.epochs),
-        "Twice the epochs of classifiers, after which taggers still improve: configs/conll2003.yaml has ten.",
+        "Taggers still improve after twice the epochs of classifiers: configs/conll2003.yaml has ten.",
         _has_epochs,
     ),
     *_REGULARISED,
