@@ -158,7 +158,7 @@ TEXT_CLASSIFICATION = (
     Rule(
         "model.hidden_size",
         lambda facts: facts.by_preset(64, 128, 256),
-        "The default trains on 25,000 reviews in some five minutes of two cores.",
+        "The default trains on 25,000 reviews in some six minutes of two cores.",
     ),
     Rule(
         "training.per_device_train_batch_size",
