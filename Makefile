@@ -102,9 +102,9 @@ bench: $(BENCH_READY)
 
 # Trains the text classifiers of others and ours on the same rows, with three seeds (a day on two cores), and writes docs/benchmarks.md;
 # SETS are folders of data sets, and CONTENDERS, SEEDS and VECTORS options such as CONTENDERS='--contenders "hf_rnn" "NB-SVM"'
-# SEEDS='--seeds 0' VECTORS='--vectors glove.6B.100d.txt'.
+# SEEDS='--seeds 0' VECTORS='--vectors glove.6B.100d.txt' REMARK='--remark "timed beside other work"'.
 bench-accuracy: $(BENCH_READY)
-	$(BIN)/python benchmarks/accuracy.py $(WITH_DATA) $(SETS) $(CONTENDERS) $(SEEDS) $(VECTORS)
+	$(BIN)/python benchmarks/accuracy.py $(WITH_DATA) $(SETS) $(CONTENDERS) $(SEEDS) $(VECTORS) $(REMARK)
 
 # Leaves out each part of the default classifier in turn, with three seeds (some two hours on two cores), and writes
 # docs/benchmarks.md; VECTORS is an option such as VECTORS='--vectors glove.6B.100d.txt'.

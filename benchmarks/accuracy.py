@@ -1,6 +1,6 @@
 """Question 19: which text classifier is worth picking?
 
-python benchmarks/accuracy.py [FOLDER ...] [--contenders NAME ...] [--seeds 0 1 2] [--vectors FILE]
+python benchmarks/accuracy.py [FOLDER ...] [--contenders NAME ...] [--seeds 0 1 2] [--vectors FILE] [--remark TEXT]
 
 A FOLDER has a data set, as `hf-rnn train --data.path FOLDER` reads it; by default they are imdb, sst2, trec and waimai
 of --data. Each contender runs in a process of its own. Test rows are read once a run; each run is kept in
@@ -31,10 +31,8 @@ macro F1 (range), medians of the rest. Contenders that choose nothing are fitted
 and validation rows; fastText tunes itself on the validation rows for as long as `hf_rnn` trains. `hf_rnn`
 is `hf-rnn train` with nothing but the data; its seconds have all that the command does, the report with its
 baseline included. Texts a second, milliseconds for a short text and memory are those of answering on one core; the
-first answer counts from the start of a process. Rows that are not there have not been measured yet. Measured beside
-other work: the seconds of both baselines on IMDB, and the answers of `hf_rnn, fast` there; on TREC the seconds of
-Keras, of NB-SVM and of two of the three runs of MiniLM-L6, fine-tuned."""
-COMMAND = "make bench-accuracy SETS=… CONTENDERS=… SEEDS=… VECTORS=…"
+first answer counts from the start of a process. Rows that are not there have not been measured yet."""
+COMMAND = "make bench-accuracy SETS=… CONTENDERS=… SEEDS=… VECTORS=… REMARK=…"
 # Texts by which speed is measured.
 TIMED = 500
 FIGURES = [
@@ -51,7 +49,7 @@ FIGURES = [
 CONTENDERS = [*OURS, *PEERS]
 WITH_VECTORS = ("hf_rnn, best, with vectors",)
 # These draw nothing: one run is enough.
-WITHOUT_SEED = ("TF-IDF + LR", "NB-SVM")
+WITHOUT_SEED = ("TF-IDF + LR", "TF-IDF + LR, tuned", "NB-SVM")
 
 
 def options_of(folder: Path) -> list[str]:
@@ -133,18 +131,25 @@ def measured(name: str, folder: Path, seed: int, seconds: float, vectors: str) -
 def main() -> None:
     options = report.parser(__doc__, rounds=1)
     options.add_argument("folders", nargs="*", type=Path)
-    options.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=CONTENDERS)
+    options.add_argument("--contenders", nargs="+", choices=CONTENDERS, help="all by default")
     options.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     options.add_argument("--vectors", default="", help="pretrained vectors, for the contender with vectors")
+    options.add_argument("--remark", help="what these runs have in common, such as 'timed beside other work'")
     arguments = options.parse_args()
-    contenders = [name for name in arguments.contenders if arguments.vectors or name not in WITH_VECTORS]
+    named = set(WITH_VECTORS) & set(arguments.contenders or [])
+    if named and not arguments.vectors:
+        options.error(f"{named.pop()!r} begins with pretrained vectors: name their file, --vectors FILE")
+    without = () if arguments.vectors else WITH_VECTORS
+    contenders = arguments.contenders or [name for name in CONTENDERS if name not in without]
+    remark = {"remark": arguments.remark} if arguments.remark else {}
     runs = report.runs_of("accuracy")
     for folder in arguments.folders or [Path(arguments.data, name) for name in SETS]:
         of_set = runs.setdefault(folder.name, {})
         for name in sorted(contenders, key=CONTENDERS.index):
             of_set.setdefault(name, {})
             for seed in [0] if name in WITHOUT_SEED else arguments.seeds:
-                of_set[name][str(seed)] = measured(name, folder, seed, _tuning_seconds(of_set), arguments.vectors)
+                figures = measured(name, folder, seed, _tuning_seconds(of_set), arguments.vectors)
+                of_set[name][str(seed)] = figures | remark
                 report.keep_runs("accuracy", runs)
             print(folder.name, *report.row_of_runs(name, of_set[name], FIGURES), sep=" | ", flush=True)
     tables = report.tables_of_runs(runs, FIGURES, CONTENDERS)

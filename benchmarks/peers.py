@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+# Words and marks, each a token.
+MARKS = r"\w+|[^\w\s]"
 # Rows of a batch of a transformer, its tokens, and the epochs and rate of fine-tuning.
 BATCH, TOKENS, EPOCHS, RATE = 64, 256, 2, 5e-5
 
@@ -69,6 +71,37 @@ class Tfidf(Peer):
         return self.model.coef_.size + self.model.intercept_.size
 
 
+class TunedTfidf(Peer):
+    """TF-IDF with logistic regression. Its tokens (words of scikit-learn, or words and marks) and C are chosen on the
+    validation rows, and of texts without spaces the longest n-gram of characters."""
+
+    def fit(self, train, validation):
+        from sklearn.base import clone
+        from sklearn.feature_extraction.text import TfidfVectorizer
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+
+        from hf_rnn.training.tfidf import is_without_spaces
+
+        words = [{"ngram_range": (1, 2)}, {"ngram_range": (1, 2), "token_pattern": MARKS}]
+        characters = [{"analyzer": "char", "ngram_range": (1, longest)} for longest in (2, 3)]
+        best = 0.0
+        for how in characters if is_without_spaces(train[0]) else words:
+            vectorizer = TfidfVectorizer(sublinear_tf=True, **how)
+            x, of_validation = vectorizer.fit_transform(train[0]), vectorizer.transform(validation[0])
+            for strength in (1, 3, 10, 30, 100):
+                model = LogisticRegression(C=strength, max_iter=1000).fit(x, train[1])
+                if (accuracy := model.score(of_validation, validation[1])) > best:
+                    best, self.model = accuracy, make_pipeline(clone(vectorizer), clone(model))
+        self.model.fit(*_together(train, validation))
+
+    def predict(self, texts):
+        return self.model.predict(texts)
+
+    def parameters(self):
+        return self.model[-1].coef_.size + self.model[-1].intercept_.size
+
+
 class NbSvm(Peer):
     """Wang and Manning 2012: naive-Bayes ratios of binary n-grams (1 to 3), a linear model for each class."""
 
@@ -79,7 +112,7 @@ class NbSvm(Peer):
         from hf_rnn.training.tfidf import is_without_spaces
 
         texts, labels = _together(train, validation)
-        how = {"analyzer": "char"} if is_without_spaces(texts) else {"token_pattern": r"\w+|[^\w\s]"}
+        how = {"analyzer": "char"} if is_without_spaces(texts) else {"token_pattern": MARKS}
         self.vectorizer = CountVectorizer(binary=True, ngram_range=(1, 3), dtype=np.float32, **how)
         x = self.vectorizer.fit_transform(texts)
         self.models = []
@@ -346,6 +379,7 @@ class Ours(Peer):
 
 PEERS = {
     "TF-IDF + LR": Tfidf,
+    "TF-IDF + LR, tuned": TunedTfidf,
     "NB-SVM": NbSvm,
     "fastText, autotune": FastText,
     "model2vec + LR": StaticEmbeddings,

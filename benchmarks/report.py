@@ -6,6 +6,7 @@ import shlex
 import statistics
 import subprocess
 import sys
+from collections import Counter
 from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -152,10 +153,14 @@ def commit() -> str:
 
 
 def origins_of(of_set: dict[str, dict]) -> str:
-    """Return the note that names the commits and the machines of a data set's runs."""
+    """Return the note that names the commits and the machines of a data set's runs, and the remarks on some of them."""
     all_runs = [run for runs in of_set.values() for run in runs.values()]
     commits, machines = (sorted({run[key] for run in all_runs}) for key in ("commit", "hardware"))
-    return f"Commit{'s' if len(commits) > 1 else ''} of these runs: {', '.join(commits)}; on {'; '.join(machines)}."
+    note = f"Commit{'s' if len(commits) > 1 else ''} of these runs: {', '.join(commits)}; on {'; '.join(machines)}."
+    for name, runs in of_set.items():
+        remarks = Counter(run["remark"] for run in runs.values() if "remark" in run)
+        note += "".join(f" {name}, {count} of {len(runs)} runs: {remark}." for remark, count in remarks.items())
+    return note
 
 
 def tables_of_runs(runs: dict, columns: list[str], order: list[str]) -> list[dict]:

@@ -152,8 +152,9 @@ def test_what_somebody_wrote_leaves_no_choice(options, key):
     assert key not in chosen(parsed(**options))
 
 
-def test_beside_another_model_a_stream_or_another_task_nothing_is_chosen():
-    assert not chosen(parsed(model={"pretrained": "runs/imdb_lm"}))
+def test_for_a_stream_or_another_task_nothing_is_chosen():
+    tagger = parse_run({"task": "token_classification", "model": {"pretrained": "runs/imdb_lm"}})[0]
+    assert not chosen(tagger)
     assert not chosen(parsed(data={"streaming": True}, training={"max_steps": 5}))
     assert not chosen(parse_run({"preset": "default", "task": "language_modeling"})[0])
     assert not chosen(parse_run({"preset": "none"})[0])
@@ -163,7 +164,10 @@ def test_beside_another_model_a_stream_or_another_task_nothing_is_chosen():
     ("section", "why"),
     [
         ({"task": "language_modeling"}, "none for the task language_modeling"),
-        ({"model": {"pretrained": "runs/imdb_lm"}}, "model.pretrained has its sizes"),
+        (
+            {"task": "token_classification", "model": {"pretrained": "runs/imdb_lm"}},
+            "none for the task token_classification with model.pretrained",
+        ),
         ({"data": {"streaming": True}}, "the rows of data.streaming"),
     ],
 )
@@ -171,6 +175,31 @@ def test_a_preset_that_has_no_rules_is_an_error_where_somebody_wrote_it(section,
     run = {"preset": "best", "training": {"output_dir": str(tmp_path / "model"), "max_steps": 2}, **section}
     with pytest.raises(UserError, match=f"preset='best' chooses settings by rules, and .*{why}"):
         hf_rnn.train(run)
+
+
+def test_of_a_model_that_begins_with_another_one_sizes_and_tokenizer_are_taken_over(tmp_path):
+    first = {"model.embedding_size": 12, "model.bidirectional": False, "training.max_steps": 2}
+    lm = {**sections(tmp_path / "lm", first, preset="none"), "task": "language_modeling"}
+    del lm["report"]
+    hf_rnn.train(lm, data={"train": rows(300), "validation": rows(60, 1)})
+    options = {"model.pretrained": str(tmp_path / "lm"), "training.max_steps": 4}
+    run = sections(tmp_path / "model", options)
+    del run["model"]["hidden_size"], run["model"]["embedding_size"]
+    hf_rnn.train(run, data={"train": rows(300), "validation": rows(60, 1)})
+    config = RNNConfig.from_pretrained(tmp_path / "model")
+    assert (config.embedding_size, config.hidden_size, config.bidirectional) == (12, 8, False)
+    assert config.pooling == "concat"
+    assert config.input_dropout > 0
+    assert config.wide_ngrams > 0
+    vocabularies = [(tmp_path / name / "tokenizer.json").read_text() for name in ("lm", "model")]
+    assert vocabularies[0] == vocabularies[1]
+
+
+def test_a_kind_of_tokenizer_gives_a_fine_tuned_model_a_vocabulary_of_its_own():
+    own = chosen(parsed(model={"pretrained": "runs/imdb_lm"}, tokenizer={"kind": "word"}))
+    assert "tokenizer.lowercase" in own
+    assert not {"tokenizer.rare_tokens", "tokenizer.vocab_size", "model.hidden_size"} & own
+    assert not [key for key in chosen(parsed(model={"pretrained": "runs/imdb_lm"})) if key.startswith("tokenizer")]
 
 
 def facts(preset: str = "default", rows: int = 10_000, words: float = 20, **more) -> Facts:

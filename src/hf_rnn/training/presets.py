@@ -43,12 +43,22 @@ class Rule:
     when: Callable[[RunConfig], bool] = _always
 
 
+def _from_nothing(run: RunConfig) -> bool:
+    return run.model.pretrained is None
+
+
+def _on_encoder(run: RunConfig) -> bool:
+    return not _from_nothing(run)
+
+
 def _trains_tokenizer(run: RunConfig) -> bool:
-    return run.tokenizer.path is None
+    """A model that begins with an encoder takes its tokenizer too, unless somebody names a kind."""
+    return run.tokenizer.path is None and (_from_nothing(run) or run.tokenizer.kind is not None)
 
 
 def _by_frequency(run: RunConfig) -> bool:
-    return _trains_tokenizer(run) and run.tokenizer.kind in (None, *BY_FREQUENCY)
+    """The entries of an encoder with few rows in the new data set have learnt something before."""
+    return _from_nothing(run) and _trains_tokenizer(run) and run.tokenizer.kind in (None, *BY_FREQUENCY)
 
 
 def _has_wide_path(run: RunConfig) -> bool:
@@ -59,8 +69,8 @@ def _counts_rare_words(run: RunConfig) -> bool:
     return _by_frequency(run) and _has_wide_path(run)
 
 
-def _has_own_vectors(run: RunConfig) -> bool:
-    return run.model.vectors is None
+def _learns_vectors(run: RunConfig) -> bool:
+    return _from_nothing(run) and run.model.vectors is None
 
 
 def _may_count_tokens(run: RunConfig) -> bool:
@@ -69,7 +79,7 @@ def _may_count_tokens(run: RunConfig) -> bool:
 
 
 def _may_look_ahead(run: RunConfig) -> bool:
-    return not run.model.backprop_length or run.model.independent_directions
+    return _from_nothing(run) and (not run.model.backprop_length or run.model.independent_directions)
 
 
 def _averages(run: RunConfig) -> bool:
@@ -109,6 +119,8 @@ _REGULARISED = (
         _averages,
     ),
 )
+
+_FINE_TUNED = "The values of configs/*_finetune.yaml, which were measured, or between them."
 
 
 def _has_epochs(run: RunConfig) -> bool:
@@ -153,13 +165,16 @@ TEXT_CLASSIFICATION = (
         "model.embedding_size",
         lambda facts: facts.by_preset(100, 200, 300),
         "With input_dropout, half of a vector is seen at a time.",
-        _has_own_vectors,
+        _learns_vectors,
     ),
     Rule(
         "model.hidden_size",
         lambda facts: facts.by_preset(64, 128, 256),
         "The default trains on 25,000 reviews in some six minutes of two cores.",
+        _from_nothing,
     ),
+    Rule("model.pooling", lambda facts: "concat", _FINE_TUNED, _on_encoder),
+    Rule("model.weight_dropout", lambda facts: 0.2, _FINE_TUNED, _on_encoder),
     Rule(
         "training.per_device_train_batch_size",
         lambda facts: facts.batch,
@@ -184,7 +199,9 @@ TEXT_CLASSIFICATION = (
         "Few epochs at a high rate overfit less than many at a low one. Validation loss of both halves, with 0.001 and"
         " dropout of 0.5, and with 0.005, dropout of 0.2 or 0.3 and half of the epochs: IMDB 0.183, 0.176; SST-2 0.355,"
         " 0.337; TREC 0.353, 0.344 (450 questions of it 0.777, 0.761); Waimai 0.263, 0.264. 0.01 was no better.",
+        _from_nothing,
     ),
+    Rule("training.learning_rate", lambda facts: 0.002, _FINE_TUNED, _on_encoder),
     *_REGULARISED,
 )
 TOKEN_CLASSIFICATION = (
@@ -204,7 +221,7 @@ TOKEN_CLASSIFICATION = (
         "model.embedding_size",
         lambda facts: 100,
         "The value of configs/conll2003.yaml, which was measured.",
-        _has_own_vectors,
+        _learns_vectors,
     ),
     Rule(
         "model.hidden_size",
@@ -258,8 +275,7 @@ def as_begun(run: RunConfig, begun: RunConfig) -> tuple[RunConfig, str]:
 
 
 def rules_of(run: RunConfig) -> list[Rule]:
-    """Return the rules by which a run chooses what nobody wrote; none for streams, whose rows are not known, and for
-    models that begin with another one.
+    """Return the rules by which a run chooses what nobody wrote; none for streams, whose rows are not known.
 
     Args:
         run: as it was parsed.
@@ -279,11 +295,9 @@ def without_rules(run: RunConfig) -> str | None:
         return f"there are none for the task {run.task}"
     if run.data.streaming:
         return "the rows of data.streaming are not known before training"
-    return (
-        "a model that begins with model.pretrained has its sizes from there"
-        if run.model.pretrained is not None
-        else None
-    )
+    if run.model.pretrained is not None and run.task != "text_classification":
+        return f"there are none for the task {run.task} with model.pretrained"
+    return None
 
 
 def summary(facts: Facts, chosen: dict[str, Any]) -> str:
