@@ -374,6 +374,18 @@ def test_the_report_counts_types_and_running_tokens(tmp_path):
     assert json.loads(json.dumps(report)) == report
 
 
+def test_rare_tokens_of_a_wide_path_have_no_vectors_and_count_as_running_tokens_without_one(tmp_path):
+    file = tmp_path / "v.txt"
+    file.write_bytes(lines(words={"good": [1, 2], "fine": [3, 4]}).encode())
+    texts = ["good good good bad bad fine"]
+    tokenizer = hf_rnn.train_tokenizer(texts, kind="word", min_frequency=1, show_progress=False)
+    assert tokenizer.convert_tokens_to_ids("fine") == len(tokenizer) - 1
+    counts = np.bincount(tokenizer(texts[0])["input_ids"], minlength=len(tokenizer))
+    result = find_vectors(open_vectors(str(file)), "v.txt", tokenizer, texts, counts, 0, V=len(tokenizer) - 1)
+    assert result.matrix.shape == (len(tokenizer) - 1, 2)
+    assert (result.report["entries"], result.report["found"], result.report["tokens"]) == (2, 1, 0.5)
+
+
 def test_the_rest_starts_with_the_mean_and_spread_of_those_found(tmp_path):
     texts = [" ".join(f"w{i}" for i in range(4000))]
     generator = np.random.default_rng(1)

@@ -78,6 +78,7 @@ def find_vectors(
     texts: Iterable[str],
     counts: np.ndarray,
     seed: int,
+    V: int | None = None,
 ) -> FoundVectors:
     """Find the vectors of a tokenizer's vocabulary. Entries without one get numbers of a normal distribution that has
     the mean and the standard deviation of those found, column by column; padding gets zeros.
@@ -87,17 +88,20 @@ def find_vectors(
         name: of the source, for the report.
         tokenizer: of the model.
         texts: of the training split, read only where the tokens are pieces of words.
-        counts: `[V]`, how often each token stands in the training split.
+        counts: how often each token stands in the training split.
         seed: of the entries without a vector.
+        V: the number of tokens, the first ones, that an embedding has; None for all. The rare tokens of a wide path
+            come after them.
 
     Raises:
         UserError: none of the vocabulary is found, or the source breaks its format.
     """
-    V = len(tokenizer)
+    V = len(tokenizer) if V is None else V
     special = set(tokenizer.all_special_ids)
-    vectors, ways = _of_vocabulary(source, tokenizer, texts, special)
+    without = special | set(range(V, len(tokenizer)))
+    vectors, ways = _of_vocabulary(source, tokenizer, texts, without)
     if not vectors:
-        raise _nothing_found(source, name, tokenizer, special)
+        raise _nothing_found(source, name, tokenizer, without)
     matrix = _filled(vectors, V, source.width, seed)
     if tokenizer.pad_token_id is not None:
         matrix[tokenizer.pad_token_id] = 0

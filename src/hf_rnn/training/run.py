@@ -280,7 +280,7 @@ class Run:
             return take_encoder(pretrained, task.model_class, settings, task.config_fields(), tokenizer, forward_only)
         if vectors is not None:
             settings["embedding_size"] = vectors.matrix.shape[1]
-        rare = max(0, len(tokenizer) - run.tokenizer.vocab_size) if run.tokenizer.rare_tokens else 0
+        rare = run.rare_tokens_of(tokenizer)
         config = RNNConfig(
             vocab_size=len(tokenizer) - rare,
             num_rare_tokens=rare,

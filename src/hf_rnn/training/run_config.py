@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 import yaml
 from huggingface_hub.errors import StrictDataclassError
 from jsonargparse import ArgumentParser, Namespace, set_dumper, set_loader
+from transformers import PreTrainedTokenizerBase
 
 from ..hub.folder import RUN_FILE
 from ..hub.saved_run import Loader, check_sections, path_from, path_to, write_yaml
@@ -162,6 +163,14 @@ class RunConfig:
     report: ReportArguments = field(default_factory=ReportArguments)
     preset: str = "none"
     parsed: Namespace = field(default_factory=Namespace, compare=False, repr=False)
+
+    def rare_tokens_of(self, tokenizer: PreTrainedTokenizerBase) -> int:
+        """Return the number of entries of the run's tokenizer, the last ones, that the wide path alone reads.
+
+        Args:
+            tokenizer: of the run.
+        """
+        return max(0, len(tokenizer) - self.tokenizer.vocab_size) if self.tokenizer.rare_tokens else 0
 
 
 class RunParser(ArgumentParser):

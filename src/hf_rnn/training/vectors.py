@@ -74,7 +74,8 @@ def vectors_for(
         written = task.model_class is RNNForConditionalGeneration
         counts = _counts(encoded, ["input_ids", *(["labels"] if written else [])], len(tokenizer))
         name = Path(path).name if Path(path).exists() else path
-        found = find_vectors(source, name, tokenizer, task.texts(rows), counts, run.training.seed)
+        V = len(tokenizer) - run.rare_tokens_of(tokenizer)
+        found = find_vectors(source, name, tokenizer, task.texts(rows), counts, run.training.seed, V)
         # Vectors of another size learn at another pace than all that they are trained with: those of GloVe, whose
         # spread is four times as large, did worse than none in the first epoch, and better than none at this one.
         found = found.scaled_to(run.model.initializer_range)
@@ -113,8 +114,7 @@ def put_vectors(model: Any, matrix: np.ndarray) -> None:
         matrix: `[V, E]`.
     """
     for embedding in embeddings_of(model):
-        # Rare tokens of a wide path have no vectors.
-        embedding.weight.copy_(torch.from_numpy(matrix[: len(embedding.weight)]))
+        embedding.weight.copy_(torch.from_numpy(matrix))
 
 
 class VectorsAtStart(TrainerCallback, ExportableState):
