@@ -29,7 +29,7 @@ class Row:
 
     Args:
         name: of the folder under runs/, and of the record.
-        config: under configs/; the name itself if None.
+        config: under configs/; the name itself if None, none if "": a preset chooses.
         changes: options of the command line.
         base: the row whose weights it begins with.
         title: in the tables of parts.
@@ -46,18 +46,22 @@ class Row:
         return ROOT / "runs" / (self.name if seed == FIRST_SEED else f"{self.name}-{seed}")
 
     @property
+    def needs_vectors(self) -> bool:
+        return "VECTORS" in self.changes
+
+    @property
     def record(self) -> Path:
         return RECORDS / f"{self.name}.json"
 
-    def train(self, data: Path, seed: int, lend: bool = False) -> None:
+    def train(self, data: Path, seed: int, lend: bool = False, vectors: str = "") -> None:
         """Trains it, unless that is on record; with `lend`, also if its weights are not there."""
         if str(seed) in self.records() and not (lend and not (self.folder(seed) / "metrics.json").exists()):
             return
         if self.base:
             ROWS[self.base].train(data, FIRST_SEED, lend=True)
-        command = f"hf-rnn train --config configs/{self.config or self.name}.yaml --data.path DATA/{self.data}"
-        command = f"{command} {self.changes}".strip()
-        arguments = shlex.split(command.replace("DATA/", f"{data}/"))[2:]
+        config = "" if self.config == "" else f" --config configs/{self.config or self.name}.yaml"
+        command = f"hf-rnn train{config} --data.path DATA/{self.data} {self.changes}".strip()
+        arguments = shlex.split(command.replace("DATA/", f"{data}/").replace("VECTORS", vectors))[2:]
         arguments += ["--training.output_dir", str(self.folder(seed)), "--training.overwrite", "true"]
         metrics = hf_rnn.train([*arguments, "--training.seed", str(seed)])
         about = {key: metrics[key] for key in ("run", "validation", "test") if key in metrics}
@@ -94,12 +98,15 @@ class Row:
 
 IMDB = Row("imdb", "imdb", title="supervised")
 IMDB_FINETUNE = Row("imdb_finetune", "imdb", base="imdb_lm", title="+ language model, both directions")
+# The preset best, of a classifier that begins with the language model.
+IMDB_BEST = Row("imdb_lm_best", "imdb", "", "--preset best --model.pretrained runs/imdb_lm", "imdb_lm")
 CLASSIFIERS = [
     Row("imdb_seed", "imdb"),
     IMDB,
     Row("sst2", "sst2"),
     Row("trec", "trec"),
     IMDB_FINETUNE,
+    IMDB_BEST,
     Row("sst2_finetune", "sst2", base="imdb_lm"),
     Row("trec_finetune", "trec", base="imdb_lm"),
 ]
@@ -135,7 +142,13 @@ LEFT_OUT = [
     part("imdb_no_dropconnect", f"{ONE_WAY} --model.weight_dropout 0", "dropout of recurrent weights"),
     part("imdb_400", f"{ONE_WAY} --data.max_length 400", "more than 400 tokens of a text"),
 ]
-TAGGERS = [Row("conll2003", "conll2003")]
+TAGGING = "--task token_classification"
+TAGGERS = [
+    Row("conll2003", "conll2003"),
+    Row("conll2003_default", "conll2003", "", TAGGING),
+    Row("conll2003_best", "conll2003", "", f"{TAGGING} --preset best"),
+    Row("conll2003_best_vectors", "conll2003", "", f"{TAGGING} --preset best --model.vectors VECTORS"),
+]
 DE_EN = "--data.text_column de --data.label_column en"
 TRANSLATORS = [
     Row("multi30k_en_de", "multi30k", "multi30k", title="English to German"),
@@ -272,7 +285,8 @@ def page() -> str:
         "seed, else with the seeds 42, 43, …. The epoch was chosen on validation rows, which were set aside from the",
         "training rows where the data set has no validation split; the test rows were read when training had ended.",
         "`DATA` is a folder with a folder of Parquet files per data set; without the override, data come from the Hub.",
-        "`make results` runs all of it and writes this page.",
+        "`make results` runs all of it and writes this page. Where a command names no configuration, a preset chooses;",
+        "`VECTORS` is a file of GloVe 6B of 100 numbers a word, without those words that its source lacks.",
         "",
         *table(f"| command | {columns}", CLASSIFIERS, accuracy),
         *as_one(),
@@ -319,17 +333,21 @@ def page() -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with one folder of Parquet files per data set")
-    parser.add_argument("--only", nargs="*", choices=ROWS, default=list(ROWS), help="rows to train")
+    parser.add_argument("--only", nargs="*", choices=ROWS, help="rows to train; all by default")
+    parser.add_argument("--vectors", default="", help="file of pretrained vectors, for the rows that begin with them")
     parser.add_argument("--seeds", type=int, default=1, help="runs of each row")
     parser.add_argument("--together", action="store_true", help="measure these runs as one, instead of training them")
     arguments = parser.parse_args()
+    named = arguments.only or [name for name, row in ROWS.items() if arguments.vectors or not row.needs_vectors]
+    if not arguments.vectors and any(ROWS[name].needs_vectors for name in named):
+        parser.error("a row that was named begins with pretrained vectors: name their file, --vectors FILE")
     seeds = list(range(FIRST_SEED, FIRST_SEED + arguments.seeds))
-    for name in arguments.only:
+    for name in named:
         if arguments.together:
             ROWS[name].together(arguments.data, seeds)
             continue
         for seed in seeds:
-            ROWS[name].train(arguments.data, seed)
+            ROWS[name].train(arguments.data, seed, vectors=arguments.vectors)
     text = page()
     print(text)
     (ROOT / "docs" / "results.md").write_text(text, encoding="utf-8")
