@@ -28,7 +28,8 @@ NEEDED = {
 }
 NOTES = """Test rows of each set, which nothing was chosen by; one run for each seed, means of accuracy and
 macro F1 (range), medians of the rest. Contenders that choose nothing are fitted to training
-and validation rows; fastText tunes itself on the validation rows for as long as `hf_rnn` trains. `hf_rnn`
+and validation rows; fastText tunes itself on the validation rows for as long as `hf_rnn` trains, or for a minute where
+there is no `hf_rnn`. `hf_rnn`
 is `hf-rnn train` with nothing but the data; its seconds have all that the command does, the report with its
 baseline included. Texts a second, milliseconds for a short text and memory are those of answering on one core; the
 first answer counts from the start of a process. Rows that are not there have not been measured yet."""
@@ -149,7 +150,8 @@ def main() -> None:
             of_set.setdefault(name, {})
             for seed in [0] if name in WITHOUT_SEED else arguments.seeds:
                 figures = measured(name, folder, seed, _tuning_seconds(of_set), arguments.vectors)
-                of_set[name][str(seed)] = figures | remark
+                vectors = {"remark": f"{Path(arguments.vectors).name}"} if name in WITH_VECTORS else {}
+                of_set[name][str(seed)] = figures | vectors | remark
                 report.keep_runs("accuracy", runs)
             print(folder.name, *report.row_of_runs(name, of_set[name], FIGURES), sep=" | ", flush=True)
     tables = report.tables_of_runs(runs, FIGURES, CONTENDERS)

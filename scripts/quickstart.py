@@ -34,8 +34,14 @@ def main() -> int:
         print(f"  {answer['label']:<14}{answer['score']:.3f}  {message}")
     print(f'\nTrained in {seconds:.0f} s. The model is in {folder}: .venv/bin/hf-rnn predict {folder} "text"')
     scores = results["report"]["scores"]["validation"]
-    ours, theirs = (scores[name]["accuracy"] for name in ("model", "baseline"))
-    return 0 if ours >= theirs + 0.05 else 1
+    ours, theirs = (scores.get(name, {}).get("accuracy") for name in ("model", "baseline"))
+    if theirs is None:
+        print("The report has no baseline: the warning above says why.")
+        return 1
+    if ours < theirs + 0.05:
+        print(f"The model has {ours:.2%} of the validation rows right and TF-IDF {theirs:.2%}: 5 points are expected.")
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 from huggingface_hub.errors import StrictDataclassError
+from tokenizers import normalizers
 
 from hf_rnn import Predictor, RNNConfig, RNNForSequenceClassification, explain, how_it_read
 from hf_rnn.inference.long_text import logits_of
 from hf_rnn.interpret.answers import margin
 from hf_rnn.reference import naive_wide_path
-from hf_rnn.text.tokenization import train_tokenizer
+from hf_rnn.text.tokenization import fingerprint, train_tokenizer
 from hf_rnn.training.ngrams import keys_of
 
 KNOWN, C, V = 300, 3, 40
@@ -238,7 +239,6 @@ def test_rare_tokens_need_an_unknown_token():
 
 
 def test_a_predictor_refuses_another_tokenizer(tmp_path, tokenizer):
-    from hf_rnn.text.tokenization import fingerprint
     from hf_rnn.utils.errors import UserError
 
     model = model_with_wide_path(dtype=torch.float32, wide_vocabulary=fingerprint(tokenizer))
@@ -248,3 +248,23 @@ def test_a_predictor_refuses_another_tokenizer(tmp_path, tokenizer):
     train_tokenizer(["w2 w1 w2"] * 3, "word", vocab_size=V, min_frequency=1).save_pretrained(tmp_path)
     with pytest.raises(UserError, match="not the one that the n-grams"):
         Predictor.from_pretrained(tmp_path)
+
+
+def test_a_fingerprint_tells_how_texts_are_read_and_leaves_out_added_tokens():
+    def trained():
+        return train_tokenizer(["good bad fine"], "word", lowercase=True, min_frequency=1)
+
+    one, other, more = trained(), trained(), trained()
+    assert fingerprint(one) == fingerprint(other)
+    other.backend_tokenizer.normalizer = normalizers.NFC()
+    more.add_tokens(["<url>"])
+    assert other.get_vocab() == one.get_vocab()
+    assert fingerprint(other) != fingerprint(one)
+    assert fingerprint(more) == fingerprint(one)
+
+
+def test_rare_tokens_keep_the_embedding_from_growing():
+    model = RNNForSequenceClassification(RNNConfig(vocab_size=V, num_rare_tokens=3, unk_token_id=1))
+    with pytest.raises(ValueError, match=rf"the 3 ids from vocab_size={V} on are rare tokens"):
+        model.resize_token_embeddings(V + 1)
+    assert model.resize_token_embeddings(V).num_embeddings == V

@@ -183,6 +183,15 @@ def test_a_class_of_one_row_does_not_stop_the_split():
     assert len(train) + len(validation) == 21
 
 
+@pytest.mark.parametrize("sizes", [[1] * 6 + [2] * 4 + [8] * 2, [2] * 40])
+def test_many_small_classes_do_not_take_the_training_rows(sizes, caplog):
+    rows = Dataset.from_dict({"labels": np.repeat(np.arange(len(sizes)), sizes)})
+    train, validation = split_validation(rows, DataArguments(), "labels")
+    assert len(validation) == round(0.1 * sum(sizes))
+    assert set(train["labels"]) == set(range(len(sizes)))
+    assert "the validation split is plain random" in caplog.text
+
+
 @pytest.mark.parametrize(("share", "count"), [(0, 50), (1.5, 50), (0.1, 2)])
 def test_a_validation_share_that_cannot_be_is_refused(share, count):
     with pytest.raises(UserError):

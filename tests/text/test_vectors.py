@@ -51,6 +51,10 @@ def fasttext(
     return data + np.array(rows, "<f4").tobytes() + b"\0 and the output matrix"
 
 
+# A matrix without a row for each hashed n-gram.
+FEWER_ROWS = fasttext(least=3, most=6, buckets=[[0.0] * 3]).replace(struct.pack("<2q", 5, 3), struct.pack("<2q", 4, 3))
+
+
 def whole_words(vocabulary, unknown="[UNK]") -> Tokenizer:
     tokenizer = Tokenizer(models.WordPiece({word: i for i, word in enumerate(vocabulary)}, unk_token=unknown))
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -287,6 +291,8 @@ def test_what_is_passed_over_is_counted(tmp_path):
         ("v.bin", fasttext()[:50], "model of fastText that was cut"),
         ("v.bin", fasttext()[:110], "model of fastText that was cut"),
         ("v.bin", fasttext()[:160], "model of fastText that was cut"),
+        ("v.bin", fasttext()[:8] + struct.pack("<i", -3) + fasttext()[12:], "model of fastText that was cut"),
+        ("v.bin", FEWER_ROWS, "says a width of 3 and 5 words and n-grams, and its matrix has 4 rows of 3"),
         ("v.bin", fasttext(quantized=True), "is a quantized model of fastText: name the .bin"),
         ("v.bin", fasttext(version=13), "has version 13 of fastText's format"),
         ("v.bin.gz", gzip.compress(fasttext(), mtime=0), r"compressed model of fastText.*\(gunzip\)"),
@@ -463,6 +469,22 @@ def test_the_same_tokenizer_has_the_rows_themselves(tmp_path):
     assert result.matrix[0].tolist() == [0, 0, 0]
     assert result.report["ways"] == {"own row": 5}
     assert result.report["types"] == 1
+
+
+@pytest.mark.parametrize("row", [[1e25, 1.0, 1.0, 2.0], [0.0] * 4])
+def test_numbers_without_a_spread(row, tmp_path):
+    with pytest.raises(UserError, match=r"have a standard deviation of .*: all are equal, or one is far too large"):
+        found(tmp_path, ["good"], {"good": row})
+
+
+@pytest.mark.parametrize("short", ["weights", "mapping"])
+def test_tensors_that_do_not_fit_together(short, tmp_path):
+    make_quantized(tmp_path / "q")
+    tensors = {"embeddings": torch.tensor(TABLE), "weights": torch.ones(7), "mapping": torch.arange(7)}
+    tensors[short] = torch.ones(3) if short == "weights" else torch.arange(1, 8)
+    save_file(tensors, tmp_path / "q" / "model.safetensors")
+    with pytest.raises(UserError, match="do not fit together: 7 vectors"):
+        open_vectors(str(tmp_path / "q"))
 
 
 def test_nothing_of_the_vocabulary_in_them(tmp_path):

@@ -15,8 +15,7 @@ import hf_rnn
 from hf_rnn.hub.card_report import report_section, report_text
 from hf_rnn.training import report as report_module
 from hf_rnn.training.duplicates import find_duplicates
-from hf_rnn.training.report import margin
-from hf_rnn.training.tfidf import TfidfBaseline, is_without_spaces
+from hf_rnn.training.tfidf import TfidfBaseline, is_without_spaces, margin
 from hf_rnn.utils.errors import UserError
 
 WORDS = {"sport": "ball goal team match", "food": "soup bread cheese salad", "weather": "rain snow wind cloud"}
@@ -238,8 +237,39 @@ def test_a_large_data_set_is_compared_on_a_sample(tmp_path, monkeypatch):
     report = results["report"]
     assert (report["baseline"]["rows"], report["baseline"]["all_rows"]) == (30, 108)
     assert report["scores"]["test"]["sample"] == 30
+    assert report["scores"]["test"]["model"]["accuracy"] == results["test"]["accuracy"]
+    assert report["scores"]["test"]["model_on_sample"]["accuracy"] in [right / 30 for right in range(31)]
     assert "on the 30 test rows" in report_text(report)
     assert "fitted on 30 training rows, a sample of 108" in report_text(report)
+
+
+def test_a_model_that_finds_some_of_a_rare_class_has_learnt_something():
+    scores = {"model": {"accuracy": 0.989, "f1_macro": 0.8}, "majority": {"accuracy": 0.99, "f1_macro": 0.4975}}
+    report = {"metrics": ["accuracy", "f1_macro"], "greater_is_better": True}
+    learnt = {**report, "scores": {"validation": {"rows": 1000, **scores}}}
+    assert "has learnt nothing" not in report_text(learnt)
+    scores["model"] = scores["majority"]
+    assert "has learnt nothing" in report_text({**report, "scores": {"validation": {"rows": 1000, **scores}}})
+
+
+def test_a_run_that_ended_early_is_not_advised_to_take_more_epochs(tmp_path):
+    patience = {"early_stopping_patience": 1, "learning_rate": 0.0, "num_train_epochs": 20}
+    results = trained(tmp_path / "model", topics(60), **patience)
+    assert results["run"]["epochs"] < 20
+    assert results["report"]["few_steps"]["advice"].startswith("--training.early_stopping_patience 7")
+
+
+def test_vowels_of_indian_scripts_and_of_thai_are_no_punctuation():
+    texts = {"train": ["หมู", "की", "cafe\u0301"], "validation": ["หมี", "को", "Café!"]}
+    (near,) = find_duplicates(texts, {"train": [0, 1, 0], "validation": [0, 1, 0]})
+    assert (near["same"], near["near"], near["near_example"]) == (0, 1, [2, 2])
+
+
+def test_the_baseline_reads_words_of_indian_scripts_and_each_column_by_itself():
+    fitted = TfidfBaseline("single_label_classification", 2)
+    fitted.fit([["नमस्ते दुनिया", "a b"], ["很好吃的饭", "不好吃"]], np.asarray([0, 1]))
+    assert fitted.ngrams == "words (1 to 2) and characters (1 to 3)"
+    assert "नमस्ते" in fitted.vectorizers[0].vocabulary_
 
 
 def test_near_duplicates_differ_in_no_letter():

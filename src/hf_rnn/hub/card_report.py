@@ -125,7 +125,8 @@ def _comparison(report: dict) -> Iterator[str]:
     baseline = report.get("baseline")
     if baseline and "baseline" in of_split:
         rows = of_split.get("sample", of_split["rows"])
-        ours, theirs = of_split["model"][metric], of_split["baseline"][metric]
+        ours = of_split.get("model_on_sample", of_split["model"])[metric]
+        theirs = of_split["baseline"][metric]
         first, second = "The model", baseline["name"]
         if (ours < theirs) == better:
             first, second = second, "the model"
@@ -136,16 +137,26 @@ def _comparison(report: dict) -> Iterator[str]:
             chance = _chance(of_split, ours - theirs)
             yield f"{first} is better than {second} by {by} on the {rows:,} {split} rows{chance}."
         sample = ""
-        if baseline["rows"] < baseline["all_rows"]:
+        if baseline["all_rows"] is None:
+            sample = ", the first ones of the stream"
+        elif baseline["rows"] < baseline["all_rows"]:
             sample = f", a sample of {baseline['all_rows']:,}"
         most = f", the {baseline['most_frequent']:,} most frequent" if baseline.get("most_frequent") else ""
         yield (
             f"{baseline['name']} of scikit-learn, n-grams of {baseline['ngrams']}{most}: fitted on "
             f"{baseline['rows']:,} training rows{sample} and measured in {baseline['seconds']:.1f} s."
         )
+        if split == "test" and baseline.get("ngrams_saw_validation"):
+            yield "The n-grams of the model, but not the baseline, were fitted to the validation rows too."
     ours, majority = of_split.get("model"), of_split.get("majority")
-    if ours and majority and (ours[metric] == majority[metric] or (ours[metric] < majority[metric]) == better):
+    # A model that finds some of a rare class may have less accuracy than the answer that never does, and more F1.
+    metrics = report["metrics"] if better else [metric]
+    if ours and majority and not any(_is_better(ours[each], majority[each], better) for each in metrics):
         yield f"The model is no better than one answer to all texts on the {split} rows: it has learnt nothing yet."
+
+
+def _is_better(ours: float, theirs: float, greater: bool) -> bool:
+    return ours > theirs if greater else ours < theirs
 
 
 def _difference(metric: str, value: float) -> str:

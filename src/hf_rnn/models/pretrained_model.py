@@ -72,6 +72,21 @@ class RNNPreTrainedModel(PreTrainedModel):
             return super().push_to_hub(repo_id, **kwargs)  # type: ignore[arg-type]
         return RNNPreTrainedModel.pusher(self, repo_id, **kwargs)
 
+    def resize_token_embeddings(self, new_num_tokens: int | None = None, *args: Any, **kwargs: Any) -> Any:
+        """As transformers'.
+
+        Raises:
+            ValueError: the ids behind the vocabulary are those of rare tokens, which a wide path tells apart.
+        """
+        V, rare = self.config.vocab_size, self.config.num_rare_tokens
+        if rare and new_num_tokens not in (None, V):
+            raise ValueError(
+                f"resize_token_embeddings({new_num_tokens}): the {rare} ids from vocab_size={V} on are rare tokens, "
+                "which the wide path of this model knows by these ids. Train it again with the new tokens in its "
+                "training rows, or without rare tokens, --tokenizer.rare_tokens 0."
+            )
+        return super().resize_token_embeddings(new_num_tokens, *args, **kwargs)
+
     def use_vocabulary(self, tokenizer: Any) -> None:
         """Takes from a tokenizer what the model has to know of tokens beside their ids: for most models, nothing."""
 

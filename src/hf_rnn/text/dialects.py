@@ -8,6 +8,7 @@ return alone. Blank lines are no records.
 """
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -24,10 +25,17 @@ DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 RECORDS, FEW, SAMPLE, MOST = 500, 100, 1 << 17, 1 << 24
 # The delimiter of a file with one column.
 DEFAULT = ","
-# Letters of scripts without spaces between words.
-UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
-# A word, a mark, or a character of such a script.
-WORD = re.compile(rf"{UNSPACED.pattern}|[^\W{UNSPACED.pattern[1:-1]}]+|[^\w\s]")
+# Letters of scripts without spaces between words: Thai, Lao, Burmese, Khmer, Japanese and Chinese.
+UNSPACED = re.compile(
+    r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    r"\uf900-\ufaff\uff66-\uff9f\U00020000-\U000323af]"
+)
+# Combining characters, such as accents and the vowels of the scripts of India. They belong to words, and Python's \w
+# has none of them.
+MARKS = "".join(chr(n) for n in range(0x300, 0x20000) if unicodedata.category(chr(n)) in ("Mn", "Mc"))
+_LETTERS = rf"[^\W{UNSPACED.pattern[1:-1]}]"
+# A word, a punctuation mark, or a character of a script without spaces.
+WORD = re.compile(rf"{UNSPACED.pattern}|{_LETTERS}+(?:[{MARKS}]+{_LETTERS}*)*|[^\w\s]")
 _NUMBER = re.compile(r"\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?\s*%?\s*")
 
 

@@ -64,13 +64,13 @@ def split_validation(rows: Dataset, data: DataArguments, stratify_by: str | None
     if not 0 < share < 1:
         raise UserError(f"data.validation_size={share} must be a share between 0 and 1, such as 0.1.")
     groups = None if stratify_by is None else np.asarray(rows[stratify_by])
-    held_out = max(2, round(share * len(rows)))
+    held_out, can_stratify = max(2, round(share * len(rows))), False
     if groups is not None:
-        classes, counts = np.unique(groups, return_counts=True)
-        held_out = max(held_out, len(classes))
-        if counts.min() < 2 or held_out > len(rows) - len(classes):
-            logger.warning("a class has too few rows to stand in both splits: the validation split is plain random.")
-            groups = None
+        classes, groups, counts = np.unique(groups, return_inverse=True, return_counts=True)
+        of_all = max(held_out, len(classes))
+        # Many small classes would leave too little to train on.
+        can_stratify = counts.min() >= 2 and of_all <= min(2 * held_out, len(rows) - len(classes))
+        held_out = of_all if can_stratify else held_out
     if held_out >= len(rows):
         raise UserError(
             f"{len(rows)} training rows are too few to hold {held_out} out for validation: name a data set of more "
@@ -78,10 +78,32 @@ def split_validation(rows: Dataset, data: DataArguments, stratify_by: str | None
         )
     if data.validation_from == "end":
         return rows.select(range(len(rows) - held_out)), rows.select(range(len(rows) - held_out, len(rows)))
-    train, validation = train_test_split(
-        np.arange(len(rows)), test_size=held_out, random_state=data.seed, stratify=groups, shuffle=True
-    )
+    if groups is not None and not can_stratify:
+        logger.warning(
+            "a class has too few rows to stand in both splits in its proportion: the validation split is plain random, "
+            "of the classes with more than one row."
+        )
+        validation = _without_last_of_a_class(groups, held_out, data.seed)
+        train = np.setdiff1d(np.arange(len(rows)), validation)
+    else:
+        train, validation = train_test_split(
+            np.arange(len(rows)), test_size=held_out, random_state=data.seed, stratify=groups, shuffle=True
+        )
     return rows.select(np.sort(train)), rows.select(np.sort(validation))
+
+
+def _without_last_of_a_class(groups: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Return the places of rows, drawn at random, that leave a row of each class as long as there are such rows.
+
+    Args:
+        groups: `[N]`, the class index of each row.
+        count: rows that are drawn.
+        seed: of the draw.
+    """
+    order = np.random.RandomState(seed).permutation(len(groups))
+    is_last = np.zeros(len(groups), bool)
+    is_last[np.unique(groups[order], return_index=True)[1]] = True
+    return np.concatenate([order[~is_last], order[is_last]])[:count]
 
 
 def split_test(

@@ -43,6 +43,8 @@ _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}
 _WORD = Regex(rf"[{_UNSPACED}]|[\w&&[^{_UNSPACED}]]+(?:['’][\w&&[^{_UNSPACED}]]+)*|[^\w\s]")
 _BETWEEN_SPACES = Regex(r"\S+")
 _SPECIAL = Regex(r"(?<!\S)(?:" + "|".join(SPECIAL_TOKENS) + r")(?!\S)")
+# Entries that a fingerprint reads.
+_PROBED = 100
 _CHARACTER = Regex("(?m:.)")
 _MODEL_INPUTS = ["input_ids", "attention_mask"]
 
@@ -363,17 +365,32 @@ def pair_encodings(tokenizer: PreTrainedTokenizerBase, pairs: Sequence[tuple[str
 
 
 def fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
-    """Return a fingerprint of a vocabulary, of 16 characters.
+    """Return a fingerprint, of 16 characters, of a vocabulary without added tokens, and of how the tokenizer reads some
+    of its entries.
 
     Args:
         tokenizer: that has the vocabulary.
     """
-    entries = sorted(tokenizer.get_vocab().items(), key=lambda entry: entry[1])
+    backend: Any = getattr(tokenizer, "backend_tokenizer", None)
+    vocabulary = tokenizer.get_vocab() if backend is None else backend.get_vocab(with_added_tokens=False)
+    entries: list[Any] = sorted(vocabulary.items(), key=lambda entry: entry[1])
+    if backend is not None:
+        # Upper case, spaces and their lack show another normalizer or pre-tokenizer. The files of tokenizers do not:
+        # each release may write them in another way.
+        words = [word for word, _ in entries[:_PROBED]]
+        probe = f"{' '.join(words)} {' '.join(words).upper()} {''.join(words)}"
+        entries.append(backend.encode(probe, add_special_tokens=False).ids)
     return hashlib.sha256(json.dumps(entries, ensure_ascii=False).encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def check_vocabulary(tokenizer: PreTrainedTokenizerBase, config: RNNConfig, path: str) -> None:
-    """A tokenizer of more entries than the model has vectors is not the one that it was trained with."""
+    """Raise [`UserError`] for a tokenizer that is not the one of a model.
+
+    Args:
+        tokenizer: to be checked.
+        config: of the model.
+        path: of the tokenizer, for the error.
+    """
     if config.wide_vocabulary not in (None, fingerprint(tokenizer)):
         raise UserError(
             f"the tokenizer in {path!r} is not the one that the n-grams of the model's wide path were fitted with: put "

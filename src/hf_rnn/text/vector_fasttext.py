@@ -43,6 +43,8 @@ class FastTextVectors(VectorReader):
         with self._whole():
             _, version, self.width, *more = struct.unpack_from("<14i", self.data)
             model, self.bucket, self.least, self.most = more[6:10]
+            self.nwords = 0
+            self.matrix = np.zeros((0, self.width), dtype=np.float32)
         if version not in (11, 12):
             raise UserError(
                 f"{str(path)!r} has version {version} of fastText's format, and 11 and 12 can be read: save the model "
@@ -50,8 +52,6 @@ class FastTextVectors(VectorReader):
             )
         if version == 11 and model == self._SUPERVISED:
             self.most = 0
-        self.nwords = 0
-        self.matrix = np.zeros((0, self.width), dtype=np.float32)
         # New numbers of n-grams whose rows were kept, of a model that was pruned.
         self.pruned: dict[int, int] | None = None
 
@@ -89,10 +89,12 @@ class FastTextVectors(VectorReader):
                     f"{str(self.path)!r} is a quantized model of fastText: name the .bin that it was made of."
                 )
             rows, columns = struct.unpack_from("<2q", self.data, at + 1)
-            if columns != self.width or rows < self.nwords:
+            ngrams = self.bucket if self.pruned is None else 1 + max(self.pruned.values(), default=-1)
+            needed = self.nwords + (ngrams if self.most > 0 else 0)
+            if columns != self.width or rows < needed:
                 raise UserError(
-                    f"{str(self.path)!r} says a width of {self.width} and {self.nwords:,} words, and its matrix has "
-                    f"{rows:,} rows of {columns}: fetch the file again."
+                    f"{str(self.path)!r} says a width of {self.width} and {needed:,} words and n-grams, and its matrix "
+                    f"has {rows:,} rows of {columns}: fetch the file again."
                 )
             numbers = np.frombuffer(self.data, dtype="<f4", count=rows * columns, offset=at + 17)
         self.matrix = numbers.reshape(rows, columns)

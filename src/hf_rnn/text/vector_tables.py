@@ -49,12 +49,21 @@ class TableVectors(VectorReader):
         super().__init__(path)
         if table.dim() != 2:
             raise UserError(f"the vectors of {str(path)!r} have the shape {list(table.shape)}, and not [V, E].")
+        entries = len(table if mapping is None else mapping)
+        last = 0 if mapping is None or not entries else int(mapping.max())
+        if (weights is not None and len(weights) < entries) or last >= max(1, len(table)):
+            raise UserError(
+                f"the tensors of {str(path)!r} do not fit together: {len(table):,} vectors"
+                + ("" if weights is None else f", {len(weights):,} weights")
+                + ("" if mapping is None else f", {entries:,} entries of which one names vector {last:,}")
+                + ". Fetch the folder again."
+            )
         self.tokenizer, self.table, self.weights, self.mapping = tokenizer, table, weights, mapping
         self.width = table.shape[1]
         self.examples = [tokenizer.id_to_token(i) or "" for i in range(min(3, tokenizer.get_vocab_size()))]
         tokenizer.no_padding()
         tokenizer.no_truncation()
-        self._known = len(table if mapping is None else mapping)
+        self._known = entries
         model = json.loads(tokenizer.to_str())["model"]
         unknown = model.get("unk_token")
         self._unknown = model.get("unk_id") if unknown is None else tokenizer.token_to_id(unknown)

@@ -29,6 +29,8 @@ TRIES: dict[str, Callable[[str], str]] = {
     "with digits as 0": lambda word: re.sub(r"\d", "0", word.lower()),
     "with digits as #": lambda word: re.sub(r"\d", "#", word.lower()),
 }
+# The standard deviation of vectors in sizes of their typical number: a single huge number would make all others 0.
+MOST_SPREAD = 10_000
 COMPOSED, OF_WORDS, OWN_ROW = "composed of parts", "mean of its words", "own row"
 # Characters of the training split, and distinct words, whose words make up the vectors of pieces.
 MOST_CHARACTERS, MOST_WORDS = 50_000_000, 200_000
@@ -52,7 +54,7 @@ class FoundVectors:
         Args:
             spread: the standard deviation, over all numbers.
         """
-        scale = spread / self.report["spread"] if self.report["spread"] else 1.0
+        scale = spread / self.report["spread"]
         return FoundVectors(self.matrix * np.float32(scale), {**self.report, "scale": scale})
 
     def summary(self) -> str:
@@ -102,6 +104,7 @@ def find_vectors(
     vectors, ways = _of_vocabulary(source, tokenizer, texts, without)
     if not vectors:
         raise _nothing_found(source, name, tokenizer, without)
+    spread = _spread(vectors, name)
     matrix = _filled(vectors, V, source.width, seed)
     if tokenizer.pad_token_id is not None:
         matrix[tokenizer.pad_token_id] = 0
@@ -113,7 +116,7 @@ def find_vectors(
         "source": name,
         "format": source.format,
         "width": source.width,
-        "spread": float(np.stack(list(vectors.values())).std()),
+        "spread": spread,
         "entries": entries,
         "found": len(vectors),
         "types": len(vectors) / max(1, entries),
@@ -224,6 +227,21 @@ def _filled(vectors: dict[int, np.ndarray], V: int, E: int, seed: int) -> np.nda
     matrix = np.random.default_rng(seed).normal(mean, spread, (V, E)).astype(np.float32)
     matrix[list(vectors)] = known
     return matrix
+
+
+def _spread(vectors: dict[int, np.ndarray], name: str) -> float:
+    """Return the standard deviation of the numbers of vectors; raise [`UserError`] where it says nothing about them."""
+    numbers = np.stack(list(vectors.values())).astype(np.float64)
+    sizes = np.abs(numbers[numbers != 0])
+    spread = float(numbers.std())
+    if not spread or spread > MOST_SPREAD * np.median(sizes):
+        largest = sizes.max() if len(sizes) else 0.0
+        raise UserError(
+            f"the {len(vectors):,} vectors that model.vectors={name!r} has for the vocabulary have a standard "
+            f"deviation of {spread:g} and numbers up to {largest:g}: all are equal, or one is far too large. Name "
+            "other vectors, or fetch the file again."
+        )
+    return spread
 
 
 def _nothing_found(source: VectorReader, name: str, tokenizer: PreTrainedTokenizerBase, special: set[int]) -> UserError:

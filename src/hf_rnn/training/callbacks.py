@@ -1,9 +1,10 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""What is told of the course of a training: its epochs and its time."""
+"""The callbacks of a training: its epochs, its time, and its early end."""
 
 import time
+from typing import Any
 
-from transformers import TrainerCallback, TrainerState
+from transformers import EarlyStoppingCallback, TrainerCallback, TrainerState
 from transformers.trainer_callback import ExportableState
 
 
@@ -20,6 +21,27 @@ class EpochCallback(TrainerCallback):
 
     def on_epoch_begin(self, args, state, control, **kwargs):
         self.listener.set_epoch(epoch_of(state))
+
+
+def best_loss(state: TrainerState) -> float:
+    """Return the validation loss of the best evaluation so far; infinity before the first.
+
+    Args:
+        state: of the training.
+    """
+    losses: dict[Any, float] = {row["step"]: row["eval_loss"] for row in state.log_history if "eval_loss" in row}
+    return losses.get(state.best_global_step, float("inf"))
+
+
+class EarlyStopping(EarlyStoppingCallback):
+    """End a training after some evaluations without a better model. Of equal metrics, which a few validation rows give
+    often, the one with the lower loss is better: transformers counts both as no better."""
+
+    def check_metric_value(self, args, state, control, metric_value):
+        super().check_metric_value(args, state, control, metric_value)
+        rows = [row for row in state.log_history if "eval_loss" in row]
+        if metric_value == state.best_metric and rows and rows[-1]["eval_loss"] < best_loss(state):
+            self.early_stopping_patience_counter = 0
 
 
 class Stopwatch(TrainerCallback, ExportableState):
@@ -45,4 +67,4 @@ class Stopwatch(TrainerCallback, ExportableState):
         return {"args": {}, "attributes": {"before": self.seconds}}
 
 
-__all__ = ["EpochCallback", "Stopwatch", "epoch_of"]
+__all__ = ["EarlyStopping", "EpochCallback", "Stopwatch", "best_loss", "epoch_of"]

@@ -8,8 +8,11 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# Spaces, punctuation and digits; Python has no class for letters alone.
-_NO_LETTERS = re.compile(r"[\W\d_]+")
+from ..text.dialects import MARKS
+
+# Spaces, punctuation and digits; Python has no class for letters alone. Marks are vowels in the scripts of India and of
+# Thailand.
+_NO_LETTERS = re.compile(rf"(?:[^\w{MARKS}]|[\d_])+")
 _SPLITS = ("train", "validation", "test")
 
 

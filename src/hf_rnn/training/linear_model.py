@@ -82,7 +82,8 @@ class Labels:
 
 
 class LinearModel:
-    """Logits `X W + b`, fitted to the least `loss + ‖W‖² / (2 · strength · N)`.
+    """Logits `X W + b`, fitted to the least `loss + ‖W‖² / (2 · strength · N)`; with several labels for a row, whose
+    loss is a mean over the C labels, `2 · strength · N · C`. So the strength is scikit-learn's C in each of them.
 
     A second fit goes on from the weights of the first one.
 
@@ -112,7 +113,7 @@ class LinearModel:
         optimizer = torch.optim.LBFGS(
             [W, b], max_iter=ITERATIONS, tolerance_grad=1e-7, history_size=10, line_search_fn="strong_wolfe"
         )
-        decay = 1 / (strength * self.rows)
+        decay = 1 / (strength * self.rows * (self.labels.num_labels if self.labels.problem_type == MULTI else 1))
 
         @torch.no_grad()
         def loss_and_gradients() -> Tensor:
@@ -140,12 +141,12 @@ class LinearModel:
 
     @property
     def weight(self) -> np.ndarray:
-        """`[K, C]`."""
+        """The fitted weights, `[K, C]`."""
         return self.std * self.weight_tensor.detach().numpy()
 
     @property
     def bias(self) -> np.ndarray:
-        """`[C]`."""
+        """The fitted bias, `[C]`."""
         return self.std * self.bias_tensor.detach().numpy() + np.float32(self.mean)
 
 

@@ -99,7 +99,7 @@ def keys_of(rows: Rows, order: int) -> tuple[np.ndarray, np.ndarray]:
         # These extend the n-grams that end at the token before. None reaches into the row before.
         keys = longer_keys(keys[: len(ids) - n] if n == 0 else keys[:-1], ids[n:])
         known = (known if n == 0 else known[:-1]) & (ids[n:] >= 0)
-        inside = known & (row[n:] == row[: len(row) - n])
+        inside = known & (row[n:] == row[: max(0, len(row) - n)])
         all_keys.append(keys[inside])
         all_rows.append(row[n:][inside])
     return np.concatenate(all_keys), np.concatenate(all_rows)

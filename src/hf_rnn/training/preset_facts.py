@@ -37,8 +37,9 @@ class Facts:
     Args:
         preset: its name.
         rows: number of training rows.
-        words: mean number of words and marks in a row, each character of a script without spaces being one.
-        repeated: number of different words that were seen more than once.
+        words: mean number of words and marks in a row, each character of a script without spaces being one; of
+            characters, where these are the tokens that somebody wrote.
+        repeated: number of different words that were seen more than once; None where not all rows were looked at.
         unspaced_letters: share of words that are single letters of an alphabet without spaces between words.
         tags: share of rows with an HTML tag.
         labels: number of labels.
@@ -51,7 +52,7 @@ class Facts:
     preset: str
     rows: int
     words: float
-    repeated: int = 0
+    repeated: int | None = 0
     unspaced_letters: float = 0.0
     tags: float = 0.0
     labels: int = 2
@@ -72,13 +73,16 @@ class Facts:
         """
         sample = rows.select(range(0, len(rows), math.ceil(len(rows) / SAMPLE)))
         lowercase = run.tokenizer.lowercase or "tokenizer.lowercase" not in run.given
+        by_character = run.tokenizer.kind == "char"
         counts: Counter[str] = Counter()
         tags = 0
         for text in task.texts(sample):
             tags += bool(_TAG.search(text))
-            counts.update(WORD.findall(text.lower() if lowercase else text))
+            text = text.lower() if lowercase else text
+            counts.update(text if by_character else WORD.findall(text))
         words = max(1, counts.total())
         mean = min(words / len(sample), run.data.max_length or math.inf)
+        letters = sum(count for word, count in counts.items() if _UNSPACED_LETTER.match(word))
         args = run.training
         written_batch: float | None = None
         if "training.per_device_train_batch_size" in run.given:
@@ -89,8 +93,8 @@ class Facts:
             run.preset,
             rows=len(rows),
             words=mean,
-            repeated=sum(count > 1 for count in counts.values()),
-            unspaced_letters=sum(count for word, count in counts.items() if _UNSPACED_LETTER.match(word)) / words,
+            repeated=sum(count > 1 for count in counts.values()) if len(sample) == len(rows) else None,
+            unspaced_letters=1.0 if by_character else letters / words,
             tags=tags / len(sample),
             labels=max(1, len(task.label_names)),
             tagged=run.task == "token_classification",
@@ -107,6 +111,14 @@ class Facts:
             fast, default, best: the values of the presets of these names.
         """
         return {"fast": fast, "default": default, "best": best}[self.preset]
+
+    def vocabulary(self, most: int) -> int:
+        """Return the size of a vocabulary of the words that were seen more than once.
+
+        Args:
+            most: entries that it may have.
+        """
+        return most if self.repeated is None else min(most, self.repeated + 100)
 
     @property
     def batch(self) -> int:

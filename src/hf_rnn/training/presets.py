@@ -110,7 +110,7 @@ _REGULARISED = (
     Rule(
         "training.averaging",
         lambda facts: "ema",
-        "A mean of weights wavers less from epoch to epoch than the last ones.",
+        "A mean of weights differs less from epoch to epoch than the weights themselves.",
     ),
     Rule(
         "training.averaging_decay",
@@ -120,7 +120,7 @@ _REGULARISED = (
     ),
 )
 
-_FINE_TUNED = "The values of configs/*_finetune.yaml, which were measured, or between them."
+_FINE_TUNED = "The value of most of configs/*_finetune.yaml, which were measured."
 
 
 def _has_epochs(run: RunConfig) -> bool:
@@ -137,13 +137,18 @@ TEXT_CLASSIFICATION = (
     Rule(
         "tokenizer.lowercase",
         lambda facts: True,
-        "Words at the beginning of a sentence are no others.",
+        "A word at the beginning of a sentence has the vector that it has inside of one.",
         _trains_tokenizer,
     ),
-    Rule("tokenizer.strip_html", lambda facts: facts.tags > 0.01, "Tags are no words of the text.", _trains_tokenizer),
+    Rule(
+        "tokenizer.strip_html",
+        lambda facts: facts.tags > 0.01,
+        "HTML tags say nothing about the label.",
+        _trains_tokenizer,
+    ),
     Rule(
         "tokenizer.vocab_size",
-        lambda facts: min(facts.by_preset(20_000, 20_000, 30_000), facts.repeated + 100),
+        lambda facts: facts.vocabulary(facts.by_preset(20_000, 20_000, 30_000)),
         "Words that are seen once teach the recurrence the vector of unknown words.",
         _by_frequency,
     ),
@@ -204,35 +209,34 @@ TEXT_CLASSIFICATION = (
     Rule("training.learning_rate", lambda facts: 0.002, _FINE_TUNED, _on_encoder),
     *_REGULARISED,
 )
+_TAGGER = "The value of configs/conll2003.yaml, which was measured."
 TOKEN_CLASSIFICATION = (
     Rule(
         "tokenizer.vocab_size",
         lambda facts: 10_000,
-        "The value of configs/conll2003.yaml, which was measured.",
+        _TAGGER,
         _trains_tokenizer,
     ),
     Rule("model.crf", lambda facts: True, "Whole sequences of tags are scored."),
     Rule("model.character_encoder", lambda facts: "lstm", "Names are known by their spelling."),
-    Rule(
-        "model.character_embedding_size", lambda facts: 30, "The value of configs/conll2003.yaml, which was measured."
-    ),
-    Rule("model.character_hidden_size", lambda facts: 30, "The value of configs/conll2003.yaml, which was measured."),
+    Rule("model.character_embedding_size", lambda facts: 30, _TAGGER),
+    Rule("model.character_hidden_size", lambda facts: 30, _TAGGER),
     Rule(
         "model.embedding_size",
         lambda facts: 100,
-        "The value of configs/conll2003.yaml, which was measured.",
+        _TAGGER,
         _learns_vectors,
     ),
     Rule(
         "model.hidden_size",
         lambda facts: facts.by_preset(100, 200, 300),
-        "The value of configs/conll2003.yaml, which was measured.",
+        _TAGGER,
     ),
-    Rule("training.learning_rate", lambda facts: 0.003, "The value of configs/conll2003.yaml, which was measured."),
+    Rule("training.learning_rate", lambda facts: 0.003, _TAGGER),
     Rule(
         "training.per_device_train_batch_size",
         lambda facts: facts.batch,
-        "The value of configs/conll2003.yaml, which was measured.",
+        _TAGGER,
         lambda run: run.training.train_batch_tokens is None,
     ),
     Rule(

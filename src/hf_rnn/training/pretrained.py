@@ -120,7 +120,9 @@ def move_embeddings(
     both have keep their weights, new ones start from the mean (Howard and Ruder 2018, section 3.2)."""
     kept = [weight.detach().clone() for weight in _by_entry(model, output)]
     model.resize_token_embeddings(len(after), mean_resizing=False)
-    theirs, ours = before.get_vocab(), after.get_vocab()
+    # The rare tokens of a wide path have no vectors.
+    V = len(kept[0])
+    theirs, ours = {token: place for token, place in before.get_vocab().items() if place < V}, after.get_vocab()
     shared = [token for token in ours if token in theirs]
     to, origin = [ours[token] for token in shared], [theirs[token] for token in shared]
     for new, old in zip(_by_entry(model, output), kept, strict=True):

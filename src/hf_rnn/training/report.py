@@ -26,7 +26,7 @@ from ..utils.output import say
 from .duplicates import find_duplicates
 from .run_config import ReportArguments
 from .run_folder import write_results
-from .tfidf import TfidfBaseline
+from .tfidf import TfidfBaseline, margin
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -41,8 +41,6 @@ MOST_ROWS, MOST_WORK = 100_000, 500_000_000
 FEW_ROWS, FEW_STEPS = 10, 100
 # Rows of the table of errors; errors and pairs of classes in the card.
 MOST_ERRORS, SHOWN = 1000, 5
-# Two standard deviations hold 95 % of a normal distribution.
-_95_PERCENT = 1.96
 
 
 def add_report(
@@ -113,6 +111,7 @@ class _Report:
         self.settings, self.trainer, self.examples = settings, trainer, examples
         self.task: Any = trainer.task
         self.seed = int(self.task.data.seed)
+        self.is_stream = bool(self.task.data.streaming)
         self.labels: dict[str, np.ndarray] = {s: np.asarray(prepared[s]["labels"]) for s in ("train", *judged)}
         self.texts: dict[str, list[list[str]]] = {
             split: [list(prepared[split][name]) for name in ("text", "text_pair") if name in prepared[split].features]
@@ -189,16 +188,20 @@ class _Report:
             labels = self.labels[split][places]
             of_split["baseline"] = self._measured(answers, labels)
             if len(places) < of_split["rows"]:
-                of_split |= {"sample": len(places), "model": self._measured(self.predicted[split][places], labels)}
+                ours = self._measured(self.predicted[split][places], labels)
+                of_split |= {"sample": len(places), "model_on_sample": ours}
             if self.task.problem_type == SINGLE:
                 of_split["margin"] = margin(self.predicted[split][places] == labels, answers == labels)
         return {
             "name": baseline.name,
+            # They are, once the validation rows have measured the model.
+            "ngrams_saw_validation": self.trainer.accelerator.unwrap_model(self.trainer.model).config.wide_ngrams > 0,
             "ngrams": baseline.ngrams,
             "most_frequent": baseline.most_frequent,
             "seconds": round(seconds, 2),
             "rows": len(rows),
-            "all_rows": len(self.labels["train"]),
+            # The number of a stream's rows is not known.
+            "all_rows": None if self.is_stream else len(self.labels["train"]),
         }
 
     def learning_curve(self) -> list[dict]:
@@ -243,7 +246,7 @@ class _Report:
 
     def few_rows(self) -> dict[str, int]:
         """Return the classes that have few training rows, with their number; the fewest first."""
-        if self.task.problem_type == REGRESSION:
+        if self.task.problem_type == REGRESSION or self.is_stream:
             return {}
         rows = dict(zip(self.task.label_names, self._counts(self.labels["train"]), strict=True))
         few = {name: n for name, n in rows.items() if n < FEW_ROWS}
@@ -265,6 +268,10 @@ class _Report:
         advice = f"--training.num_train_epochs {math.ceil(epochs * 2 * FEW_STEPS / max(steps, 1))}"
         if args.max_steps > 0:
             advice = f"--training.max_steps {10 * FEW_STEPS}"
+        elif epochs < args.num_train_epochs - 0.5:
+            # Fewer steps than were asked for: later epochs were no better.
+            patience = args.early_stopping_patience or 0
+            advice = f"--training.early_stopping_patience {2 * patience + 5}, since training ended early"
         elif args.train_batch_tokens is None and batch > 8:
             smaller = max(8, 2 ** int(math.log2(max(8, batch * steps / FEW_STEPS))))
             epochs = math.ceil(epochs * FEW_STEPS / max(1, steps * batch / smaller))
@@ -376,21 +383,8 @@ class _Report:
         ]
 
 
-def margin(right: np.ndarray, other_right: np.ndarray) -> float:
-    """Return half the width of the 95 % interval of the difference of two accuracies on the same rows.
-
-    Source: Agresti, Categorical Data Analysis, 3rd ed. 2013, 11.1 (matched pairs).
-
-    Args:
-        right, other_right: `[N]`, True for rows that each answers rightly.
-    """
-    n = len(right)
-    only, other_only = int((right & ~other_right).sum()), int((other_right & ~right).sum())
-    return _95_PERCENT * math.sqrt(max(0.0, only + other_only - (only - other_only) ** 2 / n)) / n
-
-
 def _short(text: str) -> str:
     return text if len(text) <= 2 * EXAMPLE_LENGTH else text[: 2 * EXAMPLE_LENGTH - 1] + "…"
 
 
-__all__ = ["add_report", "margin"]
+__all__ = ["add_report"]

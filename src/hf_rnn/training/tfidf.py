@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..text.dialects import UNSPACED
+from ..text.dialects import MARKS, UNSPACED
 from ..text.labels import MULTI, REGRESSION
 
 # The share of the characters that are written without spaces above which n-grams are of characters.
@@ -18,6 +19,12 @@ WITHOUT_SPACES = 0.3
 LOOKED_AT = 1000
 # Weights of a linear model; above, only the most frequent n-grams have one.
 MOST_WEIGHTS = 5_000_000
+# Words as scikit-learn has them, of two characters or more. Its own pattern ends a word at each vowel of the scripts of
+# India, which are combining characters.
+WORDS = rf"[\w{MARKS}]{{2,}}"
+CHARACTERS = "characters (1 to 3)"
+# Two standard deviations hold 95 % of a normal distribution.
+_95_PERCENT = 1.96
 
 
 class TfidfBaseline:
@@ -31,8 +38,9 @@ class TfidfBaseline:
 
     def __init__(self, problem_type: str, labels: int):
         self.problem_type, self.labels = problem_type, labels
-        self.ngrams, self.max_features = "words (1 to 2)", None if labels < 4 else MOST_WEIGHTS // labels
-        # A vectorizer for each column of texts, and a linear model for each label.
+        self.max_features = None if labels < 4 else MOST_WEIGHTS // labels
+        # The features and a vectorizer for each column of texts, and a linear model for each label.
+        self.features: list[str] = []
         self.vectorizers: list[Any] = []
         self.models: list[Any] = []
 
@@ -41,6 +49,11 @@ class TfidfBaseline:
         """The number of n-grams that were kept of more; None where all were."""
         kept = max(len(each.vocabulary_) for each in self.vectorizers)
         return kept if kept == self.max_features else None
+
+    @property
+    def ngrams(self) -> str:
+        """The features, in words."""
+        return " and ".join(dict.fromkeys(self.features))
 
     @property
     def name(self) -> str:
@@ -56,9 +69,7 @@ class TfidfBaseline:
         """
         from sklearn.linear_model import LogisticRegression, Ridge
 
-        if is_without_spaces(columns[0]):
-            self.ngrams = "characters (1 to 3)"
-        features = self._features(columns, fitted=False)
+        features = self._fitted_features(columns)
         # If 1000 steps do not suffice, the weights so far are a baseline all the same.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -78,37 +89,41 @@ class TfidfBaseline:
         Args:
             columns: as in `fit`.
         """
-        features = self._features(columns, fitted=True)
+        features = _beside(each.transform(texts) for each, texts in zip(self.vectorizers, columns, strict=True))
         answers = [
             np.full(features.shape[0], model) if np.isscalar(model) else model.predict(features)
             for model in self.models
         ]
         return np.stack(answers, 1) if self.problem_type == MULTI else answers[0]
 
-    def _features(self, columns: Sequence[Sequence[str]], fitted: bool) -> Any:
-        from scipy.sparse import hstack
-
-        if fitted:
-            return hstack(
-                [each.transform(texts) for each, texts in zip(self.vectorizers, columns, strict=True)], format="csr"
-            )
-        try:
-            return self._fit_vectorizers(columns)
-        except ValueError:
-            # Texts of single letters and signs have no word of two letters.
-            self.ngrams = "characters (1 to 3)"
-            return self._fit_vectorizers(columns)
-
-    def _fit_vectorizers(self, columns: Sequence[Sequence[str]]) -> Any:
-        from scipy.sparse import hstack
+    def _fitted_features(self, columns: Sequence[Sequence[str]]) -> Any:
         from sklearn.feature_extraction.text import TfidfVectorizer
 
-        characters = self.ngrams.startswith("characters")
-        how: Any = {"analyzer": "char", "ngram_range": (1, 3)} if characters else {"ngram_range": (1, 2)}
-        self.vectorizers = [TfidfVectorizer(sublinear_tf=True, max_features=self.max_features, **how) for _ in columns]
-        return hstack(
-            [each.fit_transform(texts) for each, texts in zip(self.vectorizers, columns, strict=True)], format="csr"
-        )
+        how: dict[str, Any] = {
+            "words (1 to 2)": {"ngram_range": (1, 2), "token_pattern": WORDS},
+            CHARACTERS: {"ngram_range": (1, 3), "analyzer": "char"},
+        }
+        matrices = []
+        for texts in columns:
+            for features in [CHARACTERS] if is_without_spaces(texts) else how:
+                vectorizer = TfidfVectorizer(sublinear_tf=True, max_features=self.max_features, **how[features])
+                try:
+                    matrices.append(vectorizer.fit_transform(texts))
+                except ValueError:
+                    # Texts of single letters and signs have no word of two letters.
+                    if features == CHARACTERS:
+                        raise
+                    continue
+                self.features.append(features)
+                self.vectorizers.append(vectorizer)
+                break
+        return _beside(matrices)
+
+
+def _beside(matrices: Iterable[Any]) -> Any:
+    from scipy.sparse import hstack
+
+    return hstack(list(matrices), format="csr")
 
 
 def is_without_spaces(texts: Sequence[str]) -> bool:
@@ -122,4 +137,17 @@ def is_without_spaces(texts: Sequence[str]) -> bool:
     return letters > 0 and len(UNSPACED.findall(some)) / letters > WITHOUT_SPACES
 
 
-__all__ = ["TfidfBaseline", "is_without_spaces"]
+def margin(right: np.ndarray, other_right: np.ndarray) -> float:
+    """Return half the width of the 95 % interval of the difference of two accuracies on the same rows.
+
+    Source: Agresti, Categorical Data Analysis, 3rd ed. 2013, 11.1 (matched pairs).
+
+    Args:
+        right, other_right: `[N]`, True for rows that each answers rightly.
+    """
+    n = len(right)
+    only, other_only = int((right & ~other_right).sum()), int((other_right & ~right).sum())
+    return _95_PERCENT * math.sqrt(max(0.0, only + other_only - (only - other_only) ** 2 / n)) / n
+
+
+__all__ = ["TfidfBaseline", "is_without_spaces", "margin"]

@@ -10,7 +10,7 @@ import torch
 from datasets import Dataset
 from torch import distributed, nn
 from torch.utils.data import DataLoader
-from transformers import EarlyStoppingCallback, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 from transformers.trainer_utils import EvalLoopOutput
 
 from ..models.label_checks import IGNORED
@@ -22,7 +22,7 @@ from ..utils.machine import bound_kernel_caches, is_out_of_memory, keep_freed_me
 from .arguments import RNNTrainingArguments
 from .averaging import WeightAverage
 from .batched_loading import BatchedLoading
-from .callbacks import Stopwatch
+from .callbacks import EarlyStopping, Stopwatch, best_loss
 from .checkpoints import newest_whole
 from .fine_tuning import GradualUnfreezing, discriminative_learning_rates
 from .hub_trainer import PushingTrainer
@@ -92,7 +92,7 @@ class RNNTrainer(BatchedLoading, WholeCheckpoints, PushingTrainer):
         if args.averaging is not None:
             callbacks.append(self.average)
         if args.early_stopping_patience is not None:
-            callbacks.append(EarlyStoppingCallback(args.early_stopping_patience))
+            callbacks.append(EarlyStopping(args.early_stopping_patience))
         if args.gradual_unfreezing:
             if args.world_size > 1:
                 raise UserError(
@@ -274,12 +274,9 @@ class RNNTrainer(BatchedLoading, WholeCheckpoints, PushingTrainer):
         """Take the one with the lower loss, which has learnt more, for the better of equals; transformers keeps the
         first."""
         best, name = self.state.best_metric, str(self.args.metric_for_best_model)
-        if best is not None and metrics.get(f"eval_{name.removeprefix('eval_')}") == best:
-            losses: dict[Any, float] = {
-                row["step"]: row["eval_loss"] for row in self.state.log_history if "eval_loss" in row
-            }
-            if metrics.get("eval_loss", 0) <= losses.get(self.state.best_global_step, float("inf")):
-                self.state.best_metric = None
+        is_equal = best is not None and metrics.get(f"eval_{name.removeprefix('eval_')}") == best
+        if is_equal and metrics.get("eval_loss", 0) <= best_loss(self.state):
+            self.state.best_metric = None
 
     def must_save(self) -> bool:
         """Return whether a signal asked for a checkpoint."""

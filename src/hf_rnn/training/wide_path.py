@@ -101,7 +101,7 @@ def fit_wide_paths(
             ids = [np.where(each == unk_token_id, -1, each) for each in ids]
         return ids, Labels(str(config.problem_type), np.asarray(rows["labels"]), config.num_labels)
 
-    places = [_some(each, config.num_labels) for each in (train, validation)]
+    places = _some([train, validation], config.num_labels)
     of_train, (rows, labels) = rows_and_labels(train.select(places[0])), rows_and_labels(validation.select(places[1]))
     recurrent = recurrent[places[1]]
     bag = choose_bag(of_train, (rows, labels), config.wide_order, most)
@@ -129,11 +129,12 @@ def fit_wide_paths(
     return WidePaths(_path_of(config, bag, a, b), _path_of(config, final, a, b), decisions)
 
 
-def _some(rows: Dataset, labels: int) -> np.ndarray:
-    """Return the places of rows, in their order: as many as the fit has memory for."""
-    share = min(1.0, MOST_TOKENS / max(1, sum(rows["length"])), MOST_LOGITS / (labels * max(1, len(rows))))
-    places = np.random.default_rng(0).permutation(len(rows))[: max(1, math.floor(share * len(rows)))]
-    return np.sort(places)
+def _some(splits: list[Dataset], labels: int) -> list[np.ndarray]:
+    """Return the places of rows of each split, in their order: as many as the fit to all has memory for."""
+    tokens, rows = (sum(each) for each in zip(*((sum(split["length"]), len(split)) for split in splits), strict=True))
+    share = min(1.0, MOST_TOKENS / max(1, tokens), MOST_LOGITS / (labels * max(1, rows)))
+    draw = np.random.default_rng(0).permutation
+    return [np.sort(draw(len(split))[: max(1, math.floor(share * len(split)))]) for split in splits]
 
 
 def _path_of(config: Any, bag: Bag, recurrent_weight: float, wide_weight: float) -> WidePath:
