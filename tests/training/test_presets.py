@@ -10,7 +10,6 @@ from support.tagging import sentences
 
 import hf_rnn
 from hf_rnn.models.configuration_rnn import RNNConfig
-from hf_rnn.training import preset_facts
 from hf_rnn.training.preset_facts import Facts
 from hf_rnn.training.presets import RULES, rules_of
 from hf_rnn.training.run_config import ModelArguments, parse_run
@@ -267,14 +266,6 @@ def test_facts_are_read_off_the_training_rows():
     assert facts_of("one two three four", data={"max_length": 3}).words == 3
     assert facts_of("A a").repeated == 1
     assert facts_of("A a", tokenizer={"lowercase": False}).repeated == 0
-
-
-def test_the_vocabulary_of_many_rows_is_not_that_of_their_sample(monkeypatch):
-    monkeypatch.setattr(preset_facts, "SAMPLE", 2)
-    many = facts_of("a a", "b b", "c c")
-    assert many.repeated is None
-    assert many.vocabulary(5000) == 5000
-    assert facts_of("a a", "b b").vocabulary(5000) == 102
 
 
 def test_characters_are_counted_where_they_are_the_tokens():

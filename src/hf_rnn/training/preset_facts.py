@@ -39,7 +39,7 @@ class Facts:
         rows: number of training rows.
         words: mean number of words and marks in a row, each character of a script without spaces being one; of
             characters, where these are the tokens that somebody wrote.
-        repeated: number of different words that were seen more than once; None where not all rows were looked at.
+        repeated: number of different words that were seen more than once in the rows that were looked at.
         unspaced_letters: share of words that are single letters of an alphabet without spaces between words.
         tags: share of rows with an HTML tag.
         labels: number of labels.
@@ -52,7 +52,7 @@ class Facts:
     preset: str
     rows: int
     words: float
-    repeated: int | None = 0
+    repeated: int = 0
     unspaced_letters: float = 0.0
     tags: float = 0.0
     labels: int = 2
@@ -93,7 +93,7 @@ class Facts:
             run.preset,
             rows=len(rows),
             words=mean,
-            repeated=sum(count > 1 for count in counts.values()) if len(sample) == len(rows) else None,
+            repeated=sum(count > 1 for count in counts.values()),
             unspaced_letters=1.0 if by_character else letters / words,
             tags=tags / len(sample),
             labels=max(1, len(task.label_names)),
@@ -111,14 +111,6 @@ class Facts:
             fast, default, best: the values of the presets of these names.
         """
         return {"fast": fast, "default": default, "best": best}[self.preset]
-
-    def vocabulary(self, most: int) -> int:
-        """Return the size of a vocabulary of the words that were seen more than once.
-
-        Args:
-            most: entries that it may have.
-        """
-        return most if self.repeated is None else min(most, self.repeated + 100)
 
     @property
     def batch(self) -> int:
