@@ -149,8 +149,9 @@ TEXT_CLASSIFICATION = (
     Rule(
         "tokenizer.vocab_size",
         lambda facts: min(facts.by_preset(20_000, 20_000, 30_000), facts.repeated + 100),
-        "Words that are seen once in 20,000 rows teach the recurrence the vector of unknown words. With vectors of their"
-        " own, the validation loss was 0.348 instead of 0.337 on SST-2 and, with GloVe, 0.358 instead of 0.323 on TREC.",
+        "Words that are seen once in 20,000 rows teach the recurrence the vector of unknown words. With vectors of"
+        " their own, the validation loss was 0.348 instead of 0.337 on SST-2 and, with GloVe, 0.358 instead of 0.323 on"
+        " TREC.",
         _by_frequency,
     ),
     Rule("tokenizer.min_frequency", lambda facts: 1, "The wide path counts rare words too.", _counts_rare_words),
