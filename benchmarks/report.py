@@ -23,6 +23,7 @@ QUESTIONS = (
     "accuracy",
     "parts",
     "training_step",
+    "wide_step",
     "time_to_accuracy",
     "prediction",
     "growth",

@@ -252,6 +252,18 @@ def test_a_model_that_finds_some_of_a_rare_class_has_learnt_something():
     assert "has learnt nothing" in report_text({**report, "scores": {"validation": {"rows": 1000, **scores}}})
 
 
+def test_the_baseline_of_a_stream_is_fitted_to_its_first_rows(tmp_path):
+    (tmp_path / "data").mkdir()
+    for split, rows in {"train": topics(200), "validation": topics(50, 1)}.items():
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        (tmp_path / "data" / f"{split}.jsonl").write_text(lines, encoding="utf-8")
+    streamed = {"path": str(tmp_path / "data"), "streaming": True, "streaming_sample": 50}
+    report = trained(tmp_path / "model", None, streamed, max_steps=3)["report"]
+    assert report["baseline"]["all_rows"] is None
+    assert "few_rows" not in report
+    assert "the first ones of the stream" in report_text(report)
+
+
 def test_a_run_that_ended_early_is_not_advised_to_take_more_epochs(tmp_path):
     patience = {"early_stopping_patience": 1, "learning_rate": 0.0, "num_train_epochs": 20}
     results = trained(tmp_path / "model", topics(60), **patience)
