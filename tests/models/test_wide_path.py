@@ -12,7 +12,8 @@ from hf_rnn import Predictor, RNNConfig, RNNForSequenceClassification, explain, 
 from hf_rnn.inference.long_text import logits_of
 from hf_rnn.interpret.answers import margin
 from hf_rnn.reference import naive_wide_path
-from hf_rnn.text.tokenization import fingerprint, train_tokenizer
+from hf_rnn.text.tokenization import train_tokenizer
+from hf_rnn.text.vocabulary import fingerprint
 from hf_rnn.training.ngrams import keys_of
 
 KNOWN, C, V = 300, 3, 40

@@ -13,7 +13,8 @@ from ..auto import MODELS, architecture, model_without_weights
 from ..models.configuration_rnn import RNNConfig, code_files
 from ..models.weight_files import is_pointer
 from ..text.schema import SCHEMA_FILE
-from ..text.tokenization import TOKENIZER_FILES, check_vocabulary, load_tokenizer
+from ..text.tokenization import TOKENIZER_FILES, load_tokenizer
+from ..text.vocabulary import check_vocabulary
 from ..utils.errors import UserError, first_line
 from ..utils.hub_download import matches
 

@@ -1,7 +1,6 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """Fast tokenizers: trained from any iterable of texts, or loaded from a folder or the Hub."""
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +12,6 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from transformers.utils import CONFIG_NAME
 
-from ..models.configuration_rnn import RNNConfig
 from ..models.weight_files import is_intact
 from ..utils.errors import UserError, check_choice, first_line, looks_local
 from ..utils.hub_download import snapshot
@@ -43,8 +41,6 @@ _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}
 _WORD = Regex(rf"[{_UNSPACED}]|[\w&&[^{_UNSPACED}]]+(?:['’][\w&&[^{_UNSPACED}]]+)*|[^\w\s]")
 _BETWEEN_SPACES = Regex(r"\S+")
 _SPECIAL = Regex(r"(?<!\S)(?:" + "|".join(SPECIAL_TOKENS) + r")(?!\S)")
-# Entries that a fingerprint reads.
-_PROBED = 100
 _CHARACTER = Regex("(?m:.)")
 _MODEL_INPUTS = ["input_ids", "attention_mask"]
 
@@ -364,50 +360,9 @@ def pair_encodings(tokenizer: PreTrainedTokenizerBase, pairs: Sequence[tuple[str
     return [encoding.sequence_ids for encoding in backend.encode_batch(list(pairs))]
 
 
-def fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
-    """Return a fingerprint, of 16 characters, of a vocabulary without added tokens, and of how the tokenizer reads some
-    of its entries.
-
-    Args:
-        tokenizer: that has the vocabulary.
-    """
-    backend: Any = getattr(tokenizer, "backend_tokenizer", None)
-    vocabulary = tokenizer.get_vocab() if backend is None else backend.get_vocab(with_added_tokens=False)
-    entries: list[Any] = sorted(vocabulary.items(), key=lambda entry: entry[1])
-    if backend is not None:
-        # Upper case, spaces and their lack show another normalizer or pre-tokenizer. The files of tokenizers do not:
-        # each release may write them in another way.
-        words = [word for word, _ in entries[:_PROBED]]
-        probe = f"{' '.join(words)} {' '.join(words).upper()} {''.join(words)}"
-        entries.append(backend.encode(probe, add_special_tokens=False).ids)
-    return hashlib.sha256(json.dumps(entries, ensure_ascii=False).encode("utf-8", "replace")).hexdigest()[:16]
-
-
-def check_vocabulary(tokenizer: PreTrainedTokenizerBase, config: RNNConfig, path: str) -> None:
-    """Raise [`UserError`] for a tokenizer that is not the one of a model.
-
-    Args:
-        tokenizer: to be checked.
-        config: of the model.
-        path: of the tokenizer, for the error.
-    """
-    if config.wide_vocabulary not in (None, fingerprint(tokenizer)):
-        raise UserError(
-            f"the tokenizer in {path!r} is not the one that the n-grams of the model's wide path were fitted with: put "
-            "the tokenizer files of the training run back, or train the model again."
-        )
-    if len(tokenizer) > config.vocab_size + config.num_rare_tokens:
-        raise UserError(
-            f"the tokenizer in {path!r} has {len(tokenizer)} entries and the model a vocab_size of "
-            f"{config.vocab_size}: they do not belong together. Put the tokenizer files of the training run back; or, "
-            f"if you added tokens, call model.resize_token_embeddings({len(tokenizer)}) and save the model again."
-        )
-
-
 __all__ = [
     "TokenizerArguments",
     "as_text",
-    "fingerprint",
     "load_tokenizer",
     "pair_encodings",
     "settled_ids",

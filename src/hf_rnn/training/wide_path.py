@@ -21,7 +21,7 @@ from ..inference.predictor import Predictor
 from ..models.configuration_rnn import RNNConfig
 from ..models.wide_path import WidePath
 from ..text.labels import REGRESSION
-from ..text.tokenization import fingerprint
+from ..text.vocabulary import fingerprint
 from ..utils.output import say
 from .linear_model import Labels
 from .ngrams import Bag, choose_bag, fit_bag
