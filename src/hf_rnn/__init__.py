@@ -11,7 +11,8 @@ from typing import Any
 
 
 def register_models() -> None:
-    """Register the models with transformers' Auto classes, and let them push a card and open streams of text."""
+    """Register the models with transformers' Auto classes, and let them push a card, open streams of text and check
+    their tokenizer."""
     from .auto import RNNPreTrainedModel
 
     def pusher(*args: Any, **options: Any) -> Any:
@@ -20,7 +21,10 @@ def register_models() -> None:
     def opener(*args: Any, **options: Any) -> Any:
         return import_module(".inference.text_stream", __name__).TextStream(*args, **options)
 
-    RNNPreTrainedModel.pusher, RNNPreTrainedModel.opener = pusher, opener
+    def checker(*args: Any) -> None:
+        import_module(".text.vocabulary", __name__).check_folder(*args)
+
+    RNNPreTrainedModel.pusher, RNNPreTrainedModel.opener, RNNPreTrainedModel.checker = pusher, opener, checker
 
 
 # The console script answers `--help` without waiting seconds for torch: `cli.main` registers the models then.

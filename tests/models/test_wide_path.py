@@ -7,6 +7,7 @@ import pytest
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from tokenizers import normalizers
+from transformers import AutoModelForSequenceClassification
 
 from hf_rnn import Predictor, RNNConfig, RNNForSequenceClassification, explain, how_it_read
 from hf_rnn.inference.long_text import logits_of
@@ -249,6 +250,17 @@ def test_a_predictor_refuses_another_tokenizer(tmp_path, tokenizer):
     train_tokenizer(["w2 w1 w2"] * 3, "word", vocab_size=V, min_frequency=1).save_pretrained(tmp_path)
     with pytest.raises(UserError, match="not the one that the n-grams"):
         Predictor.from_pretrained(tmp_path)
+
+
+def test_from_pretrained_refuses_another_tokenizer_beside_the_weights(tmp_path, tokenizer):
+    model = model_with_wide_path(dtype=torch.float32, wide_vocabulary=fingerprint(tokenizer))
+    model.save_pretrained(tmp_path)
+    RNNForSequenceClassification.from_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    RNNForSequenceClassification.from_pretrained(tmp_path)
+    train_tokenizer(["w2 w1 w2"] * 3, "word", vocab_size=V, min_frequency=1).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="not the one that the n-grams"):
+        AutoModelForSequenceClassification.from_pretrained(tmp_path)
 
 
 def test_a_fingerprint_tells_how_texts_are_read_and_leaves_out_added_tokens():

@@ -207,6 +207,14 @@ def test_layers_are_unfrozen_one_by_one(tmp_path, lender, monkeypatch):
     assert trained == [row for row in expected for _ in range(2)]
 
 
+def test_texts_that_the_encoder_s_tokenizer_does_not_know_are_told(tmp_path, lender, caplog):
+    rows = [{"text": text, "label": label} for text, label in (("好吃的饭", "pos"), ("不好吃", "neg"))] * 10
+    settings = {"output_dir": str(tmp_path / "clf"), "max_steps": 2, "disable_tqdm": True}
+    hf_rnn.train({"preset": "none", "model": {"pretrained": str(lender)}, "training": settings}, data=rows)
+    assert "100% of the training tokens are unknown to the tokenizer of" in caplog.text
+    assert "--tokenizer.kind word" in caplog.text
+
+
 def test_a_size_that_is_not_the_encoders_is_refused(tmp_path, lender):
     tokenizer = hf_rnn.load_tokenizer(str(lender))
     with pytest.raises(UserError, match=r"hidden_size=64.*has 8"):

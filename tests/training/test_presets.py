@@ -66,6 +66,9 @@ def test_the_choices_are_printed_and_stand_in_the_run_and_in_the_model(run, tmp_
     assert written["tokenizer"]["lowercase"] is True
     assert written["model"]["bidirectional"] is True
     assert written["model"]["hidden_size"] == 8
+    # Values that are the defaults of this release too.
+    assert written["tokenizer"]["strip_html"] is False
+    assert written["model"]["wide_order"] == 3
     config = RNNConfig.from_pretrained(folder)
     assert config.bidirectional
     assert config.input_dropout > 0

@@ -23,10 +23,11 @@ class RNNPreTrainedModel(PreTrainedModel):
     supports_gradient_checkpointing = True
     # Losses are means over the batch, whatever `num_items_in_batch` says: the Trainer has to divide by its steps.
     accepts_loss_kwargs = False
-    # `import hf_rnn` sets both: `push_to_hub` calls the first, `stream` the second. This file is saved with a
-    # model, and cannot import the package.
+    # `import hf_rnn` sets all: `push_to_hub` calls the first, `stream` the second and `from_pretrained` the third. This
+    # file is saved with a model, and cannot import the package.
     pusher: ClassVar[Callable[..., Any] | None] = None
     opener: ClassVar[Callable[..., Any] | None] = None
+    checker: ClassVar[Callable[..., Any] | None] = None
 
     def __init__(self, config: RNNConfig, *args: Any, **kwargs: Any):
         # Keyword arguments of `from_pretrained` change a configuration that was checked before.
@@ -39,7 +40,8 @@ class RNNPreTrainedModel(PreTrainedModel):
 
         Raises:
             OSError: nothing is there, or the weights are offered as a pickle only.
-            ValueError: `use_safetensors=False`, or a configuration that is not one of ours.
+            ValueError: `use_safetensors=False`, a configuration that is not one of ours, or a tokenizer beside the
+                weights that is not the one to which the n-grams of a wide path were fitted.
             RuntimeError: weights of other shapes than the configuration's; each is named.
         """
         if kwargs.get("use_safetensors") is False:
@@ -57,6 +59,8 @@ class RNNPreTrainedModel(PreTrainedModel):
         for part in file.parent.glob("model*.safetensors*") if file else ():
             if not is_intact(part):
                 raise OSError(f"{part.name} is not what was pushed: delete {part.resolve()}, and load the model again.")
+        if file and RNNPreTrainedModel.checker is not None and model.config.wide_vocabulary is not None:
+            RNNPreTrainedModel.checker(file.parent, model.config)
         return loaded
 
     @classmethod

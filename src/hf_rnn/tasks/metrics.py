@@ -5,6 +5,7 @@ They need no network, and `evaluate.load` does. Tasks import this file only when
 `sklearn` and `scipy` are slow to import and answers do without them.
 """
 
+import warnings
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
@@ -50,9 +51,16 @@ def single_label(predictions: Sequence[int], references: Sequence[int], labels: 
     return {
         "accuracy": float(sk.accuracy_score(references, predictions)),
         "f1_macro": float(f1),
-        "matthews_correlation": float(sk.matthews_corrcoef(references, predictions)),
+        "matthews_correlation": _matthews(references, predictions),
         **_per_class(references, predictions, labels),
     }
+
+
+def _matthews(references: Sequence[int], predictions: Sequence[int]) -> float:
+    with warnings.catch_warnings():
+        # One class among few rows, of answers and labels, is 0 there, with a warning about its confusion matrix.
+        warnings.filterwarnings("ignore", message="A single label was found")
+        return float(sk.matthews_corrcoef(references, predictions))
 
 
 def multi_label(predictions: Any, references: Any, labels: Sequence[str]) -> dict[str, float]:

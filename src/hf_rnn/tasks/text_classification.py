@@ -88,6 +88,7 @@ class TextClassification(LabelledTexts):
             **self.title(),
             "splits": {split: self._split_facts(rows) for split, rows in encoded.items() if split != "unlabelled"},
             "examples": self._examples(prepared["train"]) if examples else [],
+            **({"pairs": True} if "text_pair" in prepared["train"].column_names else {}),
         }
 
     def _split_facts(self, rows: Dataset) -> dict:

@@ -64,13 +64,7 @@ def split_validation(rows: Dataset, data: DataArguments, stratify_by: str | None
     if not 0 < share < 1:
         raise UserError(f"data.validation_size={share} must be a share between 0 and 1, such as 0.1.")
     groups = None if stratify_by is None else np.asarray(rows[stratify_by])
-    held_out, can_stratify = max(2, round(share * len(rows))), False
-    if groups is not None:
-        classes, groups, counts = np.unique(groups, return_inverse=True, return_counts=True)
-        of_all = max(held_out, len(classes))
-        # Many small classes would leave too little to train on.
-        can_stratify = counts.min() >= 2 and of_all <= min(2 * held_out, len(rows) - len(classes))
-        held_out = of_all if can_stratify else held_out
+    held_out = max(2, round(share * len(rows)))
     if held_out >= len(rows):
         raise UserError(
             f"{len(rows)} training rows are too few to hold {held_out} out for validation: name a data set of more "
@@ -78,18 +72,46 @@ def split_validation(rows: Dataset, data: DataArguments, stratify_by: str | None
         )
     if data.validation_from == "end":
         return rows.select(range(len(rows) - held_out)), rows.select(range(len(rows) - held_out, len(rows)))
-    if groups is not None and not can_stratify:
-        logger.warning(
-            "a class has too few rows to stand in both splits in its proportion: the validation split is plain random, "
-            "of the classes with more than one row."
-        )
-        validation = _without_last_of_a_class(groups, held_out, data.seed)
-        train = np.setdiff1d(np.arange(len(rows)), validation)
+    if groups is None:
+        _, validation = train_test_split(np.arange(len(rows)), test_size=held_out, random_state=data.seed, shuffle=True)
     else:
-        train, validation = train_test_split(
-            np.arange(len(rows)), test_size=held_out, random_state=data.seed, stratify=groups, shuffle=True
+        validation = _validation_of_classes(groups, held_out, data.seed)
+    return rows.select(np.setdiff1d(np.arange(len(rows)), validation)), rows.select(np.sort(validation))
+
+
+def _validation_of_classes(groups: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Return the places of validation rows: each class in its proportion if it has rows enough.
+
+    Args:
+        groups: `[N]`, the class of each row.
+        count: validation rows; some more where each class is to have one.
+        seed: of the draw.
+    """
+    from sklearn.model_selection import train_test_split
+
+    _, groups, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    can_be_in_both = sizes >= 2
+    several, rows = int(can_be_in_both.sum()), np.flatnonzero(can_be_in_both[groups])
+    of_all = max(count, several)
+    # Many small classes would leave too little to train on.
+    if several and of_all <= min(2 * count, len(rows) - several):
+        _, places = train_test_split(rows, test_size=of_all, random_state=seed, stratify=groups[rows], shuffle=True)
+    else:
+        logger.warning(
+            f"{several} of {len(sizes)} classes have two rows or more, too few for {count} validation rows in the "
+            "proportions of the classes: these are drawn at random, and the last row of a class is left to train on."
         )
-    return rows.select(np.sort(train)), rows.select(np.sort(validation))
+        places = _without_last_of_a_class(groups, count, seed)
+    if several < len(sizes):
+        logger.warning(
+            f"{len(sizes) - several} of {len(sizes)} classes have one row, which stays in the training split."
+        )
+    # Rounding may have left a small class without a row.
+    lacking = np.setdiff1d(np.flatnonzero(can_be_in_both), groups[places])
+    if len(lacking) > count:
+        return places
+    order = np.random.RandomState(seed).permutation(len(groups))
+    return np.concatenate([places, *(order[groups[order] == each][:1] for each in lacking)]).astype(int)
 
 
 def _without_last_of_a_class(groups: np.ndarray, count: int, seed: int) -> np.ndarray:

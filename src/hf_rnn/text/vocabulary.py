@@ -3,12 +3,14 @@
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
 from ..models.configuration_rnn import RNNConfig
 from ..utils.errors import UserError
+from .tokenization import load_tokenizer
 
 # Entries that a fingerprint reads.
 PROBED = 100
@@ -64,4 +66,16 @@ def check_vocabulary(tokenizer: PreTrainedTokenizerBase, config: RNNConfig, path
         )
 
 
-__all__ = ["check_vocabulary", "fingerprint"]
+def check_folder(folder: Path, config: RNNConfig) -> None:
+    """Raise [`UserError`] where the tokenizer in a model's folder is not the one of the model; nothing where there is
+    none.
+
+    Args:
+        folder: of the weights.
+        config: of the model.
+    """
+    if (folder / "tokenizer.json").is_file():
+        check_vocabulary(load_tokenizer(str(folder)), config, str(folder))
+
+
+__all__ = ["check_folder", "check_vocabulary", "fingerprint"]

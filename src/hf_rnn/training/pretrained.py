@@ -3,9 +3,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from logging import getLogger
 from typing import Any
 
 import torch
+from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
@@ -16,7 +18,9 @@ from ..models.modeling_causal_rnn import RNNForCausalLM
 from ..models.modeling_rnn import RNNModel
 from ..text.tokenization import load_tokenizer
 from ..utils.errors import UserError
-from .run_config import checked_config
+from .run_config import RunConfig, checked_config
+
+logger = getLogger(__name__)
 
 # What the weights that are taken over decide: the encoder's, and of a language model the output layer's.
 ENCODER = (
@@ -28,6 +32,8 @@ ENCODER = (
     "independent_directions",
 )
 OUTPUT = ("tie_word_embeddings",)
+# Training rows that are looked at for unknown tokens, and the share of unknown ones that is no cause for a warning.
+SAMPLE, MOST_UNKNOWN = 10_000, 0.1
 SPECIAL_IDS = ("pad_token_id", "bos_token_id", "eos_token_id")
 
 
@@ -91,6 +97,27 @@ def take_encoder(
     return model
 
 
+def warn_of_unknown_tokens(run: RunConfig, tokenizer: PreTrainedTokenizerBase, rows: Dataset) -> None:
+    """Warn where a tokenizer that was made of other texts does not know many tokens of the training rows.
+
+    Args:
+        run: whose tokenizer it is.
+        tokenizer: of the run.
+        rows: training rows, as token ids.
+    """
+    taken = run.tokenizer.path or (run.model.pretrained if run.tokenizer.kind is None else None)
+    if taken is None or tokenizer.unk_token_id is None or not run.training.should_log:
+        return
+    ids = rows.with_format("arrow")[:SAMPLE]["input_ids"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    share = float((ids == tokenizer.unk_token_id).mean()) if len(ids) else 0.0
+    if share > MOST_UNKNOWN:
+        logger.warning(
+            f"{share:.0%} of the training tokens are unknown to the tokenizer of {taken!r}, and are read as one word: "
+            "write --tokenizer.kind word (or char, bpe, …) for a vocabulary of these rows, or take a model of their "
+            "language."
+        )
+
+
 def _take_one_direction(config: RNNConfig, path: str) -> None:
     """Leave one of two independent directions in the configuration of a model, by its path."""
     if not config.independent_directions:
@@ -145,4 +172,4 @@ def _by_entry(model: Any, output: bool) -> list[torch.Tensor]:
     return [embedding.weight, *weights]
 
 
-__all__ = ["move_embeddings", "take_encoder"]
+__all__ = ["move_embeddings", "take_encoder", "warn_of_unknown_tokens"]

@@ -35,7 +35,7 @@ from ..utils.machine import hardware, runs_bf16, versions
 from ..utils.output import say
 from .checkpoints import ASIDE, writing
 from .presets import choose, rules_of, without_rules
-from .pretrained import ENCODER, OUTPUT, take_encoder
+from .pretrained import ENCODER, OUTPUT, take_encoder, warn_of_unknown_tokens
 from .report import add_report
 from .resuming import check_same_data, find_checkpoint
 from .run_config import RunConfig, parse_run
@@ -163,9 +163,9 @@ class Run:
         facts = task.facts(prepared, encoded, run.card.examples)
         if args.should_log:
             say(task.summary(facts))
-        vectors = None
-        if source is not None:
-            vectors = vectors_for(source, run, task, tokenizer, prepared["train"], encoded["train"])
+        warn_of_unknown_tokens(run, tokenizer, encoded["train"])
+        rows = prepared["train"], encoded["train"]
+        vectors = None if source is None else vectors_for(source, run, task, tokenizer, *rows)
         set_seed(args.seed)
         trainer = self._trainer(task, tokenizer, encoded, stream, vectors)
         # None of them still reads what is moved now.

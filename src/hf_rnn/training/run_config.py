@@ -4,6 +4,7 @@
 import dataclasses
 import os
 from argparse import ArgumentError
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -248,17 +249,19 @@ def with_values(run: RunConfig, values: dict[str, Any]) -> tuple[RunConfig, str]
     namespace = run.parsed.clone()
     for key, value in values.items():
         namespace[key] = value
-    return _instantiated(run_parser(), namespace, run.given)
+    return _instantiated(run_parser(), namespace, run.given, values)
 
 
-def _instantiated(parser: RunParser, namespace: Namespace, given: frozenset[str]) -> tuple[RunConfig, str]:
-    """Return a run of parsed values, and the YAML that reproduces it."""
+def _instantiated(
+    parser: RunParser, namespace: Namespace, given: frozenset[str], chosen: Iterable[str] = ()
+) -> tuple[RunConfig, str]:
+    """Return a run of parsed values, and the YAML that reproduces it, with chosen keys that have their default too."""
     check_choice("preset", namespace.preset, PRESETS)
     parts = parser.instantiate(namespace)
     _check_model(parts.model)
     sections = {name: parts[name] for name in SECTIONS}
     run = RunConfig(parts.task, **sections, given=given, preset=parts.preset, parsed=namespace)
-    return run, _dump(parser, namespace)
+    return run, _dump(parser, namespace, chosen)
 
 
 def _check_model(model: Any) -> None:
@@ -364,7 +367,7 @@ def checked_config(settings: dict[str, Any]) -> RNNConfig:
         raise UserError(f"model: {str(error).splitlines()[-1].strip().removeprefix('ValueError: ')}") from error
 
 
-def _dump(parser: ArgumentParser, namespace: Namespace) -> str:
+def _dump(parser: ArgumentParser, namespace: Namespace, chosen: Iterable[str]) -> str:
     """The YAML of a run. Whose repository it is pushed to and with which token, and what to do with an older run in its
     folder, are no part of it: who runs it again decides that anew."""
     namespace = namespace.clone()
@@ -378,7 +381,12 @@ def _dump(parser: ArgumentParser, namespace: Namespace) -> str:
     namespace.pop("preset")
     # A null that is no default has to be said; what is a default is left out by `skip_default`.
     dumped = parser.dump(namespace, format=_MODE, skip_default=True, skip_unset=False, skip_validation=True)
-    return f"task: {task}\npreset: none\n" + dumped
+    sections = yaml.load(dumped, Loader=Loader) or {}
+    for key in chosen:
+        # A later release may have other defaults.
+        section, _, name = key.partition(".")
+        sections.setdefault(section, {}).setdefault(name, namespace[key])
+    return f"task: {task}\npreset: none\n" + (write_yaml(sections) if chosen else dumped)
 
 
 set_loader(_MODE, _load, (yaml.YAMLError,))

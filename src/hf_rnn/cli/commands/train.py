@@ -40,6 +40,8 @@ def run(options: Any) -> None:
     )
     if run.config.task == "language_modeling":
         print(f'Let it write: hf-rnn write {folder} "some text"')
+    elif results["data"].get("pairs"):
+        print(f"Ask it: hf-rnn predict {folder} --file rows.csv --output answers.csv")
     else:
         print(f'Ask it: hf-rnn predict {folder} "some text"')
 
