@@ -102,13 +102,12 @@ def _validation_of_classes(groups: np.ndarray, count: int, seed: int) -> np.ndar
             "proportions of the classes: these are drawn at random, and the last row of a class is left to train on."
         )
         places = _without_last_of_a_class(groups, count, seed)
-    if several < len(sizes):
-        logger.warning(
-            f"{len(sizes) - several} of {len(sizes)} classes have one row, which stays in the training split."
-        )
+    single = len(sizes) - several
+    if single:
+        logger.warning(f"{single} of {len(sizes)} classes have a single row, which stays in the training split.")
     # Rounding may have left a small class without a row.
     lacking = np.setdiff1d(np.flatnonzero(can_be_in_both), groups[places])
-    if len(lacking) > count:
+    if len(places) + len(lacking) > 2 * count:
         return places
     order = np.random.RandomState(seed).permutation(len(groups))
     return np.concatenate([places, *(order[groups[order] == each][:1] for each in lacking)]).astype(int)
