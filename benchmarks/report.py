@@ -255,8 +255,8 @@ def render() -> None:
         "`make bench-accuracy` those about accuracy, `make bench-gpu` and `make gpu-check` those for a GPU.",
         "Contenders run in processes of their own and in turn, round by round, once their answers were found to agree;",
         "the tables give medians, the range of the rounds and ratios. Only ratios carry over to other machines.",
-        "[speed.md](speed.md) and [accuracy.md](accuracy.md) say what the figures mean, and where they fall short of what",
-        "was aimed at.",
+        "[speed.md](speed.md) and [accuracy.md](accuracy.md) say what the figures mean, and where they fall short of",
+        "what was aimed at.",
         "",
     ]
     for question in QUESTIONS:

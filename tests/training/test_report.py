@@ -67,7 +67,7 @@ def test_baselines_are_measured_on_the_same_rows(run):
     assert report["majority"].startswith("always '")
     assert report["scores"]["test"]["baseline"]["accuracy"] >= 0.9
     assert report["baseline"]["rows"] == report["baseline"]["all_rows"] == results["run"]["train_rows"]
-    assert [each["rows"] for each in report["learning_curve"]] == [69, 138]
+    assert [each["rows"] for each in report["learning_curve"]] == [68, 137]
     assert report["learning_curve"][1]["accuracy"] == report["scores"]["validation"]["baseline"]["accuracy"]
 
 
@@ -79,7 +79,7 @@ def test_the_report_says_who_is_better_and_by_how_much(run):
     assert (
         f"TF-IDF + logistic regression is better than the model by {by:.2f} points of accuracy on the 60 test" in text
     )
-    assert "n-grams of words (1 to 2): fitted on 138 training rows" in text
+    assert "n-grams of words (1 to 2): fitted on 137 training rows" in text
     card = (folder / "README.md").read_text()
     assert "## Comparison and checks" in card
     assert f"better than the model by {by:.2f} points" in card

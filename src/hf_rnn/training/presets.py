@@ -6,6 +6,7 @@ The tables of this file hold all rules, and `preset_facts` their formulas.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -103,8 +104,9 @@ _REGULARISED = (
     Rule("model.classifier_dropout", lambda facts: facts.dropout, _DROPOUT),
     Rule(
         "training.early_stopping_patience",
-        lambda facts: facts.by_preset(2, 3, 5),
-        "Later epochs are seldom better after so many without a better one.",
+        lambda facts: max(facts.by_preset(2, 3, 5), math.ceil(60 / facts.steps_of_an_epoch)),
+        "Later epochs are seldom better after so many without a better one; an epoch of few rows has few steps, which"
+        " few validation rows judge badly.",
         lambda run: run.training.eval_strategy != "no",
     ),
     Rule(

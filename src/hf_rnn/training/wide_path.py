@@ -24,7 +24,7 @@ from ..text.labels import REGRESSION
 from ..text.vocabulary import fingerprint
 from ..utils.output import say
 from .linear_model import Labels
-from .ngrams import Bag, choose_bag, fit_bag
+from .ngrams import MIN_CV_ROWS, Bag, choose_bag, fit_bag
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -107,6 +107,10 @@ def fit_wide_paths(
     bag = choose_bag(of_train, (rows, labels), config.wide_order, most)
     wide = bag.logits(rows)
     a, b = mixing_weights(recurrent, wide, labels)
+    if len(train) + len(validation) < MIN_CV_ROWS and labels.problem_type != REGRESSION and wide.std():
+        # A handful of validation rows tells nothing, and the recurrence, which has learnt its rows by heart, is surer
+        # than it is right.
+        a, b = 0.2 * _spread(wide) / max(_spread(recurrent), 1e-6), 1.0
     decisions = {
         "ngrams": 0,
         "rows": len(places[0]),
@@ -127,6 +131,11 @@ def fit_wide_paths(
     final = fit_bag([*of_train[0], *rows], of_train[1].joined(labels), bag, most)
     decisions["ngrams"] = len(final.ngrams.keys)
     return WidePaths(_path_of(config, bag, a, b), _path_of(config, final, a, b), decisions)
+
+
+def _spread(logits: np.ndarray) -> float:
+    """Return the standard deviation of logits `[N, C]` about the mean of each row; of one label, about 0."""
+    return float((logits - logits.mean(1, keepdims=True) if logits.shape[1] > 1 else logits).std())
 
 
 def _some(splits: list[Dataset], labels: int) -> list[np.ndarray]:
