@@ -143,8 +143,15 @@ def _quiet() -> Iterator[None]:
 def move_embeddings(
     model: Any, before: PreTrainedTokenizerBase, after: PreTrainedTokenizerBase, output: bool = True
 ) -> None:
-    """Gives the embedding of a model, and with `output` its output layer, the entries of another tokenizer: those that
-    both have keep their weights, new ones start from the mean (Howard and Ruder 2018, section 3.2)."""
+    """Give the embedding of a model the entries of another tokenizer: those that both have keep their weights, new ones
+    start from the mean (Howard and Ruder 2018, section 3.2).
+
+    Args:
+        model: that is changed.
+        before: its tokenizer.
+        after: the other tokenizer.
+        output: if True, the output layer of a language model gets them too.
+    """
     kept = [weight.detach().clone() for weight in _by_entry(model, output)]
     model.resize_token_embeddings(len(after), mean_resizing=False)
     # The rare tokens of a wide path have no vectors.
