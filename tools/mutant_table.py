@@ -176,8 +176,8 @@ MUTANTS = [
     Mutant(
         "the validation split drawn without regard to classes",
         "text/splits.py",
-        "random_state=data.seed, stratify=groups,",
-        "random_state=data.seed, stratify=None,",
+        "random_state=seed, stratify=groups[rows],",
+        "random_state=seed, stratify=None,",
         "tests/text/test_data.py",
     ),
     Mutant(

@@ -473,7 +473,7 @@ def test_the_same_tokenizer_has_the_rows_themselves(tmp_path):
 
 @pytest.mark.parametrize("row", [[1e25, 1.0, 1.0, 2.0], [0.0] * 4])
 def test_numbers_without_a_spread(row, tmp_path):
-    with pytest.raises(UserError, match=r"have a standard deviation of .*: all are equal, or one is far too large"):
+    with pytest.raises(UserError, match=r"have numbers up to .*: all are 0, or one is far too large"):
         found(tmp_path, ["good"], {"good": row})
 
 

@@ -54,7 +54,7 @@ class FoundVectors:
         Args:
             spread: the standard deviation, over all numbers.
         """
-        scale = spread / self.report["spread"]
+        scale = spread / self.report["spread"] if self.report["spread"] else 1.0
         return FoundVectors(self.matrix * np.float32(scale), {**self.report, "scale": scale})
 
     def summary(self) -> str:
@@ -234,12 +234,11 @@ def _spread(vectors: dict[int, np.ndarray], name: str) -> float:
     numbers = np.stack(list(vectors.values())).astype(np.float64)
     sizes = np.abs(numbers[numbers != 0])
     spread = float(numbers.std())
-    if not spread or spread > MOST_SPREAD * np.median(sizes):
+    if not len(sizes) or spread > MOST_SPREAD * np.median(sizes):
         largest = sizes.max() if len(sizes) else 0.0
         raise UserError(
-            f"the {len(vectors):,} vectors that model.vectors={name!r} has for the vocabulary have a standard "
-            f"deviation of {spread:g} and numbers up to {largest:g}: all are equal, or one is far too large. Name "
-            "other vectors, or fetch the file again."
+            f"the {len(vectors):,} vectors that model.vectors={name!r} has for the vocabulary have numbers up to "
+            f"{largest:g}: all are 0, or one is far too large. Name other vectors, or fetch the file again."
         )
     return spread
 
