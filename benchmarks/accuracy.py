@@ -150,7 +150,7 @@ def main() -> None:
             of_set.setdefault(name, {})
             for seed in [0] if name in WITHOUT_SEED else arguments.seeds:
                 figures = measured(name, folder, seed, _tuning_seconds(of_set), arguments.vectors)
-                vectors = {"remark": f"{Path(arguments.vectors).name}"} if name in WITH_VECTORS else {}
+                vectors = {"vectors": Path(arguments.vectors).name} if name in WITH_VECTORS else {}
                 of_set[name][str(seed)] = figures | vectors | remark
                 report.keep_runs("accuracy", runs)
             print(folder.name, *report.row_of_runs(name, of_set[name], FIGURES), sep=" | ", flush=True)

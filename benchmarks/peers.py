@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-# Words and marks, each a token.
-MARKS = r"\w+|[^\w\s]"
+# Words and punctuation marks, each a token.
+TOKENS_OF_TEXT = r"\w+|[^\w\s]"
 # Rows of a batch of a transformer, its tokens, and the epochs and rate of fine-tuning.
 BATCH, TOKENS, EPOCHS, RATE = 64, 256, 2, 5e-5
 
@@ -83,7 +83,7 @@ class TunedTfidf(Peer):
 
         from hf_rnn.training.tfidf import is_without_spaces
 
-        words = [{"ngram_range": (1, 2)}, {"ngram_range": (1, 2), "token_pattern": MARKS}]
+        words = [{"ngram_range": (1, 2)}, {"ngram_range": (1, 2), "token_pattern": TOKENS_OF_TEXT}]
         characters = [{"analyzer": "char", "ngram_range": (1, longest)} for longest in (2, 3)]
         best = 0.0
         for how in characters if is_without_spaces(train[0]) else words:
@@ -112,7 +112,7 @@ class NbSvm(Peer):
         from hf_rnn.training.tfidf import is_without_spaces
 
         texts, labels = _together(train, validation)
-        how = {"analyzer": "char"} if is_without_spaces(texts) else {"token_pattern": MARKS}
+        how = {"analyzer": "char"} if is_without_spaces(texts) else {"token_pattern": TOKENS_OF_TEXT}
         self.vectorizer = CountVectorizer(binary=True, ngram_range=(1, 3), dtype=np.float32, **how)
         x = self.vectorizer.fit_transform(texts)
         self.models = []

@@ -154,12 +154,14 @@ def commit() -> str:
 
 
 def origins_of(of_set: dict[str, dict]) -> str:
-    """Return the note that names the commits and the machines of a data set's runs, and the remarks on some of them."""
+    """Return the note that names the commits and the machines of a data set's runs, and the vectors and the remarks of
+    some of them."""
     all_runs = [run for runs in of_set.values() for run in runs.values()]
     commits, machines = (sorted({run[key] for run in all_runs}) for key in ("commit", "hardware"))
     note = f"Commit{'s' if len(commits) > 1 else ''} of these runs: {', '.join(commits)}; on {'; '.join(machines)}."
     for name, runs in of_set.items():
-        remarks = Counter(run["remark"] for run in runs.values() if "remark" in run)
+        words = [", ".join(run[key] for key in ("vectors", "remark") if key in run) for run in runs.values()]
+        remarks = Counter(filter(None, words))
         note += "".join(f" {name}, {count} of {len(runs)} runs: {remark}." for remark, count in remarks.items())
     return note
 

@@ -100,6 +100,11 @@ IMDB = Row("imdb", "imdb", title="supervised")
 IMDB_FINETUNE = Row("imdb_finetune", "imdb", base="imdb_lm", title="+ language model, both directions")
 # The preset best, of a classifier that begins with the language model.
 IMDB_BEST = Row("imdb_lm_best", "imdb", "", "--preset best --model.pretrained runs/imdb_lm", "imdb_lm")
+# The same with a language model that is trained in half an hour.
+SMALL = "--model.hidden_size 256 --training.num_train_epochs 1 --training.bf16 false"
+IMDB_BEST_SMALL = Row(
+    "imdb_lm_small_best", "imdb", "", "--preset best --model.pretrained runs/imdb_lm_small", "imdb_lm_small"
+)
 CLASSIFIERS = [
     Row("imdb_seed", "imdb"),
     IMDB,
@@ -107,10 +112,15 @@ CLASSIFIERS = [
     Row("trec", "trec"),
     IMDB_FINETUNE,
     IMDB_BEST,
+    IMDB_BEST_SMALL,
     Row("sst2_finetune", "sst2", base="imdb_lm"),
     Row("trec_finetune", "trec", base="imdb_lm"),
 ]
-LANGUAGE_MODELS = [Row("imdb_lm", "imdb"), Row("wikitext2_lm", "wikitext2")]
+LANGUAGE_MODELS = [
+    Row("imdb_lm", "imdb"),
+    Row("imdb_lm_small", "imdb", "imdb_lm", SMALL),
+    Row("wikitext2_lm", "wikitext2"),
+]
 
 
 def part(name: str, changes: str, title: str, base: str | None = "imdb_lm") -> Row:

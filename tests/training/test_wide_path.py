@@ -174,7 +174,7 @@ def test_the_sum_is_never_worse_on_many_rows_than_its_better_half(useless):
     good, bad = 2 * np.eye(3)[y] + draw.normal(size=(500, 3)), 5 * draw.normal(size=(500, 3))
     halves = (good, bad) if useless else (bad, good)
     labels = Labels("single_label_classification", y, 3)
-    a, b = mixing_weights(*halves, labels)
+    a, b = mixing_weights(*halves, labels, all_rows=5000)
     assert labels.loss(a * halves[0] + b * halves[1]) <= min(map(labels.loss, halves))
     assert (a, b)[useless] < 0.05
 
@@ -197,7 +197,8 @@ def test_few_rows_hardly_tell_the_halves_apart_and_many_do():
     good, bad = 4 * np.eye(2)[y] + draw.normal(size=(1000, 2)), np.eye(2)[y] + draw.normal(size=(1000, 2))
 
     def difference(rows: int) -> float:
-        a, b = mixing_weights(good[:rows], bad[:rows], Labels("single_label_classification", y[:rows], 2))
+        labels = Labels("single_label_classification", y[:rows], 2)
+        a, b = mixing_weights(good[:rows], bad[:rows], labels, all_rows=10 * max(rows, 10))
         return abs(a - b)
 
     assert difference(5) < 0.1 < difference(1000)

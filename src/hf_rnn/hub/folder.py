@@ -13,7 +13,7 @@ from ..auto import MODELS, architecture, model_without_weights
 from ..models.configuration_rnn import RNNConfig, code_files
 from ..models.weight_files import is_pointer
 from ..text.schema import SCHEMA_FILE
-from ..text.tokenization import TOKENIZER_FILES, load_tokenizer
+from ..text.tokenization import TOKENIZER_FILES
 from ..text.vocabulary import check_vocabulary
 from ..utils.errors import UserError, first_line
 from ..utils.hub_download import matches
@@ -91,7 +91,7 @@ def check_model(folder: Path, name: str | None = None) -> RNNConfig:
         raise UserError(f"{name!r} is a {config.model_type} model, not one of hf_rnn: use it with transformers.")
     check_weights(folder, config, name)
     if any(folder.glob("tokenizer*")):
-        check_vocabulary(load_tokenizer(str(folder)), config, name)
+        check_vocabulary(folder, config, name)
     return config
 
 

@@ -3,6 +3,7 @@
 
 import hashlib
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 
 from ..models.configuration_rnn import RNNConfig
 from ..utils.errors import UserError
-from .tokenization import load_tokenizer
+from .tokenization import TOKENIZER_FILES, load_tokenizer
 
 # Entries that a fingerprint reads.
 PROBED = 100
@@ -42,28 +43,39 @@ def _read(backend: Any, text: str) -> list[int]:
     return [token.id for part in parts for token in backend.model.tokenize(part)]
 
 
-def check_vocabulary(tokenizer: PreTrainedTokenizerBase, config: RNNConfig, path: str) -> None:
+def check_vocabulary(folder: Path, config: RNNConfig, name: str) -> None:
     """Raise [`UserError`] for a tokenizer that is not the one of a model.
 
     Args:
-        tokenizer: to be checked.
+        folder: with the tokenizer.
         config: of the model.
-        path: of the tokenizer, for the error.
+        name: by which the user knows the folder.
     """
-    if config.wide_vocabulary not in (None, fingerprint(tokenizer)):
+    files = sorted(file for pattern in TOKENIZER_FILES for file in folder.glob(pattern))
+    stats = [file.stat() for file in files]
+    entries, found = _identity(str(folder), tuple((stat.st_mtime_ns, stat.st_size) for stat in stats))
+    if config.wide_vocabulary not in (None, found):
         raise UserError(
-            f"the tokenizer in {path!r} is not the one that the n-grams of the model's wide path were fitted with: put "
+            f"the tokenizer in {name!r} is not the one that the n-grams of the model's wide path were fitted with: put "
             "the tokenizer files of the training run back, or train the model again."
         )
-    if len(tokenizer) > config.vocab_size + config.num_rare_tokens:
-        grow = f"call model.resize_token_embeddings({len(tokenizer)}) and save the model again"
+    if entries > config.vocab_size + config.num_rare_tokens:
+        grow = f"call model.resize_token_embeddings({entries}) and save the model again"
         if config.num_rare_tokens:
             grow = "train the model again with them in its training rows: its wide path has the next ids"
         raise UserError(
-            f"the tokenizer in {path!r} has {len(tokenizer)} entries and the model a vocab_size of "
+            f"the tokenizer in {name!r} has {entries} entries and the model a vocab_size of "
             f"{config.vocab_size}: they do not belong together. Put the tokenizer files of the training run back; or, "
             f"if you added tokens, {grow}."
         )
+
+
+@lru_cache(maxsize=16)
+def _identity(folder: str, state: tuple[tuple[int, int], ...]) -> tuple[int, str]:
+    """Return the number of entries and the fingerprint of the tokenizer in a folder, whose files are in a state. Both
+    the check of a folder and `from_pretrained` ask for it."""
+    tokenizer = load_tokenizer(folder)
+    return len(tokenizer), fingerprint(tokenizer)
 
 
 def check_folder(folder: Path, config: RNNConfig) -> None:
@@ -75,7 +87,7 @@ def check_folder(folder: Path, config: RNNConfig) -> None:
         config: of the model.
     """
     if (folder / "tokenizer.json").is_file():
-        check_vocabulary(load_tokenizer(str(folder)), config, str(folder))
+        check_vocabulary(folder, config, str(folder))
 
 
 __all__ = ["check_folder", "check_vocabulary", "fingerprint"]

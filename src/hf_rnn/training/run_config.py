@@ -386,7 +386,7 @@ def _dump(parser: ArgumentParser, namespace: Namespace, chosen: Iterable[str]) -
         # A later release may have other defaults.
         section, _, name = key.partition(".")
         sections.setdefault(section, {}).setdefault(name, namespace[key])
-    return f"task: {task}\npreset: none\n" + (write_yaml(sections) if chosen else dumped)
+    return f"task: {task}\npreset: none\n" + (write_yaml(sections) if sections else "")
 
 
 set_loader(_MODE, _load, (yaml.YAMLError,))

@@ -38,18 +38,25 @@ MOST_TOKENS, MOST_LOGITS = 20_000_000, 100_000_000
 # large the sum of the weights is, but hardly their difference: for 450 questions of TREC, 50 validation rows gave 0.73
 # and 0.19 without the second one, where equal weights had less loss on other questions.
 PRIOR_HALF, PRIOR_EQUAL = 1.0, 4.0
+FEW_ROWS_SPREAD = 0.2
 
 
-def mixing_weights(recurrent: np.ndarray, wide: np.ndarray, labels: Labels) -> tuple[float, float]:
+def mixing_weights(recurrent: np.ndarray, wide: np.ndarray, labels: Labels, all_rows: int) -> tuple[float, float]:
     """Return the weights of two halves whose sum has the least loss; each 0 or greater. A few rows move them little
     from ½, and from each other.
 
     Args:
         recurrent, wide: logits `[N, C]` of the two halves.
-        labels: of the N rows.
+        labels: of the N validation rows.
+        all_rows: of training and validation. With fewer than MIN_CV_ROWS, a fifth of the spread of the n-grams is the
+            recurrence's.
     """
     from scipy.optimize import minimize
 
+    if all_rows < MIN_CV_ROWS and labels.problem_type != REGRESSION and wide.std():
+        # A handful of validation rows tells nothing, and the recurrence, which has learnt its rows by heart, is surer
+        # than it is right.
+        return FEW_ROWS_SPREAD * _spread(wide) / max(_spread(recurrent), 1e-6), 1.0
     unit = float(np.var(labels.values)) or 1.0 if labels.problem_type == REGRESSION else 1.0
 
     def loss(weights: np.ndarray) -> float:
@@ -106,11 +113,7 @@ def fit_wide_paths(
     recurrent = recurrent[places[1]]
     bag = choose_bag(of_train, (rows, labels), config.wide_order, most)
     wide = bag.logits(rows)
-    a, b = mixing_weights(recurrent, wide, labels)
-    if len(train) + len(validation) < MIN_CV_ROWS and labels.problem_type != REGRESSION and wide.std():
-        # A handful of validation rows tells nothing, and the recurrence, which has learnt its rows by heart, is surer
-        # than it is right.
-        a, b = 0.2 * _spread(wide) / max(_spread(recurrent), 1e-6), 1.0
+    a, b = mixing_weights(recurrent, wide, labels, len(train) + len(validation))
     decisions = {
         "ngrams": 0,
         "rows": len(places[0]),
