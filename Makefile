@@ -1,6 +1,8 @@
 # Each target sets up .venv itself; nothing but Python and make has to be there.
 PYTHON ?= python3
 VENV := .venv
+# Exact versions; /dev/null for the newest that pyproject.toml allows.
+CONSTRAINTS ?= constraints.txt
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
@@ -12,10 +14,10 @@ export TOKENIZERS_PARALLELISM ?= true
 .PHONY: quickstart test test-slow test-all test-lowest lint format counts conformance mutants chaos fuzz soak audit bench bench-accuracy bench-parts bench-gpu results gpu-test gpu-check works-with clean
 
 # torch first, so that no other package decides which build of it is taken.
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml $(CONSTRAINTS)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev,conformance]"
+	$(BIN)/python -m pip install --quiet -c $(CONSTRAINTS) torch
+	$(BIN)/python -m pip install --quiet -c $(CONSTRAINTS) -e ".[dev,conformance]"
 	touch $@
 
 quickstart: $(READY)
@@ -49,6 +51,8 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/zizmor --offline --quiet .github
 	$(BIN)/python tools/counts.py --check
 
 format: $(READY)
@@ -93,7 +97,7 @@ gpu-check:
 
 # Keras and its backends, to compare with.
 $(BENCH_READY): $(READY)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[bench]"
+	$(BIN)/python -m pip install --quiet -c $(CONSTRAINTS) -e ".[bench]"
 	touch $@
 
 # Answers all questions about speed (some two hours on two cores; nothing else should run) and writes docs/benchmarks.md.
@@ -113,7 +117,7 @@ bench-parts: $(BENCH_READY)
 
 # Drives programs of others with small models, and writes what works into docs/works_with.md.
 works-with: $(READY)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[clients]"
+	$(BIN)/python -m pip install --quiet -c $(CONSTRAINTS) -e ".[clients]"
 	$(BIN)/python tools/works_with.py --write
 
 bench-gpu:

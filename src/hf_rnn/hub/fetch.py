@@ -9,7 +9,7 @@ from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHT
 
 from ..models.configuration_rnn import RNNConfig
 from ..models.weight_files import is_intact
-from ..utils.errors import UserError, looks_local
+from ..utils.errors import UserError, did_you_mean, looks_local
 from ..utils.hub_download import snapshot
 from .folder import MODEL_FILES, check_model
 
@@ -29,7 +29,9 @@ def find_model(path: str, **where) -> tuple[Path, RNNConfig]:
     folder = Path(path)
     if not folder.is_dir():
         if looks_local(path):
-            raise UserError(f"there is no folder {path!r}: name the output_dir of a training run that ended.")
+            raise UserError(
+                f"there is no folder {path!r}: name the output_dir of a training run that ended.{did_you_mean(path)}"
+            )
         try:
             folder = download(path, **where)
         except UserError as error:

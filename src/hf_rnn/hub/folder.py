@@ -15,7 +15,7 @@ from ..models.weight_files import is_pointer
 from ..text.schema import SCHEMA_FILE
 from ..text.tokenization import TOKENIZER_FILES
 from ..text.vocabulary import check_vocabulary
-from ..utils.errors import UserError, first_line
+from ..utils.errors import UserError, did_you_mean, first_line
 from ..utils.hub_download import matches
 
 RUN_FILE = "run.yaml"
@@ -71,7 +71,9 @@ def check_model(folder: Path, name: str | None = None) -> RNNConfig:
     """
     name = name or str(folder)
     if not folder.is_dir():
-        raise UserError(f"there is no folder {name!r}: name the output_dir of a training run that ended.")
+        raise UserError(
+            f"there is no folder {name!r}: name the output_dir of a training run that ended.{did_you_mean(name)}"
+        )
     for file in (path for path in sorted(folder.iterdir()) if path.is_file() and matches(path.name, MODEL_FILES)):
         if is_pointer(file):
             there = Path(name).is_dir()

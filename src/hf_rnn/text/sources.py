@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import HfApi
 
-from ..utils.errors import UserError, first_line, looks_local
+from ..utils.errors import UserError, did_you_mean, first_line, looks_local
 from ..utils.hub_errors import LONGEST_QUESTION, PATIENCE, NotServed, as_user_error, patiently
 from .arguments import BUILT_IN, FORMER_BUILT_IN, IN_MEMORY, DataArguments
 from .encodings import ending_of
@@ -81,7 +81,10 @@ def open_splits(data: DataArguments, source: Any = None, tagged: bool = False) -
     if is_on_hub(data):
         with reading(data):
             return _on_hub(data)
-    raise UserError(f"there is no file or folder {data.path!r}: name one that exists, or a data set on the Hub.")
+    raise UserError(
+        f"there is no file or folder {data.path!r}: name one that exists, or a data set on the Hub, OWNER/NAME."
+        f"{did_you_mean(data.path)}"
+    )
 
 
 def _on_hub(data: DataArguments) -> Any:

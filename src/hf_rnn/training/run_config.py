@@ -24,6 +24,7 @@ from ..utils.errors import UserError, check_choice
 from ..utils.unknown_keys import name_unknown_key
 from .arguments import RNNTrainingArguments
 from .run_help import as_docstring, describe_section, field_words
+from .short_forms import written_out
 
 _MODE = "hf_rnn"
 # Stands before texts that jsonargparse would not take for texts, from where they were read to where they were parsed.
@@ -177,6 +178,10 @@ class RunConfig:
 class RunParser(ArgumentParser):
     """The parser of a run; what is wrong is a [`~hf_rnn.utils.errors.UserError`]."""
 
+    def parse_args(self, args: Any = None, *others: Any, **how: Any) -> Namespace:  # type: ignore[override]
+        """Parse a command line, which may have short forms."""
+        return super().parse_args(written_out(args, [action.dest for action in self._actions]), *others, **how)
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise what is wrong with the file of the run, or with the key that was probably meant."""
         for file in _files(self.args):
@@ -226,6 +231,8 @@ def parse_run(arguments: list[str] | dict | str | Path) -> tuple[RunConfig, str]
             given_to["data"]["label_names"] = [str(name) for name in given_to["data"]["label_names"]]
     try:
         namespace, written = (_as_meant(read(given_to, **how)) for how in ({}, {"defaults": False}))
+        # The parser keeps a command line without its short forms.
+        given_to = parser.args if isinstance(given_to, list) else given_to
         _find_data(namespace, written, given_to)
         _find_preset(namespace, written, given_to)
         given = frozenset(key for key, value in written.items() if "." in key or (key == "preset" and value))

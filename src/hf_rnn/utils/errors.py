@@ -34,7 +34,37 @@ def nearest(value: object, choices: Iterable[str]) -> str | None:
 def looks_local(path: str) -> bool:
     """Whether a path that does not exist was meant as a local one, so that nobody waits for the Hub to deny it."""
     folder, _, _ = path.rpartition("/")
-    return path.startswith((".", "/", "~")) or path.count("/") > 1 or (folder != "" and Path(folder).is_dir())
+    local = path.startswith((".", "/", "~")) or path.count("/") > 1 or (folder != "" and Path(folder).is_dir())
+    return local or ("/" not in path and near_path(path) is not None)
+
+
+def near_path(path: str) -> str | None:
+    """Return the file or folder whose name is nearest to one that does not exist, in the same folder; or None.
+
+    Args:
+        path: Path that does not exist.
+    """
+    place = Path(path)
+    names = {name: each.name for each in _beside(place) for name in (each.name, each.stem)}
+    near = difflib.get_close_matches(place.name, names, n=1, cutoff=0.75)
+    return str(place.with_name(names[near[0]])) if near else None
+
+
+def _beside(place: Path) -> list[Path]:
+    try:
+        return sorted(each for each in place.parent.iterdir() if not each.name.startswith("."))
+    except OSError:
+        return []
+
+
+def did_you_mean(path: str) -> str:
+    """Return the question whether a file or folder near to a missing one was meant; an empty text without one.
+
+    Args:
+        path: Path that does not exist.
+    """
+    near = near_path(path)
+    return f" Did you mean {near!r}?" if near else ""
 
 
 def check_choice(name: str, value: str, choices: Iterable[str]) -> None:

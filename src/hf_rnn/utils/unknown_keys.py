@@ -17,7 +17,7 @@ def name_unknown_key(message: str, keys: Iterable[str]) -> str:
     Returns:
         The unknown key and the nearest known one, or all those of its section; other messages as they are.
     """
-    keys = [key for key in keys if key not in ("help", "config", "print_config")]
+    keys = [key for key in keys if key not in ("help", "config", "print_config", "print_shtab")]
     name = _unknown_key(message)
     if name is None:
         return message
@@ -25,6 +25,10 @@ def name_unknown_key(message: str, keys: Iterable[str]) -> str:
     inside = {key.rpartition(".")[2]: key for key in keys if key.rpartition(".")[0] == section}
     # Within a known section its own keys are meant, and the section's name must not count as likeness.
     near = inside.get(nearest(last, inside) or "") if inside else nearest(name, keys)
+    if not near and not section:
+        # A key that lacks its section.
+        lasts = {key.rpartition(".")[2]: key for key in keys}
+        near = lasts.get(nearest(last, lasts) or "")
     if near:
         return f"there is no key {name!r}: did you mean {near!r}?"
     return f"there is no key {name!r}; the keys are {', '.join(inside.values() or keys)}."
