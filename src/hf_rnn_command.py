@@ -1,8 +1,8 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The console script `hf-rnn`.
+"""Console script `hf-rnn`.
 
-It stands outside of the package, since importing `hf_rnn` registers the models, which loads torch. While this script
-runs, `hf_rnn` leaves that to the command line, so that `hf-rnn --help` answers at once.
+It is outside the package, because importing `hf_rnn` registers the models, which imports torch. While this script runs,
+`hf_rnn` leaves the registration to the command line, so that `hf-rnn --help` answers at once.
 """
 
 is_running = False
@@ -15,7 +15,7 @@ def entry() -> None:
     try:
         from hf_rnn.cli.main import entry as run
     except KeyboardInterrupt:
-        # As `main` does for an interrupt that comes later.
+        # `main` uses the same exit code for a later interrupt.
         raise SystemExit(130) from None
     run()
 

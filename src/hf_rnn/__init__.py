@@ -1,8 +1,8 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Recurrent networks as first-class citizens of the Hugging Face ecosystem.
+"""Recurrent networks (LSTM, GRU, Elman) as Hugging Face `PreTrainedModel`s.
 
-Importing the package registers its models with transformers' Auto classes; that is all that `pipeline` and
-`AutoModelForSequenceClassification.from_pretrained` need.
+Importing the package registers its models with transformers' Auto classes. `pipeline` and
+`AutoModelForSequenceClassification.from_pretrained` need nothing else.
 """
 
 import sys
@@ -11,8 +11,10 @@ from typing import Any
 
 
 def register_models() -> None:
-    """Register the models with transformers' Auto classes, and let them push a card, open streams of text and check
-    their tokenizer."""
+    """Register the models with transformers' Auto classes, and connect them to the parts of the package that they call.
+
+    Saved models do not include these parts: pushing with a model card, text streams and the check of the tokenizer.
+    """
     from .auto import RNNPreTrainedModel
 
     def pusher(*args: Any, **options: Any) -> Any:
@@ -27,12 +29,12 @@ def register_models() -> None:
     RNNPreTrainedModel.pusher, RNNPreTrainedModel.opener, RNNPreTrainedModel.checker = pusher, opener, checker
 
 
-# The console script answers `--help` without waiting seconds for torch: `cli.main` registers the models then.
-# Processes that the script starts, and programs that import it, get registered models.
+# The console script must answer `--help` without importing torch, which takes seconds. There, `cli.main` registers the
+# models. Processes that the script starts, and programs that import the package, register them here.
 if not getattr(sys.modules.get("hf_rnn_command"), "is_running", False):
     register_models()
 
-# Imported on first use: a loaded model does not need the libraries that these pull in.
+# Imported on first use, because a loaded model does not need the libraries that these modules import.
 _LAZY = {
     "Alignment": "interpret.alignment",
     "DataArguments": "text.arguments",
@@ -62,7 +64,7 @@ _LAZY = {
     "train": "training.run",
     "train_tokenizer": "text.tokenization",
 }
-# Public names of classes that have another one inside the package.
+# Public names that differ from the names inside the package.
 _ALIASES = {"TextStreams": "BPTTWindows"}
 
 

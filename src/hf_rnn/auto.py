@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Registers the models with transformers' Auto classes, so that `pipeline` and `AutoModel` know them."""
+"""Registration of the models with transformers' Auto classes, which `pipeline` and `AutoModel` use."""
 
 import sys
 
@@ -30,26 +30,30 @@ _AUTO_CLASSES = {
     RNNForConditionalGeneration: AutoModelForSeq2SeqLM,
     RNNForTokenClassification: AutoModelForTokenClassification,
 }
-# By the names under which `config.json` has them.
+# Keys are the names in the field `architectures` of `config.json`.
 MODELS = {model_class.__name__: model_class for model_class in _AUTO_CLASSES}
 
 
 def architecture(config: RNNConfig) -> str:
-    """Return the name of the class whose weights a configuration is of."""
+    """Return the name of the model class that a configuration belongs to.
+
+    Args:
+        config: Configuration of a model; without `architectures`, it counts as that of a text classifier.
+    """
     return (config.architectures or ["RNNForSequenceClassification"])[0]
 
 
 def model_without_weights(name: str, config: RNNConfig) -> RNNPreTrainedModel:
-    """Return a model on the meta device, whose tensors have shapes and take no memory.
+    """Return a model on the meta device: its tensors have shapes but take no memory.
 
     Args:
-        name: of its class, one of [`MODELS`].
-        config: of the model.
+        name: Name of the model class, one of [`MODELS`].
+        config: Configuration of the model.
     """
-    # Drawing weights on the meta device would import sympy, which takes a good part of a second.
+    # Initializing weights on the meta device would import sympy, which takes a good part of a second.
     with torch.device("meta"), no_init_weights():
         model = MODELS[name](config)
-        # Initialisation, which is left out, would have tied them.
+        # The skipped initialization would have tied the weights.
         model.tie_weights()
     return model
 
@@ -57,11 +61,11 @@ def model_without_weights(name: str, config: RNNConfig) -> RNNPreTrainedModel:
 AutoConfig.register(RNNConfig.model_type, RNNConfig, exist_ok=True)
 for model_class, auto_class in _AUTO_CLASSES.items():
     auto_class.register(RNNConfig, model_class, exist_ok=True)
-    # `transformers serve`, trl and skorch take the class that a configuration names out of transformers itself. There
-    # can be two of it: `transformers.processing_utils`, by now imported, puts another module in the place of the first.
+    # `transformers serve`, trl and skorch look up the class name of a configuration in the module `transformers`. There
+    # can be two such modules: `transformers.processing_utils`, already imported, replaces the one in `sys.modules`.
     for library in (transformers, sys.modules["transformers"]):
         setattr(library, model_class.__name__, model_class)
-# Here, not by `register`, a Trainer looks up whether labels that it smooths are one token further on.
+# With label smoothing, the Trainer shifts the labels of models in this mapping, which `register` does not change.
 modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[RNNConfig.model_type] = RNNForCausalLM.__name__
 
 __all__ = [

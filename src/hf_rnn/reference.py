@@ -1,7 +1,8 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Slow and obvious computations that tests compare the models with: loops over rows, time and places.
+"""Slow reference implementations for tests, as loops over rows, time and positions.
 
-They share the equations in [`hf_rnn.models.cells`] with the models, and no other code. No model carries this file.
+They share the equations in [`hf_rnn.models.cells`] with the models, and no other code. Saved models do not include this
+file.
 """
 
 import torch
@@ -19,16 +20,18 @@ def naive_recurrence(
     attention_mask: Tensor | None = None,
     state: RecurrentState | None = None,
 ) -> tuple[tuple[Tensor, ...], RecurrentState]:
-    """Compute the outputs of [`Recurrence`], dropout aside, in a loop over time.
+    """Compute the outputs of [`Recurrence`], without dropout, in a loop over time.
 
-    Padding means one thing: a row without a token at a step keeps its state and puts out zeros.
+    A row whose token is padding at a step keeps its state, and its output is zero.
 
     Args:
-        recurrence: the stack with its weights.
-        inputs, attention_mask, state: as in [`Recurrence.forward`].
+        recurrence: Stack of layers with its weights.
+        inputs: Same as in [`Recurrence.forward`].
+        attention_mask: Same as in [`Recurrence.forward`].
+        state: Same as in [`Recurrence.forward`].
 
     Returns:
-        The outputs of each layer and the final state, as [`Recurrence.forward`].
+        The outputs of each layer and the final state, as [`Recurrence.forward`] returns them.
     """
     B, T, _ = inputs.shape
     L, D, H = recurrence.num_layers, recurrence.num_directions, recurrence.hidden_size
@@ -64,13 +67,15 @@ def naive_recurrence(
 def naive_decoder(
     decoder: AttentionDecoder, x: Tensor, values: Tensor, valid: Tensor, state: DecoderState, mask: Tensor
 ) -> tuple[Tensor, Tensor, DecoderState]:
-    """Compute the outputs of [`AttentionDecoder`], dropout aside, row by row, step by step and place by place.
+    """Compute the outputs of [`AttentionDecoder`], without dropout, in loops over rows, time and positions.
 
     Args:
-        decoder: with its weights.
-        x, state, mask: as in [`AttentionDecoder.forward`].
-        values: the encoder's outputs, `[B, S, M]`.
-        valid: `[B, S]` bool, where they are tokens.
+        decoder: Decoder with its weights.
+        x: Embedded target tokens, `[B, T, E]`.
+        values: Outputs of the encoder, `[B, S, M]`.
+        valid: Mask of the source tokens, `[B, S]` bool.
+        state: Same as in [`AttentionDecoder.forward`].
+        mask: Mask of the target tokens, `[B, T]`.
 
     Returns:
         The attentional vectors `[B, T, E]`, the attention `[B, T, S]` and the state after the last token.
@@ -108,7 +113,14 @@ def naive_decoder(
 
 
 def _score(attention: Attention, query: Tensor, value: Tensor, covered: Tensor) -> Tensor:
-    """Return the score of one place: `query` is `[H]`, `value` `[M]` and `covered`, its attention so far, a scalar."""
+    """Return the attention score of one source position.
+
+    Args:
+        attention: Attention with its weights.
+        query: Output of the decoder, `[H]`.
+        value: Output of the encoder at this position, `[M]`.
+        covered: Attention that the position has had so far, a scalar.
+    """
     key = attention.key.weight @ value
     if attention.additive:
         inner = attention.query(query) + key
@@ -120,11 +132,11 @@ def _score(attention: Attention, query: Tensor, value: Tensor, covered: Tensor) 
 
 
 def naive_wide_path(path: WidePath, ids: list[int]) -> Tensor:
-    """Compute what the n-grams of a text add to the logits, `[C]`, n-gram by n-gram.
+    """Compute the logits `[C]` of the wide path for one text, in a loop over its n-grams.
 
     Args:
-        path: with its weights.
-        ids: of the tokens of the text.
+        path: Wide path with its weights.
+        ids: Token ids of the text.
     """
     places = {key: place for place, key in enumerate(path.keys.tolist())}
     total, squares = torch.zeros_like(path.bias), 0.0

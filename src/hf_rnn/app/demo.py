@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""A page on which a trained classifier answers, shows its reasons, and labels files."""
+"""Demo page of a text classifier: predictions, attributions and reading curves of texts, and predictions for files."""
 
 import os
 import re
@@ -25,13 +25,13 @@ from ..text.labels import is_regression
 from ..utils.errors import UserError
 from ..utils.machine import one_thread
 
-# The method that a page begins with: docs/benchmarks.md says which are to be trusted, and what they cost.
+# The attribution method that is selected first. docs/benchmarks.md compares the methods' faithfulness and cost.
 METHOD = "input_x_gradient"
-# Labels whose curves are drawn.
+# The maximum number of labels in a reading curve.
 CURVES = 4
-# Words after which a model that reads from right to left too is asked for its answer.
+# The maximum number of words after which a bidirectional model is evaluated, each in a forward pass of its own.
 ASKED = 24
-# Seconds after which files that were brought, and their answers, are deleted.
+# Seconds after which uploaded files and their answers are deleted.
 FORGOTTEN = 3600
 COLOURS = ("#1565c0", "#e65100", "#2e7d32", "#6a1b9a")
 HEAD = """
@@ -59,10 +59,14 @@ _CURVE = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=Tru
 
 
 def curve_svg(curve: ReadingCurve) -> str:
-    """The curve as a drawing in HTML, which takes the colours of the page around it."""
+    """Return a reading curve as SVG for an HTML page. Text and axes take the text colour of the page.
+
+    Args:
+        curve: Reading curve to draw.
+    """
     scores = curve.scores
     low, high = min(0.0, float(scores.min())), float(scores.max())
-    # Of very many labels, none may come near to certainty.
+    # With very many labels, all probabilities may be small.
     high = max(1.0, high) if high > 0.5 or curve.kind == "value" else 1.2 * high
     count = len(curve.words)
 
@@ -85,10 +89,13 @@ def curve_svg(curve: ReadingCurve) -> str:
 
 
 class Page:
-    """What the page asks of a model.
+    """Functions that the demo page calls.
+
+    Args:
+        predictor: Predictor with a text classifier.
 
     Raises:
-        UserError: a language model, or one of pairs of texts.
+        UserError: The model is not a text classifier, or it reads pairs of texts.
     """
 
     def __init__(self, predictor: Predictor):
@@ -97,14 +104,23 @@ class Page:
 
     @property
     def methods(self) -> list[str]:
-        """Those that the model has."""
+        """The attribution methods that the model supports."""
         return [method for method in METHODS if method != "attention" or self.model.config.pooling == "attention"]
 
     def answer(self, text: str, method: str, target: str | None = None) -> tuple[dict[str, float] | str, str, str]:
-        """The scores of all labels (of a number, that), the coloured text and the curve of how it was read.
+        """Classify a text, explain the prediction and compute the reading curve.
+
+        Args:
+            text: Text to classify.
+            method: Attribution method.
+            target: Label to explain; None or an empty string for the most probable one.
+
+        Returns:
+            Probabilities of all labels (in regression, the value as a string), the coloured text as HTML, and the
+            reading curve as SVG.
 
         Raises:
-            UserError: there is nothing to read.
+            UserError: The text is empty or has no tokens.
         """
         if not text.strip():
             raise UserError("there is no text yet: write one, and ask again.")
@@ -116,45 +132,52 @@ class Page:
         return scores, coloured(explanation), curve_svg(read)
 
     def answer_file(self, path: str | None, text_column: str | None) -> tuple[str, str]:
-        """The answers for all rows of a file, as JSON Lines beside it, and a sentence that says what was done.
+        """Compute the answers for all rows of a file, and write them as JSON Lines into the same folder.
+
+        Args:
+            path: Path of the uploaded file; None if there is none.
+            text_column: Column of the text; found by itself if None or empty.
+
+        Returns:
+            Path of the file with the answers, and a message for the page.
 
         Raises:
-            UserError: the file cannot be read, or no column of it is a text.
+            UserError: There is no file, it cannot be read, or its text column is not clear.
         """
         if path is None:
             raise UserError("there is no file yet: choose one, and ask again.")
         data, given = self.predictor.task.data.elsewhere(path), []
         if text_column:
             data, given = replace(data, text_column=text_column), ["text_column"]
-        # The page forgets what stands beside what it was given.
+        # gradio deletes old files in the folder of an upload, so the answers go there.
         output = Path(path).with_name(f"{Path(path).stem}.answers.jsonl")
         try:
             rows = predict_file(self.predictor, data, output, given=given, overwrite=True)
         except UserError as error:
-            # Here the file has a name, and the column a field.
+            # Visitors know the file by its name and set the column in a field, not with an option.
             told = str(error).replace(path, Path(path).name)
             raise UserError(re.sub(r"--(data\.)?text_column \S+", "its name above", told)) from error
         return str(output), f"{rows:,} rows were answered."
 
 
 def build(predictor: Predictor, title: str = "hf_rnn") -> Any:
-    """The page, as `gradio.Blocks`.
+    """Build the demo page as `gradio.Blocks`.
 
     Args:
-        predictor: a classifier.
-        title: what stands at its top.
+        predictor: Predictor with a text classifier.
+        title: Title of the page.
 
     Raises:
-        UserError: a language model, one of pairs of texts, or gradio is not installed.
+        UserError: The model is not a text classifier, it reads pairs of texts, or gradio is not installed.
     """
-    # Before it is imported: the page asks nothing of a network.
+    # Set before gradio is imported, so that it sends no analytics.
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     try:
         import gradio as gr
     except ImportError:
         raise UserError('the page needs gradio: pip install gradio captum (or "hf-rnn[demo]").') from None
     page = Page(predictor)
-    # Before the first visitor: what a process does first, it does slowly.
+    # The first prediction of a process is slow, so one runs before the first visitor comes.
     with suppress(UserError):
         page.answer("warm up", METHOD)
     kind = f"A recurrent network of {sum(p.numel() for p in predictor.model.parameters()):,} parameters"
@@ -191,7 +214,7 @@ def _text_tab(gr: Any, page: Page) -> None:
         except UserError as error:
             return None, f'<p role="alert">{escape(str(error))}</p>', ""
 
-    # A queue and a spinner would take as long as the answer.
+    # A queue and a spinner would take as long as the prediction.
     at_once = {"queue": False, "show_progress": "hidden", "trigger_mode": "always_last", "api_name": "answer"}
     gr.on([ask.click, text.submit], answer, [text, method, target], [bars, words, curve], **at_once)
 
@@ -214,20 +237,20 @@ def _file_tab(gr: Any, page: Page) -> None:
 
 
 def demo(model: str, host: str = "127.0.0.1", port: int | None = None, revision: str | None = None) -> None:
-    """Serves the page until it is interrupted.
+    """Serve the demo page until the process is interrupted.
 
     Args:
-        model: folder or Hub id of a classifier.
-        host: 127.0.0.1 for this machine alone, 0.0.0.0 for all.
-        port: a free one from 7860 on if None.
-        revision: branch, tag or commit of a model on the Hub.
+        model: Folder or Hub id of a text classifier.
+        host: Address to listen on: 127.0.0.1 for this machine only, 0.0.0.0 for all machines.
+        port: Port to listen on; None for the first free one from 7860 on.
+        revision: Branch, tag or commit of a model on the Hub; main if None.
 
     Raises:
-        UserError: no such model, a language model, a port that is taken, or no gradio.
+        UserError: The model does not exist or is not a text classifier, the port is taken, or gradio is not installed.
     """
     blocks = build(Predictor.from_pretrained(model, revision=revision), title=Path(model).resolve().name)
     with tempfile.TemporaryDirectory() as cache:
-        # What visitors bring is read through a cache, and goes with the page.
+        # `datasets` caches uploaded files. A temporary cache is deleted when the page stops.
         datasets.config.HF_DATASETS_CACHE = Path(cache)
         try:
             blocks.launch(server_name=host, server_port=port, share=False, ssr_mode=False, footer_links=[])

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The page of a model as a Hugging Face Space."""
+"""Demo page of a text classifier as a Hugging Face Space."""
 
 import re
 import shutil
@@ -36,16 +36,19 @@ package that trained it; `requirements.txt` names what that needs.
 
 
 def write_space(model: str, folder: str | Path, repo_id: str, revision: str | None = None) -> Path:
-    """Write all that a Space needs: the page, the package, and the model where it is not on the Hub.
+    """Write the files of a Space: the page, this package, and the model if it is a local folder.
 
     Args:
-        model: folder or Hub id of a classifier.
-        folder: new, or empty.
-        repo_id: `user/name` of the Space.
-        revision: branch, tag or commit of a model on the Hub.
+        model: Folder or Hub id of a text classifier.
+        folder: Folder to write to; it must be new or empty.
+        repo_id: Name of the Space, `user/name`.
+        revision: Branch, tag or commit of a model on the Hub; main if None. Ignored for a local folder.
+
+    Returns:
+        Path of the folder.
 
     Raises:
-        UserError: no such model, a language model, or the folder holds something.
+        UserError: The model does not exist or is not a text classifier, or the folder is not empty or cannot be made.
     """
     folder = Path(folder)
     check_name(repo_id)
@@ -83,18 +86,21 @@ def push_space(
     token: str | None = None,
     revision: str | None = None,
 ) -> str:
-    """Make a Space of a model's page, or bring it up to date, by one commit.
+    """Create or update the Space with the demo page of a model, in one commit.
 
     Args:
-        model, revision: as in [`write_space`].
-        repo_id: `user/name` of the Space; what it holds gives way to what is written now.
-        private: of a Space that is made.
+        model: Folder or Hub id of a text classifier.
+        repo_id: Name of the Space, `user/name`. All files of an existing Space are replaced.
+        private: True for a private Space if one is created; None for the default of the account.
+        token: Access token; None for the one of `hf auth login` or HF_TOKEN.
+        revision: Branch, tag or commit of a model on the Hub; main if None. Ignored for a local folder.
 
     Returns:
-        Its address.
+        URL of the Space.
 
     Raises:
-        UserError: no such model, or the Hub did not take it.
+        UserError: There is no token, the model does not exist or is not a text classifier, or the Hub rejected the
+            commit.
     """
     check_token(token)
     api = HfApi(token=token)
@@ -116,7 +122,7 @@ def push_space(
 
 
 def _requirements() -> list[str]:
-    """Return the requirements of the package, its page and its explanations."""
+    """Return the requirements of the package with the extras `demo` and `explain`."""
     wanted = []
     for line in requires("hf-rnn") or []:
         name, _, marker = line.partition(";")

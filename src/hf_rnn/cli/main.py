@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The command line: find the command, run it, and turn its errors into a message and an exit code."""
+"""Entry point of the command line: find the command, run it, and turn errors into a message and an exit code."""
 
 import logging
 import os
@@ -22,24 +22,24 @@ HELP = ("-h", "--help")
 
 
 def command_names() -> tuple[str, ...]:
-    """Return the names of the commands, which are those of the files in `commands`."""
+    """Return the names of the commands, which are the names of the files in `commands`."""
     return tuple(sorted(module.name for module in iter_modules(commands.__path__)))
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command.
+    """Run a command, and return the exit code.
 
     Args:
-        arguments: the command's name and its arguments; those of the process if None.
+        arguments: Name of the command and its arguments; None for those of the process.
 
     Returns:
-        0; 1 if something failed, which one message says; 2 for an unknown command or none; 130 if interrupted. A
-        training that SIGTERM stopped ends the process with 143.
+        0 on success, 1 after an error, 2 for an unknown or missing command, 130 after an interrupt. A training run that
+        receives SIGTERM ends the process with 143.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, ValueError):
-            # A terminal or a file of few characters is no reason to die.
+            # Characters that the encoding of a terminal or file lacks are escaped, instead of ending the command.
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     name = arguments[0] if arguments else HELP[0]
     if name in (*HELP, "--version"):
@@ -67,7 +67,7 @@ def _no_command(name: str) -> str:
 
 
 def _run(name: str, arguments: list[str]) -> int:
-    """Run the command of a name, and return the exit code."""
+    """Run the command with the given name, and return the exit code."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("hf_rnn").setLevel(logging.INFO if is_first_process() else logging.ERROR)
     command, options = _command(name), None
@@ -75,7 +75,7 @@ def _run(name: str, arguments: list[str]) -> int:
         try:
             options = _parser((name,), command.parser()).parse_args(arguments)[name]
         except SystemExit as ended:
-            # argparse ends the process after `--help`.
+            # argparse raises SystemExit after `--help`.
             return int(ended.code or 0)
         options.command_line = arguments[1:]
         if hasattr(command, "check"):
@@ -86,7 +86,7 @@ def _run(name: str, arguments: list[str]) -> int:
         if is_one_of_several():
             leave_processes()
     except KeyboardInterrupt as interrupt:
-        # A training says itself that it saved a checkpoint.
+        # A training run raises KeyboardInterrupt with arguments after it has reported its own checkpoint.
         if not interrupt.args:
             goes_on = options is not None and hasattr(command, "after_interrupt") and command.after_interrupt(options)
             print(f"hf-rnn: interrupted.{f' {goes_on}' if goes_on else ''}", file=sys.stderr)
@@ -100,10 +100,10 @@ def _run(name: str, arguments: list[str]) -> int:
 
 
 def _message(error: Exception, options: Any) -> str:
-    """Return the words of an error, with the options of the command that they name."""
+    """Return the message of an error, with options written as the command has them."""
     if not isinstance(error, UserError):
         return f"{type(error).__name__}: {error} (HF_RNN_TRACEBACK=1 shows where)"
-    # Only `train` has options that stand in sections.
+    # Only `train` has options in sections: another command has `--text_column` for `--data.text_column`.
     return re.sub(r"--data\.(\w+)\b", lambda key: f"--{key[1]}" if key[1] in (options or ()) else key[0], str(error))
 
 
@@ -112,7 +112,12 @@ def _command(name: str) -> ModuleType:
 
 
 class _Parser(ArgumentParser):
-    """The parser of the whole command line, which leaves its errors to that of the command."""
+    """Parser of the whole command line, which passes errors on to the parser of the command.
+
+    Args:
+        asked: Parser of the command; None if only the list of commands or the version is shown.
+        settings: Further arguments of jsonargparse's `ArgumentParser`.
+    """
 
     def __init__(self, asked: ArgumentParser | None, **settings: Any):
         super().__init__(exit_on_error=False, allow_abbrev=False, **settings)
@@ -130,9 +135,9 @@ def _parser(names: tuple[str, ...], asked: ArgumentParser | None = None) -> Argu
     """Return the parser of the whole command line.
 
     Args:
-        names: the commands that it knows.
-        asked: the parser of the only one of them; None where only the list is to be shown. The parser of a training
-            loads torch, so nobody builds one that is not asked for.
+        names: Names of the commands that it accepts.
+        asked: Parser of the only command in `names`. None if only the list of commands or the version is shown: the
+            parsers of the commands are then not built, since that of `train` imports torch.
     """
     told = {name: first_line_and_examples(_command(name).__doc__) for name in names}
     examples = "\n".join(line for _, lines in told.values() for line in lines)
@@ -153,20 +158,20 @@ def _parser(names: tuple[str, ...], asked: ArgumentParser | None = None) -> Argu
         of_command.description = description
         of_command.epilog = "\n".join(("examples:", *lines)) if lines else None
         subcommands.add_subcommand(name, of_command, help=description)
-        # jsonargparse writes "hf-rnn [options] NAME" there, and no command has options before its name.
+        # jsonargparse sets "hf-rnn [options] NAME", but no command has options before its name.
         of_command.prog = f"hf-rnn {name}"
     return parser
 
 
 def _register_models() -> None:
-    """Register the models, which `import hf_rnn` leaves to the console script; see `hf_rnn_command`."""
+    """Register the models, which `import hf_rnn` does not do in the console script; see `hf_rnn_command`."""
     from .. import register_models
 
     register_models()
 
 
 def entry() -> None:
-    """Run the command line, and end the process with its exit code."""
+    """Run the command line, and end the process with the exit code."""
     sys.exit(main())
 
 

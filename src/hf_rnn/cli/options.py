@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The options that several commands have in common, and the data and the files that these name."""
+"""Options that several commands share, their checks, and the data and files that they name."""
 
 import os
 from argparse import SUPPRESS, Action, RawDescriptionHelpFormatter
@@ -13,7 +13,7 @@ from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 from ..utils.errors import UserError
 from ..utils.unknown_keys import name_unknown_key
 
-# Keys of the data section of a run that other commands have as options of their own.
+# Keys of the data section of a run that are top-level options of other commands.
 COLUMN_OPTIONS = ("text_column", "text_pair_column", "label_column")
 FILE_OPTIONS = (
     "name",
@@ -29,29 +29,43 @@ FILE_OPTIONS = (
 
 
 class RawHelpFormatter(DefaultHelpFormatter, RawDescriptionHelpFormatter):
-    """Keeps the lines of descriptions and examples."""
+    """Help formatter that keeps the line breaks of descriptions and examples."""
 
     def format_help(self) -> str:
-        """Return the help without jsonargparse's line above the commands, which the section's title says already."""
+        """Return the help without jsonargparse's line above the commands, which repeats the title of the section."""
         return super().format_help().replace("  Available subcommands:\n", "")
 
 
 class CommandParser(ArgumentParser):
-    """The parser of a command. Texts may stand anywhere among its arguments, and may begin with a dash."""
+    """Parser of a command. Texts may stand anywhere among the arguments and may begin with a dash.
+
+    Args:
+        settings: Further arguments of jsonargparse's `ArgumentParser`.
+    """
 
     def __init__(self, **settings: Any):
         super().__init__(exit_on_error=False, allow_abbrev=False, **settings)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise [`~hf_rnn.utils.errors.UserError`] for wrong arguments, with the option that was probably meant."""
+        """Raise [`~hf_rnn.utils.errors.UserError`] for wrong arguments, and suggest an option for an unknown one.
+
+        Args:
+            message: Message of the parser.
+            ex: Error that led to it, if any.
+        """
         said = name_unknown_key(message, (action.dest for action in self._actions))
         raise UserError(f"{said} ({self.prog} --help shows how)") from ex
 
     def parse_args(self, args: Any = None, *others: Any, **how: Any) -> Namespace:  # type: ignore[override]
-        """Parse arguments with the texts at their end.
+        """Move the texts to the end of the arguments, after `--`, and parse them.
 
-        Else argparse takes no text after an option (it has `parse_intermixed_args`, but not for subcommands), and none
-        that begins with a dash.
+        Otherwise argparse accepts no text after an option and no text that begins with a dash. Its
+        `parse_intermixed_args` does not support subcommands.
+
+        Args:
+            args: Arguments of the command.
+            others: Further positional arguments of jsonargparse's `parse_args`.
+            how: Further keyword arguments of jsonargparse's `parse_args`.
         """
         return super().parse_args(self._texts_last(args), *others, **how)
 
@@ -73,7 +87,13 @@ class CommandParser(ArgumentParser):
 
 
 class VersionAction(Action):
-    """Prints the version of the package, which is looked up only then."""
+    """Action that prints the version of the package. The version is looked up only then, since this takes time.
+
+    Args:
+        option_strings: Same as in [`argparse.Action`].
+        dest: Same as in [`argparse.Action`].
+        settings: Ignored.
+    """
 
     def __init__(self, option_strings: list[str], dest: str, **settings: Any):
         super().__init__(option_strings, SUPPRESS, default=SUPPRESS, nargs=0, help="Show the version and exit.")
@@ -86,7 +106,11 @@ class VersionAction(Action):
 
 
 def first_line_and_examples(docstring: str | None) -> tuple[str, list[str]]:
-    """Return the first line of a command's docstring, and its lines that are examples."""
+    """Return the first line of a command's docstring, and its example lines, which begin with `hf-rnn`.
+
+    Args:
+        docstring: Docstring of the file of the command.
+    """
     lines = [line.strip() for line in (docstring or "").splitlines()]
     return lines[0], [f"  {line}" for line in lines[1:] if line.startswith("hf-rnn ")]
 
@@ -95,26 +119,39 @@ def first_line_and_examples(docstring: str | None) -> tuple[str, list[str]]:
 
 
 def add_model(parser: ArgumentParser) -> None:
-    """Add the model, and which version of it on the Hub is meant."""
+    """Add the options for the model and its revision on the Hub.
+
+    Args:
+        parser: Parser of the command.
+    """
     parser.add_argument("model", type=str, help="folder or Hub id")
     parser.add_argument("--revision", type=str, help="branch, tag or commit of a model on the Hub")
 
 
 def add_data(parser: ArgumentParser) -> None:
-    """Add the labelled data set that a command reads."""
+    """Add the option for the labelled data set.
+
+    Args:
+        parser: Parser of the command.
+    """
     parser.add_argument("--data", type=str, help="a file, folder or Hub data set; that of the training run if left out")
 
 
 def add_max_length(parser: ArgumentParser) -> None:
+    """Add the option for the maximum length of a text.
+
+    Args:
+        parser: Parser of the command.
+    """
     parser.add_argument("--max_length", type=int, help="tokens kept of a text; as in training if left out, 0 for all")
 
 
 def add_answer_options(parser: ArgumentParser, labels: bool = False) -> None:
-    """Add the options that say which texts are answered, by which models, and how many at once.
+    """Add the options of prediction and evaluation: further models, columns and file formats, lengths, batch size.
 
     Args:
-        parser: of the command.
-        labels: whether the data has labels, which are read too.
+        parser: Parser of the command.
+        labels: True to add the options for labels too.
     """
     parser.add_argument(
         "--others", type=str, action="append", default=[], help="a further model, whose logits are averaged in"
@@ -128,7 +165,12 @@ def add_answer_options(parser: ArgumentParser, labels: bool = False) -> None:
 
 
 def add_file_options(parser: ArgumentParser, labels: bool = False) -> None:
-    """Add the options that say how a file is written and which of its columns are read."""
+    """Add the options for the format of a file and for its columns.
+
+    Args:
+        parser: Parser of the command.
+        labels: True to add the options for labels too.
+    """
     parser.add_argument("--text_column", type=str, help="column of the text; that of training if left out")
     parser.add_argument("--text_pair_column", type=str, help="column of the second text")
     if labels:
@@ -145,7 +187,12 @@ def add_file_options(parser: ArgumentParser, labels: bool = False) -> None:
 
 
 def add_outputs(parser: ArgumentParser, forms: str) -> None:
-    """Add the files that a command writes beside what it prints."""
+    """Add the options for files that a command writes in addition to its printed output.
+
+    Args:
+        parser: Parser of the command.
+        forms: File name extensions that are allowed, for the help text.
+    """
     parser.add_argument(
         "--output", type=str, action="append", default=[], help=f"file to write: {forms}; may be repeated"
     )
@@ -159,10 +206,10 @@ def check_least(options: Namespace, least: int, *names: str, meaning: str = "") 
     """Raise [`~hf_rnn.utils.errors.UserError`] for a number that is too small.
 
     Args:
-        options: of the command.
-        least: the smallest number that is allowed.
-        names: of the options.
-        meaning: of the smallest number, in brackets.
+        options: Parsed options of the command.
+        least: Smallest number that is allowed.
+        names: Names of the options to check.
+        meaning: Meaning of the smallest number, to add to the message in brackets.
     """
     for name in names:
         given = options[name]
@@ -171,6 +218,11 @@ def check_least(options: Namespace, least: int, *names: str, meaning: str = "") 
 
 
 def check_max_length(options: Namespace) -> None:
+    """Raise [`~hf_rnn.utils.errors.UserError`] for a negative `--max_length`.
+
+    Args:
+        options: Parsed options of the command.
+    """
     if (options.max_length or 0) < 0:
         raise UserError(f"--max_length {options.max_length} must be 1 or greater, or 0 for all tokens.")
 
@@ -179,7 +231,11 @@ def check_max_length(options: Namespace) -> None:
 
 
 def load_predictor(options: Namespace) -> Any:
-    """Load the model that the options name, with further ones that answer beside it."""
+    """Load the model that the options name, with the further models of an ensemble and the number of beams.
+
+    Args:
+        options: Parsed options of the command.
+    """
     from ..inference.predictor import Predictor
 
     predictor = Predictor.from_pretrained(
@@ -190,7 +246,7 @@ def load_predictor(options: Namespace) -> Any:
 
 
 def _set_beams(predictor: Any, beams: int | None) -> None:
-    """Let a model that writes follow so many texts at once."""
+    """Set the number of beams of a translation model; None leaves it as it was saved."""
     if beams is None:
         return
     if predictor.task.problem_type != "translation":
@@ -201,7 +257,11 @@ def _set_beams(predictor: Any, beams: int | None) -> None:
 
 
 def given_columns(options: Namespace) -> list[str]:
-    """Return which columns the command line names."""
+    """Return the keys of the column options that the command line sets.
+
+    Args:
+        options: Parsed options of the command.
+    """
     return [name for name in COLUMN_OPTIONS if options.get(name) is not None]
 
 
@@ -209,9 +269,10 @@ def data_of(predictor: Any, options: Namespace, path: str | None = None) -> Any:
     """Return the data section of the training run, with the changes of the command line.
 
     Args:
-        predictor: a trained model.
-        options: of the command.
-        path: of other data, which has columns of its own; None for that of the run.
+        predictor: Predictor with the trained model.
+        options: Parsed options of the command.
+        path: Path or Hub id of other data, for which the settings of the file format are reset. None for the data of
+            the training run.
     """
     data = predictor.task.data
     if path is not None and (not data.path or Path(path).absolute() != Path(data.path).absolute()):
@@ -222,14 +283,14 @@ def data_of(predictor: Any, options: Namespace, path: str | None = None) -> Any:
 
 
 def new_file(path: str | None, overwrite: bool | None = None) -> Path | None:
-    """Return the path of a file that can be written; None for None.
+    """Check that a file can be written, and return its path.
 
     Args:
-        path: of the file.
-        overwrite: whether it may exist; None for a command without that option.
+        path: Path of the file; None returns None.
+        overwrite: True if the file may exist already; None for a command without the option `--overwrite`.
 
     Raises:
-        UserError: the file exists, or cannot be written.
+        UserError: The file exists already, or it cannot be written.
     """
     if path is None:
         return None
@@ -245,11 +306,11 @@ def new_file(path: str | None, overwrite: bool | None = None) -> Path | None:
 
 
 def output_files(options: Namespace, pages: bool) -> list[Path]:
-    """Return the files of `--output`, once each.
+    """Check the files of `--output`, and return each of them once.
 
     Args:
-        options: of the command.
-        pages: whether what it tells can be shown as a page.
+        options: Parsed options of the command.
+        pages: True if the output can be written as an HTML page.
     """
     from ..interpret.views import check_ending
 
@@ -260,12 +321,12 @@ def output_files(options: Namespace, pages: bool) -> list[Path]:
 
 
 def write_outputs(files: list[Path], save: Callable[[Any, Path], None], told: Any) -> None:
-    """Write what a command tells to each of the files.
+    """Write the result of a command to each of its files, and print their names.
 
     Args:
-        files: those of [`output_files`].
-        save: writes one of them.
-        told: what is written.
+        files: Files to write, from [`output_files`].
+        save: Function that writes a result to a file.
+        told: Result to write.
     """
     for file in files:
         try:
@@ -276,10 +337,14 @@ def write_outputs(files: list[Path], save: Callable[[Any, Path], None], told: An
 
 
 def metrics_line(metrics: dict[str, Any]) -> str:
-    """Return the metrics of a whole data set on one line."""
+    """Return the metrics of a split on one line, without the number of rows and the metrics of single classes.
+
+    Args:
+        metrics: Values of the metrics by name; names of single classes contain a slash.
+    """
     return " · ".join(f"{name} {value:.4f}" for name, value in metrics.items() if "/" not in name and name != "rows")
 
 
 def is_first_process() -> bool:
-    """Return whether this is the first of the processes of a launcher, or the only one."""
+    """Return True in the first process of a launcher, and in a process without a launcher."""
     return os.environ.get("RANK", "0") == "0"

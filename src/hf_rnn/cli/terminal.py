@@ -1,14 +1,14 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Print tables and colours: drawn by rich on a terminal, plain text where the output goes to a file or a program."""
+"""Print tables and coloured text with rich on a terminal, and plain text if the output goes to a file or a pipe."""
 
 import sys
 
 
 def print_table(rows: dict[str, str]) -> None:
-    """Print names and their values, one pair a line.
+    """Print a table with one name and its value per line.
 
     Args:
-        rows: the values by their names.
+        rows: Values by name.
     """
     if not sys.stdout.isatty():
         for name, value in rows.items():
@@ -27,10 +27,12 @@ def print_table(rows: dict[str, str]) -> None:
 
 
 def print_coloured(ansi: str) -> None:
-    """Print a text with the escape codes of colours, in those that the terminal has; nothing without colours.
+    """Print a text with ANSI colours on a terminal; print nothing if the output has no colours.
+
+    rich reads `NO_COLOR` and reduces the colours to those of the terminal.
 
     Args:
-        ansi: the text. rich asks for `NO_COLOR` and for the number of colours.
+        ansi: Text with ANSI escape codes.
     """
     if not sys.stdout.isatty():
         return

@@ -1,2 +1,2 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The folder of a model, its card, and both on the Hub."""
+"""Model folders and model cards, and their upload to and download from the Hub."""

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The card of a model, from what its folder knows; the template is `model_card.md`."""
+"""Model card, rendered from the files of a model's folder; the template is `model_card.md`."""
 
 import json
 import re
@@ -29,16 +29,16 @@ from .card_run import (
 from .card_words import EXAMPLES, METRICS, clean, escape, figure
 from .folder import METRICS_FILE, PICTURES, RUN_FILE
 
-# The file model_card.md at the top of the project is a copy of it; a test compares the two.
+# The file model_card.md in the root of the project is a copy of this one; a test compares the two.
 _TEMPLATE = Path(__file__).with_name("model_card.md")
 
 
 def render_folder(folder: Path, model_id: str | None = None) -> str:
-    """Render the card of a model's folder.
+    """Render the model card from the files in a model's folder.
 
     Args:
-        folder: with config.json and, where a run made it, run.yaml and metrics.json.
-        model_id: name on the Hub; the folder's name if None.
+        folder: Folder with config.json and, if a training run wrote it, run.yaml and metrics.json.
+        model_id: Name of the model on the Hub; the name of the folder if None.
     """
 
     def read(name: str, parse) -> dict:
@@ -61,14 +61,14 @@ def render(
     facts: dict,
     pictures: list[str],
 ) -> str:
-    """Render the card of a model.
+    """Render the model card from data.
 
     Args:
-        model_id: as it is loaded by.
-        config: of the model.
-        run: the sections of its run.yaml, or {}.
-        facts: what its metrics.json holds, or {}.
-        pictures: those of `PICTURES` that stand beside the card.
+        model_id: Name by which the model is loaded.
+        config: Configuration of the model.
+        run: Sections of run.yaml; {} if there is none.
+        facts: Contents of metrics.json; {} if there is none.
+        pictures: Names of the files of `PICTURES` that are in the same folder as the card.
     """
     labels = answers_of(config)
     data = facts.get("data", {})

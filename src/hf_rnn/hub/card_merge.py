@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Merge a new card with older ones: what people wrote stays, above all the text before the marker."""
+"""Merge a new model card with older ones, and keep what people wrote: the text above the marker, and metadata."""
 
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,18 @@ INVITATION = (
     "<!-- Write here what readers should know of this model; a push keeps all that stands above the next line. -->"
 )
 _CELL_TAGS = {cell.family for cell in CELLS.values()} - {"rnn"}
-# What an earlier run wrote and a later one may not: rows of a data set, above all.
+# Metadata that is not kept from older cards, since an earlier run wrote it. It may quote rows of another data set.
 _METADATA_OF_OURS = ("model-index", "widget", "metrics")
 
 
 def merge(new: str, *older: str | None, title: str = "") -> str:
-    """Return a new card with what people wrote in older ones: all above the marker, and metadata that is not ours.
+    """Return a new card with the text above the marker of an older card, and metadata that only older cards have.
 
     Args:
-        new: the card as the template makes it.
-        older: earlier cards, of which the first goes before the others; None for a card that is not there.
-        title: another heading, besides the new card's, that the template wrote.
+        new: Card as the template renders it.
+        older: Older cards, in order of priority; None for a card that does not exist.
+        title: Heading of an older rendered card. A text that consists of this heading and the invitation counts as
+            rendered, not as written by people.
     """
     after, kept = ModelCard(new), [_parsed(card) for card in older if card is not None]
     untouched = _above(after)
@@ -45,25 +46,25 @@ def merge(new: str, *older: str | None, title: str = "") -> str:
 
 
 def read_card(file: Path) -> str | None:
-    """Read the card in a file; None if there is no file.
+    """Read a card from a file; return None if the file does not exist.
 
     Args:
-        file: such as README.md of a model's folder.
+        file: Path of the card, such as README.md in a model's folder.
 
     Raises:
-        UserError: it is not UTF-8.
+        UserError: The file is not UTF-8.
     """
     return decode(file.read_bytes()) if file.exists() else None
 
 
 def decode(card: bytes) -> str:
-    """Return the text of a card.
+    """Decode the text of a card.
 
     Args:
-        card: its bytes.
+        card: Bytes of the file.
 
     Raises:
-        UserError: they are not UTF-8.
+        UserError: The bytes are not UTF-8.
     """
     try:
         return card.decode()
@@ -72,17 +73,17 @@ def decode(card: bytes) -> str:
 
 
 def is_untouched(card: str | None) -> bool:
-    """Return whether nobody has written anything: there is only transformers' template with its placeholders.
+    """Return True if there is no card, or only the unfilled template of transformers with its placeholders.
 
     Args:
-        card: its text; None if there is no card.
+        card: Text of the card; None if there is no card.
     """
     return card is None or (MARKER not in card and "[More Information Needed]" in card)
 
 
 def _parsed(card: str) -> ModelCard:
     try:
-        # A card need not have metadata.
+        # A card without metadata is valid, so the client's warning is suppressed.
         with unsaid("huggingface_hub.repocard", "metadata block was not found"):
             return ModelCard(card, ignore_metadata_errors=True)
     except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
@@ -93,23 +94,23 @@ def _parsed(card: str) -> ModelCard:
 
 
 def check_card(card: str) -> None:
-    """Check the metadata of a card.
+    """Check that the metadata of a card can be read.
 
     Args:
-        card: its text.
+        card: Text of the card.
 
     Raises:
-        UserError: the metadata cannot be read.
+        UserError: The metadata cannot be read.
     """
     _parsed(card)
 
 
 def add_tags(card: str, tags: list[str]) -> str:
-    """Return a card with more tags in its metadata.
+    """Return a card with further tags in its metadata.
 
     Args:
-        card: its text.
-        tags: to add; those that the card has already are not repeated.
+        card: Text of the card.
+        tags: Tags to add; tags that the card already has are not repeated.
     """
     if not tags:
         return card

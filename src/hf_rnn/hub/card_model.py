@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Sentences and tables of a card about the model itself: its answers and its architecture."""
+"""Sentences and tables of a model card about the model itself: its answers and its architecture."""
 
 from ..auto import architecture, model_without_weights
 from ..models.cells import find_cell
@@ -8,7 +8,7 @@ from ..text.bio import OUTSIDE, kind_of
 from ..text.labels import is_regression
 from .card_words import KINDS, escape
 
-# A card lists at most so many labels, and so many fit on a line.
+# The maximum number of labels in a list of the card, and in a sentence or the header of a table.
 SHOWN_LABELS, FEW = 20, 6
 
 
@@ -18,28 +18,49 @@ def _architecture_of(config: RNNConfig) -> str:
 
 
 def pipeline_of(config: RNNConfig) -> tuple[str, str]:
-    """Return the pipeline of a model's architecture, and the verb that the card's example calls it by."""
+    """Return the name of the pipeline for a model, and the variable that holds the pipeline in the card's example.
+
+    Args:
+        config: Configuration of the model.
+    """
     return KINDS[_architecture_of(config)]
 
 
 def is_classifier(config: RNNConfig) -> bool:
+    """Return True for a text classifier, regression included.
+
+    Args:
+        config: Configuration of the model.
+    """
     return pipeline_of(config)[1] == "classify"
 
 
 def answers_of(config: RNNConfig) -> list[str]:
-    """Return the labels of a classifier, or the kinds of spans that a tagger finds; none for other models."""
+    """Return the labels of a classifier, or the entity types that a tagger finds; none for other models.
+
+    Args:
+        config: Configuration of the model.
+    """
     if pipeline_of(config)[1] == "tag":
         return list(dict.fromkeys(kind_of(tag) for tag in config.id2label.values() if tag != OUTSIDE))
     return list(config.id2label.values()) if is_classifier(config) and not is_regression(config) else []
 
 
 def count_parameters(config: RNNConfig) -> int:
-    """Return the number of parameters of a model, without memory for them."""
+    """Return the number of parameters of a model, without allocating memory for them.
+
+    Args:
+        config: Configuration of the model.
+    """
     return sum(parameter.numel() for parameter in model_without_weights(_architecture_of(config), config).parameters())
 
 
 def task_in_words(config: RNNConfig) -> str:
-    """Return the end of a sentence that begins with "A model that"."""
+    """Return the description of a model's task, to follow the words "A model that".
+
+    Args:
+        config: Configuration of the model.
+    """
     labels = list(map(escape, answers_of(config)))
     if pipeline_of(config)[1] == "write":
         return "tells the next token of a text, writes, and lends its encoder to classifiers"
@@ -59,7 +80,11 @@ def task_in_words(config: RNNConfig) -> str:
 
 
 def architecture_table(config: RNNConfig) -> list[tuple[str, str]]:
-    """Return the rows of the table about the architecture, each a name and its value."""
+    """Return the rows of the architecture table, as pairs of name and value.
+
+    Args:
+        config: Configuration of the model.
+    """
     read = fields_read_by(_architecture_of(config))
     dropouts = {name: getattr(config, name) for name in DROPOUTS if name in read and getattr(config, name)}
     directions = "two directions" if config.bidirectional else "one direction"
@@ -67,7 +92,7 @@ def architecture_table(config: RNNConfig) -> list[tuple[str, str]]:
         directions = "two stacks of one direction each"
     layers = f"{config.num_hidden_layers} × {find_cell(config.cell_type).display_name} of {config.hidden_size}"
     wide = f"{config.wide_ngrams:,} n-grams of up to {config.wide_order} tokens"
-    # The rows that not all models have, by the field that they show.
+    # Rows for some architectures only, by the field of the configuration that they show.
     rows = {
         "pooling": ("pooling", f"`{config.pooling}`"),
         "character_encoder": (

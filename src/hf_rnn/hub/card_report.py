@@ -1,22 +1,22 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The words of the report after the training of a text classifier, as it is printed and as the card has it."""
+"""Report on a trained text classifier: tables and sentences for the terminal and for the model card."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from .card_words import METRICS, clean, escape, figure
 
-# Classes that a sentence names.
+# The maximum number of classes that a sentence names.
 NAMED = 8
-# Metrics that are told in points of a hundred.
+# Metrics whose differences are given in percentage points.
 _POINTS = ("accuracy", "f1_macro", "f1_micro")
 
 
 def report_text(report: dict) -> str:
-    """Return the report as it is printed: a table, and what is to be known.
+    """Return the report for the terminal: a table of scores, sentences, and the worst errors.
 
     Args:
-        report: as metrics.json keeps it.
+        report: Section `report` of metrics.json.
     """
     lines = []
     rows = scores_rows(report, clean)
@@ -37,10 +37,10 @@ def report_text(report: dict) -> str:
 
 
 def report_section(facts: dict) -> dict | None:
-    """Return what the card says of the report; None without one.
+    """Return the parts of the report for the template of the model card; None if there is no report.
 
     Args:
-        facts: what metrics.json holds.
+        facts: Contents of metrics.json.
     """
     report = facts.get("report")
     if not report:
@@ -64,11 +64,13 @@ _ANSWER = ("label", "predicted", "score")
 
 
 def scores_rows(report: dict, quote: Callable[[object], str]) -> list[tuple[str, str, list[str]]]:
-    """Return for each metric and each contender its figures on the splits; the metric is named once.
+    """Return the rows of the table of scores: metric, contender, and one figure for each split.
+
+    The contenders are the model, the baseline and the most frequent answer. Only the first row of a metric names it.
 
     Args:
-        report: as metrics.json keeps it.
-        quote: makes a text of a user one that can stand there.
+        report: Section `report` of metrics.json.
+        quote: Function that makes a user's text safe for the place where it is shown.
     """
     rows = []
     contenders = {"model": "this model", "baseline": (report.get("baseline") or {}).get("name", "")}
@@ -84,11 +86,11 @@ def scores_rows(report: dict, quote: Callable[[object], str]) -> list[tuple[str,
 
 
 def sentences(report: dict, quote: Callable[[object], str]) -> Iterator[str]:
-    """Yield what is to be known of a trained classifier, the most important first.
+    """Yield the findings about a trained classifier as sentences, the most important first.
 
     Args:
-        report: as metrics.json keeps it.
-        quote: puts a text of a user in quotes.
+        report: Section `report` of metrics.json.
+        quote: Function that makes a user's text safe and puts it in quotes.
     """
     yield from _comparison(report)
     steps = report.get("few_steps")
@@ -149,7 +151,8 @@ def _comparison(report: dict) -> Iterator[str]:
         if split == "test" and baseline.get("ngrams_saw_validation"):
             yield "The n-grams of the model, but not the baseline, were fitted to the validation rows too."
     ours, majority = of_split.get("model"), of_split.get("majority")
-    # A model that finds some of a rare class may have less accuracy than the answer that never does, and more F1.
+    # A model that finds some rows of a rare class may have a lower accuracy than the most frequent answer, but a higher
+    # F1. It is reported as useless only if no metric is better.
     metrics = report["metrics"] if better else [metric]
     if ours and majority and not any(_is_better(ours[each], majority[each], better) for each in metrics):
         yield f"The model is no better than one answer to all texts on the {split} rows: it has learnt nothing yet."
@@ -165,7 +168,7 @@ def _difference(metric: str, value: float) -> str:
 
 
 def _chance(of_split: dict, difference: float) -> str:
-    """Return the interval of the difference, and its meaning where it is wider than the difference."""
+    """Return the 95 % interval of a difference in brackets, with a warning if the difference is within it."""
     if "margin" not in of_split:
         return ""
     width = f"95 % interval ± {100 * of_split['margin']:.2f}"

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Sentences and tables of a card about the run that made the model: its data, its training and its scores."""
+"""Sentences and tables of a model card about the training run: data, preprocessing, training and scores."""
 
 from pathlib import Path
 
@@ -11,7 +11,8 @@ from ..utils.errors import looks_local
 from .card_model import FEW
 from .card_words import METRICS, escape, figure
 
-# Defaults of training for settings that the card always names. hub/ cannot import training/: a test compares them.
+# Training defaults of the settings that the card always shows. They are copies, because hub/ cannot import training/;
+# a test compares the two.
 DEFAULTS = {
     "train_batch_tokens": None,
     "per_device_train_batch_size": 32,
@@ -24,7 +25,7 @@ DEFAULTS = {
     "weight_decay": 0.0,
     "seed": 42,
 }
-# Defaults for settings that the card names only where a run changed them.
+# Training defaults of the settings that the card shows only if the run changed them.
 OPTIONAL = {
     "gradual_unfreezing": False,
     "vectors_frozen_epochs": 0,
@@ -38,7 +39,12 @@ OPTIONAL = {
 
 
 def section(run: dict, name: str) -> dict:
-    """Return a section of run.yaml, or {} if the run has none."""
+    """Return a section of run.yaml, or {} if the run has none.
+
+    Args:
+        run: Sections of run.yaml; {} if there is none.
+        name: Name of the section.
+    """
     return run.get(name) or {}
 
 
@@ -47,7 +53,12 @@ def _built_in(run: dict) -> bool:
 
 
 def dataset_on_hub(run: dict, data: dict) -> str | None:
-    """Return the name of the data set on the Hub; None if the Hub does not allow such a name."""
+    """Return the Hub id of the data set; None if there is none or the Hub does not allow the name.
+
+    Args:
+        run: Sections of run.yaml; {} if there is none.
+        data: Section `data` of metrics.json; {} if there is none.
+    """
     name = section(run, "card").get("dataset") or data.get("hub_id")
     try:
         validate_repo_id(name)
@@ -57,7 +68,12 @@ def dataset_on_hub(run: dict, data: dict) -> str | None:
 
 
 def dataset_line(data: dict, run: dict) -> str:
-    """Return the sentences that say which data the model was trained on."""
+    """Return the sentences about the training data.
+
+    Args:
+        data: Section `data` of metrics.json; {} if there is none.
+        run: Sections of run.yaml; {} if there is none.
+    """
     name = dataset_on_hub(run, data)
     if name:
         words = f"[{escape(name)}](https://huggingface.co/datasets/{name})"
@@ -73,7 +89,12 @@ def dataset_line(data: dict, run: dict) -> str:
 
 
 def splits_table(data: dict, labels: list[str]) -> list[list[str]]:
-    """Return a row for each split: its name, its rows, its rows by label, and its lengths in tokens."""
+    """Return a row for each split: name, number of rows, rows of each label if there are few, lengths in tokens.
+
+    Args:
+        data: Section `data` of metrics.json; {} if there is none.
+        labels: Labels of a classifier, or entity types of a tagger; [] for other models.
+    """
     rows = []
     for split, facts in data.get("splits", {}).items():
         counts = [f"{facts['labels'].get(label, 0):,}" for label in labels] if 0 < len(labels) <= FEW else []
@@ -83,7 +104,11 @@ def splits_table(data: dict, labels: list[str]) -> list[list[str]]:
 
 
 def preprocessing(run: dict) -> str:
-    """Return the sentences that say how a text becomes tokens."""
+    """Return the sentences about tokenization and truncation.
+
+    Args:
+        run: Sections of run.yaml; {} if there is none.
+    """
     tokenizer, data = section(run, "tokenizer"), section(run, "data")
     if tokenizer.get("path") or (section(run, "model").get("pretrained") and not tokenizer.get("kind")):
         text = "Tokens are those of an existing tokenizer"
@@ -110,7 +135,12 @@ def preprocessing(run: dict) -> str:
 
 
 def training_table(run: dict, facts: dict) -> list[tuple[str, str]]:
-    """Return the rows of the table about the training, each a name and its value; none if no run made the model."""
+    """Return the rows of the training table, as pairs of name and value; none without a training run.
+
+    Args:
+        run: Sections of run.yaml; {} if there is none.
+        facts: Contents of metrics.json; {} if there is none.
+    """
     about, settings = facts.get("run"), section(run, "training")
     if not about:
         return []
@@ -145,7 +175,7 @@ def training_table(run: dict, facts: dict) -> list[tuple[str, str]]:
 
 
 def _vectors(report: dict) -> str:
-    """Return the words about the pretrained vectors that a run began with."""
+    """Return the description of the pretrained word vectors that a run started with."""
     return (
         f"{escape(report['source'])} ({escape(report['format'])}, width {report['width']}), found for "
         f"{report['types']:.1%} of the vocabulary and {report['tokens']:.1%} of the running tokens of the "
@@ -154,7 +184,11 @@ def _vectors(report: dict) -> str:
 
 
 def scores_table(facts: dict) -> dict | None:
-    """Return the splits that were measured, and a row for each metric; None without any."""
+    """Return the evaluated splits and a row for each metric; None if there are none.
+
+    Args:
+        facts: Contents of metrics.json; {} if there is none.
+    """
     splits = [split for split in ("validation", "test") if split in facts]
     names = [metric for metric in METRICS if splits and metric in facts[splits[0]]]
     if not names:
@@ -166,7 +200,12 @@ def scores_table(facts: dict) -> dict | None:
 
 
 def classes_table(facts: dict, labels: list[str]) -> dict | None:
-    """Return precision, recall, F1 and support of each label, and the split they are of; None without any."""
+    """Return precision, recall, F1 and support of each label, and their split; None if there are none.
+
+    Args:
+        facts: Contents of metrics.json; {} if there is none.
+        labels: Labels of a classifier, or entity types of a tagger; [] for other models.
+    """
     split = "test" if "test" in facts else "validation"
     found = facts.get(split, {})
     parts = ("precision", "recall", "f1")
@@ -179,7 +218,14 @@ def classes_table(facts: dict, labels: list[str]) -> dict | None:
 
 
 def options_for_others(run: dict, data: dict) -> str:
-    """Return the options that a reader of the card changes to repeat the run: paths that only its author has."""
+    """Return the options that readers of the card must change to repeat the run.
+
+    These are paths that exist only on the machine of the author.
+
+    Args:
+        run: Sections of run.yaml; {} if there is none.
+        data: Section `data` of metrics.json; {} if there is none.
+    """
     options = ""
     if not (data.get("hub_id") or _built_in(run)):
         options += f" --data.path {dataset_on_hub(run, data) or 'YOUR-COPY'}"

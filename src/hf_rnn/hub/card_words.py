@@ -1,11 +1,11 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The words of a model's card for metrics and architectures, and the form of a user's text and of a figure in it."""
+"""Names of metrics and architectures in a model card, and functions that format texts and figures for it."""
 
 import html
 import re
 import unicodedata
 
-# Our metrics, the words for them in a card, and their names on the Hub.
+# Metrics by their keys in metrics.json, with their names in a card and on the Hub.
 METRICS = {
     "perplexity": ("perplexity per token", "perplexity"),
     "word_perplexity": ("perplexity per word", "perplexity"),
@@ -31,7 +31,7 @@ METRICS = {
     "spearman": ("Spearman correlation", "spearmanr"),
 }
 _TWO_DIGITS = ("perplexity", "word_perplexity", "bleu", "bleu_lowercase", "chrf")
-# Architectures, their pipelines, and the variable of the pipeline in the card's example.
+# Architectures, with their pipelines and the variable that holds the pipeline in the card's example.
 KINDS = {
     "RNNModel": ("feature-extraction", "read"),
     "RNNForCausalLM": ("text-generation", "write"),
@@ -48,20 +48,20 @@ _SHARES = ("accuracy", "f1", "precision", "recall", "f1_macro", "f1_micro", "sub
 
 
 def clean(text: object) -> str:
-    """Return a user's text on one line, without characters that control or turn the text around it.
+    """Return a text on one line, without control characters and without marks that change the text direction.
 
     Args:
-        text: any value; its `str` is taken.
+        text: Any value; it is converted with `str`.
     """
     kept = (c for c in str(text) if unicodedata.category(c) not in ("Cc", "Cs", "Co") or c.isspace())
     return " ".join(re.sub("[\u202a-\u202e\u2066-\u2069]", "", "".join(kept)).split())
 
 
 def escape(text: object) -> str:
-    """Return Markdown that shows a user's text and nothing more: no markup, link, table cell or HTML.
+    """Escape a text for Markdown, so that it cannot create markup, links, table cells or HTML.
 
     Args:
-        text: any value; its `str` is taken.
+        text: Any value; it is converted with `str`.
     """
     plain = re.sub(r"([\\`*_\[\]|~$@])", r"\\\1", clean(text))
     plain = html.escape(plain, quote=False)
@@ -69,11 +69,11 @@ def escape(text: object) -> str:
 
 
 def figure(metric: str, value: float) -> str:
-    """Return a figure in the form that is usual for its metric.
+    """Format the value of a metric with its usual number of digits, as a percentage where that is usual.
 
     Args:
-        metric: by its name in metrics.json.
-        value: the figure.
+        metric: Key of the metric in metrics.json.
+        value: Value of the metric.
     """
     if metric in _TWO_DIGITS:
         return f"{value:.2f}"

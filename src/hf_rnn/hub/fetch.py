@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Find the folder of a model: a local one, or one fetched from the Hub or its cache."""
+"""Find the folder of a model: a local folder, or a snapshot from the Hub or its cache."""
 
 import json
 import logging
@@ -17,14 +17,14 @@ logger = logging.getLogger(__name__)
 
 
 def find_model(path: str, **where) -> tuple[Path, RNNConfig]:
-    """Find the folder of a whole model, and its configuration.
+    """Find the folder of a complete model, and return it with the model's configuration.
 
     Args:
-        path: a folder, or the name of a model on the Hub.
-        where: options of [`download`], for a model on the Hub.
+        path: Folder or Hub id of the model.
+        where: Options of [`download`], for a model on the Hub.
 
     Raises:
-        UserError: there is no such folder, it holds no whole model, or [`download`] failed.
+        UserError: The folder does not exist or holds no complete model, or [`download`] failed.
     """
     folder = Path(path)
     if not folder.is_dir():
@@ -48,23 +48,24 @@ def download(
     cache_dir: str | Path | None = None,
     local_files_only: bool = False,
 ) -> Path:
-    """Fetch a model from the Hub, or use the cached copy where the Hub does not answer.
+    """Download a model from the Hub, or use the cached copy if the Hub does not answer.
 
-    With a copy in the cache, the Hub is asked once. A warning gives the reason if the copy is used against the user's
-    wish.
+    If a copy is cached, the request to the Hub is not repeated. If the request fails, a warning gives the reason and
+    the copy is used.
 
     Args:
-        repo_id: `user/name`.
-        revision: a branch, a tag or a commit; main if None.
-        token: the one of HF_TOKEN or of a login if None.
-        cache_dir: the cache; the Hub client's own if None.
-        local_files_only: use the cache alone.
+        repo_id: Name of the repository, `user/name`.
+        revision: Branch, tag or commit; main if None.
+        token: Access token; None for the one of HF_TOKEN or of a login.
+        cache_dir: Cache folder; None for the default of the Hub client.
+        local_files_only: True to use the cache only.
 
     Returns:
-        A folder of the cache, with the files of `MODEL_FILES` that the repository has; each is as it was pushed.
+        Folder in the cache with those files of `MODEL_FILES` that the repository has, unchanged.
 
     Raises:
-        UserError: there is no such model or revision, no right to see it, no network, or what arrives is damaged.
+        UserError: The model or the revision does not exist, access is denied, there is no network and no cached copy,
+            or a downloaded file is damaged.
     """
     folder = snapshot(
         repo_id, MODEL_FILES, _has_weights, revision, token, cache_dir, local_files_only, is_intact=is_intact
@@ -75,7 +76,7 @@ def download(
 
 
 def _has_weights(folder: Path) -> bool:
-    """Return whether a folder of the cache holds a configuration and all files of weights."""
+    """Return True if a folder of the cache holds a configuration and all files of weights."""
     if not (folder / CONFIG_NAME).exists():
         return False
     index = folder / SAFE_WEIGHTS_INDEX_NAME

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The names of all files in a model's folder, and checks that it is whole."""
+"""Names of the files in a model's folder, and checks that the folder is complete and consistent."""
 
 from pathlib import Path
 from shlex import quote
@@ -22,11 +22,11 @@ RUN_FILE = "run.yaml"
 METRICS_FILE = "metrics.json"
 CARD_FILE = "README.md"
 CONFUSION_MATRIX, TRAINING_CURVES = "confusion_matrix.png", "training_curves.png"
-# The picture of a gradient flow is pushed, and the numbers behind it are not.
+# A push includes the picture of the gradient flow, but not its numbers.
 GRADIENT_FLOW, GRADIENT_FLOW_FILE = "gradient_flow.png", "gradient_flow.json"
-# The worst errors of a classifier, with texts of its data: not pushed.
+# The worst errors of a classifier. The file quotes texts of the data set, so a push leaves it out.
 ERRORS_FILE = "errors.csv"
-# Pictures, and what the card calls them.
+# Pictures, and their names in the card.
 PICTURES = {
     CONFUSION_MATRIX: "confusion matrix",
     TRAINING_CURVES: "training curves",
@@ -34,9 +34,9 @@ PICTURES = {
 }
 WEIGHT_FILES = (SAFE_WEIGHTS_NAME, "model-*-of-*.safetensors")
 WEIGHTS = (*WEIGHT_FILES, SAFE_WEIGHTS_INDEX_NAME)
-# The code of all models; each is saved with what it needs of it.
+# Files with the code of all models. Each model is saved with those that it needs.
 CODE_FILES = code_files()
-# A model's repository holds these; anything else in the folder (checkpoints, pickles, a user's own files) stays there.
+# A push includes these files only, and never other files of the folder: checkpoints, pickles, a user's own files.
 MODEL_FILES = (
     CONFIG_NAME,
     GENERATION_CONFIG_NAME,
@@ -51,23 +51,23 @@ MODEL_FILES = (
 
 
 def model_files(folder: Path) -> dict[str, Path | bytes]:
-    """Return the files that belong into a model's repository, by name.
+    """Return the path of each file that a push includes, by name.
 
     Args:
-        folder: of the model.
+        folder: Folder of the model.
     """
     return {file.name: file for file in sorted(folder.iterdir()) if matches(file.name, MODEL_FILES)}
 
 
 def check_model(folder: Path, name: str | None = None) -> RNNConfig:
-    """Check that a folder holds a whole model of ours, and return its configuration.
+    """Check that a folder holds a complete model of hf_rnn, and return its configuration.
 
     Args:
-        folder: with the files of the model.
-        name: by which the user knows the model; the folder's if None.
+        folder: Folder of the model.
+        name: Name of the model as the user wrote it, for errors; the folder if None.
 
     Raises:
-        UserError: it is no model's folder, another library's model, or its files do not fit one another.
+        UserError: The folder holds no model, a model of another library, or files that do not match each other.
     """
     name = name or str(folder)
     if not folder.is_dir():
@@ -104,15 +104,17 @@ def check_alike(
     other_tokenizer: PreTrainedTokenizerBase,
     name: str,
 ) -> None:
-    """Check that two models give the same labels to the same tokens, so that a mean of the two can be taken.
+    """Check that two models have the same architecture, labels and vocabulary, as ensembles and model soups require.
 
     Args:
-        config, tokenizer: of the first model.
-        other, other_tokenizer: of the other model.
-        name: by which the user knows the other model.
+        config: Configuration of the first model.
+        tokenizer: Tokenizer of the first model.
+        other: Configuration of the other model.
+        other_tokenizer: Tokenizer of the other model.
+        name: Name of the other model as the user wrote it, for errors.
 
     Raises:
-        UserError: their architectures, their labels or their vocabularies differ.
+        UserError: The architectures, the labels or the vocabularies differ.
     """
     if architecture(other) != architecture(config) or other.id2label != config.id2label:
         theirs, ours = ({architecture(c), *c.id2label.values()} for c in (other, config))
@@ -127,16 +129,16 @@ def check_alike(
 
 
 def check_weights(folder: Path, config: RNNConfig, name: str) -> None:
-    """Check the weights of a folder against its configuration.
+    """Check that the weights in a folder match the configuration.
 
     Args:
-        folder: with the weights.
-        config: of the model.
-        name: by which the user knows the model.
+        folder: Folder with the files of weights.
+        config: Configuration of the model.
+        name: Name of the model as the user wrote it, for errors.
 
     Raises:
-        UserError: there are no weights, a file is damaged, or the names or shapes of some tensors, which the message
-            lists, are not those of the configuration.
+        UserError: There are no weights, a file is damaged, or names or shapes of tensors do not match the
+            configuration; the message lists these tensors.
     """
     files = sorted(file for file in folder.iterdir() if matches(file.name, WEIGHT_FILES))
     if not files:
@@ -158,7 +160,7 @@ def check_weights(folder: Path, config: RNNConfig, name: str) -> None:
     if kind not in MODELS:
         raise UserError(f"{name!r} holds a {kind}, and this hf_rnn has {', '.join(MODELS)}.")
     model = model_without_weights(kind, config)
-    # A tied weight stands in the file once.
+    # The file stores tied weights once, under one of their names.
     tied = set(model.all_tied_weights_keys) - set(found)
     wanted = {key: list(t.shape) for key, t in model.state_dict().items() if key not in tied}
     wrong = [f"{key} is missing" for key in wanted if key not in found]

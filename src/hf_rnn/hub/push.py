@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""To the Hub: one push is one commit, made whole or not at all."""
+"""Push a model to the Hub as one commit, which is made completely or not at all."""
 
 import json
 import logging
@@ -28,7 +28,7 @@ from .folder import CARD_FILE, CODE_FILES, METRICS_FILE, PICTURES, WEIGHTS, chec
 
 logger = logging.getLogger(__name__)
 
-# Files of an earlier model that a later one may lack, and that would then belong to nothing.
+# Patterns of files that a push deletes from the repository if the new model does not have them.
 STALE = (*WEIGHTS, *CODE_FILES, METRICS_FILE, *PICTURES)
 
 
@@ -45,19 +45,21 @@ def push(
     """Push a model's folder as one commit: weights, configuration, code, tokenizer, card, metrics and figures.
 
     Args:
-        folder: the output_dir of a training run that ended, or what `save_pretrained` wrote.
-        repo_id: `user/name`; made if it is not there.
-        private: of a repository that is made.
-        revision: a branch, made if it is not there; main if None.
-        commit_message: the title of the commit.
-        token: that of `hf auth login` or HF_TOKEN if None.
-        overwrite_card: whether the repository's card, with what was written there by hand, gives way to the folder's.
+        folder: `output_dir` of a finished training run, or a folder that `save_pretrained` wrote.
+        repo_id: Name of the repository, `user/name`; it is created if it does not exist.
+        private: True for a private repository if one is created; None for the default of the account.
+        revision: Branch, created if it does not exist; main if None.
+        commit_message: Title of the commit; "Upload model" if None.
+        token: Access token; None for the one of `hf auth login` or HF_TOKEN.
+        overwrite_card: True to replace the card of the repository, with all text that people wrote in it, by the
+            card of the folder. False to merge the two.
 
     Returns:
-        The commit; the newest one where the repository holds all of it already.
+        The new commit; the latest one if the repository already has the same files.
 
     Raises:
-        UserError: the folder is not a whole model, or the Hub did not take it; the repository is as it was then.
+        UserError: The folder does not hold a complete model, or the Hub rejected the commit. The repository is then
+            unchanged.
     """
     folder = Path(folder)
     check_model(folder)
@@ -91,24 +93,24 @@ def push_model(
     tags: list[str] | None = None,
     **options: Any,
 ) -> CommitInfo:
-    """Push a model as `model.push_to_hub(repo_id)`: weights, configuration and code; a card where there is none.
+    """Push a model: weights, configuration and code, and a card if there is none. Called by `model.push_to_hub`.
 
     Args:
-        model: a model of ours.
-        repo_id: `user/name`; made if it is not there.
-        commit_message: the title of the commit.
-        private: of a repository that is made.
-        token: that of `hf auth login` or HF_TOKEN if None.
-        revision: a branch, made if it is not there; main if None.
-        max_shard_size: the largest file of weights; more are split.
-        tags: of the card, beside those that it has.
-        options: of `HfApi.create_commit`, such as commit_description and create_pr.
+        model: Model of hf_rnn.
+        repo_id: Name of the repository, `user/name`; it is created if it does not exist.
+        commit_message: Title of the commit; "Upload model" if None.
+        private: True for a private repository if one is created; None for the default of the account.
+        token: Access token; None for the one of `hf auth login` or HF_TOKEN.
+        revision: Branch, created if it does not exist; main if None.
+        max_shard_size: Maximum size of a file of weights; larger weights are split.
+        tags: Tags to add to the card.
+        options: Further options of `HfApi.create_commit`, such as `commit_description` and `create_pr`.
 
     Returns:
-        The commit; the newest one where the repository holds all of it already.
+        The new commit; the latest one if the repository already has the same files.
 
     Raises:
-        UserError: the Hub did not take it; the repository is as it was then.
+        UserError: The Hub rejected the commit. The repository is then unchanged.
     """
     repo_id = create(repo_id, private, token, PATIENCE_OF_A_PUSH)
     with tempfile.TemporaryDirectory() as folder:
@@ -128,29 +130,43 @@ def push_model(
 
 
 def is_stale(path: str) -> bool:
-    """Return whether a file of a repository belongs to the model there, and so to nothing once another is pushed."""
+    """Return True if a file of a repository is part of a model, so that the push of another model deletes it.
+
+    Args:
+        path: Path of the file in the repository.
+    """
     return matches(path, STALE)
 
 
 @contextmanager
 def kept_for_later(folder: Path, repo_id: str, revision: str | None = None) -> Iterator[None]:
-    """Raise [`UserError`] for any error of a push after training, with the model's folder and the line to push it."""
+    """Raise [`UserError`] for any error of a push after training, with the folder and the command to push it later.
+
+    Args:
+        folder: Folder of the trained model.
+        repo_id: Name of the repository, `user/name`.
+        revision: Branch of the push; main if None.
+    """
     try:
         yield
     except Exception as error:
         line = push_line(quote(str(folder)), repo_id, revision)
         reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {first_line(error)}."
         if isinstance(error, BadCard):
-            # Its own line names another folder.
+            # The command in the message of `BadCard` does not name this folder.
             reason, line = error.reason, f"{line} --overwrite_card"
         raise UserError(f"{reason} The model is whole in {str(folder)!r}: later, {line}") from error
 
 
-# Talking to the Hub --------------------------------------------------------------------------------------------------
+# Requests to the Hub -------------------------------------------------------------------------------------------------
 
 
 def check_name(repo_id: str) -> None:
-    """Raise [`UserError`] for a name that no repository can have."""
+    """Raise [`UserError`] if the Hub does not allow the name for a repository.
+
+    Args:
+        repo_id: Name of the repository, `user/name`.
+    """
     try:
         validate_repo_id(repo_id)
     except HFValidationError as error:
@@ -158,25 +174,30 @@ def check_name(repo_id: str) -> None:
 
 
 def check_token(token: str | None) -> None:
-    """Raise [`UserError`] where there is no token to write with."""
+    """Raise [`UserError`] if there is no access token, neither as an argument nor from a login or HF_TOKEN.
+
+    Args:
+        token: Access token; None for the one of `hf auth login` or HF_TOKEN.
+    """
     if not (token or get_token()):
         raise UserError("there is no token to write to the Hub with: hf auth login (or set HF_TOKEN).")
 
 
 def create(repo_id: str, private: bool | None = None, token: str | None = None, patience: float = PATIENCE) -> str:
-    """Make a repository, unless it is there and holds a model of ours or nothing yet.
+    """Create a repository, or check that an existing one holds a model of hf_rnn or no model.
 
     Args:
-        repo_id: `user/name`, or a name alone, of the token's user.
-        private: of a repository that is made.
-        token: that of `hf auth login` or HF_TOKEN if None.
-        patience: seconds for another try of each request.
+        repo_id: Name of the repository, `user/name`, or `name` for one of the token's user.
+        private: True for a private repository if one is created; None for the default of the account.
+        token: Access token; None for the one of `hf auth login` or HF_TOKEN.
+        patience: Seconds during which each request is repeated if it fails.
 
     Returns:
-        Its full name, `user/name`.
+        Full name of the repository, `user/name`.
 
     Raises:
-        UserError: no token or not the right one, no such name, or one that holds something else.
+        UserError: There is no token or it is not allowed to write, the name is invalid, or the repository holds a
+            model of another library.
     """
     check_name(repo_id)
     check_token(token)
@@ -201,7 +222,7 @@ def create(repo_id: str, private: bool | None = None, token: str | None = None, 
 
 
 def _model_type(config: bytes) -> str:
-    """Describe the contents of a repository by its configuration."""
+    """Return a description of the model in a repository, from the bytes of its configuration."""
     try:
         return f"a model of type {json.loads(config)['model_type']!r}"
     except (ValueError, TypeError, KeyError):
@@ -221,25 +242,26 @@ def commit(
     overwrite_card: bool = False,
     **options: Any,
 ) -> CommitInfo:
-    """Make one commit of all files, on top of what the branch holds when it arrives.
+    """Commit all files and the card at once, on top of the latest commit of the branch.
 
     Args:
-        repo_id: `user/name`, of a repository that is there.
-        files: their paths in the repository, and what they hold.
-        message: the title of the commit.
-        card: makes the repository's card out of the one that it has.
-        revision: a branch, made if it is not there; main if None.
-        token: that of `hf auth login` or HF_TOKEN if None.
-        is_stale: whether a file of the repository, by its path, is to go where `files` lacks it.
-        patience: seconds for another try.
-        overwrite_card: whether `card` is made as if the repository had none.
-        options: of `HfApi.create_commit`.
+        repo_id: Name of an existing repository, `user/name`.
+        files: Local path or contents of each file, by its path in the repository.
+        message: Title of the commit.
+        card: Function that takes the card of the repository, or None, and returns the new one.
+        revision: Branch, created if it does not exist; main if None.
+        token: Access token; None for the one of `hf auth login` or HF_TOKEN.
+        is_stale: Function that takes the path of a file in the repository. If it returns True and `files` lacks the
+            file, the commit deletes it.
+        patience: Seconds during which a failing request is repeated.
+        overwrite_card: True to call `card` with None even if the repository has a card.
+        options: Further options of `HfApi.create_commit`.
 
     Returns:
-        The commit; the newest one where the repository holds all of it already.
+        The new commit; the latest one if the repository already has the same files.
 
     Raises:
-        UserError: the Hub did not take it, after all tries; the repository is as it was.
+        UserError: The Hub rejected the commit or all attempts failed. The repository is then unchanged.
     """
     api = HfApi(token=token)
     branch = revision or "main"
@@ -248,7 +270,8 @@ def commit(
         patiently(make, repo_id, token, revision, patience)
 
     def attempt() -> CommitInfo:
-        # The parent is named: if someone else commits in between, the Hub refuses, and the next try builds on theirs.
+        # The commit names its parent. If someone else commits in between, the Hub rejects this commit, and the next
+        # attempt starts from the new state.
         sha, held = head_of(api.model_info(repo_id, revision=branch))
         keeps = CARD_FILE in held and not overwrite_card
         old = _card_there(_read(api, repo_id, CARD_FILE, sha), repo_id, revision) if keeps else None
@@ -258,7 +281,7 @@ def commit(
             CommitOperationAdd(path, str(f) if isinstance(f, Path) else f) for path, f in added.items()
         ]
         operations += [CommitOperationDelete(path) for path in gone]
-        # The client's own line names no repository, and is printed twice.
+        # The client's own message does not name the repository, and it is logged twice.
         with unsaid("huggingface_hub.hf_api", "No files have been modified"):
             done = api.create_commit(
                 repo_id, operations, commit_message=message, revision=branch, parent_commit=sha, **options
@@ -271,7 +294,7 @@ def commit(
 
 
 def _card_there(card: bytes, repo_id: str, revision: str | None) -> str:
-    """Return the text of a repository's card; raises [`BadCard`] where it cannot be read."""
+    """Return the text of a repository's card; raise [`BadCard`] if it cannot be read."""
     try:
         text = decode(card)
         check_card(text)
@@ -281,7 +304,7 @@ def _card_there(card: bytes, repo_id: str, revision: str | None) -> str:
 
 
 def _read(api: HfApi, repo_id: str, path: str, revision: str) -> bytes:
-    """A file that the repository is known to have: an error is never taken for its absence."""
+    """Download a file that the repository has, and return its contents; a failed request raises an error."""
     return Path(api.hf_hub_download(repo_id, path, revision=revision)).read_bytes()
 
 

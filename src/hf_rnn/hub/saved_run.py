@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The YAML file of the run that made a model: read and written without the libraries that train."""
+"""Read and write run.yaml, the file of a training run, without importing the training code."""
 
 import dataclasses
 import os
@@ -19,7 +19,7 @@ SECTION_NAMES = ("data", "tokenizer", "model", "training", "report", "card")
 
 
 class Loader(yaml.SafeLoader):
-    """YAML in which 1e-3 is a number, as it is in Python."""
+    """YAML loader that reads 1e-3 as a number, as Python does."""
 
 
 Loader.add_implicit_resolver(
@@ -30,10 +30,13 @@ Loader.add_implicit_resolver(
 
 
 def read_sections(file: Path) -> dict:
-    """Return the sections of a YAML file; raise [`UserError`] where it has not the form of a run.
+    """Return the sections of the YAML file of a run.
 
     Args:
-        file: of a run, such as run.yaml.
+        file: YAML file of a run, such as run.yaml.
+
+    Raises:
+        UserError: The file cannot be read, or it does not have the form of a run.
     """
     check_sections(file)
     try:
@@ -43,12 +46,12 @@ def read_sections(file: Path) -> dict:
 
 
 def check_sections(file: Path) -> None:
-    """Raise [`UserError`], with the file's name, for a file that has not the form of a run.
+    """Raise [`UserError`] if a file does not have the form of a run: sections with keys.
 
-    jsonargparse reports a file that does not exist, and keys that a run does not have.
+    Missing files and unknown keys pass; jsonargparse reports these.
 
     Args:
-        file: of a run, such as run.yaml.
+        file: YAML file of a run, such as run.yaml.
     """
     if not file.is_file():
         return
@@ -69,23 +72,23 @@ def check_sections(file: Path) -> None:
 
 
 def run_file(folder: Path) -> Path | None:
-    """Return the file of the run that made a model; None where there is none.
+    """Return the path of the run.yaml of a model; None if there is none.
 
     Args:
-        folder: of the model. That of a checkpoint stands in the folder of its run, and the file beside it.
+        folder: Folder of a model, or of a checkpoint, whose run.yaml is in the folder above.
     """
     places = [folder, *([folder.parent] if folder.name.startswith("checkpoint-") else [])]
     return next((place / RUN_FILE for place in places if (place / RUN_FILE).is_file()), None)
 
 
 class SavedRun(NamedTuple):
-    """The run that made a model, as its folder describes it.
+    """Settings of the training run that are saved with a model.
 
     Args:
-        task: by its name; None where no run made the model.
-        data: its data section, with the columns that were found.
-        pretrained: the model that it began with.
-        schema: what was decided about the data; None of models that an older release saved.
+        task: Name of the task; None if the model has no run.yaml.
+        data: Data section of the run, with the columns that were found.
+        pretrained: Folder or Hub id of the model that training started from; None if there was none.
+        schema: Saved decisions about the data; None for models of older releases and models without run.yaml.
     """
 
     task: str | None
@@ -95,12 +98,15 @@ class SavedRun(NamedTuple):
 
 
 def read_run(folder: Path) -> SavedRun:
-    """Read which run made a model; a nameless data set where no run did.
+    """Read the settings of the training run of a model. Without a run.yaml, the data section has an empty path.
 
-    The training section is left alone: what suits the machine that trained may not suit the one that predicts.
+    The training section is not read: settings for the machine that trained may not suit the one that predicts.
 
     Args:
-        folder: of the model.
+        folder: Folder of the model.
+
+    Raises:
+        UserError: The run.yaml is damaged.
     """
     file = run_file(folder)
     if file is None:
@@ -122,12 +128,14 @@ def read_run(folder: Path) -> SavedRun:
 
 
 def path_from(path: str, folder: Path) -> str:
-    """Return a path that a YAML file names, as it is found from here: relative to the file's folder, or, if nothing is
-    there, as older releases meant it, to the current one.
+    """Return a path from a YAML file as a path from the current folder.
+
+    The path is relative to the folder of the file. If nothing exists there, it is returned unchanged: older releases
+    saved paths relative to the current folder.
 
     Args:
-        path: as the file names it.
-        folder: of the file.
+        path: Path of data as the YAML file has it, a Hub id, or a name for built-in or in-memory rows.
+        folder: Folder of the YAML file.
     """
     beside = folder / path
     if Path(path).is_absolute() or path in (BUILT_IN, IN_MEMORY) or not beside.exists():
@@ -136,11 +144,11 @@ def path_from(path: str, folder: Path) -> str:
 
 
 def copy_run(file: Path, to: Path) -> None:
-    """Copy the YAML file of a run, so that its `data.path` names the same data from there.
+    """Copy the YAML file of a run, and change a relative `data.path` so that it names the same data.
 
     Args:
-        file: of the run.
-        to: the file to write.
+        file: YAML file of the run.
+        to: File to write.
     """
     sections = read_sections(file)
     data = sections.get("data") or {}
@@ -154,23 +162,25 @@ def copy_run(file: Path, to: Path) -> None:
 
 
 def path_to(path: str, folder: Path) -> str:
-    """Return the path of data as a YAML file in a folder names it; Hub ids and absolute paths stay as they are.
+    """Return a path from the current folder as a path from the folder of a YAML file.
+
+    Hub ids, absolute paths and paths that do not exist are returned unchanged.
 
     Args:
-        path: as it is found from here.
-        folder: of the file.
+        path: Path of data from the current folder.
+        folder: Folder of the YAML file.
     """
     if path in (BUILT_IN, IN_MEMORY) or Path(path).is_absolute() or not Path(path).exists():
         return path
     try:
         return Path(os.path.relpath(path, folder)).as_posix()
     except ValueError:
-        # Another drive.
+        # On Windows, there is no relative path between two drives.
         return str(Path(path).absolute())
 
 
 class Dumper(yaml.SafeDumper):
-    """Puts quotes around all texts that are no plain words, whatever YAML or jsonargparse would take them for."""
+    """YAML dumper that quotes all strings except plain words, so that no string is read back as another type."""
 
 
 Dumper.add_representer(
@@ -182,6 +192,11 @@ Dumper.add_representer(
 
 
 def write_yaml(data: dict) -> str:
+    """Return data as YAML, with keys in their order and strings quoted by [`Dumper`].
+
+    Args:
+        data: Data to write.
+    """
     return yaml.dump(data, Dumper=Dumper, sort_keys=False, default_flow_style=False, allow_unicode=True)
 
 

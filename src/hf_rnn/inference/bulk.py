@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Answers for a whole file, by one process or several, which go on where they were cut."""
+"""Prediction for a whole file, by one or several processes; an interrupted prediction can be continued."""
 
 import hashlib
 import json
@@ -30,7 +30,7 @@ from .predictor import BATCH_TOKENS, Predictor
 
 logger = logging.getLogger(__name__)
 
-# Rows that are answered and written at a time: what a process that dies loses.
+# The number of rows that are answered and written together. A process that dies loses at most these.
 PART = 16384
 JOB = "job.json"
 COLUMNS = ("text_column", "text_pair_column")
@@ -46,28 +46,29 @@ def predict_file(
     overwrite: bool = False,
     part_rows: int = PART,
 ) -> int:
-    """Write one JSON line per row of a file: its columns, and the answer as `prediction`.
+    """Answer all rows of a file, and write one JSON line per row: its columns, and the answer as `prediction`.
 
-    The rows are answered in parts, which stand in `OUTPUT.parts` until the output appears, whole and in the order of
-    the rows. A prediction that was cut goes on after the parts that it had written. Several processes (of torchrun or
-    accelerate launch) share the parts, on a file system that all of them see.
+    The rows are answered in parts, which are files in the folder `OUTPUT.parts`. When all parts are there, they are
+    joined into the output in the order of the rows, and the folder is deleted. The same call after an interruption
+    skips the parts that exist. Several processes (torchrun or accelerate launch) share the work; all of them must see
+    the same file system.
 
     Args:
-        predictor: the trained model.
-        data: where the rows are, and which of their columns are read.
-        output: of the answers.
-        batch_tokens: the most tokens that are read at once, padding included.
-        top_k: the number of labels in an answer; None for all.
-        given: the columns that were named for this very file.
-        overwrite: whether the parts of another prediction are deleted.
-        part_rows: rows of a part.
+        predictor: Trained model.
+        data: Path, file format and columns of the rows.
+        output: JSON Lines file to write.
+        batch_tokens: Maximum number of tokens in a batch, padding included.
+        top_k: Number of labels in an answer; None for all.
+        given: Keys of column settings that were given for this file, such as `text_column`. Their columns must exist.
+        overwrite: True to delete the parts of another prediction; False to raise an error.
+        part_rows: Number of rows in a part.
 
     Returns:
-        The number of rows.
+        Number of rows.
 
     Raises:
-        UserError: the file has several splits, no such column or one called `prediction`; or the parts of another
-            prediction stand where these are to stand.
+        UserError: The file has several splits, no rows, no such column or a column `prediction`; or `OUTPUT.parts`
+            holds parts of another prediction and `overwrite` is False.
     """
     data = replace(data, streaming=False)
     tagged = predictor.task.tagged and Path(data.path).is_file() and looks_tagged(Path(data.path), data.encoding)
@@ -112,18 +113,18 @@ def predict_file(
 
 
 def _processes() -> PartialState | None:
-    """Return the processes that share the work, where a launcher has started several."""
+    """Return the group of processes if a launcher has started several, else None."""
     if not is_one_of_several():
         return None
     cpu = not torch.accelerator.is_available()
-    # One of them may have to wait for the last part of another.
+    # A process may have to wait until another one has answered its last part.
     patience = timedelta(days=1)
     join_after_restart("gloo" if cpu else "nccl", patience)
     return PartialState(cpu=cpu, timeout=patience)
 
 
 def _claim(parts: Path, job: dict, overwrite: bool) -> None:
-    """Makes the folder of the parts that of a job; it may hold some of the job's parts already."""
+    """Create the folder of the parts for a job, or check that an existing folder belongs to the same job."""
     file = parts / JOB
     same = file.exists() and json.loads(file.read_text(encoding="utf-8")) == job
     if overwrite and not same:
@@ -160,7 +161,7 @@ def _check_no_answers(rows: list[dict], path: str) -> None:
 
 
 def _json(row: dict) -> str:
-    """A row as JSON, which has no numbers for NaN and infinity."""
+    """Return a row as JSON, with null for NaN and infinity, which JSON does not have."""
     try:
         return json.dumps(row, ensure_ascii=False, default=str, allow_nan=False)
     except ValueError:
@@ -185,14 +186,14 @@ def _join(parts: list[Path], output: Path) -> None:
 
 
 def _write(file: Path, text: str) -> None:
-    """The file is there when it is whole."""
+    """Write a file under a temporary name and rename it, so that the file is never incomplete."""
     unfinished = file.with_name(file.name + ".part")
     unfinished.write_text(text, encoding="utf-8")
     os.replace(unfinished, file)
 
 
 def _weights(predictor: Predictor) -> str:
-    """A hash of all that answers."""
+    """Return a hash of the tokenizer, the configurations and the weights of all models of a predictor."""
     digest = hashlib.sha256(predictor.tokenizer.backend_tokenizer.to_str().encode())
     for model in (predictor.model, *predictor.others):
         digest.update(model.config.to_json_string().encode())

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Find the columns that a trained model reads in data that it was not trained on."""
+"""Columns that a trained model reads in data that it was not trained on."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ logger = logging.getLogger(__name__)
 
 
 def text_columns(task: Task, rows: Dataset) -> list[str]:
-    """Return the column of the text, and for a model of pairs that of the second one.
+    """Return the name of the text column, and that of the second text for a model of pairs.
 
     Args:
-        task: with the data section that [`own_columns`] gives for the rows.
-        rows: of other data than the model was trained on.
+        task: Task of the model, with the data section that [`own_columns`] returns for the rows.
+        rows: Rows of data that the model was not trained on.
 
     Raises:
-        UserError: the choice is not clear.
+        UserError: No column, or more than one, can be the text.
     """
     if not task.one_answer:
         return [task.text_column(rows)]
@@ -37,17 +37,20 @@ def text_columns(task: Task, rows: Dataset) -> list[str]:
 
 
 def own_columns(task: Task, rows: Dataset, given: Collection[str], labels: bool = False) -> DataArguments:
-    """Return the data section of a task for rows in which the columns of training need not be. A missing one is looked
-    for by well-known names alone.
+    """Return the data section of a task, with columns that exist in other data than that of training.
+
+    A column of training that is missing in the rows is replaced by one with a well-known name, or the text column by
+    the only column. For a model without a saved schema, and for tasks other than text classification, its setting
+    becomes None: the task then searches for the column.
 
     Args:
-        task: of a trained model.
-        rows: of other data.
-        given: the columns that were named for them.
-        labels: True if labels are needed too.
+        task: Task of a trained model.
+        rows: Rows of the other data.
+        given: Keys of column settings that were given for these rows. Their columns must exist.
+        labels: True if the label column is needed too.
 
     Raises:
-        UserError: a named column is not there; or one of training is not, and none has such a name.
+        UserError: A given column does not exist, or a missing column of training has no replacement.
     """
     data, there = task.data, set(rows.column_names)
     asked = ("text_column", "text_pair_column", *(["label_column"] if labels else []))
@@ -65,7 +68,7 @@ def own_columns(task: Task, rows: Dataset, given: Collection[str], labels: bool 
         return data
     found: dict[str, Any] = {key: by_name(rows, key, data) for key in gone if key != "text_pair_column"}
     if names["text_pair_column"] is not None and {"text_column", "text_pair_column"} & set(gone):
-        # A pair is found whole or not at all.
+        # Both columns of a pair are replaced together: one replacement alone may belong to another pair.
         pair = pair_by_name(rows, data)
         found |= {key: name for key, name in zip(asked, pair or (None, None), strict=False) if key not in given}
     missing = next((key for key in gone if found.get(key) is None), None)

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""A text of any length, answered in the memory of one window."""
+"""Classification of texts of any length in the memory of one window."""
 
 from collections.abc import Sequence
 from itertools import count
@@ -11,18 +11,18 @@ from torch import Tensor
 from ..models.windows import read_in_windows
 from ..utils.machine import give_back_freed_memory
 
-# Tokens of a window, and windows after which memory is given back.
+# The number of tokens in a window, and the number of windows after which freed memory is given back to the system.
 LONG_TEXT_WINDOW, TIDIED = 4096, 16
 
 
 @torch.inference_mode()
 def logits_of(model: Any, ids: Sequence[int], window: int = LONG_TEXT_WINDOW) -> Tensor:
-    """What a classifier answers for one text, `[1, C]`, as for the whole at once.
+    """Return the logits of a classifier for one text, `[1, C]`, the same as for the whole text in one pass.
 
     Args:
-        model: in eval mode.
-        ids: of the tokens.
-        window: tokens that are in memory at once.
+        model: Text classifier in eval mode.
+        ids: Token ids of the text.
+        window: Number of tokens that are in memory together.
     """
     windows = count()
 

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Several runs as one model: the mean of their weights."""
+"""Model soups: the mean of the weights of several runs."""
 
 import logging
 import os
@@ -25,20 +25,21 @@ logger = logging.getLogger(__name__)
 
 @torch.no_grad()
 def average(models: Sequence[str | Path], output: str | Path) -> Path:
-    """Saves the mean of the weights of several models as one (Wortsman et al. 2022, "model soups").
+    """Save the mean of the weights of several models as one model (Wortsman et al. 2022, "Model soups").
 
-    It is of use for runs that began with the same weights, such as classifiers on one language model, or the same
-    run's checkpoints: the means of others answer like a model that has learnt nothing.
+    Use it for runs that started from the same weights, such as classifiers that were fine-tuned from one language
+    model, or for checkpoints of one run. The mean of independently initialized models predicts at chance level.
 
     Args:
-        models: folders or Hub ids, two or more, of the same sizes, labels and tokenizer.
-        output: a folder that is not there yet; with a card, and the `run.yaml` of the first model.
+        models: Folders or Hub ids of two or more models with the same sizes, labels and tokenizer.
+        output: Folder to create, for the model, its tokenizer, a model card, and the `run.yaml` of the first model.
 
     Returns:
-        The folder.
+        Path of the folder.
 
     Raises:
-        UserError: fewer than two models, models that differ in more than their weights, or a folder that is there.
+        UserError: There are fewer than two models, they differ in more than their weights, one has a wide path, or
+            the folder exists.
     """
     if isinstance(models, (str, Path)):
         raise UserError(f"models is one path: pass a list of two or more, [{str(models)!r}, …].")
@@ -88,7 +89,7 @@ def average(models: Sequence[str | Path], output: str | Path) -> Path:
 
 
 def _began_elsewhere(folder: Path) -> bool:
-    """Whether the run that made a model began with another one's weights; nobody can say where no run is known."""
+    """Return False if the model was trained from random weights; True if it was fine-tuned or has no `run.yaml`."""
     run = read_run(folder)
     return run.task is None or run.pretrained is not None
 
@@ -101,7 +102,7 @@ def _check_same_network(
     other_weights: dict[str, Tensor],
     other_name: str,
 ) -> None:
-    """Raises [`UserError`] where two models, by their names, do not compute the same with their weights."""
+    """Raise [`UserError`] if two models differ in more than the values of their weights."""
     for each, path in ((config, name), (other, other_name)):
         if each.wide_ngrams:
             raise UserError(

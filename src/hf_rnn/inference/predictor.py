@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Answers of a saved model: for texts, and against the labels of a data set."""
+"""Prediction, evaluation and text generation with a saved model."""
 
 from __future__ import annotations
 
@@ -36,23 +36,24 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Texts that are tokenized and sorted by length at a time.
+# The number of texts that are tokenized and sorted by length together.
 TEXTS_AT_ONCE = 4096
-# A lower temperature than this would divide logits to infinity.
+# Logits that are divided by a lower temperature than this overflow to infinity.
 COLDEST = 0.01
 
 
 @dataclass
 class Predictor:
-    """A trained model with its tokenizer and its task: texts in, answers out.
+    """A trained model with its tokenizer and its task, which answers texts.
 
-    On a CPU the process keeps the memory that it frees from then on ([`~hf_rnn.utils.machine.keep_freed_memory`]).
+    On a CPU, the process keeps freed memory from the first batch on ([`~hf_rnn.utils.machine.keep_freed_memory`]).
 
     Args:
-        model: the trained model.
-        tokenizer: the model's own.
-        task: of the model, which makes answers out of logits.
-        others: further classifiers of the same tokenizer and labels, whose logits are averaged with the model's.
+        model: Trained model.
+        tokenizer: Tokenizer of the model.
+        task: Task of the model; it turns logits into answers.
+        others: Further models of an ensemble, with the same tokenizer and labels. Their logits are averaged with
+            those of `model`.
 
     ```python
     >>> predictor = Predictor.from_pretrained("runs/imdb")
@@ -70,18 +71,18 @@ class Predictor:
     def from_pretrained(
         cls, path: str | Path, device: str | None = None, others: Sequence[str | Path] = (), **kwargs: Any
     ) -> Predictor:
-        """Load a model folder, or a model from the Hub.
+        """Load a model from a folder or from the Hub.
 
         Args:
-            path: folder or Hub id.
-            device: such as `"cuda"`; a GPU where there is one if None.
-            others: further models, of other runs on the same tokenizer and labels: the answers are those of the mean
-                of all logits.
-            kwargs: of `from_pretrained`, such as `revision`, which is the first model's alone.
+            path: Folder or Hub id of the model.
+            device: Device for the model, such as `"cuda"`. None selects a GPU if there is one, else the CPU.
+            others: Folders or Hub ids of further models with the same tokenizer and labels. The predictor is then an
+                ensemble: it averages the logits of all models.
+            kwargs: Further options of `from_pretrained`. `revision` applies to the first model only.
 
         Raises:
-            UserError: it is not there, not a model of ours, or its files do not fit one another; another model has
-                another tokenizer or other labels.
+            UserError: The model does not exist, is not a model of hf_rnn, or its files do not match each other; or
+                one of `others` has another tokenizer or other labels.
         """
         path = str(path)
         if isinstance(others, (str, Path)):
@@ -117,7 +118,7 @@ class Predictor:
         return cls(model, tokenizer, task)
 
     def _beside(self, other: Predictor, path: str | Path) -> PreTrainedModel:
-        """The other model, if it answers the same question about the same tokens."""
+        """Return the model of another predictor; raise [`UserError`] if its labels or its tokenizer differ."""
         configs: list[Any] = [self.model.config, other.model.config]
         check_alike(configs[0], self.tokenizer, configs[1], other.tokenizer, str(path))
         return other.model
@@ -130,17 +131,18 @@ class Predictor:
         top_k: int | None = 1,
         batch_tokens: int = BATCH_TOKENS,
     ) -> list[dict]:
-        """
+        """Return one answer for each text, in the order of the texts.
+
         Args:
-            texts: strings, of any length; or a table of rows, such as a DataFrame, a `datasets.Dataset` or a list of
-                dicts, in which the columns are read that the model was trained on.
-            pairs: as many second texts, for a model of pairs.
-            top_k: as in the task's `answers`.
-            batch_tokens: tokens that are read at once, padding among them; a longer text is read window by window, in
-                memory that does not grow with it.
+            texts: Strings of any length; or a table, such as a DataFrame, a `datasets.Dataset` or a list of dicts. A
+                table has the text columns of training, or columns with well-known names.
+            pairs: Second text of each row, for a model that was trained on pairs of texts.
+            top_k: Number of labels in an answer; None for all.
+            batch_tokens: Maximum number of tokens in a batch, padding included. A classifier reads a longer text in
+                windows, so that memory does not grow with the text.
 
         Returns:
-            For each text, in order, what the task's `answers` gives.
+            Answers, as the `reply` of the task returns them.
         """
         rows: Any = self._in_table(texts) if is_table(texts) else texts
         rows = rows if pairs is None else zip(rows, pairs, strict=True)
@@ -149,17 +151,18 @@ class Predictor:
     def stream(
         self, texts: Iterable[str | tuple[str, str]], *, top_k: int | None = 1, batch_tokens: int = BATCH_TOKENS
     ) -> Iterator[dict]:
-        """Answer any number of texts, in their order, in bounded memory: as `predictor(texts)`, a part at a time.
+        """Return an iterator over the answers to any number of texts, in order and in bounded memory.
 
-        A part is 4,096 texts: the first answer comes when so many have been read, or all.
+        Texts are read in groups of 4,096. The first answer comes after the first group has been read.
 
         Args:
-            texts: any iterable of strings, or of pairs of strings; None is read as an empty text.
-            top_k, batch_tokens: as in `predictor(texts)`.
+            texts: Strings, or pairs of strings. None counts as an empty text.
+            top_k: Number of labels in an answer; None for all.
+            batch_tokens: Maximum number of tokens in a batch, padding included.
 
         Raises:
-            UserError: one string instead of several; texts and pairs mixed, or more than two texts in a row; something
-                that is no text; `batch_tokens` or `top_k` under 1.
+            UserError: `texts` is a single string, mixes texts with pairs, has a row of more than two texts, or has a
+                value that is not a text; or `batch_tokens` or `top_k` is under 1.
         """
         if isinstance(texts, (str, bytes)):
             raise UserError("texts is one string: pass a list of texts, [text].")
@@ -169,7 +172,7 @@ class Predictor:
         return self._stream(iter(texts), top_k, batch_tokens)
 
     def _in_table(self, table: Any) -> list[Any]:
-        """The texts, or pairs of them, of all rows of a table."""
+        """Return the text of each row of a table, or the pair of texts for a model of pairs."""
         splits = splits_in(table)
         if len(splits) > 1:
             raise UserError(f"there are the splits {', '.join(splits)}: pass one of them.")
@@ -180,13 +183,13 @@ class Predictor:
         return list(zip(*texts, strict=True)) if len(texts) > 1 else texts[0]
 
     def open(self, streams: int = 1) -> TextStream:
-        """Open texts that are read as they arrive, each answered at any time by `answers()`.
+        """Return a [`TextStream`] that reads texts as they arrive and answers at any time.
 
         Args:
-            streams: texts side by side.
+            streams: Number of texts that are read in parallel.
 
         Raises:
-            UserError: the model reads from right to left too, is no classifier of whole texts, or is one of several.
+            UserError: The model is bidirectional or not a text classifier, it reads pairs, or this is an ensemble.
         """
         if not self.task.one_answer or self.others:
             raise UserError("one classifier answers a stream: open one, Predictor.from_pretrained(MODEL).open().")
@@ -207,7 +210,7 @@ class Predictor:
             yield from self.task.reply(self, columns, top_k, batch_tokens)
 
     def _check_pairs(self, given: int) -> None:
-        """Raises [`UserError`] where a model of pairs is asked with one text."""
+        """Raise [`UserError`] if a model of pairs is given one text a row."""
         data = self.task.data
         if given == 1 and data.text_pair_column and self.task.has_schema:
             raise UserError(
@@ -218,11 +221,13 @@ class Predictor:
 
     @torch.inference_mode()
     def logits(self, ids: Sequence[Sequence[int]], batch_tokens: int = BATCH_TOKENS) -> np.ndarray:
-        """Return logits `[N, C]` of rows of token ids, in their order. Rows of similar length are read together.
+        """Return the logits of rows of token ids, `[N, C]`, float32, in the order of the rows.
+
+        A batch holds rows of similar length. The logits of an ensemble are the mean over its models.
 
         Args:
-            ids: the token ids of N rows, of any lengths.
-            batch_tokens: the most tokens in a batch, padding included. A longer row is read window by window.
+            ids: Token ids of N rows, of any lengths.
+            batch_tokens: Maximum number of tokens in a batch, padding included. A longer row is read in windows.
         """
         num_labels = self.model.config.num_labels
         assert num_labels is not None
@@ -231,41 +236,43 @@ class Predictor:
         batches, means = self.places(ids, batch_tokens), []
         for places in batches:
             if len(ids[places[0]]) > batch_tokens:
-                # It is the only one of its batch.
+                # A row of more than `batch_tokens` tokens has a batch of its own.
                 window = min(batch_tokens, LONG_TEXT_WINDOW)
                 answers = [logits_of(model, ids[places[0]], window).float() for model in models]
             else:
                 batch = self.batch(ids, places)
                 answers = [model(**batch, return_dict=True).logits.float() for model in models]
             means.append(torch.stack(answers).mean(0))
-        # Read at the end, since a GPU has to finish a batch before it can be read.
+        # Copied after all batches have been started: a copy from a GPU waits until its batch is finished.
         for places, mean in zip(batches, means, strict=True):
             logits[places] = mean.cpu().numpy()
         return logits
 
     @torch.inference_mode()
     def token_logits(self, ids: Sequence[Sequence[int]], batch_tokens: int = BATCH_TOKENS) -> list[np.ndarray]:
-        """Return logits `[T, C]` of each row of token ids, in their order. Rows of similar length are read together.
+        """Return the logits `[T, C]` of each row of token ids, in the order of the rows.
+
+        A batch holds rows of similar length.
 
         Args:
-            ids: the token ids of each row, of any lengths.
-            batch_tokens: the most tokens in a batch, padding included.
+            ids: Token ids of each row, of any lengths.
+            batch_tokens: Maximum number of tokens in a batch, padding included. A longer row is a batch of its own.
         """
         logits: list[Any] = [None] * len(ids)
         batches = self.places(ids, batch_tokens)
         answers = [self.model(**self.batch(ids, places), return_dict=True).logits.float() for places in batches]
-        # Read at the end, since a GPU has to finish a batch before it can be read.
+        # Copied after all batches have been started: a copy from a GPU waits until its batch is finished.
         for places, of_batch in zip(batches, answers, strict=True):
             for place, answer in zip(places, of_batch.cpu().numpy(), strict=True):
                 logits[place] = answer[: len(ids[place])]
         return logits
 
     def places(self, ids: Sequence[Sequence[int]], batch_tokens: int = BATCH_TOKENS) -> list[np.ndarray]:
-        """Return the places of the rows of each batch, which are of similar length.
+        """Return, for each batch, the indices of its rows. The rows of a batch have similar lengths.
 
         Args:
-            ids: the token ids of each row.
-            batch_tokens: the most tokens in a batch, padding included. A longer row is alone.
+            ids: Token ids of each row.
+            batch_tokens: Maximum number of tokens in a batch, padding included. A longer row is a batch of its own.
         """
         if self.model.device.type == "cpu":
             keep_freed_memory()
@@ -275,8 +282,8 @@ class Predictor:
         """Return rows as one padded batch on the model's device.
 
         Args:
-            ids: the token ids of each row.
-            places: of the rows of the batch.
+            ids: Token ids of each row.
+            places: Indices of the rows of the batch.
         """
         batch = self.task.collator(self.tokenizer)([{"input_ids": ids[place]} for place in places])
         return on_device(batch, self.model.device)
@@ -285,8 +292,17 @@ class Predictor:
 def labelled_rows(
     predictor: Predictor, data: Any, split: str | None, given: Collection[str]
 ) -> tuple[DatasetDict, Task]:
-    """The splits of a data set, and the model's task over its columns; arguments and errors are those of
-    [`evaluate`]."""
+    """Return the splits of a labelled data set, and the task of the model with the columns of that data set.
+
+    Args:
+        predictor: Trained model.
+        data: Same as in [`evaluate`].
+        split: Same as in [`evaluate`].
+        given: Same as in [`evaluate`].
+
+    Raises:
+        UserError: Same as in [`evaluate`].
+    """
     source = None
     if isinstance(data, (str, Path)):
         data = predictor.task.data.elsewhere(str(data))
@@ -308,20 +324,21 @@ def evaluate(
     batch_tokens: int = BATCH_TOKENS,
     given: Collection[str] = ("text_column", "text_pair_column", "label_column"),
 ) -> dict:
-    """Measure a model on a labelled data set.
+    """Evaluate a model on a labelled data set.
 
     Args:
-        predictor: the model, or its folder or Hub id.
-        data: a [`DataArguments`]; or the path of a data set; or the rows, as in `hf_rnn.train`.
-        split: of the data set; its only one, or the test split, if None.
-        batch_tokens: as in [`Predictor`].
-        given: columns in `data` that must be there; others are found anew where they are not.
+        predictor: Trained model, or its folder or Hub id.
+        data: A [`DataArguments`], the path or Hub id of a data set, or rows as in `hf_rnn.train`.
+        split: Name of the split to evaluate on. None selects the only split, or else the test split.
+        batch_tokens: Maximum number of tokens in a batch, padding included.
+        given: Keys of column settings in `data` whose columns must exist. Missing columns of other keys are searched
+            for by name. Ignored for rows in memory.
 
     Returns:
-        The number of `rows`, and the metrics of the task.
+        Number of rows as `rows`, and the metrics of the task.
 
     Raises:
-        UserError: no data set is named; see `load` and the task's `prepare_split`.
+        UserError: No data set is named, or it cannot be loaded; or the split, a column or a label does not exist.
     """
     if not isinstance(predictor, Predictor):
         predictor = Predictor.from_pretrained(predictor)
@@ -334,19 +351,20 @@ def evaluate(
 
 @torch.inference_mode()
 def write(predictor: Predictor, text: str, max_new_tokens: int = 50, temperature: float = 1.0) -> str:
-    """Let a language model go on with a text.
+    """Continue a text with a language model.
 
     Args:
-        predictor: of a language model.
-        text: that it goes on with; an empty one for the beginning of a document.
-        max_new_tokens: at most so many; it stops at the end of a document.
-        temperature: by which logits are divided before a token is drawn; 0 for the likeliest token each time.
+        predictor: Predictor with a language model.
+        text: Prompt; an empty one starts a new document.
+        max_new_tokens: Maximum number of generated tokens. Generation also stops at the end-of-text token.
+        temperature: Divisor of the logits before sampling; 0 for greedy decoding.
 
     Returns:
-        The text and what was written.
+        The prompt and its continuation.
 
     Raises:
-        UserError: a model that writes nothing, no token to write, or a temperature under 0.
+        UserError: The model is not a language model, `max_new_tokens` is under 1, or the temperature is neither 0 nor
+            at least 0.01.
     """
     if predictor.task.problem_type != "language_modeling":
         raise UserError('this model does not go on with texts, it answers them: hf-rnn predict MODEL "some text".')
@@ -366,7 +384,7 @@ def write(predictor: Predictor, text: str, max_new_tokens: int = 50, temperature
     (written,) = generate(
         prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=max_new_tokens, **drawn
     ).tolist()
-    # Decoded together, since the first token of a text loses the space before it.
+    # The prompt is decoded with its continuation: decoded alone, the first new token would lose its leading space.
     read, whole = (str(tokenizer.decode(row, skip_special_tokens=True)) for row in (ids, written))
     return (text + whole[len(read) :]).lstrip()
 

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Texts that are read as they arrive, with an answer at any time."""
+"""Text streams: a classifier reads texts as they arrive and answers at any time."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,17 +14,18 @@ from ..text.tokenization import MARGIN, as_text, settled_ids, token_ids
 from ..utils.errors import UserError
 from ..utils.machine import on_device
 
-# Tokens that the model reads at once, however many arrive.
+# The maximum number of tokens per stream in one forward pass.
 TOKENS_AT_ONCE = 1024
 
 
 class TextStream:
-    """Reads texts piece by piece, each piece once, in memory that does not grow with them. What it answers at any time
-    is what the model answers for all that has arrived.
+    """One or several texts that a unidirectional classifier reads piece by piece, each piece once.
 
-    The pieces may be cut anywhere, in the middle of a word too: the last characters wait, as text, until what follows
-    them cannot change their tokens. Texts that no tokenizer can cut (one word without end) wait as a whole. A text is
-    read whole, whatever `max_length` the model was trained with.
+    At any time, the logits are those of the whole text that has arrived. Memory does not grow with the texts.
+
+    A piece may end anywhere, even inside a word. The last characters are kept as text until the characters after
+    them can no longer change their tokens. A text that cannot be cut, such as one endless word, is kept as a whole.
+    `max_length` of the training run does not apply: a stream is never truncated.
 
     ```python
     >>> stream = model.stream(tokenizer)
@@ -34,13 +35,14 @@ class TextStream:
     ```
 
     Args:
-        model: a classifier that reads from left to right alone; it is set to eval mode.
-        tokenizer: of the model, to feed texts; None to feed token ids.
-        streams: B, texts that are read side by side.
-        answers: what a task makes of logits `[B, C]`, for [`answers`].
+        model: Unidirectional text classifier; it is set to eval mode.
+        tokenizer: Tokenizer of the model, to feed texts; None to feed token ids.
+        streams: Number of texts that are read in parallel, B.
+        answers: Function of a task that turns logits `[B, C]` into answers, for [`answers`]. None if only
+            [`logits`] is used.
 
     Raises:
-        UserError: the model reads from right to left too, or there is not one stream.
+        UserError: The model is bidirectional, or `streams` is under 1.
     """
 
     def __init__(
@@ -59,20 +61,21 @@ class TextStream:
             raise UserError(f"streams={streams} must be 1 or greater.")
         self.model, self.tokenizer, self.streams, self._answers = model.eval(), tokenizer, streams, answers
         self.closed = False
-        # Of each stream, what has arrived and was not read yet.
+        # The text of each stream that has arrived but has not been read yet.
         self._waiting = [""] * streams
         self._state: dict[str, Tensor] = {}
         self._pooled: dict[str, Tensor] | None = None
         self._wide: dict[str, Any] = {}
 
     def feed(self, pieces: str | Sequence[str]) -> None:
-        """Take the next piece of the text, or of each of the texts.
+        """Read the next piece of each text.
 
         Args:
-            pieces: one for each stream, cut anywhere; an empty one where nothing has arrived.
+            pieces: One piece for each stream, cut anywhere; an empty one for a stream without new text. A single
+                string is the piece of a single stream.
 
         Raises:
-            UserError: the stream is closed or has no tokenizer, or there are not as many pieces as streams.
+            UserError: The stream is closed or has no tokenizer, or the number of pieces is not the number of streams.
         """
         self._check_open()
         if self.tokenizer is None:
@@ -89,13 +92,13 @@ class TextStream:
             self._state, self._pooled, self._wide = self._read(ready)
 
     def feed_ids(self, ids: Sequence[Sequence[int]]) -> None:
-        """Take the next token ids of each of the texts.
+        """Read the next token ids of each text.
 
         Args:
-            ids: a row for each stream; an empty one where nothing has arrived.
+            ids: One row of token ids for each stream; an empty row for a stream without new tokens.
 
         Raises:
-            UserError: the stream is closed or reads texts, or there are not as many rows as streams.
+            UserError: The stream is closed or has a tokenizer, or the number of rows is not the number of streams.
         """
         self._check_open()
         if self.tokenizer is not None:
@@ -105,7 +108,7 @@ class TextStream:
         self._state, self._pooled, self._wide = self._read([list(row) for row in ids])
 
     def logits(self) -> Tensor:
-        """Return logits `[B, C]` of all that has arrived."""
+        """Return the logits `[B, C]` of all text that has arrived."""
         self._check_open()
         waiting: list[list[int]] = [[] for _ in self._waiting]
         if self.tokenizer is not None:
@@ -116,38 +119,40 @@ class TextStream:
             return self.model.wide_path.mixed(logits, wide["sums"], wide["squares"]) if wide else logits
 
     def answers(self, top_k: int | None = 1) -> list[dict]:
-        """Return what a [`Predictor`] answers for all that has arrived, an answer for each stream.
+        """Return the answer of a [`Predictor`] for all text that has arrived, one for each stream.
 
         Args:
-            top_k: the number of labels in an answer; None for all.
+            top_k: Number of labels in an answer; None for all.
 
         Raises:
-            UserError: the stream was not opened by a [`Predictor`].
+            UserError: The stream was not opened by a [`Predictor`].
         """
         if self._answers is None:
             raise UserError("this stream knows no task: open it with Predictor.from_pretrained(MODEL).open().")
         return self._answers(np.asarray(self.logits().float().cpu()), top_k)
 
     def close(self) -> None:
-        """End the stream, and forget what it has read."""
+        """Close the stream and delete its state."""
         self.closed, self._state, self._pooled, self._wide = True, {}, None, {}
         self._waiting = [""] * self.streams
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that a stream knows of its texts: tensors, and the ends of the texts that wait. With
-        [`load_state_dict`], another stream goes on from there, later or elsewhere."""
+        """Return the state of the stream: tensors, and the text that has not been read yet.
+
+        Another stream continues from this state with [`load_state_dict`].
+        """
         self._check_open()
         read = {"state": dict(self._state), "pooled": dict(self._pooled or {}), "wide": dict(self._wide)}
         return {**read, "waiting": list(self._waiting)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what [`state_dict`] returned.
+        """Continue from a state that [`state_dict`] returned.
 
         Args:
-            state: of a stream of the same model and tokenizer, and as many texts.
+            state: State of a stream with the same model, tokenizer and number of texts.
 
         Raises:
-            UserError: it is of another number of streams.
+            UserError: The state has another number of texts.
         """
         self._check_open()
         if len(state["waiting"]) != self.streams:
@@ -168,7 +173,7 @@ class TextStream:
 
     @torch.inference_mode()
     def _read(self, ids: list[list[int]]) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:
-        """The state, what is pooled and what the wide path has counted after some more tokens of each stream."""
+        """Return the recurrent state, the pooling state and the wide path's totals after further tokens."""
         model, state, pooled, wide = self.model, self._state, self._pooled, self._wide
         collate = RaggedCollator(model.config.pad_token_id or 0)
         for start in range(0, max(1, *map(len, ids)), TOKENS_AT_ONCE):
@@ -183,7 +188,10 @@ class TextStream:
         return state, pooled, wide  # type: ignore[return-value]
 
     def _count(self, wide: dict[str, Any], rows: list[list[int]]) -> dict[str, Any]:
-        """The totals of n-grams after some more tokens of each stream, and its last tokens, to begin the next."""
+        """Return the wide path's totals after further tokens of each stream, and the last tokens of each stream.
+
+        The next call needs these tokens for n-grams that begin in one call and end in the next.
+        """
         path = self.model.wide_path
         ends = wide.get("ends", [[] for _ in rows])
         joined = [end + row for end, row in zip(ends, rows, strict=True)]

@@ -1,2 +1,2 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Attributions, reading curves, alignments and the gradient flow."""
+"""Interpretation of models: attributions, reading curves, alignments and the gradient flow."""

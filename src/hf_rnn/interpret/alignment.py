@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The attention of a model that translates, by words (Bahdanau et al. 2015, figure 3)."""
+"""Alignment of source and target words by the attention of a translation model (Bahdanau et al. 2015, figure 3)."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +17,12 @@ from .segmentation import tokens_of, words_of
 
 @dataclass
 class Alignment:
-    """The attention of a model that writes a text while it reads another.
+    """Attention weights of a translation model between source and target words.
 
     Args:
-        source, target: the words that were read, with the token that ends them, and the words that were written.
-        weights: `[target, source]`, the share of attention that each written word gave to each word that was read.
+        source: Source words, and the end-of-text token.
+        target: Target words.
+        weights: Share of the attention of each target word on each source word, shape [target, source].
     """
 
     source: list[str]
@@ -29,10 +30,11 @@ class Alignment:
     weights: np.ndarray
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the alignment as a dict for JSON, with weights rounded to four digits."""
         return {"source": self.source, "target": self.target, "weights": np.round(self.weights, 4).tolist()}
 
     def lines(self) -> list[str]:
-        """Return a line for each written word, with up to three words that got a fifth of its attention or more."""
+        """Return a line for each target word, with up to three source words with at least 20 % of its attention."""
         lines = []
         for word, shares in zip(self.target, self.weights, strict=True):
             seen = [place for place in np.argsort(-shares)[:3] if shares[place] >= 0.2]
@@ -40,10 +42,10 @@ class Alignment:
         return lines
 
     def to_png(self, path: Path) -> None:
-        """Draw a row for each written word and a column for each that was read; dark cells got much attention.
+        """Draw a heat map as a PNG picture, with a row for each target word and a column for each source word.
 
         Args:
-            path: of the PNG.
+            path: Path of the PNG file.
         """
         height, width = self.weights.shape
         figure = new_figure(1.8 + 0.42 * width, 1.4 + 0.32 * height)
@@ -60,15 +62,15 @@ class Alignment:
 
 @torch.inference_mode()
 def align(predictor: Predictor, text: str, written: str | None = None) -> Alignment:
-    """Compute the attention with which a model writes a text.
+    """Compute the alignment between a text and its translation, with teacher forcing.
 
     Args:
-        predictor: of a model that was trained on the task `translation`.
-        text: that the model reads.
-        written: that it writes; its own translation if None.
+        predictor: Predictor with a model of the task `translation`.
+        text: Source text.
+        written: Target text; the model's own translation if None.
 
     Raises:
-        UserError: a model that writes nothing after a text, or texts without words.
+        UserError: The model is of another task, or one of the texts has no words.
     """
     task: Any = predictor.task
     if task.problem_type != "translation":

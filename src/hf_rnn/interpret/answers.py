@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The answer of a classifier that is explained: its scores, and the number that words speak for or against."""
+"""Scores of a text classifier, and the number that attribution methods explain."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,10 +14,10 @@ from ..utils.errors import UserError, nearest
 
 @contextmanager
 def reading_mode(model: Any) -> Iterator[None]:
-    """Put a model into eval mode inside the block.
+    """Put a model into eval mode inside a `with` block.
 
     Args:
-        model: that is asked; its modules are as they were after the block.
+        model: Model to put into eval mode. Afterwards, each module has its earlier mode again.
     """
     training = [module for module in model.modules() if module.training]
     model.eval()
@@ -29,26 +29,26 @@ def reading_mode(model: Any) -> Iterator[None]:
 
 
 def is_one_of_several(config: Any) -> bool:
-    """Return whether a text has one label of several that exclude one another.
+    """Return True if each text has one of several labels that exclude each other, so that scores are a softmax.
 
     Args:
-        config: of the model.
+        config: Configuration of the model.
     """
     return config.problem_type in (None, "single_label_classification") and config.num_labels > 1
 
 
 def margin(config: Any, logits: Tensor, index: int) -> Tensor:
-    """Return the logit of a label, less the mean of the others where labels exclude one another.
+    """Return the logit of a label, minus the mean of the other logits if labels exclude each other.
 
     A softmax does not change if the same number is added to all logits, and neither does this difference.
 
     Args:
-        config: of the model.
-        logits: `[B, C]`.
-        index: of the label.
+        config: Configuration of the model.
+        logits: Logits, shape [B, C].
+        index: Index of the label.
 
     Returns:
-        `[B]`, float32.
+        Tensor of shape [B], float32.
     """
     logits = logits.float()
     if not is_one_of_several(config):
@@ -58,11 +58,11 @@ def margin(config: Any, logits: Tensor, index: int) -> Tensor:
 
 
 def scores_of(config: Any, logits: Tensor) -> Tensor:
-    """Return the probabilities of labels; in regression, the values.
+    """Return the probabilities of labels for logits; in regression, the logits themselves.
 
     Args:
-        config: of the model.
-        logits: `[…, C]`.
+        config: Configuration of the model.
+        logits: Logits, shape […, C].
     """
     if is_regression(config):
         return logits
@@ -73,12 +73,12 @@ def target_index(config: Any, target: str | int | None, logits: Tensor) -> int:
     """Return the index of a label.
 
     Args:
-        config: of the model.
-        target: the label or its index; the likeliest label if None.
-        logits: `[C]`, of the text.
+        config: Configuration of the model.
+        target: Label, or its index as a number or a string; the most probable label if None.
+        logits: Logits of the text, shape [C]; they select the label if `target` is None.
 
     Raises:
-        UserError: there is no such label.
+        UserError: The label does not exist.
     """
     names = labels_of(config)
     if target is None:

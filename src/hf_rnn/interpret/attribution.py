@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Attribution: how much each word of a text speaks for a label of a classifier."""
+"""Attribution: scores for how much each word of a text contributes to a label of a text classifier."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,9 +20,10 @@ from .segmentation import Span, sentences_of, tokens_of, words_of
 from .views import Explanation
 
 DEFAULT = "integrated_gradients"
-# Points of the path of integrated gradients to begin with, and at most; the gap at which there are enough of them.
+# Integrated gradients: the initial and the maximum number of points on the path, and the completeness gap that is small
+# enough.
 FEWEST, MOST, GAP = 32, 2048, 0.01
-# A difference of logits that is less is none, and no share of it is asked for.
+# The smallest difference of logits that the completeness gap is divided by. It avoids a division by about zero.
 NOTHING = 1e-3
 
 
@@ -37,44 +38,46 @@ def explain(
     batch_tokens: int = BATCH_TOKENS,
     cut: Callable[[list], list] | None = None,
 ) -> Any:
-    """Compute how much each word of a text speaks for a label.
+    """Compute attribution scores: how much each word of a text contributes to a label.
 
-    The number that is explained is the label's logit less the mean of the others', since a softmax depends on no more;
-    in tasks without a softmax, it is the logit itself. The scores of subwords are added up to words by their offsets.
+    The explained number is the logit of the label minus the mean of the other logits, since a softmax depends only on
+    differences of logits. In tasks without a softmax, it is the logit itself. The score of a word is the sum of the
+    scores of its subwords.
 
     | method | the score of a word |
     |---|---|
-    | `integrated_gradients` | Sundararajan et al. 2017, from embeddings of zeros; scores add up to the difference |
+    | `integrated_gradients` | Sundararajan et al. 2017; scores add up to the difference from embeddings of zeros |
     | `input_x_gradient` | Shrikumar et al. 2016: its embedding times the gradient there; quick, and a local estimate |
-    | `occlusion` | the difference that it makes to mask the word, so that the model does not read it |
+    | `occlusion` | the change of the explained number when the word is masked, so that the model does not read it |
     | `sentence_occlusion` | the same for a sentence |
     | `attention` | its weight in the pooling, for models with `pooling="attention"`; it is the same for all labels |
 
     Args:
-        model: an [`RNNForSequenceClassification`], on any device; it is read in eval mode, and left as it was.
-        tokenizer: of the model; a fast one.
-        text: one, or several; texts of pairs are not read.
-        target: a label or its index; the likeliest if None.
-        method: see the table.
-        n_steps: points of the path of integrated gradients; if None, 32, and twice as many as long as the scores miss
-            by more than 1 % what they have to add up to, up to 2,048.
-        batch_tokens: tokens that are read at once.
-        cut: returns those token ids that the model was trained to read, such as `task.cut`; it reads all if None.
+        model: An [`RNNForSequenceClassification`] on any device. It runs in eval mode and is not changed.
+        tokenizer: Fast tokenizer of the model.
+        text: One text or a list of texts; pairs of texts are not supported.
+        target: Label to explain, or its index; the most probable label if None.
+        method: Attribution method of the table.
+        n_steps: Number of points on the path of integrated gradients. None starts with 32 and doubles it, up to 2,048,
+            until the sum of the scores is within 1 % of the difference from the baseline.
+        batch_tokens: Maximum number of tokens in a batch.
+        cut: Function that truncates rows of token ids as in training, such as `task.cut`; None for no truncation.
 
     Returns:
-        An [`Explanation`], or a list of them.
+        An [`Explanation`] for one text, or a list of them for a list.
 
     Raises:
-        UserError: a text without tokens, a label that does not exist, an unknown method or one that the pooling does
-            not go with, no classifier, a tokenizer without offsets; or captum is not installed.
+        UserError: A text has no tokens, or the label or the method does not exist; the model is not a text classifier
+            or has no pooling for the method; the tokenizer has no offsets; or captum is not installed.
 
     ```python
     >>> from hf_rnn import Predictor, explain
 
     >>> predictor = Predictor.from_pretrained("my-model")
-    >>> read = {"cut": predictor.task.cut}  # of a longer text, what the model was trained to read
+    >>> read = {"cut": predictor.task.cut}  # truncates long texts as in training
     >>> print(explain(predictor.model, predictor.tokenizer, "a lovely lamp", **read).to_ansi())
-    ```"""
+    ```
+    """
     _check(model, text, method, n_steps, batch_tokens)
     texts = [as_text(each) for each in ([text] if isinstance(text, str) else text)]
     with reading_mode(model):
@@ -124,7 +127,7 @@ def _explain(
     question = _Question(model, index, batch, spans, n_steps, at_once)
     scores, gap = METHODS[method](question)
     if method in OF_RECURRENCE and model.wide_path is not None:
-        # The wide path is linear in its n-grams: their scores are what they add.
+        # Gradients of embeddings do not include the wide path. It is linear in its n-grams, so their scores are exact.
         scores = scores + margin(model.config, model.wide_path.token_scores(batch).detach(), index).cpu()
     for span in spans:
         span.score = float(scores[span.tokens].sum())
@@ -135,15 +138,15 @@ def _explain(
 
 @dataclass
 class _Question:
-    """The text and the label that a method explains.
+    """A model, a text and a label for an attribution method.
 
     Args:
-        model: a classifier.
-        index: of the label.
-        ids: `[1, T]`, the tokens of the text.
-        spans: its words or sentences.
-        n_steps: points of the path of integrated gradients.
-        at_once: texts of T tokens that are read at once.
+        model: Text classifier.
+        index: Index of the label.
+        ids: Token ids of the text, `[1, T]`.
+        spans: Words or sentences of the text.
+        n_steps: Number of points on the path of integrated gradients; None to choose it by the completeness gap.
+        at_once: Maximum number of rows of T tokens in a batch.
     """
 
     model: Any
@@ -154,12 +157,12 @@ class _Question:
     at_once: int
 
     def of_embedded(self, embedded: Tensor) -> Tensor:
-        """Return the number that is explained, `[B]`, for embedded tokens `[B, T, E]`: the recurrence's part of it."""
+        """Return the explained number `[B]` for embedded tokens `[B, T, E]`, without the part of the wide path."""
         logits = self.model.recurrent_logits(inputs_embeds=embedded)
         return margin(self.model.config, logits, self.index)
 
     def of_kept(self, kept: Tensor) -> Tensor:
-        """Return the number that is explained, `[B]`, without the tokens that a mask `[B, T]` leaves out."""
+        """Return the explained number `[B]` for masks `[B, T]`, which are 0 for tokens that the model does not read."""
         ids = self.ids.expand(len(kept), -1)
         return margin(
             self.model.config, self.model(ids, attention_mask=kept.long(), return_dict=True).logits, self.index
@@ -190,9 +193,9 @@ def _input_x_gradient(question: _Question) -> tuple[Tensor, None]:
 
 
 def _occlusion(question: _Question) -> tuple[Tensor, None]:
-    # The model skips padding, wherever it stands: a masked word is a word that was never written.
+    # The model skips masked tokens at any position, so its answer is that for the text without the word.
     kept = torch.ones(question.ids.shape, device=question.ids.device)
-    # Words are numbered from 1 on; tokens of group 0 belong to no word.
+    # Words are numbered from 1. Tokens of group 0 belong to no word.
     groups = torch.zeros_like(question.ids)
     for number, span in enumerate(question.spans, 1):
         groups[0, span.tokens] = number
@@ -201,7 +204,7 @@ def _occlusion(question: _Question) -> tuple[Tensor, None]:
     with torch.no_grad():
         scores = method.attribute(kept, **options)[0].cpu()
     for span in question.spans:
-        # captum gives each token of a word the difference that the word makes.
+        # captum gives each token the score of its whole word, so the tokens share it.
         scores[span.tokens] /= len(span.tokens)
     return scores, None
 
@@ -219,7 +222,7 @@ METHODS: dict[str, Callable[[_Question], tuple[Tensor, float | None]]] = {
     "attention": _attention,
 }
 
-# Methods that explain embedded tokens, which a wide path does not read.
+# Methods that compute gradients of embedded tokens. The wide path reads token ids and has no such gradients.
 OF_RECURRENCE = ("integrated_gradients", "input_x_gradient")
 
 
@@ -232,13 +235,13 @@ def _captum() -> Any:
 
 
 def explainable(predictor: Predictor) -> tuple[Any, PreTrainedTokenizerBase, Callable[[list], list]]:
-    """Return the model of a predictor, its tokenizer and its `cut`, for [`explain`] and `how_it_read`.
+    """Return the model, the tokenizer and the `cut` of a predictor, the arguments of [`explain`] and `how_it_read`.
 
     Args:
-        predictor: of a classifier.
+        predictor: Predictor with a text classifier.
 
     Raises:
-        UserError: it is no classifier of whole texts, or reads pairs of texts.
+        UserError: The model is not a text classifier, or it reads pairs of texts.
     """
     if not predictor.task.one_answer:
         raise UserError(

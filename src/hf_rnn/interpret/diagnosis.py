@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Diagnose a model: the gradient flow on texts of a data set."""
+"""Diagnosis of a saved model: the gradient flow on texts of a data set."""
 
 from collections.abc import Collection
 
@@ -12,7 +12,7 @@ from ..text.arguments import DataArguments
 from ..utils.errors import UserError
 from .gradient_flow import GradientFlow, check_measurable, measure_gradient_flow
 
-# Texts of a measurement, tokens that are gone back, and rows that the texts are chosen from.
+# The maximum numbers of texts in a measurement, of tokens per text, and of rows that the texts are chosen from.
 ROWS, STEPS, SAMPLE = 32, 200, 1000
 
 
@@ -27,14 +27,18 @@ def diagnose(
     """Measure the [`GradientFlow`] of a saved model on texts of a labelled data set.
 
     Args:
-        predictor: of a classifier or a language model.
-        data, given: as in [`~hf_rnn.inference.predictor.evaluate`].
-        split: of the data set; if None, its only one, or the first of test, validation and training that it has.
-        rows: texts that are read, at most.
-        steps: tokens that are gone back, at most.
+        predictor: Predictor with a text classifier or a language model.
+        data: Data section with the path and the columns of the data set.
+        split: Name of the split. None selects the only split; or else the test split, the validation split, or the
+            first split, whichever exists first.
+        rows: Maximum number of texts.
+        steps: Maximum number of tokens of each text.
+        given: Keys of column settings in `data` whose columns must exist, as in
+            [`~hf_rnn.inference.predictor.evaluate`].
 
     Raises:
-        UserError: as [`~hf_rnn.inference.predictor.evaluate`], or no text has a token.
+        UserError: The model is of another class, no text has a token, or the data cannot be read (see
+            [`~hf_rnn.inference.predictor.evaluate`]).
     """
     check_measurable(predictor.model)
     splits, task = labelled_rows(predictor, data, split, given)
@@ -49,16 +53,16 @@ def diagnose(
 
 
 def flow_batch(rows: Dataset, language_model: bool, count: int = ROWS, steps: int = STEPS) -> dict[str, list]:
-    """Return the ends of some of the longer texts, all of one length: `input_ids` `[B, T]`, and `labels`.
+    """Return the last T tokens of some of the longest texts: `input_ids` `[B, T]` and `labels` `[B]`.
 
     Args:
-        rows: as `task.encode` gives them.
-        language_model: whether the last token of each text is its label.
-        count: B, at most.
-        steps: T, at most.
+        rows: Encoded rows, as `task.encode` returns them.
+        language_model: True if the last token of each text is its label; False if the rows have `labels`.
+        count: Maximum number of texts, B.
+        steps: Maximum number of tokens of each text, T.
 
     Raises:
-        UserError: no text has a token.
+        UserError: No text has a token.
     """
     rows = _sample(rows)
     texts = [list(ids) for ids in rows["input_ids"]]
@@ -67,7 +71,7 @@ def flow_batch(rows: Dataset, language_model: bool, count: int = ROWS, steps: in
     T = min(steps, max((len(texts[n]) - more for n in order), default=0))
     if T < 1:
         raise UserError(f"none of {len(texts)} texts has a token to follow a gradient through: name other data.")
-    # A few long texts are worth more here than many short ones, and one is not enough.
+    # T is at most the length of the eighth longest text: long texts show more, but one text is not enough for a mean.
     T = min(T, max(1, len(texts[order[min(len(order), 8) - 1]]) - more))
     order = [n for n in order if len(texts[n]) >= T + more]
     if language_model:

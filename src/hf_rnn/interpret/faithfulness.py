@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Faithfulness: how much explanations say about a model (DeYoung et al. 2020, "ERASER", section 4)."""
+"""Faithfulness: how well attribution scores reflect a model (DeYoung et al. 2020, "ERASER", section 4)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,18 +13,19 @@ from ..utils.errors import UserError
 from .answers import reading_mode, scores_of, target_index
 from .views import Explanation
 
-# Shares of a text's words.
+# The shares of the words of a text that are masked or kept, as in ERASER.
 SHARES = (0.01, 0.05, 0.10, 0.20, 0.50)
 
 
 @dataclass
 class Faithfulness:
-    """Means over texts and over the shares of words that are left out or kept.
+    """Faithfulness of explanations, as means over texts and over shares of words.
 
     Args:
-        comprehensiveness: by how much the probability falls without the words that matter most; high is good.
-        sufficiency: by how much it falls with nothing but these words; low is good.
-        texts: their number.
+        comprehensiveness: Drop of the probability of the label when the words with the highest scores are masked;
+            higher is better.
+        sufficiency: Drop of the probability of the label when all other words are masked; lower is better.
+        texts: Number of texts.
     """
 
     comprehensiveness: float
@@ -36,17 +37,18 @@ class Faithfulness:
 def measure_faithfulness(
     model: Any, explanations: Explanation | Sequence[Explanation], shares: Sequence[float] = SHARES
 ) -> Faithfulness:
-    """Measure how the answers change without the words with the highest scores, and with these alone.
+    """Measure how the probability of the label changes without the words with the highest scores, and with only these.
 
-    A word that is left out is masked, so that the model does not read it.
+    Words are left out by the attention mask, so the model does not read them.
 
     Args:
-        model: whose answers were explained.
-        explanations: one or several, as [`explain`] returns them.
-        shares: of the words of each text, those with the highest scores first.
+        model: Model that was explained.
+        explanations: One or several explanations, as [`explain`] returns them.
+        shares: Shares of the words of each text to mask or keep, each over 0 and at most 1. The words with the highest
+            scores come first.
 
     Raises:
-        UserError: there are no explanations.
+        UserError: There are no explanations or no shares, or a share is out of range.
     """
     for share in shares:
         if not 0 < share <= 1:
@@ -64,7 +66,7 @@ def measure_faithfulness(
 
 
 def _falls(model: Any, explanation: Explanation, shares: Sequence[float]) -> np.ndarray:
-    """Return the fall of the probability, `[2, shares]`: without the words that matter most, and with them alone."""
+    """Return drops of the probability, `[2, shares]`: without the words of the highest scores, and with only these."""
     ids = torch.tensor([explanation.ids], device=model.device)
     best = sorted(explanation.words, key=lambda word: -word.score)
     masks = torch.ones(1 + 2 * len(shares), len(explanation.ids), dtype=torch.long, device=model.device)

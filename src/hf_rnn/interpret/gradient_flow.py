@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Gradient flow: the norm of the gradient on its way back through time, and the activity of gates and units."""
+"""Gradient flow: the norm of the gradient at each step back through time, and the activity of gates and units."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -18,11 +18,12 @@ from ..models.recurrence import Recurrence
 from ..utils.errors import UserError
 from .answers import reading_mode
 
-# Shares of the gradient at the end: below the first it is lost, above the second it explodes.
+# Thresholds of the gradient norm, as a share of that at the end: the gradient has vanished below the first and
+# exploded above the second.
 LOST, EXPLODED = 0.01, 100.0
-# Values of a gate below the first are shut, and above the second open (Karpathy et al. 2015).
+# A gate is shut where its value is below the first threshold, and open above the second (Karpathy et al. 2015).
 SHUT, OPEN = 0.1, 0.9
-# A unit with a smaller standard deviation is dead.
+# A unit is dead if the standard deviation of its values is smaller.
 STILL = 1e-3
 
 
@@ -31,13 +32,13 @@ class GradientFlow:
     """A measurement of the gradient flow, with the activity of gates and units.
 
     Args:
-        curves: by layer, `[T]`: the norm of the loss's gradient with respect to h, t steps before the end of what the
-            layer reads; the mean over texts.
-        gates: by layer and gate, the share of its values that are shut, and the share of those that are open.
-        dead: by layer, the share of units whose values do not change.
-        radius: by layer and gate, the spectral radius of its recurrent matrix.
-        settings: of the model, for the advice.
-        step: of the training.
+        curves: Gradient norms by layer, each `[T]`, as means over texts. Entry t is the norm of the gradient of the
+            loss with respect to h, t steps before the last step of the layer.
+        gates: Two shares by layer and gate: that of its values that are shut, and that of its values that are open.
+        dead: Share of units whose values do not change, by layer.
+        radius: Spectral radius of the recurrent weight matrix, by layer and gate.
+        settings: Settings of the model on which the advice depends.
+        step: Optimizer step at which the measurement was made.
     """
 
     curves: dict[str, list[float]]
@@ -48,29 +49,33 @@ class GradientFlow:
     step: int = 0
 
     def as_dict(self) -> dict:
-        """Return what JSON can hold, with None for infinities and NaN."""
+        """Return the measurement as a dict for JSON, with None for infinities and NaN."""
         told = asdict(self)
         told["curves"] = {name: _finite(curve) for name, curve in self.curves.items()}
         told["radius"] = {name: dict(zip(of, _finite(of.values()), strict=True)) for name, of in self.radius.items()}
         return told
 
     def shares(self, layer: str) -> np.ndarray:
-        """Return the curve of a layer as shares of the gradient at the end.
+        """Return the curve of a layer, divided by the gradient norm at the end of the text.
 
-        The end is the largest norm in the last twentieth of the steps, since a pooling need not read the very last.
+        The norm at the end is the largest one within the last 5 % of the steps, since a pooling need not read the last
+        step.
 
         Args:
-            layer: by its name in `curves`.
+            layer: Name of the layer in `curves`.
         """
         curve = np.asarray(self.curves[layer], dtype=float)
         end = curve[: max(1, len(curve) // 20)].max()
         return curve / end if end else curve
 
     def lost_after(self, layer: str) -> int | None:
-        """Return the number of steps after which less than 1 % of the gradient is left, for good; None if more is left.
+        """Return the number of steps back after which the gradient stays below 1 % of that at the end.
 
         Args:
-            layer: by its name in `curves`.
+            layer: Name of the layer in `curves`.
+
+        Returns:
+            Number of steps; None if at least 1 % of the gradient reaches the first step that the layer reads.
         """
         kept = np.flatnonzero(self.shares(layer) >= LOST)
         steps = int(kept[-1]) + 1 if len(kept) else 0
@@ -88,20 +93,20 @@ def measure_gradient_flow(
     inputs_embeds: Tensor | None = None,
     step: int = 0,
 ) -> GradientFlow:
-    """Read texts step by step, and measure the gradient of the loss with respect to the state after each step.
+    """Measure the gradient of the loss with respect to the hidden state after each time step.
 
-    The loss of a language model is that of the last token alone, predicted from all before it. The model is not
-    changed; dropout is off.
+    The loss of a language model is that of one token, predicted from all tokens before it. The model is not changed,
+    and dropout is off.
 
     Args:
-        model: an [`RNNForSequenceClassification`] or [`RNNForCausalLM`].
-        input_ids: `[B, T]`, texts of one length.
-        labels: as the model's `forward` takes them; of a language model, `[B]`, the token after the text.
-        inputs_embeds: `[B, T, E]`, instead of `input_ids`.
-        step: of the training, for the record.
+        model: An [`RNNForSequenceClassification`] or [`RNNForCausalLM`].
+        input_ids: Token ids of texts of equal length, `[B, T]`.
+        labels: Labels as in the `forward` of a classifier; for a language model, the token after each text, `[B]`.
+        inputs_embeds: Embedded tokens `[B, T, E]`, instead of `input_ids`.
+        step: Optimizer step to record in the measurement.
 
     Raises:
-        UserError: another model, or texts without a token.
+        UserError: The model is of another class, the texts have no tokens, or `labels` or the texts are missing.
     """
     check_measurable(model)
     if (input_ids is None) == (inputs_embeds is None) or labels is None:
@@ -111,16 +116,16 @@ def measure_gradient_flow(
     if not x.shape[1]:
         raise UserError("there is no token to go back from: pass texts of one token or more, [B, T].")
     with reading_mode(model), torch.enable_grad():
-        # Of a language model's two directions, the one that tells the token after the text.
+        # A bidirectional language model predicts the token after the text with its first stack alone.
         stacks = encoder.stacks[:1] if isinstance(model, RNNForCausalLM) else encoder.stacks
         reading = _StepByStep(stacks, x.detach())
         loss = _loss(model, reading, labels)
-        # Those of cells that nothing reads behind have no gradient.
+        # A state on which the loss does not depend has no gradient; `allow_unused` then gives None.
         places = [(name, h) for name, states in reading.states.items() for h in states]
         grads = torch.autograd.grad(loss, [h for _, h in places], allow_unused=True)
     curves: dict[str, list[float]] = {name: [] for name in reading.states}
     for (name, _), grad in zip(places, grads, strict=True):
-        # The loss is a mean over rows.
+        # The loss is a mean over rows, so the sum of the norms over rows is already the mean over texts.
         curves[name].append(0.0 if grad is None else float(grad.float().norm(dim=-1).sum()))
     config = model.config
     settings = {name: getattr(config, name) for name in ("cell_type", "forget_gate_bias", "pooling")}
@@ -136,7 +141,11 @@ def measure_gradient_flow(
 
 
 def check_measurable(model: Any) -> None:
-    """Raises [`UserError`] for a model that is neither a classifier of whole texts nor a language model."""
+    """Raise [`UserError`] if a model is neither a text classifier nor a language model.
+
+    Args:
+        model: Model to check.
+    """
     if not isinstance(model, RNNForSequenceClassification | RNNForCausalLM):
         raise UserError(
             f"how far back a gradient goes is measured from one loss at the end of a text, and {type(model).__name__} "
@@ -156,8 +165,11 @@ def _loss(model: RNNForCausalLM | RNNForSequenceClassification, reading: "_StepB
 
 
 class _StepByStep:
-    """An encoder's pass over texts `[B, T, E]`, in which each h is a tensor of its own that all that comes after it
-    depends on: what it hands on in time, and what it hands on upwards."""
+    """A forward pass of an encoder over texts `[B, T, E]`, one time step at a time.
+
+    Each h is a separate tensor. The next step and the layer above read this tensor, so that its gradient includes all
+    later uses.
+    """
 
     def __init__(self, stacks: Sequence[tuple[Recurrence, tuple[int, ...]]], x: Tensor):
         self.states: dict[str, list[Tensor]] = {}
@@ -165,7 +177,7 @@ class _StepByStep:
         self.dead: dict[str, float] = {}
         self.radius: dict[str, dict[str, float]] = {}
         read = [self._read(stack, directions, x) for stack, directions in stacks]
-        # `[B, T, D*H]` and `[B, D*H]`
+        # Outputs are `[B, T, D*H]`, the final hidden state is `[B, D*H]`.
         self.outputs, self.final = (torch.cat(parts, dim=-1) for parts in zip(*read, strict=True))
 
     def _read(self, stack: Recurrence, directions: Sequence[int], x: Tensor) -> tuple[Tensor, Tensor]:
@@ -186,7 +198,7 @@ class _StepByStep:
 
     @staticmethod
     def _steps(stack: Recurrence, layer: int, weights: list[Tensor], x: Tensor) -> list[Tensor]:
-        """h after each step, `[B, H]`."""
+        """Return h after each time step, each `[B, H]`."""
         h = x.new_zeros(1, len(x), stack.hidden_size)
         c = h if stack.cell.has_cell_state else None
         states = []
@@ -198,7 +210,7 @@ class _StepByStep:
 
     @torch.no_grad()
     def _look(self, name: str, cell: Cell, weights: list[Tensor], x: Tensor, out: Tensor) -> None:
-        """What gates and units do, of the inputs `[B, T, F]` and outputs `[B, T, H]` of a layer."""
+        """Measure gates, units and spectral radii of a layer from its inputs `[B, T, F]` and outputs `[B, T, H]`."""
         w_ih, w_hh, b_ih, b_hh = weights
         H = out.shape[-1]
         before = torch.cat([torch.zeros_like(out[:, :1]), out[:, :-1]], dim=1)
@@ -209,14 +221,14 @@ class _StepByStep:
             if block in cell.gates
         }
         if not cell.gates and cell.is_bounded:
-            # A state that is shut or open is at one end of its range.
+            # A cell without gates has a state in [-1, 1]. It is mapped to [0, 1] and treated like a gate.
             values = {"state": (out + 1) / 2}
         self.gates[name] = {
             gate: (float((value < SHUT).float().mean()), float((value > OPEN).float().mean()))
             for gate, value in values.items()
         }
         moves = out.flatten(0, 1).std(0, correction=0) >= STILL
-        # One value has nothing to move from.
+        # A single value has no standard deviation, so no unit counts as dead.
         self.dead[name] = float((~moves).float().mean()) if out.shape[:2].numel() > 1 else 0.0
         self.radius[name] = {
             gate: float(torch.linalg.eigvals(part.double()).abs().max()) if part.isfinite().all() else math.nan
@@ -225,10 +237,10 @@ class _StepByStep:
 
 
 def verdict(flow: GradientFlow) -> list[str]:
-    """Describe a measurement in sentences, with the settings that help.
+    """Return sentences that describe a measurement, with settings that improve it.
 
     Args:
-        flow: the measurement.
+        flow: Measurement to describe.
     """
     sentences: list[str] = []
     for name, curve in flow.curves.items():
@@ -257,7 +269,7 @@ def verdict(flow: GradientFlow) -> list[str]:
 
 
 def _more_reach(flow: GradientFlow, name: str) -> str:
-    """Return the settings with which a gradient goes further back."""
+    """Return the settings with which the gradient reaches further back in time."""
     settings, advice = flow.settings, []
     cell = find_cell(settings["cell_type"])
     if not cell.gates:
@@ -265,7 +277,7 @@ def _more_reach(flow: GradientFlow, name: str) -> str:
     elif "forget" not in cell.bias_fields:
         advice.append("--model.cell_type lstm with its --model.forget_gate_bias can carry it further")
     else:
-        # A forget gate of bias b holds a cell for some e^b steps (Tallec and Ollivier 2018).
+        # With a forget gate bias of b, a cell keeps its state for about e^b steps (Tallec and Ollivier 2018).
         bias = round(math.log(2 * len(flow.curves[name])))
         if bias > settings["forget_gate_bias"]:
             advice.append(f"--model.forget_gate_bias {bias} begins with cells that hold it longer")

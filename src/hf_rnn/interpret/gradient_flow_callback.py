@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Measure the gradient flow while a model is trained."""
+"""Trainer callback that measures the gradient flow during training."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ from .gradient_flow_views import save_flow
 
 
 class GradientFlowCallback(TrainerCallback, ExportableState):
-    """Measure the [`GradientFlow`] of a few texts during training, in a `Trainer` of any kind.
+    """Callback for any `Trainer` that measures the [`GradientFlow`] on a few texts during training.
 
     ```python
     >>> from hf_rnn.interpret.diagnosis import flow_batch
@@ -27,9 +27,10 @@ class GradientFlowCallback(TrainerCallback, ExportableState):
     ```
 
     Args:
-        input_ids: `[B, T]`.
-        labels: `[B]`, as [`measure_gradient_flow`] takes them.
-        every: steps between measurements.
+        input_ids: Token ids of texts of equal length, `[B, T]`.
+        labels: Labels `[B]`, as in [`measure_gradient_flow`].
+        every: Number of optimizer steps between two measurements. The setting `gradient_flow_steps` of the training
+            arguments takes precedence, if there is one.
     """
 
     def __init__(self, input_ids: Sequence[Sequence[int]], labels: Sequence, every: int):
@@ -46,7 +47,7 @@ class GradientFlowCallback(TrainerCallback, ExportableState):
     def on_train_begin(
         self, args: Any, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
     ) -> None:
-        # The state of a checkpoint has the setting of its own run.
+        # When training resumes, `every` comes from the checkpoint; the setting of the current run takes precedence.
         self.every = getattr(args, "gradient_flow_steps", 0) or self.every
         if not state.global_step:
             self.history = []
@@ -61,21 +62,22 @@ class GradientFlowCallback(TrainerCallback, ExportableState):
 
     @property
     def flows(self) -> list[GradientFlow]:
-        """The measurements, in the order of their steps."""
+        """The measurements in the order of their optimizer steps."""
         return [GradientFlow(**flow) for flow in self.history]
 
     def state(self) -> dict:
+        """Return the arguments and the measurements, which the `Trainer` saves in checkpoints."""
         args = {"input_ids": self.input_ids, "labels": self.labels, "every": self.every}
         return {"args": args, "attributes": {"history": list(self.history)}}
 
     def save(self, folder: str | Path) -> None:
-        """Write gradient_flow.json and gradient_flow.png.
+        """Write gradient_flow.json and gradient_flow.png into a folder.
 
         Args:
-            folder: that they are written into.
+            folder: Folder for the two files.
 
         Raises:
-            UserError: nothing was measured.
+            UserError: There is no measurement.
         """
         if not self.history:
             raise UserError("nothing was measured: train first, with this callback among the Trainer's.")

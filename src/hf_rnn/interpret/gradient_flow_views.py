@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Write a gradient flow as a picture or as JSON."""
+"""Write measurements of the gradient flow as a picture or as JSON."""
 
 import json
 from collections.abc import Sequence
@@ -11,16 +11,17 @@ import numpy as np
 from ..utils.figures import new_figure
 from .gradient_flow import LOST, GradientFlow, verdict
 
-# Smaller shares of the gradient at the end are drawn as this.
+# The smallest share that is drawn, since the scale is logarithmic; smaller shares are drawn as this.
 LEAST = 1e-6
 
 
 def save_flow(flows: GradientFlow | Sequence[GradientFlow], path: Path) -> None:
-    """Write measurements into a file.
+    """Write measurements to a file.
 
     Args:
-        flows: one, or several in the order of their steps.
-        path: a `.json` file gets the measurements and the verdict on the last of them, any other a picture.
+        flows: One measurement, or several in the order of their optimizer steps.
+        path: Path of the file. A `.json` file holds the measurements and a description of the last one; any other file
+            is a PNG picture.
     """
     flows = [flows] if isinstance(flows, GradientFlow) else list(flows)
     if path.suffix.lower() == ".json":
@@ -31,11 +32,11 @@ def save_flow(flows: GradientFlow | Sequence[GradientFlow], path: Path) -> None:
 
 
 def draw_gradient_flow(flows: Sequence[GradientFlow], path: Any) -> None:
-    """Draw heat maps over training, a panel for each layer; of one measurement, curves.
+    """Draw measurements as a PNG picture: a heat map over training for each layer, or curves of one measurement.
 
     Args:
-        flows: in the order of their steps.
-        path: of the PNG.
+        flows: Measurements in the order of their optimizer steps.
+        path: Path of the PNG file, or a binary file object.
     """
     names = list(flows[0].curves)
     shares = {name: np.array([flow.shares(name) for flow in flows]) for name in names}

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Reading curve: the answer of a classifier after each word of a text."""
+"""Reading curve: the scores of a text classifier after each word of a text."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,24 +24,24 @@ from .segmentation import tokens_of, words_of
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# A bidirectional model is asked at so many words.
+# The maximum number of words at which a bidirectional model is evaluated, since each costs a forward pass of its own.
 PLACES = 40
-# It then reads so many tokens together: few, since beginnings of one text are of all lengths.
+# The maximum number of tokens in a batch of prefixes. It is small because the prefixes of a text differ in length.
 TOGETHER = 2048
 
 
 @dataclass
 class ReadingCurve:
-    """The scores of all labels after each word of a text.
+    """Scores of all labels after each word of a text.
 
     Args:
-        text: as it was given.
-        labels: of the model.
-        words: those after which the model was asked, `N`.
-        ends: the end of each of them in the text, in characters.
-        scores: `[N, C]`: the probability of each label for the text up to there; in regression, the value.
-        kind: of the scores: probabilities of labels that exclude one another (`"one label"`) or do not (`"several
-            labels"`), or numbers (`"value"`).
+        text: Text that the model reads.
+        labels: Labels of the model.
+        words: The N words after which the model was evaluated.
+        ends: Position in the text after each of these words, in characters.
+        scores: Probability of each label for the text up to each word, `[N, C]`; in regression, the predicted value.
+        kind: Kind of the scores: `"one label"` for probabilities of labels that exclude each other, `"several labels"`
+            for probabilities of labels that do not, `"value"` for regression.
     """
 
     text: str
@@ -52,7 +52,7 @@ class ReadingCurve:
     kind: str = "one label"
 
     def as_dict(self) -> dict:
-        """Return what JSON can hold."""
+        """Return the curve as a dict for JSON."""
         rows = [
             {"word": word, "end": end, "scores": dict(zip(self.labels, row.tolist(), strict=True))}
             for word, end, row in zip(self.words, self.ends, self.scores, strict=True)
@@ -60,7 +60,10 @@ class ReadingCurve:
         return {"text": self.text, "read": rows}
 
     def lines(self) -> list[str]:
-        """Return a line for each word: the likeliest label by then (of several, those over one half), and the word."""
+        """Return a line for each word, with the predicted labels after it, their scores, and the word.
+
+        For labels that do not exclude each other, these are all labels with a probability over one half.
+        """
         lines = []
         for row, word in zip(self.scores, self.words, strict=True):
             shown = {
@@ -72,10 +75,10 @@ class ReadingCurve:
         return lines
 
     def to_png(self, path: Any) -> None:
-        """Draw the curves, with the words at which the answer moved most.
+        """Draw the curves as a PNG picture, with the words after which the scores changed most.
 
         Args:
-            path: of the PNG.
+            path: Path of the PNG file, or a binary file object.
         """
         with boxes_for_missing_glyphs():
             draw(self).savefig(path, dpi=120, format="png")
@@ -89,20 +92,21 @@ def how_it_read(
     *,
     cut: Callable[[list], list] | None = None,
 ) -> ReadingCurve:
-    """Compute what a classifier would have answered after each word of a text.
+    """Compute the scores of a text classifier after each word of a text.
 
-    One pass of a unidirectional model gives all answers. A bidirectional one reads each beginning of the text anew, for
-    `places` words at most.
+    A unidirectional model needs one forward pass. A bidirectional model, or a tokenizer that appends tokens to a text,
+    needs a pass for each prefix of the text.
 
     Args:
-        model: an [`RNNForSequenceClassification`]; it is read in eval mode, and left as it was.
-        tokenizer: of the model; a fast one.
-        text: one text.
-        places: words to ask at, evenly spread; if None, all for a unidirectional model, else 40.
-        cut: returns those token ids that the model was trained to read, such as `task.cut`; it reads all if None.
+        model: An [`RNNForSequenceClassification`]. It runs in eval mode and is not changed.
+        tokenizer: Fast tokenizer of the model.
+        text: Text to read.
+        places: Maximum number of words after which the model is evaluated, evenly spaced. None for all words if one
+            pass is enough, else 40.
+        cut: Function that truncates rows of token ids as in training, such as `task.cut`; None for no truncation.
 
     Raises:
-        UserError: a text without tokens, no classifier, `places` under 1.
+        UserError: The text has no tokens, the model is not a text classifier, or `places` is under 1.
     """
     if not isinstance(model, RNNForSequenceClassification):
         raise UserError(f"{type(model).__name__} answers nothing: pass an RNNForSequenceClassification.")
@@ -111,7 +115,7 @@ def how_it_read(
     text = as_text(text)
     ids, offsets = tokens_of(tokenizer, text, cut)
     words = words_of(text, offsets)
-    # Tokens that the tokenizer puts behind a text also belong behind each beginning of it.
+    # Tokens that the tokenizer appends to a text must follow each of its prefixes too.
     end = ids[max(words[-1].tokens) + 1 :]
     if places is None and (model.config.bidirectional or end):
         places = PLACES
@@ -153,13 +157,18 @@ def _of_prefixes(
 
 
 def draw(curve: ReadingCurve, named: int = 6) -> "Figure":
-    """Return a figure of the curves."""
+    """Return a figure of the curves, in which the `named` words with the largest changes are written.
+
+    Args:
+        curve: Reading curve to draw.
+        named: Maximum number of words to write.
+    """
     figure = new_figure(9, 3.2)
     axes = figure.subplots()
     count = len(curve.words)
     x = np.arange(1, count + 1)
     last = curve.scores[-1]
-    # Two labels that exclude one another have mirrored curves: one is drawn.
+    # The curves of two labels that exclude each other mirror each other, so one is enough.
     alone = curve.kind == "one label" and len(last) == 2
     shown = [int(last.argmax())] if alone else np.argsort(-last)[:5].tolist()
     for n in shown:
@@ -178,7 +187,7 @@ def draw(curve: ReadingCurve, named: int = 6) -> "Figure":
     axes.xaxis.get_major_locator().set_params(integer=True)
     highest = curve.scores[:, shown].max()
     if curve.kind != "value":
-        # Of very many labels, none may come near to certainty.
+        # With very many labels, all probabilities may be small.
         axes.set_ylim(-0.02 * highest, 1.12 if highest > 0.5 else 1.2 * highest)
     axes.grid(alpha=0.3)
     axes.legend(prop={"family": font_families()})

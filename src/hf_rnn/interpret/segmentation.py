@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Divide a text into words or sentences, each with the tokens that it consists of."""
+"""Split a text into words or sentences, each with the tokens that it consists of."""
 
 import re
 import unicodedata
@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 
 from ..utils.errors import UserError
 
-# The place of a token that the tokenizer added to the text.
+# The offsets of a token that the tokenizer added to the text.
 NOWHERE = (-1, -1)
 
 
@@ -20,10 +20,11 @@ class Span:
     """A word or a sentence of a text.
 
     Args:
-        word: as it stands in the text.
-        start, end: its place in the text, in characters.
-        score: how much it speaks for the label; negative, against it.
-        tokens: places of its tokens among the token ids that the model read.
+        word: Text of the word or the sentence.
+        start: Position of its first character in the text.
+        end: Position after its last character in the text.
+        score: Attribution score for the label; a negative score counts against the label.
+        tokens: Indices of its tokens among the token ids that the model read.
     """
 
     word: str
@@ -36,18 +37,18 @@ class Span:
 def tokens_of(
     tokenizer: PreTrainedTokenizerBase, text: str, cut: Callable[[list], list] | None = None
 ) -> tuple[list[int], list[tuple[int, int]]]:
-    """Tokenize a text.
+    """Tokenize a text, and return its token ids with their offsets.
 
     Args:
-        tokenizer: a fast one.
-        text: that is read.
-        cut: returns those token ids that the model reads; it reads all if None.
+        tokenizer: Fast tokenizer.
+        text: Text to tokenize.
+        cut: Function that truncates rows of token ids, such as `task.cut`; None for no truncation.
 
     Returns:
-        The token ids, and the place of each in the text, in characters; [`NOWHERE`] for tokens that the tokenizer adds.
+        Token ids, and the (start, end) offsets of each token in characters; [`NOWHERE`] for added special tokens.
 
     Raises:
-        UserError: there is nothing to read, or the tokenizer knows no offsets.
+        UserError: The text has no tokens, or the tokenizer has no offsets.
     """
     if not tokenizer.is_fast:
         raise UserError(f"a {type(tokenizer).__name__} knows no offsets: load a fast tokenizer, AutoTokenizer.")
@@ -62,25 +63,25 @@ def tokens_of(
     return [encoding["input_ids"][place] for place in places], offsets
 
 
-# Chinese, Japanese and Thai are written without spaces: each token is a word of its own.
+# Scripts without spaces between words, such as Chinese, Japanese and Thai. Each of their tokens counts as a word.
 _UNPARTED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
 
 
 def _in_words(character: str) -> bool:
-    # Letters, the marks that stand on them, and digits.
+    # The categories L, M and N are letters, combining marks and digits.
     spelled = unicodedata.category(character)[0] in "LMN" or character in "'’_"
     return spelled and not _UNPARTED.match(character)
 
 
 def words_of(text: str, offsets: Sequence[tuple[int, int]]) -> list[Span]:
-    """Join tokens to words: tokens that touch, letter to letter, or that are parts of one character.
+    """Join tokens to words: adjacent tokens of letters and digits, and tokens that are parts of one character.
 
     Args:
-        text: that was tokenized.
-        offsets: places of its tokens, as [`tokens_of`] returns them.
+        text: Text that was tokenized.
+        offsets: Offsets of its tokens, as [`tokens_of`] returns them.
 
     Returns:
-        The words in the order of the text. A token of spaces belongs to the word behind it.
+        Words in the order of the text. A token of white space belongs to the word after it, or to the last word.
     """
     words: list[Span] = []
     spaces: list[int] = []
@@ -111,13 +112,14 @@ _SENTENCE_END = re.compile(r"[.!?]+[\"'”’)\]]*(?=\s|$)|[。！？]+[”’�
 
 
 def sentences_of(text: str, offsets: Sequence[tuple[int, int]]) -> list[Span]:
-    """Join the words of a text to sentences, by punctuation.
+    """Join the words of a text to sentences, which end at punctuation or line breaks.
 
     Args:
-        text, offsets: as in [`words_of`].
+        text: Text that was tokenized.
+        offsets: Offsets of its tokens, as [`tokens_of`] returns them.
 
     Returns:
-        The sentences in the order of the text.
+        Sentences in the order of the text.
     """
     ends = np.array([match.end() for match in _SENTENCE_END.finditer(text)])
     sentences: dict[int, Span] = {}

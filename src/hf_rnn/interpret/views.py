@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""An explanation, and its views: in a terminal, as a page, as a picture."""
+"""Explanation of a label by words, with views for a terminal, as an HTML page and as a picture."""
 
 import json
 import unicodedata
@@ -14,29 +14,29 @@ from ..utils.errors import UserError
 from ..utils.figures import boxes_for_missing_glyphs, font_families, new_figure
 from .segmentation import Span
 
-# Colours of words for and against the label. People who cannot tell red from green can tell these apart.
+# Colours of words for and against the label. Blue and orange are distinct for people with red-green blindness.
 FOR, AGAINST = (21, 101, 192), (230, 81, 0)
-# So many words are listed beside the text.
+# The maximum number of words in each list of the strongest words.
 NAMED = 5
-# The endings of files that [`save`] writes.
+# The file name extensions that [`save`] can write.
 FORMS = (".html", ".png", ".json")
 
 
 @dataclass
 class Explanation:
-    """Scores of the words of a text for a label, as [`~hf_rnn.interpret.attribution.explain`] returns them.
+    """Attribution scores of the words of a text for a label, from [`~hf_rnn.interpret.attribution.explain`].
 
     Args:
-        text: as it was given.
-        label: that the words speak for.
-        score: its probability; in regression, the value.
-        method: by which the scores were computed.
-        words: in the order of the text, without those that the model did not read; sentences if the method scores
-            sentences.
-        ids: tokens that the model read.
-        scores: those of all labels, by their names.
-        completeness_gap: of integrated gradients, the share by which the sum of the scores misses the difference that
-            it has to be; None for other methods.
+        text: Text that was explained.
+        label: Label that was explained.
+        score: Probability of the label; in regression, the predicted value.
+        method: Name of the attribution method.
+        words: Words with their scores, in the order of the text, without words that the model did not read. The
+            method `sentence_occlusion` gives sentences instead.
+        ids: Token ids that the model read.
+        scores: Probability of each label, by its name; in regression, the predicted value.
+        completeness_gap: Relative error of integrated gradients: the scores should add up to the difference from the
+            baseline, and this is the share by which they miss it. None for other methods.
     """
 
     text: str
@@ -49,7 +49,7 @@ class Explanation:
     completeness_gap: float | None = None
 
     def as_dict(self) -> dict:
-        """Return what JSON can hold: all but the token ids, of the text and of each word."""
+        """Return the explanation as a dict for JSON, without token ids and token indices."""
         told = asdict(self)
         told.pop("ids")
         for word in told["words"]:
@@ -57,10 +57,10 @@ class Explanation:
         return told
 
     def to_ansi(self) -> str:
-        """Return the text, coloured for a terminal."""
+        """Return the text with ANSI escape codes that colour each word by its score."""
         parts = []
         for text, score, share in pieces(self):
-            # A text may hold control sequences: a terminal must not obey them.
+            # A text may contain control sequences, which must not reach the terminal.
             text = "".join(character if character.isprintable() or character == "\n" else "�" for character in text)
             if score is None or abs(share) < 0.05:
                 parts.append(text)
@@ -71,20 +71,20 @@ class Explanation:
         return "".join(parts)
 
     def to_html(self) -> str:
-        """Return a page of its own, which asks nothing of a network."""
+        """Return a complete HTML page, which loads nothing from a network."""
         from markupsafe import Markup
 
         text = Markup(coloured(self))
         return _PAGE.render(explanation=self, title=title(self), text=text, **_COLOURS)
 
     def to_png(self, path: Any) -> None:
-        """Write the coloured text as a picture.
+        """Write the coloured text as a PNG picture.
 
         Args:
-            path: of the PNG.
+            path: Path of the PNG file, or a binary file object.
 
         Raises:
-            UserError: the text is written from right to left, which matplotlib cannot do.
+            UserError: The text has letters of a right-to-left script, which matplotlib cannot draw.
         """
         if any(unicodedata.bidirectional(character) in ("R", "AL") for character in self.text):
             raise UserError("a picture cannot show a text that is written from right to left: write a page, it.html.")
@@ -93,7 +93,7 @@ class Explanation:
         figure.set_layout_engine("none")
         renderer = figure.canvas.get_renderer()
         families = font_families()
-        # The words are laid out in lines by their drawn widths.
+        # Line breaks depend on the drawn width of each word, which only the renderer knows.
         x, line, placed = margin, 0, []
         with boxes_for_missing_glyphs():
             for text, _, share in pieces(self):
@@ -123,13 +123,13 @@ class Explanation:
 
 
 def pieces(explanation: Explanation) -> Iterator[tuple[str, float | None, float]]:
-    """Yield the text in pieces, each word by itself, and between them the rest of the text.
+    """Yield the text in pieces: each word, and the text between words.
 
     Args:
-        explanation: of the text.
+        explanation: Explanation of the text.
 
     Yields:
-        The piece; its score, None for text between words; and the score as a share of the largest.
+        Tuples of the piece, its score (None between words), and its score divided by the largest absolute score.
     """
     largest = max((abs(word.score) for word in explanation.words), default=0.0) or 1.0
     at = 0
@@ -143,10 +143,10 @@ def pieces(explanation: Explanation) -> Iterator[tuple[str, float | None, float]
 
 
 def strongest(explanation: Explanation) -> list[str]:
-    """Return a line with the words that speak most for the label, and one with those against it.
+    """Return a line with the words of the highest scores for the label, and a line with those against it.
 
     Args:
-        explanation: of a text.
+        explanation: Explanation of a text.
     """
     lines = []
     for name, sign in (("for", 1), ("against", -1)):
@@ -165,14 +165,14 @@ def _short(text: str) -> str:
 
 
 def check_ending(path: Path, pages: bool = True) -> None:
-    """Check the ending of a file that [`save`] is to write.
+    """Check that [`save`] can write a file with this name.
 
     Args:
-        path: of the file.
-        pages: whether there is an HTML page of it.
+        path: Path of the file.
+        pages: True if an HTML page can be written; False for PNG and JSON only.
 
     Raises:
-        UserError: it is not one of `FORMS`.
+        UserError: The extension is not one of `FORMS`, or is `.html` without `pages`.
     """
     forms = FORMS if pages else FORMS[1:]
     if path.suffix.lower() not in forms:
@@ -180,11 +180,11 @@ def check_ending(path: Path, pages: bool = True) -> None:
 
 
 def save(told: Any, path: Path) -> None:
-    """Write an explanation, a reading curve or an alignment, in the form of the file's ending.
+    """Write an explanation, a reading curve or an alignment, in the format that the file name extension says.
 
     Args:
-        told: the explanation, the curve or the alignment.
-        path: ends in one of `FORMS`.
+        told: Explanation, reading curve or alignment to write.
+        path: Path of the file, with an extension of `FORMS`. Only explanations can be written as `.html`.
     """
     form = path.suffix.lower()
     if form == ".png":
@@ -195,10 +195,10 @@ def save(told: Any, path: Path) -> None:
 
 
 def title(explanation: Explanation) -> str:
-    """Return the label, its score and the method.
+    """Return a title with the label, its score and the attribution method.
 
     Args:
-        explanation: of a text.
+        explanation: Explanation of a text.
     """
     return f"{explanation.label} {explanation.score:.4f} · {explanation.method.replace('_', ' ')}"
 
@@ -236,16 +236,19 @@ _COLOURS = {"for_": " ".join(map(str, FOR)), "against": " ".join(map(str, AGAINS
 
 
 def coloured(explanation: Explanation) -> str:
-    """Return the text as a paragraph of HTML that is readable on light and dark pages.
+    """Return the coloured text as an HTML paragraph, which is readable on light and on dark pages.
 
     Args:
-        explanation: of the text.
+        explanation: Explanation of the text.
     """
     return _TEXT.render(pieces=list(pieces(explanation)), **_COLOURS)
 
 
 def _wrapped(text: str) -> Iterator[str]:
-    """Yield the parts that a line may end behind: words, spaces as one, line breaks; long runs are cut."""
+    """Yield the parts between which a line may break: words with a following space, and line breaks.
+
+    White space at the ends of a line is reduced to one space, and words are cut into parts of 80 characters.
+    """
     for number, line in enumerate(text.split("\n")):
         if number:
             yield "\n"

@@ -1,7 +1,7 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""A decoder that looks back at the text that it translates.
+"""Recurrent decoder with attention over the encoder's outputs.
 
-Shapes: B batch, T time of what is written, S time of what was read, E embedding, H hidden, M width of what was read, L
+Shapes: B batch, T target positions, S source positions, E embedding, H hidden, M width of the encoder's outputs, L
 layers.
 """
 
@@ -16,15 +16,15 @@ from .recurrence import Recurrence, RecurrentState, locked_dropout
 
 
 class Memory(NamedTuple):
-    """The encoder's outputs, as attention looks them up."""
+    """Encoder outputs, prepared for attention."""
 
     values: Tensor  # [B, S, M], the encoder's outputs
     keys: Tensor  # [B, S, H]
-    valid: Tensor | None  # [B, S] bool; None if everywhere
+    valid: Tensor | None  # [B, S] bool, True on tokens; None if there is no padding
 
 
 class DecoderState(NamedTuple):
-    """The state of a decoder after a token."""
+    """State of a decoder after a token."""
 
     h: Tensor  # [L, B, H]
     c: Tensor | None  # [L, B, H], the LSTM's; None for a cell without cell state
@@ -33,11 +33,14 @@ class DecoderState(NamedTuple):
 
 
 class Attention(nn.Module):
-    r"""A distribution over the places of the source text, and the mean of the encoder's outputs by it.
+    r"""Attention: a distribution over source positions, and the mean of the encoder's outputs weighted by it.
 
-    The score of place s for the query h is vᵀ tanh(W h + U m_s) (`"additive"`, Bahdanau et al. 2015) or hᵀ U m_s / √H
-    (`"multiplicative"`, Luong et al. 2015; scaled as Vaswani et al. 2017). With coverage (Tu et al. 2016, See et al.
-    2017), the attention that a place has had is one more input of its score.
+    The score of position s for the query h is vᵀ tanh(W h + U m_s) (`"additive"`, Bahdanau et al. 2015) or
+    hᵀ U m_s / √H (`"multiplicative"`, Luong et al. 2015; scaled as in Vaswani et al. 2017). With coverage (Tu et al.
+    2016, See et al. 2017), the sum of a position's attention so far is one more input of its score.
+
+    Args:
+        config: Configuration; `attention_type` and `coverage` select the score.
     """
 
     def __init__(self, config: RNNConfig):
@@ -50,21 +53,21 @@ class Attention(nn.Module):
         self.coverage = nn.Linear(1, H if self.additive else 1, bias=False) if config.coverage else None
 
     def memory(self, values: Tensor, valid: Tensor | None) -> Memory:
-        """Prepare the encoder's outputs for look-ups.
+        """Prepare the encoder's outputs for attention.
 
         Args:
-            values: the outputs, `[B, S, M]`.
-            valid: `[B, S]` bool, where the tokens stand; None if everywhere.
+            values: Outputs of the encoder, shape `[B, S, M]`.
+            valid: Mask, shape `[B, S]`, bool, True on tokens; None: no padding.
         """
         return Memory(values, self.key(values), valid)
 
     def forward(self, query: Tensor, memory: Memory, covered: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Compute where each query looks, and the outputs that it finds there.
+        """Compute the attention of each query, and the mean of the encoder's outputs weighted by it.
 
         Args:
-            query: `[B, T, H]`.
-            memory: as [`memory`] gives it.
-            covered: `[B, S]`, with coverage: then T is 1.
+            query: Queries, shape `[B, T, H]`.
+            memory: Memory, as [`memory`] returns it.
+            covered: Sum of all attention so far, shape `[B, S]`; required with coverage, where T is 1.
 
         Returns:
             The means `[B, T, M]` and the distributions `[B, T, S]`; zeros for a source text without tokens.
@@ -86,20 +89,23 @@ class Attention(nn.Module):
             scores = scores.masked_fill(~memory.valid.unsqueeze(1), torch.finfo(scores.dtype).min)
         weights = scores.softmax(-1)
         if memory.valid is not None:
-            # A row without tokens would look everywhere.
+            # In a row without tokens, softmax gives every padding position the same weight.
             weights = weights * memory.valid.unsqueeze(1)
         return weights @ memory.values, weights
 
 
 class AttentionDecoder(nn.Module):
-    """A recurrent stack over the target text.
+    """Decoder: a recurrent stack over the target text, with [`Attention`] over the source text.
 
-    After each token, its output h_t asks [`Attention`] for a context c_t, and both become the attentional vector
-    tanh(W [h_t; c_t]), of the embedding's width (Luong et al. 2015). With input feeding the next step reads that vector
-    beside the next token.
+    The output h_t after each token is the query of attention, which returns a context c_t. The attentional vector is
+    tanh(W [h_t; c_t]), of width E (Luong et al. 2015). With input feeding, the next step reads this vector together
+    with the next token.
 
-    Without input feeding the stack runs over all tokens in one call of the fused kernel, and without coverage attention
-    does too; else time is a loop.
+    Without input feeding, the stack reads all tokens in one call of the fused kernel. Without coverage, attention is
+    also computed for all tokens at once. Otherwise the decoder loops over time.
+
+    Args:
+        config: Configuration of the model.
     """
 
     def __init__(self, config: RNNConfig):
@@ -123,8 +129,9 @@ class AttentionDecoder(nn.Module):
         """Return the state before the first token.
 
         Args:
-            final_h, final_c: the final states of the encoder's layers, `[B, L, M]`.
-            memory: as `attention.memory` gives it.
+            final_h: Final hidden states of the encoder's layers, shape `[B, L, M]`.
+            final_c: Final cell states of the encoder's layers, shape `[B, L, M]`; None for a cell without cell state.
+            memory: Memory, as `attention.memory` returns it.
         """
         h = self.begin_h(final_h).tanh().transpose(0, 1)
         c = None if self.begin_c is None else self.begin_c(final_c).tanh().transpose(0, 1)
@@ -137,13 +144,13 @@ class AttentionDecoder(nn.Module):
         """Read tokens of the target text.
 
         Args:
-            x: embedded tokens, `[B, T, E]`.
-            memory: as `attention.memory` gives it.
-            state: as [`begin`] gives it, or as it was returned for the tokens before these.
-            mask: `[B, T]`, non-zero where there is a token; None if everywhere. Padding changes nothing.
+            x: Embedded tokens, shape `[B, T, E]`.
+            memory: Memory, as `attention.memory` returns it.
+            state: State from [`begin`], or the state that was returned for the preceding tokens.
+            mask: Mask, shape `[B, T]`, non-zero on tokens; None: no padding. Padding leaves the state unchanged.
 
         Returns:
-            The attentional vectors `[B, T, E]`; the attention `[B, T, S]`; the outputs of each layer, `[B, T, H]`; and
+            The attentional vectors `[B, T, E]`, the attention `[B, T, S]`, the outputs of each layer `[B, T, H]`, and
             the state after the last token.
         """
         if self.input_feeding:
@@ -165,13 +172,13 @@ class AttentionDecoder(nn.Module):
     def _step_by_step(
         self, x: Tensor, memory: Memory, state: DecoderState, mask: Tensor | None
     ) -> tuple[Tensor, Tensor, tuple[Tensor, ...], DecoderState]:
-        """Do as [`forward`], with input feeding.
+        """Compute what [`forward`] returns, with input feeding.
 
-        Dropout of weights and between layers is the same in all steps. The tokens' part of the gates is computed for
-        all steps at once.
+        Dropout masks, of weights and between layers, are the same in all steps. The tokens' part of the gates is
+        computed for all steps at once.
 
         Raises:
-            ValueError: an adapter around the recurrence, which would not act here.
+            ValueError: There is an adapter around the recurrence, which would have no effect here.
         """
         recurrence, (B, T, E) = self.recurrence, x.shape
         if not isinstance(recurrence, Recurrence):

@@ -1,11 +1,11 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The recurrent cells: the equation of each, and all that the package knows about it.
+"""Recurrent cells: the equation and the properties of each.
 
-A new cell is one more entry in [`CELLS`]. Everything else reads the entry: configuration, recurrence, decoder, windows,
-initialisation, gradient flow and model card.
+A new cell is one more entry in [`CELLS`]. All other parts read the entry: configuration, recurrence, decoder, windows,
+initialization, gradient flow and model card.
 
-Shapes: B batch, H hidden, G blocks of H rows in the weights. torch's names and order of the blocks hold: `weight_ih`
-`[G*H, F]`, `weight_hh` `[G*H, H]`, `bias_ih` and `bias_hh` `[G*H]`.
+Shapes: B batch, T time, F features, H hidden, G blocks of H rows in the weights. Weights have torch's names, shapes and
+order of blocks: `weight_ih` `[G*H, F]`, `weight_hh` `[G*H, H]`, `bias_ih` and `bias_hh` `[G*H]`.
 """
 
 from collections.abc import Callable
@@ -19,26 +19,27 @@ from torch import Tensor
 from .choices import check_choice
 from .recurrence_cpu import CPUPass, GRUPass, ReluRNNPass, TanhRNNPass
 
-# `(from_x, h, c, w_hh, b_hh)` to the new h and c. `from_x = W x + b_ih`, `[B, G*H]`, is the input's part of all blocks;
-# h and c are `[B, H]`, and c is None for a cell without cell state.
+# A step maps `(from_x, h, c, w_hh, b_hh)` to the new h and c. `from_x = W x + b_ih`, `[B, G*H]`, is the input's part of
+# all blocks; h and c are `[B, H]`, and c is None for a cell without cell state.
 Step = Callable[[Tensor, Tensor, Any, Tensor, Tensor], tuple[Tensor, Any]]
 
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """A recurrent cell.
+    """Recurrent cell.
 
     Args:
-        name: its `cell_type` in a configuration.
-        display_name: its name in a model card.
-        step: its equation.
-        blocks: names of the G blocks in the weights, in their order.
-        gates: the blocks that are gates: σ(W x + U h + b), where 0 is shut and 1 is open.
-        bias_fields: block to the field of `RNNConfig` that its input bias starts from; all other biases start at 0.
-        has_cell_state: whether the cell has a second state, c.
-        is_bounded: whether h stays between -1 and 1.
-        mode: torch's name of its fused kernel; None for a loop over `step`.
-        cpu_pass: the hand-written pass for training on a CPU, where torch has no fused kernel for the cell.
+        name: Name of the cell, the `cell_type` in a configuration.
+        display_name: Name of the cell in a model card.
+        step: Equation of the cell.
+        blocks: Names of the G blocks in the weights, in their order.
+        gates: Names of the blocks that are gates, σ(W x + U h + b): 0 is closed, 1 is open.
+        bias_fields: Block names, each with the field of `RNNConfig` that gives its initial input bias. All other biases
+            start at 0.
+        has_cell_state: True if the cell has a second state, c.
+        is_bounded: True if h stays between -1 and 1.
+        mode: Name of torch's kernel for the cell; None: the cell runs in a loop over `step`.
+        cpu_pass: Hand-written pass for training on a CPU; None if torch has a fused CPU kernel or there is no pass.
     """
 
     name: str
@@ -54,7 +55,7 @@ class Cell:
 
     @property
     def family(self) -> str:
-        """The name that cells share which differ in their activation alone: `rnn` for `rnn_tanh`."""
+        """Name without the activation, such as `rnn` for `rnn_tanh`; cells of a family share it."""
         return self.name.partition("_")[0]
 
     def run(
@@ -63,10 +64,11 @@ class Cell:
         """Run the equation over a right-padded batch, in a loop over time.
 
         Args:
-            x: `[B, T, F]`.
-            h, c: the state to start from, `[1, B, H]`.
-            weights: `weight_ih`, `weight_hh`, `bias_ih` and `bias_hh`.
-            valid: `[B, T]` bool, where the tokens stand; None if everywhere.
+            x: Inputs, shape `[B, T, F]`.
+            h: Initial hidden state, shape `[1, B, H]`.
+            c: Initial cell state, shape `[1, B, H]`; None for a cell without cell state.
+            weights: List of `weight_ih`, `weight_hh`, `bias_ih` and `bias_hh`.
+            valid: Mask, shape `[B, T]`, bool, True on tokens; None: no padding.
 
         Returns:
             Outputs `[B, T, H]`, and h and c of each row after its own last token, `[1, B, H]`.
@@ -91,7 +93,7 @@ def lstm_step(from_x: Tensor, h: Tensor, c: Tensor, w_hh: Tensor, b_hh: Tensor) 
 
 
 def gru_step(from_x: Tensor, h: Tensor, c: None, w_hh: Tensor, b_hh: Tensor) -> tuple[Tensor, None]:
-    """Compute one step of the GRU (Cho et al. 2014), reset after the product as in cuDNN."""
+    """Compute one step of the GRU (Cho et al. 2014), with the reset gate after the matrix product as in cuDNN."""
     x_r, x_z, x_n = from_x.chunk(3, dim=-1)
     h_r, h_z, h_n = F.linear(h, w_hh, b_hh).chunk(3, dim=-1)
     r, z = (x_r + h_r).sigmoid(), (x_z + h_z).sigmoid()
@@ -153,10 +155,13 @@ CELLS = {
 
 
 def find_cell(name: str) -> Cell:
-    """Return the cell of a name.
+    """Return the cell with a name.
+
+    Args:
+        name: Name of the cell, as in a configuration.
 
     Raises:
-        ValueError: no cell has the name; the message lists the names.
+        ValueError: An unknown name; the message lists the known ones.
     """
     check_choice("cell_type", name, CELLS)
     return CELLS[name]

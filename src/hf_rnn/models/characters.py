@@ -1,5 +1,8 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""How a token is spelt, as a vector beside that of the token itself. Shape letters as in `configuration_rnn`."""
+"""Character encoder: a vector for the spelling of each token, added to the token's embedding.
+
+Shape letters as in `configuration_rnn`.
+"""
 
 from collections.abc import Sequence
 
@@ -10,15 +13,20 @@ from .configuration_rnn import RNNConfig
 from .ragged import may_ask
 from .recurrence import Recurrence
 
-# Bytes of a token that are read; of a longer one half from its beginning and half from its end.
+# Maximum number of bytes that are read. A longer token is cut in the middle: half are its first bytes, half its last.
 LONGEST = 24
 
 
 class CharacterEncoder(nn.Module):
-    """Reads the UTF-8 bytes of each token, by an LSTM in both directions (Lample et al. 2016) or by a convolution over
-    three at a time and a maximum over all (Ma and Hovy 2016), and projects what it found to the embedding's width.
+    """Encoder of the UTF-8 bytes of each token.
 
-    It knows tokens by their ids, from a table that is saved with the weights: [`learn_spelling`] fills it.
+    It is a bidirectional LSTM (Lample et al. 2016), or a convolution of width 3 with a maximum over all positions (Ma
+    and Hovy 2016). A linear layer projects the result to the width of the embedding.
+
+    A table, saved with the weights, maps token ids to bytes; [`learn_spelling`] fills it.
+
+    Args:
+        config: Configuration of the model; `character_encoder` is `"lstm"` or `"cnn"`.
     """
 
     def __init__(self, config: RNNConfig):
@@ -36,7 +44,11 @@ class CharacterEncoder(nn.Module):
 
     @torch.no_grad()
     def learn_spelling(self, tokens: Sequence[str]) -> None:
-        """Writes tokens into the table, in the order of their ids."""
+        """Write the spelling of tokens into the table.
+
+        Args:
+            tokens: Text of each token, in the order of the ids.
+        """
         self.spelling.zero_()
         for row, token in zip(self.spelling, tokens, strict=False):
             text = token.encode("utf-8", "replace")
@@ -46,21 +58,30 @@ class CharacterEncoder(nn.Module):
 
     @torch.no_grad()
     def resize(self, vocab_size: int) -> None:
-        """Makes room for more tokens, which are spelt by no letter, or forgets the last ones."""
+        """Resize the table: new tokens have no spelling, or the last tokens are removed.
+
+        Args:
+            vocab_size: New number of tokens.
+        """
         table = self.spelling.new_zeros(vocab_size, LONGEST)
         kept = min(vocab_size, len(self.spelling))
         table[:kept] = self.spelling[:kept]
         self.spelling = table
 
     def forward(self, input_ids: Tensor) -> Tensor:
-        """Token ids `[B, T]` to vectors `[B, T, E]`; zeros for a token without spelling."""
+        """Return a vector for the spelling of each token, `[B, T, E]`; zeros for a token without spelling.
+
+        Args:
+            input_ids: Token ids, `[B, T]`.
+        """
         if may_ask(input_ids):
-            # Each token once: a batch has the same ones again and again.
+            # Each distinct token is encoded once, because tokens repeat within a batch.
             ids, place = input_ids.unique(return_inverse=True)
             return self._read(self.spelling[ids])[place]
         return self._read(self.spelling[input_ids.flatten()]).unflatten(0, input_ids.shape)
 
     def _read(self, spelling: Tensor) -> Tensor:
+        """Encode spellings `[N, LONGEST]` as vectors `[N, E]`."""
         valid = spelling != 0
         x = self.embedding(spelling.int())
         if self.lstm is not None:

@@ -1,20 +1,20 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The check of a field whose value is one of a list of names."""
+"""Check of a configuration field whose value is one of several names."""
 
 import difflib
 from collections.abc import Collection
 
 
 def check_choice(field: str, value: str, choices: Collection[str]) -> None:
-    """Check that a field has one of the values that it can have.
+    """Check that a field has one of its allowed values.
 
     Args:
-        field: of the configuration.
-        value: that the field has.
-        choices: the values that it can have.
+        field: Name of the field in the configuration.
+        value: Value of the field.
+        choices: Allowed values.
 
     Raises:
-        ValueError: it has none of them; the message lists them, and ends with the line to write.
+        ValueError: The value is not allowed; the message lists the allowed values and ends with the line to write.
     """
     if value not in choices:
         near = difflib.get_close_matches(str(value).lower(), choices, n=1, cutoff=0.0)[0]

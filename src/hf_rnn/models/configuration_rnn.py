@@ -1,8 +1,8 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The configuration of every hf_rnn model: pure data, checked when it is made.
+"""Configuration of every hf_rnn model: pure data, checked when it is created.
 
-Beside each model, this file and those that [`code_files`] names are saved, so that it also loads where hf_rnn is not
-installed (`trust_remote_code=True`). They import only each other.
+This file and those that [`code_files`] names are saved with each model. It then also loads where hf_rnn is not
+installed (`trust_remote_code=True`). These files import only each other.
 """
 
 import difflib
@@ -23,7 +23,7 @@ from .choices import check_choice
 from .pooling import POOLINGS
 
 __version__ = "0.1.0"
-# The oldest release that understands all that a configuration can say today.
+# The oldest release that can read every configuration of this version.
 FORMAT_VERSION = "0.1.0"
 AUTO_MAP = {
     "AutoConfig": "configuration_rnn.RNNConfig",
@@ -33,7 +33,7 @@ AUTO_MAP = {
     "AutoModelForSequenceClassification": "modeling_rnn.RNNForSequenceClassification",
     "AutoModelForTokenClassification": "modeling_token_rnn.RNNForTokenClassification",
 }
-# The models that read a field, in its metadata; a field without is read by all of them.
+# A field's metadata names the models that read it; all models read a field without such metadata.
 _WRITERS = {"read_by": ("RNNForCausalLM", "RNNForConditionalGeneration")}
 _HEADS = {"read_by": ("RNNForSequenceClassification", "RNNForTokenClassification")}
 _CAUSAL_LM = {"read_by": ("RNNForCausalLM",)}
@@ -50,7 +50,7 @@ _CHOICES: dict[str, Collection[str]] = {
     "attention_type": ATTENTIONS,
 }
 
-# What other libraries call our fields.
+# Names of the same fields in other libraries, for the error that suggests the right name.
 _OTHER_NAMES = {
     "embedding_dim": "embedding_size",
     "hidden_dim": "hidden_size",
@@ -92,96 +92,96 @@ _NOT_NEGATIVE = (
 
 @strict
 class RNNConfig(PreTrainedConfig):
-    r"""
-    Configuration of [`RNNModel`] and of the models built on it.
+    r"""Configuration of [`RNNModel`] and of the models built on it.
 
-    Shape letters used all over the package: B batch, T time, E embedding, H hidden, D directions (1 or 2), L layers,
-    V vocabulary, C classes.
+    Shape letters of the package: B batch, T time, E embedding, H hidden, D directions (1 or 2), L layers, V vocabulary,
+    C classes.
 
     Args:
-        vocab_size: number of entries V of the embedding; at least the size of the tokenizer.
-        embedding_size: width E of a token's vector.
-        hidden_size: width H of the recurrent state of one direction.
-        num_hidden_layers: number L of recurrent layers, each reading the outputs of the one below.
-        cell_type: `"lstm"` (Hochreiter and Schmidhuber 1997), `"gru"` (Cho et al. 2014), `"rnn_tanh"` or `"rnn_relu"`
-            (Elman 1990).
-        bidirectional: whether each layer also reads from right to left (Schuster and Paliwal 1997).
-        independent_directions: whether the directions are two stacks that never see each other, as in ELMo (Peters et
-            al. 2018), so that each can be trained as a language model; else each layer reads both directions of the
-            one below.
-        embedding_dropout: probability that a word of the vocabulary is dropped everywhere in the batch (Gal and
-            Ghahramani 2016).
-        input_dropout: locked dropout on the embedded text: one mask per row, the same at each time step.
-        hidden_dropout: locked dropout on what one recurrent layer hands to the next.
-        weight_dropout: DropConnect on the hidden-to-hidden matrices (Merity et al. 2018).
-        backprop_length: in training, gradients go back through this many tokens at the end of a batch's longest text,
-            the end in the order in which a direction reads it; what comes before is read without, in constant memory
-            but for its outputs and with dropout masks of its own (Howard and Ruder 2018, "BPT3C"). 0 for the whole
-            text.
-        backprop_window: a classifier reads texts that are longer than this so many tokens at a time, and computes a
-            window again for its gradients instead of keeping it: they are those of the whole, in memory that grows
-            with the square root of the length. 0 for all at once.
-        truncate_backprop: whether gradients end where a window of `backprop_window` begins (Williams and Peng 1990).
-        output_dropout: locked dropout on what the output layer over the vocabulary reads (Merity et al. 2018).
-        activation_regularization: weight α of the mean square of what the output layer reads, dropout included, in the
-            language model's loss (Merity et al. 2018, "AR").
-        temporal_activation_regularization: weight β of the mean square of the difference between the top layer's
-            outputs at two steps in succession (the same, "TAR").
-        sampled_softmax: how many words, drawn anew for each batch, the language model's training loss compares the
-            right ones with, instead of with all of the vocabulary (Jean et al. 2015); 0 for all. Words are drawn by
-            rank, so a tokenizer has to number them by frequency, as [`train_tokenizer`] does but for `"bpe"` and
+        vocab_size: Number V of rows of the embedding; not less than the size of the tokenizer without rare tokens.
+        embedding_size: Width E of a token embedding.
+        hidden_size: Width H of the hidden state of one direction.
+        num_hidden_layers: Number L of recurrent layers; each reads the outputs of the layer below.
+        cell_type: Recurrent cell: `"lstm"` (Hochreiter and Schmidhuber 1997), `"gru"` (Cho et al. 2014), `"rnn_tanh"`
+            or `"rnn_relu"` (Elman 1990).
+        bidirectional: True to read texts from right to left as well (Schuster and Paliwal 1997).
+        independent_directions: True for one separate stack of layers per direction, as in ELMo (Peters et al. 2018);
+            each stack can be trained as a language model. False: each layer reads both directions of the layer below.
+        embedding_dropout: Probability to drop a vocabulary entry everywhere in a batch (Gal and Ghahramani 2016).
+        input_dropout: Probability of locked dropout on the embedded text: one mask per row for all time steps.
+        hidden_dropout: Probability of locked dropout between recurrent layers.
+        weight_dropout: Probability of DropConnect on the hidden-to-hidden matrices (Merity et al. 2018).
+        backprop_length: Number of tokens through which gradients go back in training, from the end of a batch's longest
+            text ("BPT3C", Howard and Ruder 2018). A direction's own reading order decides where the end is. Earlier
+            tokens are read without gradients and with dropout masks of their own. 0: the whole text.
+        backprop_window: Window in tokens. A text classifier reads longer texts window by window and computes each
+            window again for its gradients. These equal the gradients of a pass over the whole text, unless
+            `truncate_backprop` is set. Memory grows with the square root of the length. 0: no windows.
+        truncate_backprop: True to stop gradients at the start of each window of `backprop_window` (truncated
+            backpropagation through time, Williams and Peng 1990).
+        output_dropout: Probability of locked dropout on the vectors from which the vocabulary's logits are computed
+            (Merity et al. 2018).
+        activation_regularization: Weight α of the mean square of the top layer's outputs, after `output_dropout`, in
+            the language model's training loss ("AR", Merity et al. 2018).
+        temporal_activation_regularization: Weight β of the mean squared difference between the top layer's outputs at
+            two successive time steps, in the same loss ("TAR").
+        sampled_softmax: Number of words drawn per batch for the language model's training loss, which compares the
+            target words with these only (Jean et al. 2015). 0: the whole vocabulary. Low ids are drawn most often, so
+            ids must be sorted by frequency. Tokenizers that [`train_tokenizer`] trains are, except `"bpe"` and
             `"wordpiece"`.
-        tie_word_embeddings: whether the output layer over the vocabulary has the embedding's vectors for its rows, the
-            decoder's where there is one (Press and Wolf 2017); where H is not E, a linear layer comes between.
-        classifier_dropout: dropout on the pooled vector, and on the classifier's hidden layer where there is one.
-        classifier_hidden_size: width of a ReLU layer between pooling and the output layer; 0 for none.
-        pooling: how a text's outputs become one vector: `"last"` (the final state of each direction), `"mean"`,
+        tie_word_embeddings: True to use the (decoder's) embedding as the weights of the output layer over the
+            vocabulary (Press and Wolf 2017). A language model where H is not E has a linear layer in between.
+        classifier_dropout: Dropout probability in the classification head, on its input and on its hidden layer.
+        classifier_hidden_size: Width of a ReLU layer before the head's output layer; 0 for none.
+        pooling: Reduction of a text's outputs to one vector: `"last"` (final state of each direction), `"mean"`,
             `"max"`, `"concat"` ([last, max, mean], Howard and Ruder 2018) or `"attention"` (Yang et al. 2016).
-        wide_ngrams: number K of the n-grams that a classifier scores beside the recurrence, in its wide path (see
-            `wide_path.py`); 0 for no wide path.
-        wide_order: tokens of the longest of these n-grams; for a run, the most that it tries.
-        wide_vocabulary: fingerprint of the tokenizer whose ids the n-grams are of.
-        num_rare_tokens: ids from `vocab_size` on that the wide path reads as themselves, and the recurrence as
-            `unk_token_id`.
-        crf: whether a token classifier scores whole sequences of tags, and keeps to the BIO scheme where its labels are
-            of it (Lafferty et al. 2001), instead of each tag alone.
-        character_encoder: what a token classifier reads the spelling of tokens with: `"none"`, `"lstm"` or `"cnn"`.
-        character_embedding_size: width of a character's vector there.
-        character_hidden_size: width of that LSTM's state in one direction, or number of the convolution's filters.
-        attention_type: how a decoder looks back at the text that it renders: `"multiplicative"` (Luong et al. 2015) or
+        wide_ngrams: Number K of n-grams that a text classifier scores beside the recurrence, in its wide path (see
+            `wide_path.py`); in a training run, the maximum. 0: no wide path.
+        wide_order: Length in tokens of the longest of these n-grams; in a training run, the longest that is tried.
+        wide_vocabulary: Fingerprint of the tokenizer to which the n-grams were fitted; None: it is not checked.
+        num_rare_tokens: Number of ids from `vocab_size` on that only the wide path tells apart; the recurrence reads
+            each of them as `unk_token_id`.
+        crf: True if a token classifier scores whole tag sequences with a conditional random field (Lafferty et al.
+            2001), which also enforces the BIO scheme if the labels follow it. False: it scores each tag alone.
+        character_encoder: Encoder of each token's spelling in a token classifier: `"none"`, `"lstm"` or `"cnn"`.
+        character_embedding_size: Width of a character embedding in this encoder.
+        character_hidden_size: Hidden size of one direction of its LSTM, or number of filters of its CNN.
+        attention_type: Attention of the decoder over the source text: `"multiplicative"` (Luong et al. 2015) or
             `"additive"` (Bahdanau et al. 2015).
-        input_feeding: whether the decoder reads, beside each token, what it attended to before (Luong et al. 2015);
-            then it is run step by step.
-        coverage: weight of the loss for looking twice at a place, whose attention so far then is one more input of the
-            next (See et al. 2017); 0 for none of both.
-        share_embeddings: whether encoder and decoder have the same vectors for tokens.
-        label_smoothing: in training, the share of the probability that all of the vocabulary is to have beside the
-            token that a decoder is to write (Szegedy et al. 2016).
-        scheduled_sampling: in training, how often a decoder reads what it would have written itself instead of the
-            right token (Bengio et al. 2015).
-        target_mean, target_std: in regression, mean and standard deviation of the values in training: the network
-            learns `(value - target_mean) / target_std`, and logits are values.
-        forget_gate_bias: initial bias of the LSTM's forget gate (Jozefowicz et al. 2015); other cells have none.
-        initializer_range: standard deviation of the normal distribution that embeddings and linear layers start from.
-        pad_token_id: id of the padding token, whose vector starts at zero and stays there but where a language model's
-            output layer has it too; `None` for no such token.
-        unk_token_id: id of the token that stands for unknown ones, where `num_rare_tokens` needs it.
-        bos_token_id, eos_token_id: ids of the tokens that begin and end a text, where the tokenizer has them.
-        decoder_start_token_id: id of the token that begins what a decoder writes; `bos_token_id` if None.
+        input_feeding: True if the decoder reads its last attentional vector with each token (Luong et al. 2015); it
+            then runs step by step.
+        coverage: Weight of the coverage loss, which penalizes repeated attention to a source position. Attention scores
+            then depend on the attention so far (See et al. 2017). 0: neither.
+        share_embeddings: True if encoder and decoder share one token embedding.
+        label_smoothing: Label-smoothing factor of the decoder's loss; training only (Szegedy et al. 2016).
+        scheduled_sampling: Probability that the decoder reads its own prediction instead of the right token; training
+            only (Bengio et al. 2015).
+        target_mean: Mean of the training targets in regression. The network learns
+            `(value - target_mean) / target_std`, and logits are in the unit of the targets.
+        target_std: Standard deviation of the training targets in regression.
+        forget_gate_bias: Initial bias of the LSTM's forget gate (Jozefowicz et al. 2015); unused by other cells.
+        initializer_range: Standard deviation of the normal distribution of initial embeddings and linear weights.
+        pad_token_id: Id of the padding token, or None. Its embedding starts at zero and stays zero, unless it is also a
+            row of a language model's output layer.
+        unk_token_id: Id of the unknown token; required with `num_rare_tokens`.
+        bos_token_id: Id of the token that begins a text; None if the tokenizer has none.
+        eos_token_id: Id of the token that ends a text; None if the tokenizer has none.
+        decoder_start_token_id: Id of the first token that the decoder reads; `bos_token_id` if None.
 
     Labels (`num_labels`, `id2label`, `label2id`, `problem_type`) are those of [`~transformers.PreTrainedConfig`].
 
     Raises:
-        huggingface_hub.errors.StrictDataclassError: a value of the wrong type, or one that breaks a rule; the message
-            names the value and the rule.
-        TypeError: a keyword that is not a field but looks like one.
+        huggingface_hub.errors.StrictDataclassError: A value of the wrong type, or a value that breaks a rule; the
+            message names the value and the rule.
+        TypeError: A keyword that is not a field but resembles one.
 
     ```python
     >>> from hf_rnn import RNNConfig, RNNForSequenceClassification
 
     >>> config = RNNConfig(vocab_size=1000, cell_type="gru", bidirectional=True, num_labels=3)
     >>> model = RNNForSequenceClassification(config)
-    ```"""
+    ```
+    """
 
     model_type = "hf_rnn"
     keys_to_ignore_at_inference = [
@@ -244,8 +244,8 @@ class RNNConfig(PreTrainedConfig):
     decoder_start_token_id: int | None = field(default=None, metadata=_SEQ2SEQ)
 
     def __post_init__(self, **kwargs: Any) -> None:
-        # Which code runs is never for a file to say: the map of ours names files beside the configuration itself.
-        # It only leaves out the models whose code is not there.
+        # A configuration file must not choose which code runs: our map names files in the folder of this file.
+        # The file's map only decides which models are left out, since their code is not there.
         there = kwargs.pop("auto_map", None) or AUTO_MAP
         kwargs.pop("trust_remote_code", None)
         _check_version(kwargs.pop("hf_rnn_version", FORMAT_VERSION))
@@ -262,10 +262,10 @@ class RNNConfig(PreTrainedConfig):
 
     @classmethod
     def from_dict(cls, config_dict: dict, **kwargs: Any) -> Any:
-        """As transformers', but a configuration of another `model_type` is refused, not read as if it were ours.
+        """Create a configuration from a dict as transformers does, but refuse another `model_type`.
 
         Raises:
-            ValueError: another model_type, or one that a newer hf_rnn wrote.
+            ValueError: Another `model_type`, or a configuration that needs a newer hf_rnn.
         """
         model_type = config_dict.get("model_type", cls.model_type)
         if model_type != cls.model_type:
@@ -276,10 +276,10 @@ class RNNConfig(PreTrainedConfig):
         return super().from_dict(config_dict, **kwargs)
 
     def save_pretrained(self, save_directory: str | os.PathLike, push_to_hub: bool = False, **kwargs: Any) -> None:
-        """As transformers', and the code that the model needs, which `auto_map` names, beside it."""
+        """Save the configuration as transformers does, with the code files that `auto_map` refers to."""
         files = code_files(*(self.architectures or ()))
         if any(name.startswith("modeling_") for name in files):
-            # The configuration of another's repository is fetched alone: then the code stays where it is.
+            # transformers may fetch the configuration's code without the models' code; `auto_map` then stays as it is.
             self.auto_map = {name: ref for name, ref in AUTO_MAP.items() if f"{ref.split('.')[0]}.py" in files}
         super().save_pretrained(save_directory)
         for name in files:
@@ -295,7 +295,7 @@ class RNNConfig(PreTrainedConfig):
 
     @property
     def output_size(self) -> int:
-        """Width D·H of what a recurrent layer puts out."""
+        """Width D·H of the outputs of a recurrent layer."""
         return self.num_directions * self.hidden_size
 
     def validate_choices(self) -> None:
@@ -354,14 +354,14 @@ class RNNConfig(PreTrainedConfig):
 
 
 def code_files(*architectures: str) -> tuple[str, ...]:
-    """Return the names of the files of code that models need, found by following the imports of their own.
+    """Return the names of the code files that models need, found by following relative imports.
 
     Args:
-        architectures: names of the models' classes; all models of the package if there is none, or none of that name.
+        architectures: Class names of the models. Without a known name, all models of the package.
 
     Returns:
-        Names in alphabetical order. Beside the configuration of a model that was itself loaded from a repository's
-        code, files that it did not need are missing; they are left out.
+        Names in alphabetical order, without files that are missing here: a model that was loaded from a repository's
+        code has only the files that it needs.
     """
     of_class = {reference.split(".")[1]: reference.split(".")[0] for reference in AUTO_MAP.values()}
     ahead = [of_class[name] for name in architectures if name in of_class] or list(of_class.values())
@@ -371,7 +371,7 @@ def code_files(*architectures: str) -> tuple[str, ...]:
         file = Path(__file__).with_name(f"{ahead.pop()}.py")
         if file.name not in found and file.exists():
             found.add(file.name)
-            # As transformers follows them when it loads the model.
+            # transformers follows the same imports when it loads the model.
             ahead += get_relative_imports(file)
     return tuple(sorted(found))
 
@@ -380,7 +380,7 @@ def fields_read_by(model: str) -> frozenset[str]:
     """Return the names of the fields of [`RNNConfig`] that a model reads.
 
     Args:
-        model: the name of its class, such as `"RNNForCausalLM"`.
+        model: Class name of the model, such as `"RNNForCausalLM"`.
     """
     own = [each for each in fields(RNNConfig) if each.name in RNNConfig.__annotations__]
     return frozenset(each.name for each in own if model in each.metadata.get("read_by", (model,)))

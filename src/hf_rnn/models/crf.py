@@ -1,25 +1,26 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""A linear-chain conditional random field (Lafferty et al. 2001): tags are learnt and decoded together."""
+"""Linear-chain conditional random field (Lafferty et al. 2001), which learns and decodes whole tag sequences."""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-# The score of what cannot be: far below all others, and a number, so that nothing becomes NaN.
+# Score of a transition that is not allowed. It is finite, because -inf - (-inf) would be NaN.
 NEVER = -1e4
 
 
 class CRF(nn.Module):
-    """The scores of sequences of tags: those of the tags at each place, of each tag after another, and of the tags that
-    begin and end. The probability of a sequence is its share in the sum over all, `exp(score) / Z`.
+    """Scores of tag sequences, and their probabilities.
 
-    All sums are in log space, over all rows of a batch at once; only time is a loop.
+    The score of a sequence is the sum of its emissions, its transitions, and the scores of its first and last tags. Its
+    probability is `exp(score) / Z`, where Z sums over all sequences. All sums are in log space and over all rows of a
+    batch at once; only time is a loop.
 
     Args:
-        num_tags: C.
-        allowed: `[C + 1, C + 1]` bool, whether tag j may follow tag i; the last row says which tags may begin, and the
-            last column which may end. None: all may.
+        num_tags: Number C of tags.
+        allowed: Allowed transitions, `[C + 1, C + 1]` bool: entry [i, j] is True if tag j may follow tag i. The last
+            row has the tags that may come first, and the last column those that may come last. None: all are allowed.
     """
 
     def __init__(self, num_tags: int, allowed: Tensor | None = None):
@@ -30,15 +31,16 @@ class CRF(nn.Module):
         allowed = torch.ones(num_tags + 1, num_tags + 1, dtype=torch.bool) if allowed is None else allowed
         self.allowed: Tensor
         self.register_buffer("allowed", allowed.to(torch.uint8))
-        # The labels of which `allowed` is known to be the scheme.
+        # Labels for which `allowed` was set; None if it may belong to others.
         self.labels: list[str] | None = None
 
     def follow(self, labels: list[str], anew: bool = False) -> None:
-        """Allows what the BIO scheme allows of some labels.
+        """Allow the transitions that the BIO scheme allows between the given labels.
 
         Args:
-            labels: the names of the tags 0, 1, ….
-            anew: do so even if `allowed` was that of the same labels; it may have been loaded since.
+            labels: Names of the tags 0, 1, ….
+            anew: True to set the transitions even if the labels are those of the last call; the buffer may have been
+                loaded since.
         """
         if anew or labels != self.labels:
             if len(labels) + 1 == len(self.allowed):
@@ -46,7 +48,10 @@ class CRF(nn.Module):
             self.labels = labels
 
     def scores(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Of transitions `[C, C]`, beginnings and ends `[C]`; what is not allowed has none."""
+        """Return the scores of transitions `[C, C]`, of first tags `[C]` and of last tags `[C]`.
+
+        Entries that are not allowed are [`NEVER`].
+        """
         never = self.allowed == 0
         return (
             self.transitions.masked_fill(never[:-1, :-1], NEVER),
@@ -55,22 +60,24 @@ class CRF(nn.Module):
         )
 
     def log_partition(self, emissions: Tensor, valid: Tensor) -> Tensor:
-        """log Z of each row, `[B]`, by the forward algorithm; 0 for an empty row.
+        """Compute log Z of each row, `[B]`, by the forward algorithm; 0 for an empty row.
 
         Args:
-            emissions: scores of the tags at each place, `[B, T, C]`.
-            valid: `[B, T]` bool, right-padded.
+            emissions: Scores of the tags at each position, `[B, T, C]`.
+            valid: Mask of the tokens, `[B, T]` bool; padding is on the right.
         """
         return self._sweep(emissions, valid, torch.logsumexp)
 
     def log_likelihood(self, emissions: Tensor, tags: Tensor, valid: Tensor) -> Tensor:
-        """log P of the tags of each row, `[B]`.
+        """Compute the log-probability of the tags of each row, `[B]`.
+
+        An `I-x` that may not follow the tag before it is read as `B-x`. Such a row is a part of a longer text, and the
+        tags as they stand would have almost no probability, whatever the parameters are.
 
         Args:
-            emissions, valid: as in [`log_partition`].
-            tags: `[B, T]`; -100 where the tag is not known, and the sum is over all that it may be. A tag that may not
-                follow the one before it, `I-x`, is read as the one that begins, `B-x`: such a row is part of a longer
-                text, and no parameter could make its own tags likely.
+            emissions: Same as in [`log_partition`].
+            tags: Tags, `[B, T]`. The result sums over all possible tags at a position with -100.
+            valid: Same as in [`log_partition`].
         """
         tags = self.begun(tags, valid)
         known = (tags >= 0) & valid
@@ -79,8 +86,12 @@ class CRF(nn.Module):
         return self.log_partition(kept, valid) - self.log_partition(emissions, valid)
 
     def begun(self, tags: Tensor, valid: Tensor) -> Tensor:
-        """Tags `[B, T]`, with the other tag that may stand before it, `B-x`, for each `I-x` that may not follow the
-        tag before it; arguments as in [`log_likelihood`]."""
+        """Replace each `I-x` that may not follow the tag before it by `B-x`, and return the tags `[B, T]`.
+
+        Args:
+            tags: Same as in [`log_likelihood`].
+            valid: Same as in [`log_partition`].
+        """
         C = len(self.start)
         may = self.allowed != 0
         known, now = (tags >= 0) & valid, tags.clamp(min=0)
@@ -91,16 +102,32 @@ class CRF(nn.Module):
         return torch.where(known & known_before & ~may[before, now], begins[now], tags)
 
     def marginals(self, emissions: Tensor, valid: Tensor) -> Tensor:
-        """P of each tag at each place, `[B, T, C]`; zeros in padding. They are the gradient of log Z."""
+        """Compute the probability of each tag at each position, `[B, T, C]`; zeros in padding.
+
+        It is the gradient of log Z.
+
+        Args:
+            emissions: Same as in [`log_partition`].
+            valid: Same as in [`log_partition`].
+        """
         with torch.enable_grad():
             emissions = emissions.detach().requires_grad_()
             (found,) = torch.autograd.grad(self.log_partition(emissions, valid).sum(), emissions)
         return found
 
     def max_marginals(self, emissions: Tensor, valid: Tensor) -> Tensor:
-        """The score of the best sequence that has a tag at a place, less that of the best sequence of all, `[B, T, C]`:
-        0 for the tags of the best one (Viterbi 1967). In 64 bits where the device has them: in texts of thousands of
-        words, sequences differ by less than 32 bits can tell."""
+        """Compute the score of the best sequence through each tag at each position, relative to the best one.
+
+        The result is in float64, except on MPS, which has no such type. In texts of thousands of words, the differences
+        between sequences are smaller than the precision of float32.
+
+        Args:
+            emissions: Same as in [`log_partition`].
+            valid: Same as in [`log_partition`].
+
+        Returns:
+            Scores `[B, T, C]`; 0 for the tags of the best sequence, and negative for others (Viterbi 1967).
+        """
         if emissions.device.type != "mps":
             emissions = emissions.double()
         transitions, start, end = (scores.to(emissions.dtype) for scores in self.scores())
@@ -113,13 +140,18 @@ class CRF(nn.Module):
         return found - found.amax(-1, keepdim=True)
 
     def decode(self, emissions: Tensor, valid: Tensor) -> Tensor:
-        """The best sequence of tags of each row, `[B, T]`; -100 in padding."""
+        """Return the best tag sequence of each row, `[B, T]`; -100 in padding.
+
+        Args:
+            emissions: Same as in [`log_partition`].
+            valid: Same as in [`log_partition`].
+        """
         transitions, start, end = self.scores()
         T = emissions.shape[1]
         best = start + emissions[:, 0]
         pointers = []
         for t in range(1, T):
-            # Relative to the best one, since sums over long texts are too large to be told apart.
+            # Scores are kept relative to the best one: sums over a long text would lose precision.
             best = best - best.amax(1, keepdim=True)
             score, pointer = (best.unsqueeze(2) + transitions).max(1)
             best = torch.where(valid[:, t, None], score + emissions[:, t], best)
@@ -133,6 +165,7 @@ class CRF(nn.Module):
         return torch.stack(tags[::-1], dim=1).masked_fill(~valid, -100)
 
     def _sweep(self, emissions: Tensor, valid: Tensor, join: Callable[[Tensor, int], Tensor]) -> Tensor:
+        """Run the forward algorithm with `join` as its sum, and return one value per row, `[B]`."""
         transitions, start, end = self.scores()
         B, T, _ = emissions.shape
         if T == 0:
@@ -146,8 +179,10 @@ class CRF(nn.Module):
 
     @staticmethod
     def _best(emissions: Tensor, valid: Tensor, transitions: Tensor, start: Tensor) -> Tensor:
-        """At each place, for each tag, the score of the best sequence up to it, `[B, T, C]`, less a number that is the
-        same for all tags of the place."""
+        """Compute the score of the best sequence up to each position that ends in each tag, `[B, T, C]`.
+
+        The scores of a position are relative: the same number is subtracted from all of its tags.
+        """
         best = start + emissions[:, 0]
         found = [best]
         for t in range(1, emissions.shape[1]):
@@ -158,8 +193,15 @@ class CRF(nn.Module):
 
 
 def bio_transitions(labels: list[str]) -> Tensor:
-    """Which tags of the BIO scheme may follow which, as [`CRF`] takes it: `I-x` after `B-x` and `I-x` alone ("IOB2",
-    Ramshaw and Marcus 1995)."""
+    """Return the transitions that the BIO scheme allows, in the form that [`CRF`] takes.
+
+    `I-x` may follow only `B-x` and `I-x`. An `I-x` whose `B-x` is not a label may follow any tag.
+
+    Args:
+        labels: Names of the tags 0, 1, ….
+
+    Source: "IOB2", Ramshaw and Marcus 1995.
+    """
     C = len(labels)
     allowed = torch.ones(C + 1, C + 1, dtype=torch.bool)
     for j, label in enumerate(labels):

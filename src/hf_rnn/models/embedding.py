@@ -1,24 +1,26 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The vectors of tokens."""
+"""Embedding lookup with dropout of whole words."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 
 def embed(embedding: nn.Module, input_ids: Tensor, vocab_size: int, dropout: float = 0.0) -> Tensor:
-    """The vectors of tokens `[B, T]`, each word of the vocabulary dropped everywhere with a probability.
+    """Return the embeddings of tokens, `[B, T, E]`, optionally with dropout of vocabulary entries.
+
+    Dropout removes an entry of the vocabulary everywhere in the batch.
 
     Args:
-        embedding: an `nn.Embedding`, or what a client put around it, such as an adapter of PEFT.
-        input_ids: `[B, T]`.
-        vocab_size: V, which such a wrapper does not tell.
-        dropout: the probability.
+        embedding: `nn.Embedding`, or a wrapper around one, such as a PEFT adapter.
+        input_ids: Token ids, `[B, T]`.
+        vocab_size: Size V of the vocabulary, which a wrapper does not have as an attribute.
+        dropout: Probability that an entry is dropped; 0 for none.
 
     Raises:
-        ValueError: an id outside the vocabulary.
+        ValueError: If an id is outside the vocabulary.
     """
     if not input_ids.numel():
-        # Tokenizers hand over a batch of empty texts as floats, having seen no number in it.
+        # Tokenizers return a batch of empty texts as a float tensor, because it has no number to infer a type from.
         input_ids = input_ids.long()
     V = vocab_size
     try:

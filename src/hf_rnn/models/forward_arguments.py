@@ -1,8 +1,9 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The arguments that client programs pass to the `forward` of any model, and what a recurrent network makes of each.
+"""Handling of arguments that client programs pass to the `forward` of any model.
 
-`generate`, PEFT, trl and captum call all models as they call GPT-2 or Mamba. An argument that has no meaning here is
-ignored; one that asks for another text to be read than the one that a recurrence would read is refused.
+`generate`, PEFT, trl and captum pass the same arguments to all models as to GPT-2 or Mamba. Arguments without a meaning
+for a recurrence are ignored. Arguments that would change what the model reads, in a way that a recurrence cannot
+follow, raise an error.
 """
 
 import inspect
@@ -16,7 +17,7 @@ from transformers.utils import TransformersKwargs, can_return_tuple
 
 from .ragged import can_ask
 
-# None of these changes what a recurrence reads, except as `_check` says.
+# These arguments do not change what a recurrence reads; `_check` raises an error for the exceptions.
 _KNOWN = frozenset(TransformersKwargs.__annotations__) | {
     "assistant_tokenizer",
     "cache_params",
@@ -36,17 +37,19 @@ _PACKED = ("cu_seq_lens_q", "cu_seq_lens_k", "seq_idx")
 
 
 def accepts_client_arguments(also: Iterable[str] = ()) -> Callable:
-    """Decorates the `forward` of a model: `return_dict` as transformers' `can_return_tuple` has it, and all keyword
-    arguments that the method does not name itself are ignored or refused as this module says.
+    """Return a decorator that lets the `forward` of a model accept the arguments of client programs.
 
-    The signature stays that of `forward`: the Trainer takes from it which columns a model reads.
+    Keyword arguments that `forward` does not name are ignored or raise an error. `return_dict` works as in
+    transformers' `can_return_tuple`. The signature of `forward` is kept, since the Trainer reads from it which columns
+    the model needs.
 
     Args:
-        also: names that the method takes by `**`.
+        also: Names of further arguments, which `forward` takes as `**kwargs`.
 
     Raises:
-        TypeError: in a call, an argument that no client passes.
-        ValueError: in a call, several texts packed into a row, keys and values of attention, types of tokens.
+        TypeError: A call has an argument that no client passes.
+        ValueError: A call has several texts packed into one row, states of another encoder, keys and values of
+            attention, or token types other than 0.
     """
 
     def decorate(forward: Callable) -> Callable:
@@ -96,12 +99,12 @@ def _check(model: str, foreign: dict[str, Any], attention_mask: Tensor | None) -
 
 
 def foreign_state(name: str, given: Any, rule: str) -> str:
-    """Return the error for a state that is not of these models, such as the keys and values of attention.
+    """Return the error message for a state of another kind of model, such as keys and values of attention.
 
     Args:
-        name: of the argument.
-        given: its value.
-        rule: the state that the model does take.
+        name: Name of the argument.
+        given: Value of the argument.
+        rule: Clause that says which state the model accepts.
     """
     return (
         f"{name} is of the type {type(given).__name__}, for keys and values of attention, and {rule}: leave it out (of "
@@ -111,25 +114,28 @@ def foreign_state(name: str, given: Any, rule: str) -> str:
 
 
 def _tokens_of(found: Tensor, attention_mask: Tensor | None) -> Tensor:
-    """Return what was found at each place `[B, T]`, False in padding."""
+    """Return flags `[B, T]`, set to False on padding."""
     T = found.shape[-1]
     if attention_mask is None or attention_mask.dim() != 2 or attention_mask.shape[1] < T:
         return found
-    # The last T entries of a mask of all that was read are those of this text.
+    # A mask may also cover text that was read before; its last T entries belong to this text.
     return found & (attention_mask[:, -T:] != 0)
 
 
 def is_packed(position_ids: Tensor | None, attention_mask: Tensor | None) -> bool:
-    """Return whether positions `[B, T]`, or `[3, B, T]` of several kinds, begin anew within a row, among the tokens of
-    the mask `[B, T]`, all if None.
+    """Return whether position ids start again within a row, which then holds several texts.
 
-    A GPU is asked too, and waits: clients that pass positions of more than one token are few.
+    The check makes a GPU wait. Few clients pass positions of more than one token.
+
+    Args:
+        position_ids: Position ids, shape `[B, T]`, or `[3, B, T]` for several kinds, of which the first is read.
+        attention_mask: Mask, shape `[B, T]`, non-zero on tokens; None: no padding.
     """
     if position_ids is None or position_ids.shape[-1] < 2 or not can_ask(position_ids):
         return False
     T = position_ids.shape[-1]
     at = (position_ids[0] if position_ids.dim() == 3 else position_ids).reshape(-1, T)
     valid = _tokens_of(torch.ones_like(at, dtype=torch.bool), attention_mask)
-    # Padding may have any position.
+    # Positions on padding are arbitrary.
     highest = at.masked_fill(~valid, -1).cummax(-1).values
     return bool(((at[:, 1:] <= highest[:, :-1]) & valid[:, 1:]).any())

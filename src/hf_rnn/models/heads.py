@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The layers that turn the vector of a text or token into logits."""
+"""Layers that turn the vector of a text or token into logits."""
 
 import torch
 from torch import Tensor, nn
@@ -8,8 +8,15 @@ from .configuration_rnn import RNNConfig
 
 
 class ClassificationHead(nn.Module):
-    """Dropout and a linear layer, with a ReLU layer before it where `classifier_hidden_size` says so. In regression,
-    the output is scaled by `target_mean` and `target_std`."""
+    """Classification or regression head: dropout and a linear layer.
+
+    `classifier_hidden_size` adds a ReLU layer before the linear one. `target_mean` and `target_std` bring regression
+    outputs to the unit of the targets.
+
+    Args:
+        config: Configuration of the model.
+        input_size: Width of the vectors that the head reads.
+    """
 
     def __init__(self, config: RNNConfig, input_size: int):
         super().__init__()
@@ -27,7 +34,7 @@ class ClassificationHead(nn.Module):
         if self.scale == (0, 1):
             return x
         mean, std = self.scale
-        # Half a precision would not tell 300,000 from 300,100.
+        # In float32, since half precision cannot distinguish 300,000 from 300,100.
         return x.float() * std + mean
 
 

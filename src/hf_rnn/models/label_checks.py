@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The labels of a configuration, and checks of those that a model is given. No check makes a GPU wait."""
+"""Labels of a configuration, and checks of the labels given to a model; no check waits for a GPU."""
 
 from typing import Any
 
@@ -7,24 +7,33 @@ from torch import Tensor
 
 from .ragged import may_ask
 
-# The label of a place that is not learnt.
+# Label index that the loss ignores, as in transformers.
 IGNORED = -100
 
 
 def labels_of(config: Any) -> list[str]:
-    """The names of the labels 0, 1, …, in whatever order `config.id2label` lists them."""
+    """Return the names of the labels 0, 1, …, in any order of `config.id2label`.
+
+    Args:
+        config: Configuration of the model.
+    """
     return [config.id2label[i] for i in sorted(config.id2label)]
 
 
 def _outside(labels: Tensor, N: int) -> list[int]:
-    """Return the ids among labels, of any shape, that are neither in [0, N) nor ignored; asks nothing of a GPU."""
+    """Return the labels that are neither in [0, N) nor ignored; an empty list if reading them would wait for a GPU."""
     if not may_ask(labels):
         return []
     return labels[((labels < 0) & (labels != IGNORED)) | (labels >= N)].unique().tolist()
 
 
 def check_known(labels: Tensor, C: int) -> None:
-    """Raises ValueError for class indices, of any shape, that no label has; asks nothing of a GPU."""
+    """Raise ValueError for class indices that no label has; do nothing where the check would wait for a GPU.
+
+    Args:
+        labels: Class indices of any shape; -100 is allowed.
+        C: Number of labels.
+    """
     wrong = _outside(labels, C)
     if wrong:
         raise ValueError(
@@ -35,7 +44,12 @@ def check_known(labels: Tensor, C: int) -> None:
 
 
 def check_in_vocabulary(labels: Tensor, V: int) -> None:
-    """Raise ValueError for labels, token ids of any shape, that a vocabulary of V has not; asks nothing of a GPU."""
+    """Raise ValueError for token ids outside the vocabulary; do nothing where the check would wait for a GPU.
+
+    Args:
+        labels: Token ids of any shape; -100 is allowed.
+        V: Size of the vocabulary.
+    """
     wrong = _outside(labels, V)
     if wrong:
         raise ValueError(

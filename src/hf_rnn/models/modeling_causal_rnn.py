@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The language model: it tells the next token, generates, and lends its encoder to the other models."""
+"""Language model that predicts the next token and generates text; other models reuse its encoder."""
 
 from dataclasses import dataclass
 from typing import Any, TypedDict
@@ -26,14 +26,15 @@ from .stop_strings import StringStoppingMixin
 
 @dataclass
 class RNNCausalLMOutput(ModelOutput):
-    """
+    """Output of [`RNNForCausalLM`].
+
     Args:
-        loss: a scalar, where labels were given: the mean over the tokens to be predicted, in nats, and in training the
-            two regularisations.
-        logits: `[B, T, V]`, before softmax; None where the loss was sampled, which makes none.
-        past_key_values: the state after the text, as an [`RNNCache`].
-        hidden_states: as in [`RNNModelOutput`].
-        attentions: None, for programs that ask any model for them.
+        loss: Scalar; None without labels. Mean cross-entropy over the predicted tokens, in nats. In training mode it
+            includes activation and temporal activation regularization.
+        logits: Scores before softmax, `[B, T, V]`; None where the loss is a sampled softmax, which computes no logits.
+        past_key_values: Recurrent state after the text, as an [`RNNCache`].
+        hidden_states: Same as in [`RNNModelOutput`].
+        attentions: Always None; some programs read this field of any model.
     """
 
     loss: Tensor | None = None
@@ -44,11 +45,12 @@ class RNNCausalLMOutput(ModelOutput):
 
 
 class ShiftedLabels(TypedDict, total=False):
-    """
+    """Keyword arguments of [`RNNForCausalLM.forward`] for labels that are already shifted.
+
     Args:
-        shift_labels: `[B, T]`, before `labels`: what is to be predicted after each place, so that the last token of a
-            window is predicted too.
-        reversed_shift_labels: `[B, T]`, of `reversed_input_ids`.
+        shift_labels: Next token of each position, `[B, T]`; replaces `labels`. The last token of a window has a label
+            too, unlike with `labels`.
+        reversed_shift_labels: Next token of each position of `reversed_input_ids`, `[B, T]`.
     """
 
     shift_labels: Tensor | None
@@ -56,8 +58,15 @@ class ShiftedLabels(TypedDict, total=False):
 
 
 class _Backbone:
-    """A language model's [`RNNModel`], as those call it who multiply by the output layer themselves, such as trl: its
-    `last_hidden_state` `[B, T, E or H]` is what that layer reads. All else is asked of the model itself."""
+    """Backbone of a language model for programs such as trl, which apply the output layer themselves.
+
+    Calling it returns the `last_hidden_state` that the output layer reads, `[B, T, E or H]`. All other attributes are
+    those of the [`RNNModel`].
+
+    Args:
+        encoder: Model to call.
+        projection: Layer between the outputs of the model and the output layer.
+    """
 
     def __init__(self, encoder: RNNModel, projection: nn.Module):
         self._encoder, self._projection = encoder, projection
@@ -70,11 +79,12 @@ class _Backbone:
     forward = __call__
 
     def get_decoder(self) -> "_Backbone":
+        """Return this backbone, as programs expect of a language model."""
         return self
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
-            # `copy` and `pickle` ask for such names before there is a model to ask.
+            # `copy` and `pickle` look up such names before `_encoder` is set; delegating would recurse without end.
             raise AttributeError(name)
         return getattr(self._encoder, name)
 
@@ -86,13 +96,17 @@ class _Backbone:
 
 
 class RNNForCausalLM(RNNPreTrainedModel, StringStoppingMixin, GenerationMixin):
-    """[`RNNModel`] and an output layer over the vocabulary, with the regularisation of AWD-LSTM (Merity et al. 2018).
+    """[`RNNModel`] with an output layer over the vocabulary, and the regularization of AWD-LSTM (Merity et al. 2018).
 
-    With two independent directions, each is a language model of its own over the same embedding and output layer; the
-    logits, and what is generated, are those of the one that reads from left to right.
+    With `independent_directions=True`, each direction is a language model of its own. Both share the embedding and the
+    output layer. The logits and the generated text come from the left-to-right one.
+
+    Args:
+        config: Configuration of the model.
 
     Raises:
-        ValueError: two directions that see each other, which would read the word that they are to tell.
+        ValueError: If `bidirectional=True` without `independent_directions=True`; the model would read the token that
+            it predicts.
     """
 
     _tied_weights_keys = {"lm_head.weight": "model.embed_tokens.weight"}
@@ -110,20 +124,23 @@ class RNNForCausalLM(RNNPreTrainedModel, StringStoppingMixin, GenerationMixin):
         between = config.tie_word_embeddings and H != E
         self.projection = nn.Linear(H, E) if between else nn.Identity()
         self.lm_head = nn.Linear(E if config.tie_word_embeddings else H, config.vocab_size)
-        # What a checkpoint does not hold is then no missing weight.
+        # A checkpoint leaves the tied weight out. The Trainer then does not report it as missing on resume.
         self._keys_to_ignore_on_save = list(self._tied_weights_keys) if config.tie_word_embeddings else None
         self.post_init()
 
     @property
     def base_model(self) -> Any:
-        """`model`; where the output layer reads something else than it puts out, with what comes between."""
+        """The [`RNNModel`], or a wrapper around it whose outputs are the inputs of the output layer.
+
+        The wrapper is needed with a projection before the output layer, or with two independent directions.
+        """
         if isinstance(self.projection, nn.Identity) and not self.config.independent_directions:
             return self.model
         return _Backbone(self.model, self.projection)
 
     @classmethod
     def _supports_default_dynamic_cache(cls) -> bool:
-        # The cache of attention grows; ours comes out of the first forward pass.
+        # `DynamicCache` holds keys and values of attention. The first forward pass returns an `RNNCache` instead.
         return False
 
     def prepare_inputs_for_generation(  # type: ignore[override]
@@ -136,10 +153,22 @@ class RNNForCausalLM(RNNPreTrainedModel, StringStoppingMixin, GenerationMixin):
         is_first_iteration: bool = False,
         **kwargs: Any,
     ) -> dict[str, Any]:
-        """As transformers', with the mask of all that was read, of which `forward` takes what it needs.
+        """Return the arguments of `forward` for one generation step.
+
+        Overrides the method of [`~transformers.GenerationMixin`]. The attention mask covers all tokens that were read
+        so far; `forward` uses the part that it needs.
+
+        Args:
+            input_ids: Token ids of the prompt and of the generated text, `[B, T]`.
+            next_sequence_length: Number of tokens at the end that the model still has to read; None for all.
+            past_key_values: State after the tokens that were read; None at the first step or without a cache.
+            attention_mask: Mask of all tokens, `[B, T]`.
+            inputs_embeds: Embedded prompt, `[B, T, E]`, instead of its token ids.
+            is_first_iteration: True for the step that reads the prompt.
+            **kwargs: Further arguments of the call to `generate`.
 
         Raises:
-            ValueError: a state that has read the whole prompt already.
+            ValueError: If the given state has already read the whole prompt.
         """
         if past_key_values is not None and next_sequence_length is not None and next_sequence_length < 1:
             width = input_ids.shape[1] if inputs_embeds is None else inputs_embeds.shape[1]
@@ -152,7 +181,7 @@ class RNNForCausalLM(RNNPreTrainedModel, StringStoppingMixin, GenerationMixin):
             input_ids, next_sequence_length, past_key_values, None, inputs_embeds, is_first_iteration, **kwargs
         )
         if inputs_embeds is not None and attention_mask is not None and past_key_values is None:
-            # Without a state, the embedded prompt is read anew at each step, and what was written behind it.
+            # Without a state, each step reads the embedded prompt and the generated tokens again.
             written = input_ids[:, input_ids.shape[1] + inputs_embeds.shape[1] - attention_mask.shape[1] :]
             embedded = torch.cat([inputs_embeds, self.model.embed_tokens(written)], dim=1)
             inputs |= {"input_ids": None, "inputs_embeds": embedded}
@@ -174,32 +203,36 @@ class RNNForCausalLM(RNNPreTrainedModel, StringStoppingMixin, GenerationMixin):
         logits_to_keep: int | Tensor = 0,
         **shifted: Unpack[ShiftedLabels],
     ) -> RNNCausalLMOutput:
-        """
+        """Predict the next token at each position, and compute the loss if labels are given.
+
         Args:
-            input_ids, attention_mask, inputs_embeds, output_hidden_states: as in [`RNNModel.forward`].
-            labels: `[B, T]`, the text itself: place t is predicted from the places before it. -100, and padding by the
-                mask, is not predicted. Of two independent directions both are trained.
-            reversed_input_ids: `[B, T]`, beside `shift_labels`: another window, read from right to left, for the second
-                of two independent directions. Its tokens stand in the order of reading.
-            past_key_values: the state after the text before this one, as such a forward pass returned it; then
-                `attention_mask` may be that of both texts.
-            use_cache: whether to return the state.
-            logits_to_keep: how many places from the end get logits, 0 for all; or which places.
-            shifted: [`ShiftedLabels`], by their names.
+            input_ids: Same as in [`RNNModel.forward`].
+            attention_mask: Same as in [`RNNModel.forward`]; with `past_key_values`, it may cover the earlier text too.
+            inputs_embeds: Same as in [`RNNModel.forward`].
+            labels: Token ids of the text itself, `[B, T]`; the model shifts them. Neither -100 nor padding is
+                predicted. With two independent directions, both are trained.
+            reversed_input_ids: Window for the right-to-left model of two independent directions, `[B, T]`, with tokens
+                in reading order. Used with `shift_labels`.
+            past_key_values: State after the preceding text, as returned by an earlier call.
+            use_cache: True to return the state as `past_key_values`; None means False.
+            output_hidden_states: Same as in [`RNNModel.forward`].
+            logits_to_keep: Number of positions at the end that get logits, 0 for all; or a tensor of positions. Ignored
+                with labels.
+            **shifted: Labels that are already shifted, see [`ShiftedLabels`].
 
         Raises:
-            ValueError: labels of another shape, a state of another batch or another model, and what
-                [`RNNModel.forward`] raises.
-            TypeError: an argument of another name.
+            ValueError: If the labels have another shape than the text, or the state belongs to another batch or model;
+                also for the reasons in [`RNNModel.forward`].
+            TypeError: If an argument has an unknown name.
         """
-        # By name alone: a Trainer asks all arguments that it can see with "label" in their names of each batch.
+        # Not in the signature: the Trainer would expect each argument with "label" in its name in every batch.
         shift_labels, reversed_shift_labels = shifted.get("shift_labels"), shifted.get("reversed_shift_labels")
         for given in (labels, shift_labels, reversed_shift_labels):
             if given is not None:
                 check_in_vocabulary(given, self.config.vocab_size)
         new = input_ids if inputs_embeds is None else inputs_embeds
         if past_key_values is not None and attention_mask is not None and new is not None:
-            # transformers passes the mask of all that was read: what is in the state needs none.
+            # transformers passes the mask of the whole text; the part that the state covers is not needed.
             attention_mask = attention_mask[:, -new.shape[1] :]
         text = {"input_ids": input_ids, "attention_mask": attention_mask, "inputs_embeds": inputs_embeds}
         states = self._split(past_key_values)
@@ -220,7 +253,7 @@ class RNNForCausalLM(RNNPreTrainedModel, StringStoppingMixin, GenerationMixin):
                 shift_labels = self._targets(whole.flip(1), None, text["attention_mask"], read.last_hidden_state)
             else:
                 text, shift_labels = {"input_ids": reversed_input_ids}, reversed_shift_labels
-            # A text that is read whole from its end has nothing before it that was read.
+            # With unshifted labels, the right-to-left model reads the whole text from its end, so it has no state.
             state = None if whole is not None else states[1]
             finals.append(self.model(**text, initial_state=state, direction="backward", return_dict=True))
             if shift_labels is not None:
@@ -235,7 +268,7 @@ class RNNForCausalLM(RNNPreTrainedModel, StringStoppingMixin, GenerationMixin):
         )
 
     def _split(self, cache: RNNCache | None) -> list[tuple[Tensor, ...] | None]:
-        """The states of the two directions, the second one None where it has read nothing."""
+        """Return the states of both directions; the second one is None if it has read nothing."""
         if cache is None:
             return [None, None]
         if not isinstance(cache, RNNCache):
@@ -249,6 +282,7 @@ class RNNForCausalLM(RNNPreTrainedModel, StringStoppingMixin, GenerationMixin):
 
     @staticmethod
     def _join(finals: list, before: RNNCache | None, T: int) -> RNNCache:
+        """Return the cache of the final states of one or two directions after T more tokens."""
         parts = [[final.final_hidden_state for final in finals], [final.final_cell_state for final in finals]]
         state = tuple(torch.cat(part, dim=-1) for part in parts if part[0] is not None)
         return RNNCache(state, T + (before.seen_tokens if before is not None else 0))
@@ -257,7 +291,7 @@ class RNNForCausalLM(RNNPreTrainedModel, StringStoppingMixin, GenerationMixin):
     def _targets(
         labels: Tensor | None, shift_labels: Tensor | None, attention_mask: Tensor | None, hidden: Tensor
     ) -> Tensor | None:
-        """`[B, T]`: what is to be predicted after each place."""
+        """Return the token to predict after each position, `[B, T]`, or None without labels."""
         given = labels if shift_labels is None else shift_labels
         expected = tuple(hidden.shape[:2])
         if given is not None and tuple(given.shape) != expected:
@@ -269,7 +303,7 @@ class RNNForCausalLM(RNNPreTrainedModel, StringStoppingMixin, GenerationMixin):
             return shift_labels
         if attention_mask is None:
             return F.pad(labels[:, 1:], (0, 1), value=IGNORED)
-        # Nothing is predicted in padding, nor padding itself.
+        # Padding has no target and is no target.
         padding = attention_mask == 0
         shifted = F.pad(labels.masked_fill(padding, IGNORED)[:, 1:], (0, 1), value=IGNORED)
         return shifted.masked_fill(padding, IGNORED)
@@ -281,14 +315,24 @@ class RNNForCausalLM(RNNPreTrainedModel, StringStoppingMixin, GenerationMixin):
         attention_mask: Tensor | None,
         logits_to_keep: int | Tensor = 0,
     ) -> tuple[Tensor | None, Tensor | None]:
-        """The loss, where there are targets `[B, T]`, and the logits after the outputs `[B, T, H]`."""
+        """Compute the loss and the logits from the outputs of the encoder.
+
+        Args:
+            hidden: Outputs of the top layer, `[B, T, H]`.
+            targets: Tokens to predict, `[B, T]`; None for no loss.
+            attention_mask: Mask of the tokens, `[B, T]`; None for all.
+            logits_to_keep: Same as in [`forward`].
+
+        Returns:
+            The loss, None without targets, and the logits, None with sampled softmax.
+        """
         config = self.config
         dropped = locked_dropout(hidden, config.output_dropout, self.training)
         if targets is None:
             keep = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
             return None, self.lm_head(self.projection(dropped[:, keep]))
         if self.training and config.sampled_softmax:
-            # To leave out the places that are not predicted would make a GPU wait.
+            # On a GPU, selecting the predicted positions would wait for the device, so all are kept there.
             predicted = targets != IGNORED if may_ask(targets) else ...
             x, wanted = self.projection(dropped[predicted]).flatten(0, -2), targets[predicted].flatten()
             logits = None
@@ -300,7 +344,10 @@ class RNNForCausalLM(RNNPreTrainedModel, StringStoppingMixin, GenerationMixin):
         return (loss + self._regularization(hidden, dropped, attention_mask) if self.training else loss), logits
 
     def _regularization(self, hidden: Tensor, dropped: Tensor, attention_mask: Tensor | None) -> Tensor | float:
-        """AR and TAR, means over tokens and over pairs of tokens in succession."""
+        """Compute activation (AR) and temporal activation (TAR) regularization (Merity et al. 2018).
+
+        AR is a mean over tokens, TAR a mean over pairs of adjacent tokens; padding does not count.
+        """
         alpha, beta = self.config.activation_regularization, self.config.temporal_activation_regularization
         valid = hidden.new_ones(hidden.shape[:2]) if attention_mask is None else (attention_mask != 0).to(hidden.dtype)
         added: Tensor | float = 0.0

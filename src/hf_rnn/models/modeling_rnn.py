@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The models: embedding → recurrence → pooling → head. Shape letters as in `configuration_rnn`."""
+"""Encoder and text classifier: embedding → recurrence → pooling → head. Shape letters as in `configuration_rnn`."""
 
 from typing import Any
 
@@ -25,13 +25,13 @@ logger = logging.get_logger(__name__)
 
 
 class RNNModel(RNNPreTrainedModel):
-    """Embedding and recurrence: token ids in, one vector per token and the final states out."""
+    """Encoder of embedding and recurrent layers; it returns one vector per token and the final states."""
 
     def __init__(self, config: RNNConfig):
         super().__init__(config)
         self.embed_tokens = nn.Embedding(config.vocab_size, config.embedding_size, padding_idx=config.pad_token_id)
         self.recurrence = self._stack(bidirectional=config.bidirectional and not config.independent_directions)
-        # Reads from right to left; beside it, `recurrence` reads from left to right alone.
+        # Reads from right to left; `recurrence` then reads from left to right only.
         self.backward_recurrence = self._stack(bidirectional=False) if config.independent_directions else None
         self.post_init()
 
@@ -49,8 +49,7 @@ class RNNModel(RNNPreTrainedModel):
 
     @property
     def stacks(self) -> list[tuple[Recurrence, tuple[int, ...]]]:
-        """The stacks of layers that stand side by side, each with its directions: 0 reads from left to right, 1 from
-        right to left."""
+        """Separate stacks of layers, each with its directions: 0 is left to right, 1 is right to left."""
         if self.backward_recurrence is not None:
             return [(self.recurrence, (0,)), (self.backward_recurrence, (1,))]
         return [(self.recurrence, tuple(range(self.config.num_directions)))]
@@ -72,21 +71,22 @@ class RNNModel(RNNPreTrainedModel):
         output_cell_state: bool = True,
         direction: str | None = None,
     ) -> RNNModelOutput:
-        """
+        """Encode a batch of texts.
+
         Args:
-            input_ids: `[B, T]`.
-            attention_mask: `[B, T]`, non-zero where there is a token; padding may stand anywhere, rows may be empty.
-            inputs_embeds: `[B, T, E]`, instead of `input_ids`; `embedding_dropout` then has no words to drop.
+            input_ids: Token ids, shape `[B, T]`.
+            attention_mask: Mask, shape `[B, T]`, non-zero on tokens; padding may be anywhere, rows may be empty.
+            inputs_embeds: Embedded tokens, shape `[B, T, E]`, instead of `input_ids`; no `embedding_dropout` acts.
             initial_state: `(h, c)`, or `(h,)` for cells without c, each `[B, L, D*H]`: the `final_hidden_state` and
-                `final_cell_state` of the text before this one.
-            output_hidden_states: whether to return each layer's outputs; the config's value if None.
-            output_cell_state: whether to return the LSTM's final cells.
-            direction: `"forward"` or `"backward"`: run that stack alone (D is 1 then), over a text whose tokens stand
-                in the order in which it reads them. None: all that the model has.
+                `final_cell_state` of the preceding text. None: zeros.
+            output_hidden_states: True to return the outputs of each layer; the config's value if None.
+            output_cell_state: False if the LSTM's final cell state is not needed; it may then be None.
+            direction: `"forward"` or `"backward"` to run the stack of this direction alone (D = 1), on tokens in the
+                order in which it reads them. None: all stacks.
 
         Raises:
-            ValueError: both or none of `input_ids` and `inputs_embeds`, a mask of another shape, an id outside the
-                vocabulary, a state of another shape, a direction that has no stack of its own.
+            ValueError: Both or none of `input_ids` and `inputs_embeds`, a mask or state of another shape, an id outside
+                the vocabulary, or a direction without a stack of its own.
         """
         self.check_inputs(input_ids, attention_mask, inputs_embeds)
         if inputs_embeds is None:
@@ -108,7 +108,7 @@ class RNNModel(RNNPreTrainedModel):
     def check_inputs(
         self, input_ids: Tensor | None, attention_mask: Tensor | None, inputs_embeds: Tensor | None
     ) -> None:
-        """Raise ValueError for what [`forward`] cannot read."""
+        """Raise ValueError for inputs that [`forward`] cannot read; the arguments are the same."""
         given = input_ids if inputs_embeds is None else inputs_embeds
         if given is None or (input_ids is not None and inputs_embeds is not None):
             raise ValueError("write either input_ids=… or inputs_embeds=…, one of the two.")
@@ -136,23 +136,23 @@ class RNNModel(RNNPreTrainedModel):
                 )
 
     def lookup(self, input_ids: Tensor) -> Tensor:
-        """The vectors of tokens, `[B, T, E]`, before any dropout.
+        """Return the embeddings of token ids `[B, T]`, shape `[B, T, E]`, without dropout.
 
         Raises:
-            ValueError: an id outside the vocabulary.
+            ValueError: An id outside the vocabulary.
         """
         return embed(self.embed_tokens, self.without_rare(input_ids), self.config.vocab_size)
 
     def embed(self, input_ids: Tensor) -> Tensor:
-        """The vectors of tokens, `[B, T, E]`, in training with words dropped; raises as [`lookup`]."""
+        """Return what [`lookup`] returns, in training with `embedding_dropout`; raise the same errors."""
         dropout = self.config.embedding_dropout if self.training else 0.0
         return embed(self.embed_tokens, self.without_rare(input_ids), self.config.vocab_size, dropout)
 
     def without_rare(self, input_ids: Tensor) -> Tensor:
-        """Return ids, with the unknown token in the place of those that only a wide path tells apart.
+        """Replace the ids of rare tokens, which only a wide path tells apart, by the unknown token's id.
 
         Args:
-            input_ids: `[B, T]`.
+            input_ids: Token ids, shape `[B, T]`.
         """
         V, rare = self.config.vocab_size, self.config.num_rare_tokens
         if not rare:
@@ -167,7 +167,7 @@ class RNNModel(RNNPreTrainedModel):
         output_cell_state: bool,
         direction: str | None,
     ) -> tuple[tuple[Tensor, ...], RecurrentState]:
-        """What [`Recurrence.forward`] returns, of one stack or of two that stand side by side."""
+        """Run the model's stack or stacks; return the same values as [`Recurrence.forward`]."""
         if direction is not None:
             stacks = {"backward": self.backward_recurrence}
             if self.backward_recurrence is not None or not self.config.bidirectional:
@@ -200,7 +200,7 @@ class RNNModel(RNNPreTrainedModel):
         state: RecurrentState | None,
         output_cell_state: bool,
     ) -> tuple[tuple[Tensor, ...], RecurrentState]:
-        """What the stack returns, without gradients but for the last `backprop_length` tokens."""
+        """Run a stack, in training with gradients for the last `backprop_length` tokens only."""
         cut = x.shape[1] - self.config.backprop_length
         if not (self.training and self.config.backprop_length and cut > 0):
             return stack(x, mask, state, output_cell_state)
@@ -211,7 +211,7 @@ class RNNModel(RNNPreTrainedModel):
         return tuple(torch.cat(parts, dim=1) for parts in zip(early, late, strict=True)), final
 
     def _join_state(self, state: Tensor) -> Tensor:
-        """`[L*D, B, H]` to `[B, L, D*H]`: rows first, as the Trainer and data parallelism gather them."""
+        """Turn `[L*D, B, H]` into `[B, L, D*H]`: the Trainer and data parallelism gather along the first axis."""
         L = self.config.num_hidden_layers
         return state.transpose(0, 1).reshape(state.shape[1], L, state.shape[0] // L * state.shape[2])
 
@@ -230,12 +230,12 @@ class RNNModel(RNNPreTrainedModel):
 
 
 def _alternating(forward: Tensor, backward: Tensor) -> Tensor:
-    """Return the states of two stacks, `[L, B, H]` each, layer by layer: `[L*2, B, H]`."""
+    """Interleave the states of two stacks, `[L, B, H]` each, layer by layer to `[L*2, B, H]`."""
     return torch.stack([forward, backward], dim=1).flatten(0, 1)
 
 
 class RNNForSequenceClassification(RNNPreTrainedModel):
-    """A label, several labels or numbers for a text: [`RNNModel`], a pooling and a head."""
+    """Text classifier or regressor: [`RNNModel`], a pooling, a head and optionally a wide path."""
 
     def __init__(self, config: RNNConfig):
         super().__init__(config)
@@ -256,7 +256,7 @@ class RNNForSequenceClassification(RNNPreTrainedModel):
         if not isinstance(module, WidePath):
             super()._init_weights(module)
             return
-        # One that was not fitted adds nothing.
+        # A wide path that is not fitted yet leaves the logits unchanged.
         for part in (module.weight, module.bias, module.scale, module.keys):
             init.zeros_(part)
         init.ones_(module.recurrent_weight)
@@ -270,16 +270,20 @@ class RNNForSequenceClassification(RNNPreTrainedModel):
         labels: Tensor | None = None,
         output_hidden_states: bool | None = None,
     ) -> RNNSequenceClassifierOutput:
-        """
+        """Classify a batch of texts; with labels, also compute the loss.
+
         Args:
-            input_ids, attention_mask, inputs_embeds, output_hidden_states: as in [`RNNModel.forward`].
-            labels: `[B]` class indices for one label, `[B, C]` of 0. and 1. for several, `[B]` or `[B, C]` numbers for
-                regression. Which one it is says `config.problem_type`; where that is None, C = 1 means regression,
-                integers mean one label, and floats mean several.
+            input_ids: Same as in [`RNNModel.forward`]; required by a wide path.
+            attention_mask: Same as in [`RNNModel.forward`].
+            inputs_embeds: Same as in [`RNNModel.forward`].
+            labels: Class indices `[B]` for one label per text, 0. and 1. of shape `[B, C]` for several, or numbers
+                `[B]` or `[B, C]` for regression. `config.problem_type` selects the kind. If it is None, C = 1 means
+                regression, integers mean one label, and floats mean several.
+            output_hidden_states: Same as in [`RNNModel.forward`]; True turns windows off.
 
         Raises:
-            ValueError: labels that are not in `config.id2label`, or of a shape that does not fit; and what
-                [`RNNModel.forward`] raises.
+            ValueError: Labels that are not in `config.id2label` or have a wrong shape, inputs without ids for a wide
+                path, or an error of [`RNNModel.forward`].
         """
         logits, hidden_states, weights = self._read(input_ids, attention_mask, inputs_embeds, output_hidden_states)
         if self.wide_path is not None:
@@ -300,10 +304,12 @@ class RNNForSequenceClassification(RNNPreTrainedModel):
         attention_mask: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
     ) -> Tensor:
-        """Return what the recurrence adds to the logits, `[B, C]`; without a wide path, that is all.
+        """Return the recurrence's part of the logits, `[B, C]`; without a wide path, these are the logits.
 
         Args:
-            input_ids, attention_mask, inputs_embeds: as in [`RNNModel.forward`].
+            input_ids: Same as in [`RNNModel.forward`].
+            attention_mask: Same as in [`RNNModel.forward`].
+            inputs_embeds: Same as in [`RNNModel.forward`].
         """
         logits, _, _ = self._read(input_ids, attention_mask, inputs_embeds, False)
         return logits if self.wide_path is None else logits * self.wide_path.recurrent_weight
@@ -315,7 +321,7 @@ class RNNForSequenceClassification(RNNPreTrainedModel):
         inputs_embeds: Tensor | None,
         output_hidden_states: bool | None,
     ) -> tuple[Tensor, tuple[Tensor, ...] | None, Tensor | None]:
-        """The logits of the recurrence, the hidden states where asked for, and the weights of the pooling."""
+        """Return the logits without the wide path, the hidden states or None, and the pooling weights or None."""
         if output_hidden_states is None:
             output_hidden_states = self.config.output_hidden_states
         source = input_ids if inputs_embeds is None else inputs_embeds
@@ -343,18 +349,17 @@ class RNNForSequenceClassification(RNNPreTrainedModel):
         return self.classifier(pooled), hidden_states, weights
 
     def stream(self, tokenizer: Any = None, streams: int = 1) -> Any:
-        """Open texts that are read as they arrive.
+        """Open streams that classify texts while they arrive.
 
         Args:
-            tokenizer: of the model, to feed texts; None to feed token ids.
-            streams: texts side by side.
+            tokenizer: Tokenizer of the model, to feed texts; None to feed token ids.
+            streams: Number of texts that are read in parallel.
 
         Returns:
             A [`~hf_rnn.inference.text_stream.TextStream`].
 
         Raises:
-            NotImplementedError: hf_rnn was not imported when the model was loaded; the code that is saved with a model
-                does not hold it.
+            NotImplementedError: hf_rnn is not imported; the code that is saved with a model contains no streams.
         """
         if RNNPreTrainedModel.opener is None:
             raise NotImplementedError(
@@ -363,7 +368,12 @@ class RNNForSequenceClassification(RNNPreTrainedModel):
         return RNNPreTrainedModel.opener(self, tokenizer, streams)
 
     def loss_of(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The loss of logits `[B, C]`; labels and errors are those of [`forward`]."""
+        """Return the loss of logits; raise the same errors as [`forward`].
+
+        Args:
+            logits: Logits, shape `[B, C]`.
+            labels: Same as in [`forward`].
+        """
         self._check_labels(labels, logits)
         if self.config.problem_type in ("regression", "multi_label_classification") or (
             self.config.problem_type is None and self.num_labels == 1
@@ -375,7 +385,7 @@ class RNNForSequenceClassification(RNNPreTrainedModel):
         return self.loss_function(labels, logits, self.config)
 
     def _check_labels(self, labels: Tensor, logits: Tensor) -> None:
-        """Turns what torch would report as an internal assertion into a sentence; asks nothing of a GPU."""
+        """Raise ValueError for wrong labels, which torch reports as an internal assertion; never wait for a GPU."""
         B, C = logits.shape
         if tuple(labels.shape) not in ((B,), (B, 1), (B, C)):
             raise ValueError(

@@ -1,6 +1,8 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Text to text: an encoder reads, a decoder with attention writes. Shape letters as in `configuration_rnn`; S is the
-time of what is read, and T of what is written."""
+"""Sequence-to-sequence model: an encoder reads a text, a decoder with attention writes another.
+
+Shape letters as in `configuration_rnn`; S is the time of the source text, and T that of the target text.
+"""
 
 import copy
 from typing import Any
@@ -25,12 +27,13 @@ from .stop_strings import StringStoppingMixin
 
 
 class RNNDecoderCache(RNNCache):
-    """The decoder's state in the place of transformers' cache: of the same size however much was written.
+    """State of the decoder, used instead of transformers' cache; its size does not grow with the target text.
 
     Args:
-        state: as [`DecoderState`] has it, rows first.
-        seen_tokens: how many tokens were written, the first one among them.
-        keys: of what was read, `[B, S, H]`; those of beams of one text are the same.
+        state: Parts of a [`DecoderState`], with rows as the first dimension of each.
+        seen_tokens: Number of target tokens that the decoder has read, the start token included.
+        keys: Attention keys of the source text, `[B, S, H]`. Beams of one text share them, so that reordering beams
+            leaves them as they are.
     """
 
     def __init__(self, state: tuple[Tensor, ...], seen_tokens: int, keys: Tensor):
@@ -39,21 +42,32 @@ class RNNDecoderCache(RNNCache):
 
     @classmethod
     def of(cls, state: DecoderState, seen_tokens: int, keys: Tensor) -> "RNNDecoderCache":
+        """Return the cache that holds a decoder state.
+
+        Args:
+            state: State of the decoder.
+            seen_tokens: Number of target tokens that the decoder has read.
+            keys: Attention keys of the source text, `[B, S, H]`.
+        """
         layers = [part.transpose(0, 1) for part in (state.h, state.c) if part is not None]
         return cls((*layers, state.attended, state.covered), seen_tokens, keys)
 
     def decoder_state(self) -> DecoderState:
+        """Return the state in the form that the decoder takes."""
         *layers, attended, covered = self.state
         h, *c = (part.transpose(0, 1) for part in layers)
         return DecoderState(h, c[0] if c else None, attended, covered)
 
 
 class RNNForConditionalGeneration(RNNPreTrainedModel, StringStoppingMixin, GenerationMixin):
-    """An [`RNNModel`] that reads and an [`AttentionDecoder`] that writes, over one vocabulary (Sutskever et al. 2014,
-    Bahdanau et al. 2015, Luong et al. 2015): translation, summaries, spelling.
+    """Encoder-decoder model for translation, summarization or spelling correction.
 
-    The configuration's `attention_type`, `input_feeding`, `coverage`, `share_embeddings`, `label_smoothing` and
-    `scheduled_sampling` are this model's.
+    An [`RNNModel`] reads the source text, and an [`AttentionDecoder`] writes the target text (Sutskever et al. 2014,
+    Bahdanau et al. 2015, Luong et al. 2015). Both share one vocabulary. Only this model reads the configuration's
+    `attention_type`, `input_feeding`, `coverage`, `share_embeddings`, `label_smoothing` and `scheduled_sampling`.
+
+    Args:
+        config: Configuration of the model. The model keeps a copy with `is_encoder_decoder=True`.
     """
 
     _is_stateful = True
@@ -79,13 +93,26 @@ class RNNForConditionalGeneration(RNNPreTrainedModel, StringStoppingMixin, Gener
         return False
 
     def get_encoder(self, modality: str | None = None) -> RNNModel:
+        """Return the encoder.
+
+        Args:
+            modality: Ignored; the model reads text only.
+        """
         return self.model
 
     def get_decoder(self) -> AttentionDecoder:
+        """Return the decoder."""
         return self.decoder
 
     def use_vocabulary(self, tokenizer: Any) -> None:
-        """Learns from a tokenizer which tokens begin, end and fill up what is written."""
+        """Copy the ids of the special tokens from a tokenizer into the configuration and the generation configuration.
+
+        The ids are those of the tokens that begin, end and pad a text. The decoder starts with the token that begins
+        one.
+
+        Args:
+            tokenizer: Tokenizer of the model.
+        """
         names = {"decoder_start_token_id": "bos_token_id"}
         for name in ("bos_token_id", "eos_token_id", "pad_token_id", "decoder_start_token_id"):
             value = getattr(tokenizer, names.get(name, name))
@@ -93,6 +120,12 @@ class RNNForConditionalGeneration(RNNPreTrainedModel, StringStoppingMixin, Gener
             setattr(self.generation_config, name, value)
 
     def resize_token_embeddings(self, *args: Any, **kwargs: Any) -> nn.Embedding:
+        """Resize the embedding and, if the decoder has its own, that of the decoder.
+
+        Args:
+            *args: Same as in [`~transformers.PreTrainedModel.resize_token_embeddings`].
+            **kwargs: Same as in [`~transformers.PreTrainedModel.resize_token_embeddings`].
+        """
         embedding = super().resize_token_embeddings(*args, **kwargs)
         if self.decoder_embed_tokens is not None:
             how: Any = {name: kwargs[name] for name in ("mean_resizing",) if name in kwargs}
@@ -103,10 +136,14 @@ class RNNForConditionalGeneration(RNNPreTrainedModel, StringStoppingMixin, Gener
         return embedding
 
     def generate(self, *args: Any, **kwargs: Any) -> Any:
-        """As transformers'.
+        """Generate target texts, after checking the number of beams.
+
+        Args:
+            *args: Same as in [`~transformers.GenerationMixin.generate`].
+            **kwargs: Same as in [`~transformers.GenerationMixin.generate`].
 
         Raises:
-            ValueError: less than one beam, or more than the vocabulary has entries.
+            ValueError: If `num_beams` is less than 1 or greater than the size of the vocabulary.
         """
         chosen = kwargs.get("generation_config") or self.generation_config
         beams = kwargs["num_beams"] if kwargs.get("num_beams") is not None else chosen.num_beams or 1
@@ -119,10 +156,13 @@ class RNNForConditionalGeneration(RNNPreTrainedModel, StringStoppingMixin, Gener
         return general.generate(*args, **kwargs)
 
     def prepare_decoder_input_ids_from_labels(self, labels: Tensor) -> Tensor:
-        """Labels `[B, T]` one place on, behind the token that begins what is written; -100 becomes padding.
+        """Return the labels shifted right by one position, with the start token in front and -100 replaced by padding.
+
+        Args:
+            labels: Token ids of the target text, `[B, T]`.
 
         Raises:
-            ValueError: the configuration has no such token.
+            ValueError: If the configuration has neither `decoder_start_token_id` nor `bos_token_id`.
         """
         begin, pad = self.config.decoder_start_token_id, self.config.pad_token_id
         begin = self.config.bos_token_id if begin is None else begin
@@ -151,24 +191,29 @@ class RNNForConditionalGeneration(RNNPreTrainedModel, StringStoppingMixin, Gener
         output_hidden_states: bool | None = None,
         logits_to_keep: int = 0,
     ) -> Seq2SeqLMOutput:
-        """
+        """Encode the source text, decode the target text, and compute the loss if labels are given.
+
         Args:
-            input_ids, attention_mask, inputs_embeds: what is read, as in [`RNNModel.forward`], `[B, S]`.
-            decoder_input_ids: `[B, T]`, what was written so far; the labels one place on if None.
-            decoder_attention_mask: `[B, T]`, or of all that was written: what is no token changes nothing.
-            encoder_outputs: of [`RNNModel`], instead of what is read.
-            past_key_values: the state after what was written before `decoder_input_ids`.
-            decoder_inputs_embeds: `[B, T, E]`, instead of `decoder_input_ids`.
-            labels: `[B, T]`, what is to be written, with the token that ends it; -100 is not learnt.
-            use_cache: whether to return the state; if None, where there are no labels.
-            output_attentions: whether to return the attention, as `cross_attentions` of one layer and one head: a tuple
-                of one `[B, 1, T, S]`.
-            output_hidden_states: whether to return what each layer of the encoder and of the decoder puts out.
-            logits_to_keep: how many places from the end get logits, 0 for all.
+            input_ids: Token ids of the source text, `[B, S]`; see [`RNNModel.forward`].
+            attention_mask: Mask of the source text, `[B, S]`; `encoder_outputs` need it too.
+            inputs_embeds: Embedded source text, `[B, S, E]`, instead of `input_ids`.
+            decoder_input_ids: Target tokens to read, `[B, T]`; None for the labels shifted right by one position.
+            decoder_attention_mask: Mask of the target tokens, `[B, T]`; it may cover the tokens of earlier calls too.
+                Padding does not change the state.
+            encoder_outputs: Output of the encoder, instead of a source text.
+            past_key_values: State after the target tokens that precede `decoder_input_ids`.
+            decoder_inputs_embeds: Embedded target tokens, `[B, T, E]`, instead of `decoder_input_ids`.
+            labels: Target text with its end token, `[B, T]`; the loss ignores -100.
+            use_cache: True to return the state; None returns it only without labels.
+            output_attentions: True to return the attention as `cross_attentions`, a tuple of one `[B, 1, T, S]` (one
+                layer, one head).
+            output_hidden_states: True to return the outputs of each layer of the encoder and the decoder; None for the
+                configuration's value.
+            logits_to_keep: Number of target positions at the end that get logits; 0 for all.
 
         Raises:
-            ValueError: nothing to write, a decoder prompt or state of another batch than what is read, a token that
-                begins the text missing, labels of another shape; and what [`RNNModel.forward`] raises.
+            ValueError: If there is neither a target text nor labels, the start token is missing, or the shapes of
+                source, target, state and labels do not match; also for the reasons in [`RNNModel.forward`].
         """
         config = self.config
         if output_hidden_states is None:
@@ -226,7 +271,7 @@ class RNNForConditionalGeneration(RNNPreTrainedModel, StringStoppingMixin, Gener
     def _take_up(
         self, read: RNNModelOutput, attention_mask: Tensor | None, cache: RNNDecoderCache | None
     ) -> tuple[Memory, DecoderState]:
-        """What was read, and the state before what is to be written next."""
+        """Return the encoded source text, and the state before the next target token."""
         valid = None if attention_mask is None else attention_mask.bool()
         if cache is not None and not isinstance(cache, RNNDecoderCache):
             raise ValueError(
@@ -249,8 +294,11 @@ class RNNForConditionalGeneration(RNNPreTrainedModel, StringStoppingMixin, Gener
 
     @torch.no_grad()
     def _sampled(self, ids: Tensor, x: Tensor, memory: Memory, state: DecoderState, mask: Tensor | None) -> Tensor:
-        """What was to be read, some tokens of it as the model itself would have written them after the right ones
-        (Bengio et al. 2015; in two passes, Mihaylova and Martins 2019)."""
+        """Replace target tokens at random by the decoder's own predictions (Bengio et al. 2015).
+
+        The predictions come from a first pass that reads the right tokens (Mihaylova and Martins 2019). Padding and the
+        start token stay.
+        """
         written = self.lm_head(self.decoder(x, memory, state, mask)[0]).argmax(-1)
         written = torch.cat([ids[:, :1], written[:, :-1]], dim=1)
         drawn = torch.rand(ids.shape, device=ids.device) < self.config.scheduled_sampling
@@ -258,7 +306,11 @@ class RNNForConditionalGeneration(RNNPreTrainedModel, StringStoppingMixin, Gener
         return torch.where(drawn & ~padding, written, ids)
 
     def _loss(self, logits: Tensor, labels: Tensor, weights: Tensor, covered: Tensor) -> Tensor:
-        """Nats per token to be written, in training with smoothed labels, and what looking twice costs."""
+        """Compute the loss per target token, in nats.
+
+        In training mode, it has label smoothing and the coverage loss, which penalizes attention to the same position
+        twice (See et al. 2017).
+        """
         smoothing = self.config.label_smoothing if self.training else 0.0
         nats = F.cross_entropy(
             logits.flatten(0, 1).float(), labels.flatten(), reduction="sum", label_smoothing=smoothing
@@ -271,6 +323,7 @@ class RNNForConditionalGeneration(RNNPreTrainedModel, StringStoppingMixin, Gener
 
 
 def _check_labels(labels: Tensor, V: int) -> None:
+    """Raise ValueError unless the labels are token ids of the vocabulary, or -100, of shape `[B, T]`."""
     if labels.dim() != 2 or labels.is_floating_point():
         raise ValueError(
             f"labels have the shape {tuple(labels.shape)} and the type {labels.dtype}: pass token ids [B, T], a row "
@@ -280,6 +333,7 @@ def _check_labels(labels: Tensor, V: int) -> None:
 
 
 def _check(x: Tensor, memory: Memory, state: DecoderState, labels: Tensor | None) -> None:
+    """Raise ValueError unless the source text, the embedded target text, the state and the labels match in shape."""
     B, S = memory.values.shape[:2]
     if memory.valid is not None and tuple(memory.valid.shape) != (B, S):
         raise ValueError(

@@ -1,5 +1,8 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""A tag for each token of a text, chosen one by one or all together. Shape letters as in `configuration_rnn`."""
+"""Token classifier, with or without a conditional random field.
+
+Shape letters as in `configuration_rnn`.
+"""
 
 from typing import Any
 
@@ -21,18 +24,23 @@ from .ragged import Ragged
 
 
 def _follow_labels(model: "RNNForTokenClassification", *_: Any) -> None:
-    """Allow the tags of a model that was loaded to follow one another as its own labels say."""
+    """Set the allowed transitions of the conditional random field from the labels of the model's configuration."""
     if model.crf is not None:
         model.crf.follow(labels_of(model.config), anew=True)
 
 
 class RNNForTokenClassification(RNNPreTrainedModel):
-    """[`RNNModel`], the spelling of each token beside it where `character_encoder` says so, and a head for each token:
-    a linear one, or with `crf=True` a conditional random field over all (Huang et al. 2015, Lample et al. 2016).
+    """[`RNNModel`] with a classification head for each token.
 
-    With a conditional random field, the logits in eval mode are max-marginals: the score of the best sequence of tags
-    that has a tag at a place. Whoever takes the best tag at each place, as `pipeline` does, so gets the best sequence.
-    In training mode they are the scores of single tags.
+    With `character_encoder`, the spelling of each token is added to its embedding. With `crf=True`, a conditional
+    random field scores whole tag sequences (Huang et al. 2015, Lample et al. 2016).
+
+    The logits of a model with a conditional random field depend on the mode. In eval mode, they are max-marginals: the
+    score of the best tag sequence that has a given tag at a given position. The best tag at each position, which
+    `pipeline` takes, then gives the best sequence. In training mode, they are the scores of single tags.
+
+    Args:
+        config: Configuration of the model.
     """
 
     def __init__(self, config: RNNConfig):
@@ -48,15 +56,25 @@ class RNNForTokenClassification(RNNPreTrainedModel):
 
     @classmethod
     def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
-        """As [`~transformers.PreTrainedModel.from_pretrained`]; which tags may follow one another is decided by
-        `config.id2label`, which may have another order than the labels that were saved."""
+        """Load a model, and set the allowed transitions of its conditional random field from `config.id2label`.
+
+        The order of the labels may differ from that of the saved ones.
+
+        Args:
+            *args: Same as in [`~transformers.PreTrainedModel.from_pretrained`].
+            **kwargs: Same as in [`~transformers.PreTrainedModel.from_pretrained`].
+        """
         found: Any = super().from_pretrained(*args, **kwargs)
         _follow_labels(found[0] if isinstance(found, tuple) else found)
         return found
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        """As [`RNNPreTrainedModel`]'s; the conditional random field begins with no preference, within the scheme."""
+        """Initialize a module as [`RNNPreTrainedModel`] does, except for two kinds of modules.
+
+        A conditional random field starts with zeros and the transitions of the BIO scheme. The spelling table of a
+        [`CharacterEncoder`] starts empty.
+        """
         if isinstance(module, CRF):
             for parameter in module.parameters():
                 init.zeros_(parameter)
@@ -68,17 +86,27 @@ class RNNForTokenClassification(RNNPreTrainedModel):
         super()._init_weights(module)
 
     def use_vocabulary(self, tokenizer: Any) -> None:
-        """Learns from a tokenizer how its tokens are spelt, where the model reads their characters."""
+        """Fill the spelling table of the character encoder from a tokenizer; do nothing without a character encoder.
+
+        Args:
+            tokenizer: Tokenizer of the model.
+        """
         if self.characters is None:
             return
         tokens = [token or "" for token in tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))]
         decoder: Any = getattr(getattr(tokenizer, "backend_tokenizer", None), "decoder", None)
         if type(decoder).__name__ == "ByteLevel":
-            # It writes each byte as a letter of its own.
+            # A byte-level tokenizer shows each byte of a token as one letter; its decoder restores the text.
             tokens = [decoder.decode([token]) for token in tokens]
         self.characters.learn_spelling(tokens)
 
     def resize_token_embeddings(self, *args: Any, **kwargs: Any) -> nn.Embedding:
+        """Resize the embedding, and the spelling table of the character encoder if there is one.
+
+        Args:
+            *args: Same as in [`~transformers.PreTrainedModel.resize_token_embeddings`].
+            **kwargs: Same as in [`~transformers.PreTrainedModel.resize_token_embeddings`].
+        """
         embedding = super().resize_token_embeddings(*args, **kwargs)
         if self.characters is not None:
             self.characters.resize(embedding.num_embeddings)
@@ -93,20 +121,24 @@ class RNNForTokenClassification(RNNPreTrainedModel):
         labels: Tensor | None = None,
         output_hidden_states: bool | None = None,
     ) -> TokenClassifierOutput:
-        """
+        """Compute the logits of each token, and the loss if labels are given.
+
         Args:
-            input_ids, attention_mask, output_hidden_states: as in [`RNNModel.forward`].
-            inputs_embeds: `[B, T, E]`, instead of `input_ids`, what their spelling adds among it.
-            labels: `[B, T]`, a tag for each token. -100 and padding are not learnt; a conditional random field sums
-                over all tags that they may have, and learns `B-x` for an `I-x` that may not stand there, as where a
-                window begins inside a span.
+            input_ids: Same as in [`RNNModel.forward`].
+            attention_mask: Same as in [`RNNModel.forward`].
+            inputs_embeds: Embedded text, `[B, T, E]`, instead of `input_ids`; with a character encoder, it must already
+                include the vectors of the spelling.
+            labels: Tag of each token, `[B, T]`. The loss ignores -100 and padding; a conditional random field sums over
+                all possible tags of an ignored token. It learns `B-x` instead of an `I-x` that is not allowed, such as
+                where a window starts inside a span.
+            output_hidden_states: Same as in [`RNNModel.forward`].
 
         Returns:
-            `logits` `[B, T, C]`, and where labels were given `loss`: nats per tag that is known.
+            `logits` `[B, T, C]`, and with labels `loss`, in nats per labeled token.
 
         Raises:
-            ValueError: labels that are not in `config.id2label`, or of another shape than the text; and what
-                [`RNNModel.forward`] raises.
+            ValueError: If the labels are not in `config.id2label` or have another shape than the text; also for the
+                reasons in [`RNNModel.forward`].
         """
         if self.characters is not None and inputs_embeds is None:
             self.model.check_inputs(input_ids, attention_mask, inputs_embeds)
@@ -133,14 +165,22 @@ class RNNForTokenClassification(RNNPreTrainedModel):
 
     @staticmethod
     def loss_of(logits: Tensor, labels: Tensor) -> Tensor:
-        """The loss of logits `[B, T, C]` without a conditional random field; 0 where no tag is known."""
+        """Return the cross-entropy per labeled token, without a conditional random field; 0 without labeled tokens.
+
+        Args:
+            logits: Scores before softmax, `[B, T, C]`.
+            labels: Tag of each token, `[B, T]`; the loss ignores -100.
+        """
         nats = F.cross_entropy(logits.flatten(0, -2).float(), labels.flatten(), ignore_index=IGNORED, reduction="sum")
         return nats / (labels != IGNORED).sum().clamp(min=1)
 
     def _through_crf(
         self, crf: CRF, emissions: Tensor, labels: Tensor | None, attention_mask: Tensor | None
     ) -> tuple[Tensor | None, Tensor]:
-        """The loss, and in eval mode the max-marginals in the place of the emissions."""
+        """Return the loss, None without labels, and the logits.
+
+        The logits are max-marginals in eval mode, and the emissions themselves in training mode.
+        """
         crf.follow(labels_of(self.config))
         scores = emissions.float()
         if not scores.shape[1]:
@@ -162,6 +202,7 @@ class RNNForTokenClassification(RNNPreTrainedModel):
         return loss, best.to(emissions.dtype)
 
     def _check_labels(self, labels: Tensor, logits: Tensor) -> None:
+        """Raise ValueError unless the labels are class indices, or -100, of shape `[B, T]`."""
         B, T, C = logits.shape
         if tuple(labels.shape) != (B, T):
             raise ValueError(

@@ -1,5 +1,8 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The outputs of encoders and classifiers. Shape letters as in `configuration_rnn`."""
+"""Outputs of encoders and text classifiers.
+
+Shape letters as in `configuration_rnn`.
+"""
 
 from dataclasses import dataclass
 
@@ -9,13 +12,16 @@ from transformers.utils import ModelOutput
 
 @dataclass
 class RNNModelOutput(ModelOutput):
-    """
+    """Output of [`RNNModel`].
+
     Args:
-        last_hidden_state: outputs of the top layer, `[B, T, D*H]`, zeros in padded places.
-        final_hidden_state: h of each layer after each row's own last token, directions side by side, `[B, L, D*H]`.
-        final_cell_state: the same for the LSTM's c; None for other cells, and where it was not asked for.
-        hidden_states: L+1 tensors where asked for: the embedded text `[B, T, E]`, then each layer's `[B, T, D*H]`.
-        attentions: None, for programs that ask any model for them.
+        last_hidden_state: Outputs of the top layer, `[B, T, D*H]`; zeros in padding.
+        final_hidden_state: Hidden state of each layer after the last token of each row, directions concatenated, `[B,
+            L, D*H]`.
+        final_cell_state: Cell state of the LSTM, in the same form; None for other cells, or if it was not requested.
+        hidden_states: The embedded text `[B, T, E]`, then the outputs of each of the L layers, `[B, T, D*H]`; None if
+            they were not requested.
+        attentions: Always None; some programs read this field of any model.
     """
 
     last_hidden_state: Tensor | None = None
@@ -27,13 +33,16 @@ class RNNModelOutput(ModelOutput):
 
 @dataclass
 class RNNSequenceClassifierOutput(ModelOutput):
-    """
+    """Output of [`RNNForSequenceClassification`].
+
     Args:
-        loss: a scalar, where labels were given.
-        logits: `[B, C]`, before softmax or sigmoid; the values themselves in regression.
-        hidden_states: as in [`RNNModelOutput`]; asking for them reads a text all at once, whatever `backprop_window`.
-        pooling_weights: `[B, T]`, rows summing to 1 over their tokens, where the pooling is `"attention"`.
-        attentions: None, for programs that ask any model for them.
+        loss: Scalar; None without labels.
+        logits: Scores before softmax or sigmoid, `[B, C]`; in regression, the predicted values.
+        hidden_states: Same as in [`RNNModelOutput`]. If they are requested, the text is read at once, and
+            `backprop_window` has no effect.
+        pooling_weights: Attention of the pooling, `[B, T]`, which sums to 1 over the tokens of a row; None for other
+            poolings than `"attention"`.
+        attentions: Always None; some programs read this field of any model.
     """
 
     loss: Tensor | None = None

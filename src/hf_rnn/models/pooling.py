@@ -1,9 +1,8 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""One vector per text from the outputs of its tokens, all at once or part by part.
+"""Poolings: one vector per text from the outputs of its tokens, all at once or part by part.
 
-A pooling is one class: a subclass of [`Pooling`] with a `name` of its own registers itself under it, and configurations
-accept it.
-Shapes: B batch, T time, F the width of an output.
+A pooling is one class. A subclass of [`Pooling`] with a `name` of its own is registered under it, and configurations
+accept the name. Shapes: B batch, T time, F width of an output.
 """
 
 from typing import Any, ClassVar
@@ -14,22 +13,22 @@ from torch import Tensor, nn
 
 from .choices import check_choice
 
-# By the names under which configurations have them.
+# Pooling classes by their names in a configuration.
 POOLINGS: dict[str, type["Pooling"]] = {}
 
 
 class Pooling(nn.Module):
-    """One vector per text from the outputs of its tokens; zeros for a text without tokens.
+    """Base class of poolings, which compute one vector per text; zeros for a text without tokens.
 
-    A subclass with a `name` implements [`part`] and [`pooled`]; and, to read texts in windows or as a stream,
-    [`joined`]; and, for reading curves, [`after_each`].
+    A subclass with a `name` implements [`part`] and [`pooled`]. To read texts in windows or as a stream, it also
+    implements [`joined`]; for reading curves, it also implements [`after_each`].
 
     Args:
-        size: the width F of an output.
+        size: Width F of an output.
     """
 
     name: ClassVar[str] = ""
-    # The width of the pooled vector, in outputs.
+    # The pooled vector is `parts` times as wide as an output.
     parts: ClassVar[int] = 1
 
     def __init__(self, size: int):
@@ -38,27 +37,29 @@ class Pooling(nn.Module):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        # A subclass without a name of its own is a base of others, or a variant that stays out of the registry.
+        # A subclass without a name of its own is a base class, or a variant that is not registered.
         if cls.__dict__.get("name"):
             POOLINGS[cls.name] = cls
 
     @property
     def in_windows(self) -> bool:
-        """True if [`joined`] is implemented: then a text can be read in windows."""
+        """True if [`joined`] is implemented, so that a text can be read in windows."""
         return type(self).joined is not Pooling.joined
 
     @property
     def weights(self) -> list[Tensor]:
-        """The learnt tensors, in the order in which [`part`] takes them. Copies of a model on several GPUs have no
-        `parameters()`."""
+        """Learned tensors, in the order in which [`part`] takes them.
+
+        A property replaces `parameters()`, which is empty in the copies of a model on several GPUs.
+        """
         return []
 
     def forward(self, output: Any, attention_mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Pool whole texts.
 
         Args:
-            output: of [`RNNModel`].
-            attention_mask: `[B, T]` or None.
+            output: Output of [`RNNModel`].
+            attention_mask: Mask, shape `[B, T]`, non-zero on tokens; None: no padding.
 
         Returns:
             The pooled texts `[B, output_size]`, and the weights of their tokens `[B, T]` or None.
@@ -73,21 +74,21 @@ class Pooling(nn.Module):
         attention_mask: Tensor | None,
         weights: list[Tensor] | None = None,
     ) -> tuple[dict[str, Tensor], Tensor | None]:
-        """Return the summary of texts of which one more part was read.
+        """Add one more part of the texts to their summary.
 
         Args:
-            so_far: the summary of the parts before it; None for the first.
-            output: of [`RNNModel`] for this part, from the state in which the one before it ended.
-            attention_mask: `[B, T]` of this part, or None.
-            weights: in place of [`weights`].
+            so_far: Summary of the preceding parts; None for the first part.
+            output: Output of [`RNNModel`] for this part, which started from the final state of the preceding part.
+            attention_mask: Mask of this part, shape `[B, T]`; None: no padding.
+            weights: Tensors to use instead of [`weights`]; None to use [`weights`].
 
         Returns:
-            Tensors whose first dimension is B, and the weights within this part `[B, T]` or None.
+            The new summary, tensors whose first axis is B, and the weights within this part `[B, T]` or None.
         """
         x = output.last_hidden_state
         B, T, size = x.shape
         if T == 0:
-            # A place that is no token stands for none.
+            # One padding position takes the place of an empty part.
             x, attention_mask = x.new_zeros(B, 1, size), x.new_zeros(B, 1)
         valid = x.new_ones(x.shape[:2], dtype=torch.bool) if attention_mask is None else attention_mask.bool()
         part, shares = self.part(x, valid, output.final_hidden_state[:, -1], weights or self.weights)
@@ -96,41 +97,50 @@ class Pooling(nn.Module):
     def part(
         self, x: Tensor, valid: Tensor, last: Tensor, weights: list[Tensor]
     ) -> tuple[dict[str, Tensor], Tensor | None]:
-        """Return the summary of one part of texts.
+        """Return the summary of one part of the texts.
 
         Args:
-            x: outputs `[B, T, F]`, zeros in padding.
-            valid: `[B, T]` bool, True for tokens.
-            last: the final state of the top layer, `[B, F]`.
-            weights: as [`weights`].
+            x: Outputs, shape `[B, T, F]`, zeros on padding.
+            valid: Mask, shape `[B, T]`, bool, True on tokens.
+            last: Final state of the top layer, shape `[B, F]`.
+            weights: Learned tensors, in the order of [`weights`].
 
         Returns:
-            Tensors whose first dimension is B, and the weights of the tokens `[B, T]` or None.
+            The summary, tensors whose first axis is B, and the weights of the tokens `[B, T]` or None.
         """
         raise NotImplementedError
 
     def joined(self, before: dict[str, Tensor], part: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return the summary of two parts of texts in succession."""
+        """Return the summary of two successive parts of the texts.
+
+        Args:
+            before: Summary of the earlier part.
+            part: Summary of the later part.
+        """
         raise NotImplementedError(
             f"pooling={self.name!r} needs a text all at once, and this one is read in parts: train with another "
             "pooling, such as 'concat', or implement joined()."
         )
 
     def pooled(self, so_far: dict[str, Tensor]) -> Tensor:
-        """Return the vectors of texts `[B, output_size]` from the summary of all their parts."""
+        """Return the pooled vectors `[B, output_size]`.
+
+        Args:
+            so_far: Summary of all parts of the texts.
+        """
         raise NotImplementedError
 
     def after_each(self, outputs: Tensor) -> Tensor:
-        """Return the vector `[B, T, output_size]` after each token of texts that are read from left to right.
+        """Return the pooled vector after each token, `[B, T, output_size]`, of texts read from left to right.
 
         Args:
-            outputs: `[B, T, F]` of texts of the same length.
+            outputs: Outputs, shape `[B, T, F]`, without padding.
         """
         raise NotImplementedError(f"pooling={self.name!r} has no after_each(), and so no reading curve.")
 
 
 class LastPooling(Pooling):
-    """The final state of each direction."""
+    """Pooling to the final state of each direction."""
 
     name = "last"
 
@@ -150,7 +160,7 @@ class LastPooling(Pooling):
 
 
 class MeanPooling(Pooling):
-    """The mean over tokens."""
+    """Mean over tokens."""
 
     name = "mean"
 
@@ -172,7 +182,7 @@ class MeanPooling(Pooling):
 
 
 class MaxPooling(Pooling):
-    """The maximum over tokens, of each feature."""
+    """Maximum of each feature over tokens."""
 
     name = "max"
 
@@ -193,7 +203,7 @@ class MaxPooling(Pooling):
 
 
 class ConcatPooling(Pooling):
-    """[last, max, mean] (Howard and Ruder 2018)."""
+    """Concatenation [last, max, mean] (Howard and Ruder 2018)."""
 
     name = "concat"
     parts = 3
@@ -211,7 +221,7 @@ class ConcatPooling(Pooling):
         return found, None
 
     def joined(self, before: dict[str, Tensor], part: dict[str, Tensor]) -> dict[str, Tensor]:
-        # Windows leave out the last state, which the whole text alone tells.
+        # Summaries of windows have no last state, which belongs to the whole text.
         found = {name: part[name] for name in part if name == "last"}
         for pooling in self.each[1:]:
             found |= pooling.joined(before, part)
@@ -225,7 +235,7 @@ class ConcatPooling(Pooling):
 
 
 class AttentionPooling(Pooling):
-    """A weighted mean: u_t = tanh(W h_t + b); weights softmax(u_t · v) (Yang et al. 2016, equations 5 to 7)."""
+    """Weighted mean: u_t = tanh(W h_t + b), weights softmax(u_t · v) (Yang et al. 2016, equations 5 to 7)."""
 
     name = "attention"
 
@@ -254,7 +264,7 @@ class AttentionPooling(Pooling):
         return F.linear(torch.tanh(F.linear(x, key, bias)), query).squeeze(-1)
 
     def joined(self, before: dict[str, Tensor], part: dict[str, Tensor]) -> dict[str, Tensor]:
-        # The softmax over both parts is that over each, weighted by the sums of their exponentials.
+        # The softmax over both parts is the softmax over each, weighted by the sums of their exponentials.
         score = torch.logaddexp(before["score"], part["score"])
         earlier, later = ((each["score"] - score).exp().unsqueeze(-1) for each in (before, part))
         return {"score": score, "attended": earlier * before["attended"] + later * part["attended"]}
@@ -269,10 +279,13 @@ class AttentionPooling(Pooling):
 
 
 def pooling_class(name: str) -> type[Pooling]:
-    """Return the pooling of a name.
+    """Return the pooling class with a name.
+
+    Args:
+        name: Name of the pooling, as in a configuration.
 
     Raises:
-        ValueError: no pooling has the name; the message lists the names.
+        ValueError: An unknown name; the message lists the known ones.
     """
     check_choice("pooling", name, POOLINGS)
     return POOLINGS[name]

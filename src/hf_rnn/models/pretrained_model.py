@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The base class of all models: initialisation, loading and saving."""
+"""Base class of all models: initialization, loading and saving."""
 
 import os
 from collections.abc import Callable
@@ -16,33 +16,33 @@ from .weight_files import is_intact, safetensors_of
 
 
 class RNNPreTrainedModel(PreTrainedModel):
-    """Initialisation, loading and saving, shared by all models of the package."""
+    """Base class of all models of the package; it initializes, loads and saves them."""
 
     config_class = RNNConfig
     base_model_prefix = "model"
     supports_gradient_checkpointing = True
-    # Losses are means over the batch, whatever `num_items_in_batch` says: the Trainer has to divide by its steps.
+    # Losses are means over the batch and ignore `num_items_in_batch`, so the Trainer must divide by its steps.
     accepts_loss_kwargs = False
-    # `import hf_rnn` sets all: `push_to_hub` calls the first, `stream` the second and `from_pretrained` the third. This
-    # file is saved with a model, and cannot import the package.
+    # Functions that `import hf_rnn` sets. `push_to_hub` calls the first one, `stream` the second and `from_pretrained`
+    # the third. This file is saved with a model, so it cannot import the package.
     pusher: ClassVar[Callable[..., Any] | None] = None
     opener: ClassVar[Callable[..., Any] | None] = None
     checker: ClassVar[Callable[..., Any] | None] = None
 
     def __init__(self, config: RNNConfig, *args: Any, **kwargs: Any):
-        # Keyword arguments of `from_pretrained` change a configuration that was checked before.
+        # Keyword arguments of `from_pretrained` change a configuration after its own check.
         config.validate_together()
         super().__init__(config, *args, **kwargs)
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | os.PathLike | None, *args: Any, **kwargs: Any) -> Any:
-        """As transformers', from safetensors alone.
+        """Load a model as transformers does, but from safetensors only.
 
         Raises:
-            OSError: nothing is there, or the weights are offered as a pickle only.
-            ValueError: `use_safetensors=False`, a configuration that is not one of ours, or a tokenizer beside the
-                weights that is not the one to which the n-grams of a wide path were fitted.
-            RuntimeError: weights of other shapes than the configuration's; each is named.
+            OSError: There are no weights, they are available as a pickle only, or a file differs from its hash.
+            ValueError: `use_safetensors=False`, a configuration of another model type, or a tokenizer next to the
+                weights to which the wide path's n-grams were not fitted.
+            RuntimeError: Weights have other shapes than the configuration says; the message names each of them.
         """
         if kwargs.get("use_safetensors") is False:
             raise ValueError("use_safetensors=False asks for a pickle, and reading one can run any code: leave it out.")
@@ -54,7 +54,7 @@ class RNNPreTrainedModel(PreTrainedModel):
         model = loaded[0] if isinstance(loaded, tuple) else loaded  # the other part is `output_loading_info`
         for module in model.modules():
             if isinstance(module, Recurrence):
-                # Weights that were loaded straight onto a GPU lie apart, and cuDNN would copy them at each call.
+                # Weights loaded directly onto a GPU are not in one buffer, and cuDNN would copy them at each call.
                 module.flatten_parameters()
         for part in file.parent.glob("model*.safetensors*") if file else ():
             if not is_intact(part):
@@ -65,22 +65,26 @@ class RNNPreTrainedModel(PreTrainedModel):
 
     @classmethod
     def get_init_context(cls, *args: Any, **kwargs: Any) -> list:
-        """As transformers', without drawing weights on the meta device before they are loaded: torch would import sympy
-        for it. Weights that are missing in the file are drawn later."""
+        """Return transformers' contexts, and one that skips initialization on the meta device.
+
+        torch would import sympy for that initialization. Weights that are missing in the file are initialized later.
+        """
         return [*super().get_init_context(*args, **kwargs), init.no_init_weights()]
 
     def push_to_hub(self, repo_id: str, **kwargs: Any) -> Any:  # type: ignore[override]
-        """As transformers': one commit of weights, configuration and code; with a card of ours where hf_rnn is
-        imported and the repository has none."""
+        """Push weights, configuration and code in one commit, as transformers does.
+
+        If hf_rnn is imported, a repository without a model card also gets the package's card.
+        """
         if RNNPreTrainedModel.pusher is None:
             return super().push_to_hub(repo_id, **kwargs)  # type: ignore[arg-type]
         return RNNPreTrainedModel.pusher(self, repo_id, **kwargs)
 
     def resize_token_embeddings(self, new_num_tokens: int | None = None, *args: Any, **kwargs: Any) -> Any:
-        """As transformers'.
+        """Resize the token embedding as transformers does.
 
         Raises:
-            ValueError: the ids behind the vocabulary are those of rare tokens, which a wide path tells apart.
+            ValueError: The size changes, but the ids after the vocabulary belong to rare tokens of a wide path.
         """
         V, rare = self.config.vocab_size, self.config.num_rare_tokens
         if rare and new_num_tokens not in (None, V):
@@ -92,18 +96,25 @@ class RNNPreTrainedModel(PreTrainedModel):
         return super().resize_token_embeddings(new_num_tokens, *args, **kwargs)
 
     def use_vocabulary(self, tokenizer: Any) -> None:
-        """Takes from a tokenizer what the model has to know of tokens beside their ids: for most models, nothing."""
+        """Read from a tokenizer what the model needs to know about tokens besides their ids: here, nothing.
+
+        Args:
+            tokenizer: Tokenizer of the model.
+        """
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        """Initialise recurrent matrices orthogonally, gate by gate (Saxe et al. 2014), input matrices Xavier-uniformly
-        (Glorot and Bengio 2010), biases to 0 or to the field that the cell names, all else as transformers does it."""
+        """Initialize the parameters of a module; recurrent layers differ from transformers.
+
+        Each block of a recurrent matrix is orthogonal (Saxe et al. 2014). Each block of an input matrix is
+        Xavier-uniform (Glorot and Bengio 2010). A bias is 0, or the configuration's value that the cell names for it.
+        """
         if not isinstance(module, Recurrence):
             super()._init_weights(module)
             return
         H = module.hidden_size
         for name, parameter in module.named_parameters():
-            # A parameter that came with a checkpoint is left alone by `init`, so nothing has to be made for it.
+            # `init` does not change a parameter that was loaded from a checkpoint, so no values are drawn for it.
             if getattr(parameter, "_is_hf_initialized", False):
                 continue
             if name.startswith("weight"):

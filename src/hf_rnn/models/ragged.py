@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Batches of texts that differ in length: where their tokens stand, and in which order they are read.
+"""Batches of texts of different lengths: the positions of their tokens, and the order in which they are read.
 
 Shapes: B batch, T time, F features.
 """
@@ -11,20 +11,20 @@ from torch import Tensor
 
 
 class Ragged(NamedTuple):
-    """Hold the places of the tokens in a padded batch, and the two orders in which they are read."""
+    """Positions of the tokens in a padded batch, and the indices that reorder them."""
 
-    valid: Tensor  # [B, T] bool: True in the first `length` places of each row
+    valid: Tensor  # [B, T] bool: True in the first `length` positions of each row
     lengths: Tensor  # [B]
-    to_front: Tensor | None  # [B, T] index that brings a row's tokens to its front; None where they are there already
+    to_front: Tensor | None  # [B, T] index that moves a row's tokens to its front; None if they are there
     to_place: Tensor | None  # [B, T] its inverse
     reverse: Tensor  # [B, T] index that reverses each row within its length; its own inverse
 
     @classmethod
     def from_mask(cls, attention_mask: Tensor) -> "Ragged | None":
-        """Read a mask; None where there is no padding at all.
+        """Compute the positions from an attention mask; return None if there is no padding.
 
         Args:
-            attention_mask: `[B, T]`, non-zero where there is a token; padding may stand anywhere.
+            attention_mask: Mask of the tokens, `[B, T]`, non-zero at a token; padding may be anywhere.
         """
         mask = attention_mask.bool()
         asks = may_ask(mask)
@@ -35,7 +35,7 @@ class Ragged(NamedTuple):
         valid = time < lengths[:, None]
         to_front = to_place = None
         if not asks or not torch.equal(mask, valid):
-            # A stable sort by counting, which exporters know.
+            # A stable counting sort, because exporters support its operations.
             tokens_before = mask.long().cumsum(1) - 1
             to_place = torch.where(mask, tokens_before, lengths[:, None] + time - tokens_before - 1)
             to_front = torch.empty_like(to_place).scatter(1, to_place, time.expand_as(to_place))
@@ -43,10 +43,10 @@ class Ragged(NamedTuple):
 
     @classmethod
     def right_padded(cls, valid: Tensor) -> "Ragged | None":
-        """Read a mask, as [`from_mask`], whose tokens are known to stand in front.
+        """Compute the positions from a mask whose padding is known to be on the right; return None without padding.
 
         Args:
-            valid: `[B, T]` bool.
+            valid: Mask of the tokens, `[B, T]` bool.
         """
         if may_ask(valid) and valid.all():
             return None
@@ -60,30 +60,44 @@ class Ragged(NamedTuple):
 
 
 def is_traced() -> bool:
-    """Return whether a compiler, a tracer, an exporter or `torch.func` looks at the graph itself: it must not depend on
-    the data of the moment."""
+    """Return whether a compiler, a tracer, an exporter or `torch.func` records the graph.
+
+    The graph must then not depend on the values of the current tensors.
+    """
     return torch.compiler.is_compiling() or torch.jit.is_tracing() or torch._C._are_functorch_transforms_active()
 
 
 def may_ask(x: Tensor) -> bool:
-    """Return whether the host may ask for the values of a tensor: a GPU would make it wait."""
+    """Return whether the host may read the values of a tensor without waiting for a GPU.
+
+    Args:
+        x: Tensor on any device.
+    """
     return x.device.type == "cpu" and can_ask(x)
 
 
 def can_ask(x: Tensor) -> bool:
-    """Return whether the host can ask for the values of a tensor at all, even if it has to wait for a GPU."""
+    """Return whether the host can read the values of a tensor at all, even if it waits for a GPU.
+
+    It cannot for a meta tensor, or while a graph is recorded.
+
+    Args:
+        x: Tensor on any device.
+    """
     return x.device.type != "meta" and not is_traced()
 
 
 def _gather(x: Tensor, index: Tensor) -> Tensor:
     """Return `x[b, index[b, t]]`, `[B, T, F]`."""
-    # T is the index's: an exporter that unrolls a kernel may take that of its outputs for a constant.
+    # T comes from the index: an exporter that unrolls a kernel may treat the T of its outputs as a constant.
     return x.gather(1, index.unsqueeze(-1).expand(-1, -1, x.shape[-1]))
 
 
 class _Permute(torch.autograd.Function):
-    """[`_gather`] for an index that is a permutation of each row. The gradient is a gather too, by the inverse; torch's
-    own would add up into zeros."""
+    """[`_gather`] by an index that is a permutation of each row.
+
+    Its gradient gathers by the inverse permutation. The gradient of `torch.gather` would add into a tensor of zeros.
+    """
 
     generate_vmap_rule = True
 
@@ -112,20 +126,20 @@ def permuted(x: Tensor, index: Tensor, inverse: Tensor) -> Tensor:
     """Return `x[b, index[b, t]]`.
 
     Args:
-        x: `[B, T, F]`.
-        index: `[B, T]`, a permutation of each row.
-        inverse: `[B, T]`, the inverse permutation.
+        x: Values, `[B, T, F]`.
+        index: Permutation of the positions of each row, `[B, T]`.
+        inverse: Inverse permutation, `[B, T]`.
     """
-    # Dynamo does not look into functions that have a `jvp` (torch 2.13).
+    # Dynamo does not trace functions that have a `jvp` (torch 2.13).
     return _gather(x, index) if torch.compiler.is_compiling() else _Permute.apply(x, index, inverse)
 
 
 def reversed_rows(x: Tensor, ragged: Ragged | None) -> Tensor:
-    """Return each row `[T, F]` of a right-padded batch in reverse, with its padding still on the right.
+    """Reverse the tokens of each row of a right-padded batch; padding stays on the right.
 
     Args:
-        x: `[B, T, F]`.
-        ragged: where the tokens stand; None if everywhere.
+        x: Values, `[B, T, F]`.
+        ragged: Positions of the tokens; None for a batch without padding.
     """
     return x.flip(1) if ragged is None else permuted(x, ragged.reverse, ragged.reverse)
 

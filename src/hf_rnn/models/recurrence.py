@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The one place that runs a recurrent layer over a ragged batch. The equations stand in `cells`.
+"""Recurrent layers over ragged batches; `cells` holds the equations.
 
 Shapes: B batch, T time, E embedding (the input's width), H hidden, D directions, L layers, G blocks of H rows in the
 weights (4 for the LSTM, 3 for the GRU, 1 for the plain RNN).
@@ -18,14 +18,14 @@ from .ragged import Ragged, is_traced, may_ask, permuted, reversed_rows
 from .recurrence_cpu import CPUPass, through_time
 from .recurrence_cpu import is_enabled as cpu_passes_are_enabled
 
-# Time steps that a kernel of torch's takes at once (pytorch#133751).
+# Most time steps that one call of a torch kernel accepts, by type of device (pytorch#133751).
 LONGEST = {"cuda": 65_535}
-# Three lists with an entry for each direction: outputs `[B, T, H]`, and the final h and c, `[1, B, H]`.
+# Three lists with one entry per direction: outputs `[B, T, H]`, final h and final c, both `[1, B, H]`.
 DirectionOutputs = tuple[list[Tensor], list[Tensor], list[Tensor | None]]
 
 
 class RecurrentState(NamedTuple):
-    """The state of a recurrent stack, in `torch.nn.LSTM`'s layout: layer by layer, forward before backward."""
+    """State of a recurrent stack, in `torch.nn.LSTM`'s layout: layer by layer, forward before backward."""
 
     h: Tensor  # [L*D, B, H]
     c: Tensor | None = None  # [L*D, B, H], the LSTM's; None for a cell without cell state
@@ -35,9 +35,9 @@ def locked_dropout(x: Tensor, p: float, training: bool) -> Tensor:
     """Apply dropout with one mask per row, the same at each time step (Gal and Ghahramani 2016).
 
     Args:
-        x: `[B, T, F]`.
-        p: the probability.
-        training: whether there is dropout at all.
+        x: Values, shape `[B, T, F]`.
+        p: Dropout probability.
+        training: False to return `x` unchanged.
     """
     if not training or p == 0:
         return x
@@ -45,13 +45,13 @@ def locked_dropout(x: Tensor, p: float, training: bool) -> Tensor:
 
 
 def _wants_one_buffer(x: Tensor) -> bool:
-    """Return whether the kernel for a tensor reads weights from one buffer, as cuDNN does."""
+    """Return whether the kernel for a tensor expects all weights in one buffer, as cuDNN does."""
     return x.is_cuda
 
 
 def _in_one_buffer(weights: list[Tensor]) -> bool:
-    """Return whether weights stand one behind the other in memory, in cuDNN's order."""
-    # A subclass, such as a FakeTensor, has no place.
+    """Return whether weights are contiguous in memory, one after the other in the order of the list."""
+    # A subclass of Tensor, such as FakeTensor, has no memory address.
     if not all(type(w) in (Tensor, nn.Parameter) and w.is_contiguous() for w in weights):
         return False
     if len({(w.untyped_storage().data_ptr(), w.dtype) for w in weights}) > 1:
@@ -65,13 +65,13 @@ def _in_one_buffer(weights: list[Tensor]) -> bool:
 
 
 def _one_buffer(weights: list[Tensor]) -> list[Tensor]:
-    """Return the weights in one buffer, in cuDNN's order: it would copy them at each call otherwise, with a warning."""
+    """Copy weights into one buffer and return views of it; else cuDNN copies them at each call and warns."""
     flat = torch.cat([weight.reshape(-1) for weight in weights])
     return [part.view_as(w) for part, w in zip(flat.split([w.numel() for w in weights]), weights, strict=True)]
 
 
 def _concatenated(cells: list[Tensor | None]) -> Tensor | None:
-    """Return the cell states of directions or layers, `[D, B, H]` or `[L*D, B, H]`, where the cell has any."""
+    """Concatenate cell states to `[D, B, H]` or `[L*D, B, H]`; return None if there are none."""
     found = [c for c in cells if c is not None]
     return torch.cat(found) if found else None
 
@@ -81,10 +81,10 @@ def _side_by_side(directions: list[Tensor]) -> Tensor:
 
 
 class RecurrentLayer(GradientCheckpointingLayer):
-    """One recurrent layer over a right-padded batch, in both directions.
+    """One recurrent layer over a right-padded batch, in one or two directions.
 
-    It owns no weights: [`Recurrence`] does, under torch's names. It is a module of its own so that its activations can
-    be recomputed instead of kept.
+    [`Recurrence`] owns the weights, under torch's names. The layer is a module so that gradient checkpointing can
+    compute its activations again instead of keeping them.
     """
 
     def __init__(self, cell_type: str, hidden_size: int):
@@ -93,7 +93,7 @@ class RecurrentLayer(GradientCheckpointingLayer):
         self.hidden_size = hidden_size
 
     def forward(self, *args: Any) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Do as [`read`], which is computed again for its gradients where gradient checkpointing is on."""
+        """Call [`read`]. With gradient checkpointing, the backward pass calls it again."""
         return self.read(*args)
 
     def read(
@@ -108,14 +108,15 @@ class RecurrentLayer(GradientCheckpointingLayer):
         """Run the layer over a batch.
 
         Args:
-            x: `[B, T, F]`, right-padded with finite values.
-            h0, c0: the state to start from, `[D, B, H]`; c0 is None for a cell without cell state.
-            weights: of each direction, as [`Recurrence.weights`] gives them.
-            ragged: where the tokens stand; None if everywhere.
-            output_cell_state: whether the final cell state is wanted.
+            x: Inputs, shape `[B, T, F]`, right-padded with finite values.
+            h0: Initial hidden state, shape `[D, B, H]`.
+            c0: Initial cell state, shape `[D, B, H]`; None for a cell without cell state.
+            weights: Weights of each direction, as [`Recurrence.weights`] returns them.
+            ragged: Positions of the tokens; None if there is no padding.
+            output_cell_state: False if the final cell state is not needed; it may then be None.
 
         Returns:
-            Outputs `[B, T, D*H]`, with any finite values in padded places, and the final h and c, `[D, B, H]`.
+            Outputs `[B, T, D*H]`, with arbitrary finite values on padding, and the final h and c, `[D, B, H]`.
         """
         inputs = [x] if len(weights) == 1 else [x, reversed_rows(x, ragged)]
         cell = find_cell(self.cell_type)
@@ -128,8 +129,8 @@ class RecurrentLayer(GradientCheckpointingLayer):
 
     @staticmethod
     def _wants_cpu_pass(x: Tensor) -> bool:
-        """Return whether torch would be slow: on a CPU, where gradients may be asked for. A compiler or tracer, which
-        looks at the graph itself, gets torch's own kernel."""
+        """Return whether to use the CPU pass: on a CPU, with gradients enabled and no tracer."""
+        # torch trains these cells slowly there. A compiler or tracer needs a graph, so it gets torch's own kernel.
         return cpu_passes_are_enabled() and x.numel() > 0 and torch.is_grad_enabled() and may_ask(x)
 
     def _run_cpu_pass(
@@ -140,7 +141,7 @@ class RecurrentLayer(GradientCheckpointingLayer):
         weights: list[list[Tensor]],
         ragged: Ragged | None,
     ) -> DirectionOutputs:
-        """Read all directions from left to right, in one loop."""
+        """Run all directions in one loop over time. The inputs of the second one are already reversed."""
         by_kind = [_side_by_side(list(kind)) for kind in zip(*weights, strict=True)]
         out = through_time(cpu_pass, _side_by_side([x.transpose(0, 1) for x in inputs]), h0, *by_kind)
         outputs = [part.transpose(0, 1) for part in out]
@@ -156,12 +157,12 @@ class RecurrentLayer(GradientCheckpointingLayer):
         ragged: Ragged | None,
         output_cell_state: bool,
     ) -> DirectionOutputs:
-        """Read each direction from left to right, by one call of torch's kernel where there is one for the cell."""
+        """Run each direction from left to right, with torch's kernel if it has one for the cell."""
         cell = find_cell(self.cell_type)
-        lstm = c0 is not None  # the only cell that has both a kernel and a cell state
+        lstm = c0 is not None  # the only cell with both a kernel and a cell state
         outputs, hs, cs = [], [], []
         for direction, (x, (w_ih, *others)) in enumerate(zip(inputs, weights, strict=True)):
-            # cuDNN takes no state with strides.
+            # cuDNN accepts contiguous states only.
             h = h0[direction : direction + 1].contiguous()
             c = None if c0 is None else c0[direction : direction + 1].contiguous()
             out = x.new_zeros(x.shape[0], 0, self.hidden_size)
@@ -179,15 +180,14 @@ class RecurrentLayer(GradientCheckpointingLayer):
         return outputs, hs, cs
 
     def _run_kernel(self, x: Tensor, state: tuple[Tensor, ...], weights: list[Tensor]) -> tuple[Tensor, ...]:
-        """Return outputs and the state after the last step. A text longer than a kernel takes is read part by part."""
+        """Run the kernel, in parts if the text is too long for one call; return outputs and the final state."""
         kernel = getattr(torch._VF, str(find_cell(self.cell_type).mode).lower())
-        # `train` only tells a kernel to keep what a backward pass needs; cuDNN refuses one without. A traced graph does
-        # not know yet whether gradients will be asked for.
+        # `train` only makes the kernel keep what its backward pass needs; a graph that is traced may need it later.
         train = torch.is_grad_enabled() or torch.jit.is_tracing()
         options = (True, 1, 0.0, train, False, True)
         on_gpu = _wants_one_buffer(x)
         if on_gpu and torch.is_autocast_enabled(x.device.type) and x.dtype != torch.float64:
-            # torch's autocast would run the kernel in fp16 whatever its own dtype is, and gradients become 0 there.
+            # torch's autocast would run the kernel in fp16 even if its dtype is bf16; gradients become 0 in fp16.
             dtype = torch.get_autocast_dtype(x.device.type)
             x, state, weights = x.to(dtype), tuple(part.to(dtype) for part in state), [w.to(dtype) for w in weights]
         if on_gpu and (is_traced() or not _in_one_buffer(weights)):
@@ -202,7 +202,7 @@ class RecurrentLayer(GradientCheckpointingLayer):
         return (outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1)), *state
 
     def _final(self, out: Tensor, h0: Tensor, ragged: Ragged | None) -> Tensor:
-        """Return h of each row after its own last token, `[1, B, H]`."""
+        """Return h of each row after its own last token, `[1, B, H]`; h0 for a row without tokens."""
         if ragged is None:
             return out[:, -1].unsqueeze(0)
         last = (ragged.lengths - 1).clamp(min=0)[:, None, None].expand(-1, 1, self.hidden_size)
@@ -211,9 +211,9 @@ class RecurrentLayer(GradientCheckpointingLayer):
     def _hold_cells(self, x: Tensor, w_ih: Tensor, ragged: Ragged) -> tuple[Tensor, Tensor]:
         """Make c_t = c_{t-1} after a row's end, since the kernel returns the LSTM's c of the last step only.
 
-        One more input, 1 on padding, pushes the input gate to exactly 0 and the forget gate to exactly 1: then
-        c_t = f ∘ c_{t-1} + i ∘ g = c_{t-1}, and gradients pass unchanged. For a GPU more inputs, all 0, follow up to a
-        multiple of 8: the products of its tensor cores are slow at other widths.
+        An additional input, 1 on padding, sets the input gate to exactly 0 and the forget gate to exactly 1. Then
+        c_t = f ∘ c_{t-1} + i ∘ g = c_{t-1}, and gradients pass unchanged. On a GPU, zero inputs fill the width up to a
+        multiple of 8, since matrix products of other widths are slow on tensor cores.
         """
         saturating = 1e4
         push = w_ih.new_zeros(4, self.hidden_size)
@@ -228,26 +228,25 @@ class RecurrentLayer(GradientCheckpointingLayer):
 
 
 class Recurrence(nn.RNNBase):
-    """L recurrent layers over a ragged batch, exact for each row whatever the padding.
+    """L recurrent layers over a ragged batch; padding never changes the result of a row.
 
-    Parameters have the names and shapes of `torch.nn.LSTM`, `GRU` and `RNN`: their state dicts load unchanged. Each
-    layer and direction is one call of torch's fused kernel (oneDNN, cuDNN) on the *padded* batch, which is several
-    times faster than a packed one; `recurrence_cpu` trains the cells that have none on a CPU, and a loop over the
-    equation runs a cell that torch does not know. It stays exact because right padding cannot reach back in time: rows
-    are brought to right-padded form, the backward direction reads them reversed within their own lengths, and final
-    states are taken at each row's end.
+    Parameters have the names and shapes of `torch.nn.LSTM`, `GRU` and `RNN`, so state dicts load unchanged. Each layer
+    and direction is one call of torch's fused kernel (oneDNN, cuDNN) on the padded batch, several times faster than on
+    a packed one. On a CPU, `recurrence_cpu` trains the cells without a fused kernel. A cell that torch does not know
+    runs in a loop. Results are exact since right padding comes after all tokens: rows are right-padded first, the
+    backward direction reads each row reversed within its length, and final states are taken at each row's end.
 
     Args:
-        cell_type: a name in [`~cells.CELLS`]: `lstm`, `gru`, `rnn_tanh` or `rnn_relu`.
-        input_size: E.
-        hidden_size: H, of one direction.
-        num_layers: L.
-        bidirectional: D is 2 instead of 1.
-        hidden_dropout: locked dropout between layers.
-        weight_dropout: DropConnect on the hidden-to-hidden matrices (Merity et al. 2018), one mask per forward pass.
+        cell_type: Name in [`~cells.CELLS`]: `lstm`, `gru`, `rnn_tanh` or `rnn_relu`.
+        input_size: Width E of the inputs.
+        hidden_size: Width H of the hidden state of one direction.
+        num_layers: Number L of layers.
+        bidirectional: True for D = 2 directions instead of 1.
+        hidden_dropout: Probability of locked dropout between layers.
+        weight_dropout: Probability of DropConnect on the hidden-to-hidden matrices (Merity et al. 2018).
 
     Raises:
-        ValueError: an unknown cell.
+        ValueError: An unknown cell.
     """
 
     def __init__(
@@ -261,7 +260,7 @@ class Recurrence(nn.RNNBase):
         weight_dropout: float = 0.0,
     ):
         cell = find_cell(cell_type)
-        # torch's own `dropout` would act inside cuDNN, where it can neither be reproduced nor locked over time.
+        # torch's own `dropout` is unused: inside cuDNN, it could be neither reproduced nor locked over time.
         mode = cell.mode or "RNN_TANH"
         super().__init__(mode, input_size, hidden_size, num_layers, batch_first=True, bidirectional=bidirectional)
         self.cell_type = cell_type
@@ -273,7 +272,7 @@ class Recurrence(nn.RNNBase):
         self.layers = nn.ModuleList(RecurrentLayer(cell_type, hidden_size) for _ in range(num_layers))
 
     def _make_blocks(self, G: int) -> None:
-        """Give the parameters, made for a cell of one block, G blocks: torch knows the shapes of its own cells only."""
+        """Replace the parameters of one block by those of G blocks; torch knows its own cells' shapes only."""
         self.mode = self.cell_type
         for name in self._flat_weights_names:
             H, *inputs = getattr(self, name).shape
@@ -282,24 +281,28 @@ class Recurrence(nn.RNNBase):
 
     @property
     def cell(self) -> Cell:
-        """The cell of all layers."""
+        """Cell of all layers."""
         return find_cell(self.cell_type)
 
     def weights(self, layer: int) -> list[list[Tensor]]:
-        """Return `[weight_ih [G*H, E or D*H], weight_hh [G*H, H], bias_ih [G*H], bias_hh [G*H]]` of each direction."""
+        """Return `[weight_ih [G*H, E or D*H], weight_hh [G*H, H], bias_ih [G*H], bias_hh [G*H]]` of each direction.
+
+        Args:
+            layer: Index of the layer, from 0 for the bottom one.
+        """
         D = self.num_directions
         return [[getattr(self, name) for name in names] for names in self._all_weights[layer * D : (layer + 1) * D]]
 
     def dropped_weights(self, layer: int) -> list[list[Tensor]]:
-        """Return [`weights`], in training with a weight dropout whose mask is drawn anew at each call."""
+        """Return [`weights`] of a layer, in training with a new weight dropout mask at each call."""
         if not (self.training and self.weight_dropout > 0):
             return self.weights(layer)
         return [[w_ih, F.dropout(w_hh, self.weight_dropout), *b] for w_ih, w_hh, *b in self.weights(layer)]
 
     def flatten_parameters(self) -> None:
-        """Lay the weights of each layer and direction into one buffer, as cuDNN wants them: one call, one buffer.
+        """Move the weights of each layer and direction on a GPU into one buffer, as cuDNN expects.
 
-        A copy of a model, such as by `copy.deepcopy` or `torch.optim.swa_utils.AveragedModel`, has them apart again.
+        A copy of the model, such as from `copy.deepcopy` or `AveragedModel`, has separate weights again.
         """
         weights: list[Any] = self._flat_weights
         if len(weights) < len(self._flat_weights_names) or not all(
@@ -323,19 +326,17 @@ class Recurrence(nn.RNNBase):
         """Run the stack over a batch.
 
         Args:
-            inputs: `[B, T, E]`; padded places are not read, whatever their values.
-            attention_mask: `[B, T]`, non-zero where there is a token; padding may stand right, left or anywhere.
-                None: all are tokens.
-            state: the state to start from, in the layout of [`RecurrentState`]; zeros if None.
-            output_cell_state: whether the final cell state is wanted; a ragged batch is slightly faster without.
+            inputs: Embedded tokens, shape `[B, T, E]`; values on padding have no effect.
+            attention_mask: Mask, shape `[B, T]`, non-zero on tokens; padding may be anywhere. None: no padding.
+            state: Initial state; zeros if None.
+            output_cell_state: False if the final cell state is not needed; ragged batches are then slightly faster.
 
         Returns:
-            The outputs of each layer, L tensors `[B, T, D*H]` with zeros in padded places, and the final state of each
-            row at its own length. A row of length 0 puts out zeros and ends in the state it started from.
+            The outputs of each layer, L tensors `[B, T, D*H]` with zeros on padding, and the final state of each row
+            after its last token. A row without tokens has zeros as outputs and the initial state as its final state.
 
         Raises:
-            ValueError: a mask or a state of another shape, a state without the parts that the cell has, or an unknown
-                cell.
+            ValueError: A mask or state of another shape, a state with too few or too many parts, or an unknown cell.
         """
         if attention_mask is not None and attention_mask.shape != inputs.shape[:2]:
             raise ValueError(
@@ -382,7 +383,7 @@ class Recurrence(nn.RNNBase):
                     f"state.{name} has the shape {tuple(part.shape)}, expected [L*D, B, H] = {expected}: "
                     "start each batch with a state of its own rows."
                 )
-        # Autocast gives states of fewer bits than those that a pass without it, or of another kind, has to start from.
+        # A state from a pass with other autocast settings may have another dtype.
         c = None if state.c is None else state.c.to(inputs.dtype)
         return RecurrentState(state.h.to(inputs.dtype), c)
 

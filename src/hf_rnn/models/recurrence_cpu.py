@@ -1,12 +1,12 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""GRU and plain RNN on a CPU, where torch has no fused kernel for them as it has for the LSTM.
+"""Training of GRU and plain RNN on a CPU, where torch has a fused kernel for the LSTM only.
 
-The backward pass is written by hand, since most of it does not have to wait for the step before: with a gate's
-derivatives multiplied out beforehand, each step backwards in time is three operations. Time is cut into blocks that
-stay in the processor's cache, so that each operation finds there what the one before it wrote.
+The backward pass is written by hand, since most of it does not depend on the previous step. The derivatives of the
+gates are computed beforehand, so that each step backwards in time is only a few operations. Time is split into blocks
+that fit into the processor's cache, so that each operation finds its inputs there.
 
-Shapes: D directions, T time, B batch, F features, H hidden, G blocks of H rows in the weights. Where D is 1 its axis is
-left out.
+Shapes: D directions, T time, B batch, F features, H hidden, G blocks of H rows in the weights. With one direction, the
+axis D is left out.
 """
 
 from collections.abc import Sequence
@@ -15,48 +15,53 @@ from typing import Any
 import torch
 from torch import Tensor
 
-CACHE = 1 << 21  # bytes of gates that a block may have; 1 to 4 MiB were equally fast, less and more slower
-# Set it to False for torch's own slower kernels, whose gradients can be differentiated again.
+CACHE = 1 << 21  # most bytes of gates in a block; 1 to 4 MiB are equally fast, less and more are slower
+# False selects torch's own slower kernels, whose gradients can be differentiated again.
 ENABLED = True
 
 
 def _product(added: Tensor, a: Tensor, b: Tensor, out: Tensor) -> Tensor:
-    """`out = added + a @ b`, for one direction or for all at once."""
+    """Compute `out = added + a @ b`, for one direction or for all at once."""
     return (torch.addmm if out.dim() == 2 else torch.baddbmm)(added, a, b, out=out)
 
 
 def _steps(start: int, size: int, *tensors: Tensor | None) -> list:
-    """The same `size` steps of several tensors `[…, T, B, F]`."""
+    """Return the steps `start` to `start + size - 1` of several tensors `[…, T, B, F]`; None stays None."""
     return [None if tensor is None else tensor.narrow(-3, start, size) for tensor in tensors]
 
 
 def _flat(x: Tensor) -> Tensor:
-    """`[…, T, B, F]` to `[…, T*B, F]`: all steps as the rows of one matrix."""
+    """Reshape `[…, T, B, F]` to `[…, T*B, F]`, so that the rows of all steps form one matrix."""
     return x.reshape(*x.shape[:-3], -1, x.shape[-1])
 
 
 class CPUPass:
-    """The part of a layer's pass that depends on its cell."""
+    """Cell-specific part of the forward and backward pass of a layer."""
 
     num_blocks: int  # G
-    has_inner: bool  # whether the cell reads U h of a gate before it is added up
+    has_inner: bool  # True if the cell needs U h of its last gate apart from the gate's sum, as the GRU does
 
     @classmethod
     def input_bias(cls, b_ih: Tensor, b_hh: Tensor) -> Tensor:
-        """Return the bias `[…, G*H]` that can be added to the input's part of all steps at once."""
+        """Return the bias `[…, G*H]` that can be added to the input's part of all steps at once.
+
+        Args:
+            b_ih: Input bias, shape `[…, G*H]`.
+            b_hh: Recurrent bias, shape `[…, G*H]`.
+        """
         raise NotImplementedError
 
     @classmethod
     def steps(cls, h: Tensor, gates: Tensor, inner: Tensor | None, out: Tensor, w_hh: Tensor, b_hh: Tensor) -> Tensor:
-        """Compute the steps of a block.
+        """Compute the forward steps of a block of time.
 
         Args:
-            h: `[…, B, H]`, the state before the first step.
-            gates: `[…, T, B, G*H]`, the input's part of each gate; becomes the gates.
-            inner: `[…, T, B, H]`, where `has_inner`: takes U h of the last gate.
-            out: `[…, T, B, H]`: takes the outputs.
-            w_hh: `[…, G*H, H]`.
-            b_hh: `[…, G*H]`.
+            h: State before the first step, shape `[…, B, H]`.
+            gates: Input's part of each gate, shape `[…, T, B, G*H]`; with `has_inner`, overwritten with the gates.
+            inner: Buffer `[…, T, B, H]` for U h plus bias of the last gate; None without `has_inner`.
+            out: Buffer `[…, T, B, H]` for the outputs.
+            w_hh: Recurrent weights, shape `[…, G*H, H]`.
+            b_hh: Recurrent bias, shape `[…, G*H]`.
 
         Returns:
             The state after the last step, `[…, B, H]`.
@@ -67,25 +72,33 @@ class CPUPass:
     def factors(
         cls, gates: Tensor | None, inner: Tensor | None, before: Tensor, out: Tensor, factors: Tensor
     ) -> tuple[Tensor | None, Tensor | None]:
-        """Compute what dL/dh' of each step is multiplied by.
+        """Compute the factors by which the backward pass multiplies dL/dh' of each step.
 
         Args:
-            gates, inner, out: as `steps` left them; `gates` is None without `has_inner`.
-            before: `[…, T, B, H]`, the state before each step.
-            factors: `[…, T, B, G*H]`: takes the factors of the gradients that h gives to each gate.
+            gates: Gates as [`steps`] left them; None without `has_inner`.
+            inner: Buffer as [`steps`] left it; None without `has_inner`.
+            before: State before each step, shape `[…, T, B, H]`.
+            out: Outputs of each step, shape `[…, T, B, H]`.
+            factors: Buffer `[…, T, B, G*H]` for the factors that give the gradient of h's part of each gate.
 
         Returns:
-            The factor of the direct part of dL/dh, and the one that `to_input` takes; None for none.
+            The factor of the direct path from h' to h, and the factor that [`to_input`] takes; None if there is none.
         """
         raise NotImplementedError
 
     @classmethod
     def to_input(cls, grad_gates: Tensor, grad_out: Tensor, to_n: Tensor | None) -> None:
-        """Turn the gradient of what h gives to each gate into that of what x gives, in its place."""
+        """Turn gradients of h's part of each gate into gradients of x's part, in place; by default they are equal.
+
+        Args:
+            grad_gates: Gradients of h's part of each gate, shape `[…, T, B, G*H]`; overwritten.
+            grad_out: Gradient dL/dh' of each step, shape `[…, T, B, H]`.
+            to_n: Second factor that [`factors`] returned.
+        """
 
 
 class GRUPass(CPUPass):
-    """n = tanh(W_n x + b_n + r ∘ (U_n h + c_n)), h' = (1 - z) ∘ n + z ∘ h; `inner` is U_n h + c_n."""
+    """GRU: n = tanh(W_n x + b_n + r ∘ (U_n h + c_n)), h' = (1 - z) ∘ n + z ∘ h; `inner` is U_n h + c_n."""
 
     num_blocks, has_inner = 3, True
 
@@ -128,12 +141,12 @@ class GRUPass(CPUPass):
     @classmethod
     def to_input(cls, grad_gates: Tensor, grad_out: Tensor, to_n: Tensor | None) -> None:
         assert to_n is not None
-        # The two gradients differ behind the reset gate.
+        # The reset gate multiplies h's part only, so the gradients of the two parts of n differ.
         torch.mul(grad_out, to_n, out=grad_gates[..., -grad_out.shape[-1] :])
 
 
 class _RNNPass(CPUPass):
-    """h' = f(W x + b + U h)."""
+    """Plain RNN: h' = f(W x + b + U h)."""
 
     num_blocks, has_inner = 1, False
 
@@ -144,7 +157,7 @@ class _RNNPass(CPUPass):
 
     @staticmethod
     def derivative(out: Tensor, result: Tensor) -> None:
-        """Write f', as read off the output of f, into `result`."""
+        """Compute f' from the output of f and write it into `result`."""
         raise NotImplementedError
 
     @classmethod
@@ -167,7 +180,7 @@ class _RNNPass(CPUPass):
 
 
 class TanhRNNPass(_RNNPass):
-    """The plain RNN with a tanh."""
+    """Plain RNN with a tanh."""
 
     @staticmethod
     def activate(x: Tensor) -> Tensor:
@@ -179,7 +192,7 @@ class TanhRNNPass(_RNNPass):
 
 
 class ReluRNNPass(_RNNPass):
-    """The plain RNN with a ReLU."""
+    """Plain RNN with a ReLU."""
 
     @staticmethod
     def activate(x: Tensor) -> Tensor:
@@ -191,7 +204,7 @@ class ReluRNNPass(_RNNPass):
 
 
 def is_enabled() -> bool:
-    """Return whether layers are to be trained by this module on a CPU."""
+    """Return whether this module trains layers on a CPU."""
     return ENABLED
 
 
@@ -219,7 +232,7 @@ class _ThroughTime(torch.autograd.Function):
             _product(bias, _flat(x_now), w_x, gates_now.view(*D, -1, G * H))
             h = cell.steps(h, gates_now, inner_now, out_now, w_hh, b_hh)
         ctx.cell, ctx.block = cell, block
-        # A plain RNN's derivative is read off its output.
+        # The derivative of a plain RNN is computed from its output alone.
         ctx.save_for_backward(x, h0, w_ih, w_hh, gates if cell.has_inner else None, inner, out)
         return out
 
@@ -268,9 +281,9 @@ class _ThroughTime(torch.autograd.Function):
 def _back_through_block(
     grad_out: Tensor, carry: Tensor, grad_gates: Tensor, grad_h: Tensor, direct: Tensor | None, w_hh: Tensor
 ) -> None:
-    """Go from a block's last step to its first, and turn factors into gradients, in their place.
+    """Run the backward steps of a block, from the last to the first, and turn factors into gradients in place.
 
-    `carry` is the gradient that comes from the steps after the block; it becomes the one that goes to the step before.
+    `carry` is dL/dh from the steps after the block. It is overwritten with dL/dh of the state before the block.
     """
     G, H = grad_gates.shape[-1] // grad_h.shape[-1], grad_h.shape[-1]
     by_gate = grad_gates.view(*grad_gates.shape[:-1], G, H)
@@ -287,26 +300,29 @@ def _back_through_block(
 
 
 def _add_product(total: Tensor, a: Tensor, b: Tensor) -> None:
-    """`total += aᵀ b`."""
+    """Compute `total += aᵀ b`."""
     _product(total, a.mT, b, total)
 
 
 def through_time(
     cell: type[CPUPass], x: Tensor, h0: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor
 ) -> Tensor:
-    """Run a layer for training, from left to right, in all its directions at once.
+    """Run a layer in all its directions at once, each from left to right, with a hand-written backward pass.
 
     Args:
-        cell: the part of the pass that depends on the cell.
-        x: `[D, T, B, F]`.
-        h0: `[D, B, H]`.
-        w_ih, w_hh, b_ih, b_hh: `[D, G*H, F]`, `[D, G*H, H]`, `[D, G*H]` and `[D, G*H]`, as torch orders the gates.
+        cell: Cell-specific part of the pass.
+        x: Inputs, shape `[D, T, B, F]`.
+        h0: Initial states, shape `[D, B, H]`.
+        w_ih: Input weights, shape `[D, G*H, F]`, with gates in torch's order.
+        w_hh: Recurrent weights, shape `[D, G*H, H]`.
+        b_ih: Input bias, shape `[D, G*H]`.
+        b_hh: Recurrent bias, shape `[D, G*H]`.
 
     Returns:
         The outputs `[D, T, B, H]`.
 
     Raises:
-        RuntimeError: in the backward pass, where `create_graph=True` asks for a second one.
+        RuntimeError: The backward pass runs with `create_graph=True`, which asks for second derivatives.
     """
     inputs = [x, h0, w_ih, w_hh, b_ih, b_hh]
     if torch.is_autocast_enabled("cpu"):

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The recurrent state in the place of transformers' cache of keys and values."""
+"""Cache that holds the recurrent state instead of keys and values of attention."""
 
 import copy
 
@@ -9,11 +9,11 @@ from torch.utils._pytree import SequenceKey, register_pytree_node
 
 
 class RNNCache:
-    """The recurrent state in the place of transformers' cache: of the same size however much text was read.
+    """Recurrent state, used instead of transformers' cache; its size does not depend on the length of the text.
 
     Args:
-        state: `(h, c)`, or `(h,)` for cells without c, each `[B, L, D*H]`.
-        seen_tokens: how many tokens were read, padding among them.
+        state: `(h, c)`, or `(h,)` for cells without a cell state, each `[B, L, D*H]`.
+        seen_tokens: Number of tokens that were read, padding included.
     """
 
     is_compileable = False
@@ -23,30 +23,53 @@ class RNNCache:
         self.seen_tokens = seen_tokens
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
+        """Return the number of tokens that were read.
+
+        Args:
+            layer_idx: Ignored; all layers have read the same tokens.
+        """
         return self.seen_tokens
 
     def detach(self) -> "RNNCache":
-        """The same state without the graph that made it: where truncated back-propagation ends."""
+        """Return a copy of the cache whose state is detached from the graph.
+
+        Truncated backpropagation through time (TBPTT) stops the gradients here.
+        """
         same = copy.copy(self)
         same.state = tuple(part.detach() for part in self.state)
         return same
 
     def reorder_cache(self, beam_idx: Tensor) -> None:
-        """Row i becomes what row `beam_idx[i]` was, as beam search asks for at each step."""
+        """Replace each row i by row `beam_idx[i]`; beam search calls this at each step.
+
+        Args:
+            beam_idx: Indices of the rows to keep, `[N]`.
+        """
         self.batch_select_indices(beam_idx)
 
     def batch_select_indices(self, indices: Tensor) -> None:
-        """Keep the rows of these indices `[N]`, in their order."""
+        """Keep only the given rows, in the given order.
+
+        Args:
+            indices: Indices of the rows, `[N]`.
+        """
         self.state = tuple(part.index_select(0, indices.to(part.device)) for part in self.state)
 
     def batch_repeat_interleave(self, repeats: int) -> None:
-        """Each row stands `repeats` times, one behind the other."""
+        """Repeat each row; the copies of a row are adjacent.
+
+        Args:
+            repeats: Number of copies of each row.
+        """
         self.state = tuple(part.repeat_interleave(repeats, dim=0) for part in self.state)
 
 
 class _Seen(int):
-    """A count of tokens that makes no cache another structure: a graph that was exported with one takes any later one,
-    and gives each the count of its example."""
+    """Number of tokens as part of a pytree's structure; any two of these numbers compare equal.
+
+    A graph that was exported with one cache therefore accepts caches of any number of tokens. Its outputs have the
+    number of the cache that it was exported with.
+    """
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, _Seen)
@@ -58,7 +81,7 @@ class _Seen(int):
         return hash(_Seen)
 
 
-# Exporters and `torch.func` look into the inputs and outputs of a model.
+# Exporters and `torch.func` flatten the inputs and outputs of a model into tensors.
 register_pytree_node(
     RNNCache,
     lambda cache: (list(cache.state), _Seen(cache.seen_tokens)),
@@ -71,7 +94,7 @@ register_pytree_node(
         _Seen(cache.seen_tokens),
     ),
 )
-# An exported graph is saved with its example.
+# An exported graph is saved with its example inputs, and loading them needs this class to be allowed.
 torch.serialization.add_safe_globals([RNNCache])
 
 

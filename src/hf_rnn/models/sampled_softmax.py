@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The loss over a large vocabulary, estimated from some of its words."""
+"""Sampled softmax: the loss over a large vocabulary, estimated from a sample of its words."""
 
 import math
 
@@ -12,17 +12,21 @@ from .ragged import may_ask
 
 
 def sampled_softmax_loss(x: Tensor, targets: Tensor, weight: Tensor, bias: Tensor, num_samples: int) -> Tensor:
-    """Sum of the cross-entropies over the right words and some drawn ones, each word's logit lowered by the
-    logarithm of how often it is to be expected among them (Bengio and Senécal 2008, Jean et al. 2015): the gradient
-    tends to that over all words.
+    """Compute the sum of cross-entropies over the right words and a sample of others.
 
-    Words are drawn by Zipf's law over their ids, P(k) = log((k + 2) / (k + 1)) / log(V + 1).
+    The logarithm of the probability that a word is in the sample is subtracted from its logit. The gradient then tends
+    to that of the full softmax as the sample grows.
+
+    Words are drawn by Zipf's law over their ids: P(k) = log((k + 2) / (k + 1)) / log(V + 1).
 
     Args:
-        x: `[N, E]`.
-        targets: `[N]`; -100 is not predicted.
-        weight, bias: of the output layer, `[V, E]` and `[V]`.
-        num_samples: how many draws; a word drawn twice counts once.
+        x: Inputs of the output layer, `[N, E]`.
+        targets: Right words, `[N]`; the loss ignores -100.
+        weight: Weight of the output layer, `[V, E]`.
+        bias: Bias of the output layer, `[V]`.
+        num_samples: Number of draws; a word that is drawn twice counts once.
+
+    Source: Bengio and Senécal 2008, Jean et al. 2015.
     """
     V = weight.shape[0]
     uniform = torch.rand(num_samples, device=x.device, dtype=torch.float64)
@@ -35,12 +39,12 @@ def sampled_softmax_loss(x: Tensor, targets: Tensor, weight: Tensor, bias: Tenso
 
     ignored = targets == IGNORED
     targets = targets.masked_fill(ignored, 0)
-    # Taken from the layer once: each time costs the backward pass a gradient of the whole vocabulary.
+    # The layer is indexed only once: the backward pass of each indexing allocates a gradient of the whole vocabulary.
     if may_ask(x):
         drawn, again = drawn[~again], again[~again]
         ids, place = torch.cat([drawn, targets]).unique(return_inverse=True)
     else:
-        # A GPU is not asked how many different words there are: words that come again are taken again, and not counted.
+        # Counting the distinct words would wait for the GPU. Repeated words are indexed again here and masked below.
         ids = torch.cat([drawn, targets])
         place = torch.arange(len(ids), device=ids.device)
     weight, bias = weight[ids], bias[ids]

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The files of a model's weights: safetensors alone, and as they were pushed."""
+"""Files of a model's weights: only safetensors are read, and their hashes are checked."""
 
 import hashlib
 import logging
@@ -13,24 +13,26 @@ from transformers.utils import cached_file, has_file
 
 logger = logging.getLogger(__name__)
 
-# Seconds of silence after which weights are read from the cache. transformers asks for each file several times, and
-# waits for minutes.
+# Seconds without an answer after which weights are read from the cache. transformers itself requests each file several
+# times, and waits for minutes.
 LONGEST_QUESTION = 10
 
 
 def safetensors_of(path: str, kwargs: dict) -> Path | None:
-    """Find the file of a model's weights, or of their index. Where the Hub is silent and they are in the cache,
-    `local_files_only` is set in `kwargs`.
+    """Find the safetensors file of a model's weights, or the index of several files.
+
+    If the Hub does not answer and the weights are in the cache, this sets `local_files_only` in `kwargs`.
 
     Args:
-        path: a file, a folder or a name on the Hub.
-        kwargs: of `from_pretrained`.
+        path: Weight file, folder, or name of a model on the Hub.
+        kwargs: Keyword arguments of `from_pretrained`; may be changed.
 
     Returns:
-        The file; None where transformers itself will say what is wrong.
+        The file, or None if transformers itself finds the file or raises an error.
 
     Raises:
-        OSError: the weights are offered as a pickle only; or the Hub is silent and nothing is in the cache.
+        OSError: If the weights exist only as a pickle, or the file is a Git LFS pointer. Also if the Hub does not
+            answer and the weights are not in the cache.
     """
     if os.path.isfile(path) and not path.endswith(".safetensors"):
         raise OSError(
@@ -72,29 +74,40 @@ def safetensors_of(path: str, kwargs: dict) -> Path | None:
 
 
 def _is_silent(path: str, where: dict) -> bool:
-    """Return whether the Hub leaves a question about a model unanswered. Other errors are transformers' to explain."""
+    """Return whether a request to the Hub times out.
+
+    Other errors count as answers; transformers reports them.
+    """
     try:
         HfApi(token=where.get("token")).model_info(path, revision=where.get("revision"), timeout=LONGEST_QUESTION)
     except Exception as error:
-        # The client's HTTP library was requests, is httpx, and will be another.
+        # Compared by name, because the HTTP library of huggingface_hub changes between versions.
         return any(kind.__name__ in ("Timeout", "TimeoutException") for kind in type(error).__mro__)
     return False
 
 
 def is_pointer(file: Path) -> bool:
-    """Return whether a file is the pointer that Git LFS leaves for a large file that was not fetched."""
+    """Return whether a file is a Git LFS pointer instead of the large file that it stands for.
+
+    Args:
+        file: File to read.
+    """
     return file.stat().st_size < 1024 and file.read_bytes().startswith(b"version https://git-lfs.github.com/spec/")
 
 
 def is_intact(file: Path) -> bool:
-    """Return whether the bytes of a file of the Hub's cache have the hash that is its name there."""
+    """Return whether a file of the Hub's cache has the hash after which its blob is named; True for all other files.
+
+    Args:
+        file: File in a snapshot folder of the cache, usually a link to the blob.
+    """
     blob = file.resolve()
     algorithm = {40: "sha1", 64: "sha256"}.get(len(blob.name))
     if blob == file or algorithm is None or not re.fullmatch(r"[0-9a-f]+", blob.name):
         return True
     digest = hashlib.new(algorithm, b"blob %d\0" % blob.stat().st_size if algorithm == "sha1" else b"")
     with blob.open("rb") as data:
-        # A file may be larger than memory.
+        # Read in chunks, because a file may be larger than memory.
         while part := data.read(1 << 20):
             digest.update(part)
     return digest.hexdigest() == blob.name

@@ -1,13 +1,13 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The wide path of a text classifier: scores of n-grams of tokens, beside the recurrence.
+"""Wide path of a text classifier: scores of token n-grams that are added to the recurrence's logits.
 
-A bag of n-grams is a linear model, which is fitted as one (`hf_rnn.training.wide_path`), and not by the optimizer of
-the recurrent network: Cheng et al. 2016 call the pair wide and deep. Its features are weighted by their naive-Bayes
-ratios (Wang and Manning 2012) and their inverse document frequencies:
+The wide path is a linear model over a bag of n-grams. `hf_rnn.training.wide_path` fits it after the recurrent network
+was trained; Cheng et al. 2016 call such a pair wide and deep. Its features are weighted by their naive-Bayes ratios
+(Wang and Manning 2012) and their inverse document frequencies:
 
     logits = a · recurrent logits + Σ_j w_j / sqrt(Σ_j s_j²) + bias,     j over the known n-grams of the text
 
-Shape letters: B batch, T time, C labels, K n-grams that are known.
+Shape letters: B batch, T time, C labels, K known n-grams.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from .configuration_rnn import RNNConfig
 from .ragged import Ragged, is_traced
 
-# An n-gram is known by the polynomial of its token ids at BASE modulo a prime: all products fit into 64 bits.
+# The key of an n-gram is a polynomial hash of its token ids, at BASE modulo PRIME; all products fit into 64 bits.
 PRIME, BASE = 2**31 - 1, 1_103_515_245
 
 
@@ -26,17 +26,17 @@ def longer_keys(keys: Any, ids: Any) -> Any:
     """Return the keys of n-grams that are one token longer.
 
     Args:
-        keys: of n-grams, int64; 0 for those of no token. A tensor, or an array of numpy.
-        ids: of the tokens that follow them, of the same shape.
+        keys: Keys of n-grams, int64, a tensor or a numpy array; 0 is the key of the empty n-gram.
+        ids: Ids of the tokens that follow the n-grams, of the same shape as `keys`.
     """
     return (keys * BASE + ids + 1) % PRIME
 
 
 class WidePath(nn.Module):
-    """Add the scores of the n-grams of a text to the logits of the recurrence.
+    """Linear model of a text's n-grams, whose scores are added to the logits of the recurrence.
 
     Args:
-        config: with `wide_ngrams`, K, and `wide_order`, the tokens of the longest n-gram.
+        config: Configuration with `wide_ngrams` (K) and `wide_order` (length in tokens of the longest n-gram).
     """
 
     keys: Tensor
@@ -48,40 +48,45 @@ class WidePath(nn.Module):
         K, C = config.wide_ngrams, config.num_labels
         self.num_ngrams, self.order = K, config.wide_order
         self.register_buffer("keys", torch.zeros(K, dtype=torch.long))
-        # The norm of a text is over these.
+        # The scales s_j, from which the norm of a text is computed.
         self.register_buffer("scale", torch.zeros(K))
-        # No gradient: an optimizer that trains the recurrence on what n-grams cannot tell starves it.
+        # No gradient: trained together, the recurrence would only learn what the n-grams do not explain.
         self.weight = nn.Parameter(torch.zeros(K, C), requires_grad=False)
         self.bias = nn.Parameter(torch.zeros(C), requires_grad=False)
         self.recurrent_weight = nn.Parameter(torch.ones(1), requires_grad=False)
 
     def forward(self, logits: Tensor, input_ids: Tensor, attention_mask: Tensor | None = None) -> Tensor:
-        """Return the logits `[B, C]` of both halves.
+        """Return the logits of recurrence and wide path together, `[B, C]`.
 
         Args:
-            logits: `[B, C]` of the recurrence.
-            input_ids: `[B, T]`.
-            attention_mask: `[B, T]`, non-zero where there is a token; padding may stand anywhere.
+            logits: Logits of the recurrence, shape `[B, C]`.
+            input_ids: Token ids, shape `[B, T]`.
+            attention_mask: Mask, shape `[B, T]`, non-zero on tokens; padding may be anywhere. None: no padding.
         """
         sums, squares = self.parts(input_ids, attention_mask)
         return self.mixed(logits, sums.sum(1), squares.sum(1))
 
     def mixed(self, logits: Tensor, sums: Tensor, squares: Tensor) -> Tensor:
-        """Return the logits `[B, C]` of both halves.
+        """Return the logits of recurrence and wide path together, `[B, C]`, from sums over the text.
 
         Args:
-            logits: `[B, C]` of the recurrence.
-            sums, squares: `[B, C]` and `[B]`, what [`parts`] returns, added up over the text.
+            logits: Logits of the recurrence, shape `[B, C]`.
+            sums: First tensor that [`parts`] returns, summed over the text, shape `[B, C]`.
+            squares: Second tensor that [`parts`] returns, summed over the text, shape `[B]`.
         """
         wide = sums / _norm(squares) + self.bias
         return (logits * self.recurrent_weight + wide).to(logits.dtype)
 
     def parts(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return what the n-grams that end at each token add to a text: of their weights, `[B, T, C]`, and of their
-        squared scales, `[B, T]`; zeros where there is no token.
+        """Sum the weights and the squared scales of the known n-grams that end at each token.
 
         Args:
-            input_ids, attention_mask: as in [`forward`]. The tokens of a row stand in front in what is returned.
+            input_ids: Same as in [`forward`].
+            attention_mask: Same as in [`forward`].
+
+        Returns:
+            Sums of weights `[B, T, C]` and sums of squared scales `[B, T]`. The tokens of each row come first, then
+            zeros for padding.
         """
         sums = self._zeros(*input_ids.shape)
         squares = sums.new_zeros(input_ids.shape)
@@ -91,27 +96,31 @@ class WidePath(nn.Module):
         return sums, squares
 
     def totals_of_long(self, input_ids: Tensor, window: int) -> tuple[Tensor, Tensor]:
-        """Return what [`parts`] returns, added up, `[1, C]` and `[1]`, in the memory of one window.
+        """Return what [`parts`] returns, summed over a long text, `[1, C]` and `[1]`, in the memory of one window.
 
         Args:
-            input_ids: `[1, T]`, one text without padding.
-            window: tokens that are in memory at once.
+            input_ids: Token ids of one text without padding, shape `[1, T]`.
+            window: Window size in tokens.
         """
         sums = self._zeros(1)
         squares = sums.new_zeros(1)
         for start in range(0, input_ids.shape[1], window):
-            # N-grams reach back into the window before.
+            # N-grams at the start of a window begin in the preceding one.
             context = min(start, self.order - 1)
             more, squared = self.parts(input_ids[:, start - context : start + window])
             sums, squares = sums + more[:, context:].sum(1), squares + squared[:, context:].sum(1)
         return sums, squares
 
     def found(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> list[tuple[Tensor, Tensor]]:
-        """Return, for each order from 1 on, the places `[B, T]` in `weight` of the n-grams that end at each token, and
-        a mask `[B, T]` of those that are known. The tokens of a row stand in front there, without padding.
+        """Look up the n-grams that end at each token.
 
         Args:
-            input_ids, attention_mask: as in [`forward`].
+            input_ids: Same as in [`forward`].
+            attention_mask: Same as in [`forward`].
+
+        Returns:
+            One pair for each n-gram length from 1 on: row indices in `weight`, `[B, T]`, and a mask of the known
+            n-grams, `[B, T]`. The tokens of each row come first, then padding.
         """
         ids = input_ids.long()
         ragged = None if attention_mask is None else Ragged.from_mask(attention_mask)
@@ -122,7 +131,7 @@ class WidePath(nn.Module):
         keys, found = torch.zeros_like(ids), []
         for order in range(1, self.order + 1):
             if order > 1:
-                # They extend the n-grams that end at the token before.
+                # Each n-gram extends the shorter one that ends at the preceding token.
                 keys = torch.cat([torch.zeros_like(keys[:, :1]), keys[:, :-1]], dim=1)
             keys = longer_keys(keys, ids)
             places = self._place(keys)
@@ -130,11 +139,13 @@ class WidePath(nn.Module):
         return found
 
     def token_scores(self, input_ids: Tensor) -> Tensor:
-        """Return how much each token of a text adds to each logit, `[T, C]`: an n-gram's score belongs to its tokens
-        in equal parts. Without the bias, the scores add up to the wide path's logits.
+        """Return the contribution of each token of a text to each logit, `[T, C]`.
+
+        The score of an n-gram is split equally among its tokens. The contributions sum to the wide path's logits
+        without the bias.
 
         Args:
-            input_ids: `[1, T]`, without padding.
+            input_ids: Token ids of one text without padding, shape `[1, T]`.
         """
         scores = self._zeros(input_ids.shape[1])
         _, squares = self.parts(input_ids)
@@ -145,16 +156,16 @@ class WidePath(nn.Module):
         return scores / _norm(squares.sum(1))
 
     def _zeros(self, *shape: int) -> Tensor:
-        """Zeros `[…, C]` to add up scores in, whatever half precision the weights have."""
+        """Return zeros `[…, C]` to sum scores in, in float32 even if the weights are in half precision."""
         dtype = torch.promote_types(self.weight.dtype, torch.float)
         return self.weight.new_zeros(*shape, self.weight.shape[1], dtype=dtype)
 
     def _place(self, keys: Tensor) -> Tensor:
-        """Return the places at which keys would stand among the sorted ones, the last place at most."""
+        """Return the index at which each key would be inserted into the sorted `keys`, at most the last index."""
         last = self.num_ngrams - 1
         if not is_traced():
             return torch.searchsorted(self.keys, keys).clamp_max(last)
-        # By bisection: exporters do not know `searchsorted`.
+        # Bisection, since exporters do not support `searchsorted`.
         low, high = torch.zeros_like(keys), torch.full_like(keys, last)
         for _ in range(max(last, 1).bit_length()):
             middle = (low + high) // 2
@@ -164,7 +175,7 @@ class WidePath(nn.Module):
 
 
 def _norm(squares: Tensor) -> Tensor:
-    """Return the norms `[B, 1]` of texts; not 0 where no n-gram is known."""
+    """Return the norms of texts, `[B, 1]`, from their sums of squared scales; above 0 even without known n-grams."""
     return squares.clamp_min(1e-12).sqrt().unsqueeze(-1)
 
 

@@ -1,10 +1,12 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Texts read window by window: exact outputs and exact gradients, in the memory of one window and of the states between
-windows. A window is computed again where its activations are needed (Chen et al. 2016, along time instead of depth).
+"""Reading of texts window by window, with exact outputs and gradients.
 
-A direction of a layer can be followed through the windows once all layers below it are known, and its gradients once
-all above it are. A bidirectional layer therefore takes a sweep for each direction, forwards and again backwards. In
-between, the states in which each window is entered are kept, and their gradients.
+Memory holds one window and the states between windows. Each window is computed again when the backward pass needs its
+activations (gradient checkpointing, Chen et al. 2016, along time instead of depth).
+
+A sweep over the windows can read a layer in one direction once all layers below it have been read. In the backward
+pass, it first needs the gradients of all layers above. A bidirectional layer therefore takes one sweep per direction in
+each pass. Between sweeps, the states at the start of each window and their gradients are kept.
 """
 
 import math
@@ -21,14 +23,14 @@ from .pooling import Pooling
 from .ragged import Ragged, reversed_rows
 from .recurrence import Recurrence
 
-# (stack, layer, direction): one layer, read in one direction.
+# (stack, layer, direction): one direction of one layer.
 Unit = tuple[int, int, int]
 # (h, c), or (h,) for cells without c, each `[1, B, H]`.
 State = tuple[Tensor, ...]
 
 
 class Stage(NamedTuple):
-    """Layers `first` to `stop` of a stack, in one direction, which one sweep over the windows can follow."""
+    """Layers `first` to `stop - 1` of a stack in one direction, which one sweep over the windows can compute."""
 
     stack: int
     first: int
@@ -40,17 +42,18 @@ class Stage(NamedTuple):
 
 
 class WindowedText:
-    """A batch of texts in windows, and the encoder that reads it.
+    """Batch of texts that an encoder reads in windows.
 
-    All dropout of an encoder is the same at each time step: its masks are drawn here, in the order in which a pass
-    over the whole draws them, and each window reads with them as often as it is read.
+    An encoder's dropout masks are the same at each time step. They are drawn once, here, in the same order as in a pass
+    over the whole text. Each pass over a window uses them again.
 
     Args:
-        encoder: an [`RNNModel`].
-        source: token ids `[B, T]`, or embedded tokens `[B, T, E]`.
-        valid: `[B, T]` bool, right-padded; None if all are tokens.
-        window: tokens that are in memory at once.
-        after_window: called after each.
+        encoder: Encoder, an [`RNNModel`].
+        pooling: Pooling of the encoder's outputs.
+        source: Token ids `[B, T]`, or embedded tokens `[B, T, E]`.
+        valid: Mask of the tokens, shape `[B, T]`, bool, right-padded; None if there is no padding.
+        window: Window size in tokens.
+        after_window: Function to call after each window.
     """
 
     def __init__(
@@ -73,9 +76,9 @@ class WindowedText:
                 self.stages.append(Stage(number, 0, stack.num_layers, directions[0]))
             else:
                 self.stages += [Stage(number, n, n + 1, d) for n in range(stack.num_layers) for d in directions]
-        # The parts of a window's summary; "last" exists for the whole text alone.
+        # Names of the tensors in a window's summary; "last" is left out, since it belongs to the whole text.
         self.names: list[str] = []
-        # By unit and window, the state in which the unit enters the window; the last one is its final state.
+        # State of each unit at the start of each window; the entry after the last window is the final state.
         self.entered: dict[Unit, dict[int, State]] = {}
         table = encoder.embed_tokens.weight
         drawn = encoder.training
@@ -85,7 +88,7 @@ class WindowedText:
         if drawn and config.input_dropout > 0:
             self.inputs = F.dropout(table.new_ones(len(source), 1, config.embedding_size), config.input_dropout)
         self.weights: dict[Unit, list[Tensor]] = {}
-        # By stack and layer, `[B, 1, D*H]`: dropout on what it hands to the next.
+        # Dropout masks `[B, 1, D*H]` on the outputs of a layer that the next layer reads, by stack and layer.
         self.between: dict[tuple[int, int], Tensor] = {}
         for number, (stack, directions) in enumerate(self.stacks):
             for layer in range(stack.num_layers):
@@ -96,26 +99,26 @@ class WindowedText:
                     self.between[number, layer] = F.dropout(ones, stack.hidden_dropout)
 
     def order(self, stage: Stage) -> Sequence[int]:
-        """The windows in the order in which a stage reads them."""
+        """Return the window indices in the order in which a stage reads them."""
         places = range(len(self.places))
         return places[::-1] if stage.direction else places
 
     @staticmethod
     def after(unit: Unit, k: int) -> int:
-        """The window that a unit reads after the `k`-th."""
+        """Return the index of the window that a unit reads after window `k`."""
         return k - 1 if unit[2] else k + 1
 
     def end(self, unit: Unit) -> int:
-        """Where a unit is after the last window that it reads."""
+        """Return the index after the last window that a unit reads, under which its final state is kept."""
         return -1 if unit[2] else len(self.places)
 
     def embedded(self, k: int) -> Tensor:
-        """The tokens of a window, `[B, T, E]`, before any dropout."""
+        """Return the embedded tokens of window `k`, `[B, T, E]`, without dropout."""
         part = self.source[:, self.places[k]]
         return self.encoder.lookup(part) if part.dim() == 2 else part
 
     def add_embedded(self, total: Tensor, k: int, grad: Tensor) -> None:
-        """Add the gradient of [`embedded`] to that of the embedding, or of the embedded tokens."""
+        """Add the gradient of [`embedded`] to the gradient of the embedding matrix or of the embedded tokens."""
         part = self.source[:, self.places[k]]
         if part.dim() == 3:
             total[:, self.places[k]] = grad
@@ -131,14 +134,14 @@ class WindowedText:
         """Read one window.
 
         Args:
-            k: the window.
-            x: its embedded tokens, `[B, T, E]`.
-            weights: by unit.
-            states: by unit, the state in which it enters the window.
-            only: a stage, to compute no more than its units need.
+            k: Index of the window.
+            x: Embedded tokens of the window, shape `[B, T, E]`.
+            weights: Weights of each unit.
+            states: State of each unit before the window.
+            only: Stage to compute, with the layers below it; None for all units.
 
         Returns:
-            The outputs of the top layers, `[B, T, D*H]`, and by unit the state in which it leaves the window.
+            The outputs of the top computed layers, `[B, T, D*H]`, and the state of each unit after the window.
         """
         if self.words is not None:
             x = x * F.embedding(self.source[:, self.places[k]], self.words)
@@ -174,7 +177,7 @@ class WindowedText:
         return reversed_rows(out, ragged) if direction else out, (h,) if c is None else (h, c)
 
     def summary(self, k: int, outputs: Tensor, weights: list[Tensor]) -> tuple[dict[str, Tensor], Tensor | None]:
-        """Return the pooling's summary of a window, without the last states, and the attention weights within it."""
+        """Return the pooling's summary of a window, without the last states, and its attention weights or None."""
         valid = None if self.valid is None else self.valid[:, self.places[k]]
         read = SimpleNamespace(last_hidden_state=outputs, final_hidden_state=outputs.new_zeros(len(outputs), 1, 0))
         part, shares = self.pooling.add(None, read, valid, weights)
@@ -182,7 +185,7 @@ class WindowedText:
         return part, shares
 
     def top(self) -> list[Unit]:
-        """Of each direction, the unit whose final h is that of the text."""
+        """Return the unit of the top layer of each direction, whose final h is the text's."""
         return [
             (number, stack.num_layers - 1, direction)
             for number, (stack, directions) in enumerate(self.stacks)
@@ -192,7 +195,7 @@ class WindowedText:
     def read(
         self, weights: dict[Unit, list[Tensor]], of_pooling: list[Tensor]
     ) -> tuple[Tensor, list[dict[str, Tensor]], list[Tensor]]:
-        """Read all windows: the final h `[B, D*H]`, and of each window its summary and its attention weights."""
+        """Read all windows; return the final h `[B, D*H]` and each window's summary and attention weights."""
         B = len(self.source)
         summaries: dict[int, dict[str, Tensor]] = {}
         attention: dict[int, Tensor] = {}
@@ -220,7 +223,7 @@ class WindowedText:
 
 
 class _Read(torch.autograd.Function):
-    """`WindowedText.read`, which keeps states only, and computes the windows again for their gradients."""
+    """`WindowedText.read` that keeps only states and computes each window again in the backward pass."""
 
     @staticmethod
     def forward(ctx: Any, text: WindowedText, embedding: Tensor, *parameters: Tensor) -> tuple[Tensor, ...]:
@@ -246,7 +249,7 @@ class _Read(torch.autograd.Function):
         gradients = _Gradients(text, ctx.saved_tensors, ctx.needs_input_grad[1:])
         for unit, grad in zip(text.top(), grad_final.chunk(len(text.top()), dim=-1), strict=True):
             gradients.of_states[unit][text.end(unit)] = (grad.unsqueeze(0),)
-        # Without gradients from window to window, one sweep reads all stages.
+        # Without gradients between windows, one sweep computes the gradients of all stages.
         for stage in text.stages[:1] if text.truncated else reversed(text.stages):
             for k in reversed(text.order(stage)):
                 of_summary = {name: grad[k] for name, grad in zip(text.names, grads, strict=True)}
@@ -256,12 +259,12 @@ class _Read(torch.autograd.Function):
 
 
 class _Gradients:
-    """The gradients of [`WindowedText.read`], added up window by window.
+    """Gradients of [`WindowedText.read`], summed over the windows.
 
     Args:
-        text: after it was read.
-        saved: the embedding, or the embedded tokens, and the parameters: those of all units, then those of the pooling.
-        needed: for each of them, whether its gradient is wanted.
+        text: Text that has been read.
+        saved: Embedding matrix or embedded tokens, then the parameters of all units, then those of the pooling.
+        needed: Flag for each tensor of `saved`, True if its gradient is needed.
     """
 
     def __init__(self, text: WindowedText, saved: Sequence[Tensor], needed: Sequence[bool]):
@@ -273,17 +276,17 @@ class _Gradients:
         self.of_pooling = self.leaves[4 * len(self.weights) :]
         self.of_embedding = torch.zeros_like(embedding) if needs_embedding else None
         self.of_parameters = [torch.zeros_like(p) if n else None for p, n in zip(parameters, needs, strict=True)]
-        # For each unit and window, it holds the gradients of the state in which the unit enters the window.
+        # Gradients of the state of each unit at the start of each window.
         self.of_states: dict[Unit, dict[int, tuple]] = {unit: {} for unit in text.weights}
 
     def add_window(self, stage: Stage, k: int, of_summary: dict[str, Tensor], autocast: dict[str, Any]) -> None:
-        """Add the gradients of one window, which is computed again for them.
+        """Compute one window again and add its gradients.
 
         Args:
-            stage: its units are followed back in time; the lowest also gives the gradients of all parameters.
-            k: the window.
-            of_summary: the gradients of the window's summary.
-            autocast: the settings under which the window was read first.
+            stage: Stage whose units are followed back in time; the lowest one also gives all parameters' gradients.
+            k: Index of the window.
+            of_summary: Gradients of the window's summary.
+            autocast: Autocast settings of the first pass over the window.
         """
         text, lowest = self.text, stage is self.text.stages[0]
         entering = [] if text.truncated else stage.units()
@@ -310,11 +313,11 @@ class _Gradients:
 
 
 def _gradients(given: list[tuple[Tensor, Tensor | None]], wanted: list[list[Tensor]]) -> list[list[Tensor | None]]:
-    """Return the gradients of several groups of tensors; None for a tensor that nothing depends on.
+    """Return the gradients of several groups of tensors; None for a tensor on which no result depends.
 
     Args:
-        given: results and their gradients.
-        wanted: the groups.
+        given: Results and their gradients; those without gradients are left out.
+        wanted: Groups of tensors whose gradients are computed.
     """
     given = [(part, grad) for part, grad in given if part.requires_grad and grad is not None]
     flat = [part for group in wanted for part in group]
@@ -333,23 +336,23 @@ def read_in_windows(
     window: int,
     after_window: Callable[[], None] = lambda: None,
 ) -> tuple[Tensor, Tensor | None]:
-    """Compute `pooling(encoder(…))` and its gradients in the memory of a window.
+    """Compute `pooling(encoder(…))` and its gradients with the activations of one window in memory.
 
-    No window is shorter than the square root of the text's length: memory grows with the root alone.
+    A window has at least √T tokens, so that memory grows with the square root of the text length T.
 
     Args:
-        encoder: an [`RNNModel`]; in training mode its dropout is that of a pass over the whole.
-        pooling: of its outputs.
-        source: token ids `[B, T]` or embedded tokens `[B, T, E]`.
-        attention_mask: `[B, T]`, non-zero where there is a token, or None.
-        window: tokens that are in memory at once.
-        after_window: called after each window.
+        encoder: Encoder, an [`RNNModel`]. In training mode, dropout is the same as in a pass over the whole text.
+        pooling: Pooling of the encoder's outputs.
+        source: Token ids `[B, T]` or embedded tokens `[B, T, E]`.
+        attention_mask: Mask, shape `[B, T]`, non-zero on tokens; None: no padding.
+        window: Window size in tokens.
+        after_window: Function to call after each window.
 
     Returns:
-        The pooled texts, and the attention weights `[B, T]` or None, as [`Pooling.forward`].
+        The pooled texts, and the attention weights `[B, T]` or None, as [`Pooling.forward`] returns them.
     """
     if source.dim() == 2 and not isinstance(encoder.embed_tokens, nn.Embedding):
-        # An adapter around the embedding has its gradients from torch, as all that computes embedded tokens.
+        # An adapter around the embedding gets its gradients from torch, since embedding happens before the windows.
         source = encoder.embed(source)
     elif source.dim() == 2:
         source = encoder.without_rare(source)
@@ -370,7 +373,7 @@ def read_in_windows(
     pooled = pooling.pooled({**so_far, "last": final})
     if not shares.numel():
         return pooled, None
-    # Each window's weights add up to 1, and count by its part in the softmax over all.
+    # The weights of each window sum to 1; scale them by the window's part of the softmax over the whole text.
     scores = torch.stack([part["score"] for part in parts], dim=1).detach().softmax(1)
     shares = shares * scores.repeat_interleave(window, dim=1)[:, : shares.shape[1]]
     if ragged is not None and ragged.to_place is not None:

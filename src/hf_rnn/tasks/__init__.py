@@ -1,6 +1,8 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The registry of tasks. To add a task, write one file here, add its row to `TASKS`, and name its trainer in
-`training/trainers.py`."""
+"""The registry of tasks.
+
+To add a task, write one file here, add its row to `TASKS`, and name its trainer in `training/trainers.py`.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from importlib import import_module
 from ..utils.errors import UserError, check_choice
 from .base import PredictorLike, Task, TaskAnswers, TaskData, TaskModel
 
-# The module and the class of each task. Modules are imported when they are needed.
+# Module and class of each task. A module is imported when its task is used.
 TASKS = {
     "text_classification": (".text_classification", "TextClassification"),
     "token_classification": (".token_classification", "TokenClassification"),
@@ -22,10 +24,10 @@ def task_class(name: str) -> type[Task]:
     """Return the class of a task.
 
     Args:
-        name: the task, as the `task` of a run names it.
+        name: Name of the task, as in the setting `task` of a run.
 
     Raises:
-        UserError: there is no such task.
+        UserError: There is no such task.
     """
     check_choice("task", name, TASKS)
     module, cls = TASKS[name]
@@ -36,12 +38,13 @@ def task_of(architecture: str, name: str, trained_on: str | None = None) -> type
     """Return the task of a trained model.
 
     Args:
-        architecture: the class of the model, as `config.json` names it.
-        name: the name by which the user knows the model, for the error.
-        trained_on: the task that the run of the model names. It decides between tasks that share a model class.
+        architecture: Class name of the model, as in its `config.json`.
+        name: Name of the model as the user wrote it; used in errors.
+        trained_on: Task of the model's training run. It decides between tasks that share a model class. None to choose
+            by the model class alone.
 
     Raises:
-        UserError: the model has no head, or there is no task `trained_on`.
+        UserError: The model has no head, or there is no task `trained_on`.
     """
     names = TASKS if trained_on is None else (trained_on, *TASKS)
     for task in map(task_class, names):

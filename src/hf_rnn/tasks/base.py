@@ -1,7 +1,8 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The protocols of a task, by what they are about: its data, its model and its answers.
+"""Protocols of a task, for its data, its model and its answers.
 
-[`~hf_rnn.tasks.text_task.TextTask`] implements the parts that all tasks share. The class of a task implements the rest.
+[`~hf_rnn.tasks.text_task.TextTask`] implements the members that all tasks share. The class of each task implements the
+others.
 """
 
 from __future__ import annotations
@@ -22,206 +23,212 @@ if TYPE_CHECKING:
 
 
 class PredictorLike(Protocol):
-    """The members of [`~hf_rnn.inference.predictor.Predictor`] that a task uses to evaluate a model and to answer."""
+    """Members of [`~hf_rnn.inference.predictor.Predictor`] that a task uses to evaluate a model and to answer."""
 
     model: Any
     tokenizer: Any
 
     def __call__(self, texts: Any, *, batch_tokens: int = ...) -> list[dict]:
-        """Return one answer for each text."""
-
-    def logits(self, ids: Sequence[Sequence[int]], batch_tokens: int) -> np.ndarray:
-        """Return logits `[N, C]` of rows of token ids.
+        """Return one answer for each text.
 
         Args:
-            ids: the token ids of N rows.
-            batch_tokens: the most tokens in a batch, padding included.
+            texts: Texts, or pairs of texts.
+            batch_tokens: Maximum number of tokens in a batch, padding included.
+        """
+
+    def logits(self, ids: Sequence[Sequence[int]], batch_tokens: int) -> np.ndarray:
+        """Compute the logits `[N, C]` of rows of token ids.
+
+        Args:
+            ids: Token ids of N rows.
+            batch_tokens: Maximum number of tokens in a batch, padding included.
         """
 
     def token_logits(self, ids: Sequence[Sequence[int]], batch_tokens: int) -> list[np.ndarray]:
-        """Return logits `[T, C]` of each row of token ids.
+        """Compute the logits `[T, C]` of each row of token ids.
 
         Args:
-            ids: the token ids of each row.
-            batch_tokens: the most tokens in a batch, padding included.
+            ids: Token ids of each row.
+            batch_tokens: Maximum number of tokens in a batch, padding included.
         """
 
     def places(self, ids: Sequence[Sequence[int]], batch_tokens: int) -> list[np.ndarray]:
         """Return the indices of the rows of each batch.
 
         Args:
-            ids: the token ids of each row.
-            batch_tokens: the most tokens in a batch, padding included. A longer row is alone.
+            ids: Token ids of each row.
+            batch_tokens: Maximum number of tokens in a batch, padding included. A longer row forms its own batch.
         """
 
     def batch(self, ids: Sequence[Sequence[int]], places: np.ndarray) -> dict[str, Tensor]:
-        """Return rows as one padded batch on the model's device.
+        """Return rows as one padded batch on the device of the model.
 
         Args:
-            ids: the token ids of each row.
-            places: the indices of the rows of the batch.
+            ids: Token ids of each row.
+            places: Indices of the rows of the batch.
         """
 
 
 class TaskData(Protocol):
-    """The rows of a task: how they are read, encoded and described."""
+    """Data of a task: how rows are read, encoded and described."""
 
-    # Columns, splits and lengths.
+    # Columns, splits and maximum length of the data.
     data: DataArguments
     # The name of the task, or of its kind of labels.
     problem_type: str
     label_names: list[str]
-    # True if rows are read in their order; such rows are not sorted by length.
+    # True if rows are read in their order and not sorted by length.
     in_order: bool
-    # True if .txt files are CoNLL files; False if they are texts.
+    # True if .txt files are CoNLL files; False if they are plain texts.
     tagged: bool
-    # True for a trained model whose folder has a schema, which names the columns of training.
+    # True for a trained model whose folder has a schema, which names the columns used in training.
     has_schema: bool
-    # The fingerprint of the rows that `data.test_size` held out of the training split; None before, and without.
+    # Fingerprint of the rows that `data.test_size` held out of the training split; None before, and without it.
     test_fingerprint: str | None
 
     def chosen_splits(self, splits: DatasetDict) -> tuple[str, str | None]:
-        """Return the names of the training and the validation split; None where validation rows are held out.
+        """Return the names of the training and the validation split; None if validation rows must be held out.
 
         Args:
-            splits: the splits, as they were read.
+            splits: Splits of the data set as read.
         """
 
     def hold_out_test(self, splits: DatasetDict) -> DatasetDict:
-        """Return the splits, with a test split of training rows where `data.test_size` asks for one.
+        """Return the splits, with a test split held out of the training split if `data.test_size` is set.
 
         Args:
-            splits: the splits, as they were read.
+            splits: Splits of the data set as read.
         """
 
     def prepare(self, splits: DatasetDict) -> DatasetDict:
         """Return the rows of the splits train, validation and test; learn the labels from the training split.
 
         Args:
-            splits: the splits, as they were read.
+            splits: Splits of the data set as read.
         """
 
     def prepare_split(self, splits: DatasetDict, split: str | None) -> Dataset:
         """Return the rows of one split, to evaluate a trained model on it.
 
         Args:
-            splits: the splits, as they were read.
-            split: the name of one of them; None for the only one, or the test split.
+            splits: Splits of the data set as read.
+            split: Name of the split. None selects the only split, or the test split if there are several.
         """
 
     def schema(self, splits: DatasetDict, prepared: DatasetDict) -> Schema:
-        """Return the decisions about the data, which are printed and saved.
+        """Return the decisions about the data, which are printed and saved with the model.
 
         Args:
-            splits: the splits, as they were read.
-            prepared: the splits, as `prepare` returns them.
+            splits: Splits of the data set as read.
+            prepared: Splits as `prepare` returns them.
         """
 
     def read_rows(self, rows: list[dict], features: Features | None) -> Dataset:
-        """Return some training rows of a stream as `prepare` returns them. Only tasks that can stream have it.
+        """Return training rows of a stream as `prepare` returns rows. Only tasks that can stream have it.
 
         Args:
-            rows: the rows, as they were read.
-            features: the types of their columns; None if the stream does not know them.
+            rows: Rows as read.
+            features: Types of the columns; None if the stream does not know them.
         """
 
     def text_column(self, rows: Dataset) -> str:
         """Return the name of the column of texts.
 
         Args:
-            rows: the rows of a split, as they were read.
+            rows: Rows of a split as read.
         """
 
     def texts(self, rows: Dataset) -> Iterator[str]:
         """Yield all texts of a prepared split, to train a tokenizer on them.
 
         Args:
-            rows: the rows of the split.
+            rows: Rows of the split.
         """
 
     def encode(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset:
-        """Return prepared rows as `input_ids`, with `length`, `full_length` and, where there are labels, `labels`.
+        """Return prepared rows as `input_ids`, with `length`, `full_length` and, if there are labels, `labels`.
 
         Args:
-            rows: the rows of a split, as `prepare` or `prepare_split` returns them.
-            tokenizer: the tokenizer of the model.
+            rows: Rows of a split as `prepare` or `prepare_split` returns them.
+            tokenizer: Tokenizer of the model.
         """
 
     def tokens(self, tokenizer: PreTrainedTokenizerBase, batch: dict) -> dict[str, list]:
         """Return the `input_ids` of a batch of texts, with `length` and `full_length`.
 
         Args:
-            tokenizer: the tokenizer of the model.
-            batch: the texts as `text` and, for pairs, the second texts as `text_pair`.
+            tokenizer: Tokenizer of the model.
+            batch: Texts as `text` and, for pairs, second texts as `text_pair`.
         """
 
     def cut(self, rows: list[list[int]]) -> list[list[int]]:
         """Return rows of token ids, truncated to `data.max_length`.
 
         Args:
-            rows: the token ids of each text.
+            rows: Token ids of each text.
         """
 
     def facts(self, prepared: DatasetDict, encoded: DatasetDict, examples: bool = True) -> dict:
-        """Return the statistics of each split and, if `examples`, texts to quote in the model card.
+        """Return the statistics of each split and, if `examples` is True, example texts for the model card.
 
         Args:
-            prepared: the splits, as `prepare` returns them.
-            encoded: the same splits, as `encode` returns them.
-            examples: True to quote texts.
+            prepared: Splits as `prepare` returns them.
+            encoded: Same splits as `encode` returns them.
+            examples: True to include example texts.
         """
 
     def summary(self, facts: dict) -> str:
         """Return `facts` as a small table, which is printed before training.
 
         Args:
-            facts: the statistics, as `facts` returns them.
+            facts: Statistics as `facts` returns them.
         """
 
     def with_data(self, data: DataArguments) -> Task:
-        """Return the same task, with the same labels, over other data.
+        """Return the same task with the same labels, over other data.
 
         Args:
-            data: the columns, splits and lengths of the other data.
+            data: Columns, splits and maximum length of the other data.
         """
 
 
 class TaskModel(Protocol):
-    """The model of a task: its class, its configuration, its tokenizer and its batches."""
+    """Model of a task: its class, its configuration, its tokenizer and its batches."""
 
     model_class: type[RNNPreTrainedModel]
-    # True if a loss is the mean over the labels of tokens; False if it is the mean over rows.
+    # True if the loss is the mean over labelled tokens; False if it is the mean over rows.
     counts_tokens: bool
-    # The kind of tokenizer that is trained where the run names none.
+    # Kind of tokenizer to train if the run names none.
     tokenizer_kind: str
-    # Keys of a run that the task ignores, besides the configuration fields that its model ignores.
+    # Settings of a run that the task does not support, in addition to the configuration fields that its model does not
+    # read.
     no_use: tuple[str, ...]
 
     def config_fields(self) -> dict:
-        """Return the fields of the configuration that depend on the data."""
+        """Return the configuration fields that depend on the data."""
 
     def fitted(self, tokenizer: PreTrainedTokenizerBase, resumed: bool = False) -> PreTrainedTokenizerBase:
         """Return the tokenizer as models of the task need it.
 
         Args:
-            tokenizer: the tokenizer of the run.
-            resumed: True if the run continues a checkpoint.
+            tokenizer: Tokenizer of the run.
+            resumed: True if the run resumes from a checkpoint.
         """
 
     def collator(self, tokenizer: PreTrainedTokenizerBase) -> Callable[[list[dict]], dict]:
         """Return the function that makes a batch of encoded rows.
 
         Args:
-            tokenizer: the tokenizer of the model, whose padding is used.
+            tokenizer: Tokenizer of the model, whose padding token is used.
         """
 
 
 class TaskAnswers(Protocol):
-    """The answers of a task: how they are measured, made of logits and shown."""
+    """Answers of a task: how they are evaluated, computed from logits and shown."""
 
     # The name of the task, or of its kind of labels.
     problem_type: str
-    # True if a text has one vector of logits; then models form an ensemble, and a text can be read as a stream.
+    # True if a text has one vector of logits. Such models can form an ensemble, and can read a text as a stream.
     one_answer: bool
 
     @property
@@ -232,32 +239,32 @@ class TaskAnswers(Protocol):
         """Return the predictions of logits.
 
         Args:
-            logits: the logits of N rows, `[N, C]`; of a tagger, `[N, T, C]`.
+            logits: Logits of N rows, `[N, C]`; of a tagger, `[N, T, C]`.
         """
 
     def metrics(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-        """Return the metrics of logits against labels.
+        """Compute the metrics of logits against labels.
 
         Args:
-            logits: the logits of N rows; of a translator, the ids of what was written, `[N, T]`.
-            labels: the labels of the rows, padded with -100 where each token has one.
+            logits: Logits of N rows; for translation, the generated token ids, `[N, T]`.
+            labels: Labels of the rows; labels of tokens are padded with -100.
         """
 
     def judge(self, predictor: PredictorLike, rows: Dataset, batch_tokens: int) -> dict[str, Any]:
-        """Return the metrics of a model on encoded rows.
+        """Compute the metrics of a model on encoded rows.
 
         Args:
-            predictor: the trained model.
-            rows: the rows of a split, as `encode` returns them.
-            batch_tokens: the most tokens in a batch, padding included.
+            predictor: Trained model.
+            rows: Rows of a split as `encode` returns them.
+            batch_tokens: Maximum number of tokens in a batch, padding included.
         """
 
     def answers(self, logits: np.ndarray, top_k: int | None = 1) -> list[dict]:
         """Return the answer to each row of logits `[B, C]`. Only tasks with `one_answer` have it.
 
         Args:
-            logits: the logits of B texts.
-            top_k: the number of labels in an answer; None for all.
+            logits: Logits of B texts.
+            top_k: Number of labels in an answer; None for all.
         """
 
     def reply(
@@ -266,28 +273,29 @@ class TaskAnswers(Protocol):
         """Return the answer to each row of texts, given as columns.
 
         Args:
-            predictor: the trained model.
-            columns: the texts of all rows and, for pairs, the second texts.
-            top_k: the number of labels in an answer; None for all.
-            batch_tokens: the most tokens in a batch, padding included.
+            predictor: Trained model.
+            columns: Texts of all rows and, for pairs, the second texts.
+            top_k: Number of labels in an answer; None for all.
+            batch_tokens: Maximum number of tokens in a batch, padding included.
         """
 
     def shown(self, answer: dict) -> str:
-        """Return an answer on one line.
+        """Return an answer as one line of text.
 
         Args:
-            answer: one of those that `reply` returns.
+            answer: Answer as `reply` returns it.
         """
 
 
 class Task(TaskData, TaskModel, TaskAnswers, Protocol):
-    """Combine the three parts, which training, evaluation and prediction use."""
+    """Union of the three protocols, which training, evaluation and prediction use."""
 
     def __init__(self, data: DataArguments, config: RNNConfig | None = None):
-        """
+        """Create the task.
+
         Args:
-            data: columns, splits and lengths.
-            config: the configuration of a trained model, whose labels are used; None to learn them in `prepare`.
+            data: Columns, splits and maximum length of the data.
+            config: Configuration of a trained model, whose labels are used; None to learn the labels in `prepare`.
         """
 
 

@@ -20,25 +20,34 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# The number that data sets write where a row has no label.
+# Number that data sets write for a row without a label.
 UNLABELLED = -1
 
 
 class LabelledTexts(TaskWithLabels):
-    """A task whose rows are texts, or pairs of texts, with labels."""
+    """Task whose rows are texts, or pairs of texts, with labels.
+
+    Args:
+        data: Data settings, such as columns, splits and lengths.
+        config: Configuration of a trained model, whose labels are used; None to learn them from the training split.
+    """
 
     def prepare(self, splits: DatasetDict) -> DatasetDict:
-        """Return rows of `text`, `text_pair` if there are pairs, and `labels`.
+        """Return rows of `text`, of `text_pair` if there are pairs, and of `labels`.
+
+        Args:
+            splits: Splits of the data set, as they were read.
 
         Returns:
-            The splits train, validation and, if the data set has one with labels, test.
+            The splits train, validation and, if the data set has one with labels, test. With `data.unlabelled_splits`
+            there is also the split unlabelled, which has texts only.
 
         Raises:
-            UserError: no such split or column, or labels that cannot be learnt or are unknown to the model.
+            UserError: A split or column does not exist, or the labels cannot be learnt or are unknown to the model.
         """
         from datasets import ClassLabel, DatasetDict
 
-        # Rows that were prepared before count no more.
+        # Row numbers of an earlier call are discarded.
         self.row_numbers = dict(self.rows_after_test)
         train_name, validation_name = self.chosen_splits(splits)
         self.columns = find_columns(splits[train_name], self.data)
@@ -68,10 +77,14 @@ class LabelledTexts(TaskWithLabels):
         return prepared
 
     def prepare_split(self, splits: DatasetDict, split: str | None) -> Dataset:
-        """Return the labelled rows of one split, to evaluate a trained model. A data set of one split needs no name.
+        """Return the labelled rows of one split, to evaluate a trained model.
+
+        Args:
+            splits: Splits of the data set, as they were read.
+            split: Name of the split; None for the only one, or the test split.
 
         Raises:
-            UserError: no such split or column, or labels that are unknown to the model.
+            UserError: The split or a column does not exist, the split has no labels, or the model lacks one of them.
         """
         split = self.split_to_read(splits, split)
         self.columns = find_columns(splits[split], self.data)
@@ -83,8 +96,8 @@ class LabelledTexts(TaskWithLabels):
         """Return the training rows that have a label.
 
         Args:
-            rows: the rows, as they were read.
-            features: the types of the columns, if they are known.
+            rows: Rows of the training split, as they were read.
+            features: Types of their columns; None if they are unknown.
         """
         from datasets import Dataset, Features
 
@@ -102,7 +115,12 @@ class LabelledTexts(TaskWithLabels):
         return self._encode_labels(texts, parsed, "train")
 
     def schema(self, splits: DatasetDict, prepared: DatasetDict) -> Schema:
-        """Return the columns that were found and the form of the labels."""
+        """Return the columns that were found and the form of the labels.
+
+        Args:
+            splits: Splits of the data set, as they were read.
+            prepared: Splits that `prepare` returned.
+        """
         columns = self.columns
         self.chosen = {
             "text_column": columns.text,
@@ -115,10 +133,13 @@ class LabelledTexts(TaskWithLabels):
         return replace(schema, labels=labels, label_form=str(self.form), label_separator=separator)
 
     def classes_of(self, rows: Dataset) -> tuple[list[list[str] | None] | None, bool]:
-        """Return the classes of each row, None for one without a label; and True if each row has one class.
+        """Return the classes of each row, and True if each row has exactly one.
+
+        The classes of a row without a label are None; without any label, None replaces the whole list. A row of a
+        regression has no classes.
 
         Args:
-            rows: of a split, as they were read.
+            rows: Rows of a split, as they were read.
         """
         self.columns = find_columns(rows, self.data)
         values = self._values(rows)
@@ -135,7 +156,7 @@ class LabelledTexts(TaskWithLabels):
         return names, problem_type == SINGLE
 
     def _text_columns(self) -> dict[str, str]:
-        """Return the columns of texts: their new names, each with its name in the data set."""
+        """Return the column name in the data set of each text: `text` and, for pairs, `text_pair`."""
         found = {"text": self.columns.text, "text_pair": self.columns.text_pair}
         return {new: old for new, old in found.items() if old is not None}
 
@@ -150,7 +171,7 @@ class LabelledTexts(TaskWithLabels):
         return self._encode_labels(texts, parsed, split)
 
     def _values(self, rows: Any) -> list[Any]:
-        """Return the labels of some rows, classes by their names, and None where a label is missing."""
+        """Return the label of each row, with classes as names; None if it is missing."""
         columns = [without_missing(_by_names(rows, name)) for name in self._label_columns()]
         if not isinstance(self.columns.label, list):
             return columns[0]
@@ -158,12 +179,12 @@ class LabelledTexts(TaskWithLabels):
 
     def _is_unlabelled(self, rows: Dataset) -> bool:
         if not set(self._label_columns()) <= set(rows.column_names):
-            # A split without the text column too has other columns than training; `_labelled` raises an error for it.
+            # A split that also lacks the text column has other columns than training; `_labelled` raises an error.
             return set(self._text_columns().values()) <= set(rows.column_names)
         return set(map(str, self._values(rows))) <= {str(UNLABELLED), "None"}
 
     def _labelled(self, rows: Dataset, split: str) -> tuple[dict[str, list[str]], list[Any]]:
-        """Return the texts and the labels of the rows that have a label. A missing text is an empty one."""
+        """Return the texts and the labels of the rows that have a label. A missing text becomes an empty one."""
         wanted = [*self._text_columns().values(), *self._label_columns()]
         missing = [name for name in wanted if name not in rows.column_names]
         if missing:
@@ -198,7 +219,7 @@ class _Columns(dict):
 
 
 def _by_names(rows: Any, column: str) -> list[Any]:
-    """Return the labels of a column; the numbers of a `ClassLabel` become names, and -1 becomes None."""
+    """Return the labels of a column. Numbers of a `ClassLabel` become names, and -1 becomes None."""
     from datasets import ClassLabel
 
     feature = rows.features.get(column)

@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 
 
 class TaskWithLabels(TextTask):
-    """A task whose rows have one label, several labels or a number.
+    """Task whose rows have one label, several labels or a number.
 
     Args:
-        data: columns, splits and lengths.
-        config: the configuration of a trained model, whose labels are used; None to learn them from the training split.
+        data: Data settings, such as columns, splits and lengths.
+        config: Configuration of a trained model, whose labels are used; None to learn them from the training split.
 
     Raises:
-        UserError: no such problem type, or a label named twice.
+        UserError: The problem type is unknown, or a label is named twice.
     """
 
-    # The columns of the split that was read last.
+    # Columns of the split that was read last.
     columns: Columns
 
     def __init__(self, data: DataArguments, config: RNNConfig | None = None):
@@ -55,9 +55,9 @@ class TaskWithLabels(TextTask):
             self.problem_type = config.problem_type or (REGRESSION if config.num_labels == 1 else SINGLE)
             self.label_names = labels_of(config)
         self.trained = config is not None
-        # A `LabelForm`, once labels were read.
+        # The `LabelForm` after labels have been read.
         self.form: Any = None
-        # The mean and the standard deviation of the training values of a regression.
+        # Mean and standard deviation of the training values of a regression.
         self.target = (0.0, 1.0)
         self._known: dict[str, int] = {}
         # True if numbers are indices into `data.label_names`; False if they are names.
@@ -74,10 +74,15 @@ class TaskWithLabels(TextTask):
         return replace(self.data, label_column=self.columns.label)
 
     def _learn_labels(self, values: list[Any], split: str, rows: int) -> list[Any]:
-        """Find the problem type, and the label names unless the configuration gives them.
+        """Find the problem type of the training labels, and the label names unless they are known.
+
+        Args:
+            values: Labels of the training rows, none of them missing.
+            split: Name of the training split, for errors.
+            rows: Number of rows of the split, with and without a label.
 
         Returns:
-            The values, parsed.
+            The parsed labels.
         """
         where = self._where()
         self.problem_type, self.form = find_form(values, rows, self._data_of_labels(), self.problem_type, where)
@@ -111,7 +116,7 @@ class TaskWithLabels(TextTask):
         self.target = (mean, std if std > 0 else 1.0)
 
     def _parsed(self, values: Sequence[Any], split: str) -> list[Any]:
-        """Parse values that are not missing by the form of the labels."""
+        """Parse labels, none of them missing, in the label form that was found."""
         parsed = []
         for value in values:
             try:
@@ -128,7 +133,7 @@ class TaskWithLabels(TextTask):
         return parsed
 
     def _label_id(self, value: Any, split: str) -> int:
-        """Return the id of a label. A number is an index into `data.label_names` if these are given."""
+        """Return the index of a label. A number is an index into `data.label_names` if these are given."""
         value = _plain(value)
         number = value if type(value) is int else int(value) if _is_whole(value) else None
         given = self.data.label_names or []
@@ -161,7 +166,7 @@ class TaskWithLabels(TextTask):
 
     @property
     def _old_spelling(self) -> bool:
-        """True if the model is of an older release, which read true as True and 01 as 1 from the same file."""
+        """True for a model of an older release, which read true as True and 01 as 1 from the same file."""
         return self.trained and not self.has_schema
 
     @property
@@ -171,7 +176,7 @@ class TaskWithLabels(TextTask):
         return self._known
 
     def _spellings(self, value: Any) -> list[str]:
-        """Return the ways to write the name of a label; a boolean has several."""
+        """Return the spellings under which the name of a label is looked up; a boolean has several."""
         text = str(value)
         if isinstance(value, bool) or (self._old_spelling and text.lower() in ("true", "false")):
             return [text, text.lower(), text.capitalize(), text.upper()]
@@ -180,7 +185,7 @@ class TaskWithLabels(TextTask):
     def _are_places(self, values: list[Any]) -> bool:
         """Return True if numbers among the labels are indices into `data.label_names`.
 
-        They are if all labels can be indices, or if some label is not a name.
+        They are if all labels are possible indices, or if some label is not a name.
         """
         labels = set(map(str, classes_in(values)))
         count = len(self.data.label_names or [])
@@ -191,9 +196,9 @@ class TaskWithLabels(TextTask):
         """Return a data set of texts with their labels as numbers.
 
         Args:
-            texts: the columns of texts.
-            values: the labels, as `_parsed` returns them.
-            split: the name of the split, for errors.
+            texts: Columns of texts by name.
+            values: Labels that `_parsed` returned.
+            split: Name of the split, for errors.
         """
         from datasets import Dataset, Features, List, Value
 
@@ -212,10 +217,10 @@ class TaskWithLabels(TextTask):
 
 
 def classes_in(values: Iterable[Any]) -> list[Any]:
-    """Return each class of some labels once, in the order of first occurrence.
+    """Return each class among some labels once, in the order of first occurrence.
 
     Args:
-        values: the labels, or a list of labels for each row.
+        values: One label, or a list of labels, for each row.
     """
     return list({_plain(one): None for value in values for one in (value if isinstance(value, list) else [value])})
 

@@ -26,11 +26,12 @@ logger = logging.getLogger(__name__)
 
 
 class LanguageModeling(TextTask):
-    """Predict the next token; each row is a document.
+    """Language modeling task, in which each row is a document.
 
     Args:
-        data: column and splits. `unlabelled_splits` are added to the training split; labels are not read.
-        config: the configuration of a trained model, which is not used.
+        data: Data settings, such as the column and the splits. `unlabelled_splits` are added to the training split;
+            labels are not read.
+        config: Configuration of a trained model; not used.
 
     Raises:
         UserError: `data.max_length` is set, and documents are not truncated.
@@ -62,8 +63,11 @@ class LanguageModeling(TextTask):
     def prepare(self, splits: DatasetDict) -> DatasetDict:
         """Return rows of `text` in the splits train, validation and, if the data set has one, test.
 
+        Args:
+            splits: Splits of the data set, as they were read.
+
         Raises:
-            UserError: no such split or column, one split for two uses, or no text.
+            UserError: A split or column does not exist, a split is used twice, or a split has no text.
         """
         from datasets import DatasetDict
 
@@ -81,15 +85,24 @@ class LanguageModeling(TextTask):
         return prepared
 
     def prepare_split(self, splits: DatasetDict, split: str | None) -> Dataset:
-        """Return the texts of one split, to evaluate a trained model. A data set of one split needs no name.
+        """Return the texts of one split, to evaluate a trained model.
+
+        Args:
+            splits: Splits of the data set, as they were read.
+            split: Name of the split; None for the only one, or the test split.
 
         Raises:
-            UserError: no such split or column, or no text.
+            UserError: The split or its column does not exist, or the split has no text.
         """
         return self.texts_alone(splits, [self.split_to_read(splits, split)])
 
     def read_rows(self, rows: list[dict], features: Features | None) -> Dataset:
-        """Return the texts of some rows. A missing text is an empty one."""
+        """Return the texts of some rows. A missing text becomes an empty one.
+
+        Args:
+            rows: Rows of the training split, as they were read.
+            features: Types of their columns; not used.
+        """
         from datasets import Dataset
 
         texts = (row[self.data.text_column] for row in rows)
@@ -97,28 +110,40 @@ class LanguageModeling(TextTask):
 
     @staticmethod
     def texts(rows: Dataset) -> Iterator[str]:
-        """Yield all texts of a split, to train a tokenizer on them."""
+        """Yield all texts of a split, to train a tokenizer on them.
+
+        Args:
+            rows: Rows of a prepared split.
+        """
         yield from rows["text"]
 
     def fitted(self, tokenizer: PreTrainedTokenizerBase, resumed: bool = False) -> PreTrainedTokenizerBase:
-        """Return the tokenizer with the end-of-text token as its beginning-of-text token, and padding on the left.
+        """Return the tokenizer with its end-of-text token as beginning-of-text token, and padding on the left.
 
-        A document follows the end of the one before it, so no other beginning is learnt. Generation continues a prompt
-        at its end, so padding stands before it.
+        Each document follows the end of another one, so a model learns no other beginning. Generation appends to the
+        end of a prompt, so padding is put before the prompt.
+
+        Args:
+            tokenizer: Tokenizer of the run; it is changed in place.
+            resumed: True if the run resumes a checkpoint; not used.
         """
         tokenizer.bos_token = tokenizer.eos_token
-        # Only init_kwargs are saved.
+        # `save_pretrained` saves only `init_kwargs`.
         tokenizer.padding_side = tokenizer.init_kwargs["padding_side"] = "left"
         return tokenizer
 
     def encode(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset:
         """Return `input_ids`, `length`, `full_length`, `words` and `unknown` of each document.
 
-        The lengths are equal, because nothing is truncated. `words` counts the parts between spaces of the normalised
-        text, and its end. `unknown` counts the unknown tokens.
+        The two lengths are equal, because nothing is truncated. `words` is the number of whitespace-separated words of
+        the normalized text, plus 1 for its end. `unknown` is the number of unknown tokens.
+
+        Args:
+            rows: Rows of a prepared split.
+            tokenizer: Tokenizer of the model.
 
         Raises:
-            UserError: the tokenizer has no token for the end of a document.
+            UserError: The tokenizer has no end-of-text token.
         """
         if tokenizer.eos_token_id is None:
             raise UserError(
@@ -140,15 +165,25 @@ class LanguageModeling(TextTask):
         return rows.map(encode, batched=True, remove_columns=["text"], keep_in_memory=True, desc="tokenizing")
 
     def collator(self, tokenizer: PreTrainedTokenizerBase) -> RaggedCollator:
-        """Return the collator of rows without labels."""
+        """Return the collator of rows without labels.
+
+        Args:
+            tokenizer: Tokenizer of the model, whose padding token is used.
+        """
         return RaggedCollator(tokenizer.pad_token_id)
 
     def config_fields(self) -> dict:
-        """Return {}: the configuration does not depend on the data."""
+        """Return {}, because the configuration does not depend on the data."""
         return {}
 
     def facts(self, prepared: DatasetDict, encoded: DatasetDict, examples: bool = True) -> dict:
-        """Return the documents, tokens and words of each split."""
+        """Return the numbers of documents, tokens and words of each split.
+
+        Args:
+            prepared: Splits that `prepare` returned; not used.
+            encoded: The same splits, encoded.
+            examples: Not used; a language model has no examples to quote.
+        """
         splits = {
             split: {
                 **self.length_facts(rows),
@@ -162,7 +197,13 @@ class LanguageModeling(TextTask):
         return {**self.title(), "splits": splits, "examples": []}
 
     def judge(self, predictor: PredictorLike, rows: Dataset, batch_tokens: int) -> dict[str, float]:
-        """Return the loss and the perplexities of a model on encoded rows."""
+        """Return the loss and the perplexities of a model on encoded rows.
+
+        Args:
+            predictor: Predictor of the trained model.
+            rows: Encoded rows of a split.
+            batch_tokens: Largest number of tokens that are read at once.
+        """
         both = predictor.model.config.independent_directions
         at_once = min(batch_tokens, STREAMS * BPTT_WINDOW)
         streams = streams_to_read(rows, predictor.tokenizer.eos_token_id, both, at_once)
@@ -172,18 +213,33 @@ class LanguageModeling(TextTask):
     def reply(
         self, predictor: PredictorLike, columns: list[list[str]], top_k: int | None, batch_tokens: int
     ) -> list[dict]:
-        """Raise [`UserError`]: a language model does not label texts."""
+        """Raise [`UserError`], because a language model does not label texts.
+
+        Args:
+            predictor: Predictor of the trained model.
+            columns: Texts of all rows.
+            top_k: Number of labels in an answer.
+            batch_tokens: Largest number of tokens in a batch.
+        """
         raise UserError(
             'this is a language model, which labels nothing. To write with it: hf-rnn write MODEL "some text"; to '
             "measure it: hf-rnn evaluate MODEL."
         )
 
     def with_data(self, data: DataArguments) -> LanguageModeling:
-        """Return the same task over other data."""
+        """Return the same task over other data.
+
+        Args:
+            data: Data settings of the other data.
+        """
         return self.keep(LanguageModeling(data))
 
     def summary(self, facts: dict) -> str:
-        """Return the documents, lengths, tokens and words of each split, as a small table."""
+        """Return the numbers of documents, tokens and words of each split, as a small table.
+
+        Args:
+            facts: Statistics that `facts` returned.
+        """
         return "\n".join(
             f"{self.length_summary(split, of_split)} · {of_split['all_tokens']} tokens, {of_split['words']} words, "
             f"{of_split['unknown']:.1%} unknown"

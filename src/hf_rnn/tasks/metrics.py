@@ -1,8 +1,8 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The metrics of the tasks: functions over scikit-learn, seqeval and sacreBLEU, each behind an `evaluate.Metric` class.
+"""Metrics of the tasks: functions over scikit-learn, seqeval and sacreBLEU, each wrapped in an `evaluate.Metric` class.
 
-They need no network, and `evaluate.load` does. Tasks import this file only when they measure, because `evaluate`,
-`sklearn` and `scipy` are slow to import and answers do without them.
+Unlike `evaluate.load`, they need no network. Tasks import this file only to evaluate, because `evaluate`, `sklearn` and
+`scipy` are slow to import and prediction does not need them.
 """
 
 import warnings
@@ -21,14 +21,14 @@ from ..utils.errors import UserError
 
 
 def needed(module: str, extra: str) -> Any:
-    """Import a library that measures one task only.
+    """Import a library that only one task needs for its metrics.
 
     Args:
-        module: the module to import.
-        extra: the extra of hf_rnn that installs it.
+        module: Module to import.
+        extra: Extra of hf_rnn that installs the library.
 
     Raises:
-        UserError: it is not installed.
+        UserError: The library is not installed.
     """
     try:
         return import_module(module)
@@ -41,11 +41,12 @@ def needed(module: str, extra: str) -> Any:
 
 
 def single_label(predictions: Sequence[int], references: Sequence[int], labels: Sequence[str]) -> dict[str, float]:
-    """Compute accuracy, macro F1 and Matthews correlation, and the metrics of each class.
+    """Compute accuracy, macro F1, Matthews correlation, and the precision, recall, F1 and support of each class.
 
     Args:
-        predictions, references: class indices, one for each row.
-        labels: the names of the classes. Classes that do not occur count as 0 in the macro mean.
+        predictions: Predicted class indices, one for each row.
+        references: True class indices, one for each row.
+        labels: Names of the classes. A class that does not occur counts as 0 in macro F1.
     """
     f1 = sk.f1_score(references, predictions, labels=range(len(labels)), average="macro", zero_division=0)
     return {
@@ -58,17 +59,18 @@ def single_label(predictions: Sequence[int], references: Sequence[int], labels: 
 
 def _matthews(references: Sequence[int], predictions: Sequence[int]) -> float:
     with warnings.catch_warnings():
-        # One class among few rows, of answers and labels, is 0 there, with a warning about its confusion matrix.
+        # If only one class occurs, scikit-learn returns 0 with a warning about the confusion matrix.
         warnings.filterwarnings("ignore", message="A single label was found")
         return float(sk.matthews_corrcoef(references, predictions))
 
 
 def multi_label(predictions: Any, references: Any, labels: Sequence[str]) -> dict[str, float]:
-    """Compute subset accuracy, micro and macro F1, and the metrics of each label.
+    """Compute subset accuracy, micro and macro F1, and the precision, recall, F1 and support of each label.
 
     Args:
-        predictions, references: 0 and 1, `[N, C]`.
-        labels: the names of the labels.
+        predictions: Predicted labels as 0 and 1, `[N, C]`.
+        references: True labels as 0 and 1, `[N, C]`.
+        labels: Names of the labels.
     """
     predictions, references = np.asarray(predictions), np.asarray(references)
     return {
@@ -93,10 +95,11 @@ def _per_class(references: Any, predictions: Any, labels: Sequence[str]) -> dict
 def regression(predictions: Sequence[float], references: Sequence[float]) -> dict[str, float]:
     """Compute mean squared and absolute error, R², and Pearson and Spearman correlation.
 
-    A correlation is 0 if one side is constant, and R² is 0 for one row.
+    A correlation is 0 if the predictions or the references are constant. R² is 0 for a single row.
 
     Args:
-        predictions, references: values, one for each row.
+        predictions: Predicted values, one for each row.
+        references: True values, one for each row.
     """
     constant = len(set(predictions)) < 2 or len(set(references)) < 2
     return {
@@ -109,12 +112,13 @@ def regression(predictions: Sequence[float], references: Sequence[float]) -> dic
 
 
 def spans(predictions: Sequence[list[str]], references: Sequence[list[str]]) -> dict[str, float]:
-    """Compute precision, recall and F1 of whole spans, of all and of each kind, and the accuracy of tags.
+    """Compute precision, recall and F1 over all spans and for each kind of span, and the accuracy of tags.
 
-    Spans are counted as conlleval counts them (seqeval).
+    Spans are counted as in conlleval (seqeval).
 
     Args:
-        predictions, references: BIO tags, a list for each row.
+        predictions: Predicted BIO tags, one list for each row.
+        references: True BIO tags, one list for each row.
 
     Raises:
         UserError: seqeval is not installed.
@@ -123,7 +127,7 @@ def spans(predictions: Sequence[list[str]], references: Sequence[list[str]]) -> 
     answers, tags = ([tag for row in rows for tag in row] for rows in (predictions, references))
     accuracy = {"accuracy": float(sk.accuracy_score(tags, answers)) if tags else 0.0}
     if set(answers) | set(tags) <= {OUTSIDE}:
-        # The report of seqeval would average over no kinds of spans.
+        # Without spans, the report of seqeval would average over nothing.
         return {"f1": 0.0, "precision": 0.0, "recall": 0.0, **accuracy}
     report = seqeval.classification_report(references, predictions, output_dict=True, zero_division=0)
     names = {"precision": "precision", "recall": "recall", "f1": "f1-score", "support": "support"}
@@ -141,17 +145,18 @@ def translation(predictions: Sequence[str], references: Sequence[str]) -> dict[s
     """Compute BLEU, BLEU of lower-cased texts, and chrF (sacreBLEU: Post 2018), each with its signature.
 
     Args:
-        predictions, references: texts, one for each row.
+        predictions: Generated texts, one for each row.
+        references: Target texts, one for each row.
 
     Raises:
         UserError: sacreBLEU is not installed.
     """
     sacrebleu = needed("sacrebleu", "translation")
-    # Without `force`, sacreBLEU warns of texts whose full stop stands apart, as if they were tokenized.
+    # Without `force`, sacreBLEU warns about texts with a space before the full stop, which look tokenized.
     bleu, lowercase = sacrebleu.BLEU(force=True), sacrebleu.BLEU(lowercase=True, force=True)
     metrics = {"bleu": bleu, "bleu_lowercase": lowercase, "chrf": sacrebleu.CHRF()}
     scores = {name: metric.corpus_score(predictions, [references]).score for name, metric in metrics.items()}
-    # A signature names the number of references, which is known only after a score.
+    # A signature contains the number of references, which is known only after scoring.
     return scores | {f"{name}/signature": str(metric.get_signature()) for name, metric in metrics.items()}
 
 
@@ -159,7 +164,7 @@ def translation(predictions: Sequence[str], references: Sequence[str]) -> dict[s
 
 
 class _OfflineMetric(evaluate.Metric):
-    """Keep the rows in memory, which needs no experiment id."""
+    """Base class of metrics that keep rows in memory, and therefore need no experiment id."""
 
     description: str
     row_type: datasets.Value | datasets.Sequence
@@ -177,9 +182,10 @@ class _OfflineMetric(evaluate.Metric):
 
 
 class _LabelMetric(_OfflineMetric):
-    """
+    """Base class of metrics that need the names of the labels.
+
     Args:
-        labels: the names of the labels, in the order of their ids.
+        labels: Names of the labels, ordered by their ids.
     """
 
     def __init__(self, labels: Sequence[str]):
@@ -188,12 +194,16 @@ class _LabelMetric(_OfflineMetric):
 
 
 class SingleLabelMetrics(_LabelMetric):
-    """The metrics of [`single_label`].
+    """Metrics of [`single_label`].
 
     ```python
     >>> SingleLabelMetrics(["no", "yes"]).compute(predictions=[0, 1, 1], references=[0, 1, 0])["accuracy"]
     0.6666666666666666
-    ```"""
+    ```
+
+    Args:
+        labels: Names of the labels, ordered by their ids.
+    """
 
     description = "Metrics of a classifier that gives each row one label."
     row_type = datasets.Value("int64")
@@ -203,7 +213,11 @@ class SingleLabelMetrics(_LabelMetric):
 
 
 class MultiLabelMetrics(_LabelMetric):
-    """The metrics of [`multi_label`]."""
+    """Metrics of [`multi_label`].
+
+    Args:
+        labels: Names of the labels, ordered by their ids.
+    """
 
     description = "Metrics of a classifier that gives each row any number of labels."
     row_type = datasets.Sequence(datasets.Value("int64"))
@@ -213,7 +227,7 @@ class MultiLabelMetrics(_LabelMetric):
 
 
 class RegressionMetrics(_OfflineMetric):
-    """The metrics of [`regression`]."""
+    """Metrics of [`regression`]."""
 
     description = "Metrics of a model that gives each row a number."
     row_type = datasets.Value("float64")
@@ -223,7 +237,7 @@ class RegressionMetrics(_OfflineMetric):
 
 
 class SpanMetrics(_OfflineMetric):
-    """The metrics of [`spans`]."""
+    """Metrics of [`spans`]."""
 
     description = "Metrics of a model that finds spans of words."
     row_type = datasets.Sequence(datasets.Value("string"))
@@ -233,7 +247,7 @@ class SpanMetrics(_OfflineMetric):
 
 
 class TranslationMetrics(_OfflineMetric):
-    """The metrics of [`translation`]."""
+    """Metrics of [`translation`]."""
 
     description = "Metrics of a model that writes texts."
     row_type = datasets.Value("string")

@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Words and their text. A tokenizer must give both the same tokens.
+# Words and the same words as text. A tokenizer must give both the same tokens.
 TOKENIZER_CHECKS = ((["a", "b"], "a b"), (["a", "."], "a."), (["a", "b"], "a\t\n b"))
 
 
 class TaggedWords(TextTask):
-    """A task whose rows are words, each with a tag.
+    """Task whose rows are words, each with a tag.
 
     Args:
-        data: columns and splits.
-        config: the configuration of a trained model, whose tags are used; None to learn them from the training split.
+        data: Data settings, such as columns and splits.
+        config: Configuration of a trained model, whose tags are used; None to learn them from the training split.
 
     Raises:
-        UserError: `data.max_length` is set. Words that are cut off would have no tag.
+        UserError: `data.max_length` is set, which would leave truncated words without a tag.
     """
 
     def __init__(self, data: DataArguments, config: RNNConfig | None = None):
@@ -47,7 +47,7 @@ class TaggedWords(TextTask):
                 "length are read)."
             )
         self.label_names = list(data.label_names or [])
-        # False until the tags are learnt from the training split.
+        # True once the labels are final: for a trained model, or after the training split has been read.
         self.learnt = config is not None
         self.tag_scheme: str | None = None
         self.examples = list(TOKENIZER_CHECKS)
@@ -56,17 +56,20 @@ class TaggedWords(TextTask):
 
     @property
     def bio(self) -> bool:
-        """True if tags are the beginning and inside of spans; False if each tag stands for itself."""
+        """True if the labels are the beginning and inside of spans; False if each tag stands for itself."""
         return is_bio(self.label_names)
 
     def prepare(self, splits: DatasetDict) -> DatasetDict:
         """Return rows of `words` and `tags` in the splits train, validation and, if the data set has one, test.
 
-        Tags of another scheme than BIO are converted to it (`tag_schemes.py`).
+        Tags of another scheme are converted to BIO (see `tag_schemes.py`).
+
+        Args:
+            splits: Splits of the data set, as they were read.
 
         Raises:
-            UserError: no such split or column; words and tags of different number; tags that are neither of one scheme
-                nor all without it.
+            UserError: A split or column does not exist, a row has different numbers of words and tags, or the tags mix
+                schemes or are unknown to the model.
         """
         return self.as_splits(splits, self._tagged, self._learn_tags)
 
@@ -84,14 +87,23 @@ class TaggedWords(TextTask):
         return train
 
     def schema(self, splits: DatasetDict, prepared: DatasetDict) -> Schema:
-        """Return the columns that were found and the scheme of the tags."""
+        """Return the columns that were found and the scheme of the tags.
+
+        Args:
+            splits: Splits of the data set, as they were read.
+            prepared: Splits that `prepare` returned.
+        """
         return replace(super().schema(splits, prepared), label_form=self.label_form)
 
     def prepare_split(self, splits: DatasetDict, split: str | None) -> Dataset:
-        """Return the rows of one split, to evaluate a trained model. A data set of one split needs no name.
+        """Return the rows of one split, to evaluate a trained model.
+
+        Args:
+            splits: Splits of the data set, as they were read.
+            split: Name of the split; None for the only one, or the test split.
 
         Raises:
-            UserError: as `prepare`.
+            UserError: Same as in `prepare`.
         """
         return self._tagged(splits, self.split_to_read(splits, split))
 
@@ -145,7 +157,7 @@ class TaggedWords(TextTask):
             ) from error
 
     def _in_bio(self, tags: list[list[str]], split: str) -> list[list[str]]:
-        """Return the tags of a split in BIO. The first split that is read decides the scheme of all."""
+        """Return the tags of a split in BIO. The first split that is read sets the scheme of all splits."""
         if self.learnt and not self.bio:
             return tags
         if self.tag_scheme is None:
@@ -172,11 +184,19 @@ class TaggedWords(TextTask):
 
     @staticmethod
     def texts(rows: Dataset) -> Iterator[str]:
-        """Yield all texts of a split, to train a tokenizer on them."""
+        """Yield all texts of a split, to train a tokenizer on them.
+
+        Args:
+            rows: Rows of a prepared split.
+        """
         return map(" ".join, rows["words"])
 
     def text_column(self, rows: Dataset) -> str:
-        """Return the name of the column of words."""
+        """Return the name of the column of words.
+
+        Args:
+            rows: Rows of a split, as they were read.
+        """
         return self.column(rows, "text_column", WORD_COLUMNS, "words")
 
 
@@ -187,7 +207,7 @@ def _parted(value: Any, where: str) -> list:
             "files, and in others the words alone with spaces between."
         )
     if isinstance(value, (bool, int, float)) and value == value:
-        # The column holds numbers, each a word or a tag.
+        # In a column of numbers, each number is one word or one tag.
         return [value]
     return value.split() if isinstance(value, str) else list(value) if isinstance(value, (list, tuple)) else []
 

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The statistics of a data set, which are printed before training and stand in the model card."""
+"""The statistics of a data set, which are printed before training and appear in the model card."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class TaskFacts:
-    """Describe the data of a task: its name, its rows and their lengths."""
+    """Statistics of the data of a task: its name, its rows and their lengths."""
 
     data: DataArguments
 
@@ -30,10 +30,10 @@ class TaskFacts:
         }
 
     def length_facts(self, rows: Dataset) -> dict:
-        """Return the number of rows of an encoded split, their lengths in tokens, and the share that is truncated.
+        """Return the number of rows of an encoded split, their lengths in tokens, and the share of truncated rows.
 
         Args:
-            rows: of the split, as `encode` returns them.
+            rows: Rows of the split that `encode` returned.
         """
         lengths = np.asarray(rows["full_length"])
         p5, p50, p95 = np.percentile(lengths, [5, 50, 95]).astype(int).tolist()
@@ -48,8 +48,8 @@ class TaskFacts:
         """Return the line of a split in the table that is printed before training.
 
         Args:
-            split: its name.
-            facts: those of `length_facts`.
+            split: Name of the split.
+            facts: Statistics that `length_facts` returned.
         """
         tokens = ", ".join(f"{name} {count}" for name, count in facts["tokens"].items())
         line = f"{split:<11}{facts['rows']:>8} rows · tokens: {tokens}"

@@ -30,11 +30,12 @@ if TYPE_CHECKING:
 
 
 class TextClassification(LabelledTexts):
-    """Classify texts or pairs of texts: one label, several labels or a number for each row.
+    """Task that predicts one label, several labels or a number for a text or a pair of texts.
 
     Args:
-        data: columns, splits and lengths.
-        config: the configuration of a trained model, whose labels are used; None to learn them from the training split.
+        data: Columns, splits and maximum length of the data.
+        config: Configuration of a trained model, whose labels are used; None to learn the labels from the training
+            split.
     """
 
     model_class = RNNForSequenceClassification
@@ -46,13 +47,22 @@ class TextClassification(LabelledTexts):
 
     @staticmethod
     def texts(rows: Dataset) -> Iterator[str]:
-        """Yield all texts of a split, to train a tokenizer on them."""
+        """Yield all texts of a split, to train a tokenizer on them.
+
+        Args:
+            rows: Rows of the split.
+        """
         for column in ("text", "text_pair"):
             if column in rows.column_names:
                 yield from rows[column]
 
     def encode(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset:
-        """Return `input_ids`, truncated to `max_length`, their `length`, the `full_length` before, and `labels`."""
+        """Return `input_ids` truncated to `data.max_length`, `length`, `full_length` (before truncation), and `labels`.
+
+        Args:
+            rows: Rows of a split as `prepare` or `prepare_split` returns them.
+            tokenizer: Tokenizer of the model.
+        """
         columns = [name for name in ("text", "text_pair") if name in rows.column_names]
         return rows.map(
             partial(self.tokens, tokenizer),
@@ -63,11 +73,15 @@ class TextClassification(LabelledTexts):
         )
 
     def collator(self, tokenizer: PreTrainedTokenizerBase) -> RaggedCollator:
-        """Return the collator: labels are class indices, or floats for several labels and for regression."""
+        """Return the collator: labels are class indices, or floats for several labels and for regression.
+
+        Args:
+            tokenizer: Tokenizer of the model, whose padding token is used.
+        """
         return RaggedCollator(tokenizer.pad_token_id, torch.long if self.problem_type == SINGLE else torch.float)
 
     def config_fields(self) -> dict:
-        """Return the fields of the configuration that describe the labels."""
+        """Return the configuration fields that describe the labels."""
         scale = {"target_mean": self.target[0], "target_std": self.target[1]} if self.problem_type == REGRESSION else {}
         return {
             "problem_type": self.problem_type,
@@ -77,12 +91,12 @@ class TextClassification(LabelledTexts):
         }
 
     def facts(self, prepared: DatasetDict, encoded: DatasetDict, examples: bool = True) -> dict:
-        """Return the rows, labels and lengths in tokens of each split, and a text of each label.
+        """Return the number of rows, the labels and the lengths in tokens of each split, and example texts.
 
         Args:
-            prepared: the splits, as `prepare` returns them.
-            encoded: the same splits, as `encode` returns them.
-            examples: if True, quote texts.
+            prepared: Splits as `prepare` returns them.
+            encoded: Same splits as `encode` returns them.
+            examples: True to include one example text for each label.
         """
         return {
             **self.title(),
@@ -103,7 +117,7 @@ class TextClassification(LabelledTexts):
         return facts
 
     def _examples(self, rows: Dataset) -> list[dict]:
-        """Return one example text for each label."""
+        """Return one example text for each label; for regression, for the first two distinct values."""
         columns = [name for name in ("text", "text_pair") if name in rows.column_names]
         by_label: dict[str, list[dict]] = {}
         for labels, *texts in zip(rows["labels"], *(rows[name] for name in columns), strict=True):
@@ -120,7 +134,11 @@ class TextClassification(LabelledTexts):
         return [{"label": name, **quotable(by_label[name])} for name in order if name in by_label]
 
     def summary(self, facts: dict) -> str:
-        """Return the rows, label shares, lengths and truncation of each split, as a small table."""
+        """Return the number of rows, shares of labels, lengths and truncation of each split as a small table.
+
+        Args:
+            facts: Statistics as `facts` returns them.
+        """
         lines = [self.length_summary(split, of_split) for split, of_split in facts["splits"].items()]
         train = facts["splits"]["train"]
         if "values" in train:
@@ -134,7 +152,7 @@ class TextClassification(LabelledTexts):
 
     @property
     def measures(self) -> dict[str, bool]:
-        """The metrics of a split, each with True if greater is better. The first one selects the best checkpoint."""
+        """The metrics of a split, with True if greater is better. The first one selects the best checkpoint."""
         return {
             SINGLE: {"accuracy": True, "f1_macro": True, "matthews_correlation": True},
             MULTI: {"f1_micro": True, "f1_macro": True, "subset_accuracy": True},
@@ -142,21 +160,34 @@ class TextClassification(LabelledTexts):
         }[str(self.problem_type)]
 
     def predicted(self, logits: np.ndarray) -> np.ndarray:
-        """Return class indices `[B]`, 0 and 1 `[B, C]` (1 for a probability over one half), or values `[B]`."""
+        """Return the predictions of logits.
+
+        Args:
+            logits: Logits, `[B, C]`.
+
+        Returns:
+            Class indices `[B]` for one label; 0 and 1 `[B, C]` for several labels, 1 if the probability is over 0.5;
+            values `[B]` for regression.
+        """
         if self.problem_type == SINGLE:
             return logits.argmax(-1)
         return (logits > 0).astype(int) if self.problem_type == MULTI else logits.reshape(len(logits))
 
     def metrics(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-        """Return the metrics of logits `[B, C]` against labels."""
+        """Compute the metrics of logits against labels.
+
+        Args:
+            logits: Logits, `[B, C]`.
+            labels: Class indices `[B]`, 0 and 1 `[B, C]`, or values `[B]`.
+        """
         return self.measured(self.predicted(logits), labels)
 
     def measured(self, predicted: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-        """Return the metrics of predictions against labels.
+        """Compute the metrics of predictions against labels.
 
         Args:
-            predicted: as `predicted` returns them.
-            labels: class indices `[B]`, 0 and 1 `[B, C]`, or values `[B]`.
+            predicted: Predictions as `predicted` returns them.
+            labels: Class indices `[B]`, 0 and 1 `[B, C]`, or values `[B]`.
         """
         from .metrics import MultiLabelMetrics, RegressionMetrics, SingleLabelMetrics
 
@@ -167,20 +198,37 @@ class TextClassification(LabelledTexts):
         return metric(self.label_names).compute(predictions=predicted.tolist(), references=labels.astype(int).tolist())
 
     def judge(self, predictor: PredictorLike, rows: Dataset, batch_tokens: int) -> dict[str, float]:
-        """Return the metrics of a model on encoded rows."""
+        """Compute the metrics of a model on encoded rows.
+
+        Args:
+            predictor: Trained model.
+            rows: Rows of a split as `encode` returns them.
+            batch_tokens: Maximum number of tokens in a batch, padding included.
+        """
         logits = predictor.logits(rows.with_format("numpy")["input_ids"][:], batch_tokens)
         return self.metrics(logits, np.asarray(rows["labels"]))
 
     def reply(
         self, predictor: PredictorLike, columns: list[list[str]], top_k: int | None, batch_tokens: int
     ) -> list[dict]:
-        """Return `answers` to texts, or to pairs of texts."""
+        """Return the answer to each text or pair of texts, as `answers` returns it.
+
+        Args:
+            predictor: Trained model.
+            columns: Texts of all rows and, for pairs, the second texts.
+            top_k: Number of labels in an answer, as in `answers`.
+            batch_tokens: Maximum number of tokens in a batch, padding included.
+        """
         _, ids = self.read_and_cut(predictor.tokenizer, *columns)
         return self.answers(predictor.logits(ids, batch_tokens), top_k)
 
     @staticmethod
     def shown(answer: dict) -> str:
-        """Return an answer on one line."""
+        """Return an answer as one line of text.
+
+        Args:
+            answer: Answer as `reply` returns it.
+        """
         if "label" in answer:
             return f"{answer['label']}\t{answer['score']:.4f}"
         if "value" in answer:
@@ -189,12 +237,12 @@ class TextClassification(LabelledTexts):
         return ", ".join(f"{label} {score:.4f}" for label, score in pairs)
 
     def answers(self, logits: np.ndarray, top_k: int | None = 1) -> list[dict]:
-        """Return for each row its `label` and `score`, its `labels` and `scores`, or its `value`.
+        """Return the `label` and `score`, the `labels` and `scores`, or the `value` of each row.
 
         Args:
-            logits: `[B, C]`.
-            top_k: the number of labels of a row in single-label tasks, best first; None for all. With several labels
-                per row, None for all, else those over one half.
+            logits: Logits, `[B, C]`.
+            top_k: Number of labels of a row, most likely first; None for all. For several labels per row, any number
+                selects the labels with a probability over 0.5.
         """
         if self.problem_type == REGRESSION:
             return [{"value": float(value)} for value in logits.reshape(len(logits))]
@@ -215,7 +263,11 @@ class TextClassification(LabelledTexts):
         return answers
 
     def with_data(self, data: DataArguments) -> TextClassification:
-        """Return a task with the same labels over other data."""
+        """Return a task with the same labels over other data.
+
+        Args:
+            data: Columns, splits and maximum length of the other data.
+        """
         task = TextClassification(data)
         task.problem_type, task.label_names, task.trained = self.problem_type, self.label_names, self.trained
         return self.keep(task)

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The base class of all tasks: splits by name, and truncation of tokens."""
+"""Base class of all tasks: selection of splits and columns, and truncation of tokens."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 EXAMPLE_LENGTH = 100
-# A column that marks the training rows, for tasks that encode them otherwise than rows for evaluation.
+# Column that marks training rows, for tasks that encode training rows in a different way.
 FOR_TRAINING = "for_training"
 TRUNCATIONS = ("head", "tail", "head_tail")
 
 
 class TextTask(TaskFacts):
-    """Implement the parts of [`~hf_rnn.tasks.base.Task`] that all tasks share.
+    """Shared implementation of [`~hf_rnn.tasks.base.Task`] for all tasks.
 
     Args:
-        data: columns, splits and lengths.
+        data: Columns, splits and maximum length of the data.
 
     Raises:
-        UserError: no such truncation or choice of validation rows, or a length under 1.
+        UserError: `data.truncation` or `data.validation_from` has an unknown value, or `data.max_length` is below 1.
     """
 
-    # The defaults of the members that `Task` describes.
+    # Defaults of the members that `Task` describes.
     one_answer = False
     counts_tokens = False
     tagged = False
     tokenizer_kind = "bpe"
     has_schema = False
-    # The fingerprint of the rows that `data.test_size` held out of the training split, once they are known.
+    # Fingerprint of the rows that `data.test_size` held out of the training split; None before, and without it.
     test_fingerprint: str | None = None
     problem_type: str | None
     label_names: list[str]
@@ -58,21 +58,21 @@ class TextTask(TaskFacts):
         if data.max_length is not None and data.max_length < 1:
             raise UserError(f"data.max_length={data.max_length} must be 1 or greater, or null for no limit.")
         self.data = data
-        # The columns that were read, by their settings, such as `text_column`.
+        # Columns that were read, by the name of their setting, such as `text_column`.
         self.chosen: dict[str, Any] = {}
-        # Each split that was read has rows of a split of the data set: its name, and their places in it.
+        # Origin of the rows of each split that was read: a split of the data set, and row indices into it.
         self.row_numbers: dict[str, tuple[str, np.ndarray]] = {}
-        # The same, as they are when `hold_out_test` has made a test split.
+        # Value of `row_numbers` directly after `hold_out_test` has made a test split.
         self.rows_after_test: dict[str, tuple[str, np.ndarray]] = {}
 
     # Schema ----------------------------------------------------------------------------------------------------------
 
     def schema(self, splits: DatasetDict, prepared: DatasetDict) -> Schema:
-        """Return the decisions about the data, which are printed and saved.
+        """Return the decisions about the data, which are printed and saved with the model.
 
         Args:
-            splits: the splits, as they were read.
-            prepared: the splits, as `prepare` returns them.
+            splits: Splits of the data set as read.
+            prepared: Splits as `prepare` returns them.
         """
         train, validation = self.chosen_splits(splits)
         uses = {"train": train, "validation": validation or f"{len(prepared['validation'])} rows held out of {train}"}
@@ -97,10 +97,10 @@ class TextTask(TaskFacts):
         """Return the name of the training split.
 
         Args:
-            splits: the splits, as they were read.
+            splits: Splits of the data set as read.
 
         Raises:
-            UserError: there is none.
+            UserError: The data set has no training split.
         """
         name = choose_split(splits, self.data.train_split)
         if name is None:
@@ -109,10 +109,13 @@ class TextTask(TaskFacts):
         return str(name)
 
     def chosen_splits(self, splits: DatasetDict) -> tuple[str, str | None]:
-        """Return the names of the training and the validation split; None where validation rows must be held out.
+        """Return the names of the training and the validation split; None if validation rows must be held out.
+
+        Args:
+            splits: Splits of the data set as read.
 
         Raises:
-            UserError: a named split does not exist, or is named for two uses.
+            UserError: A split in the settings does not exist, or one split has two uses.
         """
         data, train = self.data, self.train_split(splits)
         validation = choose_split(splits, data.validation_split)
@@ -133,14 +136,14 @@ class TextTask(TaskFacts):
         return train, validation
 
     def split_to_read(self, splits: DatasetDict, split: str | None) -> str:
-        """Return the name of the split to evaluate on: the one named, the only one, or the test split.
+        """Return the name of the split to evaluate on.
 
         Args:
-            splits: the splits, as they were read.
-            split: its name; None for the only one, or the test split.
+            splits: Splits of the data set as read.
+            split: Name of the split. None selects the only split, or the test split if there are several.
 
         Raises:
-            UserError: there is none.
+            UserError: The split does not exist, or there is no test split to fall back on.
         """
         split = split or (next(iter(splits)) if len(splits) == 1 else self.data.test_split)
         if split is None:
@@ -161,15 +164,15 @@ class TextTask(TaskFacts):
 
     @staticmethod
     def one_answer_of(columns: Sequence[list[str]], top_k: int | None, what: str) -> Sequence[list[str]]:
-        """Return the columns of texts, after a check that there is one.
+        """Return the columns of texts; check that there is one column and that `top_k` is 1.
 
         Args:
-            columns: the texts of all rows, and second texts if there are any.
-            top_k: the number of labels that were asked for.
-            what: the answer of the task, for errors.
+            columns: Texts of all rows, followed by the second texts if rows are pairs.
+            top_k: Number of labels that the caller asked for.
+            what: Answer of the task, for errors.
 
         Raises:
-            UserError: pairs of texts, or `top_k` other than 1.
+            UserError: Rows are pairs of texts, or `top_k` is not 1.
         """
         if top_k != 1:
             raise UserError(f"top_k={top_k}: {what}: leave top_k out.")
@@ -181,22 +184,22 @@ class TextTask(TaskFacts):
         """Return the name of the column of texts.
 
         Raises:
-            UserError: the choice is not clear.
+            UserError: Several columns, or none, could be the text.
         """
         return choose_text(rows, self.data)
 
     def column(self, rows: Dataset, key: str, names: Sequence[str], what: str, split: str = "") -> str:
-        """Return the column that the settings name, else one with a well-known name.
+        """Return the column that the settings name, or else the first column with a well-known name.
 
         Args:
-            rows: the rows of a split.
-            key: the setting, such as `label_column`.
-            names: the well-known names, in order of preference.
-            what: the content of the column, for errors.
-            split: the name of the split, for errors.
+            rows: Rows of a split.
+            key: Name of the setting, such as `label_column`.
+            names: Well-known column names, in order of preference.
+            what: Content of the column, for errors.
+            split: Name of the split, for errors.
 
         Raises:
-            UserError: there is no such column.
+            UserError: No column matches.
         """
         return column_for(rows, key, names, what, self.data, split)
 
@@ -206,14 +209,13 @@ class TextTask(TaskFacts):
         read: Callable[[DatasetDict, str], Dataset],
         prepare_train: Callable[[Dataset], Dataset],
     ) -> DatasetDict:
-        """Return the splits train, validation and, if the data set has one, test. Training rows are marked
-        (`FOR_TRAINING`).
+        """Return the splits train, validation and, if the data set has one, test; mark training rows (`FOR_TRAINING`).
 
         Args:
-            splits: the splits, as they were read.
-            read: returns the rows of a split.
-            prepare_train: takes the rows of the training split and returns those that can be trained on. It is called
-                before the other splits are read.
+            splits: Splits of the data set as read.
+            read: Function that returns the rows of a split.
+            prepare_train: Function that selects the usable rows of the training split. It runs before other splits are
+                read.
         """
         from datasets import DatasetDict
 
@@ -230,14 +232,14 @@ class TextTask(TaskFacts):
         return prepared
 
     def texts_alone(self, splits: DatasetDict, names: Sequence[str]) -> Dataset:
-        """Return the `text` of some splits as one data set. A missing text is an empty one.
+        """Return the `text` column of some splits as one data set. A missing text becomes an empty text.
 
         Args:
-            splits: the splits, as they were read.
-            names: of the splits to return.
+            splits: Splits of the data set as read.
+            names: Names of the splits to return.
 
         Raises:
-            UserError: no such split or column, or no text in one of them.
+            UserError: A split or its text column does not exist, or a split has no text.
         """
         from datasets import Dataset, Features, Value, concatenate_datasets
 
@@ -259,14 +261,14 @@ class TextTask(TaskFacts):
         return concatenate_datasets(texts)
 
     def hold_out_test(self, splits: DatasetDict) -> DatasetDict:
-        """Return the splits, with a test split of training rows where `data.test_size` asks for one.
+        """Return the splits, with a test split held out of the training split if `data.test_size` is set.
 
         Args:
-            splits: the splits, as they were read.
+            splits: Splits of the data set as read.
 
         Raises:
-            UserError: the data set has a test split; the share leaves no row of a class; or the rows are not those that
-                were held out when the model was trained.
+            UserError: The data set has a test split; a class would have no training row; or the rows differ from those
+                that were held out when the model was trained.
         """
         from datasets import DatasetDict
 
@@ -294,10 +296,10 @@ class TextTask(TaskFacts):
         return DatasetDict({**splits, train: rows.select(kept), test: rows.select(held_out)})
 
     def classes_of(self, rows: Dataset) -> tuple[list[list[str] | None] | None, bool]:
-        """Return the classes of each row, None for a task without; and True if each row has one.
+        """Return the classes of each row, and True if each row has exactly one; None for tasks without classes.
 
         Args:
-            rows: of a split, as they were read.
+            rows: Rows of a split as read.
         """
         return None, False
 
@@ -305,9 +307,9 @@ class TextTask(TaskFacts):
         """Split rows into training and validation rows, for a data set without a validation split.
 
         Args:
-            rows: of the training split.
-            name: of the training split.
-            stratify_by: the column whose values both parts have in equal shares; None for any rows.
+            rows: Rows of the training split.
+            name: Name of the training split.
+            stratify_by: Column whose values keep their proportions in both parts; None for no stratification.
         """
         from datasets import Dataset
 
@@ -329,26 +331,25 @@ class TextTask(TaskFacts):
         """Return the tokenizer as models of the task need it.
 
         Args:
-            tokenizer: the tokenizer of the run.
-            resumed: True if the run continues a checkpoint.
+            tokenizer: Tokenizer of the run.
+            resumed: True if the run resumes from a checkpoint.
         """
         return tokenizer
 
     def tokens(self, tokenizer: PreTrainedTokenizerBase, batch: dict) -> dict[str, list]:
-        """Return the `input_ids` of a batch of texts or pairs, truncated to `max_length`, their `length`, and the
-        `full_length` before."""
+        """Return `input_ids` truncated to `data.max_length`, `length`, and `full_length` (before truncation)."""
         ids, kept = self.read_and_cut(tokenizer, batch["text"], batch.get("text_pair"))
         return {"input_ids": kept, "length": [len(row) for row in kept], "full_length": [len(row) for row in ids]}
 
     def read_and_cut(
         self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], pairs: Sequence[str] | None = None
     ) -> tuple[list[list[int]], list[list[int]]]:
-        """Return all token ids of texts or pairs, and the truncated ones. The longer text of a pair is cut first.
+        """Return all token ids of texts or pairs, and the truncated ids. The longer text of a pair is truncated first.
 
         Args:
-            tokenizer: the tokenizer of the model.
-            texts: of a batch.
-            pairs: as many second texts; None for texts alone.
+            tokenizer: Tokenizer of the model.
+            texts: Texts of a batch.
+            pairs: Second texts, one for each of `texts`; None if rows are single texts.
         """
         ids = token_ids(tokenizer, texts, pairs)
         if pairs is None:
@@ -361,35 +362,35 @@ class TextTask(TaskFacts):
         return ids, kept
 
     def cut(self, rows: list[list[int]]) -> list[list[int]]:
-        """Return rows of token ids, truncated to `max_length`."""
+        """Return rows of token ids, truncated to `data.max_length`."""
         return [cut(row, self.data.max_length, self.data.truncation) for row in rows]
 
     def keep(self, task: Any) -> Any:
-        """Pass on to another task what this one knows of training, and return it.
+        """Copy the facts about training (schema, test fingerprint) to another task, and return that task.
 
         Args:
-            task: the same task, over other data.
+            task: Same task, over other data.
         """
         task.has_schema, task.test_fingerprint = self.has_schema, self.test_fingerprint
         return task
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Return the probabilities of logits.
+    """Return the softmax of logits over the last axis.
 
     Args:
-        logits: of any shape; the last axis is that of the classes.
+        logits: Logits of any shape; the last axis is the classes.
     """
-    # Answers must not load scipy, so scipy.special.softmax is not used.
+    # Prediction must not import scipy, which is slow to load, so scipy.special.softmax is not used.
     scores = np.exp(logits - logits.max(-1, keepdims=True))
     return scores / scores.sum(-1, keepdims=True)
 
 
 def quotable(rows: list[dict[str, str]]) -> dict[str, str]:
-    """Return the first text, or pair of texts, of 20 to 100 characters; without one, the shortest, truncated.
+    """Return the first row whose texts all have 20 to 100 characters, or else the shortest row, truncated.
 
     Args:
-        rows: the texts of each row, by the names of their columns.
+        rows: Texts of each row, by column name.
     """
     fitting = (row for row in rows if all(20 <= len(text) <= EXAMPLE_LENGTH for text in row.values()))
     texts = next(fitting, None) or min(rows, key=lambda row: sum(map(len, row.values())))

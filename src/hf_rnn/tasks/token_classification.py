@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Token classification: a tag for each word of a text, such as the names in it by the BIO scheme."""
+"""Token classification: a tag for each word of a text, such as named entities in the BIO scheme."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ logger = logging.getLogger(__name__)
 
 
 class TokenClassification(TaggedWords):
-    """Tag words, for instance for named entity recognition.
+    """Task that tags words, for example for named entity recognition.
 
-    A row is a list of words, or a text whose words are separated by spaces, and as many tags.
+    A row is a list of words, or a text whose words are separated by spaces, with one tag for each word.
 
     Args:
-        data: columns and splits.
-        config: the configuration of a trained model, whose tags are used; None to learn them from the training split.
+        data: Columns and splits of the data.
+        config: Configuration of a trained model, whose tags are used; None to learn the tags from the training split.
 
     Raises:
-        UserError: `data.max_length` is set. Words that are cut off would have no tag.
+        UserError: `data.max_length` is set. Truncated words would have no tag.
     """
 
     model_class = RNNForTokenClassification
@@ -49,7 +49,7 @@ class TokenClassification(TaggedWords):
     in_order = False
     counts_tokens = True
     tagged = True
-    # BPE and unigram tokenizers split a word after a space otherwise than after a bracket or a quote.
+    # BPE and unigram tokenizers split a word after a space differently from the same word after a bracket or a quote.
     tokenizer_kind = "wordpiece"
     no_use = (
         "report.baseline",
@@ -63,16 +63,17 @@ class TokenClassification(TaggedWords):
     )
 
     def fitted(self, tokenizer: PreTrainedTokenizerBase, resumed: bool = False) -> PreTrainedTokenizerBase:
-        """Return the tokenizer, after a check that words and the text that they make have the same tokens.
+        """Return the tokenizer; check that a list of words and the text of these words have the same tokens.
 
-        The check reads examples. One of them is the most frequent word with a punctuation mark in the training split.
+        The check uses some examples. One of them is the most frequent word with a punctuation mark in the training
+        split.
 
         Args:
-            tokenizer: the tokenizer of the run.
-            resumed: if True, skip the check, because runs of older releases did not make it.
+            tokenizer: Tokenizer of the run. Its decoder is changed if it keeps a space before the first word.
+            resumed: True to skip the check if the run resumes, because runs of older releases did not make it.
 
         Raises:
-            UserError: the tokens differ, or the tokenizer does not say which token belongs to which word.
+            UserError: The tokens differ, or the tokenizer does not map tokens to words.
         """
         if not tokenizer.is_fast:
             raise UserError(
@@ -91,7 +92,8 @@ class TokenClassification(TaggedWords):
                     "word after a bracket, otherwise)."
                 )
         if tokenizer.convert_tokens_to_string(tokenizer.tokenize("a")).startswith(" "):
-            # The decoder of a language model keeps the space before a word; an entity begins without it.
+            # The decoder of a language model's tokenizer keeps the space before a word. The text of an entity begins
+            # without it.
             backend = tokenizer.backend_tokenizer
             backend.decoder = decoders.Sequence([backend.decoder, decoders.Strip(" ", 1, 0)])
         return tokenizer
@@ -99,11 +101,15 @@ class TokenClassification(TaggedWords):
     def encode(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset:
         """Return `input_ids`, `labels`, `length` and `full_length`.
 
-        The first token of a word has its tag. Its other tokens have -100, or in training the tag that continues it.
-        Rows for evaluation keep their `words` and `tags`.
+        The first token of a word has the tag of the word. The other tokens have -100 or, in training rows, the tag that
+        continues it. Rows for evaluation keep their `words` and `tags`.
+
+        Args:
+            rows: Rows of a split as `prepare` or `prepare_split` returns them.
+            tokenizer: Tokenizer of the model.
 
         Raises:
-            UserError: no word has a token.
+            UserError: No word has a token.
         """
         of_training = FOR_TRAINING in rows.column_names
         encoded = rows.map(
@@ -138,7 +144,7 @@ class TokenClassification(TaggedWords):
             read: set[int] = set()
             before = -1
             for word in row.word_ids():
-                # Words of no width may have tokens, but no user can ask for their tags.
+                # Invisible words may have tokens, but no user can ask for their tags.
                 if word is None or not is_seen(words[word]):
                     labels.append(IGNORED)
                     continue
@@ -155,18 +161,28 @@ class TokenClassification(TaggedWords):
         return {**found, "length": lengths, "full_length": lengths}
 
     def collator(self, tokenizer: PreTrainedTokenizerBase) -> RaggedCollator:
-        """Return the collator, which pads labels with -100."""
+        """Return the collator, which pads labels with -100.
+
+        Args:
+            tokenizer: Tokenizer of the model, whose padding token is used.
+        """
         return RaggedCollator(tokenizer.pad_token_id, label_of_padding=IGNORED)
 
     def config_fields(self) -> dict:
-        """Return the fields of the configuration that describe the tags."""
+        """Return the configuration fields that describe the tags."""
         return {
             "id2label": dict(enumerate(self.label_names)),
             "label2id": {name: i for i, name in enumerate(self.label_names)},
         }
 
     def facts(self, prepared: DatasetDict, encoded: DatasetDict, examples: bool = True) -> dict:
-        """Return the rows, lengths in tokens and spans of each kind of each split, and a sentence with each kind."""
+        """Return the number of rows, lengths in tokens and spans by kind of each split, and example sentences.
+
+        Args:
+            prepared: Splits as `prepare` returns them.
+            encoded: Same splits as `encode` returns them.
+            examples: True to include one sentence for each kind.
+        """
         splits = {}
         for split, rows in encoded.items():
             kinds = Counter(kind for tags in prepared[split]["tags"] for kind, *_ in spans_of(tags))
@@ -182,7 +198,11 @@ class TokenClassification(TaggedWords):
         return [{"label": kind, **quotable(texts)} for kind, texts in sorted(by_kind.items())]
 
     def summary(self, facts: dict) -> str:
-        """Return rows, lengths and numbers of spans, as a small table."""
+        """Return rows, lengths and numbers of spans as a small table.
+
+        Args:
+            facts: Statistics as `facts` returns them.
+        """
         lines = [self.length_summary(split, of_split) for split, of_split in facts["splits"].items()]
         counts = [f"{name} {count:,}" for name, count in list(facts["splits"]["train"]["labels"].items())[:20]]
         return "\n".join([*lines, f"{'spans' if self.bio else 'tags':<11}{' · '.join(counts)}"])
@@ -191,15 +211,24 @@ class TokenClassification(TaggedWords):
 
     @property
     def measures(self) -> dict[str, bool]:
-        """The metrics of a split, each with True if greater is better. The first one selects the best checkpoint."""
+        """The metrics of a split, with True if greater is better. The first one selects the best checkpoint."""
         return dict.fromkeys(("f1", "precision", "recall", "accuracy") if self.bio else ("accuracy", "f1_macro"), True)
 
     def predicted(self, logits: np.ndarray) -> np.ndarray:
-        """Return the best tag of each token, `[B, T]`."""
+        """Return the most likely tag of each token, `[B, T]`.
+
+        Args:
+            logits: Logits, `[B, T, C]`.
+        """
         return logits.argmax(-1)
 
     def metrics(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-        """Return the metrics of logits `[N, T, C]` against labels `[N, T]`, which are -100 where there is none."""
+        """Compute the metrics of logits against labels.
+
+        Args:
+            logits: Logits, `[N, T, C]`.
+            labels: Tag ids, `[N, T]`; -100 for tokens without a tag.
+        """
         return self._metrics(self.predicted(np.asarray(logits)), np.asarray(labels))
 
     def _metrics(self, predicted: Any, labels: Any) -> dict[str, float]:
@@ -215,21 +244,28 @@ class TokenClassification(TaggedWords):
         return SpanMetrics().compute(predictions=answers, references=tags)
 
     def judge(self, predictor: PredictorLike, rows: Dataset, batch_tokens: int) -> dict[str, float]:
-        """Return the metrics of a model on the words of encoded rows, and on their texts (`judge_texts`)."""
+        """Compute the metrics of a model on the words of encoded rows, and on the texts of these words (`judge_texts`).
+
+        Args:
+            predictor: Trained model.
+            rows: Rows of a split as `encode` returns them.
+            batch_tokens: Maximum number of tokens in a batch, padding included.
+        """
         tags = [self.predicted(logits) for logits in predictor.token_logits(rows["input_ids"][:], batch_tokens)]
         found = self._metrics(tags, [np.asarray(row, dtype=int) for row in rows["labels"]])
         return found | self.judge_texts(predictor, rows, batch_tokens)
 
     def judge_texts(self, predictor: PredictorLike, rows: Dataset, batch_tokens: int) -> dict[str, float]:
-        """Return the metrics of a model on the rows as normally written texts (`written_text.py`).
+        """Compute the metrics of a model on the rows as normally written texts (`written_text.py`).
 
-        Their names end with `_written`. A span is found if its kind and its characters are right. Without BIO, a word
-        has the tag of its first character. Invisible words, such as a no-break space, are left out.
+        The names of the metrics end with `_written`. A span is correct if its kind and its characters are correct.
+        Without BIO tags, the tag of a word is that of its first character. Invisible words, such as a no-break space,
+        are left out.
 
         Args:
-            predictor: the trained model.
-            rows: of a split, as `encode` returns them.
-            batch_tokens: the most tokens in a batch, padding included.
+            predictor: Trained model.
+            rows: Rows of a split as `encode` returns them.
+            batch_tokens: Maximum number of tokens in a batch, padding included.
         """
         words, of_words = zip(*map(_seen, rows["words"], rows["tags"]), strict=True)
         texts, places = zip(*map(as_written, words), strict=True)
@@ -257,12 +293,18 @@ class TokenClassification(TaggedWords):
     def reply(
         self, predictor: PredictorLike, columns: list[list[str]], top_k: int | None, batch_tokens: int
     ) -> list[dict]:
-        """Return the `entities` of each text, each with its `label`, `text`, `score`, and characters `start` to `end`.
+        """Return the `entities` of each text, each with `label`, `text`, `score`, and its characters `start` to `end`.
 
-        Without BIO there is one entity for each word, as the tokenizer splits words.
+        Without BIO tags, each word of the tokenizer is an entity.
+
+        Args:
+            predictor: Trained model.
+            columns: Texts of all rows.
+            top_k: Number of labels in an answer; must be 1.
+            batch_tokens: Maximum number of tokens in a batch, padding included.
 
         Raises:
-            UserError: pairs of texts, or `top_k` other than 1.
+            UserError: Rows are pairs of texts, or `top_k` is not 1.
         """
         (texts,) = self.one_answer_of(columns, top_k, "a tagger gives each word its best tag")
         spaced, places = zip(*map(evenly_spaced, texts), strict=True)
@@ -280,7 +322,7 @@ class TokenClassification(TaggedWords):
     def _entities(
         self, text: str, logits: np.ndarray, word_ids: list[int | None], offsets: list[tuple[int, int]]
     ) -> list[dict]:
-        # Each word with the indices of its tokens.
+        # Indices of the tokens of each word.
         tokens: dict[int, list[int]] = {}
         for place, word in enumerate(word_ids):
             if word is not None:
@@ -301,23 +343,31 @@ class TokenClassification(TaggedWords):
 
     @staticmethod
     def shown(answer: dict) -> str:
-        """Return an answer on one line."""
+        """Return an answer as one line of text.
+
+        Args:
+            answer: Answer as `reply` returns it.
+        """
         return " · ".join(f"{e['text']} {e['label']} {e['score']:.4f}" for e in answer["entities"]) or "(no name)"
 
     def with_data(self, data: DataArguments) -> TokenClassification:
-        """Return a task with the same tags over other data."""
+        """Return a task with the same tags over other data.
+
+        Args:
+            data: Columns and splits of the other data.
+        """
         task = TokenClassification(data)
         task.label_names, task.learnt = self.label_names, self.learnt
         return self.keep(task)
 
 
 def _tag_at(entities: list[dict], place: int) -> str:
-    """Return the tag of a character, given the entities of its text."""
+    """Return the tag of the character at an index, given the entities of its text."""
     return next((e["label"] for e in entities if e["start"] <= place < e["end"]), OUTSIDE)
 
 
 def _begun_after(skipped: Sequence[str], tag: str) -> str:
-    """Return the tag of a word after words without a token, one of which may have begun its span."""
+    """Return the tag of a word that follows words without tokens; its span may have begun in one of those."""
     begins = f"B-{kind_of(tag)}"
     return begins if tag.startswith("I-") and begins in skipped else tag
 

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Translation: write a text for a text, such as its translation, summary or correction."""
+"""Translation: generate a target text for a source text, such as a translation, a summary or a correction."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# The number of examples that a model card shows.
+# Number of examples in a model card.
 EXAMPLES = 3
 
 
 class Translation(TextTask):
-    """Write a target text (`data.label_column`) for a source text (`data.text_column`).
+    """Task that generates a target text (`data.label_column`) for a source text (`data.text_column`).
 
     Args:
-        data: columns and splits. Training pairs with a text of more than `max_length` tokens are left out; no text is
-            truncated.
-        config: the configuration of a trained model, which is not used.
+        data: Columns, splits and maximum length of the data. Training pairs with a text of more than `max_length`
+            tokens are left out. No text is truncated.
+        config: Configuration of a trained model; not used.
     """
 
     model_class = RNNForConditionalGeneration
@@ -72,12 +72,15 @@ class Translation(TextTask):
     def prepare(self, splits: DatasetDict) -> DatasetDict:
         """Return rows of `source` and `target` in the splits train, validation and, if the data set has one, test.
 
-        Training rows without one of the texts are left out.
+        Training rows in which one of the texts is empty are left out.
+
+        Args:
+            splits: Splits of the data set as read.
 
         Raises:
-            UserError: no such split or column, no pair, or sacreBLEU is not installed.
+            UserError: A split or column does not exist, there is no pair, or sacreBLEU is not installed.
         """
-        # A missing library raises here, before training starts.
+        # A missing library raises an error here, before training starts.
         from .metrics import needed
 
         needed("sacrebleu", "translation")
@@ -92,10 +95,14 @@ class Translation(TextTask):
         return train.select(whole)
 
     def prepare_split(self, splits: DatasetDict, split: str | None) -> Dataset:
-        """Return the rows of one split, to evaluate a trained model. A data set of one split needs no name.
+        """Return the rows of one split, to evaluate a trained model.
+
+        Args:
+            splits: Splits of the data set as read.
+            split: Name of the split. None selects the only split, or the test split if there are several.
 
         Raises:
-            UserError: as `prepare`.
+            UserError: The split or a column does not exist, or the split has no pair.
         """
         return self._pairs(splits, self.split_to_read(splits, split))
 
@@ -122,22 +129,34 @@ class Translation(TextTask):
         return Dataset.from_dict(texts)
 
     def text_column(self, rows: Dataset) -> str:
-        """Return the name of the column of source texts."""
+        """Return the name of the column of source texts.
+
+        Args:
+            rows: Rows of a split as read.
+        """
         return self.column(rows, "text_column", SOURCE_COLUMNS, "texts to read")
 
     # Encoding --------------------------------------------------------------------------------------------------------
 
     @staticmethod
     def texts(rows: Dataset) -> Iterator[str]:
-        """Yield all source and target texts of a split, to train a tokenizer on them."""
+        """Yield all source and target texts of a split, to train a tokenizer on them.
+
+        Args:
+            rows: Rows of the split.
+        """
         for column in ("source", "target"):
             yield from rows[column]
 
     def fitted(self, tokenizer: PreTrainedTokenizerBase, resumed: bool = False) -> PreTrainedTokenizerBase:
-        """Return the tokenizer, which from now on appends the end-of-text token to each text.
+        """Return the tokenizer; make it append the end-of-text token unless it adds special tokens already.
+
+        Args:
+            tokenizer: Tokenizer of the run.
+            resumed: Not used.
 
         Raises:
-            UserError: it has no beginning-of-text or no end-of-text token.
+            UserError: The tokenizer has no beginning-of-text or no end-of-text token.
         """
         for name, what in (("bos_token", "begins"), ("eos_token", "ends")):
             if getattr(tokenizer, name) is None:
@@ -147,7 +166,7 @@ class Translation(TextTask):
                 )
         backend: Any = getattr(tokenizer, "backend_tokenizer", None)
         if backend is not None and not backend.encode("").ids:
-            # The post-processor is saved, so the tokenizer appends the token wherever it is loaded.
+            # The post-processor is saved with the tokenizer, which then appends the token wherever it is loaded.
             eos = tokenizer.eos_token
             ending = processors.TemplateProcessing(
                 single=f"$A {eos}", pair=f"$A {eos} $B {eos}", special_tokens=[(eos, tokenizer.eos_token_id)]
@@ -161,11 +180,15 @@ class Translation(TextTask):
     def encode(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase) -> Dataset:
         """Return `input_ids` of the source, `labels` of the target, `length`, `full_length` and `target`.
 
-        Both texts end with the end-of-text token. `length` counts the tokens of both, `full_length` those of the
+        Both texts end with the end-of-text token. `length` counts the tokens of both texts, `full_length` those of the
         source.
 
+        Args:
+            rows: Rows of a split as `prepare` or `prepare_split` returns them.
+            tokenizer: Tokenizer of the model.
+
         Raises:
-            UserError: all training rows are longer than `data.max_length`.
+            UserError: All training rows are longer than `data.max_length`.
         """
         most, training = self.data.max_length, FOR_TRAINING in rows.column_names
         encoded = rows.map(
@@ -199,8 +222,8 @@ class Translation(TextTask):
         """Return the token ids of each text, with the end-of-text token. White space alone counts as an empty text.
 
         Args:
-            tokenizer: the tokenizer of the model.
-            texts: sources or targets.
+            tokenizer: Tokenizer of the model.
+            texts: Source or target texts.
         """
         end = [tokenizer.eos_token_id]
         rows = token_ids(tokenizer, [text if text.strip() else "" for text in texts])
@@ -211,12 +234,16 @@ class Translation(TextTask):
         """Return the number of tokens of an empty text. The answer to such a text is empty.
 
         Args:
-            tokenizer: the tokenizer of the model.
+            tokenizer: Tokenizer of the model.
         """
         return len(cls.ids(tokenizer, [""])[0])
 
     def collator(self, tokenizer: PreTrainedTokenizerBase) -> RaggedCollator:
-        """Return the collator, which pads labels with -100."""
+        """Return the collator, which pads labels with -100.
+
+        Args:
+            tokenizer: Tokenizer of the model, whose padding token is used.
+        """
         return RaggedCollator(tokenizer.pad_token_id, label_of_padding=IGNORED)
 
     def config_fields(self) -> dict:
@@ -224,7 +251,13 @@ class Translation(TextTask):
         return {}
 
     def facts(self, prepared: DatasetDict, encoded: DatasetDict, examples: bool = True) -> dict:
-        """Return the rows and lengths of each split, and some pairs."""
+        """Return the number of rows and the lengths of each split, and example pairs.
+
+        Args:
+            prepared: Splits as `prepare` returns them.
+            encoded: Same splits as `encode` returns them.
+            examples: True to include example pairs.
+        """
         splits = {split: {**self.length_facts(rows), "cut": None, "labels": {}} for split, rows in encoded.items()}
         return {**self.title(), "splits": splits, "examples": self._examples(prepared["train"]) if examples else []}
 
@@ -236,22 +269,31 @@ class Translation(TextTask):
         return [quotable(pairs[start : start + part]) for start in range(0, part * min(EXAMPLES, len(pairs)), part)]
 
     def summary(self, facts: dict) -> str:
-        """Return the rows and source lengths of each split, as a small table."""
+        """Return the number of rows and the source lengths of each split as a small table.
+
+        Args:
+            facts: Statistics as `facts` returns them.
+        """
         return "\n".join(self.length_summary(split, of_split) for split, of_split in facts["splits"].items())
 
     # Judging ---------------------------------------------------------------------------------------------------------
 
     def metrics(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-        """Return the metrics of generated token ids `[N, T]` against target ids, which are padded with -100."""
+        """Compute the metrics of generated token ids against target token ids.
+
+        Args:
+            logits: Generated token ids, `[N, T]`, padded with -100.
+            labels: Target token ids, `[N, T]`, padded with -100.
+        """
         return self.measure(self.decode(self.tokenizer, logits), self.decode(self.tokenizer, labels))
 
     @staticmethod
     def measure(written: list[str], targets: list[str]) -> dict[str, float]:
-        """Return BLEU and chrF of texts.
+        """Compute BLEU and chrF of generated texts.
 
         Args:
-            written: what the model wrote.
-            targets: what it should have written.
+            written: Generated texts.
+            targets: Target texts.
         """
         from .metrics import TranslationMetrics
 
@@ -262,14 +304,20 @@ class Translation(TextTask):
         """Return the texts of rows of token ids, without special tokens.
 
         Args:
-            tokenizer: the tokenizer of the model.
-            ids: rows of token ids, padded with -100.
+            tokenizer: Tokenizer of the model.
+            ids: Rows of token ids, padded with -100.
         """
         rows = [[token for token in np.asarray(row).tolist() if token != IGNORED] for row in ids]
         return [text.strip() for text in tokenizer.batch_decode(rows, skip_special_tokens=True)]
 
     def judge(self, predictor: PredictorLike, rows: Dataset, batch_tokens: int) -> dict[str, float]:
-        """Return the metrics of a model on encoded rows."""
+        """Compute the metrics of a model on encoded rows.
+
+        Args:
+            predictor: Trained model.
+            rows: Rows of a split as `encode` returns them.
+            batch_tokens: Maximum number of tokens in a batch, padding included.
+        """
         return self.measure(self._written(predictor, rows["input_ids"][:], batch_tokens), rows["target"][:])
 
     # Answering -------------------------------------------------------------------------------------------------------
@@ -277,10 +325,16 @@ class Translation(TextTask):
     def reply(
         self, predictor: PredictorLike, columns: list[list[str]], top_k: int | None, batch_tokens: int
     ) -> list[dict]:
-        """Return for each text the generated `text`.
+        """Return the generated `text` for each text.
+
+        Args:
+            predictor: Trained model.
+            columns: Texts of all rows.
+            top_k: Number of answers; must be 1.
+            batch_tokens: Maximum number of tokens in a batch, padding included.
 
         Raises:
-            UserError: pairs of texts, or `top_k` other than 1.
+            UserError: Rows are pairs of texts, or `top_k` is not 1.
         """
         (texts,) = self.one_answer_of(columns, top_k, "a translator writes one text")
         ids = self.ids(predictor.tokenizer, texts)
@@ -297,7 +351,7 @@ class Translation(TextTask):
         for places in predictor.places(ids, max(1, batch_tokens // beams)):
             batch = predictor.batch(ids, places)
             room = 2 * batch["input_ids"].shape[1] + 20
-            if saved.max_new_tokens:  # Older releases saved it instead of `max_length`.
+            if saved.max_new_tokens:  # Older releases saved this in place of `max_length`.
                 most = {"max_new_tokens": max(saved.max_new_tokens, room)}
             else:
                 most = {"max_length": max(saved.max_length or 0, 1 + room)}
@@ -309,11 +363,19 @@ class Translation(TextTask):
 
     @staticmethod
     def shown(answer: dict) -> str:
-        """Return an answer on one line."""
+        """Return an answer as one line of text.
+
+        Args:
+            answer: Answer as `reply` returns it.
+        """
         return " ".join(answer["text"].split())
 
     def with_data(self, data: DataArguments) -> Translation:
-        """Return the same task over other data."""
+        """Return the same task over other data.
+
+        Args:
+            data: Columns, splits and maximum length of the other data.
+        """
         task = Translation(data)
         task.tokenizer = self.tokenizer
         return self.keep(task)

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The data section of a run: where the rows are, how their files are written, and which columns are read."""
+"""The data section of a run: location of the rows, file format, columns and splits."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -7,9 +7,9 @@ from typing import Any
 from ..utils.errors import UserError, check_choice
 
 BUILT_IN = "made_up_messages"
-# The built-in rows of older releases, which runs that were saved then may name.
+# Name of the built-in rows of older releases. Saved runs may still contain it.
 FORMER_BUILT_IN = "made_up_reviews"
-# The path of rows that were handed over in Python.
+# Value of `path` for rows that were passed in Python.
 IN_MEMORY = "(rows handed over in Python)"
 VALIDATIONS = ("random", "end")
 ON_BAD_ROWS = ("error", "skip")
@@ -19,57 +19,72 @@ _NAMED_CHARACTERS = {"tab": "\t", "\\t": "\t", "none": "", "comma": ",", "semico
 
 @dataclass
 class DataArguments:
-    """The data.
+    """Data of a run: location, file format, columns and splits.
 
     Args:
-        path: a data set on the Hub; a CSV, TSV, JSON, JSON Lines, Parquet, Excel or CoNLL file, or a .txt file, whose
-            lines are its rows; a folder with one such file per split (train.csv, test.csv, …), or one subfolder of .txt
-            files per class, or .txt files that are a text each, or parallel files (train.en, train.de, …); or
-            made_up_messages, messages to customer support that hf_rnn makes up. Files may be compressed (.gz, .bz2,
-            .zst).
-        name: configuration of a data set on the Hub that has several, or sheet of an Excel file that has several.
-        revision: branch, tag or commit of a data set on the Hub.
-        text_column: column of the text; found by its name or content if None.
-        text_pair_column: column of a second text, for pairs; found by well-known names of pairs if None.
-        label_column: column of the label, or a list of columns that hold 0 or 1 each; found by its name or content if
-            None.
-        label_names: names of the labels 0, 1, … where the column holds numbers without names.
-        label_separator: what stands between several labels in one field, such as | or ;; found if None.
-        problem_type: single_label_classification, multi_label_classification or regression; read off the column if
-            None.
-        train_split: split to train on; of several names, the first that the data set has.
-        validation_split: split to choose the best model by; made out of the training split where there is none.
-        unlabelled_splits: splits whose texts alone are read: a language model trains on them as on train_split, a
-            classifier by objectives that need no label, such as training.virtual_adversarial.
-        test_split: split for the last evaluation; null for none.
-        test_size: share of the training rows that become the test split of a data set that has none; null for no such
-            split.
-        validation_size: share of the training rows, after those of test_size, that become the validation split where
-            there is none.
-        validation_from: which rows both are: random, or the end of the training split, where rows follow from those
-            before them, such as the lines of one text.
-        max_length: tokens that are kept of a longer text; null for all.
-        truncation: what is kept of a longer text, head, tail or head_tail (half of each).
-        normalize_digits: whether all digits are read as 0, by the tokenizer that is trained and so wherever it is used.
-        encoding: of CSV, TSV, JSON and text files; if None, UTF-8, or UTF-16 where a byte order mark says so, or
-            Western European (cp1252) where nothing speaks against it.
-        delimiter: between the fields of a CSV or TSV file: one character, or its name (tab, comma, semicolon, pipe);
-            found if None.
-        quotechar: around fields that hold a delimiter or a line end: one character, or none; " for CSV and none for TSV
-            if None.
-        escapechar: before a quote inside quotes: one character, or none; found if None.
-        header: whether the first row of a CSV or TSV file holds the names of the columns; found if None. Without, they
-            are called column_1, column_2, ….
-        on_bad_rows: what happens to rows with more or fewer fields than the first one, or broken quotes: error, or
-            skip, which leaves them out and counts them.
-        seed: of the validation split, and of the test split that test_size makes.
-        streaming: read the training split row by row, without end, for one that fits neither disk nor memory;
-            training.max_steps says when training ends.
-        streaming_sample: its first rows by which columns and labels are chosen, the tokenizer is trained, and the
-            data described; and the most rows that are read of other splits.
+        path: Data set to read. It is the id of a data set on the Hub, a file, a folder, or made_up_messages (built-in
+            synthetic messages to customer support). Files are CSV, TSV, JSON, JSON Lines, Parquet, Excel, CoNLL or .txt
+            with one row per line. A folder holds one such file per split (train.csv, test.csv, …), one subfolder of
+            .txt files per class, .txt files with one text each, or parallel files (train.en, train.de, …). Files except
+            Parquet and Excel may be compressed (.gz, .bz2, .zst, .lz4).
+        name: Configuration of a Hub data set, or sheet of an Excel file; needed if there are several.
+        revision: Branch, tag or commit of a Hub data set; null for the default branch.
+        text_column: Column of the text (token classification: the words; translation: the source text). null to find it
+            by its name or, for text classification and language models, by its content.
+        text_pair_column: Column of the second text of a pair; text classification only. If this and text_column are
+            null, a well-known pair of columns is used, such as premise and hypothesis.
+        label_column: Column of the label (token classification: the tags; translation: the target text). For text
+            classification it may be a list of columns with 0 or 1, one per class. null to find it by its name or, for
+            text classification, by its content. Language models do not read it.
+        label_names: Names of the labels 0, 1, …, if the column holds their numbers, or lists with a 0 or 1 per class.
+            null to take the names from the data. Text and token classification only.
+        label_separator: Separator of several labels in one field, such as | or ;; text classification only. null to
+            detect it.
+        problem_type: Problem of a text classifier: single_label_classification, multi_label_classification or
+            regression. null to infer it from the label column.
+        train_split: Split to train on. If several names are given, the first one that the data set has is used.
+        validation_split: Split to choose the best checkpoint by. If several names are given, the first one that the
+            data set has is used. Without such a split, validation_size takes rows from the training split.
+        unlabelled_splits: Splits of which only the texts are read. A language model trains on them as on train_split.
+            A text classifier uses them in objectives without labels, such as training.virtual_adversarial. Other tasks
+            do not read them.
+        test_split: Split for the evaluation after training; null for none.
+        test_size: Share of the training rows, between 0 and 1, that becomes the test split of a data set without one.
+            null to make no test split.
+        validation_size: Share of the training rows, between 0 and 1, that becomes the validation split of a data set
+            without one. It is taken after test_size. Rare classes can make it up to twice as large.
+        validation_from: Training rows that validation_size and test_size take: random, or end for the last rows. Use
+            end if rows depend on those before them, such as the lines of one text.
+        max_length: Maximum number of tokens of a text (of both texts of a pair together); null for no limit. Text
+            classification truncates longer texts. Translation leaves longer training pairs out. Language models and
+            token classification do not accept it.
+        truncation: Part that text classification keeps of a text longer than max_length: head, tail or head_tail (half
+            of each).
+        normalize_digits: Read every digit as 0. The tokenizer that the run trains does this and keeps the setting. Not
+            possible with an existing tokenizer.
+        encoding: Encoding of CSV, TSV, JSON, CoNLL and .txt files. null to detect it: UTF-8, UTF-16, UTF-32 or, if the
+            bytes allow it, Western European (cp1252).
+        delimiter: Delimiter of the fields of a CSV or TSV file: one character, or its name (tab, comma, semicolon,
+            pipe). null to detect it.
+        quotechar: Character around fields of a CSV or TSV file that hold a delimiter or a line end: one character, or
+            none. null for ", or, if the delimiter is a tab, for none or ", whichever fits the file.
+        escapechar: Character before a quote inside quotes in a CSV or TSV file: one character, or none. null to
+            detect it.
+        header: True if the first row of a CSV, TSV or Excel file holds the column names. False names the columns
+            column_1, column_2, …. null to detect it.
+        on_bad_rows: Treatment of rows that cannot be read, such as rows with broken quotes or with more or fewer fields
+            than the first row: error, or skip to leave them out with a warning.
+        seed: Seed of the random rows that validation_size and test_size take.
+        streaming: Read the training split row by row and repeatedly, without loading it. This is for data that fits
+            neither on disk nor in memory. training.max_steps must set the end of training. Text classification and
+            language models only.
+        streaming_sample: Number of first rows of a streamed training split that are used to choose the columns and
+            labels, train the tokenizer and describe the data. It is also the maximum number of rows read from each
+            other split. Read with streaming only.
 
     Raises:
-        UserError: a delimiter, quote or escape that is not one character, or an unknown choice for on_bad_rows.
+        UserError: A delimiter, quote or escape is not one ASCII character, two of them are the same, label_separator
+            is empty, or on_bad_rows is not a valid choice.
     """
 
     path: str = BUILT_IN
@@ -117,7 +132,13 @@ class DataArguments:
             raise UserError("data.label_separator is empty: write a character, such as | or ;.")
 
     def elsewhere(self, path: str) -> "DataArguments":
-        """Return the arguments for other data that a trained model reads in the same way."""
+        """Return the arguments to read other data with a trained model.
+
+        Columns and splits stay the same. Settings of the file format and of the source are reset to their defaults.
+
+        Args:
+            path: Path of the other data.
+        """
         as_written: dict[str, Any] = dict.fromkeys(("encoding", "delimiter", "quotechar", "escapechar", "header"))
         return replace(
             self,
@@ -132,7 +153,7 @@ class DataArguments:
 
 
 def _character(name: str, given: str) -> str:
-    """One ASCII character by itself or its name; nothing for none."""
+    """Return the ASCII character of a setting, given as itself or by its name; an empty string for none."""
     character = _NAMED_CHARACTERS.get(given, given)
     if len(character) > 1 or not character.isascii() or character in ("\r", "\n"):
         raise UserError(f"data.{name}={given!r} must be one ASCII character, such as ';', or its name, such as tab.")

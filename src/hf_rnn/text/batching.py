@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Which rows are read together: those of similar length, so that little of a batch is padding."""
+"""Batches of rows of similar length, so that little of a batch is padding."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -10,21 +10,23 @@ import torch
 from torch.utils.data import Sampler
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
-# The share of a bucket's longest row that the first row of each of its batches has at least, in training.
+# Least length of the first row of a training batch, as a share of the longest row of its bucket.
 SIMILAR = 0.9
-# Tokens that are read at once where nothing else is said, in prediction.
+# Default number of tokens in a batch for prediction.
 BATCH_TOKENS = 16384
 
 
 def by_tokens(lengths: Sequence[int] | np.ndarray, tokens: int) -> Iterator[np.ndarray]:
-    """Batches of rows of similar length for prediction, longest first, so that memory is asked for once.
+    """Yield batches of rows of similar length for prediction, longest first.
+
+    The first batch is the largest, so memory is allocated once.
 
     Args:
-        lengths: of the rows, in tokens.
-        tokens: places that a batch may have, padding among them; a longer row is a batch of its own.
+        lengths: Lengths of the rows in tokens.
+        tokens: Largest number of tokens in a batch, padding included. A longer row is a batch of its own.
 
     Yields:
-        Indices of rows; each row stands in one batch.
+        Indices of the rows of a batch. Each row is in exactly one batch.
     """
     order = np.argsort(-np.asarray(lengths), kind="stable")
     start = 0
@@ -35,15 +37,15 @@ def by_tokens(lengths: Sequence[int] | np.ndarray, tokens: int) -> Iterator[np.n
 
 
 class TokenBatchSampler(Sampler[list[int]]):
-    """Batches for training: of similar length, with a budget of tokens instead of a number of rows.
+    """Sampler of training batches of similar length, with a budget of tokens instead of a number of rows.
 
-    Rows are put into buckets by length; each epoch shuffles the rows within their buckets and then the batches. The
-    number of batches and of rows in each is the same in every epoch, so that a schedule of learning rates fits.
+    Rows are put into buckets by length. Each epoch shuffles the rows within their buckets, and then the batches. The
+    number of batches and the number of rows in each are the same in every epoch, so a learning rate schedule fits.
 
     Args:
-        lengths: of the rows, in tokens.
-        tokens: places that a batch may have, padding among them; a longer row is a batch of its own.
-        seed: of the order, with the epoch.
+        lengths: Lengths of the rows in tokens.
+        tokens: Largest number of tokens in a batch, padding included. A longer row is a batch of its own.
+        seed: Seed of the order; the epoch is added to it.
     """
 
     def __init__(self, lengths: Sequence[int] | np.ndarray, tokens: int, seed: int = 0):
@@ -52,8 +54,8 @@ class TokenBatchSampler(Sampler[list[int]]):
         at_least_one = np.maximum(np.asarray(lengths), 1)
         self.order = np.argsort(-at_least_one, kind="stable")
         ordered = at_least_one[self.order]
-        # Where each bucket and each batch begins in the order. All batches of a bucket are filled by its longest row,
-        # since shuffling may bring that row into any of them.
+        # Start of each bucket and of each batch in the order. The longest row of a bucket sets the size of all its
+        # batches, since shuffling may put that row into any of them.
         self.buckets, self.batches = [0], [0]
         longest = int(ordered[0]) if len(ordered) else 0
         while self.batches[-1] < len(ordered):
@@ -65,6 +67,11 @@ class TokenBatchSampler(Sampler[list[int]]):
         self.buckets.append(len(ordered))
 
     def set_epoch(self, epoch: int) -> None:
+        """Set the epoch, which changes the order of rows and batches.
+
+        Args:
+            epoch: Index of the epoch, from 0.
+        """
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -80,8 +87,15 @@ class TokenBatchSampler(Sampler[list[int]]):
 
 
 class EpochLengthSampler(LengthGroupedSampler):
-    """transformers' own, whose order follows from the seed and the epoch alone, so that a run that goes on within an
-    epoch reads the rest of it."""
+    """The length-grouped sampler of transformers, with an order that depends only on the seed and the epoch.
+
+    A run that resumes within an epoch therefore reads the rest of that epoch.
+
+    Args:
+        lengths: Lengths of the rows in tokens.
+        batch_size: Number of rows in a batch.
+        seed: Seed of the order; the epoch is added to it.
+    """
 
     def __init__(self, lengths: list[int], batch_size: int, seed: int = 0):
         super().__init__(batch_size, lengths=lengths)
@@ -89,6 +103,11 @@ class EpochLengthSampler(LengthGroupedSampler):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
+        """Set the epoch, which changes the order of the rows.
+
+        Args:
+            epoch: Index of the epoch, from 0.
+        """
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[int]:
@@ -97,14 +116,17 @@ class EpochLengthSampler(LengthGroupedSampler):
 
 
 class ShardedBatches(Sampler[list[int]]):
-    """The batches of one of several processes: each step reads as many batches of a sampler as there are processes, and
-    divides their rows. No row is left out or doubled.
+    """Sampler of the batches of one of several processes.
+
+    Each step takes one batch per process from a sampler and divides the rows of these batches among the processes. No
+    row is left out. A row is repeated only in a last step that has fewer rows than processes.
 
     Args:
-        batches: yields the same batches in all processes.
-        rank, world_size: of the process, and how many there are.
-        dealt: whether the rows of a step are dealt out one by one, so that all processes have rows of like lengths and
-            none waits for another; or each process has a batch as it is, within its budget of tokens.
+        batches: Sampler that yields the same batches in all processes.
+        rank: Index of this process.
+        world_size: Number of processes.
+        dealt: True to deal out the rows of a step one by one, so that all processes have rows of similar lengths and
+            none waits for another. False to give each process a batch unchanged, within its budget of tokens.
     """
 
     def __init__(self, batches: Sampler[list[int]], rank: int, world_size: int, dealt: bool):
@@ -119,8 +141,10 @@ class ShardedBatches(Sampler[list[int]]):
             yield self._divided(group)[self.rank]
 
     def _divided(self, batches: list[list[int]]) -> list[list[int]]:
-        """As many batches as processes. Where there are fewer rows, each is all of them, which leaves their mean as it
-        is."""
+        """Return as many batches as there are processes.
+
+        If there are fewer rows than processes, each process gets all rows. Their mean over the processes is unchanged.
+        """
         parts = self.world_size
         rows = [row for batch in batches for row in batch]
         if len(rows) < parts:

@@ -1,6 +1,9 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The BIO scheme ("IOB2", Ramshaw and Marcus 1995): `B-x` begins a span of the kind x, `I-x` goes on with it, and `O`
-is outside of all. Models learn it alone; `tag_schemes.py` converts others to it."""
+"""The BIO tag scheme, also called IOB2 (Ramshaw and Marcus 1995), which is the only one that models learn.
+
+`B-x` begins a span of kind x, `I-x` continues it, and `O` is outside of all spans. `tag_schemes.py` converts other
+schemes to it.
+"""
 
 from collections.abc import Iterable, Sequence
 
@@ -10,27 +13,48 @@ OUTSIDE = "O"
 
 
 def of_span(tag: str) -> bool:
-    """Return whether a tag begins a span, or goes on with one."""
+    """Return True if a tag begins a span or continues one.
+
+    Args:
+        tag: Tag of a word.
+    """
     return tag[:2] in ("B-", "I-") and len(tag) > 2
 
 
 def is_bio(tags: Iterable[str]) -> bool:
-    """Whether some of the tags begin spans, or go on with them."""
+    """Return True if any of the tags begins a span or continues one.
+
+    Args:
+        tags: Tags to check.
+    """
     return any(map(of_span, tags))
 
 
 def kind_of(tag: str) -> str:
-    """What a tag's span is of."""
+    """Return the kind of a tag's span; a tag outside of the scheme is returned unchanged.
+
+    Args:
+        tag: Tag of a word.
+    """
     return tag[2:] if of_span(tag) else tag
 
 
 def goes_on(tag: str, before: str) -> bool:
-    """Return whether a tag goes on with the span of the tag before it."""
+    """Return True if a tag continues the span of the tag before it.
+
+    Args:
+        tag: Tag of a word.
+        before: Tag of the word before it.
+    """
     return tag.startswith("I-") and of_span(before) and kind_of(before) == kind_of(tag)
 
 
 def begun(tags: Sequence[str]) -> list[str]:
-    """Return the tags, with `B-x` for each `I-x` whose span has not begun before it, as conlleval reads it."""
+    """Return the tags with `B-x` in place of each `I-x` whose span has not begun, as conlleval reads them.
+
+    Args:
+        tags: Tags of a row.
+    """
     before = [OUTSIDE, *tags]
     return [
         f"B-{tag[2:]}" if tag.startswith("I-") and not goes_on(tag, last) else tag
@@ -39,14 +63,16 @@ def begun(tags: Sequence[str]) -> list[str]:
 
 
 def scheme(seen: Iterable[str], name: str) -> list[str]:
-    """All tags that a model has to know, in order: of spans, `O` and both tags of each kind; else those that were seen.
+    """Return all labels of a tagger, in order.
+
+    For BIO tags these are `O` and both tags of each kind; otherwise they are the tags of the training split.
 
     Args:
-        seen: the tags of a training split, of the BIO scheme or of none.
-        name: of the data set.
+        seen: Tags of the training split, either BIO or plain tags.
+        name: Name of the data set, for errors.
 
     Raises:
-        UserError: fewer than two tags.
+        UserError: There are fewer than two different tags.
     """
     tags = sorted(set(seen))
     if len(tags) < 2:
@@ -61,7 +87,13 @@ def scheme(seen: Iterable[str], name: str) -> list[str]:
 
 
 def check_tags(rows: Sequence[Sequence[str]], names: Sequence[str], split: str) -> None:
-    """Raises [`UserError`] for a tag that is not among the names, and for a span that goes on without having begun."""
+    """Raise [`UserError`] for a tag that is not a label, and for a span that continues without a beginning.
+
+    Args:
+        rows: Tags of each row.
+        names: Labels of the model.
+        split: Name of the split, for errors.
+    """
     known = set(names)
     for number, tags in enumerate(rows):
         before = OUTSIDE
@@ -83,8 +115,14 @@ def check_tags(rows: Sequence[Sequence[str]], names: Sequence[str], split: str) 
 
 
 def spans_of(tags: Sequence[str]) -> list[tuple[str, int, int]]:
-    """Kind, first and last place of each span; of tags without the scheme, each place but those outside. A span that
-    goes on without having begun begins there, as conlleval reads it."""
+    """Return the kind, the first and the last position of each span.
+
+    A span that continues without a beginning is read as beginning there, as in conlleval. A plain tag other than `O` is
+    a span of one word.
+
+    Args:
+        tags: Tags of a row.
+    """
     spans: list[tuple[str, int, int]] = []
     before = OUTSIDE
     for place, tag in enumerate(tags):

@@ -12,41 +12,45 @@ from ..models.label_checks import IGNORED
 from ..utils.errors import UserError
 from ..utils.machine import on_device
 
-# How the lengths of windows vary (Merity et al. 2018, section 5): a twentieth have half the length, and all of them a
-# normal distribution of this standard deviation; none is shorter than this, before all are stretched or shrunk to end
-# with the text.
+# Variation of window lengths (Merity et al. 2018, section 5): the share of windows of half length, the standard
+# deviation of the normal noise that is added to all lengths, and the shortest length. Afterwards all lengths are scaled
+# by one factor so that the last window ends with the text.
 HALVED, DEVIATION, SHORTEST = 0.05, 5.0, 5
 BPTT_WINDOW = 70
-# A stream starts without context, which costs its first words: how many there are decides a figure a little. A text
-# that is measured has one for so many tokens, and no more than so many.
+# A stream starts without context, which raises the loss of its first words. The number of streams therefore changes a
+# figure a little. A text is evaluated as one stream per READ tokens, and at most STREAMS streams.
 READ, STREAMS = 1000, 64
 
 
 class BPTTWindows(Dataset):
-    """Documents one after the other, laid into B streams side by side, and cut into windows from left to right.
+    """Dataset of batches for truncated BPTT: concatenated documents as B parallel streams, cut into windows.
 
-    Window k+1 goes on where window k ended, in each of the streams: that is what lets a model carry its state. Item k
-    is one batch, `input_ids` and `shift_labels` `[B, T_k]`, the latter one token further on; with `both_ways` also
-    `reversed_input_ids` and `reversed_shift_labels`, windows over the same text from its end. Every token but the very
-    first is predicted once; where the text does not fill the last stream, labels are -100. `starts` is whether the
-    state has to be forgotten: in the first window of an epoch.
+    In each stream, window k+1 continues window k, so a model can carry its state from batch to batch. Item k is one
+    batch:
+
+    - `input_ids` and `shift_labels`, shape [B, T_k]. The labels are one token ahead.
+    - `reversed_input_ids` and `reversed_shift_labels`, only with `both_ways`: windows over the same text from its end.
+    - `starts`, True in the first window of an epoch, where the state must be reset.
+
+    Every token except the first is predicted once. Labels are -100 where the text does not fill the last stream.
 
     Args:
-        documents: token ids of each document.
-        batch_size: B, the streams of this process.
-        window: tokens T of a window.
-        separator: an id put after each document.
-        shuffle: whether each epoch has the documents in another order ([`set_epoch`]).
-        vary: whether the windows of an epoch vary in length, around `window`; their number stays the same.
-        both_ways: whether to give the windows of a second model that reads from right to left.
-        seed: of the order and the lengths, with the epoch.
-        rank, world_size: of this process among those that share the text.
-        words: how many words the text has, so that perplexities compare between tokenizers; the attribute is how many
-            of them are predicted.
+        documents: Token ids of each document.
+        batch_size: Number B of streams of this process.
+        window: Number T of tokens in a window.
+        separator: Token id that is appended to each document.
+        shuffle: True to shuffle the documents in each epoch (see [`set_epoch`]).
+        vary: True to vary the lengths of the windows around `window`. The number of windows stays the same.
+        both_ways: True to add the windows of a second model that reads from right to left.
+        seed: Seed of the order and of the lengths, combined with the epoch.
+        rank: Index of this process among those that share the text.
+        world_size: Number of processes that share the text.
+        words: Number of words of the text, for a perplexity per word, which compares between tokenizers; None without.
+            The attribute of this name counts only the words that are predicted.
 
     Raises:
-        UserError: the text is shorter than one window of all streams, there are none of either, or the windows are too
-            short to vary.
+        UserError: The text is shorter than one window of all streams, `batch_size` or `window` is below 1, or `window`
+            is too short to vary.
     """
 
     def __init__(
@@ -74,7 +78,7 @@ class BPTTWindows(Dataset):
         self.world_size = world_size
         self.streams = np.arange(rank * batch_size, (rank + 1) * batch_size)
         self.num_tokens = sum(map(len, self.documents)) - 1
-        # The first token is never predicted: its share of the words is not either.
+        # The first token is never predicted, so its share of the words is left out.
         self.words = None if words is None else words * self.num_tokens / (self.num_tokens + 1)
         of_all = batch_size * world_size
         if self.num_tokens < of_all * window:
@@ -88,7 +92,11 @@ class BPTTWindows(Dataset):
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
-        """Lays out the streams of an epoch; the same for the same seed and epoch."""
+        """Lay out the streams of an epoch; the same seed and epoch give the same streams.
+
+        Args:
+            epoch: Index of the epoch, from 0.
+        """
         if epoch == self.epoch:
             return
         self.epoch = epoch
@@ -100,7 +108,7 @@ class BPTTWindows(Dataset):
         random = np.random.default_rng([self.seed, epoch, 1])
         lengths = window_lengths(count, self.window, random) if self.vary else np.full(count, float(self.window))
         ends = np.cumsum(lengths)
-        # Where lengths vary, all are stretched a little so that the last window ends with the text.
+        # Varied lengths are scaled so that the last window ends with the text.
         ends = ends * self.length / ends[-1] if self.vary else np.minimum(ends, self.length)
         self.ends = np.concatenate([[0], ends.round()]).astype(int)
 
@@ -118,7 +126,7 @@ class BPTTWindows(Dataset):
         return item
 
     def _window(self, text: np.ndarray, window: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """Inputs and labels at some places of each of this process' streams, `[B, T]` both."""
+        """Return inputs and labels at some positions of each of this process's streams, both [B, T]."""
         places = self.streams[:, None] * self.length + window
         predicted = places < self.num_tokens
         places = np.minimum(places, self.num_tokens - 1)
@@ -128,13 +136,23 @@ class BPTTWindows(Dataset):
 
 
 def check_window(window: int) -> None:
-    """Raises [`UserError`] for windows that are too short to vary."""
+    """Raise [`UserError`] for windows that are too short to vary.
+
+    Args:
+        window: Number of tokens in a window.
+    """
     if window < SHORTEST:
         raise UserError(f"window={window} cannot vary: write {SHORTEST} or greater, such as --training.window 70.")
 
 
 def window_lengths(count: int, window: int, random: np.random.Generator) -> np.ndarray:
-    """Lengths of so many windows, `[count]`, not yet whole numbers, that vary around one."""
+    """Return the lengths of windows that vary around one length, shape [count], not yet rounded.
+
+    Args:
+        count: Number of windows.
+        window: Number of tokens in a window without variation.
+        random: Random number generator.
+    """
     lengths = np.full(count, float(window))
     lengths[random.random(count) < HALVED] /= 2
     return np.maximum(lengths + DEVIATION * random.standard_normal(count), SHORTEST)
@@ -148,15 +166,19 @@ def streams_to_read(
     rank: int = 0,
     world_size: int = 1,
 ) -> BPTTWindows:
-    """Rows of a split in the order in which they stand, for measuring a model on them.
+    """Return the rows of a split as streams, in their order, to evaluate a model on them.
 
     Args:
-        rows: as [`LanguageModeling.encode`] gives them.
-        at_once: the most tokens that each process reads at once, which costs memory and changes no figure.
+        rows: Rows that [`LanguageModeling.encode`] returned.
+        separator: Token id that is appended to each document.
+        both_ways: True to add the windows of a second model that reads from right to left.
+        at_once: Largest number of tokens that a process reads at once. It affects memory, and no figure.
+        rank: Index of this process among those that share the text.
+        world_size: Number of processes that share the text.
     """
     tokens = sum(rows["length"]) + len(rows) - 1
     count = max(1, min(STREAMS, tokens // READ))
-    # How many there are changes the figures, and so does not depend on who reads them; a process may have none.
+    # The number of streams changes the figures, so it must not depend on `world_size`. A process may have no stream.
     mine = np.array_split(np.arange(count), world_size)[rank]
     window = max(1, min(at_once // max(1, len(mine)), tokens // count))
     streams = BPTTWindows(rows["input_ids"], count, window, separator, both_ways=both_ways, words=sum(rows["words"]))
@@ -166,11 +188,11 @@ def streams_to_read(
 
 @torch.no_grad()
 def read_streams(model: Any, batches: Iterable[dict]) -> tuple[float, int]:
-    """Sum of the negative log-likelihoods of all tokens of some streams, in nats, and how many there are.
+    """Return the sum of the negative log-likelihoods of all predicted tokens, in nats, and the number of these tokens.
 
     Args:
-        model: an [`RNNForCausalLM`]; it is set to eval mode.
-        batches: what [`BPTTWindows`] holds, on any device.
+        model: An [`RNNForCausalLM`]; it is set to eval mode.
+        batches: Items of [`BPTTWindows`], on any device.
     """
     model.eval()
     state, losses, predicted = None, [], []
@@ -183,23 +205,24 @@ def read_streams(model: Any, batches: Iterable[dict]) -> tuple[float, int]:
         state = outputs.past_key_values
         losses.append(outputs.loss)
         predicted.append(tokens)
-    # Read at the end, since a GPU has to finish a window before it can be read.
+    # `float` waits for the GPU to finish a window, so the losses are read after all windows.
     return sum((float(loss) * tokens for loss, tokens in zip(losses, predicted, strict=True)), 0.0), sum(predicted)
 
 
 def perplexities(nats: float, tokens: float, words: float | None) -> dict[str, float]:
-    """`loss` in nats per token, and its exponential per token and per word.
+    """Return the loss in nats per token, the perplexity per token and, with `words`, the perplexity per word.
 
     Args:
-        nats: sum of the negative log-likelihoods of all tokens.
-        tokens, words: how many of them were predicted.
+        nats: Sum of the negative log-likelihoods of all predicted tokens.
+        tokens: Number of predicted tokens.
+        words: Number of predicted words; None to leave out `word_perplexity`.
     """
     metrics = {"loss": nats / tokens, "perplexity": _exp(nats / tokens)}
     return metrics if not words else {**metrics, "word_perplexity": _exp(nats / words)}
 
 
 def _exp(x: float) -> float:
-    # A model that has learnt nothing of long words may go beyond what a float holds.
+    # The perplexity per word of an untrained model can exceed the range of a float.
     return float(np.exp(min(x, 700.0)))
 
 

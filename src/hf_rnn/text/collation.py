@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""From rows of token ids to batches: what is kept of long texts, and padding."""
+"""Truncate rows of token ids, and pad them to batches."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,13 @@ from ..utils.errors import UserError
 
 
 def cut(ids: list[int], max_length: int | None, truncation: str) -> list[int]:
-    """Keeps the head, the tail, or half of each of an over-long text."""
+    """Return token ids, truncated to `max_length`.
+
+    Args:
+        ids: Token ids of a text.
+        max_length: Largest number of tokens; None for no limit.
+        truncation: Part of a longer text to keep: `head`, `tail`, or `head_tail` for half of each.
+    """
     if max_length is None or len(ids) <= max_length:
         return ids
     head = {"head": max_length, "tail": 0, "head_tail": (max_length + 1) // 2}[truncation]
@@ -19,17 +25,18 @@ def cut(ids: list[int], max_length: int | None, truncation: str) -> list[int]:
 
 
 def cut_pair(ids: list[int], texts: Sequence[int | None], max_length: int | None, truncation: str) -> list[int]:
-    """Cuts the longer of two texts that were made one, and then both alike; what the tokenizer put around and between
-    them is kept.
+    """Return the token ids of a pair of texts, truncated to `max_length`.
+
+    The longer text is truncated first, and then both equally. The special tokens around and between them are kept.
 
     Args:
-        ids: of both.
-        texts: of each token, whether it is of the first text (0), the second (1) or none (None).
-        max_length: of all tokens; None for no limit.
-        truncation: what is kept of each text.
+        ids: Token ids of the pair.
+        texts: Text of each token: 0 for the first, 1 for the second, None for a special token.
+        max_length: Largest number of tokens of the pair; None for no limit.
+        truncation: Part of each longer text to keep, same as in [`cut`].
 
     Raises:
-        UserError: there is no room for a token of each.
+        UserError: `max_length` has no room for one token of each text.
     """
     if max_length is None or len(ids) <= max_length:
         return ids
@@ -48,12 +55,13 @@ def cut_pair(ids: list[int], texts: Sequence[int | None], max_length: int | None
 
 @dataclass
 class RaggedCollator:
-    """Pads rows of token ids to the longest of their batch: `input_ids` and `attention_mask` `[B, T]`, and `labels`.
+    """Collator that pads rows to the longest of their batch: `input_ids` and `attention_mask` [B, T], and `labels`.
 
     Args:
-        pad_token_id: written in padded places; the mask, not the id, says what padding is.
-        label_dtype: `torch.long` for class indices, `torch.float` for several labels and for regression.
-        label_of_padding: of labels that are one for each token, which are padded too; None where they are not.
+        pad_token_id: Token id at padded positions. The attention mask, not this id, marks padding.
+        label_dtype: Type of labels of whole rows: `torch.long` for class indices, `torch.float` for multi-label
+            classification and regression.
+        label_of_padding: Label at padded positions, for rows with one label per token; None for labels of whole rows.
     """
 
     pad_token_id: int
@@ -62,9 +70,9 @@ class RaggedCollator:
 
     def __call__(self, rows: list[dict]) -> dict[str, torch.Tensor]:
         lengths = [len(row["input_ids"]) for row in rows]
-        # A batch of empty texts keeps one place: without any, half of the parameters would get no gradient.
+        # A batch of empty texts keeps one position. Without it, half of the parameters would get no gradient.
         T = max(1, *lengths)
-        # numpy takes lists of numbers several times as fast as torch does.
+        # numpy converts lists of numbers several times as fast as torch.
         input_ids = np.full((len(rows), T), self.pad_token_id, dtype=np.int64)
         attention_mask = np.zeros_like(input_ids)
         for ids, mask, length, row in zip(input_ids, attention_mask, lengths, rows, strict=True):

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Which column is what: the one that is named, else one of a well-known name, else the only one that can be meant."""
+"""Choose the text and label columns: as named in the settings, else by well-known names, else by content."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .dialects import UNSPACED
 if TYPE_CHECKING:
     from datasets import Dataset
 
-# The first of each is the text, or the label, whatever else is there.
+# The first name of a text, and the first two of a label, take precedence over the other names.
 TEXT_NAMES = ("text", "sentence", "review", "content", "question", "comment", "document", "sentence1", "premise")
 LABEL_NAMES = ("label", "labels", "coarse_label", "class", "category", "target", "sentiment", "score", "rating")
 PAIRS = (
@@ -45,16 +45,22 @@ KNOWN_NAMES = {
     *TEXT_NAMES, *LABEL_NAMES, *(name for pair in PAIRS for name in pair),
     *WORD_COLUMNS, *TAG_COLUMNS, *SOURCE_COLUMNS, *TARGET_COLUMNS, "id", "idx", "index",
 }  # fmt: skip
-# Rows by which a column is chosen.
+# Number of rows that a column is chosen by.
 SAMPLE = 1000
-# A list of words as Python or JSON writes it; a number or a date, and nothing else.
+# A list of words in Python or JSON notation, and a string that is only a number or a date.
 _WRITTEN_LIST = re.compile(r"\s*\[\s*(['\"]).*\1\s*\]\s*", re.DOTALL)
 _NO_TEXT = re.compile(r"\s*([+-]?[\d.,]+([eE][+-]?\d+)?|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T][\d:.]+\S*)?)\s*")
 
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns that a classifier reads: a text, perhaps a second one, and a label or one column a class."""
+    """Columns that a text classifier reads.
+
+    Args:
+        text: Column of the text.
+        text_pair: Column of the second text; None for single texts.
+        label: Column of the label, or a list with one column per class; None for no labels.
+    """
 
     text: str
     text_pair: str | None
@@ -62,13 +68,26 @@ class Columns:
 
 
 def named_columns(data: DataArguments) -> list[str]:
-    """The columns that the settings name."""
+    """Return the columns that the settings name.
+
+    Args:
+        data: Settings with the columns.
+    """
     label = data.label_column if isinstance(data.label_column, list) else [data.label_column]
     return [name for name in (data.text_column, data.text_pair_column, *label) if name is not None]
 
 
 def check_column(rows: Dataset, key: str, data: DataArguments) -> None:
-    """Raises [`UserError`] where a column that the settings name is not there."""
+    """Check that the rows have the columns that a setting names.
+
+    Args:
+        rows: Rows of a split.
+        key: Name of the setting, such as `label_column`.
+        data: Settings with the columns.
+
+    Raises:
+        UserError: A column does not exist, or is named twice.
+    """
     given = getattr(data, key)
     for name in given if isinstance(given, list) else [given]:
         if isinstance(given, list) and len(set(given)) < len(given):
@@ -82,10 +101,14 @@ def check_column(rows: Dataset, key: str, data: DataArguments) -> None:
 
 
 def find_columns(rows: Dataset, data: DataArguments) -> Columns:
-    """Choose the columns of text, second text and label; see the top of this file.
+    """Choose the columns of the text, the second text and the label.
+
+    Args:
+        rows: Rows of a split.
+        data: Settings with the columns; those that are None are chosen.
 
     Raises:
-        UserError: a named column is missing, or several could be meant; the message lists them.
+        UserError: A named column does not exist, or the choice is unclear.
     """
     check_column(rows, "label_column", data)
     text, pair = choose_texts(rows, data)
@@ -93,7 +116,15 @@ def find_columns(rows: Dataset, data: DataArguments) -> Columns:
 
 
 def choose_text(rows: Dataset, data: DataArguments) -> str:
-    """Choose the column of the only text; raises as [`choose_texts`], and where two columns are a pair."""
+    """Choose the column of the text, for a task that reads single texts.
+
+    Args:
+        rows: Rows of a split.
+        data: Settings with the columns; `text_column` is used if it is not None.
+
+    Raises:
+        UserError: As in [`choose_texts`], or the columns chosen by name are a pair of texts.
+    """
     text, pair = choose_texts(rows, data)
     if pair is not None and data.text_pair_column is None:
         raise UserError(
@@ -104,10 +135,14 @@ def choose_text(rows: Dataset, data: DataArguments) -> str:
 
 
 def choose_texts(rows: Dataset, data: DataArguments) -> tuple[str, str | None]:
-    """Choose the columns of the text and, where there are pairs, of the second one.
+    """Choose the columns of the text and of the second text; None in place of the latter for single texts.
+
+    Args:
+        rows: Rows of a split.
+        data: Settings with the columns; those that are None are chosen.
 
     Raises:
-        UserError: a named column is missing, or several could be meant; the message lists them.
+        UserError: A named column does not exist, or the choice is unclear.
     """
     for key in ("text_column", "text_pair_column"):
         check_column(rows, key, data)
@@ -121,14 +156,14 @@ def choose_texts(rows: Dataset, data: DataArguments) -> tuple[str, str | None]:
 
 
 def text_of(value: Any, where: str) -> str:
-    """A text: a number as it is written, a list of words with spaces between them, nothing for what is missing.
+    """Return a value of a text column as a string.
 
     Args:
-        value: of a text column.
-        where: the column and its data set, to be named in errors.
+        value: String, number, list of words (joined by spaces), or None or NaN (an empty string).
+        where: Column and data set of the value; used in errors.
 
     Raises:
-        UserError: it is a list of anything else, or a group of columns.
+        UserError: The value is another kind of list, a dict or bytes.
     """
     if isinstance(value, str):
         return value
@@ -142,7 +177,15 @@ def text_of(value: Any, where: str) -> str:
 
 
 def check_no_written_lists(texts: Sequence[str], where: str) -> None:
-    """Raises [`UserError`] where all of some texts are lists of words that were written as texts."""
+    """Check that texts are not lists of words written as strings.
+
+    Args:
+        texts: Texts of a column.
+        where: Column and data set of the texts; used in errors.
+
+    Raises:
+        UserError: All texts that are not empty are such lists.
+    """
     filled = [text for text in texts if text]
     if filled and all(_WRITTEN_LIST.fullmatch(text) for text in filled):
         raise UserError(
@@ -152,16 +195,24 @@ def check_no_written_lists(texts: Sequence[str], where: str) -> None:
 
 
 def by_name(rows: Dataset, key: str, data: DataArguments) -> str | None:
-    """The text column, if it has a well-known name or is the only one; or the label column, if it has such a name.
+    """Return the text or label column if it has a well-known name, or the text column if it is the only column.
+
+    Args:
+        rows: Rows of a split.
+        key: Setting of the column: `text_column` or `label_column`.
+        data: Settings; used in errors.
+
+    Returns:
+        The column name; None if there is no such column, or the columns are a pair of texts without a column `text`.
 
     Raises:
-        UserError: several have one.
+        UserError: Several columns have such a name.
     """
     if key == "label_column":
         return _one_called(rows.column_names, LABEL_NAMES, 2, key, "label column", data)
     pair = _pair_in(rows.column_names, data)
     if pair is not None and not _called(pair, TEXT_NAMES[:1]):
-        # The first of two texts is not the text.
+        # The first text of a pair is not the only text.
         return None
     found = _one_called(rows.column_names, TEXT_NAMES, 1, key, "text column", data)
     alone = found is None and len(rows.column_names) == 1 and not _called(rows.column_names, LABEL_NAMES)
@@ -169,16 +220,25 @@ def by_name(rows: Dataset, key: str, data: DataArguments) -> str | None:
 
 
 def pair_by_name(rows: Dataset, data: DataArguments) -> tuple[str, str] | None:
-    """The columns of two texts that are well known as a pair, if they are there.
+    """Return the columns of a pair of texts if they have well-known names; else None.
+
+    Args:
+        rows: Rows of a split.
+        data: Settings; used in errors.
 
     Raises:
-        UserError: several pairs are.
+        UserError: There are several such pairs.
     """
     return _pair_in(rows.column_names, data)
 
 
 def value_at(row: dict, column: str) -> Any:
-    """A value of a row by its column, which may be inside another: translation.en."""
+    """Return the value of a column in a row; None if there is none.
+
+    Args:
+        row: Row of a data set.
+        column: Name of the column, or the path of a nested one, such as `translation.en`.
+    """
     for name in [column] if column in row else column.split("."):
         row = row.get(name) if isinstance(row, dict) else None  # type: ignore[assignment]
     return row
@@ -188,7 +248,7 @@ def _pair_in(columns: Sequence[str], data: DataArguments) -> tuple[str, str] | N
     pairs = [[_called(columns, [name]) for name in pair] for pair in PAIRS]
     whole = [(first[0], second[0]) for first, second in pairs if len(first) == len(second) == 1]
     if _called(columns, TEXT_NAMES[:1]):
-        # A column called text is the text, alone or with its own pair.
+        # A column `text` is always the first text, so that only pairs with it count.
         whole = [pair for pair in whole if pair[0].strip().lower() == "text"]
     if len(whole) > 1:
         options = [
@@ -203,7 +263,7 @@ def _labels(data: DataArguments) -> list[str]:
 
 
 def _called(columns: Iterable[str], names: Iterable[str]) -> list[str]:
-    """The columns of these names, the names in their order, in upper or lower case."""
+    """Return the columns with these names in any case, in the order of the names."""
     columns = list(columns)
     return [column for name in names for column in columns if column.strip().lower() == name]
 
@@ -211,7 +271,10 @@ def _called(columns: Iterable[str], names: Iterable[str]) -> list[str]:
 def _one_called(
     columns: Sequence[str], names: Sequence[str], first: int, key: str, what: str, data: DataArguments
 ) -> str | None:
-    """The column of one of the names, of which the first ones win over the others; None where there is none."""
+    """Return the column that has one of the names; None if there is none.
+
+    The first `first` names take precedence, in their order. Several columns with equal rights raise an error.
+    """
     winning = next((found for name in names[:first] if (found := _called(columns, [name]))), None)
     found = winning or _called(columns, names)
     if len(found) > 1:
@@ -220,7 +283,7 @@ def _one_called(
 
 
 def _several(what: str, found: Sequence[tuple[str, str]], data: DataArguments) -> UserError:
-    """The error for columns that may all be meant; of each, the option that names it, and its name."""
+    """Return the error for several possible columns. `found` holds the option to write and the name of each."""
     return UserError(
         f"the {what} of {data.path!r} may be {' or '.join(name for _, name in found)}: write {found[0][0]}, or the "
         "other."
@@ -234,9 +297,9 @@ def _choose_text(rows: Dataset, others: list[str], data: DataArguments) -> str:
     sample = _filled(rows, others)
     texts = [name for name, values in sample.items() if values and _is_text(values)]
     if len(texts) > 1:
-        # A label comes back again and again; a text does not.
+        # Values of a label column repeat; texts do not.
         texts = [name for name in texts if not _comes_again(sample[name])] or texts
-        # Addresses and keys are long and no words.
+        # Addresses and keys are long, but have no words.
         texts = [name for name in texts if _has_words(sample[name])] or texts
     length = {name: np.mean([len(value) for value in sample[name]]) for name in texts}
     ranked = sorted(texts, key=lambda name: -length[name])
@@ -249,18 +312,18 @@ def _choose_text(rows: Dataset, others: list[str], data: DataArguments) -> str:
 
 
 def _filled(rows: Dataset, names: Sequence[str]) -> dict[str, list]:
-    """The first values of some columns, without missing ones."""
+    """Return the first values of each column, without missing ones."""
     first = rows.select_columns(list(names))[:SAMPLE] if names else {}
     return {name: [value for value in values if value is not None and value != ""] for name, values in first.items()}
 
 
 def _is_text(values: list) -> bool:
-    """Return whether the values are words, and not numbers or dates written as text."""
+    """Return whether all values are strings, and not all of them numbers or dates."""
     return all(isinstance(value, str) for value in values) and not all(_NO_TEXT.fullmatch(value) for value in values)
 
 
 def _has_words(values: list) -> bool:
-    """Return whether most values have several words."""
+    """Return whether more than half of the values have several words, or a character of a script without spaces."""
     return sum(len(value.split()) > 1 or bool(UNSPACED.search(value)) for value in values) > len(values) / 2
 
 
@@ -294,16 +357,28 @@ def _choose_label(rows: Dataset, texts: tuple[str, str | None], data: DataArgume
 
 
 def bit_of(value: Any) -> int | None:
-    """0 or 1, however it is written; None for anything else."""
+    """Return 0 or 1 for a value that means 0 or 1; None for any other value.
+
+    Args:
+        value: Number, boolean, or one of these written as a string, such as `"1.0"` or `"false"`.
+    """
     text = str(value).strip().lower()
     return {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}.get(text)
 
 
 def column_for(rows: Dataset, key: str, names: Sequence[str], what: str, data: DataArguments, split: str = "") -> str:
-    """A column by the name that the settings give, else the first of some well-known names.
+    """Return the column that the settings name, else the first one that has a well-known name.
+
+    Args:
+        rows: Rows of a split.
+        key: Setting of the column, such as `label_column`.
+        names: Well-known names, in order of precedence.
+        what: Content of the column; used in errors.
+        data: Settings with the columns.
+        split: Name of the split; used in errors. Empty for none.
 
     Raises:
-        UserError: the named column is not there, or none has such a name.
+        UserError: The named column does not exist, or no column has a well-known name.
     """
     check_column(rows, key, data)
     given = getattr(data, key)

@@ -1,7 +1,7 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""CSV and TSV files as tables of strings: by Arrow where that is exact, and else by [`ExactReader`].
+"""Read CSV and TSV files as tables of strings: with Arrow if that is exact, else with [`ExactReader`].
 
-Nothing is inferred: a field is the characters that stand in the file, and an empty one is missing.
+No types are inferred: a field is a string as in the file, and an empty field is missing.
 """
 
 import codecs
@@ -25,33 +25,38 @@ from .encodings import Utf8Stream, encoding_name, ending_of, find_encoding, wron
 
 logger = logging.getLogger(__name__)
 
-# Bytes that Arrow parses and that numpy looks at together, so few that a processor's cache holds them; that a record
-# may have.
+# Bytes per block that Arrow parses, bytes per piece that numpy searches (both small enough for the processor's cache),
+# and maximum bytes of a record.
 BLOCK, PIECE, LONGEST = 1 << 20, 1 << 17, 1 << 28
-# Blocks that Arrow's threads are given at a time.
+# Blocks that Arrow's threads parse in one run.
 BLOCKS = 16
-# Bad rows that are named.
+# Maximum number of bad rows whose lines the warning names.
 NAMED = 5
 
 
 @dataclass
 class BadRows:
-    """Rows that were left out of a file (`data.on_bad_rows`), by their lines."""
+    """Rows that were skipped in a file, by `data.on_bad_rows`.
+
+    Args:
+        count: Number of skipped rows.
+        lines: Line numbers of the first skipped rows, at most `NAMED`.
+    """
 
     count: int = 0
     lines: list[int] = field(default_factory=list)
 
 
 class DelimitedFile:
-    """A CSV or TSV file.
+    """A CSV or TSV file as an iterable of tables.
 
     Args:
-        file: its path.
-        data: how it is written, as far as that was said.
-        known: names of columns that a header may have.
+        file: Path of the file.
+        data: Settings of the file format; those left at None are detected.
+        known: Column names that mark a row as a header.
 
     Raises:
-        UserError: it is empty, its encoding or dialect is not plain, or two columns have one name.
+        UserError: The file is empty, its encoding or dialect is unclear, or two columns have the same name.
     """
 
     def __init__(self, file: Path, data: DataArguments, known: Collection[str] = ()):
@@ -64,16 +69,16 @@ class DelimitedFile:
             first = self._first(stream)
         header = [self._decode(name) for name in first.fields] if self.dialect.header else None
         self.names = names_of(file, header, len(first.fields))
-        # The place of the first row.
+        # Byte offset of the first row.
         self.begins = first.end if self.dialect.header else 0
         self.bad = BadRows()
         self.as_strings = csv.ConvertOptions(column_types=dict.fromkeys(self.names, pa.string()))
-        # Bytes before and behind a quoted field.
+        # True for bytes that may stand before and after a quoted field.
         self.ends = np.zeros(256, dtype=bool)
         self.ends[[ord(character) for character in (self.dialect.delimiter, "\r", "\n")]] = True
 
     def described(self) -> str:
-        """Return one line that says how the file is written."""
+        """Return one line about the encoding and the dialect of the file."""
         return f"{encoding_name(self.encoding)} · {self.dialect}"
 
     def _first(self, stream: Utf8Stream) -> Record:
@@ -92,11 +97,11 @@ class DelimitedFile:
         return record
 
     def __iter__(self) -> Iterator[pa.Table]:
-        """The rows, a part at a time, as columns of strings.
+        """Yield the rows as tables of string columns, one part of the file at a time.
 
         Raises:
-            UserError: a row has more or fewer fields than the first, or broken quotes, unless such rows are left out;
-                a byte that the encoding does not have.
+            UserError: A row has broken quotes or another number of fields than the first one (unless such rows are
+                skipped), a row is too long, or a byte is invalid in the encoding.
         """
         self.bad = BadRows()
         with Utf8Stream(self.file, self.encoding) as stream:
@@ -107,7 +112,7 @@ class DelimitedFile:
                 yield from self._by_arrow(run)
                 if run.is_full:
                     continue
-                # Arrow stopped at bytes that it does not read exactly, or at the end.
+                # The run ended at bytes that Arrow does not parse exactly, or at the end of the file.
                 read = 0
                 if ahead.rest:
                     table, read = self._exactly(ahead.rest, ahead.final, ahead.offset)
@@ -125,21 +130,22 @@ class DelimitedFile:
             logger.warning(f"{self.file.name}: {self.bad.count} bad rows were left out (lines {lines}).")
 
     def _plain(self, data: bytearray, size: int, final: bool) -> int:
-        """Return how many bytes Arrow reads exactly: whole records with quotes only at both ends of a field, or
-        doubled. Return 0 for none.
+        """Return the number of leading bytes that Arrow parses exactly; 0 if there are none.
+
+        They are whole records whose quotes stand only at both ends of a field, or are doubled.
 
         Args:
-            data: begins with a record.
-            size: how many of its bytes count.
-            final: whether the file ends with them.
+            data: Buffer that begins with a record.
+            size: Number of valid bytes in the buffer.
+            final: True if the file ends with these bytes.
         """
         if self.dialect.escape or data.startswith(codecs.BOM_UTF8):
-            # Arrow would take a first character of a row for a byte order mark.
+            # Arrow would remove a U+FEFF at the beginning of a row as a byte order mark.
             return 0
-        # To find nothing is many times as fast as to count.
+        # `find` is many times faster than `count` if there is no carriage return.
         returns = self.dialect.line_end == "\n" and data.find(b"\r", 0, size) >= 0 and data.count(b"\r", 0, size)
         if returns and returns > data.count(b"\r\n", 0, size) + data.endswith(b"\r", 0, size):
-            # Arrow would take a carriage return alone for the end of a record.
+            # Arrow would end a record at a single carriage return.
             return 0
         read, line_end = np.frombuffer(data, dtype=np.uint8, count=size), self.dialect.line_end.encode()
         places = _places(data, size, self.dialect.quote.encode())
@@ -147,12 +153,12 @@ class DelimitedFile:
             before = int(np.searchsorted(places, size))
             if before % 2 == 0:
                 break
-            # This end of a line is inside quotes: look before the one that opened them.
+            # This line end is inside quotes. Search before the opening quote.
             size = int(places[before - 1])
         places = places[: np.searchsorted(places, size)]
         if len(places) % 2 or not len(places):
             return 0 if len(places) else size
-        # The bytes before the quotes that open a field and behind those that close it.
+        # Positions of the bytes before each opening quote and after each closing quote.
         around = places + np.tile([-1, 1], len(places) // 2)
         at_end = self.ends.take(read.take(around, mode="clip"))
         at_end[0] |= around[0] < 0
@@ -164,7 +170,7 @@ class DelimitedFile:
         return size if at_end.all() else 0
 
     def _by_arrow(self, run: "_Run") -> Iterator[pa.Table]:
-        """The rows that Arrow reads; where it cannot read some of them, each block of them by itself."""
+        """Yield the rows of a run as tables; parse each block separately if Arrow cannot parse the whole run."""
         table = self._parse(pa.PythonFile(run, "r"), BLOCK)
         run.stop()
         if table is not None:
@@ -178,11 +184,11 @@ class DelimitedFile:
                 yield table
 
     def _parse(self, source: pa.NativeFile, size: int) -> pa.Table | None:
-        """The rows; None where there are none, one has another number of fields, or is not UTF-8.
+        """Return the rows; None if there are none, or one is not UTF-8 or has another number of fields.
 
         Args:
-            source: gives whole records at a time.
-            size: how many bytes it is asked for.
+            source: File that returns whole records per read.
+            size: Number of bytes that Arrow requests per read.
         """
         bad: list[Any] = []
 
@@ -193,7 +199,7 @@ class DelimitedFile:
         try:
             table = csv.read_csv(
                 source,
-                # Arrow would cut a block of its own at any end of a line, even one inside quotes.
+                # With smaller blocks, Arrow would split a block at any line end, even inside quotes.
                 read_options=csv.ReadOptions(column_names=self.names, block_size=size),
                 parse_options=csv.ParseOptions(
                     delimiter=self.dialect.delimiter,
@@ -207,7 +213,7 @@ class DelimitedFile:
         return None if bad else pa.table([_missing_if_empty(each) for each in table.columns], names=self.names)
 
     def _exactly(self, data: bytes, final: bool, offset: int) -> tuple[pa.Table, int]:
-        """The whole rows in some bytes, and how many bytes these are."""
+        """Return the complete rows in some bytes as a table, and the number of bytes read."""
         columns: list[list[str | None]] = [[] for _ in self.names]
         read = 0
         for record in self.exact.records(data, final):
@@ -224,7 +230,7 @@ class DelimitedFile:
         return pa.table(columns, schema=pa.schema([(name, pa.string()) for name in self.names])), read
 
     def _line(self, offset: int) -> int:
-        """The line in which a byte of the file stands; asked for so seldom that the file is read again for it."""
+        """Return the line number of a byte offset. This reads the file again, because it is rarely needed."""
         line = 1
         with Utf8Stream(self.file, self.encoding) as stream:
             while offset > 0 and (part := stream.read(min(BLOCK, offset))):
@@ -239,7 +245,7 @@ class DelimitedFile:
             raise wrong_encoding(self.file, "utf-8", error.object[error.start]) from error
 
     def _error(self, record: Record, line: int) -> UserError:
-        """Return the error for a record, with its line."""
+        """Return the error for a bad record at a line."""
         shown = record.raw[:120].decode("utf-8", "replace")
         where = f"{str(self.file)!r} cannot be read as {ending_of(self.file)}: line {line}"
         if record.fields is None:
@@ -257,23 +263,23 @@ class DelimitedFile:
 
 
 class _Ahead:
-    """The part of a file that was not taken yet; its first bytes, which begin with a record, were read already."""
+    """Part of a file that is not consumed yet. `rest` holds those of its bytes that are already read."""
 
     def __init__(self, stream: Utf8Stream):
         self.stream = stream
         self.rest, self.final, self.offset = b"", False, 0
-        # Used again in each run: new memory takes more time than what is read into it.
+        # Buffers are reused in each run, because allocation takes more time than reading.
         self.buffers: list[bytearray] = []
 
     def read(self, place: int = 0) -> tuple[bytearray, int]:
-        """Return a buffer with the first bytes and more behind them, and how many it holds.
+        """Return a buffer with the next bytes of the file, and the number of valid bytes in it.
 
         Args:
-            place: of the buffer in this run.
+            place: Index of the buffer in this run.
         """
         while len(self.buffers) <= place:
             self.buffers.append(bytearray(BLOCK))
-        # A row that does not end in what was read needs more of it, and ever more.
+        # A row that does not end in the bytes read so far needs a larger buffer.
         buffer = self.buffers[place] if len(self.rest) <= BLOCK // 2 else bytearray(2 * len(self.rest))
         buffer[: len(self.rest)] = self.rest
         size = len(self.rest) + self.stream.readinto(memoryview(buffer)[len(self.rest) :])
@@ -281,28 +287,28 @@ class _Ahead:
         return buffer, size
 
     def take(self, read: bytes | memoryview, size: int) -> None:
-        """Go on behind the first bytes of those that were read."""
+        """Consume the first `size` bytes of `read`, and keep the others for the next read."""
         self.rest, self.offset = bytes(read[size:]), self.offset + size
 
     def skip(self, size: int) -> None:
-        """Leave the first bytes out."""
+        """Skip the next `size` bytes."""
         self.stream.readinto(memoryview(bytearray(size)))
         self.offset += size
 
 
 class _Run(io.RawIOBase):
-    """The next blocks of a file that Arrow reads exactly, as a file that Arrow's threads read.
+    """Next blocks of a file that Arrow parses exactly, as a file object for Arrow's threads.
 
     Args:
-        ahead: the file.
-        plain: `DelimitedFile._plain`.
-        dialect: of the file.
+        ahead: Part of the file that is not consumed yet.
+        plain: Function that counts the bytes that Arrow parses exactly, `DelimitedFile._plain`.
+        dialect: Dialect of the file.
     """
 
     def __init__(self, ahead: _Ahead, plain: Callable[[bytearray, int, bool], int], dialect: Dialect):
         self.ahead, self.plain = ahead, plain
         self.quote, self.line_end = dialect.quote.encode(), dialect.line_end.encode()
-        # The blocks, and where they begin in the file.
+        # Blocks and their byte offsets in the file.
         self.blocks: list[tuple[pa.Buffer, int]] = []
         self.is_full, self.stopped = False, False
         self.lock = Lock()
@@ -311,7 +317,7 @@ class _Run(io.RawIOBase):
         return True
 
     def read(self, size: int = -1) -> Any:
-        """The next block, whatever its size."""
+        """Return the next block; `size` is ignored."""
         with self.lock:
             self.is_full = len(self.blocks) == BLOCKS
             if self.stopped or self.is_full:
@@ -324,8 +330,10 @@ class _Run(io.RawIOBase):
             return self.blocks[-1][0] if given else b""
 
     def _given(self, buffer: bytearray, whole: int) -> int:
-        """Return how many bytes of whole records make a block: all but the last end of a line, if Arrow then finds the
-        one before it. Of a row that goes on in the next block, it learns that rows are long, and is faster."""
+        """Return the number of bytes of a block: the whole records, if possible without the last line end.
+
+        Arrow then finds a row that continues in the next block, and is faster.
+        """
         end = whole
         while end and buffer[end - 1] in b"\r\n":
             end -= 1
@@ -334,13 +342,13 @@ class _Run(io.RawIOBase):
         return end if is_record else whole
 
     def stop(self) -> None:
-        """Give no more, even to a thread that still asks."""
+        """End the file, even for a thread that still reads."""
         with self.lock:
             self.stopped = True
 
 
 def _places(data: bytearray, size: int, byte: bytes) -> np.ndarray:
-    """Return the places of a byte among the first ones, found in pieces that fit a processor's cache."""
+    """Return the positions of a byte in the first `size` bytes. Each searched piece fits the processor's cache."""
     if not byte or data.find(byte, 0, size) < 0:
         return np.empty(0, dtype=int)
     read = np.frombuffer(data, dtype=np.uint8, count=size)
@@ -349,7 +357,7 @@ def _places(data: bytearray, size: int, byte: bytes) -> np.ndarray:
 
 
 def _missing_if_empty(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A column of strings whose empty ones are missing: faster than where Arrow asks this of each field."""
+    """Return a string column with null for empty strings. This is faster than Arrow's own check of each field."""
     lengths = pc.binary_length(column)
     if pc.min(lengths).as_py() != 0:
         return column

@@ -1,10 +1,11 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Find the delimiter, quotes, escapes and header of a table, and read it slowly and exactly.
+"""Detect the delimiter, quotes, escapes and header of a CSV or TSV file, and read its records exactly.
 
-The rules. A record ends with a line feed, perhaps after carriage returns; in a file without line feeds, with a
-carriage return. A field that begins with the quote is quoted: it ends with the next quote that is not doubled, and
-there a delimiter or the end of the record has to follow. In other fields a quote is a character, and so is a carriage
-return alone. Blank lines are no records.
+Rules of the format: A record ends with a line feed and any carriage returns before it. In a file without line feeds, a
+carriage return ends it. A field that begins with the quote character is quoted. It ends at the next quote that is not
+doubled, and a delimiter or the end of the record must follow. In other fields, a quote or a single carriage return is
+an ordinary character. Blank lines are skipped. Without a setting, the first row is a header if it has a known column
+name, or a field unlike its column in form. It is data if a field occurs again in its column, or has the column's form.
 """
 
 import re
@@ -21,17 +22,15 @@ from .arguments import DataArguments
 from .encodings import Utf8Stream, contains, ending_of
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
-# Records by which a dialect is chosen, and the bytes that are read for them: more where they are long.
+# Records that choose the dialect, records that the sample should hold, and its first and its largest size in bytes.
 RECORDS, FEW, SAMPLE, MOST = 500, 100, 1 << 17, 1 << 24
-# The delimiter of a file with one column.
-DEFAULT = ","
+DEFAULT = ","  # Delimiter of a file with one column.
 # Letters of scripts without spaces between words: Thai, Lao, Burmese, Khmer, Japanese and Chinese.
 UNSPACED = re.compile(
     r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
     r"\uf900-\ufaff\uff66-\uff9f\U00020000-\U000323af]"
 )
-# Combining characters, such as accents and the vowels of the scripts of India. They belong to words, and Python's \w
-# has none of them.
+# Combining characters, such as accents and Indic vowel signs. They belong to words, but \w of Python excludes them.
 MARKS = "".join(chr(n) for n in range(0x300, 0x20000) if unicodedata.category(chr(n)) in ("Mn", "Mc"))
 _LETTERS = rf"[^\W{UNSPACED.pattern[1:-1]}]"
 # A word, a punctuation mark, or a character of a script without spaces.
@@ -41,14 +40,14 @@ _NUMBER = re.compile(r"\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?\s*%?\s*")
 
 @dataclass(frozen=True)
 class Dialect:
-    """The characters, all ASCII, that separate and quote the fields and records of a file.
+    """ASCII characters that separate and quote the fields and records of a file.
 
     Args:
-        delimiter: between fields.
-        quote: around a field; "" for none.
-        escape: before a quote, a delimiter or itself; "" for none.
-        header: whether the first record holds the names of the columns.
-        line_end: a line feed, or a carriage return in a file that has none.
+        delimiter: Character between two fields.
+        quote: Character around a quoted field; "" if no field is quoted.
+        escape: Character before a literal quote, delimiter or escape character; "" for none.
+        header: True if the first record holds the column names.
+        line_end: Line feed, or carriage return for a file without line feeds.
     """
 
     delimiter: str = ","
@@ -66,8 +65,11 @@ class Dialect:
 
 
 class Record(NamedTuple):
-    """A record: the fields, or None where its quotes are broken; where it begins, and where the next one may; how it
-    stands in the file."""
+    """Record of a delimited file.
+
+    `fields` is None if the quotes are broken. `start` and `end` are the byte offsets of the record and of the next one.
+    `raw` holds the bytes of the record as in the file, without the line end.
+    """
 
     fields: list[bytes] | None
     start: int
@@ -76,13 +78,17 @@ class Record(NamedTuple):
 
 
 class ExactReader:
-    """Reads records field by field, by the rules at the top of this file: slow, and right by sight."""
+    """Slow and simple reader of records, field by field, by the rules in the docstring of this module.
+
+    Args:
+        dialect: Dialect of the file; `header` is not read.
+    """
 
     def __init__(self, dialect: Dialect):
         delimiter, quote, escape = (re.escape(c).encode() for c in (dialect.delimiter, dialect.quote, dialect.escape))
         line, alone = (rb"\r*\n", [rb"\r(?!\r*\n)"]) if dialect.line_end == "\n" else (rb"\r", [])
         end = line + rb"|\r+\Z"
-        # Runs of characters between the special ones, so that a field that does not match fails in linear time.
+        # Runs of ordinary characters between special ones let a field that does not match fail in linear time.
         run = rb"[^\r%s%s%s]*" % (b"\n" if alone else b"", delimiter, escape)
         special = b"|".join([*alone, *([rb"%s(?:[^\r\n]|(?=[\r\n])|\Z)" % escape] if escape else [])])
         self.plain = re.compile(rb"%s(?:(?:%s)%s)*" % (run, special, run) if special else run)
@@ -95,28 +101,30 @@ class ExactReader:
         self.delimiter, self.quote = dialect.delimiter.encode(), dialect.quote.encode()
 
     def records(self, data: bytes, final: bool) -> Iterator[Record]:
-        """Yield the records of some bytes, blank lines left out. White space alone is a record of one field.
+        """Yield the records in some bytes without blank lines. A line of white space is a record of one field.
 
         Args:
-            data: from the beginning of a record on.
-            final: whether the file ends with them; if not, what may go on behind them is not yielded.
+            data: Bytes that begin with a record.
+            final: True if the file ends with these bytes; if False, a record that may continue is not yielded.
         """
         place = 0
         while place < len(data):
             fields, end = self._fields(data, place)
             ending = self.line.search(data, place) if fields is None else self.end.match(data, end)
-            # The line of a record with broken quotes may go on, and a carriage return at the end be half of a line end.
+            # A line with broken quotes may continue, and a final carriage return may be the first half of a line end.
             if not final and (ending is None or not data[end:].strip(b"\r")):
                 return
-            # Skip the line on which a record with broken quotes begins.
+            # After broken quotes, reading continues at the next line.
             stop, next_place = (ending.start(), ending.end()) if ending else (len(data), len(data))
             if fields is None or stop > place:
                 yield Record(fields, place, next_place, data[place:stop])
             place = next_place
 
     def _fields(self, data: bytes, place: int) -> tuple[list[bytes] | None, int]:
-        """The fields of a record and the place behind them; None for broken quotes, with the end of the data where
-        they may be closed behind it."""
+        """Return the fields of a record and the offset after them; None for broken quotes.
+
+        With None, the offset is the end of the data if later data may close the quotes, and else that of the quote.
+        """
         fields = []
         while True:
             if self.quoted is not None and data.startswith(self.quote, place):
@@ -135,24 +143,24 @@ class ExactReader:
 
 
 def lines_in(raw: bytes) -> int:
-    """The line ends in some bytes: line feeds, or carriage returns where there are none."""
+    """Return the number of line feeds in the bytes `raw`, or of carriage returns if there are no line feeds."""
     return raw.count(b"\n") or raw.count(b"\r")
 
 
 def find_dialect(file: Path, stream: Utf8Stream, data: DataArguments, known: Collection[str]) -> Dialect:
-    """Return how a file is written: what the settings say, and else what fits its first records.
+    """Return the dialect of a file: the given settings, and for the others the best fit to the first records.
 
-    A delimiter has to stand in the first record, and fits where all others have as many fields. A tab goes with no
-    quotes, unless only they fit or all fields of the first record have them.
+    A delimiter must occur in the first record, and fits if all records have the same number of fields. Files with tabs
+    have no quotes, unless only quotes fit or all fields of the first record are quoted.
 
     Args:
-        file: to be named in errors, and whose ending .tsv means tabs.
-        stream: its bytes, in UTF-8, from the beginning.
-        data: `delimiter`, `quotechar`, `escapechar` and `header`.
-        known: names of columns, in lower case, that a header may have.
+        file: Path of the file; used in errors. The extension .tsv means tabs.
+        stream: Bytes of the file as UTF-8, from the beginning.
+        data: Settings; `delimiter`, `quotechar`, `escapechar` and `header` are read.
+        known: Column names that mark a row as a header.
 
     Raises:
-        UserError: several dialects fit; or what the first row is, is not plain.
+        UserError: The file is empty, several dialects fit, or it is unclear if the first row is a header.
     """
     sample, more, known = b"", b"-", {name.lower() for name in known}
     reader = ExactReader(Dialect())
@@ -190,7 +198,7 @@ def find_dialect(file: Path, stream: Utf8Stream, data: DataArguments, known: Col
 
 
 def _candidates(file: Path, data: DataArguments, sample: bytes) -> list[Dialect]:
-    """The dialects that a file may be written in, the likelier ones first."""
+    """Return the possible dialects of a file, more likely ones first."""
     may_escape = data.escapechar is None and b"\\" in sample
     delimiters = [data.delimiter] if data.delimiter else ["\t"] if ending_of(file) == ".tsv" else list(DELIMITERS)
     delimiters = [delimiter for delimiter in delimiters if delimiter != data.quotechar]
@@ -204,31 +212,31 @@ def _candidates(file: Path, data: DataArguments, sample: bytes) -> list[Dialect]
 
 
 class _Trial:
-    """The first records of a file, read in a dialect."""
+    """First records of a file, read with one dialect."""
 
     def __init__(self, dialect: Dialect, sample: bytes, final: bool):
         self.dialect = dialect
         records = ExactReader(dialect).records(sample, final)
         self.records = list(islice(records, 1))
-        # There is no record if the first quote is not closed in the sample.
+        # There is no record if the sample does not close the first quote.
         self.first = self.records[0].fields or [b""] if self.records else []
         if len(self.first) > 1 or dialect.delimiter == DEFAULT:
-            # Other delimiters have to stand in the first record.
+            # Any other delimiter must occur in the first record.
             self.records += islice(records, RECORDS)
 
     @property
     def share(self) -> float:
-        """The share of records with as many fields as the first; white space alone is no record."""
+        """The share of records with as many fields as the first one; blank records are skipped if it has several."""
         counts = [len(record.fields or ()) for record in self.records if len(self.first) == 1 or record.raw.strip()]
         return sum(count == len(self.first) for count in counts) / max(1, len(counts))
 
     def rows(self) -> list[list[str]]:
-        """The records as texts, those with as many fields as the first."""
+        """Return the records that have as many fields as the first one, as strings."""
         whole = (record.fields for record in self.records if record.fields is not None)
         return [[f.decode("utf-8", "replace") for f in fields] for fields in whole if len(fields) == len(self.first)]
 
     def has_name(self, known: Collection[str]) -> bool:
-        """Return whether a field of the first record is the name of a column."""
+        """Return whether a field of the first record is a known column name."""
         return any(name.decode("utf-8", "replace").strip().lower() in known for name in self.first)
 
 
@@ -255,19 +263,19 @@ def _choose(file: Path, tried: list[_Trial], known: Collection[str]) -> _Trial:
 
 
 def _best_quotes(trials: list[_Trial]) -> _Trial:
-    """Return the first dialect that fits best; the one with quotes, if all names of the header have them."""
+    """Return the first trial with the best share; the one with quotes, if it fits and all header names are quoted."""
     best = max(trials, key=lambda trial: trial.share)
     for trial in trials:
         quote = trial.dialect.quote.encode()
         if quote and not best.dialect.quote and trial.share == 1:
-            # Writers that quote the names of the header quote all text fields.
+            # Programs that quote the header names quote all text fields.
             quoted = [len(name) > 1 and name[:1] == name[-1:] == quote for name in best.first]
             return trial if all(quoted) else best
     return best
 
 
 def _has_escapes(stream: Utf8Stream, chosen: _Trial, sample: bytes) -> bool:
-    """Return whether a record of the file's first part only fits with a backslash before quotes."""
+    """Return whether the first part of the file has a record that fits only if a backslash escapes quotes."""
     if chosen.dialect.escape:
         return True
     escaped = b"\\" + chosen.dialect.quote.encode()
@@ -286,14 +294,15 @@ def _has_escapes(stream: Utf8Stream, chosen: _Trial, sample: bytes) -> bool:
 
 
 def has_header(file: Path, rows: list[list[str]], known: Collection[str]) -> bool:
-    """Return whether the first row holds the names of the columns.
+    """Return whether the first row holds the column names, by the rules in the docstring of this module.
 
-    It is a row like all others where its value comes again in its column, or is a number or has a form that all others
-    have. It is a header where it has a well-known name, or differs in this from all others.
+    Args:
+        file: File of the rows; used in errors.
+        rows: First rows of the file, as strings.
+        known: Column names that mark a row as a header, in lower case.
 
     Raises:
-        UserError: nothing speaks for either, and one of its fields has several words; or one field speaks for a row and
-            another for a header; or the header stands below a title.
+        UserError: The fields contradict each other or hold undecided phrases, or a title stands above the header.
     """
     first, rest = [field.strip() for field in rows[0]], rows[1:]
     second = {field.strip().lower() for field in rest[0]} if rest else set()
@@ -346,15 +355,15 @@ def has_header(file: Path, rows: list[list[str]], known: Collection[str]) -> boo
 
 
 def names_of(file: Path, first: Sequence[str] | None, width: int) -> list[str]:
-    """The names of the columns.
+    """Return the column names; an empty or missing name becomes `column_1`, `column_2`, ….
 
     Args:
-        file: to be named in errors.
-        first: the header, where there is one.
-        width: the number of columns.
+        file: File of the columns; used in errors.
+        first: Fields of the header; None for a file without a header.
+        width: Number of columns.
 
     Raises:
-        UserError: two columns have the same name.
+        UserError: Two columns have the same name.
     """
     names = [name.strip() or f"column_{number}" for number, name in enumerate(first or [""] * width, 1)]
     twice = next((name for name in names if names.count(name) > 1), None)
@@ -367,7 +376,7 @@ def names_of(file: Path, first: Sequence[str] | None, width: int) -> list[str]:
 
 
 def _form(field: str) -> str:
-    """A number, or which of its characters are digits and letters."""
+    """Return "number", or the field with each run of digits as 9 and each run of letters as a."""
     return "number" if _NUMBER.fullmatch(field) else re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", "9", field))
 
 
@@ -376,13 +385,13 @@ def _letters(field: str) -> str:
 
 
 def _common_form(column: list[str]) -> str | None:
-    """The form that all fields of a column have, if it is one of numbers, dates or keys, and not of words."""
+    """Return the form that all fields of a column share if it has digits (numbers, dates, keys); else None."""
     form = _form(column[0]) if column else ""
     return form if (form == "number" or "9" in form) and all(_form(value) == form for value in column) else None
 
 
 def _words(field: str) -> float:
-    """Words of a field; a character of a script without spaces is half of one."""
+    """Return the number of words of a field; a character of a script without spaces counts half a word."""
     unspaced = len(UNSPACED.findall(field))
     return unspaced / 2 if unspaced else len(field.split())
 

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Find the encoding of a file, and read it as a stream of UTF-8 bytes."""
+"""Detect the encoding of a text file, and read the file as a stream of UTF-8 bytes."""
 
 import codecs
 import io
@@ -15,9 +15,9 @@ from ..utils.errors import UserError
 logger = logging.getLogger(__name__)
 
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".lz4": "lz4"}
-# Bytes in which zeros are counted; that are looked at together; and at most.
+# Bytes in which zeros are counted, bytes per read, and maximum number of bytes that are examined.
 SAMPLE, PART, MOST = 1 << 12, 1 << 18, 1 << 24
-# The longer marks first: one of UTF-32 begins with one of UTF-16.
+# Longer marks come first, because one of UTF-32 begins with one of UTF-16.
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",
@@ -25,7 +25,7 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-# The first bytes of files that are not text.
+# First bytes of files that are not text.
 _NO_TEXT = {
     b"PK\x03\x04": "a workbook or archive, such as .xlsx",
     b"\x1f\x8b": "a compressed file, .gz",
@@ -33,30 +33,42 @@ _NO_TEXT = {
     b"BZh": "a compressed file, .bz2",
     b"PAR1": "a table, .parquet",
 }
-# Characters of Western European text beside ASCII. Some letters of cp1252 are left out, because files in cp1250 (Czech:
-# š, ž, ý) or cp1254 (Turkish: þ, ð, ý) have their bytes.
+# Characters of Western European text outside ASCII. Some letters of cp1252 are left out, because their bytes are
+# frequent in files in cp1250 (Czech: š, ž, ý) or cp1254 (Turkish: þ, ð, ý).
 _LETTERS = "ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜŒŸßàáâãäåæçèéêëìíîïñòóôõöøùúûüœÿ"
 _SIGNS = "€£¥§©®°±²³µ·¼½¾×÷ªº«»‹›“”„‘’‚–—…•™¡¿´¨¢¬¦\xa0\xad"
 _RUN = re.compile(rf"[{_LETTERS}]{{3,}}")
-# A sign in the middle of a word, where only some signs stand.
+# A sign inside a word. The signs that are frequent there are excluded.
 _SIGN_IN_WORD = re.compile(rf"[^\W\d_](?![’‘·\xad\xa0´–—…])[{re.escape(_SIGNS)}][^\W\d_]")
 
 
 def ending_of(path: Path | str) -> str:
-    """The ending that says what a file holds, in lower case, without that of a compression."""
+    """Return the file extension that gives the format, in lower case, such as `.csv` for `a.CSV.gz`.
+
+    Args:
+        path: Path or name of the file.
+    """
     path = Path(path)
     inner = path.with_suffix("").suffix.lower() if path.suffix.lower() in COMPRESSIONS else ""
-    # Parquet and Excel files are compressed themselves, and not read as streams.
+    # Parquet and Excel files cannot be read as streams, and are compressed by their format.
     return inner if inner and inner not in (".parquet", ".xlsx") else path.suffix.lower()
 
 
 def stem_of(path: Path) -> str:
-    """The name of a file without its endings."""
+    """Return the name of a file without the extensions of its format and its compression.
+
+    Args:
+        path: Path of the file.
+    """
     return (path.with_suffix("") if path.suffix.lower() in COMPRESSIONS else path).stem
 
 
 def open_bytes(file: Path) -> BinaryIO:
-    """Open a file, decompressed where its name ends in .gz, .bz2, .zst or .lz4."""
+    """Open a file to read its bytes, decompressed if its extension is .gz, .bz2, .zst or .lz4.
+
+    Args:
+        file: Path of the file.
+    """
     kind = COMPRESSIONS.get(file.suffix.lower())
     plain = file.open("rb")
     if kind is None:
@@ -65,7 +77,7 @@ def open_bytes(file: Path) -> BinaryIO:
 
 
 class _Closing(io.RawIOBase):
-    """A stream of Arrow's as one of Python's, which closes the file below it."""
+    """Python stream over an Arrow stream that also closes the underlying file."""
 
     def __init__(self, stream: Any, file: BinaryIO):
         self.stream, self.file = stream, file
@@ -86,12 +98,22 @@ class _Closing(io.RawIOBase):
 
 
 def encoding_name(encoding: str) -> str:
-    """Return the name of an encoding as users know it, with or without a byte order mark."""
+    """Return the name of an encoding without the suffix `-sig`, which stands for a byte order mark.
+
+    Args:
+        encoding: Encoding as [`find_encoding`] returns it.
+    """
     return encoding.removesuffix("-sig")
 
 
 def wrong_encoding(file: Path, encoding: str, byte: int) -> UserError:
-    """The error for a byte that an encoding does not have."""
+    """Return the error for a byte that is invalid in an encoding.
+
+    Args:
+        file: Path of the file.
+        encoding: Encoding that the file was read with.
+        byte: Value of the invalid byte.
+    """
     return UserError(
         f"{str(file)!r} is not {encoding} (byte {byte:#04x}): name its encoding, "
         "for example --data.encoding gb18030 (Chinese) or --data.encoding cp1252 (Western European), cp1250 (Central "
@@ -100,15 +122,15 @@ def wrong_encoding(file: Path, encoding: str, byte: int) -> UserError:
 
 
 def find_encoding(file: Path, given: str | None = None) -> str:
-    """Return the encoding of a file: the one that was given, the one of its byte order mark, or the one that its first
-    16 MB allow.
+    """Return the encoding of a file: the given one, or one detected by a byte order mark or the first 16 MB.
 
     Args:
-        file: to be looked at.
-        given: `data.encoding`.
+        file: Path of the file.
+        given: Setting `data.encoding`; None to detect UTF-8, UTF-16, UTF-32 or cp1252.
 
     Raises:
-        UserError: no encoding that Python knows was given; or none was, and it is neither UTF-8 nor plainly cp1252.
+        UserError: Python does not know the given encoding. Or none is given, and the file is not text, or is neither
+            Unicode nor clearly cp1252.
     """
     if given is not None:
         try:
@@ -116,7 +138,7 @@ def find_encoding(file: Path, given: str | None = None) -> str:
             "a".encode(name)
         except (LookupError, ValueError, TypeError) as error:
             raise UserError(f"data.encoding={given!r} is no encoding that Python knows: write utf-8.") from error
-        # A mark may stand before the text of any of them, and is no part of it.
+        # The codec utf-8-sig removes a byte order mark, which is not part of the text.
         return "utf-8-sig" if name == "utf-8" else name
     with open_bytes(file) as stream:
         part = stream.read(PART)
@@ -139,7 +161,7 @@ def find_encoding(file: Path, given: str | None = None) -> str:
                 if decoder.getstate()[0] or not part.isascii():
                     plain = decoder.decode(part, final=not following).isascii() and plain
             except UnicodeDecodeError as error:
-                # The byte is a mistake if more characters of UTF-8 are whole than broken.
+                # A file with more valid than invalid UTF-8 characters is UTF-8 with a mistake.
                 read_on = error.object.decode("utf-8", "replace")
                 wrong, high = read_on.count("\ufffd"), sum(not character.isascii() for character in read_on)
                 plain = plain and high <= 2 * wrong
@@ -157,7 +179,7 @@ def find_encoding(file: Path, given: str | None = None) -> str:
 
 
 def _western(sample: bytes) -> str | None:
-    """The sample as cp1252, if it then looks like Western European text; None otherwise."""
+    """Return the sample decoded as cp1252 if the result looks like Western European text; else None."""
     try:
         text = sample.decode("cp1252")
     except UnicodeDecodeError:
@@ -169,11 +191,11 @@ def _western(sample: bytes) -> str | None:
 
 
 class Utf8Stream:
-    """The bytes of a text file as UTF-8, whatever its encoding, without a byte order mark.
+    """Stream of the bytes of a text file, converted to UTF-8 and without a byte order mark.
 
     Args:
-        file: to read.
-        encoding: as [`find_encoding`] gives it.
+        file: Path of the file.
+        encoding: Encoding as [`find_encoding`] returns it.
     """
 
     def __init__(self, file: Path, encoding: str):
@@ -181,7 +203,7 @@ class Utf8Stream:
         self.stream = open_bytes(file)
         self.decoder = None if encoding == "utf-8" else codecs.getincrementaldecoder(encoding)()
         if encoding == "utf-8-sig":
-            # Only the mark has to go: to decode what is UTF-8 already takes time.
+            # Skip the mark only. Decoding bytes that are UTF-8 already would take time.
             mark = self.stream.read(len(codecs.BOM_UTF8))
             self.waiting, self.decoder = b"" if mark == codecs.BOM_UTF8 else mark, None
         else:
@@ -189,10 +211,13 @@ class Utf8Stream:
         self.started = False
 
     def read(self, size: int) -> bytes:
-        """About `size` bytes; none at the end.
+        """Return the next bytes; none at the end of the file.
+
+        Args:
+            size: Number of bytes to read from the file. Fewer or more may be returned.
 
         Raises:
-            UserError: a byte that the encoding does not have. UTF-8 is not checked here.
+            UserError: A byte is invalid in the encoding. UTF-8 is not checked here.
         """
         if self.waiting or self.decoder is None:
             read, self.waiting = self.waiting or self.stream.read(size), b""
@@ -209,7 +234,11 @@ class Utf8Stream:
                 return text.encode("utf-8", "replace")
 
     def readinto(self, buffer: memoryview) -> int:
-        """Fill a buffer; return how many bytes it holds: fewer than it has room for only at the end."""
+        """Fill a buffer with the next bytes, and return their number, which is smaller only at the end of the file.
+
+        Args:
+            buffer: Buffer to fill.
+        """
         filled = 0
         while filled < len(buffer):
             if self.decoder is None and not self.waiting:
@@ -235,11 +264,17 @@ class Utf8Stream:
 
 
 def contains(file: Path, pattern: bytes, most: int) -> bool:
-    """Return whether the first bytes of a file, at most `most`, hold a pattern."""
+    """Return whether the first bytes of a file contain a pattern.
+
+    Args:
+        file: Path of the file.
+        pattern: Bytes to search for.
+        most: Number of bytes to search, rounded up to whole reads.
+    """
     with open_bytes(file) as stream:
         before, read = b"", 0
         while read < most and (part := stream.read(PART)):
-            # One character is found many times as fast as two.
+            # One byte is found many times faster than two.
             if (pattern[:1] in part and pattern in before + part) or pattern in before + part[: len(pattern)]:
                 return True
             before, read = part[1 - len(pattern) :], read + len(part)
@@ -247,15 +282,27 @@ def contains(file: Path, pattern: bytes, most: int) -> bool:
 
 
 def open_utf8(file: Path, given: str | None) -> Utf8Stream:
-    """Open a text file as UTF-8; errors are those of [`find_encoding`]."""
+    """Open a text file as a stream of UTF-8 bytes.
+
+    Args:
+        file: Path of the file.
+        given: Setting `data.encoding`; None to detect the encoding.
+
+    Raises:
+        UserError: As in [`find_encoding`].
+    """
     return Utf8Stream(file, find_encoding(file, given))
 
 
 def lines_of(file: Path, given: str | None):
-    """Yield the lines of a text file, without their ends: a line feed, a carriage return, or both.
+    """Yield the lines of a text file without their line ends (line feed, carriage return, or both).
+
+    Args:
+        file: Path of the file.
+        given: Setting `data.encoding`; None to detect the encoding.
 
     Raises:
-        UserError: as [`find_encoding`], or a byte that is not UTF-8.
+        UserError: As in [`find_encoding`], or a byte is invalid in the encoding.
     """
     with open_utf8(file, given) as stream:
         text = io.TextIOWrapper(io.BufferedReader(_Raw(stream)), encoding="utf-8", newline=None)  # type: ignore[arg-type]
@@ -275,7 +322,7 @@ class _Raw(io.RawIOBase):
 
     def readinto(self, buffer) -> int:
         read = self.rest or self.stream.read(len(buffer))
-        # A decoder may give more bytes than it took.
+        # The stream may return more bytes than requested.
         buffer[: len(read[: len(buffer)])] = read[: len(buffer)]
         self.rest = read[len(buffer) :]
         return len(read[: len(buffer)])

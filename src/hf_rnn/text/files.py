@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""A split in files, whole or as a stream."""
+"""Splits in files, read at once or as a stream."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass
 class Files:
-    """A split in files of one format.
+    """Split in files of one format.
 
     Args:
-        paths: of its files, one after the other; of parallel files, those of a split by their languages.
-        data: how they are written.
-        reader: of their format.
+        paths: Paths of the files, in order. For parallel files, a list with one dict of paths by language.
+        data: Settings of the file format.
+        reader: Class of the reader for the format.
     """
 
     paths: Sequence[Any]
@@ -47,7 +47,7 @@ class Files:
         """The readers of all files.
 
         Raises:
-            UserError: the columns of one are not those of the first.
+            UserError: A file has other columns or features than the first one.
         """
         readers = [self.first, *(self.reader(path, self.data, self.known) for path in self.paths[1:])]
         for reader in readers[1:]:
@@ -65,19 +65,19 @@ class Files:
         return readers
 
     def dataset(self) -> Dataset:
-        """Return all rows, in memory or on disk."""
+        """Return all rows as a data set, in memory or on disk."""
         rows = collect(table for reader in self.readers for table in reader.tables())
         features = self.first.features
-        # Kinds that Arrow does not know, such as names of classes.
+        # Features also hold what Arrow types do not, such as class names.
         return rows.cast(features) if features is not None and features != rows.features else rows
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield the rows one after the other, without keeping them."""
+        """Yield the rows one at a time, without keeping them in memory."""
         for reader in self.readers:
             yield from reader.rows()
 
     def stream(self) -> IterableDataset:
-        """Return the rows as a stream, whose shards are the files."""
+        """Return the rows as a stream with one shard per file."""
         from datasets import IterableDataset
 
         features = self.first.features
@@ -85,11 +85,11 @@ class Files:
         return IterableDataset.from_generator(_rows_of, gen_kwargs=shards, features=features)
 
     def described(self) -> str:
-        """Return one line that says how the first file is written."""
+        """Return one line about the format of the first file."""
         return self.first.described()
 
     def fingerprint(self) -> str:
-        """Return a hash of the bytes of all files, and of how they are read."""
+        """Return a SHA-256 hash of the bytes of all files and of the way they are read."""
         digest = hashlib.sha256(repr([self.reader.__name__, [reader.described() for reader in self.readers]]).encode())
         for reader in self.readers:
             for path in reader.paths:
@@ -100,10 +100,10 @@ class Files:
 
 
 class Whole:
-    """A split whose rows are there, with the interface of [`Files`].
+    """Split of rows that are loaded already, with methods of [`Files`].
 
     Args:
-        whole: all rows.
+        whole: All rows.
     """
 
     def __init__(self, whole: Dataset):

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Find the splits in a folder."""
+"""Find the splits of a data set in a folder."""
 
 from __future__ import annotations
 
@@ -24,31 +24,34 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Files and folders that operating systems and programs leave behind. Names that begin with a dot are no data either.
+# Files and folders of operating systems and programs. Names that begin with a dot are not data either.
 _NO_DATA = ("__macosx", "thumbs.db", "desktop.ini", "__pycache__", "dataset_info.json", "dataset_infos.json")
-# The ending of a file of one language, such as train.en or train.pt-BR.
+# Extension of a parallel file, such as that of train.en or train.pt-BR.
 _LANGUAGE = re.compile(r"\.[a-zA-Z]{2,3}([-_][a-zA-Z]{2,8})?")
 
 
 def splits_in_folder(folder: Path, data: DataArguments, tagged: bool) -> Mapping[str, Files | Dataset]:
-    """Find the splits in a folder: tables, parallel files, folders of classes, or texts.
+    """Find the splits in a folder: files per split, parallel files, one subfolder per class, or one text per file.
 
     Args:
-        folder: to look into.
-        data: how its files are written.
-        tagged: whether .txt files are CoNLL files, and not texts.
+        folder: Folder to search.
+        data: Settings of the file format.
+        tagged: True if .txt files have the CoNLL format; False if they have one text per line.
+
+    Returns:
+        Splits by their names: [`Files`] whose rows are not read yet, or data sets of texts.
 
     Raises:
-        UserError: there is nothing to read, or it is ambiguous.
+        UserError: There is nothing to read, or the choice of files is unclear.
     """
     there = [path for path in sorted(folder.iterdir()) if _is_data(path)]
     by_split: dict[str, list[Path]] = {}
     for file in (path for path in there if path.is_file()):
-        # A .txt file of another name is a text among others, or says something about the folder.
+        # A .txt file without the name of a split is one text of several, or a description of the folder.
         if ending_of(file) in READERS and (ending_of(file) != ".txt" or split_of(file) in SPLITS.values()):
             by_split.setdefault(split_of(file), []).append(file)
     if len(by_split) == 1 and len(next(iter(by_split.values()))) == 1 and not set(by_split) & set(SPLITS.values()):
-        # A folder with one file is that file.
+        # The only file of a folder is the training split, whatever its name.
         by_split = {"train": next(iter(by_split.values()))}
     if by_split:
         for split, files in by_split.items():
@@ -76,7 +79,7 @@ def splits_in_folder(folder: Path, data: DataArguments, tagged: bool) -> Mapping
 
 
 def _is_data(path: Path) -> bool:
-    # Excel keeps a lock called ~$name beside a file that is open.
+    # Excel creates a lock file ~$name beside an open file.
     return not path.name.startswith((".", "~$")) and path.name.lower() not in _NO_DATA
 
 
@@ -91,15 +94,15 @@ def _check_pieces(split: str, files: list[Path], data: DataArguments) -> None:
 
 
 def reader_of(files: list[Path], data: DataArguments, tagged: bool) -> type[Reader]:
-    """Return the reader of files that have the same format.
+    """Return the class of the reader for files of one format.
 
     Args:
-        files: by their endings of one format.
-        data: how they are written.
-        tagged: whether .txt files are CoNLL files, and not texts.
+        files: Paths of the files.
+        data: Settings; `path` is used in errors.
+        tagged: True if .txt files have the CoNLL format; False if they have one text per line.
 
     Raises:
-        UserError: their formats differ, or none of [`READERS`] reads them.
+        UserError: The files have different formats, or one that no reader of [`READERS`] reads.
     """
     kinds = sorted({ending_of(file) for file in files})
     readers = {READERS.get(kind) for kind in kinds}
@@ -116,7 +119,7 @@ def reader_of(files: list[Path], data: DataArguments, tagged: bool) -> type[Read
 
 
 def _languages(there: list[Path]) -> dict[str, dict[str, Path]]:
-    """Return parallel files by split and language; none if no split has two."""
+    """Return the parallel files by split and language; an empty dict if no split has two languages."""
     found: dict[str, dict[str, Path]] = {}
     for file in (path for path in there if path.is_file()):
         plain = file.with_suffix("") if file.suffix.lower() in COMPRESSIONS else file
@@ -134,10 +137,9 @@ def _languages(there: list[Path]) -> dict[str, dict[str, Path]]:
 
 
 def _class_folders(folders: list[Path], data: DataArguments) -> dict[str, Dataset]:
-    """Return the splits of folders of .txt files, one folder a class.
+    """Return the splits in folders of .txt files, with one folder per class.
 
-    A folder is a split if it is called like one and holds folders of classes; otherwise it is a class, whatever its
-    name.
+    A folder is a split if it has the name of one and holds class folders. Otherwise it is a class, whatever its name.
     """
     splits: dict[str, Path] = {}
     for folder in folders:
@@ -175,7 +177,7 @@ def _files_in(folder: Path) -> list[Path]:
 
 
 def _texts(files: Mapping[Path, str], data: DataArguments) -> Dataset:
-    """Return the text of each file, with its label."""
+    """Return a data set with the text and the label of each file."""
 
     def rows() -> Iterator[dict[str, str]]:
         for file, label in files.items():

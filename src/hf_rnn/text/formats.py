@@ -1,8 +1,8 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""One reader for each file format: rows as they stand in the file, and nothing inferred.
+"""Readers of the file formats, which return rows as in the file and infer no types.
 
-To add a format, write a [`~hf_rnn.text.reader.Reader`] with `rows` (or `tables`) and `described`, and add its endings
-to `READERS`; tests/text/test_new_format.py is an example.
+To add a format, write a [`~hf_rnn.text.reader.Reader`] with `rows` (or `tables`) and `described`, and add its file
+extensions to `READERS`; tests/text/test_new_format.py is an example.
 """
 
 from __future__ import annotations
@@ -29,13 +29,19 @@ from .reader import Reader
 
 logger = logging.getLogger(__name__)
 
-# Lines of a CoNLL file between documents, and such as "# text = a sentence". Between sentences, other lines of another
-# number of columns that begin with # are comments too.
+# Line between documents of a CoNLL file, and comment such as "# text = a sentence". Between sentences, a line is also a
+# comment if it begins with # and has another number of columns.
 _DOCUMENT, _COMMENT = "-DOCSTART-", re.compile(r"# ?\w+ = ")
 
 
 class Delimited(Reader):
-    """CSV and TSV: all fields are strings, empty ones are missing."""
+    """Reader of CSV and TSV files: all fields are strings, and empty fields are missing.
+
+    Args:
+        file: Path of the file.
+        data: Settings of the file format.
+        known: Column names that mark a row as a header.
+    """
 
     def __init__(self, file: Path, data: DataArguments, known: Collection[str] = ()):
         super().__init__(file, data, known)
@@ -51,7 +57,13 @@ class Delimited(Reader):
 
 
 class Parquet(Reader):
-    """Parquet: columns keep their types."""
+    """Reader of Parquet files: columns keep their types.
+
+    Args:
+        file: Path of the file.
+        data: Settings of the file format.
+        known: Column names that mark a row as a header.
+    """
 
     def __init__(self, file: Path, data: DataArguments, known: Collection[str] = ()):
         super().__init__(file, data, known)
@@ -69,7 +81,7 @@ class Parquet(Reader):
         try:
             with pq.ParquetFile(self.file) as file:
                 metadata = file.schema_arrow.metadata
-                # So that a file without rows has columns all the same.
+                # This table gives a file without rows its columns.
                 yield file.schema_arrow.empty_table()
                 for batch in file.iter_batches(batch_size=1 << 14):
                     yield pa.Table.from_batches([batch]).replace_schema_metadata(metadata)
@@ -81,7 +93,7 @@ class Parquet(Reader):
 
 
 class Lines(Reader):
-    """Plain text: each line is a row with a `text`, blank ones too."""
+    """Reader of plain text files: each line, blank lines included, is a row with the column `text`."""
 
     def described(self) -> str:
         return f"{encoding_name(self.encoding)} · one text a line"
@@ -92,8 +104,11 @@ class Lines(Reader):
 
 
 class Conll(Reader):
-    """CoNLL: a word a line with its columns, which tabs or spaces separate, and blank lines between sentences. A row is
-    a sentence: the `tokens` of the first column, the `tags` of the last, and `column_2`, … between them."""
+    """Reader of CoNLL files: one word per line with its columns, and blank lines between sentences.
+
+    Tabs or spaces separate the columns. A row is a sentence with the columns `tokens` (the first column of the file),
+    `column_2`, … and `tags` (the last column).
+    """
 
     def described(self) -> str:
         return f"{encoding_name(self.encoding)} · a word and its tag a line"
@@ -136,23 +151,23 @@ class Conll(Reader):
 
 
 def looks_tagged(file: Path, encoding: str | None) -> bool:
-    """Return whether the lines of a .txt file are words with their columns, and not texts.
+    """Return whether a .txt file has the CoNLL format, and not one text per line.
 
     Args:
-        file: to look into.
-        encoding: of the file; found if None.
+        file: Path of the file.
+        encoding: Encoding of the file; None to detect it.
     """
     if ending_of(file) != ".txt":
         return False
     lines = [line for line in islice(lines_of(file, encoding), 500) if not line.startswith("#")]
     filled = [line for line in lines if line.strip() and not line.startswith(_DOCUMENT)]
     counts = {len(line.split("\t" if "\t" in line else None)) for line in filled}
-    # Sentences of words are parted by blank lines; and a text of as many words a line would hardly be so too.
+    # Blank lines separate tagged sentences. Plain text with blank lines rarely has as many words in each line.
     return len(counts) == 1 and counts != {1} and len(filled) < len(lines) and len(filled) > 2
 
 
 class Excel(Reader):
-    """A sheet of an Excel file: each cell is what it shows without its formatting, as a string."""
+    """Reader of one sheet of an Excel file: each cell is a string without formatting."""
 
     def described(self) -> str:
         book, sheet = self._open()
@@ -166,7 +181,7 @@ class Excel(Reader):
             raise UserError('Excel files are read by openpyxl: pip install openpyxl (or "hf-rnn[excel]").') from None
         try:
             with warnings.catch_warnings():
-                # The warnings are about styles and extensions, which are not read.
+                # The warnings concern styles and extensions, which are not read.
                 warnings.simplefilter("ignore")
                 book = openpyxl.load_workbook(self.file, read_only=True, data_only=True)
         except Exception as error:
@@ -217,7 +232,7 @@ def _cells(sheet: Any) -> Iterator[tuple]:
 
 
 def _cell(value: Any) -> str | None:
-    """Return the value of a cell as a string. A date without time has midnight in Excel, which is left out."""
+    """Return the value of a cell as a string. Excel stores a date without time as midnight, which is removed."""
     if value is None or value == "":
         return None
     if isinstance(value, datetime):
@@ -228,11 +243,12 @@ def _cell(value: Any) -> str | None:
 
 
 class Parallel(Reader):
-    """Files of as many lines each, one a language: a row is a line of each, in columns by their endings.
+    """Reader of parallel files, one per language: a row holds the same line of each file, in a column per language.
 
     Args:
-        files: by their languages.
-        data, known: as in [`Reader`].
+        files: Paths of the files by language, such as `{"en": …, "de": …}`.
+        data: Settings of the file format.
+        known: Column names that mark a row as a header; not read here.
     """
 
     def __init__(self, files: Any, data: DataArguments, known: Collection[str] = ()):

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Read JSON Lines, lists of JSON objects, and JSON objects one behind the other."""
+"""Read JSON Lines, lists of JSON objects, and concatenated JSON objects."""
 
 import codecs
 import json
@@ -16,12 +16,12 @@ from .reader import Reader
 logger = logging.getLogger(__name__)
 
 _NOTHING = object()
-# White space between the values of JSON; bytes of a list that are read at a time, and of one value at most.
+# White space between JSON values, bytes per read, and the most characters of one value in a list.
 _BETWEEN, PIECE, LONGEST = re.compile(r"[ \t\r\n]*"), 1 << 20, 1 << 28
 
 
 class Json(Reader):
-    """JSON Lines, or one list of objects: values keep the types that JSON gives them."""
+    """Reader of JSON Lines, of one list of objects, and of concatenated objects. Values keep their JSON types."""
 
     def described(self) -> str:
         return encoding_name(self.encoding)
@@ -56,7 +56,7 @@ class Json(Reader):
             pass
         except json.JSONDecodeError as error:
             if error.pos >= len(before[-1].rstrip()):
-                # An object that goes on in the next line.
+                # The object continues on the next line.
                 yield from self._objects("\n".join(chain(before, lines)))
                 return
         values = self._by_line(chain(before, lines))
@@ -77,7 +77,7 @@ class Json(Reader):
                     logger.warning(f"{self.file.name}: line {number} is no JSON and was left out.")
 
     def _objects(self, text: str) -> Iterator[Any]:
-        """Yield objects one behind the other, each over several lines."""
+        """Yield concatenated objects, each of which may span several lines."""
         decoder, place, values = json.JSONDecoder(), 0, []
         while (place := _BETWEEN.match(text, place).end()) < len(text):  # type: ignore[union-attr]
             try:
@@ -88,7 +88,7 @@ class Json(Reader):
         yield from self._inside(values[0]) if len(values) == 1 else values
 
     def _list(self) -> Iterator[Any]:
-        """Yield the values of one list, of which only some are in memory."""
+        """Yield the values of one list, with only a part of the file in memory."""
         decoder, line, place, after_value = json.JSONDecoder(), 1, 0, False
         with Utf8Stream(self.file, self.encoding) as stream:
             pieces = self._decoded(stream)
@@ -114,7 +114,7 @@ class Json(Reader):
                             yield value
                             place, after_value = end, True
                             continue
-                        # A number may go on behind what was read.
+                        # A number may continue in the next piece.
                     except (json.JSONDecodeError, RecursionError) as error:
                         failed = error
                 elif place < len(text):
@@ -136,7 +136,10 @@ class Json(Reader):
             raise wrong_encoding(self.file, "utf-8", error.object[error.start]) from error
 
     def _inside(self, value: Any) -> list[Any]:
-        """Return the rows that the only object of a file holds under `data`; without such, the object is a row."""
+        """Return the rows in the only value of a file: the list of objects under its key `data`, or the value itself.
+
+        Raise [`UserError`] for one object that holds columns.
+        """
         rows = value.get("data") if isinstance(value, dict) else None
         if isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows):
             return rows
@@ -156,7 +159,7 @@ class Json(Reader):
 
 
 def _holds_columns(value: Any) -> bool:
-    """Return whether an object has a list or an object of values for each column, and is no row of words and tags."""
+    """Return True for an object of columns, all lists or all objects of values; False for a row of words and tags."""
     columns = list(value.values()) if isinstance(value, dict) else []
     of_lists = all(isinstance(column, list) and len(column) > 1 for column in columns)
     of_objects = all(isinstance(column, dict) and column.keys() == columns[0].keys() for column in columns)

@@ -1,9 +1,9 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Decide how labels are written: a word, a number, or several words a text.
+"""Detect how labels are written: one label, a number, or several labels per text.
 
-The rules, for a column whose values are all of the same kind. Lists are several labels. Texts are several labels where
-all of them are written as lists, such as ['a', 'b'], or where parts between | or ; or , come again in other values.
-Numbers with a point are values, to be told by regression; whole numbers, and all other texts, are classes.
+Rules for a column whose values all have the same type: A list holds several labels. Strings hold several labels if all
+of them are written as lists, such as ['a', 'b'], or if their parts between |, ; or , occur in other values too. Numbers
+with a decimal point are values for regression. Whole numbers and all other strings are classes.
 """
 
 import ast
@@ -28,7 +28,7 @@ SINGLE, MULTI, REGRESSION = PROBLEM_TYPES = (
     "regression",
 )
 SEPARATORS = ("|", ";", ",")
-# Different labels of which each comes again that often are classes, whatever they look like.
+# Maximum number of different decimal numbers that may be read as class names.
 FEW = 20
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*")
 _DECIMAL_COMMA = re.compile(r"\s*[+-]?\d+(,\d+)?\s*")
@@ -36,23 +36,23 @@ _WRITTEN_LIST = re.compile(r"\s*[\[({].*[\])}]\s*", re.DOTALL)
 
 
 def is_regression(config: Any) -> bool:
-    """Return whether a model gives a text a number, and not labels.
+    """Return whether a model predicts a number (regression) and not labels.
 
     Args:
-        config: of the model, with `problem_type` and `num_labels`.
+        config: Model configuration with `problem_type` and `num_labels`.
     """
     return config.problem_type == REGRESSION or (config.problem_type is None and config.num_labels == 1)
 
 
 @dataclass(frozen=True)
 class LabelForm:
-    """The way in which the labels of a column are written.
+    """Format of the labels in a column.
 
     Args:
-        kind: word, number, list, written list, joined, bits (a list of 0 and 1, one a class) or columns (of 0 and 1,
-            one a class).
-        separator: of joined labels; of numbers, the decimal comma if they have one.
-        classes: of bits and columns, in their order.
+        kind: One of word, number, list, written list (a list as a string), joined, bits (a list with a 0 or 1 per
+            class) and columns (one column of 0 and 1 per class).
+        separator: Separator of joined labels, or the decimal comma of numbers; None for none.
+        classes: Class names for bits and columns, in their order.
     """
 
     kind: str
@@ -73,10 +73,13 @@ class LabelForm:
         }[self.kind]
 
     def parse(self, value: Any) -> Any:
-        """A label, a number or a list of labels out of a value that is not missing.
+        """Parse a value into a label, a number or a list of labels.
+
+        Args:
+            value: Value of the label column that is not missing; for several columns, the list of their values.
 
         Raises:
-            ValueError: the value is not written in this form.
+            ValueError: The value does not have this format.
         """
         if self.kind == "number":
             text = str(value).replace(",", ".") if self.separator else value
@@ -102,7 +105,7 @@ def _refuse(value: Any) -> Any:
 
 def _read_list(text: str) -> list:
     if re.search(r"(['\"])\s+\1|\d\s+\d", text):
-        # numpy writes no commas, and Python would make one word of two.
+        # numpy prints arrays without commas, and Python would join two adjacent strings.
         text = re.sub(r"(?<=['\"\d])\s+(?=['\"\d-])", ", ", text)
     try:
         read = ast.literal_eval(text.strip())
@@ -114,7 +117,11 @@ def _read_list(text: str) -> list:
 
 
 def without_missing(values: Sequence[Any]) -> list[Any]:
-    """The values, None for those that are missing: nothing, an empty text, NaN, an infinity."""
+    """Return the values with None for each missing one: None, an empty string, NaN or an infinity.
+
+    Args:
+        values: Values of a label column.
+    """
 
     def present(value: Any) -> Any:
         is_number = isinstance(value, (float, Decimal))
@@ -127,20 +134,20 @@ def without_missing(values: Sequence[Any]) -> list[Any]:
 def find_form(
     present: Sequence[Any], rows: int, data: DataArguments, problem_type: str | None, where: str
 ) -> tuple[str, LabelForm]:
-    """Decide how labels are written and what is to be learnt of them.
+    """Detect the problem type and the format of the labels.
 
     Args:
-        present: values of a label column that are not missing; of several columns, a list for each row.
-        rows: how many there are, with those whose label is missing.
-        data: `label_column`, `label_names` and `label_separator`.
-        problem_type: if it is known; None to find it.
-        where: the data set and the column, to be named in errors.
+        present: Values of a label column that are not missing; for several columns, one list per row.
+        rows: Number of rows, including those without a label.
+        data: Settings; `label_column`, `label_names` and `label_separator` are read.
+        problem_type: Problem type if it is known; None to detect it.
+        where: Column and data set of the labels; used in errors.
 
     Returns:
-        The problem type, and the form.
+        The problem type, and the format.
 
     Raises:
-        UserError: the values may mean several things, or do not fit the problem type.
+        UserError: The values are ambiguous, or do not fit the problem type.
     """
     if isinstance(data.label_column, list):
         form = LabelForm("columns", classes=tuple(data.label_column))
@@ -161,7 +168,11 @@ def find_form(
 
 
 def _decimal_comma(texts: list[str], where: str) -> str | None:
-    """The comma of numbers such as 3,5; a comma before three digits each time may part thousands."""
+    """Return the decimal comma of numbers such as 3,5; None if they have none.
+
+    Raises:
+        UserError: Each comma stands before three digits at the end, and may separate thousands.
+    """
     commas = [text for text in texts if "," in text and _DECIMAL_COMMA.fullmatch(text)]
     if commas and all(re.search(r",\d{3}\s*$", text) for text in commas):
         raise UserError(
@@ -181,7 +192,7 @@ def _fitting(found: str, problem_type: str | None, form: LabelForm, where: str) 
 
 
 def _of_numbers(present: Sequence[Any], rows: int) -> str:
-    """Return the problem type of numbers and booleans. Whole floats beside missing values are classes."""
+    """Return the problem type of numbers and booleans. Whole floats in a column with missing values are classes."""
     floats = [value for value in present if isinstance(value, float) or _has_point(value)]
     whole = len(present) < rows and all(float(value).is_integer() for value in floats)
     return REGRESSION if floats and len(floats) == len(present) and not whole else SINGLE
@@ -222,7 +233,7 @@ def _of_texts(
         try:
             lists = [_read_list(text) for text in counts]
         except ValueError:
-            # Words in brackets.
+            # The strings are words in brackets and not lists.
             pass
         else:
             form = _of_lists(lists, data, where)
@@ -244,8 +255,14 @@ def _of_texts(
 
 
 def _of_decimals(counts: Counter, rows: int, where: str) -> tuple[str, LabelForm]:
-    """Numbers with a point are values; but where two of them are one number in two spellings, such as the versions 3.1
-    and 3.10, or where rows without a number made whole ones of classes, they are words."""
+    """Return the problem type and the format of numbers with a decimal point, which are written as strings.
+
+    They are values for regression. They are classes if two of them are the same number in two spellings, such as the
+    versions 3.1 and 3.10, there are few different ones, and each of these occurs more than once.
+
+    Raises:
+        UserError: All are whole numbers and some rows have no label. A program may have added the point to classes.
+    """
     spellings = Counter(map(float, counts))
     twice = next((number for number, count in spellings.items() if count > 1), None)
     if twice is not None and len(counts) <= FEW and min(counts.values()) > 1:
@@ -264,7 +281,13 @@ def _of_decimals(counts: Counter, rows: int, where: str) -> tuple[str, LabelForm
 
 
 def _separator(counts: Counter, problem_type: str | None, where: str) -> str | None:
-    """Return the separator of joined labels, whose parts come again in other values; None if there is none."""
+    """Return the separator of joined labels; None if there is none.
+
+    More than half of the joined parts must occur in other values too, unless the problem type is known to be MULTI.
+
+    Raises:
+        UserError: Several separators are possible, or fewer of the parts occur in other values.
+    """
     meant = {}
     for separator in SEPARATORS:
         parted = {text: {part.strip() for part in text.split(separator)} - {""} for text in counts}
@@ -294,7 +317,12 @@ def _separator(counts: Counter, problem_type: str | None, where: str) -> str | N
 
 
 def warn_of_likeness(names: Sequence[str], where: str) -> None:
-    """Warn of labels that differ only in upper and lower case or in spaces around them."""
+    """Log a warning for labels that differ only in case or in surrounding spaces.
+
+    Args:
+        names: Names of the labels.
+        where: Column and data set of the labels; used in the warning.
+    """
     alike: dict[str, list[str]] = {}
     for name in names:
         alike.setdefault(str(name).strip().casefold(), []).append(str(name))
@@ -307,7 +335,11 @@ def warn_of_likeness(names: Sequence[str], where: str) -> None:
 
 
 def in_order(names: Sequence[Any]) -> list:
-    """Labels in their order: numbers by their value, however they are written, and before words."""
+    """Return the labels sorted: numbers by value, and before words.
+
+    Args:
+        names: Labels. If all are whole numbers, they are sorted by value even if some are strings.
+    """
     whole = all(re.fullmatch(r"[+-]?\d+", str(name)) for name in names)
 
     def place(name: Any) -> tuple:

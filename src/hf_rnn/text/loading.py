@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Load the rows of a data set: all of them, or the first ones of streams."""
+"""Load the rows of a data set: all rows, or the first rows of a stream."""
 
 from __future__ import annotations
 
@@ -19,15 +19,19 @@ logger = logging.getLogger(__name__)
 
 
 def load(data: DataArguments, split: str | None = None, source: Any = None, tagged: bool = False) -> DatasetDict:
-    """Read all splits, as they are; of what is streamed, the first rows of the one that is named.
+    """Read all splits of a data set; with `data.streaming`, only the first rows of the named split.
 
     Args:
-        data: where the splits are.
-        split: the only one that is needed of a stream.
-        source, tagged: as in `open_splits`.
+        data: Settings with the path and the file format.
+        split: Split to read with `data.streaming`; all splits if it is None or does not exist.
+        source: Rows that were passed in Python, in place of `data.path`; None to use the path.
+        tagged: True if .txt files have the CoNLL format; False if they have one text per line.
+
+    Returns:
+        Splits by their names. Nested columns become columns such as `translation.en`.
 
     Raises:
-        UserError: nothing is there, a file cannot be read, or it has no rows.
+        UserError: Nothing is found, a file cannot be read, or a split has no rows.
     """
     from datasets import DatasetDict
 
@@ -46,9 +50,9 @@ def load(data: DataArguments, split: str | None = None, source: Any = None, tagg
 
 
 def _read(rows: Any) -> Dataset:
-    # The description that a data set of the Hub has does not say how a file is written, and is left out.
+    # The description of a Hub data set is removed, because it is not about the format of a file.
     how, rows = (rows.described(), rows.dataset()) if isinstance(rows, Files) else ("", rows)
-    # A column may hold several, such as a text in each language: column.en, column.de.
+    # A column may hold several nested ones, such as the text in each language: column.en, column.de.
     names = rows.column_names
     inside = [f"{name}.{key}" for name in names if isinstance(rows.features[name], dict) for key in rows.features[name]]
     twice = next((name for name in inside if name in names), None)
@@ -63,11 +67,11 @@ def read_first(rows: Any, data: DataArguments) -> Dataset:
     """Return the first rows of a stream, in memory.
 
     Args:
-        rows: the stream; rows that are in memory are returned whole.
-        data: with the number of rows, `streaming_sample`.
+        rows: Stream or [`~hf_rnn.text.files.Files`] to read. A data set in memory is returned as it is.
+        data: Settings; `streaming_sample` is the maximum number of rows.
 
     Raises:
-        UserError: there are none, or they cannot be read.
+        UserError: There are no rows, or they cannot be read.
     """
     from datasets import Dataset
 
@@ -90,14 +94,14 @@ def read_first(rows: Any, data: DataArguments) -> Dataset:
 
 
 def open_alone(data: DataArguments, tagged: bool = False) -> Files | Whole:
-    """Open a data set of one split, to read its rows one after the other.
+    """Open a data set that has one split, to read its rows one at a time.
 
     Args:
-        data: where it is.
-        tagged: whether .txt files are CoNLL files, and not texts.
+        data: Settings with the path and the file format.
+        tagged: True if .txt files have the CoNLL format; False if they have one text per line.
 
     Raises:
-        UserError: as [`load`], or it has several splits.
+        UserError: Nothing is found, or the data set has several splits.
     """
     found = open_splits(data, tagged=tagged)
     if len(found) > 1:

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Rows that are handed over in Python: data frames, tables, lists and dicts."""
+"""Read rows that are passed as Python objects: data frames, tables, lists and dicts."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ if TYPE_CHECKING:
 
 
 def splits_in(source: Any) -> dict[str, Dataset]:
-    """Return the splits of rows that were handed over in Python.
+    """Return the splits of rows that are passed as a Python object. A single table is the training split.
 
     Args:
-        source: a pandas or polars DataFrame, a pyarrow Table, a `datasets.Dataset`, a list of dicts or of pairs (text,
-            label), or a dict of columns; or a `datasets.DatasetDict` or a dict of such, by their splits.
+        source: A pandas or polars DataFrame, a pyarrow Table, a `datasets.Dataset`, a list of dicts, of pairs (text,
+            label) or of texts, or a dict of columns. A `datasets.DatasetDict`, or a dict of the objects named before,
+            has one such table for each split name.
 
     Raises:
-        UserError: anything else.
+        UserError: The object is of another type or has no rows, its columns do not fit together, or two tables are for
+            the same split.
     """
     if isinstance(source, Mapping) and source and not all(map(_is_column, source.values())):
         found: dict[str, Dataset] = {}
@@ -41,16 +43,16 @@ def splits_in(source: Any) -> dict[str, Dataset]:
 
 
 def _is_column(value: Any) -> bool:
-    """Return whether a value is a column of a table, and not a table."""
+    """Return True if a value is a column of a table, and False if it is a table."""
     plain = isinstance(value, (list, tuple)) or type(value).__module__.split(".")[0] == "numpy"
     return plain and not (len(value) and isinstance(value[0], (dict, tuple)))
 
 
 def is_table(rows: Any) -> bool:
-    """Return whether a value of Python is a table, and not texts.
+    """Return True if a Python object is a table, and False if it is texts.
 
     Args:
-        rows: any value.
+        rows: Object of any type.
     """
     if _is_dataset(rows) or isinstance(rows, (Mapping, pa.Table)):
         return True
@@ -60,7 +62,7 @@ def is_table(rows: Any) -> bool:
 
 
 def _is_dataset(rows: Any) -> bool:
-    """Return whether a value is a `datasets.Dataset`, of which there is none before the library is loaded."""
+    """Return True for a `datasets.Dataset`; without importing `datasets`, since none can exist before that."""
     library = sys.modules.get("datasets")
     return library is not None and isinstance(rows, library.Dataset)
 
@@ -99,7 +101,7 @@ def _rows_in(rows: Any) -> Dataset:
 
 
 def _series(values: Any) -> pa.Array:
-    """Return a column of pandas: missing values stay missing, and a category is its name."""
+    """Return a pandas column as an Arrow array. Missing values stay missing, and a category becomes its name."""
     missing = values.isna()
     return column_of([None if gone else _plain(value) for value, gone in zip(values, missing, strict=True)])
 

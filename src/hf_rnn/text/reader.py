@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The interface of the readers of all file formats."""
+"""The base class of the readers of all file formats."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 
 class Reader:
-    """The interface of all readers: a format overrides `rows` or `tables`.
+    """Base class of all readers. A file format overrides `rows` or `tables`.
 
     Args:
-        file: the file that is read.
-        data: how it is written, as far as the user says so.
-        known: names of columns that a header may have.
+        file: File to read.
+        data: Data settings, which may say how the file is written.
+        known: Column names that a header may have.
     """
 
-    # Kinds of the columns, where the file holds more of them than Arrow says, such as names of classes.
+    # Types of the columns, if the file says more about them than Arrow, such as class names.
     features: Features | None = None
-    # The names of the columns, where all rows have the same.
+    # Names of the columns, if all rows have the same ones.
     columns: list[str] | None = None
 
     def __init__(self, file: Path, data: DataArguments, known: Collection[str] = ()):
@@ -37,25 +37,25 @@ class Reader:
 
     @cached_property
     def encoding(self) -> str:
-        """The encoding of a text file, which is found once."""
+        """Encoding of a text file, detected once."""
         return find_encoding(self.file, self.data.encoding)
 
     @property
     def paths(self) -> list[Path]:
-        """The files that are read."""
+        """The files to read."""
         return [self.file]
 
     def described(self) -> str:
-        """Return one line that says how the file is written, or an empty text if there was nothing to decide."""
+        """Return one line that says how the file is written, or an empty string if nothing was detected."""
         return ""
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield the rows, one after the other."""
+        """Yield the rows, one at a time."""
         for table in self.tables():
             yield from table.to_pylist()
 
     def tables(self) -> Iterator[pa.Table]:
-        """Yield the rows as tables, a part at a time."""
+        """Yield the rows as Arrow tables, one part of the file at a time."""
         return tables_of(self.rows())
 
 

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The decisions about the data of a run: printed before training, saved with the model, applied afterwards."""
+"""Decisions about the data of a run: printed before training, saved with the model, and applied in evaluation."""
 
 from __future__ import annotations
 
@@ -17,26 +17,27 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 SCHEMA_FILE = "schema.json"
-# Labels that are shown, and rows that are hashed at a time.
+# Maximum number of labels that are printed, and number of rows that are hashed at a time.
 SHOWN, ROWS = 20, 1000
 
 
 @dataclass
 class Schema:
-    """
+    """Decisions about the data of a run: columns, labels and splits.
+
     Args:
-        text_column: of the text that is read.
-        text_pair_column: of the second text, where there are pairs.
-        label_column: of the label, or one column a class; None where nothing is labelled.
-        label_separator: between several labels in one field.
-        problem_type: what is learnt of the labels.
-        label_form: how they are written, in words.
-        labels: their names.
-        not_read: the other columns.
-        files: how the files of each split are written, in words.
-        splits: which split of the data set is trained on, and which ones measure.
-        fingerprint: of all rows that are read, whatever the files are called.
-        test_fingerprint: of the rows that `data.test_size` held out of the training split; None without.
+        text_column: Column of the text.
+        text_pair_column: Column of the second text; None for single texts.
+        label_column: Column of the label, or a list with one column per class; None without labels.
+        label_separator: Separator of several labels in one field; None for none.
+        problem_type: Problem type of the task, such as `single_label_classification`.
+        label_form: Description of the format of the labels.
+        labels: Names of the labels.
+        not_read: Columns that are not read.
+        files: Description of the file format of each split, by its name.
+        splits: Split, or rows held out of a split, by its use (train, validation, test).
+        fingerprint: Hash of all rows that are read and of the label names; independent of the file names.
+        test_fingerprint: Hash of the rows that `data.test_size` held out of the training split; None for none.
     """
 
     text_column: str
@@ -53,10 +54,10 @@ class Schema:
     test_fingerprint: str | None = None
 
     def table(self, path: str) -> str:
-        """A few lines that say what was decided.
+        """Return the decisions as a few lines of text.
 
         Args:
-            path: of the data set.
+            path: Path of the data set, which the first line shows.
         """
         written = list(dict.fromkeys(how for how in self.files.values() if how))
         text = f"{self.text_column!r}" + (f" with {self.text_pair_column!r}" if self.text_pair_column else "")
@@ -74,7 +75,11 @@ class Schema:
         return "\n".join(f"{name:<11}{value}" for name, value in lines)
 
     def applied(self, data: DataArguments) -> DataArguments:
-        """A data section with the columns that were found, where it names none."""
+        """Return the data section with the columns of this schema where it names none.
+
+        Args:
+            data: Data section to complete.
+        """
         names = ("text_column", "text_pair_column", "label_column", "label_separator")
         return replace(data, **{n: getattr(self, n) for n in names if getattr(data, n) is None})
 
@@ -83,10 +88,13 @@ class Schema:
 
     @classmethod
     def read(cls, folder: Path) -> Schema | None:
-        """The schema in a model's folder; None where a run of an older release left none.
+        """Read the schema in the folder of a model; return None if it has none, as after a run of an older release.
+
+        Args:
+            folder: Folder of the model.
 
         Raises:
-            UserError: the file cannot be read.
+            UserError: The file cannot be read.
         """
         file = folder / SCHEMA_FILE
         if not file.is_file():
@@ -103,7 +111,12 @@ class Schema:
 
 
 def fingerprint(splits: Mapping[str, Dataset], labels: list[str]) -> str:
-    """A hash of rows and of the names of their labels."""
+    """Return a SHA-256 hash of rows and label names.
+
+    Args:
+        splits: Rows of each split, by its name.
+        labels: Names of the labels.
+    """
     digest = hashlib.sha256(json.dumps(labels).encode())
     for split, rows in splits.items():
         digest.update(f"{split} {rows.column_names} {len(rows)}".encode())

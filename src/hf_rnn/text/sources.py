@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Find the splits of a data set by a path, a name on the Hub or a table in memory."""
+"""Find the splits of a data set: a file, a folder, a data set on the Hub, or rows in memory."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ logger = logging.getLogger(__name__)
 
 
 def is_on_hub(data: DataArguments) -> bool:
-    """Return whether the path names a data set on the Hub, and nothing on this machine.
+    """Return whether `data.path` names a data set on the Hub, and not a local file, a folder or built-in rows.
 
     Args:
-        data: with the path.
+        data: Settings; `path` is read.
     """
     path = Path(data.path)
     here = data.path in (BUILT_IN, IN_MEMORY) or path.exists()
@@ -40,19 +40,19 @@ def is_on_hub(data: DataArguments) -> bool:
 
 
 def open_splits(data: DataArguments, source: Any = None, tagged: bool = False) -> Mapping[str, Files | Dataset | Any]:
-    """Find the splits of a data set; of files, nothing is read yet.
+    """Find the splits of a data set.
 
     Args:
-        data: where they are.
-        source: rows that were handed over in Python, in the place of `data.path`.
-        tagged: whether .txt files are CoNLL files, and not texts.
+        data: Settings with the path and the file format.
+        source: Rows that were passed in Python, in place of `data.path`; None to use the path.
+        tagged: True if .txt files have the CoNLL format; False if they have one text per line.
 
     Returns:
-        By their names [`Files`]; data sets of rows that were in memory; or what the Hub gives, with `data.streaming`
-        streams.
+        Splits by their names: [`Files`] whose rows are not read yet, data sets of rows in memory, or data sets from the
+        Hub (streams with `data.streaming`).
 
     Raises:
-        UserError: nothing is there that can be read.
+        UserError: Nothing readable is found.
     """
     if source is not None:
         return splits_in(source)
@@ -88,9 +88,10 @@ def open_splits(data: DataArguments, source: Any = None, tagged: bool = False) -
 
 
 def _on_hub(data: DataArguments) -> Any:
-    """Load a data set from the Hub; from the cache where the Hub does not answer, which is asked first, since
-    `load_dataset` would wait for it for minutes."""
+    """Load a data set from the Hub, or from the cache if the Hub does not answer.
 
+    A short request tests this first, because `load_dataset` would wait for minutes.
+    """
     from datasets import config, load_dataset
 
     def load() -> Any:
@@ -106,7 +107,7 @@ def _on_hub(data: DataArguments) -> Any:
         try:
             ask(patience=0)
         except NotServed as error:
-            # The cache does not say of which revision its rows are.
+            # The cache does not record the revision of its rows.
             cached = _in_cache(load) if data.revision is None else None
             if cached is not None:
                 logger.warning(f"{error} Until then {data.path!r} is read from the cache, as it was fetched last.")
@@ -138,7 +139,7 @@ def _not_on_hub(data: DataArguments, reason: str) -> UserError:
 
 
 def _errors() -> tuple[type[Exception], ...]:
-    """Return the errors of readers, of the Hub and of `datasets`."""
+    """Return the exception types that readers, the Hub and `datasets` raise."""
     from datasets import exceptions
 
     found = (exceptions.DatasetNotFoundError, exceptions.DatasetGenerationError)
@@ -147,10 +148,13 @@ def _errors() -> tuple[type[Exception], ...]:
 
 @contextmanager
 def reading(data: DataArguments) -> Iterator[None]:
-    """Turn errors of readers and of the Hub inside the block into a [`UserError`].
+    """Convert exceptions of readers and of the Hub inside the block to [`UserError`].
 
     Args:
-        data: that is read.
+        data: Settings of the data that the block reads; used in errors.
+
+    Raises:
+        UserError: The block raised such an exception.
     """
     try:
         yield

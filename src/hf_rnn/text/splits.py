@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The names of splits, and the rows that are held out for validation and for the test."""
+"""Names of splits, and the choice of training rows for a validation split and a test split."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Names of splits in files, folders and tables, and the names that they get.
+# Standard name of a split by its name in files, folders and tables.
 SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("validation", "valid", "val", "dev", "eval", "evaluation"), "validation"),
@@ -30,10 +30,10 @@ SPLITS = {
 
 
 def split_of(path: Path) -> str:
-    """Return the split of a file: `train-00000-of-00002.csv` is a piece of `train`, and `dev.csv.gz` of `validation`.
+    """Return the split of a file: `train` for `train-00000-of-00002.csv`, and `validation` for `dev.csv.gz`.
 
     Args:
-        path: of the file.
+        path: Path of the file.
     """
     stem = re.sub(r"-\d{5}-of-\d{5}$", "", stem_of(path))
     return SPLITS.get(stem.lower(), stem)
@@ -43,20 +43,27 @@ def choose_split(splits: Mapping[str, Any], names: Sequence[str] | str) -> str |
     """Return the first of the names that the data set has, or None.
 
     Args:
-        splits: of the data set.
-        names: one, or several.
+        splits: Splits of the data set by their names.
+        names: One name or several.
     """
     names = [names] if isinstance(names, str) else names
     return next((name for name in names if name in splits), None)
 
 
 def split_validation(rows: Dataset, data: DataArguments, stratify_by: str | None) -> tuple[Dataset, Dataset]:
-    """Divide rows into training and validation rows, each class in its proportion if it has rows enough.
+    """Split rows into training and validation rows, with the same share of each class if it has enough rows.
 
     Args:
-        rows: the training split.
-        data: its `validation_size`, `validation_from` and `seed`.
-        stratify_by: column of integers, or None for a plain random split.
+        rows: Rows of the training split.
+        data: Settings; `validation_size`, `validation_from` and `seed` are read.
+        stratify_by: Column of class indices; None for a random split without classes. Not read if the validation rows
+            are the last ones.
+
+    Returns:
+        The training rows and the validation rows, each in the order of `rows`.
+
+    Raises:
+        UserError: `validation_size` is not between 0 and 1, or there are too few rows.
     """
     from sklearn.model_selection import train_test_split
 
@@ -80,12 +87,12 @@ def split_validation(rows: Dataset, data: DataArguments, stratify_by: str | None
 
 
 def _validation_of_classes(groups: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Return the places of validation rows: each class in its proportion if it has rows enough.
+    """Return the indices of validation rows, with the same share of each class if it has enough rows.
 
     Args:
-        groups: `[N]`, the class of each row.
-        count: validation rows; some more where each class is to have one.
-        seed: of the draw.
+        groups: Class of each row, shape [N].
+        count: Number of validation rows. There may be up to twice as many, so that each class has one.
+        seed: Seed of the random choice.
     """
     from sklearn.model_selection import train_test_split
 
@@ -93,7 +100,7 @@ def _validation_of_classes(groups: np.ndarray, count: int, seed: int) -> np.ndar
     can_be_in_both = sizes >= 2
     several, rows = int(can_be_in_both.sum()), np.flatnonzero(can_be_in_both[groups])
     of_all = max(count, several)
-    # Many small classes would leave too little to train on.
+    # With many small classes, a row of each would leave too few rows to train on.
     if several and of_all <= min(2 * count, len(rows) - several):
         _, places = train_test_split(rows, test_size=of_all, random_state=seed, stratify=groups[rows], shuffle=True)
     else:
@@ -105,7 +112,7 @@ def _validation_of_classes(groups: np.ndarray, count: int, seed: int) -> np.ndar
     single = len(sizes) - several
     if single:
         logger.warning(f"{single} of {len(sizes)} classes have a single row, which stays in the training split.")
-    # Rounding may have left a small class without a row.
+    # Rounding may leave a small class without a validation row.
     lacking = np.setdiff1d(np.flatnonzero(can_be_in_both), groups[places])
     if len(places) + len(lacking) > 2 * count:
         return places
@@ -114,12 +121,12 @@ def _validation_of_classes(groups: np.ndarray, count: int, seed: int) -> np.ndar
 
 
 def _without_last_of_a_class(groups: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """Return the places of rows, drawn at random, that leave a row of each class as long as there are such rows.
+    """Return the indices of random rows. The last row of each class is taken only if no other rows are left.
 
     Args:
-        groups: `[N]`, the class index of each row.
-        count: rows that are drawn.
-        seed: of the draw.
+        groups: Class index of each row, shape [N].
+        count: Number of rows to choose.
+        seed: Seed of the random choice.
     """
     order = np.random.RandomState(seed).permutation(len(groups))
     is_last = np.zeros(len(groups), bool)
@@ -130,18 +137,19 @@ def _without_last_of_a_class(groups: np.ndarray, count: int, seed: int) -> np.nd
 def split_test(
     rows: Dataset, data: DataArguments, classes: Sequence[Collection[str] | None] | None, single: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the places of the training rows and of the test rows, in ascending order.
+    """Return the indices of the training rows and of the test rows, in ascending order.
 
-    With one class a row, each class is in both parts, in its proportion.
+    If each row has one class, the random test rows contain the same share of each class, and at least one row of it.
 
     Args:
-        rows: the training split.
-        data: its `test_size`, `validation_from` and `seed`.
-        classes: of each row, or None for a row without a label, which is not tested on; None for rows without classes.
+        rows: Rows of the training split.
+        data: Settings; `test_size`, `validation_from` and `seed` are read.
+        classes: Classes of each row; None in place of them for a row without a label, which stays in training. None
+            for rows without classes.
         single: True if each row has one class.
 
     Raises:
-        UserError: the share is not one, or leaves no row of a class, or too few rows.
+        UserError: `test_size` is not between 0 and 1, or leaves no training row, or no training row of a class.
     """
     share = data.test_size
     if share is None or not 0 < share < 1:
@@ -153,7 +161,7 @@ def split_test(
             f"data.test_size={share} leaves no training row of the {len(labelled)} rows of {data.path!r}: write a "
             "smaller one, such as --data.test_size 0.1, or use a data set of more rows."
         )
-    # The numbers of RandomState are the same in all releases of numpy, and `hf-rnn evaluate` draws them again.
+    # `hf-rnn evaluate` draws the same rows again, and RandomState gives the same numbers in all releases of numpy.
     order = np.asarray(labelled)
     if data.validation_from == "random":
         order = np.random.RandomState(data.seed).permutation(order)
@@ -167,7 +175,7 @@ def split_test(
 
 
 def _of_each_class(order: np.ndarray, classes: Sequence[str], share: float, count: int) -> np.ndarray:
-    """Return the first places of each class: its share, and one or more."""
+    """Return the first rows of each class in `order`: its share, and at least one; `count` rows in all if possible."""
     names, which, sizes = np.unique(np.asarray(classes), return_inverse=True, return_counts=True)
     taken = np.maximum(1, np.floor(share * sizes)).astype(int)
     more = max(0, count - int(taken.sum()))
@@ -176,7 +184,7 @@ def _of_each_class(order: np.ndarray, classes: Sequence[str], share: float, coun
 
 
 def _check_classes(classes: Sequence[Collection[str] | None], test: np.ndarray, data: DataArguments) -> None:
-    """Raise [`UserError`] for a class without a row to train on; warn of classes without a row to test on."""
+    """Raise [`UserError`] for a class without a training row; log a warning for classes without a test row."""
     rows = Counter(name for of_row in classes for name in of_row or ())
     tested = Counter(name for place in test.tolist() for name in classes[place] or ())
     for name, count in rows.items():

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Rows as columns of Arrow, in memory or beyond it, whose kinds may change on the way."""
+"""Convert rows to Arrow tables and data sets, in memory or on disk, even if the types of columns change on the way."""
 
 from __future__ import annotations
 
@@ -20,15 +20,19 @@ import pyarrow.compute as pc
 if TYPE_CHECKING:
     from datasets import Dataset
 
-# Bytes of a split that are kept in memory; a larger one is written to disk, and read from there.
+# Maximum bytes of a split in memory. A larger split is written to disk, and read from there.
 MOST_IN_MEMORY = 1 << 28
-# Rows that are made into columns at a time.
+# Rows per table.
 ROWS = 10_000
 
 
 def spelled(value: Any) -> str | None:
-    """A value as it would be written: a text by itself, lists and what JSON knows as JSON writes them, anything else as
-    Python does; None if it is missing."""
+    """Return a value as a string; None if it is missing (None or NaN).
+
+    Args:
+        value: Any value. A string stays as it is. Booleans, integers, lists and dicts are written as JSON, and other
+            values as Python prints them.
+    """
     if value is None or isinstance(value, str):
         return None if value is None else as_unicode(value)
     if isinstance(value, float):
@@ -38,16 +42,24 @@ def spelled(value: Any) -> str | None:
 
 
 def as_unicode(text: str) -> str:
-    """The text with a question mark for each half of a surrogate pair, which no file can hold."""
+    """Return the text with a question mark for each surrogate, which no file can hold.
+
+    Args:
+        text: Any string.
+    """
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def column_of(values: list) -> pa.Array:
-    """Values as a column of Arrow: of their own kind if they have one, as texts if they have several."""
+    """Return values as an Arrow column: of their common type, or of strings if they have none.
+
+    Args:
+        values: Values of the column. If some are lists, each other value becomes a list of one.
+    """
     with suppress(pa.ArrowException, OverflowError, UnicodeError, TypeError, ValueError):
         return plain_kind(pa.array(values))
     if any(isinstance(value, list) for value in values):
-        # A list of one is how some write it.
+        # Some files write a list of one as a single value.
         alike = [value if value is None or isinstance(value, list) else [value] for value in values]
         with suppress(pa.ArrowException, OverflowError, UnicodeError, TypeError, ValueError):
             return plain_kind(pa.array(alike))
@@ -55,7 +67,7 @@ def column_of(values: list) -> pa.Array:
 
 
 def plain_kind(column: pa.Array | pa.ChunkedArray) -> Any:
-    """A column of a kind that `datasets` knows: no dictionary of categories, no views of strings, no UUIDs."""
+    """Return a column with a type that `datasets` supports: no dictionaries, string views or extension types."""
     kind = column.type
     if isinstance(kind, pa.BaseExtensionType):
         return pa.array([spelled(value) for value in column.to_pylist()], pa.string())
@@ -67,13 +79,21 @@ def plain_kind(column: pa.Array | pa.ChunkedArray) -> Any:
 
 
 def table_of(rows: list[dict]) -> pa.Table:
-    """Rows as a table with a column for each key of any of them."""
+    """Return rows as a table with a column for each key.
+
+    Args:
+        rows: Rows; keys may differ, and a missing key is null.
+    """
     names = dict.fromkeys(name for row in rows for name in row)
     return pa.table({name: column_of([row.get(name) for row in rows]) for name in names})
 
 
 def tables_of(rows: Iterable[dict]) -> Iterator[pa.Table]:
-    """Rows as tables, some thousands at a time."""
+    """Yield rows as tables of at most 10,000 rows.
+
+    Args:
+        rows: Rows; keys may differ.
+    """
     part: list[dict] = []
     for row in rows:
         part.append(row)
@@ -85,10 +105,13 @@ def tables_of(rows: Iterable[dict]) -> Iterator[pa.Table]:
 
 
 def collect(tables: Iterable[pa.Table]) -> Dataset:
-    """Put tables one below the other; columns that are missing in one are empty there.
+    """Concatenate tables into a data set.
 
-    A column of numbers in one table and of words in another becomes one of texts. What is larger than 256 MB is written
-    to disk, and deleted when the process ends.
+    A column that is missing in a table is null there. A column of numbers in one table and of strings in another
+    becomes a column of strings. More than 256 MB are written to disk, and deleted when the process ends.
+
+    Args:
+        tables: Tables to concatenate, in order.
     """
     parts = _Parts()
     for table in tables:
@@ -97,14 +120,14 @@ def collect(tables: Iterable[pa.Table]) -> Dataset:
 
 
 class _Parts:
-    """Tables of a split: the last ones in memory, those before them in files of one schema each."""
+    """Tables of a split. The last ones are in memory, and those before them in files."""
 
     def __init__(self) -> None:
         self.tables: list[pa.Table] = []
         self.size = 0
         self.files: list[Path] = []
         self.schema: pa.Schema | None = None
-        # Columns with whole numbers that are none among fractions.
+        # Columns with integers that a conversion to floating point would round.
         self.great: set[str] = set()
 
     def add(self, table: pa.Table) -> None:
@@ -114,7 +137,7 @@ class _Parts:
             if each.name in self.great and pa.types.is_floating(each.type):
                 schema = schema.set(place, pa.field(each.name, pa.string()))
         if self.files and schema != self.schema:
-            # Tables of another schema need a file of their own.
+            # All tables in a file have one schema.
             self._write()
         self.schema = schema
         self.tables.append(table)
@@ -146,7 +169,7 @@ class _Parts:
 
 
 def _is_great(column: pa.ChunkedArray) -> bool:
-    """Return whether a column has whole numbers that floating point would round."""
+    """Return whether a column has integers that floating point would round."""
     if not pa.types.is_integer(column.type) or not len(column):
         return False
     ends = pc.min_max(column).as_py()
@@ -154,7 +177,13 @@ def _is_great(column: pa.ChunkedArray) -> bool:
 
 
 def in_memory(table: pa.Table) -> Dataset:
-    """A table as a data set, whose fingerprint costs no time."""
+    """Return a table as a data set.
+
+    Its fingerprint is random, because a hash of the rows would take time.
+
+    Args:
+        table: Table to convert.
+    """
     from datasets import Dataset, DatasetInfo, Features
     from datasets.table import InMemoryTable
 
@@ -170,7 +199,7 @@ def _plain_schema(table: pa.Table) -> pa.Schema:
 
 
 def _common(one: pa.Schema, other: pa.Schema) -> pa.Schema:
-    """A schema whose columns can hold those of both."""
+    """Return a schema with all columns of two schemas, of types that can hold the values of both."""
     if one == other:
         return one
     fields = {field.name: field for field in one}
@@ -188,7 +217,7 @@ def _common_field(one: pa.Field, other: pa.Field) -> pa.Field:
 
 
 def _as(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """The table with the columns of a schema."""
+    """Return the table with the columns and types of a schema."""
     if table.schema.equals(schema):
         return table
     columns = []
@@ -225,7 +254,7 @@ _written_to: list[Path] = []
 
 
 def _folder() -> Path:
-    """A folder for this process, where `datasets` keeps what is large."""
+    """Return a temporary folder of this process in the cache of `datasets`; it is deleted at exit."""
     if not _written_to:
         from datasets import config
 

@@ -1,8 +1,8 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Schemes in which data sets write the tags of spans, and their conversion to BIO, which models learn.
+"""Tag schemes of data sets, and their conversion to BIO, the scheme that models learn.
 
-- BIO, also called IOB2: `B-x` begins each span, `I-x` goes on with it.
-- IOB1 (Ramshaw and Marcus 1995): `I-x` for all words of a span; `B-x` only begins a span right after one of its kind.
+- BIO, also called IOB2: `B-x` begins each span, `I-x` continues it.
+- IOB1 (Ramshaw and Marcus 1995): all words of a span have `I-x`; `B-x` only begins a span right after one of its kind.
 - BILOU, BIOES (also IOBES), BMES and BMEWO: the last word of a span has a letter of its own, and so has a span of one
   word.
 """
@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 Rows = Sequence[Sequence[str]]
 
-# Letters of a word that begins a span of several words, goes on with it, ends it, and is a span by itself.
+# Letters of the first, a middle and the last word of a span, and of a span of one word.
 LETTERS = {
     "BILOU": ("B", "I", "L", "U"),
     "BIOES": ("B", "I", "E", "S"),
@@ -27,26 +27,26 @@ LETTERS = {
 }
 _AS_BIO = {"M": "I", "L": "I", "E": "I", "U": "B", "S": "B", "W": "B"}
 _ALL = {"B", "I", *_AS_BIO}
-# Meant for O.
+# Tags that are probably meant as O.
 _NEARLY_OUTSIDE = {"o", "0", "Other", "OUT"}
 
 
 def _letter(tag: str) -> str:
-    """The letter before the kind of a tag; nothing for a tag of no scheme."""
+    """Return the scheme letter of a tag, or an empty string for a tag of no scheme."""
     return tag[0] if len(tag) > 2 and tag[1] == "-" and tag[0] in _ALL else ""
 
 
 def find_scheme(rows: Rows, name: str, split: str) -> str | None:
-    """Return the scheme of the tags of a split: BIO, IOB1 or one of `LETTERS`; None for tags that are no spans.
+    """Return the scheme of the tags of a split: BIO, IOB1 or a key of `LETTERS`; None for tags that are not spans.
 
     Args:
-        rows: the tags of each row.
-        name: of the data set.
-        split: its name, for errors.
+        rows: Tags of each row.
+        name: Name of the data set, for errors.
+        split: Name of the split, for errors.
 
     Raises:
-        UserError: tags of two schemes, or of a scheme and of none, or spans that are none in the scheme of their
-            letters; the message names a row, its tag and the one to write.
+        UserError: The tags mix two schemes, mix a scheme with other tags, or have spans that break the scheme of their
+            letters. The message names a row, its tag and the tag to write.
     """
     seen = {tag for row in rows for tag in row}
     spaced = next((tag for tag in sorted(seen) if tag != tag.strip()), None)
@@ -58,7 +58,7 @@ def find_scheme(rows: Rows, name: str, split: str) -> str | None:
         return _bio_or_iob1(rows, split)
     fitting = [scheme for scheme, of_scheme in LETTERS.items() if letters and letters <= set(of_scheme)]
     wrong = list(_broken(rows, fitting[0])) if fitting else []
-    # S-PER and O are of a scheme; S-Bahn and E-Mail, without O and beginnings, are tags of none.
+    # S-PER beside O belongs to a scheme. S-Bahn and E-Mail, without O and without B, I or M, are plain tags.
     others = sum(tag != OUTSIDE and not of_span(tag) for row in rows for tag in row)
     if fitting and not wrong and (letters & {"B", "I", "M"} or OUTSIDE in seen):
         return fitting[0]
@@ -72,16 +72,18 @@ def find_scheme(rows: Rows, name: str, split: str) -> str | None:
 
 
 def converted(rows: Rows, scheme: str | None, split: str) -> tuple[list[list[str]], int]:
-    """Return tags of a scheme as BIO, and the number of rows that begin inside a span, as parts of longer texts may:
-    it is read as beginning there.
+    """Return the tags converted to BIO, and the number of rows that begin inside a span.
+
+    A row that is a part of a longer text may begin inside a span; there the span is read as beginning. For IOB1 and for
+    tags without spans the number is 0.
 
     Args:
-        rows: the tags of each row.
-        scheme: as [`find_scheme`] gives it. Of BIO, tags that are wrong stay as they are, but for the first of a row.
-        split: its name, for errors.
+        rows: Tags of each row.
+        scheme: Scheme that [`find_scheme`] returned. Wrong BIO tags stay as they are, except for the first of a row.
+        split: Name of the split, for errors.
 
     Raises:
-        UserError: spans that are none in a scheme of `LETTERS`.
+        UserError: The spans break a scheme of `LETTERS`.
     """
     if scheme is None:
         return [list(row) for row in rows], 0
@@ -101,7 +103,11 @@ def _bio_tag(tag: str) -> str:
 
 
 def _bio_or_iob1(rows: Rows, split: str) -> str:
-    """Tell BIO from IOB1 by the spans that cannot be in each. The first word of a row may go on with a span."""
+    """Return IOB1 if all spans fit it and some begin with `I-`; otherwise return BIO.
+
+    Raise [`UserError`] if fewer tags break IOB1 than BIO. An `I-` at the first word of a row does not count as breaking
+    BIO, because the row may be a part of a longer text.
+    """
     not_bio = first_inside = not_iob1 = 0
     misplaced = None
     for number, row in enumerate(rows):
@@ -125,7 +131,7 @@ def _bio_or_iob1(rows: Rows, split: str) -> str:
 
 
 def _broken(rows: Rows, scheme: str) -> Iterator[tuple[int, int, str, str, str]]:
-    """Each place where a span is none in a scheme of `LETTERS`: row, place, tag, its neighbour and the tag to write."""
+    """Yield each place where a span breaks a scheme of `LETTERS`: row, word, tag, its neighbor and the tag to write."""
     begins, inside, ends, alone = LETTERS[scheme]
     for number, row in enumerate(rows):
         for place, (before, tag) in enumerate(zip([OUTSIDE, *row], row, strict=False)):
@@ -148,7 +154,7 @@ def _advice(number: int, place: int, tag: str, beside: str, better: str, scheme:
 
 
 def _check_nearly(tags: list[str], outside: bool, name: str) -> None:
-    """Raise [`UserError`] for tags such as b-per, B_PER or B, which would be read as words of no scheme."""
+    """Raise [`UserError`] for tags such as b-per or B_PER, which are almost BIO; warn of a bare B beside O."""
     bare = next((tag for tag in tags if tag.upper() in ("B-", "I-")), None)
     if bare is not None:
         raise UserError(
@@ -180,7 +186,7 @@ def _check_nearly(tags: list[str], outside: bool, name: str) -> None:
 
 
 def _strange(rows: Rows, tags: list[str], schemes: dict[str, tuple[str, ...]], name: str, split: str) -> UserError:
-    """The error for tags of one scheme, that of most of them, beside others."""
+    """Return the error for tags that are not of the scheme of the other tags."""
     counts = Counter(tag for row in rows for tag in row)
     others = {of: [tag for tag in tags if _letter(tag) not in letters] for of, letters in schemes.items()}
     strays = {of: sum(map(counts.__getitem__, strange)) for of, strange in others.items()}

@@ -17,12 +17,12 @@ from ..utils.errors import UserError, check_choice, first_line, looks_local
 from ..utils.hub_download import snapshot
 
 PAD, UNK, BOS, EOS = SPECIAL_TOKENS = ["<pad>", "<unk>", "<s>", "</s>"]
-# Characters at the end of a text whose tokens may still change with what follows: more than the longest HTML tag that
-# `strip_html` leaves out. Places at which it is tried to cut before that end.
+# Characters at the end of an incomplete text whose tokens may still change (more than the longest HTML tag that
+# `strip_html` removes), and number of tokens before them at which a cut is tried.
 MARGIN, TRIES = 256, 8
-# Characters that are tokenized at a time, of a text that is longer than twice as many.
+# Characters per piece of a long text. A text is long if it has more than twice as many characters.
 LONG = 1 << 17
-# The files of a tokenizer in a folder or repository.
+# Files of a tokenizer in a folder or repository.
 TOKENIZER_FILES = (
     "tokenizer*.json",
     "special_tokens_map.json",
@@ -36,7 +36,7 @@ KINDS = ("bpe", "unigram", "word", "wordpiece", "whitespace", "char")
 # Kinds whose entries are numbered by frequency, after the special tokens.
 BY_FREQUENCY = ("word", "whitespace", "char")
 
-# Scripts that are written without spaces: each character is a word of its own for kind="word".
+# Scripts without spaces between words: kind="word" makes each of their characters a token.
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _WORD = Regex(rf"[{_UNSPACED}]|[\w&&[^{_UNSPACED}]]+(?:['’][\w&&[^{_UNSPACED}]]+)*|[^\w\s]")
 _BETWEEN_SPACES = Regex(r"\S+")
@@ -47,18 +47,20 @@ _MODEL_INPUTS = ["input_ids", "attention_mask"]
 
 @dataclass
 class TokenizerArguments:
-    """The tokenizer.
+    """Tokenizer of a run: an existing one, or the settings to train a new one.
 
     Args:
-        path: folder or Hub id of an existing tokenizer; the other settings are for training one, where this is None.
-        kind: bpe, unigram, word, wordpiece, whitespace or char; null for the tokenizer of model.pretrained where there
-            is one, else wordpiece for token_classification and bpe for the other tasks.
-        vocab_size: the most entries that the trained vocabulary may have.
-        rare_tokens: entries that it may have beyond these, rarer ones, which the wide path alone tells apart: they have
-            no vectors, and the recurrence reads them as the unknown token.
-        lowercase: whether upper and lower case are one.
-        min_frequency: how often a word or pair must be seen to become an entry.
-        strip_html: whether tags such as <br /> are read as a space.
+        path: Folder or Hub id of an existing tokenizer. null to train one with the other settings of this section.
+        kind: Kind of the trained tokenizer: bpe, unigram, word, wordpiece, whitespace or char. null for the tokenizer
+            of model.pretrained if that is set, else wordpiece for token_classification and bpe for the other tasks.
+        vocab_size: Maximum number of vocabulary entries, without rare_tokens.
+        rare_tokens: Maximum number of additional, rarer vocabulary entries. Only the wide path of a text classifier
+            distinguishes them. They have no embedding, and the recurrence reads them as the unknown token. Needs kind
+            word, whitespace or char.
+        lowercase: Convert the text to lower case.
+        min_frequency: Minimum number of occurrences of a word in the training texts (for bpe and wordpiece, of a pair
+            of symbols) to become an entry. Not read for unigram and char.
+        strip_html: Replace HTML tags, such as <br />, by a space.
     """
 
     path: str | None = None
@@ -80,30 +82,30 @@ def train_tokenizer(
     normalize_digits: bool = False,
     show_progress: bool = True,
 ) -> PreTrainedTokenizerFast:
-    """Trains a tokenizer in one pass over the texts, which may be any iterable, larger than memory too.
+    """Train a tokenizer in one pass over the texts, which need not fit in memory.
 
     Args:
-        texts: strings.
-        kind: `"bpe"`: byte-level byte-pair encoding (Sennrich et al. 2016), for any language, without unknown tokens;
-            `"unigram"` (Kudo 2018); `"word"`: words and punctuation marks, one token per character in scripts that are
-            written without spaces; `"wordpiece"` (Schuster and Nakajima 2012): the same, rare ones in pieces, of which
-            all but the first begin with `##` (all texts are in memory meanwhile); `"whitespace"`: what stands between
-            spaces, for text whose words were parted before, with its special tokens, such as `<unk>`, read as ours;
-            `"char"`: characters.
-        vocab_size: the most entries that it may have, special tokens among them.
-        lowercase: whether upper and lower case are one.
-        min_frequency: how often a word (or, for `"bpe"`, a pair) must be seen to become an entry; `"unigram"` chooses
-            by likelihood and `"char"` keeps all up to `vocab_size`.
-        strip_html: whether tags such as `<br />` are read as a space.
-        normalize_digits: whether all digits are read as 0.
-        show_progress: whether to draw a progress bar.
+        texts: Strings to train on; any iterable.
+        kind: `"bpe"`: byte-level byte-pair encoding (Sennrich et al. 2016), for any language, without unknown tokens.
+            `"unigram"`: unigram language model (Kudo 2018). `"word"`: words and punctuation marks; each character is a
+            token in scripts without spaces. `"wordpiece"` (Schuster and Nakajima 2012): the same, but rare words are
+            split into subwords, which begin with `##` except the first; keeps all texts in memory during training.
+            `"whitespace"`: the parts between spaces, for whitespace-tokenized text; special tokens in the text, such
+            as `<unk>`, become those of the tokenizer. `"char"`: characters.
+        vocab_size: Maximum number of vocabulary entries, special tokens included.
+        lowercase: True to convert the text to lower case.
+        min_frequency: Minimum number of occurrences of a word (for `"bpe"` and `"wordpiece"`, of a pair of symbols) to
+            become an entry. `"unigram"` selects by likelihood, and `"char"` keeps all characters up to `vocab_size`.
+        strip_html: True to replace HTML tags, such as `<br />`, by a space.
+        normalize_digits: True to replace every digit by 0.
+        show_progress: True to show a progress bar.
 
     Returns:
-        A fast tokenizer with the special tokens `<pad>` (0), `<unk>` (1), `<s>` (2) and `</s>` (3), character offsets,
-        and pairs joined as `first </s> second`. It has no maximal length, since its models have none.
+        Fast tokenizer with the special tokens `<pad>` (0), `<unk>` (1), `<s>` (2) and `</s>` (3) and with character
+        offsets. Pairs are joined as `first </s> second`. It has no maximum length, because its models have none.
 
     Raises:
-        UserError: an unknown kind, no text, or a vocabulary too small for the kind.
+        UserError: The kind is unknown, there is no text, or the vocabulary is too small for the kind.
     """
     check_choice("kind", kind, KINDS)
     if isinstance(texts, str):
@@ -123,7 +125,7 @@ def train_tokenizer(
     tokenizer.normalizer = normalizers.Sequence(steps)
     tokenizer.pre_tokenizer = pre_tokenizer
     if kind == "whitespace":
-        # A special token that stands in the text is one already, and no word to be learnt.
+        # Special tokens in the text are in the vocabulary already and must not be learnt as words.
         special: Any = pre_tokenizers.Split(_SPECIAL, behavior="removed")
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence([special, pre_tokenizer])
     trim: list[Any] = [processors.ByteLevel(trim_offsets=True)] if kind == "bpe" else []
@@ -154,9 +156,9 @@ def train_tokenizer(
 
 
 def _parts(kind: str, vocab_size: int, min_frequency: int, show_progress: bool) -> tuple[Any, Any, Any, Any]:
-    """The model, what cuts a text before it, what joins tokens to a text again, and the trainer, of each kind.
+    """Return the model, the pre-tokenizer, the decoder (or None) and the trainer of a kind.
 
-    Words get their spaces back, the first one too: what a language model writes is joined to what it read.
+    Decoders put a space before each word, the first one too, because generated text is appended to the prompt.
     """
     common: dict[str, Any] = {
         "vocab_size": vocab_size,
@@ -170,12 +172,12 @@ def _parts(kind: str, vocab_size: int, min_frequency: int, show_progress: bool) 
         return models.BPE(), pre_tokenizer, decoders.ByteLevel(), trainer
     if kind == "unigram":
         trainer = trainers.UnigramTrainer(unk_token=UNK, **common)
-        # The decoder takes away a space that was put in front of a text; "never" says that there is none.
+        # "never" keeps the decoder from removing the leading space.
         return models.Unigram(), pre_tokenizers.Metaspace(), decoders.Metaspace(prepend_scheme="never"), trainer
     if kind == "wordpiece":
         split = pre_tokenizers.Split(_WORD, behavior="removed", invert=True)
         trainer = trainers.WordPieceTrainer(min_frequency=min_frequency, **common)
-        # Not decoders.WordPiece, which leaves the first token as it is, without a space and with its ##.
+        # decoders.WordPiece does not change the first token: it adds no space there and keeps its ##.
         steps = [decoders.Replace(Regex("^(?!##)"), " "), decoders.Replace(Regex("^##"), ""), decoders.Fuse()]
         return models.WordPiece(unk_token=UNK), split, decoders.Sequence(steps), trainer
     if kind == "char":
@@ -190,13 +192,15 @@ def _parts(kind: str, vocab_size: int, min_frequency: int, show_progress: bool) 
 
 
 def _word_pieces(tokenizer: Tokenizer, texts: Iterable[str], trainer: Any, vocab_size: int) -> Any:
-    """What the trainer makes of texts, the same each time. By itself it numbers the letters inside words in any order,
-    and of pieces that are as frequent it takes those of lower numbers."""
+    """Train a WordPiece model with a reproducible vocabulary, and return it.
+
+    The trainer numbers letters inside words in arbitrary order, which decides between equally frequent subwords.
+    """
     texts = list(texts)
     cut: Any = tokenizer.pre_tokenizer
     normalize = tokenizer.normalizer.normalize_str
     words = [word for text in texts for word, _ in cut.pre_tokenize_str(normalize(text))]
-    # The most frequent letters, each of which may take two places: at the beginning of a word, and inside.
+    # Only half of the vocabulary, because a letter may need two entries: at the beginning of a word and inside it.
     counts = sorted(Counter("".join(words)).items(), key=lambda pair: (-pair[1], pair))
     letters = [letter for letter, _ in counts[: max(1, (vocab_size - len(SPECIAL_TOKENS)) // 2)]]
     trainer.initial_alphabet, trainer.limit_alphabet = letters, len(letters)
@@ -209,9 +213,11 @@ def _word_pieces(tokenizer: Tokenizer, texts: Iterable[str], trainer: Any, vocab
 
 
 def _numbered_alike(tokenizer: Tokenizer) -> Any:
-    """The unigram model that was trained, the same each time. By itself the trainer adds up scores in any order, which
-    changes their last digits, and gives letters that are no piece the lowest score and one ten-thousandth more each, in
-    any order too (tokenizers 0.23, `UnigramTrainer::finalize`)."""
+    """Return the trained unigram model with reproducible scores and ids.
+
+    The trainer adds up scores in arbitrary order, which changes their last digits. Letters that are not pieces get the
+    lowest score plus 0.0001 for each further one, in arbitrary order too (tokenizers 0.23, `UnigramTrainer::finalize`).
+    """
     model = json.loads(tokenizer.to_str())["model"]
     scores = {piece: round(score, 9) for piece, score in model["vocab"] if piece not in SPECIAL_TOKENS}
     least = min(scores.values(), default=0.0)
@@ -228,7 +234,7 @@ def _numbered_alike(tokenizer: Tokenizer) -> Any:
 
 
 class _Counted:
-    """Passes texts on and counts their characters."""
+    """Iterable over texts that counts their characters."""
 
     def __init__(self, texts: Iterable[str]):
         self.texts = texts
@@ -242,10 +248,14 @@ class _Counted:
 
 
 def load_tokenizer(path: str, **kwargs: Any) -> PreTrainedTokenizerBase:
-    """Loads a tokenizer from a folder or the Hub, and checks that a recurrent model can use it.
+    """Load a tokenizer from a folder or the Hub, and check that a recurrent model can use it.
+
+    Args:
+        path: Folder or Hub id of the tokenizer.
+        **kwargs: Options of `AutoTokenizer.from_pretrained`. `trust_remote_code` is False by default.
 
     Raises:
-        UserError: there is none, or it has no padding token.
+        UserError: The tokenizer cannot be loaded, or it has no padding token.
     """
     try:
         folder, options = _fetched(path, {"trust_remote_code": False, **kwargs})
@@ -260,21 +270,19 @@ def load_tokenizer(path: str, **kwargs: Any) -> PreTrainedTokenizerBase:
             f"the tokenizer {path!r} has no padding token: load it, set tokenizer.pad_token = tokenizer.eos_token "
             "(or add one), save it, and name that folder."
         )
-    # BERT's and its like would hand `token_type_ids` to a model that has no use for them.
+    # Tokenizers such as that of BERT would also return `token_type_ids`, which recurrent models do not accept.
     tokenizer.model_input_names = tokenizer.init_kwargs["model_input_names"] = _MODEL_INPUTS
     return tokenizer
 
 
 def _fetched(path: str, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Fetch a tokenizer's files from the Hub with one question, for which transformers would wait minutes where the Hub
-    does not answer; from the cache then.
+    """Return the folder of a tokenizer and the options that are left for `AutoTokenizer.from_pretrained`.
 
-    Returns:
-        The folder, and the options that are still to be passed to `AutoTokenizer.from_pretrained`.
+    If the Hub does not answer, the files come from the cache. transformers alone would wait for minutes.
     """
     if Path(path).is_dir() or looks_local(path) or options["trust_remote_code"]:
         return path, options
-    # The type of the model's configuration may name the class of its tokenizer.
+    # The model type in the configuration may decide the class of the tokenizer.
     patterns = [f"{options.get('subfolder') or ''}/{name}".lstrip("/") for name in (CONFIG_NAME, *TOKENIZER_FILES)]
     where = {name: options[name] for name in ("revision", "token", "cache_dir", "local_files_only") if name in options}
 
@@ -286,12 +294,16 @@ def _fetched(path: str, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def settled_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[list[int], str]:
-    """The tokens of a beginning of a text that do not change whatever follows it, and the rest of the text; no token
-    where there is no place to cut."""
+    """Return the ids of the leading tokens that later text cannot change, and the rest of the text.
+
+    Args:
+        tokenizer: Fast tokenizer.
+        text: Beginning of a text that may continue. If it cannot be cut, there are no ids and the rest is all of it.
+    """
     encoded = tokenizer(text, return_offsets_mapping=True, verbose=False)
     ids, starts = encoded["input_ids"], [start for start, _ in encoded["offset_mapping"]]
     before = [start for start in starts if 0 < start <= len(text) - MARGIN]
-    # The space before a word may belong to it.
+    # The space before a word may belong to the token of the word.
     places = [place for start in before[: -TRIES - 1 : -1] for place in (len(text[:start].rstrip()), start)]
     backend: Any = getattr(tokenizer, "backend_tokenizer", None)
     for place in dict.fromkeys(places):
@@ -302,8 +314,7 @@ def settled_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[list[int
 
 
 def _ids_of_long(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """The tokens of one text, piece by piece: of each character, the backend keeps many times its size meanwhile. What
-    follows a piece that cannot be cut is read as a whole."""
+    """Return the token ids of a long text, encoded in pieces, because the backend needs many times their memory."""
     backend: Any = getattr(tokenizer, "backend_tokenizer", None)
     ids: list[int] = []
     waiting = ""
@@ -317,7 +328,14 @@ def _ids_of_long(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
 
 
 def as_text(value: Any) -> str:
-    """A text, or a number of a column of numbers; nothing for None. Half a surrogate pair is no character."""
+    """Return a string or a number as text, and None as an empty string.
+
+    Args:
+        value: String, number or None. Unpaired surrogates in a string become question marks.
+
+    Raises:
+        UserError: The value has another type.
+    """
     if value is None:
         return ""
     if not isinstance(value, (str, int, float)):
@@ -329,8 +347,15 @@ def as_text(value: Any) -> str:
 def token_ids(
     tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], pairs: Sequence[str] | None = None
 ) -> list[list[int]]:
-    """What `tokenizer(texts, pairs)["input_ids"]` is, without padding and at full length, and without the masks and
-    offsets that nobody asked for: they take longer than the ids."""
+    """Return `tokenizer(texts, pairs)["input_ids"]` without padding and truncation.
+
+    The attention masks and offsets are not computed, because they take longer than the ids.
+
+    Args:
+        tokenizer: Tokenizer to use; padding and truncation of a fast tokenizer are switched off.
+        texts: Texts, or the first texts of pairs.
+        pairs: Second text of each pair; None for single texts.
+    """
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         return tokenizer(list(texts), None if pairs is None else list(pairs), verbose=False)["input_ids"]
@@ -347,8 +372,12 @@ def token_ids(
 
 
 def pair_encodings(tokenizer: PreTrainedTokenizerBase, pairs: Sequence[tuple[str, str]]) -> list[list[int | None]]:
-    """Return the text of each token of pairs: 0 or 1, or None for tokens between the texts. The order is that of
-    [`token_ids`]."""
+    """Return the text of a pair that each token belongs to: 0, 1 or, for tokens between the texts, None.
+
+    Args:
+        tokenizer: Fast tokenizer.
+        pairs: Pairs of texts. Tokens have the same order as in [`token_ids`].
+    """
     if not pairs:
         return []
     backend = getattr(tokenizer, "backend_tokenizer", None)

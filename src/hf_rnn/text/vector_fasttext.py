@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Read word vectors from the models of fastText, which make up vectors of words that they have not seen."""
+"""Read word vectors from fastText models, which compose vectors of unseen words from character n-grams."""
 
 import mmap
 import struct
@@ -13,22 +13,26 @@ from ..utils.errors import UserError
 from .encodings import COMPRESSIONS
 from .vector_reader import VectorReader, split_archive
 
-# The first bytes of such a file.
+# First bytes of a fastText model.
 MAGIC = struct.pack("<i", 793712314)
 
 
 class FastTextVectors(VectorReader):
-    """A model of fastText, version 11 or 12 of its format: settings, dictionary, and the matrix of words and of hashed
-    n-grams of their characters, which make up words that the dictionary lacks (Bojanowski et al. 2017).
+    """Vectors of a fastText model, version 11 or 12 of its format.
 
-    A word's vector is the mean of its own row and of those of its n-grams, as fastText's `get_word_vector` has it.
+    The file has settings, a dictionary, and a matrix with rows of words and of hashed character n-grams. The n-grams
+    give vectors to words that the dictionary lacks (Bojanowski et al. 2017). The vector of a word in the dictionary is
+    the mean of its own row and the rows of its n-grams, as in fastText's `get_word_vector`.
 
     Args:
-        path: of the file.
+        path: File to read.
+
+    Raises:
+        UserError: The file is compressed or truncated, or its version is not 11 or 12.
     """
 
     format = "fastText binary"
-    # The number of the settings' value for supervised models.
+    # Value of the setting `model` for supervised models.
     _SUPERVISED = 3
 
     def __init__(self, path: Path):
@@ -52,7 +56,7 @@ class FastTextVectors(VectorReader):
             )
         if version == 11 and model == self._SUPERVISED:
             self.most = 0
-        # New numbers of n-grams whose rows were kept, of a model that was pruned.
+        # New row of each n-gram that a pruned model kept, by its old row; None if the model was not pruned.
         self.pruned: dict[int, int] | None = None
 
     @contextmanager
@@ -67,7 +71,7 @@ class FastTextVectors(VectorReader):
     def read(self, words: Collection[str]) -> dict[str, np.ndarray]:
         wanted, ids = set(words), {}
         with self._whole():
-            # After the 14 numbers of the settings and a double.
+            # The dictionary follows 14 integers and a double of settings.
             size, self.nwords = struct.unpack_from("<2i", self.data, 64)
             (pruned,) = struct.unpack_from("<q", self.data, 84)
             at = 92
@@ -76,7 +80,7 @@ class FastTextVectors(VectorReader):
                 if end < 0:
                     raise ValueError
                 word = self.word(self.data[at:end])
-                # Behind a word stand its count, of 8 bytes, and 0 for a word or 1 for a label.
+                # After a word come a zero byte, its count (8 bytes), and 0 for a word or 1 for a label.
                 if word in wanted and not self.data[end + 9]:
                     ids[word] = place
                 at = end + 10
@@ -108,7 +112,7 @@ class FastTextVectors(VectorReader):
         return {word: vector for word, vector in means.items() if self.finite(vector)}
 
     def _ngrams(self, word: str) -> list[int]:
-        """Return the rows of the n-grams of a word, in whose number of characters its marks `<` and `>` count."""
+        """Return the matrix rows of a word's n-grams, whose lengths include the word boundaries `<` and `>`."""
         rows: list[int] = []
         marked = f"<{word}>"
         if self.most <= 0 or self.bucket <= 0 or word == "</s>":
@@ -126,7 +130,7 @@ class FastTextVectors(VectorReader):
 
 
 def _hash(text: str) -> int:
-    """Return the 32-bit FNV-1a hash of a text's UTF-8, with each byte extended by its sign, as fastText does it."""
+    """Return the 32-bit FNV-1a hash of a text in UTF-8, with each byte sign-extended as in fastText."""
     value = 2166136261
     for byte in text.encode("utf-8"):
         value = ((value ^ (byte if byte < 128 else byte | 0xFFFFFF00)) * 16777619) & 0xFFFFFFFF

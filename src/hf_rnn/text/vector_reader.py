@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The interface of all readers of vectors, and the opening of their files."""
+"""The base class of the vector readers, and functions that open their files."""
 
 import io
 import zipfile
@@ -21,15 +21,15 @@ NOT_UTF8, DUPLICATES, NOT_FINITE = (
     "vectors of words that had one",
     "vectors with NaN or infinity",
 )
-# Words of a file that an error quotes.
+# Number of words of a file that an error quotes.
 _QUOTED = 3
 
 
 class VectorReader:
-    """The interface of all readers of vectors.
+    """Base class of all vector readers.
 
     Args:
-        path: the file or folder.
+        path: File or folder to read.
     """
 
     format: ClassVar[str]
@@ -38,65 +38,65 @@ class VectorReader:
 
     def __init__(self, path: Path):
         self.path = path
-        # The number of words or vectors that were passed over, by the reason.
+        # Number of skipped words or vectors for each reason.
         self.skipped: Counter[str] = Counter()
-        # The first words.
+        # First words of the file, which errors quote.
         self.examples: list[str] = []
 
     def read(self, words: Collection[str]) -> dict[str, np.ndarray]:
-        """Return the vectors `[E]` of those words that have one.
+        """Return the vector, shape [E], of each word that has one.
 
         Args:
-            words: to look for, as they are written.
+            words: Words to look up, in exactly this spelling.
 
         Raises:
-            UserError: the file breaks its format.
+            UserError: The file breaks its format.
         """
         raise NotImplementedError
 
     def is_first(self, word: str, wanted: Collection[str], found: Collection[str]) -> bool:
-        """Return True for a word that is wanted and was not found before; count one that was.
+        """Return True for a wanted word that has no vector yet; count a word that already has one as a duplicate.
 
         Args:
-            word: of an entry of the file.
-            wanted: the words that are looked for.
-            found: those of them that have a vector.
+            word: Word of an entry of the file.
+            wanted: Words to look up.
+            found: Words that already have a vector.
         """
         if word in found:
             self.skipped[DUPLICATES] += 1
         return word in wanted and word not in found
 
     def compose(self, words: Collection[str]) -> dict[str, np.ndarray]:
-        """Return vectors `[E]` of words that have none, made of those of their parts; none where there are no parts.
+        """Return vectors, shape [E], that are composed of the vectors of parts of the words; none by default.
 
         Args:
-            words: that [`read`] did not find.
+            words: Words that [`read`] did not find.
         """
         return {}
 
     def rows(self, vocabulary: dict[str, int]) -> np.ndarray | None:
-        """Return the vectors `[V, E]` of a vocabulary that is that of the source itself, else None.
+        """Return the vectors, shape [V, E], if the vocabulary is that of the source; otherwise None.
 
         Args:
-            vocabulary: tokens and their ids.
+            vocabulary: Token id of each token.
         """
         return None
 
     def finite(self, vector: np.ndarray) -> bool:
-        """Return whether all numbers of a vector are finite; count it where they are not.
+        """Return True if all numbers of a vector are finite; otherwise count the vector as skipped.
 
         Args:
-            vector: `[E]`.
+            vector: Vector of shape [E].
         """
         whole = bool(np.isfinite(vector).all())
         self.skipped[NOT_FINITE] += not whole
         return whole
 
     def word(self, raw: bytes) -> str | None:
-        """Return a word of the file, or None where it is not UTF-8; then it is counted.
+        """Return a word of the file, or None and count it as skipped if it is not UTF-8.
 
         Args:
-            raw: the bytes of the word.
+            raw: Bytes of the word.
         """
         try:
             word = raw.decode("utf-8")
@@ -109,13 +109,13 @@ class VectorReader:
 
 
 def open_file(path: Path) -> BinaryIO:
-    """Open a file, decompressed where its name says that it is compressed, or a member of a zip archive.
+    """Open a file or a member of a zip archive, and decompress it if its ending says that it is compressed.
 
     Args:
-        path: of the file; a member of an archive is `ARCHIVE.zip/MEMBER`.
+        path: File to open. A member of an archive is `ARCHIVE.zip/MEMBER`.
 
     Raises:
-        UserError: an archive has several files, or no such member.
+        UserError: The archive has several files and none is named, or it has no such member.
     """
     archive, member = split_archive(path)
     if archive is None:
@@ -128,16 +128,16 @@ def open_file(path: Path) -> BinaryIO:
             has = f"has {', '.join(sorted(names)) or 'no files'}"
             one = sorted(names)[0] if names else "FILE"
             raise UserError(f"{str(archive)!r} {has}: name one, --model.vectors {archive.as_posix()}/{one}.")
-        # The archive stays open as long as its member is.
+        # The member keeps the archive open after this block.
         stream: Any = opened.open(str(member))
         return io.BufferedReader(stream)
 
 
 def split_archive(path: Path) -> tuple[Path | None, str | None]:
-    """Return the archive and the member that a path names: none and none where it names no archive.
+    """Return the zip archive and the member that a path names; None for each that it does not name.
 
     Args:
-        path: to be read.
+        path: Path to split.
     """
     for part in (path, *path.parents):
         if part.suffix.lower() == ".zip" and part.is_file():
@@ -147,10 +147,10 @@ def split_archive(path: Path) -> tuple[Path | None, str | None]:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn errors of reading and of decompressing inside the block into a [`UserError`].
+    """Convert read and decompression errors inside the block to [`UserError`].
 
     Args:
-        path: that is read.
+        path: File that the block reads, for the message.
     """
     try:
         yield

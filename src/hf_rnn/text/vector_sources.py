@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Find vectors by a path or a name on the Hub, and the reader of their format."""
+"""Open pretrained vectors by a path or a Hub id, and choose the reader of their format."""
 
 import codecs
 from collections.abc import Collection
@@ -22,22 +22,24 @@ from .vector_tables import (
 from .vector_text import BinaryVectors, TextVectors, header_of, is_binary
 
 ENDINGS = (".txt", ".vec", ".bin", ".gz", ".bz2", ".zst", ".zip", ".w2v", ".glove")
-# Bytes that decide the format of a file.
+# Bytes of a file that are read to detect its format.
 _HEAD = 1 << 16
 _SMALL_FILES = (CONFIG_NAME, "model.safetensors.index.json", *TOKENIZER_FILES, f"{STATIC_FOLDER}/*")
 _FILES = "a file of GloVe, word2vec or fastText, or a folder or Hub id of static embeddings or of a transformers model"
 
 
 def open_vectors(path: str) -> VectorReader:
-    """Open a source of vectors; of the vectors themselves, nothing is read yet.
+    """Open a source of pretrained vectors, and download it if it is on the Hub.
+
+    The reader is returned before any vector is read.
 
     Args:
-        path: a file of GloVe, word2vec (text or binary) or fastText (.vec or .bin), which may be compressed (.gz, .bz2,
-            .zst, .zip); a folder or Hub id of static embeddings or of a transformers model, whose input embeddings are
-            taken.
+        path: File, folder or Hub id. A file is of GloVe, word2vec (text or binary) or fastText (.vec or .bin). All of
+            them but fastText's .bin may be compressed (.gz, .bz2, .zst, .zip). A folder or Hub id has one such file,
+            static embeddings, or a transformers model, whose input embeddings are used.
 
     Raises:
-        UserError: nothing is there, or it is in none of the formats.
+        UserError: The source does not exist or is damaged, or its format is not supported.
     """
     place = Path(path)
     if path and place.is_dir():
@@ -55,7 +57,7 @@ def open_vectors(path: str) -> VectorReader:
 
 
 def _fetch(repo_id: str) -> Path:
-    """Fetch what is needed of a repository: of several files of weights, the one with the input embeddings."""
+    """Download the necessary files of a Hub repository; of sharded weights, only the shard of the input embeddings."""
 
     def fetch(patterns: Collection[str], revision: str | None = None) -> Path:
         def is_whole(folder: Path) -> bool:
@@ -66,7 +68,7 @@ def _fetch(repo_id: str) -> Path:
     folder = fetch(_SMALL_FILES)
     weights = [shard_of_embeddings(folder)]
     if not (folder / CONFIG_NAME).is_file():
-        # The repositories of fastText's own models have nothing else.
+        # fastText's own repositories have only this file.
         weights.append("model.bin")
     return fetch([*_SMALL_FILES, *weights], revision=folder.name)
 
@@ -87,13 +89,13 @@ def _reader_of_folder(folder: Path) -> VectorReader:
 
 
 def reader_of(path: Path) -> VectorReader:
-    """Return the reader of a file of vectors, by what stands in it.
+    """Return the reader of a file of vectors, chosen by the content of the file.
 
     Args:
-        path: of the file; a member of an archive is `ARCHIVE.zip/MEMBER`.
+        path: File to read. A member of an archive is `ARCHIVE.zip/MEMBER`.
 
     Raises:
-        UserError: it is empty, damaged, or in none of the formats.
+        UserError: The file is empty or damaged, or its format is not supported.
     """
     if path.is_file() and is_pointer(path):
         raise UserError(f"{str(path)!r} is a pointer of Git LFS, not the file itself: git lfs pull.")

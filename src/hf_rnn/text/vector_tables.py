@@ -1,6 +1,8 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Read the vectors of a tokenizer's entries: static embeddings (model2vec, sentence-transformers) and the input
-embeddings of transformers models, from safetensors."""
+"""Read vectors of a tokenizer's vocabulary from safetensors: static embeddings and input embeddings.
+
+Static embeddings are those of model2vec and sentence-transformers. Input embeddings are those of a transformers model.
+"""
 
 import json
 from collections.abc import Collection, Sequence
@@ -19,21 +21,26 @@ from ..utils.errors import UserError, first_line
 from .vector_reader import VectorReader
 
 TOKENIZER_FILE = "tokenizer.json"
-# The tensor of vectors in files of model2vec and of sentence-transformers, and the folder of the latter's.
+# Names of the tensor of vectors in files of model2vec and sentence-transformers, and the latter's subfolder.
 STATIC_NAMES = ("embeddings", "embedding.weight")
 STATIC_FOLDER = "0_StaticEmbedding"
 
 
 class TableVectors(VectorReader):
-    """The entries of a tokenizer, each with a vector. A word of one piece has that piece's vector; a word of several is
-    composed: it has the mean of its pieces.
+    """Vectors of the tokens of a tokenizer.
+
+    A word of one token has the vector of that token. [`compose`] gives a word of several tokens the mean of their
+    vectors.
 
     Args:
-        path: of the folder.
-        tokenizer: of the source.
-        table: `[V, E]`.
-        weights: `[V]`, by which the vectors are multiplied; None for 1.
-        mapping: `[V]`, the row of each entry; None for its id.
+        path: Folder of the source.
+        tokenizer: Tokenizer of the source.
+        table: Vectors, shape [V, E].
+        weights: Factor of each token's vector, shape [V]; None for 1.
+        mapping: Row of `table` for each token, shape [V]; None if the row is the token id.
+
+    Raises:
+        UserError: The shapes of the tensors do not fit together.
     """
 
     format = "embeddings"
@@ -89,8 +96,10 @@ class TableVectors(VectorReader):
         return {word: vector for word, vector in means.items() if self.finite(vector)}
 
     def _pieces(self, words: Collection[str]) -> dict[str, list[int]]:
-        """Return the ids of each word that has no unknown piece, as it stands inside of a text or alone, whichever
-        takes fewer pieces."""
+        """Return the token ids of each word that has no unknown token.
+
+        Each word is tokenized with a space before it, as inside a text, and without one. The shorter result is kept.
+        """
         words = list(words)
         inside, alone = (
             [encoding.ids for encoding in self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
@@ -110,19 +119,19 @@ class StaticVectors(TableVectors):
 
 
 class InputEmbeddings(TableVectors):
-    """The input embeddings of a transformers model."""
+    """Input embeddings of a transformers model."""
 
     format = "input embeddings"
 
 
 def static_folder(folder: Path) -> Path | None:
-    """Return the folder that holds static embeddings, inside another or itself; None where there are none.
+    """Return the folder that holds static embeddings: the given one, its subfolder `0_StaticEmbedding`, or None.
 
     Args:
-        folder: to be looked into.
+        folder: Folder to search.
 
     Raises:
-        UserError: a file of weights is damaged.
+        UserError: A weights file is damaged.
     """
     for place in (folder, folder / STATIC_FOLDER):
         file = place / SAFE_WEIGHTS_NAME
@@ -135,10 +144,10 @@ def static_vectors(folder: Path) -> StaticVectors:
     """Return the vectors of a folder of static embeddings.
 
     Args:
-        folder: as [`static_folder`] found it.
+        folder: Folder that [`static_folder`] returned.
 
     Raises:
-        UserError: a file is damaged.
+        UserError: A file is damaged, or its tensors do not fit together.
     """
     file = folder / SAFE_WEIGHTS_NAME
     names = _names(file)
@@ -151,13 +160,13 @@ def static_vectors(folder: Path) -> StaticVectors:
 
 
 def input_embeddings(folder: Path) -> InputEmbeddings:
-    """Return the input embeddings of a model of transformers.
+    """Return the input embeddings of a transformers model.
 
     Args:
-        folder: with its configuration, its safetensors and its tokenizer.
+        folder: Folder with the configuration, the safetensors files and the tokenizer of the model.
 
     Raises:
-        UserError: it has no such embeddings, or files are missing or damaged.
+        UserError: The model has no input embeddings in safetensors, or files are missing or damaged.
     """
     name = embedding_name(folder)
     for file in sorted(folder.glob("*.safetensors")):
@@ -173,13 +182,13 @@ def input_embeddings(folder: Path) -> InputEmbeddings:
 
 
 def embedding_name(folder: Path) -> str:
-    """Return the name that the input embeddings of a model have in its base class.
+    """Return the parameter name of a model's input embeddings in its base class.
 
     Args:
-        folder: with the configuration of the model.
+        folder: Folder with the configuration of the model.
 
     Raises:
-        UserError: transformers does not know the model, or it embeds no tokens.
+        UserError: transformers does not know the model, or the model does not embed tokens.
     """
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
@@ -195,23 +204,25 @@ def embedding_name(folder: Path) -> str:
 
 
 def stored_name(names: Collection[str], name: str) -> str | None:
-    """Return the name of a tensor in a file, where models with a head put a prefix before it; None where it is not.
+    """Return the name under which a file stores a parameter, or None if the file does not have it.
+
+    Models with a head store the parameters of their base class with a prefix. The shortest matching name is returned.
 
     Args:
-        names: of the tensors in the file.
-        name: in the base class.
+        names: Names of the tensors in the file.
+        name: Name of the parameter in the base class.
     """
     return min((key for key in names if key == name or key.endswith(f".{name}")), key=len, default=None)
 
 
 def shard_of_embeddings(folder: Path) -> str:
-    """Return the name of the file of weights in which the input embeddings of a model stand.
+    """Return the name of the weights file that holds the input embeddings of a model.
 
     Args:
-        folder: with the configuration and, where there are several files of weights, their index.
+        folder: Folder with the configuration of the model and, for sharded weights, their index.
 
     Raises:
-        UserError: as [`embedding_name`].
+        UserError: Same as in [`embedding_name`].
     """
     index = folder / SAFE_WEIGHTS_INDEX_NAME
     if not index.is_file():
@@ -230,7 +241,7 @@ def _names(file: Path) -> list[str]:
 
 def _tensor(file: Path, name: str) -> torch.Tensor:
     with safe_open(file, framework="pt") as tensors:
-        # Mapped, and not read.
+        # safetensors maps the file into memory, so only the rows that are used are read.
         return tensors.get_tensor(name)
 
 
@@ -240,7 +251,7 @@ def _tokenizer(folder: Path) -> Tokenizer:
             return Tokenizer.from_file(str(folder / TOKENIZER_FILE))
         found: Any = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         return found.backend_tokenizer
-    # The library raises Exception itself where a file is no tokenizer.
+    # tokenizers raises a plain Exception for an invalid file.
     except Exception as error:
         raise UserError(
             f"no fast tokenizer can be loaded from {str(folder)!r} ({first_line(error)}): save it with "

@@ -1,7 +1,7 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Read word vectors from text (GloVe, word2vec, fastText .vec) and from the binary format of word2vec.
+"""Read word vectors from text files (GloVe, word2vec, fastText .vec) and from the binary format of word2vec.
 
-A file is read as a stream, and only the vectors that somebody asks for are kept.
+A file is read as a stream, and only the requested vectors are kept in memory.
 """
 
 import codecs
@@ -16,17 +16,22 @@ from ..utils.errors import UserError
 from .vector_reader import VectorReader, open_file, reading
 
 WITH_SPACES = "words with spaces"
-# Bytes that are read at a time.
+# Bytes per read.
 _PART = 1 << 20
 _PRINTABLE = frozenset(range(32, 127)) | frozenset(b"\t\r")
 
 
 class TextVectors(VectorReader):
-    """A line for each word, with numbers behind it; the first line may hold the numbers of words and of columns.
+    """Vectors in a text file, which has one word per line, followed by its numbers.
+
+    The first line may be a header with the number of words and the width of the vectors.
 
     Args:
-        path: of the file.
-        head: its first bytes, at least the first line.
+        path: File to read.
+        head: First bytes of the file, at least its first line.
+
+    Raises:
+        UserError: The first line is neither a header nor a word with numbers.
     """
 
     format = "text"
@@ -64,8 +69,11 @@ class TextVectors(VectorReader):
         return found
 
     def _uneven(self, line: bytes, number: int) -> tuple[bytes, bytes]:
-        """Return the word and the numbers of a line that does not have one space before each number; a word with spaces
-        is counted and no word."""
+        """Return the word and the numbers of a line that does not have exactly one space before each number.
+
+        A word that contains spaces is counted as skipped, and both results are empty. Raise [`UserError`] for a line of
+        another width.
+        """
         fields = line.split()
         more = len(fields) - 1 - self.width
         if (more > 0 and not all(map(_is_number, fields[1 : 1 + more]))) or (more == -1 and line[:1].isspace()):
@@ -93,7 +101,7 @@ class TextVectors(VectorReader):
             ) from None
 
     def _check_lines(self, lines: int) -> None:
-        """Raise [`UserError`] where there is no vector, or not as many as the first line says."""
+        """Raise [`UserError`] if the file has no vectors, or not as many as its header says."""
         if not lines:
             raise UserError(f"{str(self.path)!r} has no vectors: name another file.")
         if self.header and lines != self.header[0]:
@@ -104,12 +112,14 @@ class TextVectors(VectorReader):
 
 
 class BinaryVectors(VectorReader):
-    """The binary format of word2vec: numbers of words and columns in one line; then each word, a space and its numbers,
-    as little-endian float32.
+    """Vectors in the binary format of word2vec.
+
+    The first line has the number of words and the width. After it, each word is followed by a space and its numbers as
+    little-endian float32.
 
     Args:
-        path: of the file.
-        header: the numbers of words and columns.
+        path: File to read.
+        header: Number of words and width of the vectors.
     """
 
     format = "word2vec binary"
@@ -153,21 +163,21 @@ class BinaryVectors(VectorReader):
 
 
 def header_of(line: bytes) -> tuple[int, int] | None:
-    """Return the numbers of words and columns, where a first line holds nothing else, or None.
+    """Return the number of words and the width in a header line, or None if the line is not a header.
 
     Args:
-        line: the first.
+        line: First line of the file.
     """
     fields = line.split()
     return (int(fields[0]), int(fields[1])) if len(fields) == 2 and all(f.isdigit() for f in fields) else None
 
 
 def is_binary(rest: bytes, width: int) -> bool:
-    """Return whether the bytes behind a header are of the binary format: no text stands behind the first word.
+    """Return True if the bytes after a header are in the binary format of word2vec, not text.
 
     Args:
-        rest: the bytes.
-        width: that the header says.
+        rest: Bytes after the header line.
+        width: Width of the vectors according to the header.
     """
     behind = re.split(rb"[ \t]", rest, maxsplit=1)[-1][: 4 * width].partition(b"\n")[0]
     is_text = set(behind) <= _PRINTABLE and any(map(_is_number, behind.split()))
@@ -175,7 +185,7 @@ def is_binary(rest: bytes, width: int) -> bool:
 
 
 def _numbers_at_end(fields: list[bytes]) -> int:
-    """Return how many numbers stand at the end of a line, the first field apart."""
+    """Return the number of numeric fields at the end of a line, the first field excluded."""
     count = 0
     for field in reversed(fields[1:]):
         if not _is_number(field):

@@ -1,9 +1,9 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """Find pretrained vectors for the vocabulary of a tokenizer.
 
-A token of a word vocabulary has the vector of its word. A piece of words has the mean of the vectors of the words that
-it is a part of in the training split, each as often as it stands there. Where the source is the tokenizer's own, each
-token has its row.
+If the source has the same vocabulary, each token has its own row of the source. Otherwise a token of a word-level
+tokenizer has the vector of its word. A subword has the mean of the vectors of the training split's words that contain
+it, weighted by their counts. A subword without such words has the vector of its own text, if the source has one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from transformers import PreTrainedTokenizerBase
 from ..utils.errors import UserError
 from .vector_reader import VectorReader
 
-# The ways in which a word is looked up, in this order.
+# Spellings under which a word is looked up, in this order.
 TRIES: dict[str, Callable[[str], str]] = {
     "as written": str,
     "in lower case": str.lower,
@@ -29,36 +29,37 @@ TRIES: dict[str, Callable[[str], str]] = {
     "with digits as 0": lambda word: re.sub(r"\d", "0", word.lower()),
     "with digits as #": lambda word: re.sub(r"\d", "#", word.lower()),
 }
-# The standard deviation of vectors in sizes of their typical number: a single huge number would make all others 0.
+# Largest accepted standard deviation, in units of the median absolute value of all nonzero numbers. One huge number
+# would make all others 0 once the vectors are scaled.
 MOST_SPREAD = 10_000
 COMPOSED, OF_WORDS, OWN_ROW = "composed of parts", "mean of its words", "own row"
-# Characters of the training split, and distinct words, whose words make up the vectors of pieces.
+# Limits for the vectors of subwords: characters read of the training split, and distinct words used.
 MOST_CHARACTERS, MOST_WORDS = 50_000_000, 200_000
 
 
 @dataclass
 class FoundVectors:
-    """The vectors of a vocabulary.
+    """Pretrained vectors of a vocabulary.
 
     Args:
-        matrix: `[V, E]`, float32.
-        report: what was found, for metrics.json and the card.
+        matrix: Vectors, shape [V, E], float32.
+        report: Statistics of the search, for `metrics.json` and the model card.
     """
 
     matrix: np.ndarray
     report: dict[str, Any]
 
     def scaled_to(self, spread: float) -> FoundVectors:
-        """Return the vectors, all multiplied by one number, so that those found have another standard deviation.
+        """Return all vectors multiplied by one number, so that the vectors found have a given standard deviation.
 
         Args:
-            spread: the standard deviation, over all numbers.
+            spread: Standard deviation over all numbers of the vectors found.
         """
         scale = spread / self.report["spread"] if self.report["spread"] else 1.0
         return FoundVectors(self.matrix * np.float32(scale), {**self.report, "scale": scale})
 
     def summary(self) -> str:
-        """Return the report on one line."""
+        """Return the report as one line."""
         report = self.report
         line = (
             f"vectors    {report['source']} ({report['format']}, width {report['width']}): found for "
@@ -82,21 +83,24 @@ def find_vectors(
     seed: int,
     V: int | None = None,
 ) -> FoundVectors:
-    """Find the vectors of a tokenizer's vocabulary. Entries without one get numbers of a normal distribution that has
-    the mean and the standard deviation of those found, column by column; padding gets zeros.
+    """Find the vectors of a tokenizer's vocabulary.
+
+    A token without a vector gets random numbers from a normal distribution. Its mean and standard deviation are those
+    of the vectors found, column by column. The padding token gets zeros.
 
     Args:
-        source: as [`~hf_rnn.text.vector_sources.open_vectors`] returns it.
-        name: of the source, for the report.
-        tokenizer: of the model.
-        texts: of the training split, read only where the tokens are pieces of words.
-        counts: how often each token stands in the training split.
-        seed: of the entries without a vector.
-        V: the number of tokens, the first ones, that an embedding has; None for all. The rare tokens of a wide path
+        source: Reader that [`~hf_rnn.text.vector_sources.open_vectors`] returned.
+        name: Name of the source, for the report and for errors.
+        tokenizer: Tokenizer of the model.
+        texts: Texts of the training split. They are read only if the tokens are subwords.
+        counts: Count of each token in the training split, shape [len(tokenizer)].
+        seed: Seed of the random numbers.
+        V: Number of tokens with an embedding, which are the first ones; None for all. The rare tokens of a wide path
             come after them.
 
     Raises:
-        UserError: none of the vocabulary is found, or the source breaks its format.
+        UserError: No token has a vector, the vectors found are all 0 or have a huge number, or the source breaks its
+            format.
     """
     V = len(tokenizer) if V is None else V
     special = set(tokenizer.all_special_ids)
@@ -108,7 +112,7 @@ def find_vectors(
     matrix = _filled(vectors, V, source.width, seed)
     if tokenizer.pad_token_id is not None:
         matrix[tokenizer.pad_token_id] = 0
-    # Unknown words are running tokens without a vector; other special tokens stand in no text.
+    # Unknown tokens count as running tokens without a vector. Other special tokens do not occur in texts.
     special.discard(tokenizer.unk_token_id)
     running = int(np.delete(counts, list(special)).sum())
     entries = V - len(tokenizer.all_special_ids)
@@ -130,7 +134,7 @@ def find_vectors(
 def _of_vocabulary(
     source: VectorReader, tokenizer: PreTrainedTokenizerBase, texts: Iterable[str], special: set[int]
 ) -> tuple[dict[int, np.ndarray], Counter[str]]:
-    """Return the vector of each token that has one, and how many were found in which way."""
+    """Return the vector of each token that has one, and the number of tokens found in each way."""
     rows = source.rows(tokenizer.get_vocab())
     if rows is not None:
         own = {token: row for token, row in enumerate(rows) if token not in special and source.finite(row)}
@@ -148,7 +152,7 @@ def _of_vocabulary(
 
 
 def _look_up(source: VectorReader, words: Collection[str]) -> dict[str, tuple[np.ndarray, str]]:
-    """Return the vector of each word that has one, and how it was found."""
+    """Return the vector of each word that has one, and the way in which it was found."""
     forms = {word: {way: change(word) for way, change in TRIES.items()} for word in words if word}
     known = source.read({form for of_word in forms.values() for form in of_word.values()})
     found = {}
@@ -161,25 +165,25 @@ def _look_up(source: VectorReader, words: Collection[str]) -> dict[str, tuple[np
 
 
 def _is_of_words(tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Return whether each token is a word, so that no token is a part of one."""
+    """Return True if each token is a whole word."""
     backend: Any = getattr(tokenizer, "backend_tokenizer", None)
     return backend is None or isinstance(backend.model, models.WordLevel)
 
 
 def _own_words(tokenizer: PreTrainedTokenizerBase, special: set[int]) -> dict[int, str]:
-    """Return the text of each token that is not special, as if it were a word."""
+    """Return the text of each token that is not special, to look it up as a word."""
     backend: Any = getattr(tokenizer, "backend_tokenizer", None)
     plain = backend is None or isinstance(backend.model, models.WordLevel) or backend.decoder is None
     words = {}
     for token, id_ in tokenizer.get_vocab().items():
         if id_ not in special:
-            # BERT's decoder leaves the mark of a piece that stands first.
+            # BERT's decoder keeps the prefix ## of the first subword.
             words[id_] = token if plain else backend.decoder.decode([token]).strip().removeprefix("##")
     return words
 
 
 def _words_of(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str]) -> Iterator[tuple[str, int, list[int]]]:
-    """Yield the most frequent words of texts, how often each stands there, and its tokens."""
+    """Yield the most frequent words of the texts, each with its count and its token ids."""
     backend: Any = tokenizer.backend_tokenizer  # type: ignore[attr-defined]
     between_spaces: Counter[str] = Counter()
     left = MOST_CHARACTERS
@@ -189,11 +193,11 @@ def _words_of(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str]) -> Itera
         if left <= 0:
             break
     counts: Counter[str] = Counter()
-    # Each string between spaces is cut into words once: whole texts took 2.5 times as long.
+    # Each distinct string between spaces is split into words once, since splitting whole texts took 2.5 times as long.
     for part, count in between_spaces.items():
         part = part if backend.pre_tokenizer is None else f" {part}"
         part = part if backend.normalizer is None else backend.normalizer.normalize_str(part)
-        # Tokenizers that cut nothing before their model write a space as ▁, which belongs to the word behind it.
+        # Tokenizers without a pre-tokenizer write a space as ▁, which is a part of the next word.
         words = (
             [part] if backend.pre_tokenizer is None else [w for w, _ in backend.pre_tokenizer.pre_tokenize_str(part)]
         )
@@ -207,7 +211,7 @@ def _words_of(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str]) -> Itera
 def _of_parts(
     parts: Iterable[tuple[str, int, list[int]]], found: dict[str, tuple[np.ndarray, str]], special: set[int]
 ) -> dict[int, np.ndarray]:
-    """Return the mean vector of the words that each piece is a part of."""
+    """Return the vector of each subword: the mean over the words that contain it, weighted by their counts."""
     sums: dict[int, np.ndarray] = {}
     weights: Counter[int] = Counter()
     for word, count, pieces in parts:
@@ -221,7 +225,7 @@ def _of_parts(
 
 
 def _filled(vectors: dict[int, np.ndarray], V: int, E: int, seed: int) -> np.ndarray:
-    """Return all vectors `[V, E]`: those found, and others with their mean and spread."""
+    """Return the vectors of all tokens, shape [V, E]: those found, and random ones with the same mean and spread."""
     known = np.stack(list(vectors.values()))
     mean, spread = known.mean(0, dtype=np.float64), known.std(0, dtype=np.float64)
     matrix = np.random.default_rng(seed).normal(mean, spread, (V, E)).astype(np.float32)
@@ -230,7 +234,7 @@ def _filled(vectors: dict[int, np.ndarray], V: int, E: int, seed: int) -> np.nda
 
 
 def _spread(vectors: dict[int, np.ndarray], name: str) -> float:
-    """Return the standard deviation of the numbers of vectors; raise [`UserError`] where it says nothing about them."""
+    """Return the standard deviation of all numbers; raise [`UserError`] if all are 0 or one is far too large."""
     numbers = np.stack(list(vectors.values())).astype(np.float64)
     sizes = np.abs(numbers[numbers != 0])
     spread = float(numbers.std())

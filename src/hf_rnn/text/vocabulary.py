@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The check that a tokenizer is the one that a model was trained with."""
+"""Check that a tokenizer is the one that a model was trained with."""
 
 import hashlib
 import json
@@ -13,30 +13,31 @@ from ..models.configuration_rnn import RNNConfig
 from ..utils.errors import UserError
 from .tokenization import TOKENIZER_FILES, load_tokenizer
 
-# Entries that a fingerprint reads.
+# Number of vocabulary entries that a fingerprint tokenizes.
 PROBED = 100
 
 
 def fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
-    """Return a fingerprint, of 16 characters, of a vocabulary without added tokens, and of how the tokenizer reads some
-    of its entries.
+    """Return a fingerprint of a tokenizer, 16 characters long.
+
+    It depends on the vocabulary without added tokens, and on the token ids of some of its entries.
 
     Args:
-        tokenizer: that has the vocabulary.
+        tokenizer: Tokenizer to fingerprint.
     """
     backend: Any = getattr(tokenizer, "backend_tokenizer", None)
     vocabulary = tokenizer.get_vocab() if backend is None else backend.get_vocab(with_added_tokens=False)
     entries: list[Any] = sorted(vocabulary.items(), key=lambda entry: entry[1])
     if backend is not None:
-        # Upper case, spaces and their lack show another normalizer or pre-tokenizer. Their settings in tokenizer.json
-        # do not: releases of tokenizers write them in different ways.
+        # Upper case, spaces and missing spaces reveal another normalizer or pre-tokenizer. Their settings in
+        # tokenizer.json are not compared, because releases of tokenizers write them in different ways.
         words = [word for word, _ in entries[:PROBED]]
         entries.append(_read(backend, f"{' '.join(words)} {' '.join(words).upper()} {''.join(words)}"))
     return hashlib.sha256(json.dumps(entries, ensure_ascii=False).encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def _read(backend: Any, text: str) -> list[int]:
-    """Return the token ids of a text, whatever truncation, padding and added tokens are set."""
+    """Return the token ids of a text, without truncation, padding and added tokens."""
     text = text if backend.normalizer is None else backend.normalizer.normalize_str(text)
     cutter = backend.pre_tokenizer
     parts = [text] if cutter is None else [part for part, _ in cutter.pre_tokenize_str(text)]
@@ -44,12 +45,12 @@ def _read(backend: Any, text: str) -> list[int]:
 
 
 def check_vocabulary(folder: Path, config: RNNConfig, name: str) -> None:
-    """Raise [`UserError`] for a tokenizer that is not the one of a model.
+    """Raise [`UserError`] if the tokenizer in a folder is not the one of a model.
 
     Args:
-        folder: with the tokenizer.
-        config: of the model.
-        name: by which the user knows the folder.
+        folder: Folder of the tokenizer.
+        config: Configuration of the model.
+        name: Name of the folder as the user wrote it; used in errors.
     """
     files = sorted(file for pattern in TOKENIZER_FILES for file in folder.glob(pattern))
     stats = [file.stat() for file in files]
@@ -72,19 +73,21 @@ def check_vocabulary(folder: Path, config: RNNConfig, name: str) -> None:
 
 @lru_cache(maxsize=16)
 def _identity(folder: str, state: tuple[tuple[int, int], ...]) -> tuple[int, str]:
-    """Return the number of entries and the fingerprint of the tokenizer in a folder, whose files are in a state. Both
-    the check of a folder and `from_pretrained` ask for it."""
+    """Return the number of entries and the fingerprint of the tokenizer in a folder.
+
+    They are cached, because both the check of a folder and `from_pretrained` ask for them. `state` has the modification
+    times and sizes of the files, so a changed file is read again.
+    """
     tokenizer = load_tokenizer(folder)
     return len(tokenizer), fingerprint(tokenizer)
 
 
 def check_folder(folder: Path, config: RNNConfig) -> None:
-    """Raise [`UserError`] where the tokenizer in a model's folder is not the one of the model; nothing where there is
-    none.
+    """Raise [`UserError`] if the folder of a model has a tokenizer that is not the one of the model.
 
     Args:
-        folder: of the weights.
-        config: of the model.
+        folder: Folder of the weights.
+        config: Configuration of the model.
     """
     if (folder / "tokenizer.json").is_file():
         check_vocabulary(folder, config, str(folder))

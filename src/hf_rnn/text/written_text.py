@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Words as a text that is written normally, and a text whatever its white space."""
+"""Join words to a normally written text, and normalize the white space of a text."""
 
 import re
 import unicodedata
@@ -9,11 +9,11 @@ from itertools import pairwise
 
 from .dialects import UNSPACED
 
-# No space stands before these: marks, closing brackets and quotes, and what English contractions end with.
+# No space precedes these: punctuation, closing brackets and quotes, and the endings of English contractions.
 _CLOSES = re.compile(r"[.,;:!?%…)\]}”’»]+|''|(['’](s|re|ve|ll|d|m)|n['’]t)", re.IGNORECASE)
-# No space stands after these.
+# No space follows these.
 _OPENS = re.compile(r"[(\[{“‘«¿¡$£€]+|``")
-# On either side of these marks of Chinese and Japanese no space stands.
+# No space stands beside these Chinese and Japanese punctuation marks.
 _WIDE = re.compile(r"[\u3001-\u3003\u3008-\u301f\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65]")
 _QUOTES = ("'", '"')
 _BETWEEN_SPACES = re.compile(r"\S+")
@@ -22,16 +22,21 @@ Places = list[tuple[int, int]]
 
 
 def as_written(words: Sequence[str]) -> tuple[str, Places]:
-    """Return words as they are written in a text, and the characters of each, from start to end.
+    """Return words as one normally written text, and the start and end character of each word.
 
-    Only spaces are decided; the characters of words stay. No space stands before `. , ; : ! ? % … ) ] }`, closing
-    quotes, `n't`, `'s` and the like, nor after `( [ { $ £ €` and opening quotes; of `"` and `'` alone, every second one
-    closes; between words of scripts without spaces, and beside their marks, none stands either.
+    Only spaces are chosen; the characters of the words stay the same. No space precedes `. , ; : ! ? % … ) ] }`,
+    closing quotes, and endings such as `n't` and `'s`. No space follows `( [ { $ £ €` and opening quotes. Every second
+    `"` closes a quote, and so does every second `'`. There is no space between words of scripts without spaces, and
+    none beside their punctuation.
 
     ```python
     >>> as_written(["Kiel", "(", "Ulm", "too", ")", "is", "n't", "far", "."])[0]
     "Kiel (Ulm too) isn't far."
-    ```"""
+    ```
+
+    Args:
+        words: Words of a row. A blank word adds nothing to the text.
+    """
     text, places = "", []
     is_open = dict.fromkeys(_QUOTES, False)
     glued = True
@@ -52,8 +57,13 @@ def as_written(words: Sequence[str]) -> tuple[str, Places]:
 
 
 def usual_mark(rows: Iterable[Sequence[str]]) -> list[tuple[list[str], str]]:
-    """Return the word and the mark after it that most often stand together in some rows, and how they are written;
-    nothing where there is no mark."""
+    """Return the most frequent pair of a word and a mark that are written without a space, and how they are written.
+
+    The list is empty if there is no such pair.
+
+    Args:
+        rows: Words of each row.
+    """
     pairs = Counter(pair for words in rows for pair in pairwise(words) if pair[0].isalnum())
     for pair, _ in pairs.most_common():
         text, _ = as_written(pair)
@@ -68,13 +78,22 @@ def _unspaced(before: str, after: str) -> bool:
 
 
 def is_seen(text: str) -> bool:
-    """Return whether a text has a character other than spaces and characters of no width, such as U+200B."""
+    """Return True if a text has a visible character.
+
+    White space, control characters and characters of no width, such as U+200B, are not visible.
+
+    Args:
+        text: Text to check.
+    """
     return any(not c.isspace() and unicodedata.category(c) not in ("Cc", "Cf") for c in text)
 
 
 def evenly_spaced(text: str) -> tuple[str, list[int]]:
-    """Return a text with one space for all white space between its words, and of each character its place in the text
-    as it was."""
+    """Return a text with one space between its words, and the position of each character in the original text.
+
+    Args:
+        text: Text with any white space.
+    """
     words = list(_BETWEEN_SPACES.finditer(text))
     places = [place for word in words for place in range(word.start(), word.end() + 1)]
     return " ".join(word[0] for word in words), places

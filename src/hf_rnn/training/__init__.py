@@ -1,2 +1,2 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Training runs: settings, trainers, checkpoints."""
+"""Training runs: settings, trainers and checkpoints."""

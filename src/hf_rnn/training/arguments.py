@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""transformers' training arguments, with the defaults of a small recurrent model."""
+"""Training arguments: those of transformers with defaults for a small recurrent network, and additional ones."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from .averaging import AVERAGINGS
 from .objectives import OBJECTIVES
 
 SAMPLINGS = ("random", "sequential", "group_by_length", "batch_rebalance")
-# Arguments of transformers that cannot hold here, and why.
+# Arguments of transformers that recurrent models do not support, with the reason for each.
 REFUSED = {
     "prediction_loss_only": "a run is judged by its predictions, and not by its loss alone",
     "batch_eval_metrics": "metrics are those of a whole split, and not of its batches",
@@ -38,39 +38,56 @@ LEAST = {
 
 @dataclass
 class RNNTrainingArguments(TrainingArguments):
-    """The training.
+    """Training settings, with defaults for a small recurrent network.
 
-    These are [`~transformers.TrainingArguments`] with other defaults and some more fields. All fields hold here too,
-    but for those of `REFUSED`, FSDP and DeepSpeed.
+    The class extends [`~transformers.TrainingArguments`]. All fields of that class are supported, except those in
+    `REFUSED`, FSDP and DeepSpeed.
 
     Args:
-        output_dir: the model's folder; checkpoints stand inside it.
-        overwrite: replace the run that output_dir holds; it is kept aside until the new one is saved.
-        resume: go on from the newest checkpoint in output_dir.
-        early_stopping_patience: epochs (or evaluations) without a better model after which training ends; null for
-            never.
-        train_batch_tokens: tokens that a training batch of each process may have, padding among them, instead of
-            per_device_train_batch_size rows chosen by train_sampling_strategy; null for those.
-        window: tokens through which a language model's gradients go back, in the mean; its streams are
-            per_device_train_batch_size for each process.
-        layer_lr_decay: learning rate of each layer, as a share of that of the layer above it, such as 0.4 for a model
-            whose encoder has learnt before; learning_rate is that of the topmost.
-        gradual_unfreezing: train the topmost layer alone in the first epoch, and one layer more in each epoch after it.
-        vectors_frozen_epochs: epochs at the beginning in which the embedding stays as model.vectors has it; 0 for none.
-        averaging: ema, swa or nt_asgd: what is measured and saved is a mean of the weights over steps; see
-            [`~hf_rnn.training.averaging.WeightAverage`]; null for the weights of the last step.
-        averaging_decay: of ema, how many times as much each step counts as the one after it.
-        averaging_start: of swa, the share of the steps after which it begins.
-        averaging_patience: of nt_asgd, the evaluations after which one that is no better begins it.
-        entropy_minimisation: weight of the entropy of a classifier's answers in its loss, from the texts of
-            data.unlabelled_splits too; see [`~hf_rnn.training.objectives.Objectives`].
-        adversarial: weight of the loss at embedded texts that are moved to where it grows most (the same).
-        virtual_adversarial: weight of the change of the answers where embedded texts are moved to where these change
-            most, from the texts of data.unlabelled_splits too (the same).
-        gradient_flow_steps: steps between measurements of the gradient on its way back through time, which
-            gradient_flow.png and gradient_flow.json then show; 0 for none; see
-            [`~hf_rnn.interpret.gradient_flow.GradientFlow`].
-        perturbation: how far adversarial and virtual_adversarial move an embedded text, as a share of its norm.
+        output_dir: Folder of the trained model. Checkpoints are written into it during training.
+        overwrite: Replace the run in output_dir. Its files are kept in a hidden subfolder until the new model is saved.
+            If false, a run in output_dir is an error.
+        resume: Continue the run in output_dir from its newest complete checkpoint.
+        early_stopping_patience: Number of evaluations in a row without a better model after which training stops. There
+            is one evaluation per epoch by default (eval_strategy). null disables early stopping.
+        train_batch_tokens: Maximum number of tokens, padding included, in a training batch of one process; a longer row
+            is a batch of its own. It replaces per_device_train_batch_size. null means batches of
+            per_device_train_batch_size rows. Language models do not support it.
+        window: Mean number of tokens in a window of truncated backpropagation through time; gradients stop at the
+            beginning of each window. Each process reads per_device_train_batch_size windows side by side. Read by
+            language models only.
+        layer_lr_decay: Ratio between the learning rate of a layer and that of the layer above it. The top layer has
+            learning_rate, and the embedding has the lowest rate. 1 gives all layers the same rate; 0.4 suits a
+            pretrained encoder.
+        gradual_unfreezing: Train only the top layer in the first epoch, and unfreeze the next lower layer in each later
+            epoch. Needs model.pretrained and a single process.
+        vectors_frozen_epochs: Number of epochs at the start of training in which the embedding keeps the vectors of
+            model.vectors. 0 trains it from the first epoch. Needs model.vectors.
+        averaging: Weight averaging within the run: ema, swa or nt_asgd. The mean of the weights over training steps is
+            evaluated and saved; see [`~hf_rnn.training.averaging.WeightAverage`]. null disables averaging.
+        averaging_decay: Decay of the moving average: a step counts this many times as much as the step after it. Read
+            by ema only.
+        averaging_start: Fraction of the training steps after which averaging starts, at least 0 and below 1. Read by
+            swa only.
+        averaging_patience: Number of previous evaluations that are left out of the comparison. Averaging starts when an
+            evaluation is worse than the best of those before them. Read by nt_asgd only.
+        entropy_minimisation: Weight of the mean entropy of the predictions in the loss; 0 disables the term. It also
+            uses the texts of data.unlabelled_splits. Read by text classifiers with one label per text; see
+            [`~hf_rnn.training.objectives.Objectives`].
+        adversarial: Weight of the adversarial loss; 0 disables it. This is the cross-entropy loss after the embedded
+            texts are moved in the direction that increases the loss most. Read by text classifiers with one label per
+            text.
+        virtual_adversarial: Weight of the virtual adversarial loss; 0 disables it. This is the divergence of the
+            predictions after the embedded texts are moved in the direction that changes the predictions most. It also
+            uses the texts of data.unlabelled_splits. Read by text classifiers with one label per text.
+        perturbation: Distance by which adversarial and virtual_adversarial move an embedded text, as a fraction of its
+            norm.
+        gradient_flow_steps: Number of optimizer steps between measurements of the gradient flow through time. They are
+            saved as gradient_flow.png and gradient_flow.json; see [`~hf_rnn.interpret.gradient_flow.GradientFlow`].
+            0 disables them. Read by text classifiers and language models.
+
+    Raises:
+        UserError: A setting is out of range, not supported, or contradicts another one.
     """
 
     output_dir: str | None = "rnn-model"
@@ -105,7 +122,8 @@ class RNNTrainingArguments(TrainingArguments):
     restore_callback_states_from_checkpoint: bool = True
     load_best_model_at_end: bool = True
     logging_strategy: str = "epoch"
-    # transformers' filter asks the device for the loss of each step. RNNTrainer looks at all of them when it logs.
+    # The filter of transformers reads the loss from the device in each step. RNNTrainer checks the sum of the losses
+    # instead, at the latest when it logs.
     logging_nan_inf_filter: bool = False
     report_to: str | None = "none"
     ddp_find_unused_parameters: bool | None = False
@@ -116,12 +134,13 @@ class RNNTrainingArguments(TrainingArguments):
         self._check_averaging()
         self._check_stopping()
         self._check_batches()
-        # Without this, the processes of a launcher on a machine without accelerator would each train on their own.
+        # Without this, each process of a launcher would train separately on a machine without an accelerator.
         self.use_cpu = self.use_cpu or not torch.accelerator.is_available()
         self.dataloader_pin_memory = self.dataloader_pin_memory and _trains_on_cuda(self.use_cpu)
         if self.dataloader_pin_memory:
             self._copy_without_waiting()
-        # transformers fills in the loss; where nobody chose it, `RNNTrainer` takes the task's own metric.
+        # transformers sets missing values to those of the loss. `RNNTrainer` needs to know what the user set: otherwise
+        # it chooses the metric of the task.
         self.chose_metric = self.metric_for_best_model is not None
         self.chose_direction = self.greater_is_better is not None
         self._check_saving()
@@ -130,7 +149,7 @@ class RNNTrainingArguments(TrainingArguments):
         super().__post_init__()
 
     def _check_refused(self) -> None:
-        """Raise [`UserError`] for arguments of transformers that cannot hold, or not alone."""
+        """Raise [`UserError`] if an argument is not supported, or needs another argument that is missing."""
         for name, why in REFUSED.items():
             default = type(self).__dataclass_fields__[name].default
             if getattr(self, name) not in (default, None, False if default is None else default):
@@ -142,7 +161,7 @@ class RNNTrainingArguments(TrainingArguments):
             )
 
     def _check_ranges(self) -> None:
-        """Raise [`UserError`] for numbers out of range."""
+        """Raise [`UserError`] if a number is out of range, or the sampling strategy is unknown."""
         for name in OBJECTIVES:
             if getattr(self, name) < 0:
                 raise UserError(f"training.{name}={getattr(self, name)} must be 0 or greater.")
@@ -199,7 +218,7 @@ class RNNTrainingArguments(TrainingArguments):
             )
 
     def _check_saving(self) -> None:
-        """Raise [`UserError`] where no checkpoint of the best model is written, or a model is to be divided."""
+        """Raise [`UserError`] if the best model would have no checkpoint, or FSDP or DeepSpeed is set."""
         if self.load_best_model_at_end and self.save_strategy not in ("best", self.eval_strategy):
             raise UserError(
                 f"training.load_best_model_at_end needs a checkpoint at each evaluation, and training.save_strategy is "
@@ -214,7 +233,7 @@ class RNNTrainingArguments(TrainingArguments):
             )
 
     def _copy_without_waiting(self) -> None:
-        """Copy batches to the GPU while it computes, unless `accelerator_config` says otherwise."""
+        """Set asynchronous copies of batches to the GPU, unless `accelerator_config` sets `non_blocking`."""
         config: Any = {} if self.accelerator_config is None else self.accelerator_config
         if isinstance(config, str) and config.lstrip().startswith("{"):
             config = json.loads(config)
@@ -223,17 +242,17 @@ class RNNTrainingArguments(TrainingArguments):
 
     @property
     def order_seed(self) -> int:
-        """Of the order in which rows are read: `data_seed`, or `seed`."""
+        """The seed of the order of the training rows: `data_seed`, or `seed` if `data_seed` is None."""
         return self.seed if self.data_seed is None else self.data_seed
 
     @property
     def hub_name(self) -> str:
-        """The repository that a run is pushed to: `hub_model_id`, or the name of its folder."""
+        """The Hub repository of the model: `hub_model_id`, or the name of `output_dir` if that is not set."""
         assert self.output_dir is not None
         return self.hub_model_id or Path(self.output_dir).absolute().name
 
     def __getstate__(self) -> dict:
-        # Trainer pickles its arguments into each checkpoint, which is no place for a secret.
+        # Trainer pickles its arguments into each checkpoint, and a checkpoint must not contain the secret token.
         return {**self.__dict__, "hub_token": None}
 
 

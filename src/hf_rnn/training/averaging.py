@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The mean of a model's weights over the steps of its training, in place of the last ones."""
+"""Weight averaging within a run: EMA, SWA and NT-ASGD."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,12 +16,13 @@ RAW_FILE, STEPS = "raw_weights.safetensors", "steps"
 
 
 class WeightAverage(TrainerCallback):
-    """A mean of the weights after each step, which is measured and saved in place of the weights themselves.
+    """Callback that averages the weights over training steps; the mean is evaluated and saved instead of the weights.
 
-    `ema`: a moving average, each step weighing `averaging_decay` times as much as the one after it (Polyak and Juditsky
-    1992), and for the first steps the mean of all. `swa`: the mean of all steps from the share `averaging_start` of
-    them on (Izmailov et al. 2018). `nt_asgd`: the mean of all steps since an evaluation that was no better than one of
-    those more than `averaging_patience` evaluations before it (Merity et al. 2018, algorithm 1).
+    - `ema`: exponential moving average. A step counts `averaging_decay` times as much as the step after it (Polyak and
+      Juditsky 1992). For the first steps it is the plain mean of all steps.
+    - `swa`: mean of all steps after the fraction `averaging_start` of the training (Izmailov et al. 2018).
+    - `nt_asgd`: mean of all steps after an evaluation that is worse than the best one that lies more than
+      `averaging_patience` evaluations before it (Merity et al. 2018, algorithm 1).
     """
 
     def __init__(self) -> None:
@@ -44,7 +45,7 @@ class WeightAverage(TrainerCallback):
         if not self.count:
             self.mean = [weight.clone() for weight in weights]
         else:
-            # The mean of all steps, as long as it gives the newest one more than the moving average would.
+            # EMA starts as the mean of all steps, as long as that gives the newest step more weight than EMA does.
             of_all = 1 / (self.count + 1) >= 1 - decay
             add = get_swa_multi_avg_fn() if of_all else get_ema_multi_avg_fn(decay)
             add(self.mean, weights, self.count)
@@ -61,15 +62,19 @@ class WeightAverage(TrainerCallback):
             self.begun = seen[-1] < max(long_ago) if args.greater_is_better else seen[-1] > min(long_ago)
 
     def on_train_end(self, args, state, control, model=None, **kwargs):
-        # The best checkpoint, where it was loaded, holds a mean already.
+        # If the Trainer has loaded the best checkpoint, the model already has the mean of that step.
         if not (args.load_best_model_at_end and state.best_model_checkpoint) and self.count:
             _put(self.mean, model)
         self.begun, self.count = False, 0
 
     @contextmanager
     def in_place(self, model: nn.Module) -> Iterator[None]:
-        """The model has the mean for its weights, where there is one, until the block ends."""
-        # A Trainer evaluates several data sets by calling itself.
+        """Put the mean into the model inside the block, if there is one, and restore the weights after it.
+
+        Args:
+            model: Model that is trained.
+        """
+        # The Trainer calls `evaluate` recursively for several data sets: the inner call finds the mean in place.
         if not self.count or self.raw:
             yield
             return
@@ -82,14 +87,26 @@ class WeightAverage(TrainerCallback):
             self.raw = []
 
     def save(self, model: nn.Module, folder: str | Path) -> None:
-        """Into a checkpoint, whose model is the mean: the weights that training goes on from. Inside `in_place`."""
+        """Write the weights that training continues from into a checkpoint, whose model file has the mean.
+
+        Call it inside [`in_place`]. Nothing is written before averaging has begun.
+
+        Args:
+            model: Model that is trained.
+            folder: Folder of the checkpoint.
+        """
         if self.begun:
             weights = self.raw or [parameter.detach() for parameter in model.parameters()]
             raw = {name: weight for (name, _), weight in zip(model.named_parameters(), weights, strict=True)}
             save_file({**raw, STEPS: torch.tensor(self.count)}, Path(folder, RAW_FILE))
 
     def load(self, model: nn.Module, folder: str | Path) -> None:
-        """Out of a checkpoint that was loaded into the model."""
+        """Restore the mean and the weights from a checkpoint whose model file is loaded into the model.
+
+        Args:
+            model: Model with the weights of the checkpoint, that is, the mean.
+            folder: Folder of the checkpoint. Without a file of [`save`] in it, nothing changes.
+        """
         file = Path(folder, RAW_FILE)
         if file.exists():
             raw = load_file(file)
@@ -100,7 +117,7 @@ class WeightAverage(TrainerCallback):
 
 @torch.no_grad()
 def _put(weights: list[Tensor], model: nn.Module) -> None:
-    # Copied, since cuDNN wants the weights to stay where they lie.
+    # Copied in place, because cuDNN needs the weights to keep their memory addresses.
     for parameter, weight in zip(model.parameters(), weights, strict=True):
         parameter.copy_(weight)
 

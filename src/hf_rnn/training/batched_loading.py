@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""A Trainer whose batches are of similar length, within a budget of tokens, and the same in however many processes."""
+"""Mixin for a Trainer with batches of similar length and a budget of tokens, the same in any number of processes."""
 
 from collections.abc import Callable
 from functools import partial
@@ -19,15 +19,21 @@ from .trainer_hooks import TrainerHooks
 
 
 class BatchedLoading(TrainerHooks):
-    """Makes a Trainer of transformers read its rows in the batches of [`~hf_rnn.text.batching`], in an order that
-    follows from `order_seed`. Its arguments are [`~hf_rnn.training.arguments.RNNTrainingArguments`]."""
+    """Mixin that makes a Trainer use the batches of [`~hf_rnn.text.batching`], in an order set by `order_seed`.
+
+    The arguments of the Trainer are [`~hf_rnn.training.arguments.RNNTrainingArguments`].
+    """
 
     def ordered(self: Any, sampler: Any) -> Any:
-        """Return a sampler that reads the same rows in each step, however many processes share them."""
+        """Return a sampler that reads the same rows in each step in any number of processes.
+
+        Args:
+            sampler: Sampler that transformers made.
+        """
         seed = self.args.order_seed
         if isinstance(sampler, LengthGroupedSampler):
-            # A column of a data set is slow to look up. The rows of a step are the same however many processes share
-            # them.
+            # Access to a data set column is slow, so it is copied. The rows of a step do not depend on the number of
+            # processes.
             lengths = list(sampler.lengths)
             sampler = EpochLengthSampler(lengths, sampler.batch_size * self.args.world_size, seed)
         elif isinstance(sampler, RandomSampler):
@@ -37,11 +43,13 @@ class BatchedLoading(TrainerHooks):
         return sampler
 
     def get_train_dataloader(self: Any) -> DataLoader:
-        """transformers' own; with `train_batch_tokens`, batches by a budget of tokens; in several processes, each row
-        once; of a stream, batches without end.
+        """Return the DataLoader of the training rows.
+
+        With `train_batch_tokens`, batches have a budget of tokens. With several processes, each row is read once. A
+        stream gives endless batches. In all other cases the loader is that of transformers.
 
         Raises:
-            UserError: the rows have no `length` column, as `task.encode` makes it.
+            UserError: `train_batch_tokens` is set, and the rows have no `length` column, which `task.encode` makes.
         """
         args, rows = self.args, self.train_dataset
         loading = {
@@ -84,7 +92,12 @@ class BatchedLoading(TrainerHooks):
         return DataLoader(rows, batch_sampler=batches, **loading)
 
     def loader(self: Any, make: Callable[[], DataLoader], is_training: bool) -> DataLoader:
-        """Return a loader that drops no row of an evaluation, and whose workers end with the run."""
+        """Return a loader that drops no row of an evaluation, and whose worker processes end with the run.
+
+        Args:
+            make: Function that makes the loader as transformers does.
+            is_training: True for training rows.
+        """
         drop_last = self.args.dataloader_drop_last
         self.args.dataloader_drop_last = drop_last and is_training
         try:

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Training on streams of text by truncated back-propagation through time (Werbos 1990, Mikolov et al. 2010)."""
+"""Trainers on streams of text by truncated backpropagation through time (Werbos 1990, Mikolov et al. 2010)."""
 
 from operator import itemgetter
 from pathlib import Path
@@ -22,14 +22,16 @@ from .streaming import EncodedStream, StreamedText
 from .trainer import RNNTrainer, ShareOfAll
 from .trainer_hooks import TrainerHooks
 
-# Of each process, in a checkpoint.
+# File of the recurrent state in a checkpoint, one for each process.
 STATE_FILE = "recurrent_state_{}.safetensors"
 
 
 class TruncatedBPTT(TrainerHooks):
-    """Makes a Trainer of transformers train on [`BPTTWindows`] by truncated back-propagation through time: each window
-    starts from the state in which the one before it ended, and no gradient passes between them. The state is part of a
-    checkpoint, so that a run that was stopped in the middle of an epoch goes on to the same weights.
+    """Mixin that makes a Trainer train on [`BPTTWindows`] by truncated backpropagation through time (TBPTT).
+
+    Each window starts from the final state of the window before it, and no gradient passes between windows. Checkpoints
+    contain the state. A run that is resumed within an epoch therefore ends with the same weights as an uninterrupted
+    run.
 
     ```python
     >>> class StreamTrainer(TruncatedBPTT, Trainer): ...
@@ -40,9 +42,16 @@ class TruncatedBPTT(TrainerHooks):
     >>> StreamTrainer(model, args, train_dataset=streams).train()
     ```
 
-    The model takes `past_key_values` and returns it, as [`RNNForCausalLM`] does; `per_device_train_batch_size` is the
-    data set's own. Evaluating gives `loss` (nats per token), `perplexity` and, where the data set knows its words,
-    `word_perplexity`.
+    The model takes `past_key_values` and returns it, as [`RNNForCausalLM`] does. The data set sets the batch size;
+    `per_device_train_batch_size` does not change it. An evaluation returns `loss` (nats per token), `perplexity` and,
+    if the data set knows its number of words, `word_perplexity`.
+
+    Args:
+        args: Positional arguments of the Trainer.
+        kwargs: Keyword arguments of the Trainer.
+
+    Raises:
+        UserError: One process has several GPUs, or `label_smoothing_factor` is set.
     """
 
     _carried: RNNCache | None = None
@@ -85,7 +94,7 @@ class TruncatedBPTT(TrainerHooks):
         return self.get_eval_dataloader(test_dataset)
 
     def _windows(self: Any, streams: BPTTWindows | StreamedText) -> DataLoader:
-        # One item is a whole batch; a sampler of batches of one is what accelerate knows how to go on from.
+        # Each item is a whole batch. accelerate can resume a batch sampler, here one with batches of one item.
         pinned = self.args.dataloader_pin_memory and torch.accelerator.is_available()
         return DataLoader(streams, batch_size=1, collate_fn=itemgetter(0), pin_memory=pinned)
 
@@ -101,7 +110,7 @@ class TruncatedBPTT(TrainerHooks):
     ) -> Any:
         if inputs.pop("starts"):
             self._carried = None
-        # The streams of the last process end before the others.
+        # The streams of the last process end earlier, so the processes have different numbers of labels.
         several = model.training and self.args.world_size > 1
         share = ShareOfAll((inputs["shift_labels"] != IGNORED).sum()) if several else None
         outputs = model(**inputs, past_key_values=self._carried, return_dict=True)
@@ -117,7 +126,15 @@ class TruncatedBPTT(TrainerHooks):
         ignore_keys: list[str] | None = None,
         metric_key_prefix: str = "eval",
     ) -> EvalLoopOutput:
-        """Reads the streams of a data set once; each process its own, and the sums are those of all."""
+        """Read the streams of a data set once, and return the loss and the perplexities over all processes.
+
+        Args:
+            dataloader: Loader of the windows; each process reads its own streams.
+            description: Not used.
+            prediction_loss_only: Not used.
+            ignore_keys: Not used.
+            metric_key_prefix: Prefix of the names of the metrics.
+        """
         with self.compute_loss_context_manager():
             nats, tokens = read_streams(self.model, dataloader)
         sums = torch.tensor([nats, tokens], dtype=torch.float64 if self.args.device.type == "cpu" else torch.float32)
@@ -127,17 +144,24 @@ class TruncatedBPTT(TrainerHooks):
         return EvalLoopOutput(predictions=None, label_ids=None, metrics=metrics, num_samples=int(tokens))  # type: ignore[arg-type]
 
     def add_to_checkpoint(self: Any, folder: Path) -> None:
-        """Write the state in which the last window of this process ended."""
+        """Write the state after the last window of this process.
+
+        Args:
+            folder: Folder of the checkpoint.
+        """
         super().add_to_checkpoint(folder)
         if self._carried is not None:
             parts = {f"{i}": part.contiguous() for i, part in enumerate(self._carried.state)}
             save_file(parts, _state_file(folder, self.args.process_index))
 
     def checkpoint_loaded(self: Any, folder: Path) -> None:
-        """Read the state from which this process goes on.
+        """Read the state from which this process continues.
+
+        Args:
+            folder: Folder of the checkpoint.
 
         Raises:
-            UserError: it is that of another number of processes or streams.
+            UserError: The checkpoint is from another number of processes or of streams.
         """
         super().checkpoint_loaded(folder)
         saved, processes = len(list(folder.glob(STATE_FILE.format("*")))), self.args.world_size
@@ -163,17 +187,25 @@ def _state_file(folder: Path, process_index: int) -> Path:
 
 
 class LanguageModelTrainer(TruncatedBPTT, RNNTrainer):
-    """[`RNNTrainer`] on the rows of the task `language_modeling`, laid into streams: each epoch has the rows in another
-    order, and with `train_sampling_strategy="sequential"` as they stand, which suits rows that are pieces of a text.
+    """[`RNNTrainer`] on the rows of the task `language_modeling`, read as streams.
+
+    Each epoch has the rows in a new order. With `train_sampling_strategy="sequential"` the rows keep their order, which
+    suits rows that are consecutive parts of one text.
 
     Args:
-        train_dataset, eval_dataset: as `task.encode` gives them; the former may be an
-            [`~hf_rnn.training.streaming.EncodedStream`].
+        model: Language model to train.
+        args: Training arguments, an [`RNNTrainingArguments`].
+        task: Task that provides the metrics.
+        processing_class: Tokenizer of the model; its end-of-text token separates documents.
+        train_dataset: Training rows as `task.encode` returns them, or an [`~hf_rnn.training.streaming.EncodedStream`].
+        eval_dataset: Validation rows as `task.encode` returns them.
+        kwargs: Further arguments of [`RNNTrainer`].
 
     Raises:
-        UserError: the text is shorter than one window of all streams, `train_batch_tokens` or `auto_find_batch_size` is
-            set, one process has several GPUs, or the softmax is to be sampled with a tokenizer that does not number its
-            entries by frequency.
+        UserError: The text is shorter than one window of all streams, or `window` is too short to vary;
+            `train_batch_tokens` or `auto_find_batch_size` is set; one process has several GPUs; the model has
+            independent directions and `train_dataset` is a stream; or `sampled_softmax` is set and the tokenizer does
+            not number its entries by frequency.
     """
 
     def __init__(
@@ -247,8 +279,13 @@ class LanguageModelTrainer(TruncatedBPTT, RNNTrainer):
         )
 
     def judge(self, rows: Any, split: str) -> tuple[dict[str, float], None]:
-        """The metrics of a split."""
-        # Not `evaluate`, after which callbacks would look for the metric of the validation split.
+        """Return the loss and the perplexities of a split, and None, because there are no logits of whole rows.
+
+        Args:
+            rows: Encoded rows of the split.
+            split: Name of the split.
+        """
+        # `evaluate` would call the callbacks, which look for the metric of the validation split.
         metrics: Any = self.evaluation_loop(self.get_eval_dataloader(rows), split, metric_key_prefix=split).metrics
         return {name: metrics[f"{split}_{name}"] for name in ("loss", "perplexity", "word_perplexity")}, None
 

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The callbacks of a training: its epochs, its time, and its early end."""
+"""Trainer callbacks for epochs, early stopping and training time."""
 
 import time
 from typing import Any
@@ -9,12 +9,23 @@ from transformers.trainer_callback import ExportableState
 
 
 def epoch_of(state: TrainerState) -> int:
-    """The number of the epoch that begins, from 0 on. A sum of fractions may end a little below the whole number."""
+    """Return the index of the epoch that begins, from 0.
+
+    Args:
+        state: State of the Trainer.
+    """
+    # `state.epoch` is a sum of fractions, which may be slightly below the whole number.
     return int((state.epoch or 0) + 1e-6)
 
 
 class EpochCallback(TrainerCallback):
-    """Tells a sampler or a data set the epoch, through whatever a launcher or a resumed run has wrapped around it."""
+    """Callback that calls `set_epoch` of a sampler or data set at the beginning of each epoch.
+
+    It calls the object directly, so that wrappers of a launcher or of a resumed run around it do not matter.
+
+    Args:
+        listener: Object with a method `set_epoch`.
+    """
 
     def __init__(self, listener):
         self.listener = listener
@@ -24,18 +35,21 @@ class EpochCallback(TrainerCallback):
 
 
 def best_loss(state: TrainerState) -> float:
-    """Return the validation loss of the best evaluation so far; infinity before the first.
+    """Return the validation loss of the best evaluation so far; infinity if there is none.
 
     Args:
-        state: of the training.
+        state: State of the Trainer.
     """
     losses: dict[Any, float] = {row["step"]: row["eval_loss"] for row in state.log_history if "eval_loss" in row}
     return losses.get(state.best_global_step, float("inf"))
 
 
 class EarlyStopping(EarlyStoppingCallback):
-    """End a training after some evaluations without a better model. Of equal metrics, which a few validation rows give
-    often, the one with the lower loss is better: transformers counts both as no better."""
+    """Callback that stops training after a number of evaluations without a better model.
+
+    If the metric equals the best one, a lower validation loss counts as better. Equal metrics are frequent with few
+    validation rows. In transformers, an equal metric never counts as better.
+    """
 
     def check_metric_value(self, args, state, control, metric_value):
         super().check_metric_value(args, state, control, metric_value)
@@ -45,7 +59,7 @@ class EarlyStopping(EarlyStoppingCallback):
 
 
 class Stopwatch(TrainerCallback, ExportableState):
-    """The seconds that a training took, with those before the checkpoint that it goes on from."""
+    """Callback that measures the training time, including the time before the checkpoint of a resumed run."""
 
     def __init__(self):
         self.before = 0.0
@@ -53,6 +67,7 @@ class Stopwatch(TrainerCallback, ExportableState):
 
     @property
     def seconds(self) -> float:
+        """The training time so far, in seconds."""
         return self.before + (time.perf_counter() - self.started if self.started is not None else 0.0)
 
     def on_train_begin(self, args, state, control, **kwargs):
@@ -64,6 +79,7 @@ class Stopwatch(TrainerCallback, ExportableState):
         self.before, self.started = self.seconds, None
 
     def state(self) -> dict:
+        """Return the training time so far, for a checkpoint."""
         return {"args": {}, "attributes": {"before": self.seconds}}
 
 

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Checkpoints that are whole or absent: written beside their place, sealed with a manifest, and moved in."""
+"""Checkpoints that are complete or absent: written into a temporary folder, sealed with a manifest, and then moved."""
 
 import errno
 import json
@@ -20,22 +20,26 @@ from ..utils.errors import UserError, first_line
 
 logger = logging.getLogger(__name__)
 
-# In a checkpoint: its other files with their sizes and hashes.
+# File of a checkpoint that lists its other files with their sizes and hashes.
 MANIFEST = "manifest.json"
-# In a run's folder: where a checkpoint is written, or taken apart.
+# Folder inside a run's folder in which a checkpoint is written, or deleted.
 ASIDE = ".checkpoint"
-# In a checkpoint, of each process: what was summed up for the next row of the log.
+# File of each process in a checkpoint: sum of losses for the next log row.
 LOSS_FILE = "loss_{}.json"
-# The errors of a full disk, a limit or a missing right.
+# Errors of a full disk, a file size limit, a missing permission or a failing device.
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
-# The words for them of torch and safetensors, which are written in other languages.
+# torch and safetensors are written in other languages, and report the same errors in these words.
 _DISK_WORDS = re.compile(
     r"iostream error|PytorchStreamWriter|unexpected pos|I/O error|os error (28|122|27|30|13|1|5)\b|cannot be opened"
 )
 
 
 def seal(checkpoint: Path) -> None:
-    """Write the manifest of a checkpoint's files, and wait until the disk has all of it."""
+    """Write the manifest of a checkpoint, and flush all of its files to disk.
+
+    Args:
+        checkpoint: Folder of the checkpoint.
+    """
     files = {name: _facts(checkpoint / name) for name in _files(checkpoint)}
     (checkpoint / MANIFEST).write_text(json.dumps({"files": files}, indent=2) + "\n", encoding="utf-8")
     for name in (*files, MANIFEST):
@@ -45,7 +49,11 @@ def seal(checkpoint: Path) -> None:
 
 
 def damage(checkpoint: Path) -> str | None:
-    """Return in words how a checkpoint differs from its manifest; None if it is whole."""
+    """Return a description of how a checkpoint differs from its manifest; None if it is complete.
+
+    Args:
+        checkpoint: Folder of the checkpoint.
+    """
     try:
         manifest = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))["files"]
         for name, facts in manifest.items():
@@ -64,21 +72,25 @@ def damage(checkpoint: Path) -> str | None:
 
 
 def numbered(folder: Path) -> list[Path]:
-    """Return the checkpoints of a run's folder, whole or not, by their steps."""
+    """Return the checkpoints in a run's folder, complete or not, ordered by step.
+
+    Args:
+        folder: Folder of the run.
+    """
     found = [path for path in folder.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", path.name)]
     return sorted((path for path in found if path.is_dir()), key=_step)
 
 
 def newest_whole(folder: Path, with_best: bool = False) -> Path | None:
-    """Return the whole checkpoint of the most steps, or None.
+    """Return the complete checkpoint with the highest step, or None.
 
-    It may stand in `ASIDE`, where it was left before its move: [`claim`] brings it to its place.
+    The checkpoint may be in `ASIDE` if the run ended before the move; [`claim`] moves it.
 
     Args:
-        folder: of a run.
-        with_best: rather take one whose best checkpoint is whole too, than a newer one whose best is damaged.
+        folder: Folder of the run.
+        with_best: True to prefer a checkpoint whose best checkpoint is complete to newer ones whose best is damaged.
     """
-    # Of the same step, that which is to replace the other comes first.
+    # For equal steps, the checkpoint in `ASIDE` is the newer one, because it was about to replace the other.
     found = sorted(
         numbered(folder) + numbered(folder / ASIDE), key=lambda path: (_step(path), path.parent.name == ASIDE)
     )
@@ -94,7 +106,13 @@ def newest_whole(folder: Path, with_best: bool = False) -> Path | None:
 
 
 def nothing_whole(folder: Path) -> UserError | None:
-    """Return the error for a folder that has checkpoints of which none is whole; None for other folders."""
+    """Return the error for a folder whose checkpoints are all damaged; None if the folder has no checkpoints.
+
+    The caller has found no complete checkpoint before.
+
+    Args:
+        folder: Folder of the run.
+    """
     found = numbered(folder)
     if not found:
         return None
@@ -106,13 +124,17 @@ def nothing_whole(folder: Path) -> UserError | None:
 
 
 def claim(checkpoint: Path, folder: Path) -> Path:
-    """Make the checkpoint that a run goes on from the newest of its folder.
+    """Make the checkpoint from which a run resumes the newest one in the run's folder.
 
-    Checkpoints of as many steps or more are renamed to `damaged-checkpoint-N`, and the log names them. Nothing is
+    Other checkpoints with the same step or a higher one are renamed to `damaged-checkpoint-N` and logged. Nothing is
     deleted.
 
+    Args:
+        checkpoint: Checkpoint to resume from; it may be in `ASIDE`.
+        folder: Folder of the run.
+
     Returns:
-        The path at which it stands now.
+        The path of the checkpoint after the move.
     """
     place = folder / checkpoint.name
     for other in numbered(folder):
@@ -126,7 +148,11 @@ def claim(checkpoint: Path, folder: Path) -> Path:
 
 
 def set_aside(checkpoint: Path) -> Path:
-    """Give a checkpoint a name under which it is no checkpoint."""
+    """Rename a checkpoint so that it is no longer found as a checkpoint, and return its new path.
+
+    Args:
+        checkpoint: Folder of the checkpoint.
+    """
     name = f"damaged-{checkpoint.name}"
     taken = {path.name for path in checkpoint.parent.glob(f"{name}*")}
     free = next(each for each in (name, *(f"{name}-{n}" for n in range(2, 10**6))) if each not in taken)
@@ -134,7 +160,11 @@ def set_aside(checkpoint: Path) -> Path:
 
 
 def remove(checkpoint: Path) -> None:
-    """Delete a checkpoint; if that is cut short, the rest has no checkpoint's name."""
+    """Delete a checkpoint. It is renamed first, so an interrupted deletion leaves no partial checkpoint.
+
+    Args:
+        checkpoint: Folder of the checkpoint.
+    """
     going = checkpoint.parent / ASIDE / "removed"
     shutil.rmtree(going, ignore_errors=True)
     going.parent.mkdir(exist_ok=True)
@@ -143,7 +173,13 @@ def remove(checkpoint: Path) -> None:
 
 
 def best_of(checkpoint: Path) -> str | None:
-    """Return the name of the best checkpoint when this one was saved; its path may be that of another machine."""
+    """Return the name of the best checkpoint at the time when this checkpoint was saved, or None.
+
+    Only the name is returned, because the saved path may be from another machine.
+
+    Args:
+        checkpoint: Folder of the checkpoint.
+    """
     state = json.loads((checkpoint / TRAINER_STATE_NAME).read_text(encoding="utf-8"))
     name = PurePosixPath(str(state.get("best_model_checkpoint") or "").replace("\\", "/")).name
     return name if re.fullmatch(r"checkpoint-\d+", name) else None
@@ -151,14 +187,16 @@ def best_of(checkpoint: Path) -> str | None:
 
 @contextmanager
 def writing(what: str, folder: Path, unfinished: Path, then: str) -> Iterator[None]:
-    """Raise [`UserError`] where a disk is full or may not be written to inside the block, and delete what it left
-    unfinished.
+    """Convert errors of a full or write-protected disk inside the block into [`UserError`], and delete partial files.
 
     Args:
-        what: is written, in words.
-        folder: it is written to.
-        unfinished: the folder that it leaves where it fails.
-        then: what to do after making room, in words.
+        what: Description of the files, for the error.
+        folder: Folder to write to, for the error.
+        unfinished: Folder to delete after such an error.
+        then: Advice for the user after making room on the disk, for the error.
+
+    Raises:
+        UserError: The disk is full or cannot be written to.
     """
     try:
         yield
@@ -188,8 +226,12 @@ def _step(checkpoint: Path) -> int:
 
 
 def flush(path: Path) -> None:
-    """Wait until the disk has a file, or the names in a folder."""
-    # Windows opens no folders, and flushes only what was opened for writing.
+    """Flush a file, or the entries of a folder, to disk.
+
+    Args:
+        path: File or folder.
+    """
+    # Windows cannot open folders, and flushes only files that were opened for writing.
     if path.is_dir() and os.name == "nt":
         return
     handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Texts that stand in several splits, or several times in one with different labels."""
+"""Search for texts that occur in several splits, or in the training split with different labels."""
 
 from __future__ import annotations
 
@@ -10,32 +10,36 @@ from typing import Any
 
 from ..text.dialects import MARKS
 
-# Spaces, punctuation and digits; Python has no class for letters alone. Marks are vowels in the scripts of India and of
-# Thailand.
+# Spaces, punctuation and digits. Python has no character class for letters alone. Combining marks count as letters,
+# because they are vowels in the scripts of India and Thailand.
 _NO_LETTERS = re.compile(rf"(?:[^\w{MARKS}]|[\d_])+")
 _SPLITS = ("train", "validation", "test")
 
 
 def normalised(text: str) -> str:
-    """Return a text without case, spaces, punctuation and digits, by which near-duplicates are found.
+    """Return a text in lower case without spaces, punctuation and digits, to compare near-duplicates.
 
     Args:
-        text: of a row; of a pair, both texts.
+        text: Text of a row; for a pair, both texts in one string.
     """
     return _NO_LETTERS.sub("", unicodedata.normalize("NFKC", text).casefold())
 
 
 def find_duplicates(texts: Mapping[str, Sequence[str]], labels: Mapping[str, Sequence[Any]]) -> list[dict]:
-    """Return a row for each two splits that share texts, and for a training split that has one with several labels.
+    """Find texts that two splits share, and texts of the training split that have different labels.
 
     Args:
-        texts: of each split; pairs as one text each.
-        labels: of each split.
+        texts: Texts by split; a pair is one string.
+        labels: Labels by split.
 
     Returns:
-        Dicts with `split` and `other`; `same`, the rows of `split` whose text stands in `other` too, and `near`, those
-        of which only the normalised text does; `other_label`, those of `same` with another label there; and `example`
-        and `near_example`, the places of two such rows, or None.
+        One dict for each pair of splits with common texts, and one for the training split if it has conflicting labels:
+        - `split`, `other`: names of the two splits, both train in the case of conflicting labels;
+        - `rows`: number of rows of `split`;
+        - `same`: number of rows of `split` whose text also occurs in `other`;
+        - `near`: number of further rows of `split` whose normalised text occurs in `other`;
+        - `other_label`: number of the `same` rows that have another label in `other`;
+        - `example`, `near_example`: indices of one such row in `split` and in `other`, or None.
     """
     found = [_conflicts(texts["train"], labels["train"])]
     splits = [split for split in _SPLITS if split in texts]
@@ -61,7 +65,7 @@ def find_duplicates(texts: Mapping[str, Sequence[str]], labels: Mapping[str, Seq
 
 
 def _first(texts: Any) -> dict[str, int]:
-    """Return each text with the place where it stands first."""
+    """Return the index of the first occurrence of each text."""
     places: dict[str, int] = {}
     for place, text in enumerate(texts):
         places.setdefault(text, place)
@@ -69,7 +73,7 @@ def _first(texts: Any) -> dict[str, int]:
 
 
 def _conflicts(texts: Sequence[str], labels: Sequence[Any]) -> dict[str, Any]:
-    """Return the training rows whose text stands before with another label."""
+    """Count the training rows whose text has another label at its first occurrence."""
     first, other_label, example = _first(texts), 0, None
     for place, text in enumerate(texts):
         if text.strip() and labels[place] != labels[first[text]]:

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Training a model whose encoder has learnt before, so that it does not forget (Howard and Ruder 2018, section 3.3)."""
+"""Fine-tuning of a pretrained encoder with little forgetting (Howard and Ruder 2018, section 3.3)."""
 
 import re
 from typing import Any
@@ -12,7 +12,14 @@ from .callbacks import epoch_of
 
 
 def layers(model: Any) -> list[list[nn.Parameter]]:
-    """The parameters of a model from the bottom up: embedding, each recurrent layer in all its directions, the rest."""
+    """Return the parameters of a model by layer from the bottom up, without empty layers.
+
+    The embedding is the first layer. Each recurrent layer follows, with all its directions. The last layer has all
+    other parameters.
+
+    Args:
+        model: Model of the package.
+    """
     L = model.config.num_hidden_layers
     found: list[list[nn.Parameter]] = [[] for _ in range(L + 2)]
     embedding = model.get_input_embeddings().weight
@@ -26,8 +33,16 @@ def layers(model: Any) -> list[list[nn.Parameter]]:
 
 
 def discriminative_learning_rates(optimizer: torch.optim.Optimizer, model: Any, decay: float) -> None:
-    """Gives each layer `decay` times the learning rate of the layer above it, by splitting the optimizer's groups of
-    parameters; the first group is then one of the top layer, whose rate is the one set."""
+    """Give each layer `decay` times the learning rate of the layer above it.
+
+    The parameter groups of the optimizer are split by layer. The first group belongs to the top layer, which keeps its
+    learning rate.
+
+    Args:
+        optimizer: Optimizer of the model; its parameter groups are replaced.
+        model: Model of the package.
+        decay: Ratio between the learning rates of adjacent layers.
+    """
     depth = {id(p): depth for depth, of_layer in enumerate(reversed(layers(model))) for p in of_layer}
     split = [
         {**group, "params": [p for p in group["params"] if depth[id(p)] == d], "lr": group["lr"] * decay**d}
@@ -38,7 +53,7 @@ def discriminative_learning_rates(optimizer: torch.optim.Optimizer, model: Any, 
 
 
 class GradualUnfreezing(TrainerCallback):
-    """Trains the topmost layer alone in the first epoch, and one layer more in each epoch after it."""
+    """Callback that trains the top layer alone in the first epoch, and one more layer below it in each later epoch."""
 
     def on_epoch_begin(self, args, state, control, model=None, **kwargs):
         for depth, parameters in enumerate(reversed(layers(model))):

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""A Trainer's pushes to the Hub while it trains: each is one commit, with a card."""
+"""Trainer that pushes to the Hub during training: each push is one commit with a model card."""
 
 import logging
 import re
@@ -26,18 +26,22 @@ logger = logging.getLogger(__name__)
 
 
 class PushingTrainer(TrainerHooks, Trainer):
-    """The part of [`RNNTrainer`] that talks to the Hub."""
+    """Part of [`RNNTrainer`] that communicates with the Hub."""
 
     args: RNNTrainingArguments
-    # `Run` sets both for the card: the run's YAML, and facts about its data.
+    # `Run` sets both for the model card: the YAML of the run, and facts about its data.
     run_text = ""
     facts: Mapping[str, Any] = {}
 
     def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
-        """Makes the repository `hub_model_id` where it is not there.
+        """Create the repository `hub_model_id` if it does not exist.
+
+        Args:
+            token: Access token of the Hub; None for `args.hub_token`.
+            private: True to create a private repository; None for `args.hub_private_repo`.
 
         Raises:
-            UserError: no token, no right to write, or a name that is taken.
+            UserError: There is no token, it has no write permission, or the name is taken by another kind of model.
         """
         if self.is_world_process_zero():
             private = self.args.hub_private_repo if private is None else private
@@ -46,7 +50,13 @@ class PushingTrainer(TrainerHooks, Trainer):
     def create_model_card(  # type: ignore[override]
         self, language: str | None = None, license: str | None = None, tags: str | list[str] | None = None
     ) -> None:
-        """Writes the card of the model as it is now into output_dir."""
+        """Write the model card of the current model into `output_dir`.
+
+        Args:
+            language: Language for the metadata of the card; None for that of the run.
+            license: License for the metadata of the card; None for that of the run.
+            tags: Tags to add to the metadata of the card.
+        """
         if self.is_world_process_zero():
             file = Path(self.args.output_dir, CARD_FILE)
             card = merge(self._card(self.hub_model_id or self.args.hub_name, language, license), read_card(file))
@@ -64,7 +74,21 @@ class PushingTrainer(TrainerHooks, Trainer):
         license: str | None = None,
         tags: str | list[str] | None = None,
     ) -> CommitInfo | None:
-        """Saves the model into output_dir and pushes it. Returns when it is there, whatever `blocking` says."""
+        """Save the model into `output_dir` and push it.
+
+        Args:
+            commit_message: Title of the commit.
+            blocking: Not used; the method always returns after the push.
+            token: Access token of the Hub; None for `args.hub_token`.
+            revision: Branch to push to; None for `args.hub_revision`.
+            private: True to create a private repository; None for `args.hub_private_repo`.
+            language: Language for the metadata of the card; None for that of the run.
+            license: License for the metadata of the card; None for that of the run.
+            tags: Tags to add to the metadata of the card.
+
+        Returns:
+            The commit; None in processes other than the main process.
+        """
         self.callback_handler.on_push_begin(self.args, self.state, self.control)
         if self.hub_model_id is None:
             self.init_hf_repo(token, private)
@@ -78,10 +102,12 @@ class PushingTrainer(TrainerHooks, Trainer):
             return self._commit(files, card, message, is_stale, token, revision, PATIENCE_OF_A_PUSH)
 
     def push_checkpoint(self, folder: str) -> None:
-        """Push the model in one commit and, if hub_strategy says so, all that going on with the run needs.
+        """Push the model in one commit, with the files to resume the run if `hub_strategy` asks for them.
+
+        An error of the push is logged, and training continues.
 
         Args:
-            folder: of the checkpoint.
+            folder: Folder of the checkpoint.
         """
         args, state, checkpoint = self.args, self.state, Path(folder)
         if not self.is_world_process_zero() or args.hub_strategy == HubStrategy.END:
@@ -100,13 +126,13 @@ class PushingTrainer(TrainerHooks, Trainer):
             card = self._card(self.hub_model_id, last=True)
             self._commit(self._files_of(checkpoint), card, f"Training in progress, {done}", of_another_run)
         except Exception as error:
-            # No error of a push is a reason to lose a training run.
+            # A failed push must not end a training run.
             logger.warning(
                 f"this checkpoint was not pushed: {first_line(error)}. Training goes on, and pushes the next one."
             )
 
     def _files_of(self, folder: Path) -> dict[str, Path | bytes]:
-        """Return the files that are pushed with a checkpoint, by their paths in the repository."""
+        """Return the files to push with a checkpoint, by their paths in the repository."""
         args, state = self.args, self.state
         files = model_files(folder)
         if self.run_text:
@@ -142,10 +168,14 @@ class PushingTrainer(TrainerHooks, Trainer):
         )
 
     def _card(self, model_id: str, language: str | None = None, license: str | None = None, last: bool = False) -> str:
-        """Render the card of the model before its run has ended.
+        """Render the model card of the current model, before the run ends.
 
         Args:
-            last: whether it is the newest model, not the best one, which stands here when training has ended.
+            model_id: Name of the model on the Hub.
+            language: Language for the metadata; None for that of the run.
+            license: License for the metadata; None for that of the run.
+            last: True to show the metrics of the newest model; False for those of the best one if training ends with
+                it.
         """
         state = self.state
         rows = [row for row in state.log_history if "eval_loss" in row]
@@ -161,7 +191,7 @@ class PushingTrainer(TrainerHooks, Trainer):
 
 
 def _whole(checkpoint: Path, place: str) -> dict[str, Path]:
-    """All files of a checkpoint by their paths in the repository."""
+    """Return all files of a checkpoint, by their paths in the repository."""
     files = sorted(file for file in checkpoint.rglob("*") if file.is_file())
     return {f"{place}/{file.relative_to(checkpoint).as_posix()}": file for file in files}
 

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""A linear model of sparse features, fitted by L-BFGS: logistic for classes, least squares for numbers."""
+"""Linear model on sparse features, fitted by L-BFGS: logistic regression for labels, least squares for regression."""
 
 from __future__ import annotations
 
@@ -17,18 +17,19 @@ from ..text.labels import MULTI, REGRESSION
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-# Iterations of one fit: more change the loss on other rows by less than 1 %, where regularisation is chosen.
+# Iterations of one fit. More iterations change the loss on held-out rows by less than 1 % at the chosen strength of
+# the regularisation.
 ITERATIONS = 40
 
 
 @dataclass
 class Labels:
-    """The labels of rows, and the loss that a model of them has.
+    """Labels of N rows, and the loss function for their problem type.
 
     Args:
-        problem_type: of the task.
-        values: `[N]` class indices or numbers, or `[N, C]` of 0 and 1.
-        num_labels: C.
+        problem_type: Problem type of the task.
+        values: Class indices or regression values `[N]`, or multi-label indicators (0 or 1) `[N, C]`.
+        num_labels: Number of labels, C.
     """
 
     problem_type: str
@@ -36,23 +37,23 @@ class Labels:
     num_labels: int
 
     def joined(self, others: Labels) -> Labels:
-        """Return these labels, and those of other rows after them.
+        """Return these labels followed by those of other rows.
 
         Args:
-            others: labels of the same kind.
+            others: Labels of the same problem type.
         """
         return Labels(self.problem_type, np.concatenate([self.values, others.values]), self.num_labels)
 
     def some(self, places: np.ndarray) -> Labels:
-        """Return the labels of some rows.
+        """Return the labels of a selection of rows.
 
         Args:
-            places: of these rows.
+            places: Indices of the rows.
         """
         return Labels(self.problem_type, self.values[places], self.num_labels)
 
     def indicators(self) -> np.ndarray:
-        """Return which labels each row has, `[N, C]`; in regression, on which side of the mean it is, `[N, 1]`."""
+        """Return 0/1 indicators of the labels, `[N, C]`; in regression, of values above the mean, `[N, 1]`."""
         if self.problem_type == REGRESSION:
             return (self.values > self.values.mean()).astype(np.float32).reshape(-1, 1)
         if self.problem_type == MULTI:
@@ -60,19 +61,21 @@ class Labels:
         return np.eye(self.num_labels, dtype=np.float32)[self.values]
 
     def loss(self, logits: np.ndarray) -> float:
-        """Return the mean loss, as [`Labels.torch_loss`] does.
+        """Return the mean loss of [`Labels.torch_loss`] as a number.
 
         Args:
-            logits: `[N, C]`.
+            logits: Logits, `[N, C]`.
         """
         return float(self.torch_loss(torch.from_numpy(logits.astype(np.float64))))
 
     def torch_loss(self, logits: Tensor) -> Tensor:
-        """Return the mean loss: cross-entropy over the labels, or in each label of several, or the mean square of the
-        difference.
+        """Return the mean loss.
+
+        It is the cross-entropy for one label per row, the binary cross-entropy of each label for multi-label rows, or
+        the mean squared error for regression.
 
         Args:
-            logits: `[N, C]`.
+            logits: Logits, `[N, C]`.
         """
         if self.problem_type == REGRESSION:
             return F.mse_loss(logits.reshape(-1), torch.as_tensor(self.values).to(logits).reshape(-1))
@@ -82,14 +85,15 @@ class Labels:
 
 
 class LinearModel:
-    """Logits `X W + b`, fitted to the least `loss + ‖W‖² / (2 · strength · N)`; with several labels for a row, whose
-    loss is a mean over the C labels, `2 · strength · N · C`. So the strength is scikit-learn's C in each of them.
+    """Linear model with logits `X W + b` and L2 regularisation.
 
-    A second fit goes on from the weights of the first one.
+    A fit minimises `loss + ‖W‖² / (2 · strength · N)`. For multi-label rows the loss is a mean over the C labels, and
+    the denominator is `2 · strength · N · C`. So the strength equals the parameter C of scikit-learn in both cases.
+    A second fit starts from the weights of the first one.
 
     Args:
-        x: features `[N, K]`.
-        labels: of the N rows.
+        x: Sparse features, `[N, K]`.
+        labels: Labels of the N rows.
     """
 
     def __init__(self, x: csr_matrix, labels: Labels):
@@ -97,17 +101,17 @@ class LinearModel:
         self.x, self.transposed = _as_tensor(x), _as_tensor(x.T.tocsr())
         self.mean, self.std = 0.0, 1.0
         if labels.problem_type == REGRESSION:
-            # Numbers of any size are fitted alike.
+            # Values are standardised, so that the fit does not depend on their scale.
             self.mean, self.std = float(labels.values.mean()), float(labels.values.std()) or 1.0
             self.labels = Labels(REGRESSION, (labels.values - self.mean) / self.std, 1)
         self.weight_tensor = torch.zeros(x.shape[1], labels.num_labels, requires_grad=True)
         self.bias_tensor = torch.zeros(labels.num_labels, requires_grad=True)
 
     def fit(self, strength: float) -> LinearModel:
-        """Fit the weights.
+        """Fit the weights, starting from the current ones, and return the model.
 
         Args:
-            strength: inverse strength of the L2 regularisation.
+            strength: Inverse strength of the L2 regularisation.
         """
         W, b = self.weight_tensor, self.bias_tensor
         optimizer = torch.optim.LBFGS(
@@ -124,17 +128,17 @@ class LinearModel:
             W.grad, b.grad = self.transposed @ gradient + decay * W, gradient.sum(0)
             return loss + 0.5 * decay * W.square().sum()
 
-        # Its types know no closure that returns a tensor.
+        # The type annotation of `step` does not allow a closure that returns a tensor.
         optimizer.step(loss_and_gradients)  # type: ignore[arg-type]
         return self
 
     @torch.no_grad()
     def begin_with(self, weight: np.ndarray, bias: np.ndarray) -> None:
-        """Begin the next fit with weights.
+        """Set the weights from which the next fit starts.
 
         Args:
-            weight: `[K, C]`.
-            bias: `[C]`.
+            weight: Weights, `[K, C]`.
+            bias: Bias, `[C]`.
         """
         self.weight_tensor.copy_(torch.from_numpy(weight / self.std))
         self.bias_tensor.copy_(torch.from_numpy((bias - self.mean) / self.std))
@@ -154,7 +158,7 @@ def _as_tensor(matrix: csr_matrix) -> Tensor:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
         return torch.sparse_csr_tensor(
-            # Indices of 32 bits are twice as fast.
+            # 32-bit indices are twice as fast as 64-bit ones.
             torch.from_numpy(matrix.indptr.astype(np.int32)),
             torch.from_numpy(matrix.indices.astype(np.int32)),
             torch.from_numpy(matrix.data.astype(np.float32)),

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""A linear model of n-grams of tokens, weighted by how much they tell the labels apart."""
+"""Linear model on token n-grams, which are weighted by naive-Bayes ratios and inverse document frequencies."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from .linear_model import Labels, LinearModel
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-# The most n-grams that are fitted before those of little weight are left out: the most frequent ones. And the most
-# weights that they have for all labels, of which L-BFGS holds some 25 copies.
+# Maximum number of n-grams in a fit, before those of small weight are removed; the most frequent ones are taken. The
+# second number is the maximum number of weights over all labels; L-BFGS holds some 25 copies of them.
 MOST, MOST_WEIGHTS = 1_000_000, 20_000_000
-# The powers of naive-Bayes ratios that are tried, with the inverse strength of regularisation FIRST; at last the one
-# that is best most often, since its fit goes on. The strengths that are tried with the best of them, away from FIRST as
-# long as they are better.
+# POWERS of the naive-Bayes ratios are tried at the inverse regularisation strength FIRST. The last one is the best most
+# often, and the next fits continue from its weights. Then the best power is tried at the strengths WEAKER and STRONGER
+# (weaker and stronger regularisation), each as long as the loss falls.
 POWERS, FIRST = (0.0, 1.0, 0.5), 10.0
 WEAKER, STRONGER = (30.0, 100.0), (3.0, 1.0, 0.3, 0.1)
-# With fewer validation rows than MIN_VALIDATION_ROWS the choice is noisy: for 450 questions of TREC, hyper-parameters
-# that 50 validation rows chose had 67.0 % of other questions right, and those of 5-fold cross-validation 69.0 %. All
-# folds are in memory at once, so that rows of more tokens or logits than these have none.
+# With fewer than MIN_VALIDATION_ROWS validation rows, the choice is noisy and cross-validation is used. Measured on 450
+# questions of TREC, hyperparameters had an accuracy on other questions of 67.0 % if 50 validation rows chose them, and
+# of 69.0 % with 5-fold cross-validation. All folds are in memory at once, which the last two numbers limit.
 MIN_VALIDATION_ROWS, FOLDS, MAX_CV_TOKENS, MAX_CV_LOGITS = 1000, 5, 400_000, 1_000_000
-# With fewer rows than this in all, cross-validation is noise too: of 30 questions of TREC in four draws, what it chose
-# had 43.6 % of 1,000 others right, and naive-Bayes ratios with FIRST had 47.1 %.
+# With fewer rows than this in total, cross-validation is noisy too. Measured on 30 questions of TREC in four draws, its
+# choice had an accuracy of 43.6 % on 1,000 other questions, and naive-Bayes ratios at FIRST had 47.1 %.
 MIN_CV_ROWS = 100
 
-# The token ids of each row; those below 0 are in no n-gram.
+# Token ids of each row. No n-gram contains an id below 0.
 Rows = Sequence[np.ndarray]
 
 
 @dataclass
 class NGrams:
-    """The n-grams that a wide path knows.
+    """Known n-grams of a wide path.
 
     Args:
-        keys: `[K]` int64, sorted.
-        order: tokens of the longest.
+        keys: Sorted int64 keys, `[K]`, from [`~hf_rnn.models.wide_path.longer_keys`].
+        order: Number of tokens of the longest n-grams.
     """
 
     keys: np.ndarray
@@ -49,12 +49,12 @@ class NGrams:
 
     @classmethod
     def of(cls, rows: Rows, order: int, most: int) -> tuple[NGrams, csr_matrix]:
-        """Return the most frequent n-grams of rows, and how often each row has each, `[N, K]`.
+        """Return the most frequent n-grams of rows, and their counts in each row, `[N, K]`.
 
         Args:
-            rows: `[T]` token ids each.
-            order: tokens of the longest.
-            most: n-grams at most.
+            rows: Token ids of the N rows, `[T]` each.
+            order: Number of tokens of the longest n-grams.
+            most: Maximum number of n-grams, K.
         """
         keys, places = keys_of(rows, order)
         known, columns, counts = np.unique(keys, return_inverse=True, return_counts=True)
@@ -67,10 +67,10 @@ class NGrams:
         return cls(known, order), _counted(places, columns, (len(rows), len(known)))
 
     def counts(self, rows: Rows) -> csr_matrix:
-        """Return how often each row has each n-gram, `[N, K]`.
+        """Count the known n-grams in each row, `[N, K]`.
 
         Args:
-            rows: `[T]` token ids each.
+            rows: Token ids of the N rows, `[T]` each.
         """
         keys, places = keys_of(rows, self.order)
         if not len(self.keys):
@@ -89,17 +89,17 @@ def _counted(rows: np.ndarray, columns: np.ndarray, shape: tuple[int, int]) -> c
 
 
 def keys_of(rows: Rows, order: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the keys of all n-grams of rows, and the row of each.
+    """Return the keys of all n-grams in rows, and the index of the row of each.
 
     Args:
-        rows: `[T]` token ids each.
-        order: tokens of the longest n-gram.
+        rows: Token ids of each row, `[T]` each.
+        order: Number of tokens of the longest n-grams.
     """
     ids = np.concatenate([*rows, np.zeros(0, np.int64)]).astype(np.int64)
     row = np.repeat(np.arange(len(rows)), [len(each) for each in rows])
     keys, known, all_keys, all_rows = np.zeros_like(ids), ids >= 0, [], []
     for n in range(order):
-        # These extend the n-grams that end at the token before. None reaches into the row before.
+        # Each key extends the n-gram that ends at the previous token. N-grams across a row boundary are dropped.
         keys = longer_keys(keys[: len(ids) - n] if n == 0 else keys[:-1], ids[n:])
         known = (known if n == 0 else known[:-1]) & (ids[n:] >= 0)
         inside = known & (row[n:] == row[: max(0, len(row) - n)])
@@ -109,13 +109,17 @@ def keys_of(rows: Rows, order: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def scales(counts: csr_matrix, labels: Labels, power: float) -> np.ndarray:
-    """Return the weights of features, `[K]`: inverse document frequencies (as scikit-learn smooths them), times a power
-    of naive-Bayes ratios, their root mean square over the labels (Wang and Manning 2012).
+    """Return the scales of the features, `[K]`.
+
+    A scale is the inverse document frequency (smoothed as in scikit-learn) times a power of the naive-Bayes ratio. The
+    ratio is the root mean square of the log-count ratios over the labels.
+
+    Source: Wang and Manning 2012.
 
     Args:
-        counts: `[N, K]`.
-        labels: of the N rows.
-        power: of the ratios; 0 for inverse document frequencies alone.
+        counts: Counts of the n-grams in each row, `[N, K]`.
+        labels: Labels of the N rows.
+        power: Exponent of the ratios; 0 gives inverse document frequencies alone.
     """
     N, K = counts.shape
     has = counts.copy()
@@ -135,7 +139,12 @@ def scales(counts: csr_matrix, labels: Labels, power: float) -> np.ndarray:
 
 
 def features(counts: csr_matrix, scale: np.ndarray) -> csr_matrix:
-    """Return `count · scale / norm`, `[N, K]`, as [`~hf_rnn.models.wide_path.WidePath`] computes them."""
+    """Return the features `count · scale / norm`, `[N, K]`, as in [`~hf_rnn.models.wide_path.WidePath`].
+
+    Args:
+        counts: Counts of the n-grams in each row, `[N, K]`.
+        scale: Scales of the features, `[K]`.
+    """
     from scipy.sparse import diags
 
     norms = np.sqrt(counts @ np.square(scale.astype(np.float64)))
@@ -145,15 +154,15 @@ def features(counts: csr_matrix, scale: np.ndarray) -> csr_matrix:
 
 @dataclass
 class Bag:
-    """A fitted bag of n-grams.
+    """Fitted bag-of-n-grams model.
 
     Args:
-        ngrams: that it knows.
-        scale: `[K]` of its features.
-        weight: `[K, C]` of its features.
-        bias: `[C]`.
-        power: of the naive-Bayes ratios in its scale.
-        strength: inverse strength of its regularisation.
+        ngrams: Known n-grams.
+        scale: Scales of the features, `[K]`.
+        weight: Weights of the features, `[K, C]`.
+        bias: Bias, `[C]`.
+        power: Exponent of the naive-Bayes ratios in the scale.
+        strength: Inverse strength of the L2 regularisation.
     """
 
     ngrams: NGrams
@@ -164,28 +173,28 @@ class Bag:
     strength: float
 
     def logits(self, rows: Rows) -> np.ndarray:
-        """Return logits `[N, C]`.
+        """Return the logits of rows, `[N, C]`.
 
         Args:
-            rows: the token ids of each.
+            rows: Token ids of the N rows, `[T]` each.
         """
         return self.logits_of(self.ngrams.counts(rows))
 
     def logits_of(self, counts: csr_matrix) -> np.ndarray:
-        """Return logits `[N, C]`.
+        """Return the logits of rows whose n-grams are counted, `[N, C]`.
 
         Args:
-            counts: `[N, K]` of the rows.
+            counts: Counts of the n-grams in each row, `[N, K]`.
         """
         return np.asarray(features(counts, self.scale) @ self.weight) + self.bias
 
     def pruned(self, counts: csr_matrix, labels: Labels, most: int) -> Bag:
-        """Return a bag of the n-grams of the largest weights, fitted anew; this one where it has no more.
+        """Keep the n-grams with the largest weights and fit again; return this bag if it has at most `most` n-grams.
 
         Args:
-            counts: `[N, K]` of the training rows.
-            labels: of these rows.
-            most: n-grams that are kept.
+            counts: Counts of the n-grams in the training rows, `[N, K]`.
+            labels: Labels of the training rows.
+            most: Maximum number of n-grams to keep.
         """
         if len(self.ngrams.keys) <= most:
             return self
@@ -198,7 +207,7 @@ class Bag:
 
 
 class Fit:
-    """The fit of bags of one scale; the arguments are those of [`Bag`] and [`Bag.pruned`]."""
+    """Fits of bags that have the same scale. The arguments are the same as in [`Bag`] and [`Bag.pruned`]."""
 
     def __init__(self, ngrams: NGrams, counts: csr_matrix, labels: Labels, power: float):
         self.ngrams, self.power = ngrams, power
@@ -206,10 +215,10 @@ class Fit:
         self.model = LinearModel(features(counts, self.scale), labels)
 
     def bag(self, *strengths: float) -> Bag:
-        """Return the bag of the last of some strengths. Each fit goes on from the weights of the one before it.
+        """Fit at each strength in turn, each time from the previous weights, and return the last bag.
 
         Args:
-            strengths: inverse strengths of the regularisation.
+            strengths: Inverse strengths of the L2 regularisation.
         """
         for strength in strengths:
             self.model.fit(strength)
@@ -218,12 +227,12 @@ class Fit:
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """The hyper-parameters of a bag.
+    """Hyperparameters of a bag.
 
     Args:
-        order: tokens of its longest n-gram.
-        power: of the naive-Bayes ratios in its scale.
-        strength: inverse strength of its regularisation.
+        order: Number of tokens of the longest n-grams.
+        power: Exponent of the naive-Bayes ratios in the scale.
+        strength: Inverse strength of the L2 regularisation.
     """
 
     order: int
@@ -232,23 +241,31 @@ class Hyperparameters:
 
 
 class Split:
-    """Training rows, and validation rows that judge what is fitted to them; the arguments are those of
-    [`choose_bag`]."""
+    """Training rows to fit bags to, and validation rows to evaluate them on.
+
+    The arguments are the same as in [`choose_bag`].
+    """
 
     def __init__(self, train: tuple[Rows, Labels], validation: tuple[Rows, Labels]):
         self.train, self.validation = train, validation
-        # `counts` by order, and the fit of the last order and power.
+        # Counts of both splits by order, and the fit for the last order and power.
         self.counts: dict[int, tuple[NGrams, csr_matrix, csr_matrix]] = {}
         self.fit: tuple[tuple[int, float], Fit] | None = None
 
     def bag(self, chosen: Hyperparameters) -> Bag:
-        """Return a fitted bag. All fits begin with the strength FIRST, since few iterations do not always converge."""
+        """Return a bag that is fitted to the training rows.
+
+        A new fit starts at strength FIRST, because the few iterations do not always converge.
+
+        Args:
+            chosen: Hyperparameters of the bag.
+        """
         order, power = chosen.order, chosen.power
         if order not in self.counts:
             ngrams, counts = NGrams.of(self.train[0], order, _most(self.train[1]))
             self.counts[order] = ngrams, counts, ngrams.counts(self.validation[0])
         if self.fit is None or self.fit[0] != (order, power):
-            # The memory of the last one is free before the next one takes as much.
+            # Free the memory of the last fit before the next one allocates as much.
             self.fit = None
             self.fit = (order, power), Fit(*self.counts[order][:2], self.train[1], power)
             if chosen.strength != FIRST:
@@ -256,19 +273,27 @@ class Split:
         return self.fit[1].bag(chosen.strength)
 
     def loss(self, chosen: Hyperparameters) -> float:
-        """Return the loss of a fitted bag, summed over the validation rows."""
+        """Return the loss of a fitted bag, summed over the validation rows.
+
+        Args:
+            chosen: Hyperparameters of the bag.
+        """
         logits = self.bag(chosen).logits_of(self.counts[chosen.order][2])
         return self.validation[1].loss(logits) * len(self.validation[0])
 
 
 def choose_bag(train: tuple[Rows, Labels], validation: tuple[Rows, Labels], order: int, most: int) -> Bag:
-    """Fit a bag of n-grams to training rows. Its power and strength are chosen by the loss of the validation rows or,
-    where they are few, with its order, by 5-fold cross-validation over all rows.
+    """Choose hyperparameters and fit a bag of n-grams to the training rows.
+
+    Power and strength have the least loss on the validation rows. With few validation rows, 5-fold cross-validation
+    over all rows chooses them, and a lower order if that is better. With fewer than MIN_CV_ROWS rows in total, the
+    hyperparameters are fixed: power 1 and strength FIRST.
 
     Args:
-        train, validation: rows of token ids, and their labels.
-        order: tokens of the longest n-gram, at most.
-        most: n-grams that it may keep: those of the largest weights.
+        train: Token ids of the training rows, and their labels.
+        validation: Token ids of the validation rows, and their labels.
+        order: Maximum number of tokens of an n-gram.
+        most: Maximum number of n-grams to keep; those with the largest weights are kept.
     """
     whole, few = Split(train, validation), _are_few(train, validation)
     if len(train[0]) + len(validation[0]) < MIN_CV_ROWS:
@@ -293,7 +318,7 @@ def choose_bag(train: tuple[Rows, Labels], validation: tuple[Rows, Labels], orde
         least, best = as_long_as_better(least, best, [replace(best, strength=strength) for strength in strengths])
         if best.strength != FIRST:
             break
-    # Many rows have use for long n-grams, and many fits would take long.
+    # With many rows, long n-grams are useful, and more fits would take too long.
     if few:
         _, best = as_long_as_better(least, best, [replace(best, order=shorter) for shorter in range(order - 1, 0, -1)])
     return whole.bag(best).pruned(whole.counts[best.order][1], train[1], most)
@@ -306,10 +331,11 @@ def _are_few(train: tuple[Rows, Labels], validation: tuple[Rows, Labels]) -> boo
 
 
 def folds(train: tuple[Rows, Labels], validation: tuple[Rows, Labels]) -> list[Split]:
-    """Return the splits of cross-validation over all rows.
+    """Return the splits of a 5-fold cross-validation over all rows.
 
     Args:
-        train, validation: rows of token ids, and their labels.
+        train: Token ids of the training rows, and their labels.
+        validation: Token ids of the validation rows, and their labels.
     """
     from sklearn.model_selection import KFold
 
@@ -327,13 +353,13 @@ def _most(labels: Labels) -> int:
 
 
 def fit_bag(rows: Rows, labels: Labels, like: Bag, most: int) -> Bag:
-    """Fit a bag of n-grams to more rows.
+    """Fit a bag of n-grams to rows with the hyperparameters of another bag.
 
     Args:
-        rows: token ids of each.
-        labels: of these rows.
-        like: the bag that tells order, power and strength, with whose weights the fit begins.
-        most: n-grams that it may keep: those of the largest weights.
+        rows: Token ids of the N rows, `[T]` each.
+        labels: Labels of the N rows.
+        like: Bag whose order, power and strength are used, and whose weights the fit starts from.
+        most: Maximum number of n-grams to keep; those with the largest weights are kept.
     """
     ngrams, counts = NGrams.of(rows, like.ngrams.order, _most(labels))
     fit = Fit(ngrams, counts, labels, like.power)

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The facts about training rows that the rules of presets read, and the formulas of batches, epochs and averaging."""
+"""Facts about the training rows for the rules of presets, and formulas for batches, epochs, dropout and averaging."""
 
 from __future__ import annotations
 
@@ -17,36 +17,38 @@ if TYPE_CHECKING:
     from ..tasks import Task
     from .run_config import RunConfig
 
-# Training rows that are looked at.
+# Maximum number of training rows that are read; of more, evenly spaced ones.
 SAMPLE = 20_000
-# Words of a text, in the mean, from which on batches are counted in tokens, and the most tokens of a batch.
+# Mean number of words above which batches have a token budget, and the maximum of that budget.
 LONG, MOST_TOKENS = 100, 2**15
-# The least steps, the fewest epochs, the most words that are read and the most epochs, by preset. Taggers still improve
-# after twice the epochs of classifiers: configs/conll2003.yaml has ten.
+# By preset: minimum steps, minimum epochs, maximum words read in training and maximum epochs. Taggers still improve
+# after twice the epochs of classifiers; configs/conll2003.yaml has ten.
 _CLASSIFIER = {"fast": (400, 2, 4e6, 20), "default": (1000, 2, 10.5e6, 60), "best": (2000, 4, 30e6, 100)}
 _TAGGER = {"fast": (1200, 4, 8e6, 40), "default": (4000, 10, 18e6, 120), "best": (10_000, 16, 60e6, 200)}
-# Letters of the Thai, Lao, Burmese and Khmer alphabets.
+# Letters of Thai, Lao, Burmese and Khmer.
 _UNSPACED_LETTER = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
 _TAG = re.compile(r"<(?:br|p|div|span|a|b|i)\b[^<>]{0,200}>", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Facts about a run and its training rows that the rules read.
+    """Facts about a run and its training rows, as the rules of presets need them.
 
     Args:
-        preset: its name.
-        rows: number of training rows.
-        words: mean number of words and marks in a row, each character of a script without spaces being one; of
-            characters, where these are the tokens that somebody wrote.
-        repeated: number of different words that were seen more than once in the rows that were looked at.
-        unspaced_letters: share of words that are single letters of an alphabet without spaces between words.
-        tags: share of rows with an HTML tag.
-        labels: number of labels.
-        tagged: True for token classification: batches of at most 16 rows, and more epochs.
-        written_batch: rows of a batch that somebody wrote; None for none.
-        written_epochs, written_steps: the same of epochs and of steps.
-        batches: batches of a step, of all processes.
+        preset: Name of the preset.
+        rows: Number of training rows.
+        words: Mean number of words and punctuation marks in a row, at most `data.max_length`. A character of a script
+            without spaces counts as a word. With `tokenizer.kind=char`, all characters are counted instead.
+        repeated: Number of distinct words that occur more than once in the rows that were read.
+        unspaced_letters: Share of the words that are single letters of Thai, Lao, Burmese or Khmer; 1 with
+            `tokenizer.kind=char`.
+        tags: Number of texts with an HTML tag, per row.
+        labels: Number of labels.
+        tagged: True for token classification, which has batches of at most 16 rows, and more epochs.
+        written_batch: Rows in a batch if the user wrote a batch size or a token budget, else None.
+        written_epochs: Number of epochs if the user wrote it, else None.
+        written_steps: Number of optimizer steps if the user wrote it, else None.
+        batches: Number of batches in an optimizer step, over all processes.
     """
 
     preset: str
@@ -64,12 +66,12 @@ class Facts:
 
     @classmethod
     def of(cls, run: RunConfig, task: Task, rows: Dataset) -> Facts:
-        """Return the facts of a run.
+        """Compute the facts about a run.
 
         Args:
-            run: as it was parsed.
-            task: of the run.
-            rows: its prepared training rows.
+            run: Run as parsed.
+            task: Task of the run.
+            rows: Prepared training rows.
         """
         sample = rows.select(range(0, len(rows), math.ceil(len(rows) / SAMPLE)))
         lowercase = run.tokenizer.lowercase or "tokenizer.lowercase" not in run.given
@@ -105,37 +107,39 @@ class Facts:
         )
 
     def by_preset(self, fast: Any, default: Any, best: Any) -> Any:
-        """Return the value of the preset.
+        """Return the value for the preset of the run.
 
         Args:
-            fast, default, best: the values of the presets of these names.
+            fast: Value for the preset fast.
+            default: Value for the preset default.
+            best: Value for the preset best.
         """
         return {"fast": fast, "default": default, "best": best}[self.preset]
 
     @property
     def batch(self) -> int:
-        """Rows of a batch: about 150 steps an epoch, at least 8 rows and at most 64; up to 256 for millions of rows."""
+        """The number of rows in a batch: about 150 steps per epoch, with 8 to 64 rows; up to 256 for many rows."""
         rows = self.rows / self.batches
         few, many = (round(math.log2(max(1.0, rows / steps))) for steps in (150, 3000))
         return min(16 if self.tagged else 256, 2 ** max(3, min(few, 6), min(many, 8)))
 
     @property
     def batch_tokens(self) -> int | None:
-        """Tokens of a batch, where texts are long: memory does not grow with their length."""
+        """The token budget of a batch of long texts, which bounds the memory; None for short texts and for taggers."""
         if self.tagged or self.words <= LONG:
             return None
         return min(MOST_TOKENS, 2 ** round(math.log2(self.batch * self.words)))
 
     @property
     def steps_of_an_epoch(self) -> int:
-        """Steps of an epoch."""
+        """The number of optimizer steps in an epoch."""
         tokens = self.batch_tokens
         batch = self.written_batch or (tokens / self.words if tokens else self.batch)
         return math.ceil(self.rows / (batch * self.batches))
 
     @property
     def epochs(self) -> int:
-        """Epochs: as many as some steps need, but not more than a number of words allow."""
+        """The number of epochs: enough for the minimum of steps, within the maximum of words and of epochs."""
         steps, fewest, words, most = (_TAGGER if self.tagged else _CLASSIFIER)[self.preset]
         by_steps = math.ceil(steps / self.steps_of_an_epoch)
         by_words = max(1, round(words / (self.rows * max(1.0, self.words))))
@@ -143,20 +147,23 @@ class Facts:
 
     @property
     def steps(self) -> float:
-        """Steps of the training, as they were written or, of epochs, chosen."""
+        """The number of optimizer steps in training, from the steps or epochs that the user wrote, or from `epochs`."""
         return self.written_steps or (self.written_epochs or self.epochs) * self.steps_of_an_epoch
 
     @property
     def dropout(self) -> float:
-        """Dropout of embedded texts and of pooled ones: less where training reads a row at most twice, so that it has
-        no time to overfit and little to learn."""
+        """The dropout of input and classifier.
+
+        Taggers have 0.5. Classifiers have less, and least if training has fewer than three epochs, because there is
+        little time to overfit.
+        """
         if self.tagged:
             return 0.5
         return 0.2 if self.steps < 3 * self.steps_of_an_epoch else 0.3
 
     @property
     def averaging_decay(self) -> float:
-        """Decay of a mean over the last tenth of the steps."""
+        """The EMA decay that averages about the last tenth of the steps."""
         return round(min(0.999, max(0.9, 1 - 10 / self.steps)), 4)
 
 

@@ -1,7 +1,8 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The settings that a run chooses by its training rows, where nobody wrote them: `--preset fast | default | best`.
+"""Presets: rules that choose settings from the training rows, for `--preset fast | default | best`.
 
-The tables of this file hold all rules, and `preset_facts` their formulas.
+A preset never changes a setting that the user wrote. This file has the tables of all rules; `preset_facts` has the
+formulas that they use.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ def _always(run: RunConfig) -> bool:
 
 @dataclass(frozen=True)
 class Rule:
-    """One choice.
+    """Rule that chooses the value of one setting.
 
     Args:
-        key: of the setting.
-        value: for the facts of a run.
-        why: the reason, with the evidence where there is some.
-        when: False where what somebody wrote leaves no choice.
+        key: Key of the setting, such as `model.hidden_size`.
+        value: Function that computes the value from the facts of a run.
+        why: Reason for the value, with measurements if there are any.
+        when: Function that returns False if other settings of the run make the rule inapplicable.
     """
 
     key: str
@@ -53,12 +54,15 @@ def _on_encoder(run: RunConfig) -> bool:
 
 
 def _trains_tokenizer(run: RunConfig) -> bool:
-    """A model that begins with an encoder takes its tokenizer too, unless somebody names a kind."""
+    """Return True if the run trains a tokenizer; a pretrained encoder brings its own unless the user writes a kind."""
     return run.tokenizer.path is None and (_from_nothing(run) or run.tokenizer.kind is not None)
 
 
 def _by_frequency(run: RunConfig) -> bool:
-    """The entries of an encoder with few rows in the new data set have learnt something before."""
+    """Return True if the rules may choose the size of the vocabulary by the frequency of its entries.
+
+    With a pretrained encoder they may not: its embeddings of entries that are rare in the new data are trained already.
+    """
     return _from_nothing(run) and _trains_tokenizer(run) and run.tokenizer.kind in (None, *BY_FREQUENCY)
 
 
@@ -91,7 +95,7 @@ _DROPOUT = (
     "Of classifiers, 0.2 and 0.3 had less validation loss than 0.5 with few epochs at a high rate; taggers have the"
     " value of configs/conll2003.yaml, which was measured."
 )
-# Both directions, dropout and a mean of weights, of text classifiers and taggers.
+# Bidirectionality, dropout, early stopping and weight averaging, for text classifiers and taggers.
 _REGULARISED = (
     Rule(
         "model.bidirectional",
@@ -255,12 +259,12 @@ RULES = {"text_classification": TEXT_CLASSIFICATION, "token_classification": TOK
 
 
 def choose(run: RunConfig, task: Task, rows: Dataset) -> tuple[RunConfig, str]:
-    """Return a run with the values that its preset chooses, and the YAML that reproduces it.
+    """Return a run with the values that its preset chooses, and the YAML text that reproduces it.
 
     Args:
-        run: as it was parsed.
-        task: of the run.
-        rows: its prepared training rows.
+        run: Run as parsed.
+        task: Task of the run.
+        rows: Prepared training rows.
     """
     facts = Facts.of(run, task, rows)
     chosen = {rule.key: rule.value(facts) for rule in rules_of(run)}
@@ -270,11 +274,11 @@ def choose(run: RunConfig, task: Task, rows: Dataset) -> tuple[RunConfig, str]:
 
 
 def as_begun(run: RunConfig, begun: RunConfig) -> tuple[RunConfig, str]:
-    """Return a run that goes on, with the values that its preset chose when it began, and the YAML that reproduces it.
+    """Return a resumed run with the values that its preset chose at the start, and the YAML text that reproduces it.
 
     Args:
-        run: as it was parsed.
-        begun: the run of its folder.
+        run: Run as parsed.
+        begun: Run as saved in its folder.
     """
     resume, overwrite = run.training.resume, run.training.overwrite
     run, text = with_values(run, {rule.key: begun.parsed[rule.key] for rule in rules_of(run)})
@@ -283,10 +287,10 @@ def as_begun(run: RunConfig, begun: RunConfig) -> tuple[RunConfig, str]:
 
 
 def rules_of(run: RunConfig) -> list[Rule]:
-    """Return the rules by which a run chooses what nobody wrote; none for streams, whose rows are not known.
+    """Return the rules for the settings that the user did not write; empty if the run has no preset or no rules exist.
 
     Args:
-        run: as it was parsed.
+        run: Run as parsed.
     """
     if run.preset == "none" or without_rules(run):
         return []
@@ -294,10 +298,10 @@ def rules_of(run: RunConfig) -> list[Rule]:
 
 
 def without_rules(run: RunConfig) -> str | None:
-    """Return why no rules are known for a run, in words; None where there are.
+    """Return the reason why no rules exist for a run, as text for an error message; None if rules exist.
 
     Args:
-        run: as it was parsed.
+        run: Run as parsed.
     """
     if run.task not in RULES:
         return f"there are none for the task {run.task}"
@@ -309,11 +313,11 @@ def without_rules(run: RunConfig) -> str | None:
 
 
 def summary(facts: Facts, chosen: dict[str, Any]) -> str:
-    """Return the choices of a preset in a few lines.
+    """Return a description of the chosen values in a few lines.
 
     Args:
-        facts: of the run.
-        chosen: values by their keys.
+        facts: Facts about the run.
+        chosen: Chosen values by key.
     """
     rows = f"{facts.rows:,} rows of {facts.words:.0f} words"
     lines = [("preset", f"{facts.preset}, for {rows}, chooses what nobody wrote (--preset none for no choice):")]

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""What a new model takes over from one that was trained before: its encoder, and the vectors of its words."""
+"""Initialization of a new model from a pretrained one: its encoder, and the embeddings of shared tokens."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,7 +22,7 @@ from .run_config import RunConfig, checked_config
 
 logger = getLogger(__name__)
 
-# What the weights that are taken over decide: the encoder's, and of a language model the output layer's.
+# Configuration fields fixed by the pretrained weights: those of the encoder, and of a language model's output layer.
 ENCODER = (
     "embedding_size",
     "hidden_size",
@@ -32,7 +32,7 @@ ENCODER = (
     "independent_directions",
 )
 OUTPUT = ("tie_word_embeddings",)
-# Training rows that are looked at for unknown tokens, and the share of unknown ones that is no cause for a warning.
+# Number of training rows to check for unknown tokens, and the largest share of unknown tokens without a warning.
 SAMPLE, MOST_UNKNOWN = 10_000, 0.1
 SPECIAL_IDS = ("pad_token_id", "bos_token_id", "eos_token_id")
 
@@ -45,21 +45,26 @@ def take_encoder(
     tokenizer: PreTrainedTokenizerBase,
     forward_only: bool = False,
 ) -> PreTrainedModel:
-    """A new model on the encoder of another one, a language model above all. What lies above the encoder is new, but
-    for a language model that goes on from a language model: that takes over the output layer too.
+    """Create a new model with the encoder of a pretrained model, usually of a language model.
+
+    The layers above the encoder are new. If both models are language models, the output layer is taken over too.
 
     Args:
-        path: folder or Hub id of the other model.
-        model_class: of the new one.
-        settings: the model section of a run. The encoder's sizes are those of the other model where they are left out.
-        task_fields: of the configuration, such as the labels.
-        tokenizer: of the new model. Entries that the other model's tokenizer has too keep their vectors, and new ones
-            start from the mean of all.
-        forward_only: of two independent directions, take the one that reads from left to right alone.
+        path: Folder or Hub id of the pretrained model.
+        model_class: Class of the new model.
+        settings: Model section of a run. Sizes of the encoder that are left out come from the pretrained model.
+        task_fields: Configuration fields of the task, such as the labels.
+        tokenizer: Tokenizer of the new model. Tokens that the pretrained model knows keep their embeddings; new tokens
+            get the mean embedding.
+        forward_only: True to take only the left-to-right direction of an encoder with independent directions.
+
+    Returns:
+        The new model.
 
     Raises:
-        UserError: nothing is there, a size that is written down is not the other model's, a setting does not go with
-            such an encoder, or it has no direction of its own to take.
+        UserError: There is no such model; `settings` contradict the size of the pretrained encoder; a language model is
+            to use a bidirectional encoder whose directions are not independent; or `forward_only` is set for an encoder
+            without independent directions.
     """
     folder, config = find_model(path)
     if forward_only:
@@ -80,7 +85,7 @@ def take_encoder(
         settings = {**settings, name: theirs}
     before = load_tokenizer(str(folder))
     with _quiet():
-        # Of a classifier the encoder alone: its head may not fit what is taken.
+        # The head of a classifier may not fit the encoder that is taken, so only the encoder is loaded.
         lender: Any = (RNNForCausalLM if goes_on else RNNModel).from_pretrained(folder, config=config)
     same = tokenizer.get_vocab() == before.get_vocab()
     names = ("vocab_size", *SPECIAL_IDS, *(("num_rare_tokens", "unk_token_id") if same else ()))
@@ -98,12 +103,12 @@ def take_encoder(
 
 
 def warn_of_unknown_tokens(run: RunConfig, tokenizer: PreTrainedTokenizerBase, rows: Dataset) -> None:
-    """Warn where a tokenizer that was made of other texts does not know many tokens of the training rows.
+    """Log a warning if a tokenizer of other texts does not know many tokens of the training rows.
 
     Args:
-        run: whose tokenizer it is.
-        tokenizer: of the run.
-        rows: training rows, as token ids.
+        run: Run that uses the tokenizer.
+        tokenizer: Tokenizer of the run.
+        rows: Encoded training rows.
     """
     taken = run.tokenizer.path or (run.model.pretrained if run.tokenizer.kind is None else None)
     if taken is None or tokenizer.unk_token_id is None or not run.training.should_log:
@@ -119,7 +124,7 @@ def warn_of_unknown_tokens(run: RunConfig, tokenizer: PreTrainedTokenizerBase, r
 
 
 def _take_one_direction(config: RNNConfig, path: str) -> None:
-    """Leave one of two independent directions in the configuration of a model, by its path."""
+    """Change a configuration with independent directions to the left-to-right direction only."""
     if not config.independent_directions:
         raise UserError(
             f"model.forward_only takes one of two independent directions, and the encoder of {path!r} has "
@@ -130,7 +135,7 @@ def _take_one_direction(config: RNNConfig, path: str) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The direction that is not wanted would be reported as weights that are no use."""
+    """Suppress the warnings of transformers about unused weights, such as those of the unused direction."""
     before = logging.get_verbosity()
     logging.set_verbosity_error()
     try:
@@ -143,18 +148,19 @@ def _quiet() -> Iterator[None]:
 def move_embeddings(
     model: Any, before: PreTrainedTokenizerBase, after: PreTrainedTokenizerBase, output: bool = True
 ) -> None:
-    """Give the embedding of a model the entries of another tokenizer: those that both have keep their weights, new ones
-    start from the mean (Howard and Ruder 2018, section 3.2).
+    """Replace the vocabulary of a model's embedding: shared tokens keep their weights, new tokens get the mean.
+
+    Source: Howard and Ruder 2018, section 3.2.
 
     Args:
-        model: that is changed.
-        before: its tokenizer.
-        after: the other tokenizer.
-        output: if True, the output layer of a language model gets them too.
+        model: Model to change in place.
+        before: Current tokenizer of the model.
+        after: New tokenizer of the model.
+        output: True to change the output layer of a language model too.
     """
     kept = [weight.detach().clone() for weight in _by_entry(model, output)]
     model.resize_token_embeddings(len(after), mean_resizing=False)
-    # The rare tokens of a wide path have no vectors.
+    # The rare tokens of a wide path have no embeddings.
     V = len(kept[0])
     theirs, ours = {token: place for token, place in before.get_vocab().items() if place < V}, after.get_vocab()
     shared = [token for token in ours if token in theirs]
@@ -172,8 +178,10 @@ def move_embeddings(
 
 
 def _by_entry(model: Any, output: bool) -> list[torch.Tensor]:
-    """The parameters of the embedding, and of the output layer, that have a row for each entry of the vocabulary, a
-    tied one once."""
+    """Return the parameters with one row for each vocabulary entry: the embedding and, if asked, the output layer.
+
+    A tied parameter is returned once.
+    """
     embedding, above = model.get_input_embeddings(), model.get_output_embeddings() if output else None
     weights = [] if above is None else [weight for weight in above.parameters() if weight is not embedding.weight]
     return [embedding.weight, *weights]

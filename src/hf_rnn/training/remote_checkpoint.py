@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Download the newest checkpoint of a run from the Hub, to go on from it."""
+"""Download the newest checkpoint of a run from the Hub, to resume from it."""
 
 import json
 import os
@@ -17,21 +17,24 @@ from ..utils.hub_download import matches
 from ..utils.hub_errors import NotThere, patiently
 from .checkpoints import best_of, damage, set_aside
 
-# The folders of checkpoints in a repository under hub_strategy="checkpoint".
+# Folders of checkpoints in a repository with hub_strategy="checkpoint".
 LAST, BEST = "last-checkpoint", "best-checkpoint"
 
 
 def fetch_checkpoint(repo_id: str, folder: Path, revision: str | None = None, token: str | None = None) -> None:
-    """Bring the newest checkpoint of a run, the best one where that is another, and its run.yaml from the Hub.
+    """Download the newest checkpoint of a run, its best checkpoint and its run.yaml from the Hub.
+
+    The run was pushed with hub_strategy checkpoint or all_checkpoints. If the repository has no checkpoint, nothing is
+    downloaded.
 
     Args:
-        repo_id: `user/name`, or a name of the token's own user, to which the run was pushed with hub_strategy
-            checkpoint or all_checkpoints.
-        folder: the run's output_dir, in which they will stand as if they had been written there.
+        repo_id: Repository of the run, `user/name`, or `name` for a repository of the token's user.
+        folder: The `output_dir` of the run. The files get the paths that training would have written.
+        revision: Branch, tag or commit; None for the main branch.
+        token: Access token of the Hub; None for the token of `hf auth login` or HF_TOKEN.
 
     Raises:
-        UserError: the repository cannot be had, or its checkpoint has no run.yaml. Without a checkpoint nothing is
-            done.
+        UserError: The repository cannot be read, it has no run.yaml, or a checkpoint is damaged.
     """
     api = HfApi(token=token)
     if "/" not in repo_id:
@@ -80,13 +83,15 @@ def fetch_checkpoint(repo_id: str, folder: Path, revision: str | None = None, to
 
 
 def _move_in(fetching: Path, folder: Path, places: dict[str, str]) -> None:
-    """Move what was fetched into the folder of a run.
+    """Move the downloaded files into the folder of a run.
 
     Args:
-        places: where each fetched folder goes, the newest checkpoint first.
+        fetching: Folder of the downloaded files.
+        folder: Folder of the run.
+        places: Final name of each downloaded checkpoint folder, the newest checkpoint first.
     """
     os.replace(fetching / RUN_FILE, folder / RUN_FILE)
-    # The newest last: where it stands, all that it needs stands too.
+    # The newest checkpoint is moved last, so that all files it needs are present.
     for place, target in reversed(places.items()):
         if (folder / target).exists():
             set_aside(folder / target)
@@ -95,7 +100,7 @@ def _move_in(fetching: Path, folder: Path, places: dict[str, str]) -> None:
 
 
 def _newest_checkpoint(paths: list[str]) -> str | None:
-    """Return the repository's folder that holds the newest checkpoint, or None."""
+    """Return the folder of the newest checkpoint in a repository, or None."""
     folders = [path.rpartition("/")[0] for path in paths if fnmatch(path, "*checkpoint*/trainer_state.json")]
     numbered = [name for name in folders if re.fullmatch(r"checkpoint-\d+", name)]
     if LAST in folders:
@@ -104,7 +109,7 @@ def _newest_checkpoint(paths: list[str]) -> str | None:
 
 
 def _is_plain(path: str) -> bool:
-    """Return whether a repository's path stays below the folder that it is downloaded to."""
+    """Return True if a path of a repository stays inside the download folder."""
     return not path.startswith("/") and "\\" not in path and ":" not in path and ".." not in PurePosixPath(path).parts
 
 

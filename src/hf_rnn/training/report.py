@@ -1,7 +1,7 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""A report after the training of a text classifier: baselines on the same rows, and signs that something is wrong.
+"""Report after the training of a text classifier: baselines on the same rows, and signs of problems.
 
-It is made when the model is saved, and a part of it that fails is left out with a warning.
+It is made after the model is saved. A part of it that fails is left out with a warning.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Rows on which the baseline is fitted, and on which it is measured; and characters in them, times the work of a label.
+# Limits of the rows on which the baseline is fitted and evaluated: their number, and characters times (10 + labels).
 MOST_ROWS, MOST_WORK = 100_000, 500_000_000
-# Fewer training rows of a class, and fewer steps, are too few to learn from.
+# Fewer training rows of a class, or fewer optimizer steps, are reported as too few.
 FEW_ROWS, FEW_STEPS = 10, 100
-# Rows of the table of errors; errors and pairs of classes in the card.
+# Maximum number of rows in the table of errors; of errors, and of pairs of classes, in the card.
 MOST_ERRORS, SHOWN = 1000, 5
 
 
@@ -52,16 +52,16 @@ def add_report(
     results: dict,
     examples: bool,
 ) -> None:
-    """Add a report to a saved model: to its metrics, its card, and a table of errors; and print it.
+    """Add a report to the metrics and the card of a saved text classifier, write a table of errors, and print it.
 
     Args:
-        settings: which parts it has.
-        trainer: of the run that ended.
-        prepared: the splits, as the task prepares them.
-        judged: logits and labels of each split that was measured.
-        order: the places in `prepared` of these rows.
-        results: the metrics of the run, which get a `report`.
-        examples: True if card and metrics may quote texts.
+        settings: Report section of the run.
+        trainer: Trainer of the run, after training.
+        prepared: Splits as the task prepares them.
+        judged: Logits and labels by evaluated split.
+        order: Indices into `prepared` of the rows of `judged`, by split.
+        results: Metrics of the run; the key `report` is added.
+        examples: True if the card and the metrics may quote texts.
     """
     if not isinstance(trainer.task, TextClassification):
         return
@@ -80,11 +80,11 @@ def _add(report: _Report, results: dict) -> None:
 
 
 def tried(name: str, part: Callable[[], Any]) -> Any:
-    """Return a part of the report, or None, with a warning, where it fails: the run has ended well.
+    """Return a part of the report; if it fails, log a warning and return None, since the model is already saved.
 
     Args:
-        name: of the part.
-        part: makes it.
+        name: Name of the part, for the warning.
+        part: Function that makes the part.
     """
     try:
         return part()
@@ -97,7 +97,7 @@ def tried(name: str, part: Callable[[], Any]) -> Any:
 
 
 class _Report:
-    """The parts of the report; the arguments are those of [`add_report`]."""
+    """Parts of the report. The arguments are the same as in [`add_report`]."""
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class _Report:
             split: [list(prepared[split][name]) for name in ("text", "text_pair") if name in prepared[split].features]
             for split in self.labels
         }
-        # Logits were measured in the order of length.
+        # The logits are in the order of text length; put them back into the order of `prepared`.
         self.logits = {split: logits[np.argsort(order[split])] for split, (logits, _) in judged.items()}
         for split, (_, labels) in judged.items():
             if not np.array_equal(labels, self.labels[split][order[split]].reshape(labels.shape)):
@@ -126,7 +126,7 @@ class _Report:
         self.metric, self.greater_is_better = next(iter(self.task.measures.items()))
 
     def facts(self) -> dict:
-        """Return what the report says, as metrics.json keeps it."""
+        """Return the content of the report, as metrics.json stores it."""
         facts: dict[str, Any] = {"metrics": list(self.task.measures)[:2], "greater_is_better": self.greater_is_better}
         facts["scores"] = {split: {"rows": len(self.labels[split])} for split in self.logits}
         parts: dict[str, Callable[[], Any]] = {
@@ -145,13 +145,16 @@ class _Report:
     # Baselines -------------------------------------------------------------------------------------------------------
 
     def add_scores(self, scores: dict[str, dict]) -> Any:
-        """Add the metrics of the model, and of the answer that is right most often in training.
+        """Add the metrics of the model and of the majority baseline to `scores`.
+
+        The majority baseline always predicts the most frequent class, all labels of over half of the training rows, or
+        the mean value.
 
         Args:
-            scores: the metrics of each split, by contender.
+            scores: Metrics by split and by model; changed in place.
 
         Returns:
-            The name of that answer.
+            Name of the majority baseline.
         """
         train = self.labels["train"]
         if self.task.problem_type == SINGLE:
@@ -167,13 +170,13 @@ class _Report:
         return name
 
     def add_baseline(self, scores: dict[str, dict]) -> dict:
-        """Add the metrics of TF-IDF with a linear model.
+        """Add the metrics of the TF-IDF baseline to `scores`.
 
         Args:
-            scores: the metrics of each split, by contender.
+            scores: Metrics by split and by model; changed in place.
 
         Returns:
-            How the baseline was fitted.
+            Facts about the fit of the baseline.
         """
         rows = self._sample("train")
         started = time.perf_counter()
@@ -194,18 +197,18 @@ class _Report:
                 of_split["margin"] = margin(self.predicted[split][places] == labels, answers == labels)
         return {
             "name": baseline.name,
-            # They are, once the validation rows have measured the model.
+            # The model's n-grams are fitted to the validation rows too, after the evaluation on them.
             "ngrams_saw_validation": self.trainer.accelerator.unwrap_model(self.trainer.model).config.wide_ngrams > 0,
             "ngrams": baseline.ngrams,
             "most_frequent": baseline.most_frequent,
             "seconds": round(seconds, 2),
             "rows": len(rows),
-            # The number of a stream's rows is not known.
+            # The number of rows of a stream is unknown.
             "all_rows": None if self.is_stream else len(self.labels["train"]),
         }
 
     def learning_curve(self) -> list[dict]:
-        """Return the metric of the baseline on the validation rows, fitted on shares of the training rows."""
+        """Return the validation metric of the TF-IDF baseline for each share of the training rows."""
         rows, judged = self._sample("train"), self._sample("validation")
         curve = []
         for share in self.settings.shares:
@@ -223,7 +226,7 @@ class _Report:
         return [[texts[place] for place in places.tolist()] for texts in self.texts[split]]
 
     def _sample(self, split: str) -> np.ndarray:
-        """Return the places of rows, drawn at random: as many as a linear model is fitted on in about a minute."""
+        """Return indices of rows in random order: as many as a linear model is fitted on in about a minute."""
         count = len(self.labels[split])
         work = sum(len(text) for texts in self.texts[split] for text in texts) * (10 + len(self.task.label_names))
         most = min(count, MOST_ROWS, math.ceil(count * MOST_WORK / max(work, 1)))
@@ -236,7 +239,7 @@ class _Report:
     # Signs -----------------------------------------------------------------------------------------------------------
 
     def never_predicted(self) -> dict[str, int]:
-        """Return the classes that the model answers with for no row that was measured, with their rows."""
+        """Return the classes that the model never predicts on the evaluated rows, with their numbers of rows."""
         if self.task.problem_type == REGRESSION:
             return {}
         rows = np.sum([self._counts(self.labels[split]) for split in self.logits], 0)
@@ -245,7 +248,7 @@ class _Report:
         return {name: n for name, n, given in counts if n and not given}
 
     def few_rows(self) -> dict[str, int]:
-        """Return the classes that have few training rows, with their number; the fewest first."""
+        """Return the classes with few training rows and their numbers of rows, in ascending order."""
         if self.task.problem_type == REGRESSION or self.is_stream:
             return {}
         rows = dict(zip(self.task.label_names, self._counts(self.labels["train"]), strict=True))
@@ -253,13 +256,13 @@ class _Report:
         return dict(sorted(few.items(), key=lambda item: item[1]))
 
     def _counts(self, labels: np.ndarray) -> list[int]:
-        """Return how many rows each class has."""
+        """Return the number of rows of each class."""
         if self.task.problem_type == MULTI:
             return labels.sum(0).astype(int).tolist()
         return np.bincount(labels.astype(int), minlength=len(self.task.label_names)).tolist()
 
     def few_steps(self) -> dict | None:
-        """Return the number of optimizer steps, and what to write for more, if they are few."""
+        """Return the number of optimizer steps and settings for more steps; None if there are enough."""
         state, args = self.trainer.state, self.trainer.args
         steps = state.global_step
         if steps >= FEW_STEPS:
@@ -269,7 +272,7 @@ class _Report:
         if args.max_steps > 0:
             advice = f"--training.max_steps {10 * FEW_STEPS}"
         elif epochs < args.num_train_epochs - 0.5:
-            # Fewer steps than were asked for: later epochs were no better.
+            # Early stopping ended the training before its number of epochs.
             patience = args.early_stopping_patience or 0
             advice = f"--training.early_stopping_patience {2 * patience + 5}, since training ended early"
         elif args.train_batch_tokens is None and batch > 8:
@@ -280,7 +283,7 @@ class _Report:
         return {"steps": steps, "advice": advice}
 
     def duplicates(self) -> list[dict]:
-        """Return how many texts splits have in common, with the numbers of example rows, from 1 on."""
+        """Return the result of [`find_duplicates`], with names of the example rows instead of indices."""
         texts = {split: ["\n".join(row) for row in zip(*columns, strict=True)] for split, columns in self.texts.items()}
         found = find_duplicates(texts, {split: labels.tolist() for split, labels in self.labels.items()})
         for row in found:
@@ -296,14 +299,14 @@ class _Report:
         return found
 
     def _row(self, split: str, place: int) -> str:
-        """Return the number of a row in the split of the data set that it was read from, from 1 on."""
+        """Return the name of a row: its number, from 1, and the split of the data set that it was read from."""
         source, numbers = self.task.row_numbers.get(split, (split, None))
         return f"row {(place if numbers is None else int(numbers[place])) + 1} of {source}"
 
     # Errors ----------------------------------------------------------------------------------------------------------
 
     def errors(self) -> dict:
-        """Return the worst errors on validation rows, and the pairs of classes that are taken for one another most."""
+        """Return the worst errors on the validation split, and the pairs of classes that are confused most often."""
         wrong = self._wrong()
         count = len(self.labels["validation"])
         found: dict[str, Any] = {"rows": count, "wrong": None if self.task.problem_type == REGRESSION else len(wrong)}
@@ -315,10 +318,10 @@ class _Report:
         return found
 
     def write_errors(self, file: Path) -> None:
-        """Write the worst errors on validation rows, the worst first.
+        """Write the worst errors on the validation split to a CSV file, the worst first.
 
         Args:
-            file: a CSV file.
+            file: CSV file to write.
         """
         names = ["text", *(["text_pair"] if len(self.texts["train"]) > 1 else []), "label", "predicted", "score", "row"]
         with open(file, "w", encoding="utf-8", errors="backslashreplace", newline="") as out:
@@ -327,7 +330,7 @@ class _Report:
             writer.writerows(self._rows_of_errors(self._wrong()[:MOST_ERRORS]))
 
     def _wrong(self) -> np.ndarray:
-        """Return the places of the validation rows that are answered wrongly, the surest answers first."""
+        """Return the indices of the validation rows with wrong predictions, in descending order of [`_scores`]."""
         scores, labels = self._scores(), self.labels["validation"]
         wrong = self.predicted["validation"] != labels
         if self.task.problem_type == MULTI:
@@ -336,8 +339,10 @@ class _Report:
         return places[np.argsort(-scores[places], kind="stable")]
 
     def _scores(self) -> np.ndarray:
-        """Return the score of each answer to a validation row: the probability of the class, or of the label that is
-        furthest from right; or the distance from the right value."""
+        """Return the score of each validation row; among wrong predictions, a higher score is a worse error.
+
+        It is the probability of the predicted class, the largest error of a label's probability, or the absolute error.
+        """
         logits, labels = self.logits["validation"], self.labels["validation"]
         if self.task.problem_type == SINGLE:
             return softmax(logits).max(1)

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Find the checkpoint from which a run goes on, and check that it is the run that was begun."""
+"""Find the checkpoint from which a run resumes, and check that run, model and data are the same as before."""
 
 import logging
 import math
@@ -27,17 +27,18 @@ logger = logging.getLogger(__name__)
 
 
 def find_checkpoint(run: RunConfig, text: str) -> tuple[RunConfig, str, Path | None]:
-    """Decide, before any work, whether a run may write to its folder, and from which checkpoint it goes on.
+    """Check that a run may write to its folder, and find the checkpoint from which it resumes.
 
     Args:
-        run: the run.
-        text: the YAML that reproduces it.
+        run: Configuration of the run.
+        text: YAML that reproduces the run.
 
     Returns:
-        The run and its YAML, with the choices of the preset with which it began where it goes on; and the checkpoint.
+        The run, its YAML and the checkpoint; None if the run starts anew. A resumed run has the values that its preset
+        chose at the start.
 
     Raises:
-        UserError: the folder cannot be written to or holds another run; or there is no checkpoint to go on from.
+        UserError: The folder cannot be written to or contains another run, or there is no checkpoint to resume from.
     """
     args, folder = run.training, Path(run.training.output_dir)
     if folder.exists() and not folder.is_dir():
@@ -58,8 +59,11 @@ def find_checkpoint(run: RunConfig, text: str) -> tuple[RunConfig, str, Path | N
 
 
 def _checkpoint_to_go_on_from(run: RunConfig, text: str, folder: Path) -> tuple[RunConfig, str, Path]:
-    """Return a run as it was begun, and its newest whole checkpoint, from the Hub where it is pushed there and none is
-    here."""
+    """Return a resumed run, its YAML and its newest complete checkpoint.
+
+    If there is no complete checkpoint in the folder and the run pushes to the Hub, the checkpoint is downloaded from
+    there.
+    """
     args = run.training
     checkpoint = newest_whole(folder, args.load_best_model_at_end)
     fetched = checkpoint is None and args.push_to_hub
@@ -77,13 +81,13 @@ def _checkpoint_to_go_on_from(run: RunConfig, text: str, folder: Path) -> tuple[
     _check_steps(args, checkpoint)
     logger.info(f"the run in {folder} goes on from {checkpoint.name}.")
     if fetched and args.should_save:
-        # From now on this is the place of the run and of its data.
+        # The configuration now names the folder and the data of this machine.
         (folder / RUN_FILE).write_text(text, encoding="utf-8")
     return run, text, checkpoint
 
 
 def _resume_restarted_job(args: RNNTrainingArguments, folder: Path) -> None:
-    """Let a job that was started again go on with what it has begun, whatever its command says."""
+    """Resume if a launcher or cluster has restarted the job of this run, whatever the command says."""
     job = folder / JOB_FILE
     if not was_restarted():
         if args.should_save:
@@ -93,7 +97,7 @@ def _resume_restarted_job(args: RNNTrainingArguments, folder: Path) -> None:
 
 
 def _fetch(args: RNNTrainingArguments, folder: Path) -> Path | None:
-    """Return the newest checkpoint that was pushed, brought here by one process for all."""
+    """Download the newest checkpoint from the Hub in the main process, and return its path or None."""
     with args.main_process_first(desc="fetching the checkpoint"):
         if args.should_save:
             folder.mkdir(parents=True, exist_ok=True)
@@ -102,14 +106,18 @@ def _fetch(args: RNNTrainingArguments, folder: Path) -> Path | None:
 
 
 def _check_same_run(run: RunConfig, begun: RunConfig, folder: Path, checkpoint: Path, elsewhere: bool) -> None:
-    """Raise [`UserError`] where a run was begun with other data, tokenizer, model or settings.
+    """Raise [`UserError`] if a run started with other data, tokenizer, model or settings.
 
     Args:
-        elsewhere: whether it was begun on another machine, where the same data may stand in another place.
+        run: Resumed run.
+        begun: Run as it started.
+        folder: Folder of the run.
+        checkpoint: Checkpoint to resume from.
+        elsewhere: True if the run started on another machine, where the same data may have another path.
     """
     for section in ("task", "data", "tokenizer", "model"):
         before, now = getattr(begun, section), getattr(run, section)
-        # The rows are compared by their fingerprint, wherever they are.
+        # `check_same_data` compares the rows by their fingerprint, so their path may differ.
         by_rows = BUILT_IN not in (begun.data.path, run.data.path) and Schema.read(checkpoint) is not None
         if section == "data" and (elsewhere or by_rows):
             before = replace(before, path=now.path)
@@ -134,7 +142,7 @@ def _check_same_run(run: RunConfig, begun: RunConfig, folder: Path, checkpoint: 
 
 
 def _check_steps(args: RNNTrainingArguments, checkpoint: Path) -> None:
-    """Raise [`UserError`] where a checkpoint is of another number of processes, or has done more steps than asked."""
+    """Raise [`UserError`] if a checkpoint has another number of processes, or more steps than `max_steps`."""
     saved = len(list(checkpoint.glob(LOSS_FILE.format("*"))))
     if saved not in (0, args.world_size):
         raise UserError(
@@ -150,23 +158,30 @@ def _check_steps(args: RNNTrainingArguments, checkpoint: Path) -> None:
 
 
 def _reading(run: RunConfig, args: RNNTrainingArguments) -> dict[str, Any]:
-    """Return what decides which rows each step of an epoch reads, and what stands in a checkpoint."""
+    """Return the settings that decide which rows each step reads, and those that the checkpoint contains."""
     names = ["seed", "data_seed", "train_sampling_strategy", "train_batch_tokens", "averaging"]
-    # A checkpoint's optimizer brings these with it.
+    # The optimizer state in the checkpoint contains these values.
     names += ["optim", "learning_rate", "layer_lr_decay", "weight_decay"]
     parts = ["per_device_train_batch_size", "gradient_accumulation_steps"]
     if run.data.streaming:
-        # Each worker reads files of its own.
+        # Each worker reads its own files, so the number of workers affects the order of rows.
         return {name: getattr(args, name) for name in [*names, *parts, "window", "dataloader_num_workers"]}
     if run.task == "language_modeling":
         return {name: getattr(args, name) for name in [*names, "window", *parts]}
-    # A step of classifiers may be cut in more parts, as on a machine of less memory.
+    # The batch size per optimizer step must stay, but it may be split differently, such as on a machine with less
+    # memory.
     rows = {" * training.".join(parts): math.prod(getattr(args, part) for part in parts)}
     return {name: getattr(args, name) for name in names} | rows
 
 
 def check_same_data(run: RunConfig, checkpoint: Path | None, schema: Schema) -> None:
-    """Raise [`UserError`] if rows or labels differ from those that the run began with, wherever they are."""
+    """Raise [`UserError`] if the rows or labels differ from those at the start of the run, whatever their path.
+
+    Args:
+        run: Configuration of the run.
+        checkpoint: Checkpoint to resume from; None for a run that starts anew, which is not checked.
+        schema: Schema of the data as read now.
+    """
     begun = Schema.read(checkpoint) if checkpoint else None
     if begun is None or begun.fingerprint == schema.fingerprint:
         return

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""From a run's YAML to a whole model folder, on transformers' Trainer."""
+"""A training run, from its YAML file to a complete model folder, on transformers' Trainer."""
 
 import logging
 import os
@@ -50,21 +50,19 @@ logger = logging.getLogger(__name__)
 
 
 def train(config: str | Path | dict | list[str] | None = None, *, data: Any = None) -> dict:
-    """Trains, evaluates and saves a model.
+    """Train, evaluate and save a model.
 
     Args:
-        config: path of a YAML file; or its sections as a dict, such as
-            `{"data": {"path": "reviews.csv"}, "training": {"output_dir": "my-model"}}`; or a command line; None for the
-            defaults.
-        data: rows in the place of `data.path`: a pandas or polars DataFrame, a `datasets.Dataset`, a list of dicts or
-            of pairs (text, label); or several of them by their splits, as a `datasets.DatasetDict` or a dict.
+        config: Path of a YAML file, its sections as a dict, or a list of command-line arguments; None for the defaults.
+            A dict looks like `{"data": {"path": "reviews.csv"}, "training": {"output_dir": "my-model"}}`.
+        data: Rows in memory that replace `data.path`: a pandas or polars DataFrame, a `datasets.Dataset`, or a list of
+            dicts or of pairs (text, label). A `datasets.DatasetDict` or a dict holds several splits.
 
     Returns:
-        What `metrics.json` in the folder holds: `validation` and, where the data set has one, `test` metrics, and facts
-        about the run.
+        Content of `metrics.json`: metrics of the `validation` and, if there is one, `test` split, and facts on the run.
 
     Raises:
-        UserError: something in the configuration, the data or the output folder; no older run was changed then.
+        UserError: The configuration, data or output folder is invalid (an older run is unchanged), or training fails.
     """
     config = {} if config is None else config
     if isinstance(config, dict) and isinstance(section := config.get("data"), dict):
@@ -84,7 +82,13 @@ def train(config: str | Path | dict | list[str] | None = None, *, data: Any = No
 
 
 class Run:
-    """One training run. `text` is the YAML that reproduces it; `source`, rows in the place of its `data.path`."""
+    """One training run.
+
+    Args:
+        run: Parsed configuration.
+        text: YAML text that reproduces the run.
+        source: Rows in memory that replace `data.path`; None to read `data.path`.
+    """
 
     def __init__(self, run: RunConfig, text: str, source: Any = None):
         self.source = source
@@ -94,7 +98,7 @@ class Run:
         self.folder = Path(self.args.output_dir)
 
     def _check_use(self, task: type[TaskModel]) -> None:
-        """Raises [`UserError`] for a setting that the task, or a model that begins with nothing, has no use for."""
+        """Raise [`UserError`] for a setting without effect in this task, or without another setting that it needs."""
         run = self.config
         if run.preset != "none" and "preset" in run.given and (why := without_rules(run)):
             raise UserError(f"preset={run.preset!r} chooses settings by rules, and {why}: leave it out.")
@@ -134,6 +138,7 @@ class Run:
                 raise UserError(f"{name}={value!r} has no use in the task {run.task}: leave it out.")
 
     def train(self) -> dict:
+        """Train, evaluate and save the model; return the content of `metrics.json`."""
         run, args = self.config, self.args
         if run.card.dataset and run.card.dataset != run.data.path and args.should_log:
             logger.info(
@@ -168,8 +173,7 @@ class Run:
         vectors = None if source is None else vectors_for(source, run, task, tokenizer, *rows)
         set_seed(args.seed)
         trainer = self._trainer(task, tokenizer, encoded, stream, vectors)
-        # None of them still reads what is moved now.
-        args.distributed_state.wait_for_everyone()
+        args.distributed_state.wait_for_everyone()  # No process may still read the files that are moved next.
         with args.main_process_first(desc="claiming the folder"):
             if args.should_save:
                 with self._writing():
@@ -189,8 +193,7 @@ class Run:
         return results
 
     def _read(self) -> tuple[Task, DatasetDict, IterableDataset | None, Schema]:
-        """The task, the rows that it prepared, the training rows as they come where they are streamed, and what was
-        decided about them."""
+        """Return the task, its prepared rows, the streamed training rows (or None), and the schema of the data."""
         run, stream = self.config, None
         task: Any = task_class(run.task)(run.data)
         if run.data.streaming and self.source is not None:
@@ -220,8 +223,7 @@ class Run:
             place = {"rank": args.process_index, "world_size": args.world_size}
             train_rows = EncodedStream(stream, task, tokenizer, shuffle, args.order_seed, **place)
         model = self._model(task, tokenizer, vectors)
-        # The Trainer makes the folder.
-        with self._writing():
+        with self._writing():  # The constructor creates the output folder.
             trainer = trainer_class(self.config.task)(
                 model,
                 args,
@@ -266,15 +268,13 @@ class Run:
         self, task: TaskModel, tokenizer: PreTrainedTokenizerBase, vectors: FoundVectors | None
     ) -> PreTrainedModel:
         if self.checkpoint is not None:
-            # What it began with may be gone by now.
-            return task.model_class.from_pretrained(self.checkpoint)
+            return task.model_class.from_pretrained(self.checkpoint)  # `model.pretrained` may no longer exist.
         run = self.config
         settings = asdict(run.model)
         pretrained, forward_only, _ = (settings.pop(name) for name in ("pretrained", "forward_only", "vectors"))
-        # The wide path comes when the recurrent network was trained.
-        del settings["wide_ngrams"]
+        del settings["wide_ngrams"]  # The wide path is added after the training of the recurrent network.
         if pretrained is not None:
-            # What nobody wrote is the encoder's to say.
+            # Settings that the user did not write come from the pretrained encoder.
             taken = (*ENCODER, *OUTPUT)
             settings = {name: settings[name] for name in settings if name not in taken or f"model.{name}" in run.given}
             return take_encoder(pretrained, task.model_class, settings, task.config_fields(), tokenizer, forward_only)
@@ -313,7 +313,7 @@ class Run:
         logger.info(f"pushed: {pushed.commit_url}")
 
     def _tokenizer(self, task: Task, rows: Any) -> PreTrainedTokenizerBase:
-        """Trained by the first process and passed on: training one is not the same everywhere to the last bit."""
+        """Return the tokenizer of the checkpoint, of `tokenizer.path` or of `model.pretrained`, or train one."""
         settings = asdict(self.config.tokenizer)
         path = settings.pop("path")
         if self.checkpoint is not None:
@@ -348,30 +348,30 @@ class Run:
             )
         settings["vocab_size"] += rare
         tokenizer = None
-        if self.args.process_index == 0:
+        if self.args.process_index == 0:  # Training may differ slightly between processes.
             tokenizer = train_tokenizer(task.texts(rows), **settings, show_progress=not self.args.disable_tqdm)
         return broadcast_object_list([tokenizer])[0]
 
     def _evaluate(self, trainer: RNNTrainer, encoded: DatasetDict, wide: WidePaths | None) -> tuple[dict, dict]:
-        """Return all metrics of the validation and test splits, and what the figures show."""
+        """Return the metrics of the validation and test splits, and their logits and labels, if there are any."""
         results: dict[str, Any] = {}
         predicted: dict[str, Any] = {}
         for split in ("validation", "test"):
             if split in encoded:
                 results[split], predicted[split] = trainer.judge(encoded[split], split)
-            # Validation rows are measured by a model that has not seen them.
+            # The final wide path is fitted to the validation split, so it must not be evaluated on it.
             if split == "validation" and wide is not None and wide.final is not None:
                 put_wide_path(trainer, wide.final)
         return results, predicted
 
     def _save(self, trainer: RNNTrainer, tokenizer: PreTrainedTokenizerBase, results: dict, predicted: dict) -> None:
-        """Writes the model folder beside its place and moves the files in when all are there."""
+        """Write the files of the model into a temporary folder, and move them into place when all are written."""
         saving = self.folder / ".saving"
         shutil.rmtree(saving, ignore_errors=True)
         then = f"{trainer.stop.how_to_go_on} saves it without training again."
         with writing("the model", self.folder, saving, then):
             self._write(saving, trainer, tokenizer, results, predicted)
-            # The newest checkpoint was kept until now, in case that this was cut.
+            # Other checkpoints are deleted only now, so that a run can resume if saving is interrupted.
             keep_only = trainer.state.best_model_checkpoint if self.args.save_total_limit == 1 else None
             put_in_place(saving, self.folder, bool(self.args.gradient_flow_steps), keep_only)
 

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""One YAML file is one reproducible run: its sections, read and checked by jsonargparse."""
+"""Configuration of a training run: the sections of its YAML file, parsed and checked by jsonargparse."""
 
 import dataclasses
 import os
@@ -27,10 +27,10 @@ from .run_help import as_docstring, describe_section, field_words
 from .short_forms import written_out
 
 _MODE = "hf_rnn"
-# Stands before texts that jsonargparse would not take for texts, from where they were read to where they were parsed.
+# Prefix of strings that jsonargparse would parse as another type. It is removed after parsing.
 _AS_WRITTEN = "\ue000"
 
-# The tokenizer and the training rows decide the other fields of RNNConfig.
+# The other fields of RNNConfig follow from the tokenizer and the training rows.
 _MODEL_FIELDS = [
     each
     for each in dataclasses.fields(RNNConfig)
@@ -42,7 +42,7 @@ _MODEL_FIELDS = [
 
 
 def _model_words() -> dict[str, str]:
-    """Return the descriptions of the keys of the model section, with the models that read a field of [`RNNConfig`]."""
+    """Return the descriptions of the model section's keys. The entries of [`RNNConfig`] name the models."""
     words = field_words(RNNConfig)
     of_encoder = {
         "pretrained": "folder or Hub id of a model whose encoder, and tokenizer, the new one takes over.",
@@ -67,19 +67,19 @@ ModelArguments = dataclasses.make_dataclass(
     namespace={"__doc__": as_docstring("The network.", _model_words())},
 )
 
-# These depend on the number of layers and of directions, which an encoder brings with it: they are checked then.
+# These are checked after the pretrained encoder has set `num_hidden_layers` and `bidirectional`.
 _JUDGED_BY_ENCODER = ("hidden_dropout", "backprop_length")
 
 
 @dataclass
 class CardArguments:
-    """The model card.
+    """Settings of the model card.
 
     Args:
-        language: ISO 639 code of the texts, such as en, or several.
-        license: of the model, by its name on the Hub, such as apache-2.0.
-        dataset: name of the data set on the Hub, where data.path is a copy of it.
-        examples: whether the card may quote rows of the data set.
+        language: ISO 639 code of the language of the texts, such as en, or a list of codes; null for none.
+        license: License of the model, as the Hub names it, such as apache-2.0; null for none.
+        dataset: Name on the Hub of the data set that data.path is a copy of; null for none.
+        examples: Allow the card and the metrics to quote rows of the data set.
     """
 
     language: str | list[str] | None = None
@@ -88,25 +88,25 @@ class CardArguments:
     examples: bool = True
 
 
-# Rules by which a run chooses what nobody wrote.
+# Names of the rules that choose the settings which the user did not write.
 PRESETS = ("none", "fast", "default", "best")
 DEFAULT_PRESET = "default"
 
-# Shares of the training rows in a learning curve, where none are named.
+# Default shares of the training rows in a learning curve.
 SHARES = (0.1, 0.25, 0.5, 1.0)
 
 
 @dataclass
 class ReportArguments:
-    """The report after training, of text classifiers.
+    """Settings of the report after the training of a text classifier.
 
     Args:
-        baseline: fit TF-IDF with a linear model of scikit-learn on the training rows, and measure it beside the model.
-        learning_curve: fit this baseline on shares of the training rows too, to see what more rows would give: a list
-            of shares, or true for 0.1, 0.25, 0.5 and 1.
+        baseline: Fit a TF-IDF baseline of scikit-learn on the training rows and evaluate it on the same splits.
+        learning_curve: Shares of the training rows to fit the TF-IDF baseline on, to estimate the gain from more rows:
+            a list of numbers above 0 and at most 1. true means 0.1, 0.25, 0.5 and 1; false disables it.
 
     Raises:
-        UserError: a share that is none.
+        UserError: A share is not above 0 and at most 1.
     """
 
     baseline: bool = True
@@ -122,7 +122,7 @@ class ReportArguments:
 
     @property
     def shares(self) -> list[float]:
-        """The shares of the training rows, in ascending order."""
+        """The shares of the training rows in ascending order; empty without a learning curve."""
         if isinstance(self.learning_curve, bool):
             return list(SHARES) if self.learning_curve else []
         return sorted(set(self.learning_curve))
@@ -140,19 +140,19 @@ SECTIONS = {
 
 @dataclass
 class RunConfig:
-    """The sections of a run's YAML.
+    """Configuration of a run: the sections of its YAML file.
 
     Args:
-        task: by its name.
-        data: where the rows are.
-        tokenizer: how one is trained, or which one is taken.
-        model: `ModelArguments`.
-        training: how the model is trained.
-        card: what the model card says.
-        given: the keys that somebody wrote, such as `model.hidden_size`.
-        report: what is told of a trained text classifier.
-        preset: the name of the rules that choose what nobody wrote.
-        parsed: all keys and values, as they were parsed.
+        task: Name of the task.
+        data: Data section.
+        tokenizer: Tokenizer section.
+        model: Model section, a `ModelArguments`.
+        training: Training section.
+        card: Model card section.
+        given: Keys that the user wrote, such as `model.hidden_size`.
+        report: Report section, for text classifiers.
+        preset: Name of the rules that choose the settings which the user did not write.
+        parsed: All keys and values as parsed.
     """
 
     task: str
@@ -167,23 +167,23 @@ class RunConfig:
     parsed: Namespace = field(default_factory=Namespace, compare=False, repr=False)
 
     def rare_tokens_of(self, tokenizer: PreTrainedTokenizerBase) -> int:
-        """Return the number of entries of the run's tokenizer, the last ones, that the wide path alone reads.
+        """Return the number of rare tokens: entries at the end of the vocabulary that only the wide path reads.
 
         Args:
-            tokenizer: of the run.
+            tokenizer: Tokenizer of the run.
         """
         return max(0, len(tokenizer) - self.tokenizer.vocab_size) if self.tokenizer.rare_tokens else 0
 
 
 class RunParser(ArgumentParser):
-    """The parser of a run; what is wrong is a [`~hf_rnn.utils.errors.UserError`]."""
+    """Parser of a run that raises [`~hf_rnn.utils.errors.UserError`]."""
 
     def parse_args(self, args: Any = None, *others: Any, **how: Any) -> Namespace:  # type: ignore[override]
         """Parse a command line, which may have short forms."""
         return super().parse_args(written_out(args, [action.dest for action in self._actions]), *others, **how)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise what is wrong with the file of the run, or with the key that was probably meant."""
+        """Raise an error about the YAML files or about `message`; name the nearest known key for an unknown one."""
         for file in _files(self.args):
             check_sections(file)
         keys = (action.dest for action in self._actions)
@@ -191,7 +191,7 @@ class RunParser(ArgumentParser):
 
 
 def run_parser() -> RunParser:
-    """Return the parser of a training run's command line and YAML, which have the same keys."""
+    """Return the parser of a training run, for its command line and its YAML file, which have the same keys."""
     parser = RunParser(
         prog="hf-rnn train",
         description="Train a model from one YAML file; any of its keys can be set on the command line too.",
@@ -211,16 +211,16 @@ def run_parser() -> RunParser:
 
 
 def parse_run(arguments: list[str] | dict | str | Path) -> tuple[RunConfig, str]:
-    """Read a run.
+    """Parse a run.
 
     Args:
-        arguments: a command line; or the path of a YAML file; or its sections as a dict.
+        arguments: Command-line arguments as a list, the path of a YAML file, or its sections as a dict.
 
     Returns:
-        The run, and the YAML that reproduces it.
+        The run, and the YAML text that reproduces it.
 
     Raises:
-        UserError: an unknown key (the nearest one is named) or a value of the wrong type.
+        UserError: A key is unknown (the error names the nearest one), a value is invalid, or values contradict.
     """
     parser = run_parser()
     given_to: Any = arguments if isinstance(arguments, (dict, list)) else ["--config", str(arguments)]
@@ -244,14 +244,14 @@ def parse_run(arguments: list[str] | dict | str | Path) -> tuple[RunConfig, str]
 
 
 def with_values(run: RunConfig, values: dict[str, Any]) -> tuple[RunConfig, str]:
-    """Return a run with other values, and the YAML that reproduces it.
+    """Return a copy of a run with changed values, and the YAML text that reproduces it.
 
     Args:
-        run: as it was parsed.
-        values: by their keys, such as `model.hidden_size`.
+        run: Run as parsed.
+        values: New values by key, such as `model.hidden_size`.
 
     Raises:
-        UserError: values that do not go together.
+        UserError: Values contradict each other.
     """
     namespace = run.parsed.clone()
     for key, value in values.items():
@@ -262,7 +262,7 @@ def with_values(run: RunConfig, values: dict[str, Any]) -> tuple[RunConfig, str]
 def _instantiated(
     parser: RunParser, namespace: Namespace, given: frozenset[str], chosen: Iterable[str] = ()
 ) -> tuple[RunConfig, str]:
-    """Return a run of parsed values, and the YAML that reproduces it, with chosen keys that have their default too."""
+    """Build a run from parsed values, and its YAML text, which has the keys in `chosen` even at their defaults."""
     check_choice("preset", namespace.preset, PRESETS)
     parts = parser.instantiate(namespace)
     _check_model(parts.model)
@@ -272,7 +272,7 @@ def _instantiated(
 
 
 def _check_model(model: Any) -> None:
-    """Raise [`UserError`] for a model section that no model can have."""
+    """Raise [`UserError`] if the model section breaks a rule of [`RNNConfig`] or contradicts itself."""
     settings = {name: value for name, value in dataclasses.asdict(model).items() if hasattr(RNNConfig, name)}
     if model.pretrained is not None:
         settings = {name: value for name, value in settings.items() if name not in _JUDGED_BY_ENCODER}
@@ -287,27 +287,30 @@ def _check_model(model: Any) -> None:
 
 
 def _load(text: str) -> Any:
-    """A value of the command line, or a YAML file. What YAML takes for nothing, such as #1, is meant as it is written;
-    and in a file so are strings that were quoted, such as 'null'."""
+    """Return the value of a command-line argument or of the text of a YAML file.
+
+    Text that YAML reads as null, such as #1, and quoted strings of a file, such as 'null', remain strings.
+    """
     value = yaml.load(text, Loader=Loader)
     if value is None and text.strip() not in ("", "~"):
         return _AS_WRITTEN + text
     if isinstance(value, list):
-        # Names such as no, 01 or 1.10, as they are spelled.
-        return yaml.load(text, Loader=yaml.BaseLoader)
+        return yaml.load(text, Loader=yaml.BaseLoader)  # Names such as no, 01 or 1.10 keep their spelling.
     if isinstance(value, dict) and isinstance(value.get("data"), dict):
         spelled = yaml.load(text, Loader=yaml.BaseLoader)["data"]
         value["data"] |= {name: spelled[name] for name in _WORDS if value["data"].get(name) is not None}
     return _as_yaml(value) if isinstance(value, dict) else value
 
 
-# Keys of the data section that always hold text.
+# Keys of the data section whose values are always text.
 _WORDS = ("name", "text_column", "text_pair_column", "label_column", "label_names", "label_separator", "test_split")
 
 
 def _as_yaml(value: Any) -> Any:
-    """Return a value of Python as one of YAML that jsonargparse leaves as it is: paths and numbers of numpy become
-    plain values, and texts that it would take for nothing or for lists are marked."""
+    """Convert a Python value to one that jsonargparse keeps as it is.
+
+    Paths and numpy values become plain values. Strings that read as null, a list or a dict get the mark `_AS_WRITTEN`.
+    """
     if isinstance(value, dict):
         return {key: _as_yaml(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
@@ -326,7 +329,7 @@ def _as_yaml(value: Any) -> Any:
 
 
 def _as_meant(value: Any) -> Any:
-    """Remove the marks of [`_as_yaml`] from what was parsed."""
+    """Remove the marks of [`_as_yaml`] from parsed values, in place for namespaces and lists."""
     if isinstance(value, Namespace):
         for key, inner in list(vars(value).items()):
             value[key] = _as_meant(inner)
@@ -338,7 +341,7 @@ def _as_meant(value: Any) -> Any:
 
 
 def _find_data(namespace: Namespace, written: Namespace, arguments: list[str] | dict) -> None:
-    """Look for a relative `data.path` that a YAML file names beside that file first."""
+    """Resolve a relative `data.path` of a YAML file against the folder of that file first."""
     if isinstance(arguments, dict) or any(argument.split("=")[0] == "--data.path" for argument in arguments):
         return
     files = _files(arguments)
@@ -347,26 +350,26 @@ def _find_data(namespace: Namespace, written: Namespace, arguments: list[str] | 
 
 
 def _find_preset(namespace: Namespace, written: Namespace, arguments: list[str] | dict) -> None:
-    """Take the file of a run of an older release, which knew no presets, as it is."""
+    """Set the preset of a saved `run.yaml` without one to none: an older release, without presets, wrote it."""
     files = [] if isinstance(arguments, dict) else _files(arguments)
     if written.get("preset") is None and any(file.name == RUN_FILE for file in files):
         namespace["preset"] = "none"
 
 
 def _files(arguments: list[str]) -> list[Path]:
-    """Return the YAML files that a command line names."""
+    """Return the YAML files that the command line names with `--config`."""
     words = [word for argument in arguments for word in argument.split("=", 1)]
     return [Path(word) for option, word in pairwise(words) if option == "--config"]
 
 
 def checked_config(settings: dict[str, Any]) -> RNNConfig:
-    """Return the configuration of a run's model.
+    """Build the configuration of a model.
 
     Args:
-        settings: the model section of a run, and what else decides the configuration.
+        settings: Fields of [`RNNConfig`], such as those of the model section.
 
     Raises:
-        UserError: the settings break a rule of [`RNNConfig`].
+        UserError: The settings break a rule of [`RNNConfig`].
     """
     try:
         return RNNConfig(**settings)
@@ -375,8 +378,10 @@ def checked_config(settings: dict[str, Any]) -> RNNConfig:
 
 
 def _dump(parser: ArgumentParser, namespace: Namespace, chosen: Iterable[str]) -> str:
-    """The YAML of a run. Whose repository it is pushed to and with which token, and what to do with an older run in its
-    folder, are no part of it: who runs it again decides that anew."""
+    """Return the YAML text of a run.
+
+    It omits the Hub settings, overwrite and resume: the user sets them anew each time the file is run.
+    """
     namespace = namespace.clone()
     for key in ("config", "training.overwrite", "training.resume"):
         namespace.pop(key, None)
@@ -384,13 +389,11 @@ def _dump(parser: ArgumentParser, namespace: Namespace, chosen: Iterable[str]) -
         namespace.pop(f"training.{key}")
     namespace["data.path"] = path_to(namespace["data.path"], Path(namespace["training.output_dir"]))
     task = namespace.pop("task")
-    # Its choices stand here as values.
-    namespace.pop("preset")
-    # A null that is no default has to be said; what is a default is left out by `skip_default`.
+    namespace.pop("preset")  # The values that it chose are written out.
+    # `skip_default` omits defaults. A null that is not the default must be written, hence `skip_unset=False`.
     dumped = parser.dump(namespace, format=_MODE, skip_default=True, skip_unset=False, skip_validation=True)
     sections = yaml.load(dumped, Loader=Loader) or {}
-    for key in chosen:
-        # A later release may have other defaults.
+    for key in chosen:  # They are written even at their defaults, which a later release may change.
         section, _, name = key.partition(".")
         sections.setdefault(section, {}).setdefault(name, namespace[key])
     return f"task: {task}\npreset: none\n" + (write_yaml(sections) if sections else "")

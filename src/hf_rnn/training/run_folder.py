@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The folder of a run: whether it may be written to, made the run's own, and filled at the end."""
+"""Output folder of a run: check that it is writable, claim it before training and fill it after training."""
 
 import json
 import logging
@@ -28,11 +28,11 @@ from .checkpoints import ASIDE, claim, numbered, remove
 
 logger = logging.getLogger(__name__)
 
-# In a run's folder until it ends: the launcher's or cluster's job that trains.
+# File in the folder of a run until the run ends: id of the launcher's or cluster's job that trains.
 JOB_FILE = ".job"
-# In a run's folder until it ends: the files of the run that it replaces.
+# Subfolder in the folder of a run until the run ends: files of the run that it replaces.
 REPLACED = ".replaced"
-# A folder that holds any of the first holds a run; all that a run writes is of these kinds.
+# A folder with a match of the first patterns holds a run. The second patterns match all files that a run writes.
 _RUN_TRACES = (CONFIG_NAME, SAFE_WEIGHTS_NAME, METRICS_FILE, "checkpoint-*")
 _RUN_FILES = (
     *_RUN_TRACES,
@@ -48,7 +48,11 @@ _RUN_FILES = (
 
 
 def check_writable(folder: Path) -> None:
-    """Raise [`UserError`], before any work, where nothing can be written to a folder, or it cannot be made."""
+    """Raise [`UserError`] if a folder is not writable or cannot be created.
+
+    Args:
+        folder: Output folder; it need not exist.
+    """
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not os.access(there, os.W_OK | os.X_OK):
         raise UserError(
@@ -58,18 +62,24 @@ def check_writable(folder: Path) -> None:
 
 
 def traces_of_a_run(folder: Path) -> list[Path]:
-    """Return the files and checkpoints by which a folder is known to hold a run."""
+    """Return the files and checkpoints which show that a folder holds a run.
+
+    Args:
+        folder: Folder to search.
+    """
     return [path for trace in _RUN_TRACES for path in folder.glob(trace)]
 
 
 def claim_folder(folder: Path, checkpoint: Path | None, text: str) -> None:
-    """Make a folder a run's own. The files of a run that is to be replaced are moved aside, not deleted: if this one
-    does not end, they are still there. Files that no run writes are not touched.
+    """Prepare the output folder for a run, and move the files of an older run aside.
+
+    The files of the older run are in a subfolder until the new run ends, so that they survive if it fails. Files that
+    no run writes are not touched. If the run resumes, its checkpoint becomes the newest one of the folder instead.
 
     Args:
-        folder: of the run.
-        checkpoint: from which the run goes on; None where it begins.
-        text: the YAML that reproduces the run.
+        folder: Output folder of the run; it is created if it does not exist.
+        checkpoint: Checkpoint to resume from; None for a new run.
+        text: YAML text that reproduces the run.
     """
     aside = folder / REPLACED
     folder.mkdir(parents=True, exist_ok=True)
@@ -79,7 +89,7 @@ def claim_folder(folder: Path, checkpoint: Path | None, text: str) -> None:
         return
     old = [path for kind in _RUN_FILES for path in folder.glob(kind)]
     if aside.exists() and not (folder / METRICS_FILE).exists():
-        # What stands aside is the run that ended; what stands in the folder is one that did not.
+        # The run that ended is aside already. The folder has the files of a run that did not end: delete those.
         for path in old:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     elif old:
@@ -91,13 +101,13 @@ def claim_folder(folder: Path, checkpoint: Path | None, text: str) -> None:
 
 
 def write_results(results: dict, whole: Path, folder: Path, model_id: str) -> None:
-    """Write the metrics of a run, and its card, beside the other files of a model.
+    """Write the metrics of a run and its model card into the folder of the model's files.
 
     Args:
-        results: the metrics, for metrics.json.
-        whole: where the files of the model are.
-        folder: of the run, whose card is continued if there is one.
-        model_id: the model's name on the Hub.
+        results: Metrics for metrics.json.
+        whole: Folder that has all other files of the model.
+        folder: Output folder of the run. If it has a model card, the new card is merged with it.
+        model_id: Name of the model on the Hub.
     """
     text = json.dumps(results, indent=2, ensure_ascii=False) + "\n"
     replace_text(whole / METRICS_FILE, text)
@@ -110,11 +120,11 @@ def write_results(results: dict, whole: Path, folder: Path, model_id: str) -> No
 
 
 def replace_text(file: Path, text: str) -> None:
-    """Write a text beside a file, and move it into its place.
+    """Write a text file atomically: write a temporary file beside it, and rename that.
 
     Args:
-        file: the place.
-        text: the whole text.
+        file: File to write or replace.
+        text: New content.
     """
     part = file.with_name(f".{file.name}.part")
     part.write_text(text, encoding="utf-8")
@@ -122,19 +132,21 @@ def replace_text(file: Path, text: str) -> None:
 
 
 def put_in_place(saving: Path, folder: Path, with_flow: bool, keep_only: str | None) -> None:
-    """Move the files of a finished run into its folder, metrics.json last, and delete what is left of older ones.
+    """Move the files of a finished run into its folder, metrics.json last, and delete files that are no longer needed.
+
+    These are the files of the run that was replaced, the job file, and checkpoints other than `keep_only`.
 
     Args:
-        saving: where the files were written.
-        folder: of the run.
-        with_flow: whether the run measured the gradient flow.
-        keep_only: path of the one checkpoint that is to stay; None where all stay.
+        saving: Folder that the files were written to; it is deleted.
+        folder: Output folder of the run.
+        with_flow: True if the run measured the gradient flow.
+        keep_only: Path of the only checkpoint to keep; None to keep all.
     """
     for file in sorted(saving.iterdir(), key=lambda file: file.name == METRICS_FILE):
         os.replace(file, folder / file.name)
     saving.rmdir()
     if not with_flow:
-        # What an earlier part of the run measured is not of this model.
+        # Before it was resumed, the run may have measured a gradient flow, which is not that of the final model.
         for name in (GRADIENT_FLOW_FILE, GRADIENT_FLOW):
             (folder / name).unlink(missing_ok=True)
     (folder / JOB_FILE).unlink(missing_ok=True)

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The words of each key of a run in `hf-rnn train --help`: those of its field, or of its class's docstring."""
+"""Descriptions of the keys of a run in `hf-rnn train --help`, taken from class docstrings and field metadata."""
 
 import inspect
 import re
@@ -8,16 +8,18 @@ from typing import Any
 from docstring_parser import DocstringStyle, ParseError, parse
 from jsonargparse import ArgumentParser
 
-# Where the first paragraph of a description ends: an empty line, a list, code.
+# The end of the first paragraph of a description: an empty line, a list or code.
 _END_OF_PARAGRAPH = re.compile(r"\n\s*(?:\n|[-*] |```|<)")
 
 
 def field_words(arguments: type) -> dict[str, str]:
-    """Return the descriptions of a dataclass's fields.
+    """Return the descriptions of a dataclass's fields by name.
+
+    A description comes from the docstring of the class or of a base class, or from `help` in the metadata of the field.
+    In a docstring, several names may share a description: `a, b: …`.
 
     Args:
-        arguments: the dataclass. Docstrings of it and of its bases describe the fields, of which several names may
-            share a description, `a, b: …`; or the metadata of a field does, as its `help`.
+        arguments: Dataclass to describe.
     """
     words: dict[str, str] = {}
     for owner in reversed(inspect.getmro(arguments)):
@@ -32,7 +34,7 @@ def _docstring_words(docstring: str | None) -> dict[str, str]:
     try:
         params = parse(docstring or "", DocstringStyle.GOOGLE).params
     except ParseError:
-        # The docstring of TrainingArguments has headings between its fields. Their metadata has words, too.
+        # TrainingArguments has headings between its fields, which the parser rejects. Its field metadata has `help`.
         return {}
     return {
         name: _paragraph(param.description)
@@ -43,30 +45,30 @@ def _docstring_words(docstring: str | None) -> dict[str, str]:
 
 
 def _paragraph(description: str) -> str:
-    """Return the first paragraph of a description on one line, without the marks of links."""
+    """Return the first paragraph of a description on one line, with the marks of cross references removed."""
     text = " ".join(_END_OF_PARAGRAPH.split(description.strip())[0].split())
-    # transformers doubles the sign for argparse.
+    # transformers writes %% for argparse.
     text = text.replace("%%", "%")
     return re.sub(r"\[`~?([^`]+)`\]", r"\1", text)
 
 
 def as_docstring(first_line: str, words: dict[str, str]) -> str:
-    """Return the docstring of a class that is made of fields of others.
+    """Build the docstring of a dataclass that is created in code.
 
     Args:
-        first_line: of the docstring.
-        words: the descriptions of the fields by their names.
+        first_line: First line of the docstring.
+        words: Descriptions of the fields by name.
     """
     return "\n".join([first_line, "", "Args:", *(f"    {name}: {text}" for name, text in words.items()), ""])
 
 
 def describe_section(parser: ArgumentParser, section: str, arguments: type[Any]) -> None:
-    """Give the keys of a section their words, where jsonargparse found none in the docstrings.
+    """Add descriptions to the keys of a section for which jsonargparse found none.
 
     Args:
-        parser: of the run.
-        section: name of the section.
-        arguments: its dataclass.
+        parser: Parser of the run; it is changed in place.
+        section: Name of the section.
+        arguments: Dataclass of the section.
     """
     words = field_words(arguments)
     for action in parser._actions:

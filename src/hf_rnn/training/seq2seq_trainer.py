@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Training models that write texts: judged by what they write."""
+"""Trainer for the task `translation`, whose metrics compare generated texts."""
 
 from typing import Any
 
@@ -14,16 +14,26 @@ from ..utils.errors import UserError
 from .arguments import RNNTrainingArguments
 from .trainer import RNNTrainer
 
-# Of what is written by `generate`, unless it is told otherwise; while training goes on it is one.
+# Default number of beams that the model saves for `generate`. Evaluations during training use one beam.
 BEAMS = 5
 
 
 class TranslationTrainer(RNNTrainer):
-    """[`RNNTrainer`] on the rows of the task `translation`. An evaluation writes each text, by the likeliest token at a
-    time; the last ones by beam search, as the model then does by itself.
+    """[`RNNTrainer`] on the rows of the task `translation`.
+
+    Evaluations during training generate texts by greedy decoding. The final evaluations use beam search, which is also
+    the default of the saved model.
+
+    Args:
+        model: Model to train; its generation configuration is changed.
+        args: Training arguments, an [`RNNTrainingArguments`].
+        task: Task that provides the collator and the metrics.
+        processing_class: Tokenizer of the model.
+        train_dataset: Training rows as `task.encode` returns them.
+        kwargs: Further arguments of [`RNNTrainer`].
 
     Raises:
-        UserError: labels that are to be smoothed by the Trainer.
+        UserError: `label_smoothing_factor` is set; the setting for this task is `model.label_smoothing`.
     """
 
     def __init__(
@@ -43,7 +53,7 @@ class TranslationTrainer(RNNTrainer):
         super().__init__(model, args, task, processing_class, train_dataset=train_dataset, **kwargs)
         longest = max(map(len, train_dataset["labels"])) if train_dataset is not None else 0
         model.generation_config.num_beams = BEAMS
-        # With the token that begins it. `max_new_tokens` would override every `max_length` that a caller gives.
+        # The length includes the start token. `max_new_tokens` would override any `max_length` of a caller.
         model.generation_config.max_length = 1 + max(50, 2 * longest)
 
     def prediction_step(
@@ -62,11 +72,18 @@ class TranslationTrainer(RNNTrainer):
         return loss, written[:, 1:].masked_fill(empty[:, None], IGNORED), inputs["labels"]
 
     def judge(self, rows: Any, split: str) -> tuple[dict[str, Any], None]:
-        """All metrics of a split, against its texts as they stand there, by the beams of the model; each process reads
-        all of them."""
+        """Return the loss and the metrics of a split, and None, because there are no logits of whole rows.
+
+        Texts are generated with the beams of the model and compared with the original target texts. Each process
+        generates all texts.
+
+        Args:
+            rows: Encoded rows of the split.
+            split: Name of the split.
+        """
         tokenizer: Any = self.processing_class
         model = self.accelerator.unwrap_model(self.model)
-        # With accelerate's autocast around it alone, `generate` would run in part with few bits, and in part without.
+        # accelerate runs only `forward` under autocast, so `generate` would mix two precisions.
         wrapped = model.__dict__.pop("forward", None)
         loader = self.get_test_dataloader(rows)
         loss: Any = self.evaluation_loop(loader, split, prediction_loss_only=True, metric_key_prefix=split).metrics

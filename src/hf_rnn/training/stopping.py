@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Training that is told to stop saves a whole checkpoint first."""
+"""Callback that saves a complete checkpoint when training receives a stop signal."""
 
 import os
 import signal
@@ -16,20 +16,22 @@ from transformers import TrainerCallback
 from ..utils.processes import leave_processes
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-# A launcher and a terminal may both pass on the same wish.
+# A launcher and a terminal may both pass on one signal. Repeats within this time count as the same signal.
 SECONDS_OF_ONE_WISH = 1.0
-# Asking the other processes makes a GPU wait for the host.
+# Number of steps between the checks of all processes, because a check makes a GPU wait for the host.
 STEPS_BETWEEN_QUESTIONS = 10
 
 
 class GracefulStop(TrainerCallback):
-    """On SIGTERM or SIGINT saves a checkpoint after the step, or the evaluation, that is under way, and ends the
-    process with the exit code of the signal (143; for SIGINT [`KeyboardInterrupt`], which the command line ends with
-    130). A second signal ends it at once. Of several processes any may be told; all stop after the same step.
+    """Callback that saves a checkpoint on SIGTERM or SIGINT, and then ends the process.
+
+    The checkpoint is written after the current step or evaluation. The process ends with exit code 143 on SIGTERM. On
+    SIGINT it raises [`KeyboardInterrupt`], and the command line exits with code 130. A second signal ends the process
+    at once. If one of several processes receives the signal, all stop after the same step.
     """
 
     def __init__(self) -> None:
-        # The line that goes on with the run, for those who are told that it stopped.
+        # Command that resumes the run, for the message after a stop.
         self.how_to_go_on = "trainer.train(resume_from_checkpoint=True)"
         self.received: int | None = None
         self.agreed = 0
@@ -37,7 +39,10 @@ class GracefulStop(TrainerCallback):
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Signals are taken care of inside the block, in a program's main thread."""
+        """Handle the signals inside the block if it runs in the main thread of the program.
+
+        A signal that arrives after the last step is delivered again at the end of the block.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -49,19 +54,22 @@ class GracefulStop(TrainerCallback):
             for number, handler in before.items():
                 signal.signal(number, handler)
         if self.received:
-            # It came too late for a checkpoint: the training has ended.
+            # Training has ended before a checkpoint could be written, so the signal is delivered again.
             os.kill(os.getpid(), self.received)
 
     def _receive(self, number: int, frame) -> None:
         if os.getpid() != self.process or (self.received and time.monotonic() - self.at > SECONDS_OF_ONE_WISH):
-            # A worker that loads data, or a wish that was repeated.
+            # A data loading worker received the signal, or the signal was repeated.
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
             os.kill(os.getpid(), number)
         elif not self.received:
             self.received, self.at = number, time.monotonic()
 
     def _told(self, args, step: int | None = None) -> bool:
-        """Whether any process was told to stop."""
+        """Return True if any process has received a signal.
+
+        With several processes on an accelerator, the answer is updated only every few steps; without `step`, always.
+        """
         if args.world_size == 1:
             self.agreed = self.received or 0
         elif step is None or args.device.type == "cpu" or step % STEPS_BETWEEN_QUESTIONS == 0:
@@ -100,14 +108,21 @@ class GracefulStop(TrainerCallback):
 
 
 def _end_with_parent() -> None:
+    """Exit when the parent process sends SIGTERM; ignore SIGTERM from other processes."""
     while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
         pass
     os._exit(0)
 
 
 def start_worker(number: int, then: Callable[[int], None] | None = None) -> None:
-    """What a process begins with that loads data for a training: a terminal and a cluster send their signals to it too,
-    and without it the training could not go on to its checkpoint. It ends when the training tells it to."""
+    """Initialize a data loading worker so that it ignores stop signals, except SIGTERM from the training process.
+
+    Terminals and clusters send signals to workers too. Training needs its workers until it has written the checkpoint.
+
+    Args:
+        number: Index of the worker.
+        then: Function to call with `number` afterwards; None for none.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if hasattr(signal, "sigwaitinfo"):
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})

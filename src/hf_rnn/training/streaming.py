@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Training on rows that fit neither memory nor disk: read one after the other, tokenized as they come, without end."""
+"""Training on a stream of rows that fits neither memory nor disk: rows are read and tokenized one after another."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -28,22 +28,26 @@ from .arguments import RNNTrainingArguments
 
 logger = logging.getLogger(__name__)
 
-# Rows among which the next one is drawn, and that are tokenized at once.
+# Number of rows in the shuffle buffer, and number of rows that are tokenized at once.
 SHUFFLED, TOKENIZED = 10_000, 1000
-# Batches whose rows are sorted by length together, as transformers' `group_by_length` does.
+# Number of batches whose rows are sorted by length together, as `group_by_length` of transformers does.
 SORTED = 50
 
 
 def load_streaming(task: TaskData, args: RNNTrainingArguments) -> tuple[DatasetDict, Rows, DataArguments]:
-    """Opens the training split as a stream, and reads the beginnings of all that are needed.
+    """Open the training split as a stream, and read the first rows of all splits that training needs.
+
+    Args:
+        task: Task whose `data` settings are read.
+        args: Training arguments, which must set `max_steps`.
 
     Returns:
-        The first `data.streaming_sample` rows of each split that training needs; the training split; and the task's
-        `data`, with the columns that were chosen by its first rows.
+        The first `data.streaming_sample` rows of each split that training needs; the training split as a stream; and
+        the `data` settings of the task, completed with the columns found in the first training rows.
 
     Raises:
-        UserError: nothing there can be streamed, there is no such split or none for validation, a setting has no use
-            for a stream, or nothing says when the training ends.
+        UserError: The data cannot be streamed; the training or validation split does not exist; a setting is not
+            supported with a stream; or `max_steps` is not set.
     """
     data = task.data
     _check(data, args)
@@ -90,7 +94,10 @@ def _check(data: DataArguments, args: RNNTrainingArguments) -> None:
 
 
 def _check_kind(labels: Iterable, data: DataArguments) -> None:
-    """Of whole numbers with a gap between them a reader makes others, and the gap may be further on."""
+    """Raise [`UserError`] if all labels are floats with whole values, which may be classes or regression values.
+
+    Readers turn an integer column with missing values into floats, and the missing value may stand after the sample.
+    """
     if data.problem_type is None and all(isinstance(label, float) and label.is_integer() for label in labels):
         raise UserError(
             f"the labels in the column {data.label_column!r} of {data.path!r} may be classes or values: write "
@@ -99,15 +106,19 @@ def _check_kind(labels: Iterable, data: DataArguments) -> None:
 
 
 class EncodedStream:
-    """The rows of a stream as a task encodes them, without end: each time through in another order.
+    """Endless iterable of the encoded rows of a stream; each pass has a new order.
+
+    With several processes, each process reads files of its own if the number of files is a multiple of the number of
+    processes. Otherwise it reads every n-th row of all files.
 
     Args:
-        rows: of the training split.
-        task: that has learnt its labels from a sample of them, and whose `data` names their columns.
-        shuffle: by a buffer of 10,000 rows, and by file; or as they stand.
-        seed: of the order.
-        rank, world_size: of the process. Each has files of its own where their number can be divided by the processes,
-            else every so many rows of all files.
+        rows: Stream of the training split.
+        task: Task that has learnt its labels from a sample of the rows, and whose `data` names their columns.
+        tokenizer: Tokenizer of the model.
+        shuffle: True to shuffle the files, and the rows in a buffer of 10,000 rows; False to keep the order.
+        seed: Seed of the order.
+        rank: Index of this process.
+        world_size: Number of processes.
     """
 
     def __init__(
@@ -122,7 +133,7 @@ class EncodedStream:
     ):
         self.rows, self.by_file = rows, rows.num_shards % world_size == 0
         if self.by_file:
-            # Once for all times through: no process takes up another's files when its own are read.
+            # The shard is the same in all passes, so no process reads files of another.
             self.rows = rows.shard(world_size, rank)
         self.task, self.tokenizer, self.shuffle, self.seed = task, tokenizer, shuffle, seed
         self.rank, self.world_size = rank, world_size
@@ -143,7 +154,7 @@ class EncodedStream:
                 )
 
     def _rows(self, time: int) -> Rows:
-        # Not by `set_epoch`, which the workers of a loader share.
+        # The workers of a DataLoader share `set_epoch`, so the pass number changes the seed instead.
         rows = self.rows.shuffle(seed=self.seed + time, buffer_size=SHUFFLED) if self.shuffle else self.rows
         return rows if self.by_file else split_dataset_by_node(rows, self.rank, self.world_size)
 
@@ -168,14 +179,14 @@ class EncodedStream:
 
 
 class StreamedBatches(IterableDataset):
-    """Batches of the rows of an endless stream.
+    """Endless iterable of batches of encoded rows.
 
     Args:
-        rows: encoded.
-        batch_size: rows of a batch.
-        tokens: places that a batch may have, padding among them, in the place of a number of rows.
-        by_length: whether rows of similar length are put together, among those of fifty batches.
-        seed: of the order of the batches.
+        rows: Endless iterable of encoded rows.
+        batch_size: Number of rows in a batch; not read if `tokens` is set.
+        tokens: Maximum number of tokens in a batch, padding included; None for batches of `batch_size` rows.
+        by_length: True to put rows of similar length into one batch, within groups of 50 batches.
+        seed: Seed of the order of the batches.
     """
 
     def __init__(self, rows: Iterable[dict], batch_size: int, tokens: int | None, by_length: bool, seed: int):
@@ -188,7 +199,7 @@ class StreamedBatches(IterableDataset):
             yield from ([chunk[place] for place in batch] for batch in self._batches(chunk, number))
 
     def _chunk(self, rows: Iterator[dict]) -> Iterator[dict]:
-        """The next rows, enough for some fifty batches."""
+        """Yield the next rows, enough for about 50 batches."""
         if self.tokens is None:
             yield from islice(rows, SORTED * self.batch_size)
             return
@@ -211,20 +222,21 @@ class StreamedBatches(IterableDataset):
 
 
 class StreamedText(IterableDataset):
-    """Windows of text for truncated back-propagation through time, as
-    [`~hf_rnn.text.bptt_windows.BPTTWindows`] gives them, of documents without end: each of
-    the streams takes the next document when its own is read.
+    """Endless iterable of windows of text for truncated backpropagation through time.
+
+    The windows have the form of those of [`~hf_rnn.text.bptt_windows.BPTTWindows`]. Each stream takes the next document
+    when its own ends.
 
     Args:
-        documents: rows with `input_ids`.
-        batch_size: how many streams are read side by side, in this process.
-        window: tokens of each stream that are read at once, in the mean.
-        separator: token that ends each document.
-        seed: of the lengths of the windows.
-        world_size: the number of processes.
+        documents: Endless iterable of rows with `input_ids`.
+        batch_size: Number of parallel streams in this process.
+        window: Mean number of tokens in a window.
+        separator: Id of the token after each document.
+        seed: Seed of the lengths of the windows.
+        world_size: Number of processes.
 
     Raises:
-        UserError: the windows are too short to vary.
+        UserError: `window` is too short for window lengths to vary.
     """
 
     def __init__(

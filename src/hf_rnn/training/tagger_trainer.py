@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Training models that tag words: judged by the words given and by the text that they make."""
+"""Trainer for the task `token_classification`, with metrics on given words and on texts made of them."""
 
 from typing import Any
 
@@ -9,11 +9,19 @@ from .trainer import RNNTrainer
 
 
 class TaggerTrainer(RNNTrainer):
-    """[`RNNTrainer`] on the rows of the task `token_classification`. An evaluation during training reads the words
-    given; the last ones read the text too that they make, as whoever uses the model lets it read."""
+    """[`RNNTrainer`] on the rows of the task `token_classification`.
+
+    Evaluations during training use the given words. The final evaluations also use the texts that the words form, which
+    is how users call the model.
+    """
 
     def judge(self, rows, split: str) -> tuple[dict[str, float], Any]:
-        """All metrics of a split; each process reads all texts."""
+        """Return all metrics of a split, and None, because a row has no single answer. Each process reads all texts.
+
+        Args:
+            rows: Encoded rows of the split.
+            split: Name of the split.
+        """
         metrics, judged = super().judge(rows, split)
         model: Any = self.accelerator.unwrap_model(self.model)
         tokenizer: Any = self.processing_class

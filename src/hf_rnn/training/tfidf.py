@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The baseline that a text classifier is compared with: TF-IDF of n-grams and a linear model of scikit-learn."""
+"""TF-IDF baseline of scikit-learn that a text classifier is compared with."""
 
 from __future__ import annotations
 
@@ -13,46 +13,48 @@ import numpy as np
 from ..text.dialects import MARKS, UNSPACED
 from ..text.labels import MULTI, REGRESSION
 
-# The share of the characters that are written without spaces above which n-grams are of characters.
+# Ratio of characters of scripts without spaces to letters and digits, above which n-grams are of characters.
 WITHOUT_SPACES = 0.3
-# Texts that are looked at for it.
+# Approximate number of texts that the ratio is computed on.
 LOOKED_AT = 1000
-# Weights of a linear model; above, only the most frequent n-grams have one.
+# Maximum number of weights of the linear models together. Above it, only the most frequent n-grams are kept.
 MOST_WEIGHTS = 5_000_000
-# Words as scikit-learn has them, of two characters or more. Its own pattern ends a word at each vowel of the scripts of
-# India, which are combining characters.
+# Words of two or more characters, as in scikit-learn. The default pattern of scikit-learn would split words of Indian
+# scripts at each vowel, because their vowels are combining characters.
 WORDS = rf"[\w{MARKS}]{{2,}}"
 CHARACTERS = "characters (1 to 3)"
-# Two standard deviations hold 95 % of a normal distribution.
+# 95 % of a normal distribution lie within this many standard deviations of its mean.
 _95_PERCENT = 1.96
 
 
 class TfidfBaseline:
-    """TF-IDF of n-grams (words, 1 to 2; characters, 1 to 3, of texts without spaces) with logistic regression
-    (C=10), or with ridge regression for values. Several labels are told apart one by one.
+    """TF-IDF of n-grams with a linear model.
+
+    The n-grams are of 1 to 2 words, or of 1 to 3 characters for scripts without spaces. The model is a logistic
+    regression (C=10), one per label for multi-label rows, or a ridge regression for regression.
 
     Args:
-        problem_type: as in the configuration of a model.
-        labels: number of classes.
+        problem_type: Problem type, as in the configuration of a model.
+        labels: Number of classes.
     """
 
     def __init__(self, problem_type: str, labels: int):
         self.problem_type, self.labels = problem_type, labels
         self.max_features = None if labels < 4 else MOST_WEIGHTS // labels
-        # The features and a vectorizer for each column of texts, and a linear model for each label.
+        # One kind of features and one vectorizer per text column. One linear model, or one per label for multi-label.
         self.features: list[str] = []
         self.vectorizers: list[Any] = []
         self.models: list[Any] = []
 
     @property
     def most_frequent(self) -> int | None:
-        """The number of n-grams that were kept of more; None where all were."""
+        """The maximum number of n-grams if it was reached in a text column; None if all n-grams were kept."""
         kept = max(len(each.vocabulary_) for each in self.vectorizers)
         return kept if kept == self.max_features else None
 
     @property
     def ngrams(self) -> str:
-        """The features, in words."""
+        """A description of the features, such as words (1 to 2)."""
         return " and ".join(dict.fromkeys(self.features))
 
     @property
@@ -61,16 +63,16 @@ class TfidfBaseline:
         return f"TF-IDF + {'ridge' if self.problem_type == REGRESSION else 'logistic'} regression"
 
     def fit(self, columns: Sequence[Sequence[str]], targets: np.ndarray) -> TfidfBaseline:
-        """Learn from training rows.
+        """Fit the vectorizers and the linear models to training rows, and return the baseline.
 
         Args:
-            columns: the texts and, of pairs, the second texts.
-            targets: class indices `[N]`, 0 and 1 `[N, C]`, or values `[N]`.
+            columns: The N texts and, for pairs, the N second texts.
+            targets: Class indices `[N]`, multi-label indicators (0 or 1) `[N, C]`, or values `[N]`.
         """
         from sklearn.linear_model import LogisticRegression, Ridge
 
         features = self._fitted_features(columns)
-        # If 1000 steps do not suffice, the weights so far are a baseline all the same.
+        # Warnings are ignored: weights that have not converged after 1000 iterations are a baseline all the same.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if self.problem_type == REGRESSION:
@@ -84,10 +86,10 @@ class TfidfBaseline:
         return self
 
     def predict(self, columns: Sequence[Sequence[str]]) -> np.ndarray:
-        """Return class indices `[N]`, 0 and 1 `[N, C]`, or values `[N]`.
+        """Predict class indices `[N]`, multi-label indicators (0 or 1) `[N, C]`, or values `[N]`.
 
         Args:
-            columns: as in `fit`.
+            columns: Same as in [`fit`].
         """
         features = _beside(each.transform(texts) for each, texts in zip(self.vectorizers, columns, strict=True))
         answers = [
@@ -110,7 +112,7 @@ class TfidfBaseline:
                 try:
                     matrices.append(vectorizer.fit_transform(texts))
                 except ValueError:
-                    # Texts of single letters and signs have no word of two letters.
+                    # No text has a word of two characters: continue with n-grams of characters.
                     if features == CHARACTERS:
                         raise
                     continue
@@ -127,10 +129,10 @@ def _beside(matrices: Iterable[Any]) -> Any:
 
 
 def is_without_spaces(texts: Sequence[str]) -> bool:
-    """Return True for texts in a script that puts no spaces between words, such as Chinese, Japanese or Thai.
+    """Return True if the texts are in a script without spaces between words, such as Chinese, Japanese or Thai.
 
     Args:
-        texts: of which some, from beginning to end, are looked at.
+        texts: Texts; of many, an evenly spaced sample is read.
     """
     some = "".join(texts[:: max(1, len(texts) // LOOKED_AT)])
     letters = sum(map(str.isalnum, some))
@@ -138,12 +140,13 @@ def is_without_spaces(texts: Sequence[str]) -> bool:
 
 
 def margin(right: np.ndarray, other_right: np.ndarray) -> float:
-    """Return half the width of the 95 % interval of the difference of two accuracies on the same rows.
+    """Return half the width of the 95 % confidence interval of the difference of two accuracies on the same rows.
 
     Source: Agresti, Categorical Data Analysis, 3rd ed. 2013, 11.1 (matched pairs).
 
     Args:
-        right, other_right: `[N]`, True for rows that each answers rightly.
+        right: Boolean array `[N]`, True for the rows that the first model predicts correctly.
+        other_right: The same for the second model.
     """
     n = len(right)
     only, other_only = int((right & ~other_right).sum()), int((other_right & ~right).sum())

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""transformers' Trainer on a task of ours."""
+"""Trainer of transformers for the tasks of hf_rnn."""
 
 import logging
 from pathlib import Path
@@ -34,35 +34,37 @@ logger = logging.getLogger(__name__)
 
 
 class RNNTrainer(BatchedLoading, WholeCheckpoints, PushingTrainer):
-    """transformers' Trainer on a task of ours: batches of similar length
-    ([`~hf_rnn.training.batched_loading.BatchedLoading`]), metrics, early stopping, checkpoints that are whole
-    ([`~hf_rnn.training.whole_checkpoints.WholeCheckpoints`]), signals that save one
+    """Trainer of transformers for the tasks of hf_rnn.
+
+    It adds batches of rows of similar length ([`~hf_rnn.training.batched_loading.BatchedLoading`]), the metrics of the
+    task, early stopping, checkpoints that are complete or absent
+    ([`~hf_rnn.training.whole_checkpoints.WholeCheckpoints`]), and a checkpoint on SIGTERM and SIGINT
     ([`~hf_rnn.training.stopping.GracefulStop`]).
 
-    On a CPU the process keeps the memory that it frees from then on
-    ([`~hf_rnn.utils.machine.keep_freed_memory`]), and fewer kernels
+    On a CPU, the process then keeps freed memory ([`~hf_rnn.utils.machine.keep_freed_memory`]) and caches fewer kernels
     ([`~hf_rnn.utils.machine.bound_kernel_caches`]).
 
     Args:
-        model: a model of the task.
-        args: an [`RNNTrainingArguments`].
-        task: what to collate and measure.
-        processing_class: the tokenizer, saved with each checkpoint.
-        train_dataset, eval_dataset: as `task.encode` gives them.
-        unlabelled_dataset: rows without labels, encoded, for the objectives that can learn from them.
+        model: Model of the task.
+        args: Training arguments, an [`RNNTrainingArguments`].
+        task: Task that provides the collator and the metrics.
+        processing_class: Tokenizer of the model; each checkpoint contains it.
+        train_dataset: Training rows as `task.encode` returns them.
+        eval_dataset: Validation rows as `task.encode` returns them.
+        unlabelled_dataset: Encoded rows without labels for the objectives that need none; None for no such rows.
+        kwargs: Further arguments of `Trainer`, such as `callbacks`.
 
     Raises:
-        UserError: a metric that the task does not have; smoothed labels, or objectives beside the labels, for anything
-            but one label a text; both of them, or objectives in fp16; rows without labels for none of them; gradual
-            unfreezing in several processes.
+        UserError: The task does not have the metric, or does not support label smoothing or an additional objective
+            (see [`~hf_rnn.training.objectives.check_objectives`]); or gradual unfreezing is set in several processes.
     """
 
-    # The decisions about the data, which are saved in each checkpoint.
+    # Decisions about the data; each checkpoint contains them.
     schema: Schema | None = None
     _unchecked: Any = None
-    # transformers' type allows None, which no Trainer has once it was made.
+    # The type in transformers allows None, but a constructed Trainer always has a model.
     model: Any
-    # Of each batch of an evaluation, nats and labels of tokens.
+    # Sum of the loss in nats and number of labels, for each batch of the current evaluation.
     _measured: Any = ()
 
     def __init__(
@@ -112,7 +114,7 @@ class RNNTrainer(BatchedLoading, WholeCheckpoints, PushingTrainer):
 
     @property
     def train_seconds(self) -> float:
-        """How long the training took, in all parts of a run that was cut."""
+        """The duration of training in seconds, including the time before a resumed checkpoint."""
         return next(each.seconds for each in self.callback_handler.callbacks if isinstance(each, Stopwatch))
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
@@ -120,21 +122,28 @@ class RNNTrainer(BatchedLoading, WholeCheckpoints, PushingTrainer):
             with self.stop.listening():
                 return super().train(*args, **kwargs)
         except UserError as error:
+            # A DataLoader worker puts its traceback into the message; keep the message of the original error only.
             if not str(error).startswith("Caught UserError in DataLoader worker"):
                 raise
             raise UserError(str(error).strip().rpartition("UserError: ")[2]) from error
 
     def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
-        """transformers' own; a loss that is no number ends the training.
+        """Run one training step as transformers does; stop training if the loss is not finite.
+
+        On a GPU the loss is checked at the next log row or checkpoint, because a check waits for the GPU.
+
+        Args:
+            model: Model to train, as wrapped by accelerate.
+            inputs: Batch from the collator.
+            num_items_in_batch: Number of labels in all batches of the optimizer step.
 
         Raises:
-            UserError: the loss became NaN or infinite, and no checkpoint was saved since; or a batch found no room in
-                memory.
+            UserError: The loss is NaN or infinite, or the batch does not fit into memory.
         """
         try:
             loss = super().training_step(model, inputs, num_items_in_batch)
         except (RuntimeError, MemoryError) as error:
-            # Where the Trainer looks for a batch size, it looks for this error.
+            # With `auto_find_batch_size`, the Trainer catches this error and tries a smaller batch.
             if self.args.auto_find_batch_size or not is_out_of_memory(error):
                 raise
             raise self._no_room_for(inputs, self._smaller_batches()) from error
@@ -146,13 +155,21 @@ class RNNTrainer(BatchedLoading, WholeCheckpoints, PushingTrainer):
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """transformers' own, or with the objectives beside the labels. In several processes, each row counts as much as
-        every other, whichever process trains on it."""
+        """Return the loss as transformers does, plus the additional objectives during training.
+
+        With several processes, the losses are weighted so that each row (or labelled token) counts equally.
+
+        Args:
+            model: Model to train or to evaluate, as wrapped by accelerate.
+            inputs: Batch from the collator.
+            return_outputs: True to return the pair (loss, outputs of the model).
+            num_items_in_batch: Number of labels in all batches of the optimizer step.
+        """
         share = None
         if model.training and self.args.world_size > 1:
-            # A loss is the mean of its rows', or of the tags in them.
+            # The loss is a mean over rows or, for taggers and translation, over labelled tokens.
             ids = inputs["input_ids"]
-            # Written on the device, since a copy of a number from the host waits for it.
+            # Created on the device, because a copy from the host would block until it arrives.
             rows = ids.new_full((), len(ids))
             share = ShareOfAll((inputs["labels"] != IGNORED).sum() if self.task.counts_tokens else rows)
         loss, outputs = self._loss(model, inputs, num_items_in_batch)
@@ -183,11 +200,11 @@ class RNNTrainer(BatchedLoading, WholeCheckpoints, PushingTrainer):
         )
         counted_twice = self.args.world_size > 1 and output.label_ids is not None and self.label_smoother is None
         if self.task.counts_tokens and self._measured:
-            # The Trainer takes the mean of batches.
+            # The Trainer weights the loss of a batch by its rows, not by its labelled tokens.
             nats, known = self.accelerator.reduce(torch.stack(self._measured).sum(0)).tolist()
             output.metrics[f"{metric_key_prefix}_loss"] = nats / max(1, known)
         if counted_twice and self.task.one_answer:
-            # Batches were filled up with rows that other processes read, which their losses counted once more.
+            # accelerate repeats rows to fill the last batches, and the mean of batch losses counts them twice.
             plain: Any = self.accelerator.unwrap_model(self.model)
             logits, labels = torch.as_tensor(output.predictions), torch.as_tensor(output.label_ids)
             output.metrics[f"{metric_key_prefix}_loss"] = float(plain.loss_of(logits, labels))
@@ -233,13 +250,22 @@ class RNNTrainer(BatchedLoading, WholeCheckpoints, PushingTrainer):
             return super().evaluate(*args, **kwargs)
 
     def save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Write a checkpoint whose model is the mean of weights, where there is one."""
+        """Write a checkpoint. With weight averaging, its model has the averaged weights.
+
+        Args:
+            model: Model to save.
+            trial: Trial of a hyperparameter search; None outside of a search.
+        """
         self._check_loss()
         with self.average.in_place(self.model):
             super().save_checkpoint(model, trial)
 
     def add_to_checkpoint(self, folder: Path) -> None:
-        """Write the weights beside their mean, and the decisions about the data."""
+        """Write the schema of the data and, with weight averaging, the weights that training continues from.
+
+        Args:
+            folder: Folder of the checkpoint.
+        """
         super().add_to_checkpoint(folder)
         if self.args.should_save:
             self.average.save(self.model, folder)
@@ -247,12 +273,19 @@ class RNNTrainer(BatchedLoading, WholeCheckpoints, PushingTrainer):
                 (folder / SCHEMA_FILE).write_text(self.schema.to_json(), encoding="utf-8")
 
     def weights_loaded(self, folder: Path) -> None:
-        """Read the weights beside their mean."""
+        """Read the weights that training continues from, and keep the loaded weights as the average.
+
+        Args:
+            folder: Folder of the checkpoint.
+        """
         super().weights_loaded(folder)
         self.average.load(self.model, folder)
 
     def _check_loss(self) -> None:
-        """Asked for at each step it would make a GPU wait for the host; there a sum waits to be asked for."""
+        """Raise [`UserError`] if a loss since the last check is NaN or infinite.
+
+        A check at every step would make a GPU wait for the host, so losses on a GPU are summed and checked less often.
+        """
         total, self._unchecked = self._unchecked, None
         if total is None or total.isfinite():
             return
@@ -266,20 +299,27 @@ class RNNTrainer(BatchedLoading, WholeCheckpoints, PushingTrainer):
         )
 
     def accelerator_args(self, built: dict[str, Any]) -> dict[str, Any]:
-        """Let the gradients stand where they travel from: two copies less in each step."""
+        """Let gradients be views of the buckets of DistributedDataParallel, which saves two copies in each step.
+
+        Args:
+            built: Arguments of the Accelerator as transformers builds them; changed in place.
+        """
         built["kwargs_handlers"][0].gradient_as_bucket_view = True
         return built
 
     def before_comparing(self, metrics: dict[str, float]) -> None:
-        """Take the one with the lower loss, which has learnt more, for the better of equals; transformers keeps the
-        first."""
+        """Prefer a new evaluation with an equal metric and no higher loss; transformers keeps the first one.
+
+        Args:
+            metrics: Metrics of the new evaluation.
+        """
         best, name = self.state.best_metric, str(self.args.metric_for_best_model)
         is_equal = best is not None and metrics.get(f"eval_{name.removeprefix('eval_')}") == best
         if is_equal and metrics.get("eval_loss", 0) <= best_loss(self.state):
             self.state.best_metric = None
 
     def must_save(self) -> bool:
-        """Return whether a signal asked for a checkpoint."""
+        """Return True if a signal has asked for a checkpoint."""
         return bool(self.stop.agreed)
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
@@ -293,7 +333,12 @@ class RNNTrainer(BatchedLoading, WholeCheckpoints, PushingTrainer):
         return {name: value for name, value in metrics.items() if "/" not in name}
 
     def judge(self, rows: Any, split: str) -> tuple[dict[str, float], tuple[np.ndarray, np.ndarray] | None]:
-        """All metrics of a split, and the logits and labels of its rows, where there is one answer for each."""
+        """Return all metrics of a split, and its logits and labels in the order of `rows` if each row has one answer.
+
+        Args:
+            rows: Encoded rows of the split.
+            split: Name of the split.
+        """
         output: Any = self.predict(rows, metric_key_prefix=split)
         metrics = self.task.metrics(output.predictions, output.label_ids)
         judged = None
@@ -304,9 +349,14 @@ class RNNTrainer(BatchedLoading, WholeCheckpoints, PushingTrainer):
 
 
 class ShareOfAll:
-    """Weighs the loss of one process, the mean of some items, by their number: the mean of all processes, which data
-    parallelism takes, is then the mean of all items. The processes begin to add up their numbers here, and do so while
-    each computes its loss."""
+    """Weight of the loss of one process in the mean over all processes.
+
+    Data parallelism averages the losses of the processes, each a mean over some items. With these weights, the result
+    is the mean over all items. The constructor starts the sum over processes, which runs while each computes its loss.
+
+    Args:
+        items: Number of items in the loss of this process, a scalar tensor.
+    """
 
     def __init__(self, items: torch.Tensor):
         self.items = items.float()
@@ -314,12 +364,17 @@ class ShareOfAll:
         self.sum: Any = distributed.all_reduce(self.all, async_op=True)
 
     def weigh(self, loss: torch.Tensor) -> torch.Tensor:
+        """Return the loss of this process, weighted by its share of the items of all processes.
+
+        Args:
+            loss: Mean loss of the items of this process, a scalar.
+        """
         self.sum.wait()
         return loss * self.items * (distributed.get_world_size() / self.all)
 
 
 def _choose_metric(args: RNNTrainingArguments, task: TaskAnswers, eval_dataset: Any) -> None:
-    """By what the best model is kept: what was written, or the first of the task's own measures."""
+    """Set the metric that selects the best model, and its direction, unless the arguments name them."""
     greater_is_better = {**task.measures, "loss": False}
     if not args.chose_metric:
         args.metric_for_best_model = next(iter(greater_is_better))

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The trainer of each task."""
+"""Trainer class of each task."""
 
 from .bptt_trainer import LanguageModelTrainer
 from .seq2seq_trainer import TranslationTrainer
@@ -15,7 +15,11 @@ TRAINERS = {
 
 
 def trainer_class(name: str) -> type[RNNTrainer]:
-    """Return the trainer of a task, by the task's name."""
+    """Return the trainer class of a task.
+
+    Args:
+        name: Name of the task.
+    """
     return TRAINERS[name]
 
 

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Begin a run with pretrained vectors, and keep them as they are in its first epochs."""
+"""Pretrained word vectors for the embedding of a new model, and their freezing in the first epochs."""
 
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,13 @@ from .run_config import RunConfig
 
 
 def open_for(run: RunConfig) -> VectorReader | None:
-    """Open the vectors that a run begins with, before any work; None where it names none.
+    """Open the pretrained vectors of a run; return None if `model.vectors` is not set.
 
     Args:
-        run: the run.
+        run: Run that will start from the vectors.
 
     Raises:
-        UserError: there are none, or their width is not the one that somebody wrote.
+        UserError: There are no vectors at the path, or their width is not the embedding size that the user wrote.
     """
     path = run.model.vectors
     if path is None:
@@ -54,19 +54,21 @@ def vectors_for(
     rows: Dataset,
     encoded: Dataset,
 ) -> FoundVectors:
-    """Find the vectors of a run's vocabulary, in the first process for all, and print what was found. Their standard
-    deviation becomes `initializer_range`, as that of an embedding which has learnt nothing.
+    """Find the pretrained vectors of a run's vocabulary, and print a summary.
+
+    The first process reads the source and sends the vectors to the others. The vectors are scaled so that their
+    standard deviation is `initializer_range`, as in a newly initialised embedding.
 
     Args:
-        source: as [`open_for`] returns it.
-        run: the run.
-        task: of the run.
-        tokenizer: of its model.
-        rows: of the training split.
-        encoded: the same rows as token ids.
+        source: Source from [`open_for`].
+        run: Run that will start from the vectors.
+        task: Task of the run.
+        tokenizer: Tokenizer of the model.
+        rows: Prepared training rows.
+        encoded: The same rows as token ids.
 
     Raises:
-        UserError: nothing of the vocabulary was found, or the source breaks its format.
+        UserError: No entry of the vocabulary was found, or the source breaks its format.
     """
     found = None
     if run.training.process_index == 0:
@@ -76,8 +78,8 @@ def vectors_for(
         name = Path(path).name if Path(path).exists() else path
         V = len(tokenizer) - run.rare_tokens_of(tokenizer)
         found = find_vectors(source, name, tokenizer, task.texts(rows), counts, run.training.seed, V)
-        # Vectors of another size learn at another pace than all that they are trained with: those of GloVe, whose
-        # spread is four times as large, did worse than none in the first epoch, and better than none at this one.
+        # Larger vectors learn at another pace than the other weights. The standard deviation of GloVe is four times as
+        # large: unscaled, it was worse than no vectors in the first epoch, and scaled, it was better.
         found = found.scaled_to(run.model.initializer_range)
     found = broadcast_object_list([found])[0]
     if run.training.should_log:
@@ -86,7 +88,7 @@ def vectors_for(
 
 
 def _counts(rows: Dataset, columns: list[str], V: int) -> np.ndarray:
-    """Return how often each of V tokens stands in some columns of encoded rows."""
+    """Return the counts of the V tokens in some columns of encoded rows, `[V]`; negative ids are skipped."""
     counts = np.zeros(V, dtype=np.int64)
     for batch in rows.with_format("arrow").iter(batch_size=10_000):
         for column in columns:
@@ -96,10 +98,10 @@ def _counts(rows: Dataset, columns: list[str], V: int) -> np.ndarray:
 
 
 def embeddings_of(model: Any) -> list[nn.Embedding]:
-    """Return the embeddings of a model that are those of its tokenizer's vocabulary, the decoder's among them.
+    """Return the token embeddings of a model: that of the encoder and, if there is one, that of the decoder.
 
     Args:
-        model: any of the package.
+        model: Model of the package.
     """
     decoder = getattr(model, "decoder_embed_tokens", None)
     return [model.get_input_embeddings(), *([] if decoder is None else [decoder])]
@@ -107,26 +109,27 @@ def embeddings_of(model: Any) -> list[nn.Embedding]:
 
 @torch.no_grad()
 def put_vectors(model: Any, matrix: np.ndarray) -> None:
-    """Give the embeddings of a model their vectors.
+    """Copy vectors into all token embeddings of a model.
 
     Args:
-        model: any of the package.
-        matrix: `[V, E]`.
+        model: Model of the package.
+        matrix: Vectors, `[V, E]`.
     """
     for embedding in embeddings_of(model):
         embedding.weight.copy_(torch.from_numpy(matrix))
 
 
 class VectorsAtStart(TrainerCallback, ExportableState):
-    """Keep the embedding as it is in the first epochs, and the report about its vectors in each checkpoint.
+    """Callback that freezes the token embeddings in the first epochs, and keeps the report of their vectors.
 
-    The gradient of a frozen embedding is zero where it is clipped and sent to other processes, and gone where the
-    optimizer looks for it, which so neither moves nor decays it. With `requires_grad_(False)`, several processes would
-    have to be told which parameters to wait for.
+    The report is part of each checkpoint. A frozen embedding has a gradient of zeros, for gradient clipping and for the
+    exchange between processes. Before the optimizer step its gradient is set to None, so that the optimizer applies
+    neither an update nor weight decay. `requires_grad_(False)` is not used: with several processes, data parallelism
+    would wait for the gradient of the parameter.
 
     Args:
-        epochs: in which the embedding is frozen.
-        report: of [`~hf_rnn.text.vectors.find_vectors`].
+        epochs: Number of epochs at the start in which the embeddings are frozen.
+        report: Report of [`~hf_rnn.text.vectors.find_vectors`]; None if the model has none.
     """
 
     def __init__(self, epochs: int = 0, report: dict | None = None):
@@ -152,7 +155,7 @@ class VectorsAtStart(TrainerCallback, ExportableState):
         self._hooks, self.frozen = [], False
 
     def state(self) -> dict:
-        """Return what a checkpoint keeps."""
+        """Return the constructor arguments, for a checkpoint."""
         return {"args": {"epochs": self.epochs, "report": self.report}, "attributes": {}}
 
     def _gradient(self, gradient: Tensor) -> Tensor | None:

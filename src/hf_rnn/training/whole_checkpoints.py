@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""A Trainer whose checkpoints are whole or absent, and that goes on exactly from them."""
+"""Mixin for a Trainer whose checkpoints are complete or absent, and which resumes exactly from them."""
 
 import json
 import logging
@@ -33,8 +33,11 @@ logger = logging.getLogger(__name__)
 
 
 class SaveAtEpochEnd(TrainerCallback):
-    """Puts off what is to be saved after the last step of an epoch until what is due at its end is done: a run that
-    goes on from there would leave that out."""
+    """Callback that delays a checkpoint at the last step of an epoch to the end of the epoch.
+
+    A run that resumes from a checkpoint of the last step would skip the events at the end of the epoch, such as an
+    evaluation.
+    """
 
     put_off = False
 
@@ -47,12 +50,14 @@ class SaveAtEpochEnd(TrainerCallback):
 
 
 class WholeCheckpoints(TrainerHooks):
-    """Makes a Trainer of transformers save checkpoints that are whole or absent, and go on exactly from them.
+    """Mixin that makes a Trainer save checkpoints that are complete or absent, and resume exactly from them.
 
-    One is written under `.checkpoint`, sealed with a manifest of sizes and hashes, and moved into its place; older ones
-    go after that. `train(resume_from_checkpoint=True)` takes the newest whole one; damaged ones are named and kept. The
-    sums behind the log's next row are part of it, and a run that had ended, by its steps or by early stopping, trains
-    no further. It holds no pickled arguments.
+    A checkpoint is written under `.checkpoint`, sealed with a manifest of sizes and hashes, and moved to its final
+    path. Old checkpoints are deleted afterwards. A checkpoint contains the sums for the next log row, and no pickled
+    arguments.
+
+    `train(resume_from_checkpoint=True)` resumes from the newest complete checkpoint. Damaged checkpoints are logged and
+    kept. A run that is finished, by its steps or by early stopping, is not trained further.
 
     ```python
     >>> class SafeTrainer(WholeCheckpoints, Trainer): ...
@@ -62,13 +67,19 @@ class WholeCheckpoints(TrainerHooks):
     manages_checkpoints = True
 
     def train(self: Any, resume_from_checkpoint=None, *args, **kwargs):
-        """transformers' own.
+        """Train as transformers does, from a complete checkpoint if `resume_from_checkpoint` is set.
+
+        Args:
+            resume_from_checkpoint: True for the newest complete checkpoint; a path for that checkpoint; None to start
+                anew.
+            args: Further positional arguments of `Trainer.train`.
+            kwargs: Further keyword arguments of `Trainer.train`.
 
         Raises:
-            UserError: there is no whole checkpoint to go on from, or the one that was named is damaged.
+            UserError: There is no complete checkpoint, or the named checkpoint is damaged.
         """
         folder = Path(self.args.output_dir)
-        # After all others, which may want to save.
+        # This callback must run last, because the others may request a checkpoint.
         self.remove_callback(SaveAtEpochEnd)
         self.add_callback(SaveAtEpochEnd())
         if resume_from_checkpoint is True:
@@ -91,7 +102,12 @@ class WholeCheckpoints(TrainerHooks):
         return super().train(resume_from_checkpoint, *args, **kwargs)  # type: ignore[misc]
 
     def save_checkpoint(self: Any, model: Any, trial: Any) -> None:
-        """Write a checkpoint beside its place, seal it and move it in; then push it, and delete older ones."""
+        """Write a checkpoint to a temporary folder, seal it and move it; then push it, and delete old checkpoints.
+
+        Args:
+            model: Not used; the model of the trainer is saved.
+            trial: Trial of a hyperparameter search; None outside of a search.
+        """
         folder = self.checkpoints_folder(trial)
         place = folder / f"checkpoint-{self.state.global_step}"
         aside = folder / ASIDE / place.name
@@ -110,7 +126,7 @@ class WholeCheckpoints(TrainerHooks):
                     set_aside(place) if damage(place) else remove(place)
                 aside.rename(place)
                 flush(folder)
-            # A process that is told to stop ends after this.
+            # A process that received a stop signal exits after this barrier.
             self.accelerator.wait_for_everyone()
         if self.args.push_to_hub:
             self.push_checkpoint(str(place))
@@ -118,7 +134,7 @@ class WholeCheckpoints(TrainerHooks):
             self._rotate(place)
 
     def _write(self: Any, aside: Path, folder: Path, trial) -> None:
-        """What transformers saves in a checkpoint, in its order."""
+        """Write the files that transformers saves in a checkpoint, in the same order."""
         args, state = self.args, self.state
         if self.hp_search_backend is None and trial is None:
             self.store_flos()
@@ -135,7 +151,11 @@ class WholeCheckpoints(TrainerHooks):
             state.save_to_json(str(aside / TRAINER_STATE_NAME))
 
     def model_saved(self, folder: Path) -> None:
-        """Delete the pickled arguments, which nothing reads."""
+        """Delete the pickled training arguments, which nothing reads.
+
+        Args:
+            folder: Folder of the saved model.
+        """
         super().model_saved(folder)
         (folder / TRAINING_ARGS_NAME).unlink(missing_ok=True)
 
@@ -149,19 +169,32 @@ class WholeCheckpoints(TrainerHooks):
             remove(path)
 
     def add_to_checkpoint(self: Any, folder: Path) -> None:
-        """Write the sums behind the log's next row."""
+        """Write the sums for the next log row.
+
+        Args:
+            folder: Folder of the checkpoint.
+        """
         super().add_to_checkpoint(folder)
         (folder / LOSS_FILE.format(self.args.process_index)).write_text(json.dumps(self.loss_sums), encoding="utf-8")
 
     def checkpoint_loaded(self: Any, folder: Path) -> None:
-        """Read the sums behind the log's next row."""
+        """Read the sums for the next log row.
+
+        Args:
+            folder: Folder of the checkpoint.
+        """
         super().checkpoint_loaded(folder)
         file = folder / LOSS_FILE.format(self.args.process_index)
         if file.exists():
             self.loss_sums = json.loads(file.read_text(encoding="utf-8"))
 
     def take_up(self: Any, folder: Path, max_steps: int) -> bool:
-        """Find the best checkpoint of a run; return whether it ended by its steps or by early stopping."""
+        """Find the best checkpoint; return True if the run is finished, by its steps or by early stopping.
+
+        Args:
+            folder: Folder of the checkpoint to resume from.
+            max_steps: Number of optimizer steps of the run.
+        """
         self._find_best(folder)
         stopped_early = any(
             callback.early_stopping_patience_counter >= callback.early_stopping_patience
@@ -171,7 +204,10 @@ class WholeCheckpoints(TrainerHooks):
         return stopped_early or self.state.global_step >= max_steps
 
     def _find_best(self: Any, checkpoint: Path) -> None:
-        """The best checkpoint stands beside the one that is gone on from, wherever they were made."""
+        """Set the path of the best checkpoint, which is in the same folder as the given one, also on another machine.
+
+        If the best checkpoint is damaged, reset the best metric.
+        """
         name, state = best_of(checkpoint), self.state
         state.best_model_checkpoint = None
         if name is None:

@@ -1,9 +1,9 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The fit of a classifier's wide path: a convex problem, solved after the recurrent network was trained.
+"""Fit of the wide path of a text classifier, after the training of the recurrent network.
 
-The weighting and regularisation of n-grams are chosen by the loss of the validation rows or, where these are few, with
-their order, by cross-validation. The weights of the two halves in their sum are chosen on the validation rows. When
-these have measured the model, its n-grams are fitted to them too.
+The fit is a convex problem. The loss on the validation split chooses the weighting and regularisation of the n-grams;
+with few validation rows, cross-validation chooses them and the order. The weights of recurrent network and n-grams in
+the sum of logits are chosen on the validation split. After the evaluation on it, the n-grams are fitted to both splits.
 """
 
 from __future__ import annotations
@@ -32,30 +32,38 @@ if TYPE_CHECKING:
 
     from .trainer import RNNTrainer
 
-# The most tokens, and the most logits of rows, to which n-grams are fitted: those of rows drawn at random, of more.
+# Maximum number of tokens, and of logits, to which n-grams are fitted. Of more rows, a random sample is taken.
 MOST_TOKENS, MOST_LOGITS = 20_000_000, 100_000_000
-# The strengths of two Gaussian priors: that the weight of each half is ½, and that both are equal. A few rows tell how
-# large the sum of the weights is, but hardly their difference: for 450 questions of TREC, 50 validation rows gave 0.73
-# and 0.19 without the second one, where equal weights had less loss on other questions.
+# Strengths of two Gaussian priors on the weights of recurrent network and n-grams: each is near ½, and both are equal.
+# A few validation rows determine the sum of the weights, but hardly their difference. Measured on 450 questions of
+# TREC, 50 validation rows gave 0.73 and 0.19 without the second prior; equal weights had a lower loss on other
+# questions.
 PRIOR_HALF, PRIOR_EQUAL = 1.0, 4.0
+# Ratio of the standard deviation of the recurrent network's weighted logits to that of the n-grams' logits, used with
+# fewer than MIN_CV_ROWS rows in total.
 FEW_ROWS_SPREAD = 0.2
 
 
 def mixing_weights(recurrent: np.ndarray, wide: np.ndarray, labels: Labels, all_rows: int) -> tuple[float, float]:
-    """Return the weights of two halves whose sum has the least loss; each 0 or greater. A few rows move them little
-    from ½, and from each other.
+    """Return the weights of the recurrent network's and the n-grams' logits whose sum has the least loss.
+
+    The weights are 0 or greater. Priors keep them near ½ and near each other if there are few validation rows.
+
+    With fewer than MIN_CV_ROWS rows in total, except in regression, the weights are not fitted. The weight of the
+    n-grams is then 1. The weight of the recurrent network gives its logits a fifth of the standard deviation of the
+    n-grams' logits.
 
     Args:
-        recurrent, wide: logits `[N, C]` of the two halves.
-        labels: of the N validation rows.
-        all_rows: of training and validation. With fewer than MIN_CV_ROWS, a fifth of the spread of the n-grams is the
-            recurrence's.
+        recurrent: Logits of the recurrent network for the validation rows, `[N, C]`.
+        wide: Logits of the n-grams for the validation rows, `[N, C]`.
+        labels: Labels of the N validation rows.
+        all_rows: Number of training and validation rows together.
     """
     from scipy.optimize import minimize
 
     if all_rows < MIN_CV_ROWS and labels.problem_type != REGRESSION and wide.std():
-        # A handful of validation rows tells nothing, and the recurrence, which has learnt its rows by heart, is surer
-        # than it is right.
+        # So few validation rows cannot determine the weights. The recurrent network is overconfident, because it has
+        # memorised its few training rows.
         return FEW_ROWS_SPREAD * _spread(wide) / max(_spread(recurrent), 1e-6), 1.0
     unit = float(np.var(labels.values)) or 1.0 if labels.problem_type == REGRESSION else 1.0
 
@@ -63,7 +71,7 @@ def mixing_weights(recurrent: np.ndarray, wide: np.ndarray, labels: Labels, all_
         prior = PRIOR_HALF * np.square(weights - 0.5).sum() + PRIOR_EQUAL * (weights[0] - weights[1]) ** 2
         return labels.loss(weights[0] * recurrent + weights[1] * wide) / unit + prior / labels.values.size
 
-    # Alone, each half can be scaled too.
+    # The last two starting points are those of one part alone, which may be scaled too.
     starts: list[tuple[float, float]] = [(0.5, 0.5), (1.0, 0.0), (0.0, 1.0)]
     found = [minimize(loss, start, bounds=[(0, 10), (0, 10)], method="L-BFGS-B") for start in starts]
     best = min(found, key=lambda each: each.fun)
@@ -72,14 +80,15 @@ def mixing_weights(recurrent: np.ndarray, wide: np.ndarray, labels: Labels, all_
 
 @dataclass
 class WidePaths:
-    """The wide paths of a classifier, and how they came about.
+    """Wide paths of a text classifier, with the decisions of their fit.
 
     Args:
-        measured: fitted to the training rows, to be measured on the validation rows; None if it does not help.
-        final: the same, fitted to both.
-        decisions: `ngrams`, the `rows` of `all_rows` that they were fitted to, `order`, `power`, `strength`,
-            `recurrent_weight`, `wide_weight`, and the validation losses of the two halves and of their sum.
-        seconds: that the fit took.
+        measured: Wide path fitted to the training rows, for the evaluation on the validation split; None if the fitted
+            weight of the n-grams is 0, or there are no n-grams.
+        final: Wide path fitted to training and validation rows; None in the same cases.
+        decisions: Number of `ngrams`, the training `rows` of `all_rows` in the fit, `order`, `power`, `strength`,
+            `recurrent_weight`, `wide_weight`, and the validation `losses` of the two parts and of their sum.
+        seconds: Duration of the fit in seconds.
     """
 
     measured: WidePath | None
@@ -91,15 +100,16 @@ class WidePaths:
 def fit_wide_paths(
     config: Any, train: Dataset, validation: Dataset, most: int, recurrent: np.ndarray, unk_token_id: int | None
 ) -> WidePaths:
-    """Fit the wide paths of a trained classifier.
+    """Fit the wide paths of a trained text classifier.
 
     Args:
-        config: of a model without wide path.
-        train, validation: encoded rows.
-        most: n-grams that it may have.
-        recurrent: logits `[N, C]` of the model for the validation rows.
-        unk_token_id: id of the unknown token, which is in no n-gram: the vocabulary is made of the training rows, so
-            that it is rarer there than in other texts. None if the tokenizer has none.
+        config: Configuration of the model, which has no wide path yet.
+        train: Encoded training rows.
+        validation: Encoded validation rows.
+        most: Maximum number of n-grams.
+        recurrent: Logits of the recurrent network for the validation rows, `[N, C]`.
+        unk_token_id: Id of the unknown token; None if the tokenizer has none. No n-gram contains it: it is rarer in the
+            training rows, which the vocabulary comes from, than in other texts.
     """
 
     def rows_and_labels(rows: Dataset) -> tuple[list[np.ndarray], Labels]:
@@ -137,12 +147,12 @@ def fit_wide_paths(
 
 
 def _spread(logits: np.ndarray) -> float:
-    """Return the standard deviation of logits `[N, C]` about the mean of each row; of one label, about 0."""
+    """Return the standard deviation of logits `[N, C]`, centred in each row if there are several labels."""
     return float((logits - logits.mean(1, keepdims=True) if logits.shape[1] > 1 else logits).std())
 
 
 def _some(splits: list[Dataset], labels: int) -> list[np.ndarray]:
-    """Return the places of rows of each split, in their order: as many as the fit to all has memory for."""
+    """Return sorted indices of rows of each split: all, or a random sample within MOST_TOKENS and MOST_LOGITS."""
     tokens, rows = (sum(each) for each in zip(*((sum(split["length"]), len(split)) for split in splits), strict=True))
     share = min(1.0, MOST_TOKENS / max(1, tokens), MOST_LOGITS / (labels * max(1, rows)))
     draw = np.random.default_rng(0).permutation
@@ -164,14 +174,18 @@ def _path_of(config: Any, bag: Bag, recurrent_weight: float, wide_weight: float)
 def add_wide_path(
     trainer: RNNTrainer, tokenizer: PreTrainedTokenizerBase, encoded: DatasetDict, most: int
 ) -> WidePaths:
-    """Add a wide path of the training rows to a trained classifier, where validation rows say that it helps, and print
-    the decisions.
+    """Fit a wide path, add it to a trained text classifier if the validation split favours it.
+
+    The first process fits the wide path and sends it to the others. The decisions are printed.
 
     Args:
-        trainer: that has trained; its processes all have the same wide path then.
-        tokenizer: of the model.
-        encoded: the splits.
-        most: n-grams that it may have.
+        trainer: Trainer of the classifier, after training.
+        tokenizer: Tokenizer of the model.
+        encoded: Encoded splits; train and validation are read.
+        most: Maximum number of n-grams.
+
+    Returns:
+        The wide paths. The model has `measured`; `final` may replace it after the evaluation on the validation split.
     """
     model: Any = trainer.accelerator.unwrap_model(trainer.model)
     begun, fitted = time.monotonic(), None
@@ -192,11 +206,11 @@ def add_wide_path(
 
 
 def put_wide_path(trainer: RNNTrainer, path: WidePath) -> None:
-    """Give a trained classifier a wide path.
+    """Set the wide path of a trained text classifier.
 
     Args:
-        trainer: of the classifier.
-        path: the wide path.
+        trainer: Trainer of the classifier.
+        path: Wide path to set.
     """
     model: Any = trainer.accelerator.unwrap_model(trainer.model)
     model.config.wide_ngrams, model.config.wide_order = len(path.keys), path.order
@@ -204,7 +218,11 @@ def put_wide_path(trainer: RNNTrainer, path: WidePath) -> None:
 
 
 def summary(decisions: dict[str, Any]) -> str:
-    """Return the decisions of [`WidePaths`] on one line."""
+    """Return a description of the decisions of a fit on one line.
+
+    Args:
+        decisions: Decisions of [`WidePaths`].
+    """
     losses = ", ".join(f"{name} {value:.4f}" for name, value in decisions["losses"].items())
     end = f"validation loss: {losses}"
     a, b = decisions["recurrent_weight"], decisions["wide_weight"]

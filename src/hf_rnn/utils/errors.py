@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Errors that a user causes, and that the command line shows as one message without a traceback."""
+"""Errors that a user causes; the command line shows them as one message without a traceback."""
 
 import difflib
 from collections.abc import Iterable
@@ -7,32 +7,45 @@ from pathlib import Path
 
 
 class UserError(ValueError):
-    """Something in the data, the configuration or the folders; the message says what, and what to write instead."""
+    """Mistake in the data, the configuration or the folders; the message names the mistake and the fix."""
 
 
 def first_line(error: BaseException) -> str:
-    """Return an error's message on one line, or its type where it has none."""
-    # Imported here: it takes a fifth of a second, which a message of the command line need not wait for.
+    """Return the message of an error on one line; the name of its class if it has none.
+
+    Args:
+        error: Error to describe.
+    """
+    # Imported here, because it takes 0.2 s, which most commands do not need.
     from huggingface_hub.errors import StrictDataclassError
 
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if isinstance(error, StrictDataclassError):
-        # Which check failed comes first, what it found last.
+        # The first line names the failed check, the last line the mistake.
         lines = lines[-1:]
     return lines[0].rstrip(".") if lines else type(error).__name__
 
 
 def nearest(value: object, choices: Iterable[str]) -> str | None:
-    """The choice that looks most like a value, or None where none does."""
+    """Return the choice most similar to a value, or None if none is similar.
+
+    Args:
+        value: Value that is not among the choices.
+        choices: Valid values.
+    """
     text, choices = str(value), list(choices)
     near = difflib.get_close_matches(text, choices, n=1, cutoff=0.6)
-    # An abbreviation is far from what it stands for, letter by letter.
+    # `difflib` does not match an abbreviation with the full word.
     near += [choice for choice in choices if text and choice and (choice.startswith(text) or text.startswith(choice))]
     return near[0] if near else None
 
 
 def looks_local(path: str) -> bool:
-    """Whether a path that does not exist was meant as a local one, so that nobody waits for the Hub to deny it."""
+    """Return whether a path that does not exist was meant as a local path; the Hub then need not be asked for it.
+
+    Args:
+        path: Path or name of a repository, as the user wrote it.
+    """
     folder, _, _ = path.rpartition("/")
     local = path.startswith((".", "/", "~")) or path.count("/") > 1 or (folder != "" and Path(folder).is_dir())
     return local or ("/" not in path and near_path(path) is not None)
@@ -68,7 +81,13 @@ def did_you_mean(path: str) -> str:
 
 
 def check_choice(name: str, value: str, choices: Iterable[str]) -> None:
-    """Raises [`UserError`] for a value that is not among the choices, with the nearest of them."""
+    """Raise [`UserError`] for a value that is not among the choices, and suggest the nearest choice.
+
+    Args:
+        name: Name of the argument; used in the error.
+        value: Value to check.
+        choices: Valid values.
+    """
     choices = list(choices)
     if value not in choices:
         near = nearest(value, choices)

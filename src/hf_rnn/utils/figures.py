@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The pictures in a model's folder."""
+"""Figures in a model's folder: training curves and the confusion matrix."""
 
 import warnings
 from collections.abc import Iterator
@@ -11,8 +11,13 @@ import numpy as np
 
 
 def new_figure(width: float, height: float):
-    """An empty figure of so many inches."""
-    # The object interface: no display is asked for, and no global state of a notebook is touched.
+    """Return an empty figure.
+
+    Args:
+        width: Width in inches.
+        height: Height in inches.
+    """
+    # The object interface needs no display, and does not change the global state of pyplot in a notebook.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -23,12 +28,12 @@ def new_figure(width: float, height: float):
 
 @cache
 def font_families() -> list[str]:
-    """Families to write texts of any language with, as far as they are installed."""
+    """Return the installed font families that cover texts of many scripts, for fallback in this order."""
     from matplotlib import font_manager
 
     manager = font_manager.fontManager
     if not any("CJK" in font.name for font in manager.ttflist):
-        # What matplotlib remembers of the fonts may be older than they are.
+        # matplotlib's font cache may be older than the installed fonts.
         for file in font_manager.findSystemFonts():
             if "CJK" in file:
                 manager.addfont(file)
@@ -39,19 +44,22 @@ def font_families() -> list[str]:
 
 @contextmanager
 def boxes_for_missing_glyphs() -> Iterator[None]:
-    """Scripts that no font here has are drawn as boxes, without a warning for each."""
+    """Hide the warnings for missing glyphs inside the block.
+
+    matplotlib draws characters that no installed font has as boxes.
+    """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield
 
 
 def draw_curves(log_history: list[dict], metric: str, path: Path) -> None:
-    """Training and validation loss, and the metric that chose the model, over epochs.
+    """Draw the training and validation loss, and the validation metric, over the epochs.
 
     Args:
-        log_history: of the Trainer's state.
-        metric: such as `accuracy`, with or without its `eval_` prefix.
-        path: of the PNG.
+        log_history: `log_history` of the Trainer's state.
+        metric: Metric that selects the best checkpoint, such as `accuracy`, with or without the prefix `eval_`.
+        path: Path of the PNG file to write.
     """
     metric = metric.removeprefix("eval_")
     figure = new_figure(9, 3.5)
@@ -72,13 +80,16 @@ def draw_curves(log_history: list[dict], metric: str, path: Path) -> None:
 
 
 def draw_confusion(predicted: np.ndarray, labels: np.ndarray, names: list[str], split: str, path: Path) -> None:
-    """How often each true class (a row) was given each label (a column): share of the row, and counts where they fit.
+    """Draw the confusion matrix: rows are true classes, columns are predicted classes.
+
+    Colors show the share of each row. Counts are written into the cells for up to 15 classes.
 
     Args:
-        predicted, labels: `[N]` class indices.
-        names: of the classes.
-        split: named in the title.
-        path: of the PNG.
+        predicted: Predicted class indices, `[N]`.
+        labels: True class indices, `[N]`.
+        names: Names of the classes.
+        split: Name of the split, for the title.
+        path: Path of the PNG file to write.
     """
     from sklearn.metrics import confusion_matrix
 
@@ -91,7 +102,7 @@ def draw_confusion(predicted: np.ndarray, labels: np.ndarray, names: list[str], 
     figure.colorbar(image, ax=axes, label="share of the true class")
     axes.set(xlabel="predicted", ylabel="true", title=f"confusion matrix, {split}")
     ticks = range(len(names))
-    # Scripts that the font lacks would be drawn as boxes, with a warning for each; dollars would start a formula.
+    # The font may lack other scripts, so names beyond ASCII become numbers. An unescaped dollar would start a formula.
     shown = [
         name.replace("$", r"\$") if name.isascii() and len(name) <= 24 else f"#{i}" for i, name in enumerate(names)
     ]

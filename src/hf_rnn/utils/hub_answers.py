@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The kinds of answers and errors of the Hub and its client: which of them another try may mend, and what refused."""
+"""Classification of the errors of the Hub and its client: the cause, and whether a retry may help."""
 
 import json
 import re
@@ -17,25 +17,25 @@ from huggingface_hub.errors import (
 
 from .errors import first_line
 
-# The client's words for large files that the Hub refused.
+# Beginning of the client's message about large files that the Hub refused.
 _LFS_ERRORS = "LFS batch API returned errors:"
 
 
 class StrangeAnswer(Exception):
-    """JSON that the client accepts, and that the Hub does not send; the message says what it is."""
+    """JSON that the client accepts but the Hub does not send; the message describes it."""
 
 
 def head_of(info: Any) -> tuple[str, list[str]]:
-    """Read what `HfApi.model_info` returned.
+    """Read the commit and the file list from the result of `HfApi.model_info`.
 
     Args:
-        info: of a model's repository.
+        info: Result of `HfApi.model_info`.
 
     Returns:
-        The commit and the paths of the repository's files.
+        The hash of the commit, and the paths of the repository's files.
 
     Raises:
-        StrangeAnswer: it is not what the Hub sends. [`patiently`] turns this into [`NotServed`].
+        StrangeAnswer: If the result is not what the Hub sends; [`patiently`] turns it into [`NotServed`].
     """
     if info.siblings is None:
         raise StrangeAnswer("JSON of another form, without a list of files")
@@ -49,10 +49,10 @@ def head_of(info: Any) -> tuple[str, list[str]]:
 
 
 def chain_of(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error, what it was raised from, and so on.
+    """Yield an error, the error that it was raised from, and so on.
 
     Args:
-        error: with those that it was raised from.
+        error: First error of the chain; None yields nothing.
     """
     while error is not None:
         yield error
@@ -60,43 +60,43 @@ def chain_of(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def is_among(error: BaseException, *kinds: type) -> bool:
-    """Return whether an error of the chain is of one of these classes.
+    """Return whether any error of the chain is of one of the given classes.
 
     Args:
-        error: with those that it was raised from.
-        kinds: the classes.
+        error: Error, with the errors that it was raised from.
+        *kinds: Classes of errors.
     """
     return any(isinstance(e, kinds) for e in chain_of(error))
 
 
 def answer_of(error: BaseException) -> HfHubHTTPError | None:
-    """Return the error that holds the Hub's answer, or None.
+    """Return the error of the chain that holds the Hub's answer, or None.
 
     Args:
-        error: with those that it was raised from.
+        error: Error, with the errors that it was raised from.
     """
     return next((e for e in chain_of(error) if isinstance(e, HfHubHTTPError)), None)
 
 
 def status_of(error: BaseException) -> int:
-    """Return the status of the Hub's answer; 0 where it gave none.
+    """Return the HTTP status of the Hub's answer; 0 without an answer.
 
     Args:
-        error: with those that it was raised from.
+        error: Error, with the errors that it was raised from.
     """
     answer = answer_of(error)
     return answer.response.status_code if answer is not None else 0
 
 
 def reason_of(error: BaseException) -> str:
-    """Return the reason that the Hub gives, in the body of its answer or in a header, on one line; "" without one.
+    """Return the Hub's reason on one line, from the body or a header of its answer; "" without one.
 
     Args:
-        error: with those that it was raised from.
+        error: Error, with the errors that it was raised from.
     """
     answer = answer_of(error)
     if answer is None:
-        # An answer that refuses single files is no HTTP error.
+        # The client does not raise an HTTP error if the Hub refuses single files.
         said = next((str(e) for e in chain_of(error) if str(e).startswith(_LFS_ERRORS)), "").removeprefix(_LFS_ERRORS)
     else:
         said = answer.server_message or answer.response.headers.get("X-Error-Message") or ""
@@ -104,7 +104,7 @@ def reason_of(error: BaseException) -> str:
 
 
 def _page(text: str) -> str | None:
-    """Describe a web page by its title; None for a text that is no web page."""
+    """Describe a web page by its title; return None for a text that is not a web page."""
     title = re.search(r"<title[^>]*>(.*?)</title>", text, re.DOTALL | re.IGNORECASE)
     if title:
         return f"a web page, {' '.join(title[1].split())!r}"
@@ -112,11 +112,11 @@ def _page(text: str) -> str | None:
 
 
 def named(error: BaseException, *names: str) -> BaseException | None:
-    """Return the first error of the chain whose class, or one that it inherits from, has one of these names.
+    """Return the first error of the chain whose class, or one of its bases, has one of the given names, or None.
 
     Args:
-        error: with those that it was raised from.
-        names: of classes, whose library need not be installed.
+        error: Error, with the errors that it was raised from.
+        *names: Names of classes; their library need not be installed.
     """
     return next((e for e in chain_of(error) if {kind.__name__ for kind in type(e).__mro__}.intersection(names)), None)
 
@@ -125,19 +125,19 @@ def network_error(error: BaseException) -> BaseException | None:
     """Return the error of a connection that failed before the Hub answered; None for others.
 
     Args:
-        error: with those that it was raised from.
+        error: Error, with the errors that it was raised from.
     """
-    # The client's HTTP library was requests, is httpx, and will be another.
+    # Compared by name, because the HTTP library of huggingface_hub changes between versions.
     if answer_of(error) is not None or is_among(error, OfflineModeIsEnabled):
         return None
     return named(error, "RequestError", "RequestException", "ConnectionError")
 
 
 def is_absent(error: BaseException) -> bool:
-    """Return whether the Hub says that a repository does not exist, or not for this token.
+    """Return whether the Hub says that a repository does not exist, or is not visible with the token in use.
 
     Args:
-        error: with those that it was raised from.
+        error: Error, with the errors that it was raised from.
     """
     answer = answer_of(error)
     if answer is not None and (is_among(error, GatedRepoError) or knows_no_token(answer, reason_of(error))):
@@ -146,15 +146,14 @@ def is_absent(error: BaseException) -> bool:
 
 
 def of_a_stranger(error: BaseException) -> str | None:
-    """Describe what came in the place of an answer of the Hub, above all the page of a network that asks for a login;
-    None where the Hub answered.
+    """Describe an answer that did not come from the Hub, such as the login page of a network; None if the Hub answered.
 
     Args:
-        error: with those that it was raised from.
+        error: Error, with the errors that it was raised from.
     """
     answer = answer_of(error)
     if answer is not None:
-        # The Hub gives its reasons as JSON. Pages with 429 or 5xx come from the servers before it.
+        # The Hub gives its reasons as JSON. Web pages with status 429 or 5xx come from the servers in front of it.
         marked = any(name in answer.response.headers for name in ("X-Error-Code", "X-Error-Message"))
         return None if marked or answer.response.status_code not in (401, 403, 404, 511) else _page(_body(answer))
     for e in chain_of(error):
@@ -168,9 +167,9 @@ def of_a_stranger(error: BaseException) -> str | None:
             return first_line(e)
     if isinstance(error, (KeyError, TypeError, AttributeError, AssertionError, ValueError)):
         place = traceback.extract_tb(error.__traceback__)[-1]
-        # The client's own ValueErrors are about arguments, but for those about a date.
+        # A ValueError that the client raises itself is about an argument, unless it parses a date.
         about_arguments = isinstance(error, ValueError) and (place.line or "").startswith("raise")
-        # The validators call what was called with the caller's own arguments.
+        # An error in `_validators` is the caller's: the decorator there passes on the arguments of the call.
         theirs = re.search(r"\bhuggingface_hub\b(?!.*_validators)|\bhttpx2?\b", place.filename)
         if theirs and (not about_arguments or "_datetime" in place.filename):
             return f"JSON of another form, {type(error).__name__}: {first_line(error)}"
@@ -180,16 +179,19 @@ def of_a_stranger(error: BaseException) -> str | None:
 def _body(answer: HfHubHTTPError) -> str:
     try:
         return answer.response.text
-    except RuntimeError:  # The body of a stream that was never read.
+    except RuntimeError:  # The body is a stream that was not read.
         return ""
 
 
 def cause_of(error: BaseException) -> str | None:
-    """Return why the Hub refused, by the status or else by the words of its reason: "rate", "card", "size" (a file is
-    too large) or "room" (the storage is full); None for other reasons.
+    """Return why the Hub refused a request, from the status or the words of its reason; None for other reasons.
 
     Args:
-        error: with those that it was raised from.
+        error: Error, with the errors that it was raised from.
+
+    Returns:
+        `"rate"` (too many requests), `"card"` (invalid metadata of the card), `"size"` (a file is too large) or
+        `"room"` (the storage is full).
     """
     status, said = status_of(error), reason_of(error)
     if status in _STATUSES:
@@ -200,7 +202,7 @@ def cause_of(error: BaseException) -> str | None:
 
 
 _STATUSES = {402: "room", 413: "size", 429: "rate", 507: "room"}
-# The first that match count: a reason about requests in an hour speaks of a quota too, and one about a card of a size.
+# The first match counts: a reason about a rate limit may also mention a quota, and one about a card a size.
 _WORDS = {
     "rate": r"retry later|hourly|rate.?limit|too many requests",
     "card": r"README|metadata|YAML",
@@ -214,7 +216,7 @@ def may_pass(error: BaseException) -> bool:
     """Return whether another try may help.
 
     Args:
-        error: with those that it was raised from.
+        error: Error, with the errors that it was raised from.
     """
     cause, status = cause_of(error), status_of(error)
     if cause is not None:
@@ -224,10 +226,10 @@ def may_pass(error: BaseException) -> bool:
 
 
 def retry_after(error: BaseException) -> float | None:
-    """Return the seconds after which the Hub asks for another try; None where it names none.
+    """Return the seconds that the Hub asks to wait before another try (`Retry-After`); None if it names none.
 
     Args:
-        error: with those that it was raised from.
+        error: Error, with the errors that it was raised from.
     """
     answer = answer_of(error)
     given = answer.response.headers.get("Retry-After") if answer is not None else None
@@ -235,11 +237,11 @@ def retry_after(error: BaseException) -> float | None:
 
 
 def knows_no_token(answer: HfHubHTTPError, said: str) -> bool:
-    """Return whether an answer is a 401 about the token that was sent; without one, it is about the repository.
+    """Return whether an answer is a 401 that rejects the token; a 401 to a request without one is about the repository.
 
     Args:
-        answer: of the Hub.
-        said: the reason that it gives, of [`reason_of`].
+        answer: Error that holds the Hub's answer.
+        said: Reason that the Hub gives, from [`reason_of`].
     """
     sent = answer.response.status_code == 401 and "authorization" in answer.response.request.headers
     about_it = re.search(r"token|credential|expired|authorization", said, re.IGNORECASE) is not None

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Download files of a repository into the cache, or use the cached ones where the Hub does not answer."""
+"""Download of repository files into the cache, with the cached files as a fallback if the Hub does not answer."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -22,8 +22,8 @@ def matches(path: str, patterns: Iterable[str]) -> bool:
     """Return whether a path matches one of the patterns.
 
     Args:
-        path: of a file in a repository.
-        patterns: as of `fnmatch`.
+        path: Path of a file in a repository.
+        patterns: Patterns in the syntax of `fnmatch`.
     """
     return any(fnmatch(path, pattern) for pattern in patterns)
 
@@ -39,17 +39,27 @@ def snapshot(
     *,
     is_intact: Callable[[Path], bool],
 ) -> Path:
-    """Fetch some files of a model's repository into the cache, or from it where the Hub does not answer.
+    """Download some files of a model repository into the cache, or use the cached files if the Hub does not answer.
+
+    A damaged file is downloaded once more.
 
     Args:
         repo_id: `user/name`.
-        patterns: of the files, as of `fnmatch`.
-        is_whole: whether a folder of the cache holds enough of them to be used where the Hub does not answer.
-        revision: a branch, tag or commit; main if None.
-        token: that of `hf auth login` or HF_TOKEN if None.
-        cache_dir: another place of the cache.
-        local_files_only: whether the Hub is not asked.
-        is_intact: whether a file of the cache has the bytes that were pushed.
+        patterns: Patterns of the files to download, in the syntax of `fnmatch`.
+        is_whole: Function that returns True if a cache folder holds enough files to be used without the Hub.
+        revision: Branch, tag or commit; None for main.
+        token: Access token; None for the one of HF_TOKEN or `hf auth login`.
+        cache_dir: Folder of the cache; None for the default of the Hub's client.
+        local_files_only: True to use the cache without asking the Hub.
+        is_intact: Function that returns True if a cached file has the bytes that were pushed.
+
+    Returns:
+        The snapshot folder in the cache.
+
+    Raises:
+        NotServed: If the download fails and the cache is not whole.
+        UserError: If the name or revision does not exist, or a file is damaged after both downloads. Also if the name
+            of a file leads out of the repository's folder.
     """
     where: dict[str, Any] = {"token": token, "cache_dir": cache_dir, "allow_patterns": list(patterns)}
     for _ in range(2):
@@ -80,7 +90,7 @@ def snapshot(
 def _in_cache(
     repo_id: str, revision: str | None, where: dict[str, Any], is_whole: Callable[[Path], bool]
 ) -> Path | None:
-    """Return the folder of the cache where it is whole, or None."""
+    """Return the snapshot folder in the cache, or None if it is missing or not whole."""
     try:
         folder = Path(snapshot_download(repo_id, revision=revision, local_files_only=True, **where))
     except (LocalEntryNotFoundError, HFValidationError):
@@ -91,7 +101,10 @@ def _in_cache(
 def _fetch(
     repo_id: str, revision: str | None, where: dict[str, Any], cached: Path | None, local_files_only: bool
 ) -> Path:
-    """The folder of the cache with what the Hub has now. A revision names what was fetched only once that is whole."""
+    """Return the snapshot folder with the files that the Hub has now, downloading those that are missing.
+
+    The cache's reference of the revision changes only after all files have arrived.
+    """
     if local_files_only:
         return Path(snapshot_download(repo_id, revision=revision, local_files_only=True, **where))
     try:

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Errors of the Hub and its client, each as one line that hands over the fix; and another try where that may help."""
+"""Errors of the Hub and its client as one-line messages that name the fix, and retries where they may help."""
 
 import logging
 import os
@@ -40,32 +40,33 @@ from .hub_answers import (
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-# Seconds in which a call is tried again: while somebody, or a training run, waits for it; and for a push, which has to
-# get over a server that restarts.
+# Seconds during which a failed call is retried. A push gets more time than other calls, because it must survive the
+# restart of a server.
 PATIENCE, PATIENCE_OF_A_PUSH = 20, 150
-# Waits between tries double from one second up to this; the Hub's own word (Retry-After) may ask for more.
+# Maximum wait in seconds between two tries. Waits double from 1 to the first value; `Retry-After` may ask for up to
+# the second.
 LONGEST_STEP, LONGEST_WAIT = 30, 60
-# Seconds without a byte after which a connection counts as broken; the client itself would wait for ever. A question
-# whose answer may be in the cache waits for less.
+# Seconds without a byte after which a connection counts as broken; some requests of the client have no limit. Requests
+# that the cache may replace use the second, shorter limit.
 LONGEST_SILENCE, LONGEST_QUESTION = 60, 10
-# Tests replace both, so that no test waits.
+# Tests replace both to avoid waiting.
 clock, sleep = time.monotonic, time.sleep
 
 
 class NotServed(UserError):
-    """The Hub did not give what it was asked for; a copy in the cache may do in its place."""
+    """The Hub did not deliver what was requested; a cached copy may replace it."""
 
 
 class NotThere(NotServed):
-    """The Hub says that there is no such repository, or none that this user may see."""
+    """The repository does not exist, or is not visible to this user."""
 
 
 class BadCard(NotServed):
-    """A card is broken.
+    """The metadata of a card is invalid.
 
     Args:
-        reason: the message without the line to write.
-        line: a command that pushes a folder.
+        reason: Message without the alternative command.
+        line: Command that pushes the folder; the message suggests it with `--overwrite_card`.
     """
 
     def __init__(self, reason: str, line: str):
@@ -80,9 +81,9 @@ def push_line(folder: str, repo_id: str, revision: str | None = None) -> str:
     """Return the command that pushes a folder.
 
     Args:
-        folder: of the model, as a shell reads it.
+        folder: Folder of the model, quoted for a shell.
         repo_id: `user/name`.
-        revision: a branch; main if None.
+        revision: Branch; None for main.
     """
     return f"hf-rnn push {folder} {repo_id}" + (f" --revision {quote(revision)}" if revision else "")
 
@@ -95,19 +96,23 @@ def patiently(
     patience: float = PATIENCE,
     repo_type: str = "model",
 ) -> T:
-    """Call again where another try may help: too many requests, a failing server, a broken or silent connection, an
-    answer that is not the Hub's, a race.
+    """Call a function that asks the Hub, and retry it after errors that may pass, such as too many requests.
+
+    Others are a failing server, a broken or silent connection, an answer that is not the Hub's, and a conflicting
+    commit.
 
     Args:
-        call: asks the Hub.
-        repo_id, repo_type, revision: that are asked for, which an error names.
-        token: that is sent, of which an error tells if it is refused.
-        patience: seconds after which no further try begins; 0 for a single try. The first answer with `Retry-After`
+        call: Function that asks the Hub.
+        repo_id: Repository that is asked for; used in errors.
+        token: Token that is sent, or None; errors suggest how to replace it.
+        revision: Revision that is asked for; used in errors.
+        patience: Seconds after which no further try begins; 0 for a single try. The first answer with `Retry-After`
             extends it, so that one wait of `LONGEST_WAIT` seconds fits.
+        repo_type: `"model"`, `"dataset"` or `"space"`; used in errors.
 
     Raises:
-        NotServed: all tries failed, or the Hub refused.
-        UserError: there is no such name or revision.
+        NotServed: If all tries failed, or the Hub refused.
+        UserError: If the name or the revision does not exist.
     """
     begun, step, promised = clock(), 1, 0.0
     while True:
@@ -134,7 +139,7 @@ def patiently(
 
 
 def _limited(factory: Callable[[], Any]) -> Callable[[], Any]:
-    """Return a factory of clients that gives each of them the limit on silence."""
+    """Wrap a factory of HTTP clients so that each client limits the silence of its connections."""
 
     def make() -> Any:
         client = factory()
@@ -145,18 +150,17 @@ def _limited(factory: Callable[[], Any]) -> Callable[[], Any]:
 
 
 def _limit_silence(request: Any) -> None:
-    """Give a limit to a request that may wait for ever. Some, such as those of `HfApi.model_info`, ask for none,
-    whatever the client's own limit is."""
+    """Set a timeout for a request that has none, such as those of `HfApi.model_info`, whatever the client allows."""
     kinds = ("connect", "read", "write", "pool")
     limits = request.extensions.get("timeout", {})
     request.extensions["timeout"] = {kind: limits.get(kind) or LONGEST_SILENCE for kind in kinds}
 
 
-# The client makes a new session whenever a connection is refused, so the limit belongs to whatever makes sessions.
+# huggingface_hub makes a new session after a refused connection, so the limit is set by the factory of sessions.
 set_client_factory(_limited(_http._GLOBAL_CLIENT_FACTORY))
 
 
-# Words ---------------------------------------------------------------------------------------------------------------
+# Error messages ------------------------------------------------------------------------------------------------------
 
 
 def as_user_error(
@@ -166,17 +170,17 @@ def as_user_error(
     token: str | None = None,
     repo_type: str = "model",
 ) -> UserError | None:
-    """Return the error to raise for what the Hub or its client raised: one line that says what to do about it.
+    """Return an error with a one-line message that names the fix, for an error of the Hub or its client.
 
     Args:
-        error: that was raised.
-        repo_id: the repository that was asked for.
-        revision: a branch, a tag or a commit; main if None.
-        token: that was passed; the one of HF_TOKEN or of a login if None.
+        error: Error that was raised.
+        repo_id: Repository that was asked for.
+        revision: Branch, tag or commit; None for main.
+        token: Token that was passed; None for the one of HF_TOKEN or a login.
         repo_type: `"model"`, `"dataset"` or `"space"`.
 
     Returns:
-        None if the error is not one of the Hub or its client.
+        The error to raise, or None if the given one is not of the Hub or its client.
     """
     texts = [str(e) for e in chain_of(error) if "Invalid metadata in README.md" in str(e)]
     if texts or (cause_of(error) == "card" and status_of(error) in (400, 422)):
@@ -236,7 +240,7 @@ _PROXY_LOGIN = (
 
 @dataclass
 class _Refusal:
-    """An answer of the Hub that is an error: [`_REFUSALS`] has a line for each."""
+    """Answer of the Hub that refuses a request; [`_REFUSALS`] has the message for each kind."""
 
     error: BaseException
     repo_id: str
@@ -252,19 +256,19 @@ class _Refusal:
 
     @property
     def page(self) -> str:
-        """The address of the repository."""
+        """The repository's address on the Hub."""
         return f"{constants.ENDPOINT}/{'datasets/' if self.repo_type == 'dataset' else ''}{self.repo_id}"
 
 
 def _another_token(token: str | None) -> str:
-    """Return the way to another token. A token that is passed goes before HF_TOKEN, and that before a login's."""
+    """Return the advice for a rejected token: an argument has priority over HF_TOKEN, and HF_TOKEN over a login."""
     if token:
         return "pass one that is valid"
     return "set HF_TOKEN to one that is valid" if os.environ.get("HF_TOKEN") else "log in again, hf auth login"
 
 
 def _forbidden(refusal: _Refusal) -> str:
-    """Return the line for a token that may not do something, with its owner and its role."""
+    """Return the message for a token without permission, with the token's user if the Hub knows it."""
     repo_id, said = refusal.repo_id, refusal.said or str(refusal.status)
     writes = refusal.answer is not None and refusal.answer.response.request.method not in ("GET", "HEAD")
     act = "push to" if writes else "read"
@@ -284,7 +288,7 @@ def _forbidden(refusal: _Refusal) -> str:
 
 
 def _other_kind(repo_id: str, token: str | None, repo_type: str) -> str | None:
-    """Return the line for a name that is there, but as that of another kind of repository."""
+    """Return the message for a name that belongs to another kind of repository, or None."""
     kinds = {
         "model": f"a model on the Hub, not a data set: name a data set, or ask the model, hf-rnn predict {repo_id}",
         "dataset": f"a data set on the Hub, not a model: name a model, or train one, --data.path {repo_id}",
@@ -300,6 +304,7 @@ def _other_kind(repo_id: str, token: str | None, repo_type: str) -> str | None:
 
 
 def _revisions(repo_id: str, token: str | None, repo_type: str) -> str:
+    """Return the end of the message for an unknown revision, with the revisions that exist."""
     try:
         refs = HfApi(token=token).list_repo_refs(repo_id, repo_type=repo_type)
     except Exception:
@@ -309,7 +314,7 @@ def _revisions(repo_id: str, token: str | None, repo_type: str) -> str:
     return f", only {', '.join(names)}: write {option} {names[0]}." if names else ": it is empty."
 
 
-# Each case is a test whether it fits a refusal, and the line for it. The first that fits counts.
+# Pairs of a condition on a refusal and the message for it. The first condition that holds counts.
 _REFUSALS: tuple[tuple[Callable[[_Refusal], bool], Callable[[_Refusal], str]], ...] = (
     (
         lambda r: r.cause == "room",

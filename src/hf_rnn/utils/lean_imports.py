@@ -1,11 +1,12 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """Import transformers without the libraries that only training and other architectures use.
 
-A process that answers one text spends nearly all of its time on imports. Two thirds of what
-`from transformers import PreTrainedModel` imports after torch serve tensor parallelism, the compiler, attention caches
-and the losses of object detectors. All of this is imported at the top of transformers' modules, where a user of the
-library has no say. Written against transformers 5.23 and torch 2.13; where a later version has changed a part that is
-named here, the process starts as slowly as without this module, and answers the same.
+A process that answers one text spends most of its time on imports. Two thirds of what `from transformers import
+PreTrainedModel` imports after torch serve tensor parallelism, the compiler, attention caches and the losses of object
+detectors. transformers imports all of this at the top of its modules and has no option to skip it.
+
+This module is written for transformers 5.23 and torch 2.13. If a later version changes a part that is named here, the
+process starts as slowly as without this module. Its answers stay the same.
 """
 
 import importlib.util
@@ -18,19 +19,18 @@ from typing import Any
 
 from .processes import is_one_of_several
 
-# transformers asks whether these are installed, and imports them if so: PIL and jinja2 for chat templates, psutil for
-# serving, scipy for the loss of object detectors, sklearn for assisted generation, accelerate for models on several
-# devices.
+# transformers imports these libraries if they are installed: PIL and jinja2 for chat templates, psutil for serving,
+# scipy for the loss of object detectors, sklearn for assisted generation, accelerate for models on several devices.
 OPTIONAL = ("PIL", "accelerate", "jinja2", "psutil", "scipy", "sklearn")
 
 
 @contextmanager
 def lean_imports() -> Iterator[None]:
-    """Load and use a model inside the block without the libraries that answers never use.
+    """Load and use a model inside the block without libraries that inference does not need.
 
-    The block is for a process with one thread, which reads models from files and ends: the modules of transformers
-    that it imports have no tensor parallelism from then on. In a process that has imported transformers' models before,
-    or is one of several, it changes nothing.
+    Use it in a process with one thread that reads models from files and then ends: the transformers modules imported
+    inside have no tensor parallelism afterwards. It changes nothing in a process that has already imported
+    transformers' models, or that is one of several.
     """
     if is_one_of_several() or "transformers.modeling_utils" in sys.modules:
         yield
@@ -39,10 +39,10 @@ def lean_imports() -> Iterator[None]:
 
     with ExitStack() as stack:
         for name in set(OPTIONAL) - set(sys.modules):
-            # Python's own way to say that a module cannot be imported.
+            # None in `sys.modules` makes the import of a module fail.
             sys.modules[name] = None  # type: ignore[assignment]
             stack.callback(sys.modules.pop, name, None)
-        # Without it, transformers imports neither FSDP nor tensors that are spread over processes, and with them sympy.
+        # Without `torch.distributed`, transformers imports neither FSDP nor distributed tensors, which import sympy.
         stack.enter_context(_replaced(torch.distributed, "is_available", lambda: False))
         if "torch._dynamo" not in sys.modules:
             sys.modules["torch._dynamo"] = _Compiler()
@@ -54,10 +54,10 @@ def lean_imports() -> Iterator[None]:
 
 
 class _Compiler(ModuleType):
-    """`torch._dynamo`, which is loaded by the first use of anything but its decorators.
+    """Replacement for `torch._dynamo` that loads the real module at the first use of anything but its decorators.
 
-    transformers' modules decorate functions for the compiler as they are imported. Nothing is compiled here. Without
-    this class a cold `hf-rnn predict` takes 54 % more CPU time.
+    transformers decorates functions for the compiler at import, but nothing is compiled here. Without this class, a
+    cold `hf-rnn predict` takes 54 % more CPU time.
     """
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class _Compiler(ModuleType):
         self.allow_in_graph = self.assume_constant_result = self.disable = _as_it_is
 
     def __getattr__(self, name: str) -> Any:
-        # Python asks for such names to see whether a module has them.
+        # Python itself looks up such names; this must not load the real module.
         if name.startswith("__"):
             raise AttributeError(name)
         self.__class__ = ModuleType  # type: ignore[assignment]
@@ -79,13 +79,13 @@ class _Compiler(ModuleType):
 
 
 def _as_it_is(function: Callable | None = None, *args: Any, **options: Any) -> Any:
-    """Decorate a function, with or without arguments, by nothing."""
+    """Return a function unchanged; usable as a decorator with or without arguments."""
     return (lambda decorated: decorated) if function is None else function
 
 
 @contextmanager
 def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
-    """Give an attribute of a module another value inside the block."""
+    """Replace an attribute of a module inside the block."""
     before = getattr(owner, name)
     setattr(owner, name, value)
     try:
@@ -95,10 +95,10 @@ def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
 
 
 def _one_scan(stack: ExitStack) -> None:
-    """Let `transformers.models` take over the list of its modules, which `transformers` has made by now.
+    """Let `transformers.models` reuse the list of modules that `transformers` has already built.
 
-    Both read 1,600 files for it: the function that keeps what it found takes a folder, and the `__init__.py` in it, for
-    two places. Without this function a cold `hf-rnn predict` takes 12 % more CPU time.
+    Both scan 1,600 files for this list. The cache of the scanning function treats a folder and its `__init__.py` as two
+    places. Without this function, a cold `hf-rnn predict` takes 12 % more CPU time.
     """
     from transformers.utils import import_utils
 
@@ -111,10 +111,10 @@ def _one_scan(stack: ExitStack) -> None:
 
 
 def _no_conversions(stack: ExitStack) -> None:
-    """Leave out the names that weights of other architectures had in the past: a thousand regular expressions.
+    """Skip the table of old weight names of other architectures, which is a thousand regular expressions.
 
-    Our models' weights have the names of today, which `check_weights` has made sure of. Without this function a cold
-    `hf-rnn predict` takes 11 % more CPU time.
+    Our models need no such table: `check_weights` has checked that the weights have today's names. Without this
+    function, a cold `hf-rnn predict` takes 11 % more CPU time.
     """
     from transformers import conversion_mapping
 

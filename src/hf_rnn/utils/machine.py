@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The machine: its processor or GPU, its versions, and how its memory and threads are used."""
+"""Hardware, library versions, and settings for memory and threads."""
 
 import ctypes
 import os
@@ -16,7 +16,10 @@ import torch
 
 @cache
 def runs_bf16() -> bool:
-    """Return whether this processor runs an LSTM in bf16: oneDNN needs instructions that some processors lack."""
+    """Return whether this processor runs an LSTM in bf16.
+
+    oneDNN needs instructions that some processors lack.
+    """
     try:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             torch.nn.LSTM(4, 4)(torch.zeros(1, 1, 4))
@@ -26,7 +29,7 @@ def runs_bf16() -> bool:
 
 
 def hardware() -> str:
-    """Return the name of the processor, or of the GPUs, with their number."""
+    """Return the name and number of the GPUs, or the name and number of cores of the processor."""
     if torch.cuda.is_available():
         return f"{torch.cuda.device_count()} × {torch.cuda.get_device_name()}"
     info = Path("/proc/cpuinfo")
@@ -36,17 +39,19 @@ def hardware() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of the libraries that decide a result."""
+    """Return the versions of Python and of the libraries that affect a result."""
     packages = ("torch", "transformers", "tokenizers", "datasets", "accelerate")
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 
 
 def bound_kernel_caches() -> None:
-    """Let torch keep few kernels, for training on batches whose shapes seldom come back.
+    """Limit the number of CPU kernels that torch and oneDNN cache, for training on batches of many shapes.
 
-    On a CPU, oneDNN makes a kernel for each shape of a product or a layer, and torch and oneDNN each keep a thousand:
-    with batches of many lengths they grow to gigabytes, and are hardly ever asked for again. It counts where no such
-    kernel has run in the process; what the environment says already stays.
+    On a CPU, oneDNN makes a kernel for each shape of a product or a layer. torch and oneDNN each keep a thousand. With
+    batches of many lengths, these caches grow to gigabytes, and their kernels are rarely used again.
+
+    The limit has an effect only if no such kernel has run in the process. Environment variables that are already set
+    stay as they are.
     """
     for name in ("LRU_CACHE_CAPACITY", "ONEDNN_PRIMITIVE_CACHE_CAPACITY"):
         os.environ.setdefault(name, "64")
@@ -54,10 +59,10 @@ def bound_kernel_caches() -> None:
 
 @cache
 def keep_freed_memory() -> bool:
-    """Let this process keep memory that it frees, for its next step.
+    """Make the allocator keep freed memory for the next step of this process.
 
-    glibc gives large blocks back to the system at once, and the next step faults them in again, page by page: about a
-    third of an LSTM's training step on a CPU. Memory that was needed once then stays with the process.
+    glibc returns large blocks to the system at once, and the next step faults them in again page by page. This takes
+    about a third of an LSTM's training step on a CPU. The process then keeps its peak memory.
 
     Returns:
         True if the allocator took the settings: glibc's does, others have no such calls.
@@ -66,15 +71,15 @@ def keep_freed_memory() -> bool:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
         return False
-    mmap_max, trim_threshold, never = -4, -1, -1  # of malloc.h
+    mmap_max, trim_threshold, never = -4, -1, -1  # constants of malloc.h
     return bool(mallopt(mmap_max, 0) and mallopt(trim_threshold, never))
 
 
 def give_back_freed_memory() -> None:
-    """Give freed memory back to the system, where glibc allocates.
+    """Return freed memory to the system, if glibc allocates it.
 
-    [`keep_freed_memory`] keeps it, and memory that threads have freed in places of their own may grow to many times
-    that in use.
+    [`keep_freed_memory`] keeps such memory. Freed memory in the arenas of threads may grow to many times the memory in
+    use.
     """
     try:
         ctypes.CDLL(None).malloc_trim(0)
@@ -86,8 +91,8 @@ def give_back_freed_memory() -> None:
 def one_thread() -> Iterator[None]:
     """Compute products inside the block in the calling thread alone.
 
-    A thread that is not a process' first one gets helpers of its own from OpenMP. Without them, texts are answered one
-    by one several times faster.
+    OpenMP gives a thread other than the process's first one helper threads of its own. Without them, predicting texts
+    one by one is several times faster.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -98,25 +103,26 @@ def one_thread() -> Iterator[None]:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that memory ran out, of a GPU or of the machine.
+    """Return whether an error says that the GPU or the machine is out of memory.
 
-    accelerate's `should_reduce_batch_size` also takes CUDNN_STATUS_NOT_SUPPORTED for it, which says that cuDNN has no
-    kernel, and leaves out the allocations of cuDNN and cuBLAS.
+    accelerate's `should_reduce_batch_size` is not used for two reasons. It counts CUDNN_STATUS_NOT_SUPPORTED, which
+    says that cuDNN has no kernel. It does not count failed allocations of cuDNN and cuBLAS.
 
     Args:
-        error: of a step or of an allocation.
+        error: Error of a training step or an allocation.
     """
     words = ("out of memory", "not enough memory", "can't allocate memory", "_STATUS_ALLOC_FAILED")
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and any(w in str(error) for w in words))
 
 
 def on_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
-    """Return a batch with its tensors on a device. A GPU takes them from pinned memory, so that the host need not wait
-    until they are there; all else in the batch stays.
+    """Return a batch with its tensors on a device; other values stay as they are.
+
+    Copies to a GPU go through pinned memory, so that the host does not wait for them.
 
     Args:
-        batch: tensors, and other values, by their names.
-        device: of the model.
+        batch: Tensors and other values by name.
+        device: Device of the model.
     """
     gpu = device.type == "cuda"
     return {
@@ -128,7 +134,7 @@ def on_device(batch: dict[str, Any], device: torch.device) -> dict[str, Any]:
 
 
 def default_device() -> str:
-    """Return the name of this process' GPU, where there is one; else of the CPU."""
+    """Return the name of this process's GPU if there is one, otherwise `cpu`."""
     return f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu"
 
 

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Print on any standard output, and leave out lines of libraries that do not fit."""
+"""Printing on any standard output, and suppression of log lines of libraries."""
 
 import logging
 import sys
@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 
 def say(text: str) -> None:
-    """Print a text on a standard output of any encoding; a character that it lacks is escaped.
+    """Print a text, and escape the characters that the encoding of the standard output lacks.
 
     Args:
-        text: one or more lines.
+        text: One or more lines.
     """
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
@@ -19,11 +19,11 @@ def say(text: str) -> None:
 
 @contextmanager
 def unsaid(name: str, words: str) -> Iterator[None]:
-    """Keep a library from a line that does not fit here.
+    """Suppress the log lines of a library that contain the given words, inside the block.
 
     Args:
-        name: of its logger.
-        words: by which the line is known.
+        name: Name of the library's logger.
+        words: Words that identify the line.
     """
     logger = logging.getLogger(name)
 

@@ -1,24 +1,28 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""The processes of one job: how they join, leave and are started again."""
+"""Processes of one distributed job: joining, leaving and restarts."""
 
 import os
 from datetime import timedelta
 
 
 def is_one_of_several() -> bool:
-    """Return whether a launcher has started this process as one of several. The answer needs no torch."""
+    """Return whether a launcher has started this process as one of several.
+
+    The function does not import torch.
+    """
     return int(os.environ.get("WORLD_SIZE") or 1) > 1
 
 
 def join_after_restart(backend: str, timeout: timedelta) -> None:
-    """Join the processes of a job that torchrun has started again, before anything else does.
+    """Join the process group of a job that torchrun has restarted; call it before anything else joins.
 
-    torch 2.13 keeps the store of the attempt before, and in it the addresses of processes that are gone. A process that
-    reads such an address before it is written anew waits in vain. Here, each attempt gets names of its own.
+    torch 2.13 keeps the store of the previous attempt, which has the addresses of processes that no longer exist. A
+    process that reads such an address before it is replaced waits in vain. This function gives each attempt its own
+    prefix in the store. It does nothing in a job that was not restarted.
 
     Args:
-        backend: of torch.distributed, such as `"gloo"`.
-        timeout: for which a process waits for the others.
+        backend: Backend of torch.distributed, such as `"gloo"`.
+        timeout: Maximum time that a process waits for the others.
     """
     from torch import distributed
 
@@ -38,10 +42,9 @@ def join_after_restart(backend: str, timeout: timedelta) -> None:
 
 
 def leave_processes() -> None:
-    """Take leave of the other processes of a job that ends well.
+    """Leave the process group of a job that ends without an error.
 
-    A process that just exits may be aborted by the threads that talk to the others, and its launcher then says that it
-    failed.
+    Otherwise, the communication threads of a process may abort it at exit, and its launcher reports a failure.
     """
     from torch import distributed
 
@@ -50,12 +53,15 @@ def leave_processes() -> None:
 
 
 def was_restarted() -> bool:
-    """Return whether a launcher (torchrun, accelerate launch) or a cluster (SLURM) has started this job again."""
+    """Return whether a launcher (torchrun, accelerate launch) or a cluster (SLURM) has restarted this job."""
     return any(int(os.environ.get(name) or 0) for name in ("TORCHELASTIC_RESTART_COUNT", "SLURM_RESTART_COUNT"))
 
 
 def job_id() -> str:
-    """Return the name of a launcher's or a cluster's job: the same in all its processes and after a restart."""
+    """Return the id of the job that a launcher or a cluster gives.
+
+    It is the same in all processes and after a restart.
+    """
     names = ("SLURM_JOB_ID", "TORCHELASTIC_RUN_ID")
     given = [os.environ[name] for name in names if os.environ.get(name, "none") != "none"]
     return given[0] if given else f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"

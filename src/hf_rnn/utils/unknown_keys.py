@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Say which key was probably meant where a command line or a YAML file has an unknown one."""
+"""Suggestions for unknown keys on the command line or in a YAML file."""
 
 import re
 from collections.abc import Iterable
@@ -8,14 +8,15 @@ from .errors import nearest
 
 
 def name_unknown_key(message: str, keys: Iterable[str]) -> str:
-    """Return a message of jsonargparse in our words where it is about an unknown key.
+    """Return a clearer message for an unknown key, or the given message if it is about something else.
 
     Args:
-        message: of an error of jsonargparse.
-        keys: the known ones, such as `training.seed`.
+        message: Message of an error of jsonargparse.
+        keys: Known keys, such as `training.seed`.
 
     Returns:
-        The unknown key and the nearest known one, or all those of its section; other messages as they are.
+        A message with the unknown key and the nearest known key. If none is near, it lists the known keys of the
+        section.
     """
     keys = [key for key in keys if key not in ("help", "config", "print_config", "print_shtab")]
     name = _unknown_key(message)
@@ -23,7 +24,7 @@ def name_unknown_key(message: str, keys: Iterable[str]) -> str:
         return message
     section, _, last = name.rpartition(".")
     inside = {key.rpartition(".")[2]: key for key in keys if key.rpartition(".")[0] == section}
-    # Within a known section its own keys are meant, and the section's name must not count as likeness.
+    # Within a known section, only the last part of the key is compared: the section's name would add similarity.
     near = inside.get(nearest(last, inside) or "") if inside else nearest(name, keys)
     if not near and not section:
         # A key that lacks its section.
@@ -34,7 +35,7 @@ def name_unknown_key(message: str, keys: Iterable[str]) -> str:
     return f"there is no key {name!r}; the keys are {', '.join(inside.values() or keys)}."
 
 
-# How jsonargparse names an unknown key: on the command line, in a section of a YAML file, and outside of the sections.
+# Messages of jsonargparse about an unknown key: on the command line, and inside and outside a section of a YAML file.
 _UNKNOWN = (
     r"unrecognized arguments: --?()([^\s=]+)",
     r"Group '([^']+)' does not accept option '([^']+)'",
@@ -44,6 +45,7 @@ _UNKNOWN = (
 
 
 def _unknown_key(message: str) -> str | None:
+    """Return the unknown key that a message of jsonargparse names, or None."""
     found = (re.search(pattern, message) for pattern in _UNKNOWN)
     return next((f"{match[1]}.{match[2]}".strip(".") for match in found if match), None)
 

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Save the mean of the weights of several models that began alike.
+"""Save the mean of the weights of several models (model soup).
 
 hf-rnn average MODEL MODEL --output FOLDER
 """

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Open a page on which a classifier answers, shows its reasons and labels files.
+"""Serve a web page of a text classifier: predictions for texts and files, and their explanations.
 
 hf-rnn demo MODEL
 hf-rnn demo MODEL --space USER/NAME

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Show how far back through time the gradient goes, and what gates and units do.
+"""Show how far the gradient reaches back in time, and how active gates and units are.
 
 hf-rnn diagnose MODEL --data reviews.csv --output flow.png
 """

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Measure a trained model on a labelled data set.
+"""Evaluate a trained model on a labelled data set.
 
 hf-rnn evaluate MODEL --data reviews.csv
 hf-rnn evaluate MODEL --split test --output metrics.json
@@ -45,7 +45,7 @@ def run(options: Any) -> None:
     from ...inference.predictor import evaluate
 
     predictor = load_predictor(options)
-    # Without a name, rows of the training run that were trained on are never measured.
+    # Without --data and --split, evaluate on the test split, never on rows of the training split.
     split = options.split or (predictor.task.data.test_split if options.data is None else None)
     data = data_of(predictor, options, options.data)
     results = evaluate(predictor, data, split, options.batch_tokens, given_columns(options))

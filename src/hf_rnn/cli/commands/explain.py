@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Show how much each word of a text speaks for an answer, or how the answer came about.
+"""Explain a prediction by the words of the text, by the scores after each word, or by an alignment.
 
 hf-rnn explain MODEL "some text" --output page.html
 hf-rnn explain MODEL "some text" --how_it_read
@@ -61,7 +61,7 @@ def run(options: Any) -> None:
 
 
 def _align(options: Any, predictor: Any) -> None:
-    """Show which source words a translator looked at."""
+    """Print and write the alignment between source and target words of a translation model."""
     from ...interpret.alignment import align
     from ...interpret.views import save
 
@@ -75,7 +75,7 @@ def _align(options: Any, predictor: Any) -> None:
 
 
 def _explain(options: Any, predictor: Any) -> None:
-    """Show the words that an answer comes from, or the answer after each word."""
+    """Print and write the attribution scores of a text classifier, or its reading curve."""
     from ...interpret.attribution import DEFAULT, explain, explainable
     from ...interpret.reading_curve import how_it_read
     from ...interpret.views import save, strongest, title

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Answer texts, or the rows of a file, with a trained model.
+"""Run a trained model on texts, or on the rows of a file.
 
 hf-rnn predict MODEL "some text" "another text"
 hf-rnn predict MODEL --file in.csv --output out.jsonl

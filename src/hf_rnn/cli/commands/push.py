@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Push a trained model to the Hub as one commit, with its card.
+"""Push a trained model with its model card to the Hub, as one commit.
 
 hf-rnn push MODEL USER/NAME --private
 """

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Train a model from a YAML file, each key of which is an option too.
+"""Train a model from a YAML file; each key of the file is also an option.
 
 hf-rnn train --config FILE.yaml
 hf-rnn train --config FILE.yaml --training.learning_rate 1e-3

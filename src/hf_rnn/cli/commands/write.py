@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Let a language model continue texts.
+"""Continue texts with a language model.
 
 hf-rnn write MODEL "some text" --max_new_tokens 50
 """
