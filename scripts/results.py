@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import mean, stdev
 
 import hf_rnn
-from hf_rnn.inference.predictor import evaluate
+from hf_rnn.inference.evaluation import evaluate
 
 ROOT = Path(__file__).parents[1]
 RECORDS = ROOT / "docs" / "results"

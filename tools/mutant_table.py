@@ -372,8 +372,8 @@ MUTANTS = [
     Mutant(
         "parts of an answered file in the wrong order",
         "inference/bulk.py",
-        "_join(names, output)",
-        "_join(names[::-1], output)",
+        "write_answers(names, output)",
+        "write_answers(names[::-1], output)",
         "tests/inference/test_bulk.py",
     ),
     Mutant(

@@ -54,7 +54,7 @@ _LAZY = {
     "TruncatedBPTT": "training.bptt_trainer",
     "align": "interpret.alignment",
     "average": "inference.model_soup",
-    "evaluate": "inference.predictor",
+    "evaluate": "inference.evaluation",
     "explain": "interpret.attribution",
     "how_it_read": "interpret.reading_curve",
     "push": "hub.push",

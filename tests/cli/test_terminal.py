@@ -3,7 +3,7 @@ from contextlib import redirect_stdout
 
 import pytest
 
-from hf_rnn.cli.terminal import print_coloured, print_table
+from hf_rnn.cli.terminal import print_coloured, print_metrics
 
 
 class Terminal(io.StringIO):
@@ -21,16 +21,16 @@ def terminal(monkeypatch):
 
 def test_a_file_gets_no_escape_codes(capsys, monkeypatch):
     monkeypatch.setenv("TERM", "xterm-256color")
-    print_table({"f1/a": "0.5000", "f1/[b]": "1.0000"})
+    print_metrics({"accuracy": 0.75, "f1/a": 0.5, "f1/[b]": 1.0, "support/a": 3, "support/[b]": 4})
     print_coloured("\x1b[1mtext\x1b[0m")
-    assert capsys.readouterr().out == f"  {'f1/a':<30}0.5000\n  {'f1/[b]':<30}1.0000\n"
+    assert capsys.readouterr().out == "           f1  support\n  a    0.5000        3\n  [b]  1.0000        4\n"
 
 
 def test_a_terminal_gets_a_table_and_colours(terminal):
     with redirect_stdout(terminal):
-        print_table({"f1/a": "0.5000", "f1/[b]": "1.0000"})
+        print_metrics({"f1/a": 0.5, "f1/[b]": 1.0})
         print_coloured("\x1b[48;2;21;101;192mtext\x1b[0m")
-    assert "f1/[b]" in terminal.getvalue()
+    assert "[b]" in terminal.getvalue()
     assert "\x1b[48;5;" in terminal.getvalue()
 
 

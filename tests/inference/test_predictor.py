@@ -8,7 +8,7 @@ from transformers import AutoTokenizer, BertConfig, pipeline
 
 from hf_rnn import DataArguments, Predictor
 from hf_rnn.inference import predictor as prediction
-from hf_rnn.inference.predictor import evaluate
+from hf_rnn.inference.evaluation import evaluate
 from hf_rnn.utils.errors import UserError
 
 TEXTS = ["the film was not good .", "", "  ", "the soup was bad , but the lamp was lovely .", "unseen words only"]

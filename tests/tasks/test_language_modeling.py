@@ -14,7 +14,8 @@ from transformers import AutoModelForCausalLM, pipeline
 
 import hf_rnn
 from hf_rnn.cli.main import main
-from hf_rnn.inference.predictor import evaluate, write
+from hf_rnn.inference.evaluation import evaluate
+from hf_rnn.inference.predictor import write
 from hf_rnn.tasks.language_modeling import LanguageModeling
 from hf_rnn.text.arguments import DataArguments
 from hf_rnn.text.bptt_windows import streams_to_read

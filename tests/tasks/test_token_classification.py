@@ -14,7 +14,7 @@ from transformers import AutoModelForTokenClassification, pipeline
 
 import hf_rnn
 from hf_rnn.cli.main import main
-from hf_rnn.inference.predictor import evaluate
+from hf_rnn.inference.evaluation import evaluate
 from hf_rnn.interpret.attribution import explainable
 from hf_rnn.interpret.diagnosis import diagnose
 from hf_rnn.tasks.metrics import SpanMetrics

@@ -17,7 +17,7 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 import hf_rnn
 from hf_rnn.cli.main import main
-from hf_rnn.inference.predictor import evaluate
+from hf_rnn.inference.evaluation import evaluate
 from hf_rnn.interpret.diagnosis import diagnose
 from hf_rnn.tasks.metrics import TranslationMetrics
 from hf_rnn.tasks.translation import Translation

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hf_rnn import DataArguments, Predictor, RNNConfig, RNNForSequenceClassification, TextClassification
 from hf_rnn.hub.card_merge import merge
 from hf_rnn.inference.bulk import predict_file
-from hf_rnn.inference.predictor import labelled_rows
+from hf_rnn.inference.evaluation import labelled_rows
 from hf_rnn.text.loading import load
 from hf_rnn.text.sources import open_splits
 from hf_rnn.training.checkpoints import damage

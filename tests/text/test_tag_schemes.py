@@ -8,7 +8,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 from support.tagging import TAGS, run, sentences
 
 import hf_rnn
-from hf_rnn.inference.predictor import evaluate
+from hf_rnn.inference.evaluation import evaluate
 from hf_rnn.tasks.token_classification import TokenClassification
 from hf_rnn.text.arguments import DataArguments
 from hf_rnn.text.tag_schemes import LETTERS, converted, find_scheme

@@ -14,11 +14,13 @@ from typing import Any, NoReturn
 from jsonargparse import ArgumentParser
 
 from ..utils.errors import UserError, nearest
+from ..utils.output import bars_are_seen, disable_progress_bars
 from ..utils.processes import is_one_of_several, leave_processes
 from . import commands
 from .options import CommandParser, RawHelpFormatter, VersionAction, first_line_and_examples, is_first_process
 
 HELP = ("-h", "--help")
+QUIET = "--quiet"
 
 
 def command_names() -> tuple[str, ...]:
@@ -68,8 +70,12 @@ def _no_command(name: str) -> str:
 
 def _run(name: str, arguments: list[str]) -> int:
     """Run the command with the given name, and return the exit code."""
+    arguments, quiet = _without_quiet(arguments)
+    if quiet or not bars_are_seen():
+        disable_progress_bars()
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
-    logging.getLogger("hf_rnn").setLevel(logging.INFO if is_first_process() else logging.ERROR)
+    level = logging.WARNING if quiet else logging.INFO
+    logging.getLogger("hf_rnn").setLevel(level if is_first_process() else logging.ERROR)
     command, options = _command(name), None
     try:
         try:
@@ -97,6 +103,13 @@ def _run(name: str, arguments: list[str]) -> int:
         print(f"hf-rnn {name}: {_message(error, options)}", file=sys.stderr)
         return 1
     return 0
+
+
+def _without_quiet(arguments: list[str]) -> tuple[list[str], bool]:
+    """Return the arguments without `--quiet`, an option of all commands, and True if it was there."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    kept = [argument for argument in arguments[:end] if argument != QUIET]
+    return [*kept, *arguments[end:]], len(kept) < end
 
 
 def _message(error: Exception, options: Any) -> str:
@@ -145,7 +158,8 @@ def _parser(names: tuple[str, ...], asked: ArgumentParser | None = None) -> Argu
         asked,
         prog="hf-rnn",
         description="Train recurrent networks on texts, use them, and share them.",
-        epilog=f"examples:\n{examples}\n\nhf-rnn COMMAND --help lists all options of a command.",
+        epilog=f"examples:\n{examples}\n\nhf-rnn COMMAND --help lists all options of a command, and --quiet "
+        "silences progress bars and notes of each.",
         formatter_class=RawHelpFormatter,
         parser_mode=asked.parser_mode if asked else "yaml",
     )

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..text.tables import collect, spelled, tables_of
 from ..utils.errors import UserError
 
 
@@ -75,14 +76,12 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
     for name, value in row.items():
         inner = {f"{name}.{key}": each for key, each in value.items()} if isinstance(value, dict) else {name: value}
         for key, each in inner.items():
-            flat[key] = json.dumps(each, ensure_ascii=False) if isinstance(each, (dict, list, bool)) else each
+            flat[key] = spelled(each)
     return flat
 
 
 def _write_parquet(parts: Sequence[Path], file: Path) -> None:
-    from ..text.tables import collect, tables_of
-
-    collect(tables_of(list(_rows(parts)))).to_parquet(str(file))
+    collect(tables_of(_rows(parts))).to_parquet(str(file))
 
 
 _WRITERS: dict[str, Callable[[Sequence[Path], Path], None]] = {

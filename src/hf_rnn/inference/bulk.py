@@ -1,14 +1,16 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """Prediction for a whole file, by one or several processes; an interrupted prediction can be continued."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import logging
 import math
 import os
 import shutil
-from collections.abc import Collection
-from dataclasses import replace
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import islice
 from pathlib import Path
@@ -25,8 +27,9 @@ from ..text.sources import reading
 from ..text.tables import collect, tables_of
 from ..utils.errors import UserError
 from ..utils.processes import is_one_of_several, join_after_restart
+from .answer_files import check_format, write_answers
 from .columns import own_columns, text_columns
-from .predictor import BATCH_TOKENS, Predictor
+from .predictor import BATCH_TOKENS, TEXTS_AT_ONCE, Predictor
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +37,95 @@ logger = logging.getLogger(__name__)
 PART = 16384
 JOB = "job.json"
 COLUMNS = ("text_column", "text_pair_column")
+
+
+@dataclass
+class OpenFile:
+    """A file whose rows a model answers.
+
+    Args:
+        predictor: Trained model, with the columns of the file.
+        rows: Rows of the file, which are read one after the other.
+        columns: Names of the columns of texts.
+    """
+
+    predictor: Predictor
+    rows: Any
+    columns: list[str]
+
+    @classmethod
+    def of(cls, predictor: Predictor, data: DataArguments, given: Collection[str]) -> OpenFile:
+        """Open a file, and find its columns.
+
+        Args:
+            predictor: Trained model.
+            data: Same as in [`predict_file`].
+            given: Same as in [`predict_file`].
+
+        Raises:
+            UserError: The file has several splits, no rows, no such column or a column `prediction`.
+        """
+        data = replace(data, streaming=False)
+        tagged = predictor.task.tagged and Path(data.path).is_file() and looks_tagged(Path(data.path), data.encoding)
+        found = open_alone(data, tagged)
+        if found.described():
+            logger.info(f"{data.path}: {found.described()}.")
+        with reading(data):
+            sample = collect(tables_of(islice(found.rows(), SAMPLE)))
+        if not len(sample):
+            raise UserError(f"the data set {data.path!r} has no rows.")
+        _check_no_answers([dict.fromkeys(sample.column_names)], data.path)
+        sample = sample.flatten()
+        of_training, task = predictor.task.data, predictor.task.with_data(data)
+        named = {*given, *(key for key in COLUMNS if getattr(data, key) != getattr(of_training, key))}
+        task = task.with_data(own_columns(task, sample, named))
+        columns = text_columns(task, sample)
+        logger.info(f"{data.path}: the text is read from {' and '.join(map(repr, columns))}.")
+        return cls(replace(predictor, task=task), found, columns)
+
+    def texts(self, rows: list[dict]) -> list[Any]:
+        """Return the texts of some rows, or pairs of texts.
+
+        Args:
+            rows: Rows of the file.
+
+        Raises:
+            UserError: A row has a column `prediction`, or no text in a column of texts.
+        """
+        path = self.predictor.task.data.path
+        _check_no_answers(rows, path)
+        return [
+            tuple(text_of(value_at(row, name), f"the column {name!r} of {path!r}") for name in self.columns)
+            for row in rows
+        ]
+
+
+def answers_of_file(
+    predictor: Predictor,
+    data: DataArguments,
+    batch_tokens: int = BATCH_TOKENS,
+    top_k: int | None = 1,
+    given: Collection[str] = (),
+) -> Iterator[tuple[str, dict]]:
+    """Yield the text and the answer of each row of a file, in bounded memory.
+
+    Args:
+        predictor: Trained model.
+        data: Same as in [`predict_file`].
+        batch_tokens: Same as in [`predict_file`].
+        top_k: Same as in [`predict_file`].
+        given: Same as in [`predict_file`].
+
+    Raises:
+        UserError: The file has several splits, no rows, no such column or a column `prediction`.
+    """
+    file = OpenFile.of(predictor, data, given)
+    with reading(data):
+        rows = file.rows.rows()
+        while part := list(islice(rows, TEXTS_AT_ONCE)):
+            texts = file.texts(part)
+            answers = file.predictor.stream(texts, top_k=top_k, batch_tokens=batch_tokens)
+            yield from zip((" / ".join(row) for row in texts), answers, strict=True)
 
 
 def predict_file(
@@ -46,7 +138,7 @@ def predict_file(
     overwrite: bool = False,
     part_rows: int = PART,
 ) -> int:
-    """Answer all rows of a file, and write one JSON line per row: its columns, and the answer as `prediction`.
+    """Answer all rows of a file, and write a row for each: its columns, and the answer as `prediction`.
 
     The rows are answered in parts, which are files in the folder `OUTPUT.parts`. When all parts are there, they are
     joined into the output in the order of the rows, and the folder is deleted. The same call after an interruption
@@ -56,7 +148,8 @@ def predict_file(
     Args:
         predictor: Trained model.
         data: Path, file format and columns of the rows.
-        output: JSON Lines file to write.
+        output: File to write: .jsonl, .csv, .tsv or .parquet. In CSV and TSV, the fields of an answer are columns such
+            as `prediction.label`.
         batch_tokens: Maximum number of tokens in a batch, padding included.
         top_k: Number of labels in an answer; None for all.
         given: Keys of column settings that were given for this file, such as `text_column`. Their columns must exist.
@@ -67,27 +160,12 @@ def predict_file(
         Number of rows.
 
     Raises:
-        UserError: The file has several splits, no rows, no such column or a column `prediction`; or `OUTPUT.parts`
-            holds parts of another prediction and `overwrite` is False.
+        UserError: The file has several splits, no rows, no such column or a column `prediction`; the output has
+            another ending; or `OUTPUT.parts` holds parts of another prediction and `overwrite` is False.
     """
-    data = replace(data, streaming=False)
-    tagged = predictor.task.tagged and Path(data.path).is_file() and looks_tagged(Path(data.path), data.encoding)
-    found = open_alone(data, tagged)
-    if found.described():
-        logger.info(f"{data.path}: {found.described()}.")
-    with reading(data):
-        sample = collect(tables_of(islice(found.rows(), SAMPLE)))
-    if not len(sample):
-        raise UserError(f"the data set {data.path!r} has no rows.")
-    _check_no_answers([dict.fromkeys(sample.column_names)], data.path)
-    sample = sample.flatten()
-    of_training, task = predictor.task.data, predictor.task.with_data(data)
-    named = {*given, *(key for key in COLUMNS if getattr(data, key) != getattr(of_training, key))}
-    task = task.with_data(own_columns(task, sample, named))
-    predictor = replace(predictor, task=task)
-    columns = text_columns(task, sample)
-    logger.info(f"{data.path}: the text is read from {' and '.join(map(repr, columns))}.")
-    job = {"rows": found.fingerprint(), "model": _weights(predictor), "columns": columns, "top_k": top_k}
+    check_format(output)
+    file = OpenFile.of(predictor, data, given)
+    job = {"rows": file.rows.fingerprint(), "model": _weights(predictor), "columns": file.columns, "top_k": top_k}
     job["max_length"], job["part_rows"] = data.max_length, part_rows
     processes = _processes()
     rank, world_size = (processes.process_index, processes.num_processes) if processes else (0, 1)
@@ -98,16 +176,18 @@ def predict_file(
         processes.wait_for_everyone()
     count, names = 0, []
     with reading(data):
-        rows = found.rows()
+        rows = file.rows.rows()
         while part := list(islice(rows, part_rows)):
             names.append(parts / f"{count:012}.jsonl")
             count += len(part)
             if len(names) % world_size == rank and not names[-1].exists():
-                _answer(predictor, part, columns, names[-1], batch_tokens, top_k)
+                answers = file.predictor.stream(file.texts(part), top_k=top_k, batch_tokens=batch_tokens)
+                lines = (_json({**row, "prediction": answer}) for row, answer in zip(part, answers, strict=True))
+                _write(names[-1], "".join(f"{line}\n" for line in lines))
     if processes:
         processes.wait_for_everyone()
     if rank == 0:
-        _join(names, output)
+        write_answers(names, output)
         shutil.rmtree(parts)
     return count
 
@@ -142,17 +222,6 @@ def _claim(parts: Path, job: dict, overwrite: bool) -> None:
     _write(file, json.dumps(job))
 
 
-def _answer(predictor: Predictor, rows: list[dict], columns: list[str], file: Path, batch_tokens: int, top_k) -> None:
-    path = predictor.task.data.path
-    _check_no_answers(rows, path)
-    texts: list[Any] = [
-        tuple(text_of(value_at(row, n), f"the column {n!r} of {path!r}") for n in columns) for row in rows
-    ]
-    answers = predictor.stream(texts, top_k=top_k, batch_tokens=batch_tokens)
-    lines = (_json({**row, "prediction": answer}) for row, answer in zip(rows, answers, strict=True))
-    _write(file, "".join(f"{line}\n" for line in lines))
-
-
 def _check_no_answers(rows: list[dict], path: str) -> None:
     if any("prediction" in row for row in rows):
         raise UserError(
@@ -176,15 +245,6 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _join(parts: list[Path], output: Path) -> None:
-    whole = output.with_name(output.name + ".part")
-    with whole.open("wb") as stream:
-        for part in parts:
-            with part.open("rb") as lines:
-                shutil.copyfileobj(lines, stream)
-    os.replace(whole, output)
-
-
 def _write(file: Path, text: str) -> None:
     """Write a file under a temporary name and rename it, so that the file is never incomplete."""
     unfinished = file.with_name(file.name + ".part")
@@ -204,4 +264,4 @@ def _weights(predictor: Predictor) -> str:
     return digest.hexdigest()
 
 
-__all__ = ["predict_file"]
+__all__ = ["OpenFile", "answers_of_file", "predict_file"]

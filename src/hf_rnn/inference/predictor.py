@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -19,10 +19,9 @@ from ..hub.fetch import find_model
 from ..hub.folder import RUN_FILE, check_alike
 from ..hub.saved_run import read_run
 from ..tasks import Task, task_class, task_of
-from ..text.arguments import IN_MEMORY, DataArguments
+from ..text.arguments import IN_MEMORY
 from ..text.batching import BATCH_TOKENS, by_tokens
 from ..text.columns import text_of
-from ..text.loading import load
 from ..text.python_rows import is_table, splits_in
 from ..text.tokenization import as_text, load_tokenizer, token_ids
 from ..utils.errors import UserError
@@ -32,7 +31,7 @@ from .long_text import LONG_TEXT_WINDOW, logits_of
 from .text_stream import TextStream
 
 if TYPE_CHECKING:
-    from datasets import DatasetDict
+    pass
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +110,8 @@ class Predictor:
                 "files that one run wrote together."
             )
         task: Any = cls_of_task(run.data, config)
-        task.has_schema, task.test_fingerprint = run.schema is not None, getattr(run.schema, "test_fingerprint", None)
+        task.has_schema, task.fingerprint = run.schema is not None, getattr(run.schema, "fingerprint", None)
+        task.test_fingerprint = getattr(run.schema, "test_fingerprint", None)
         model: Any = task.model_class.from_pretrained(folder, config=config, **kwargs)
         tokenizer = load_tokenizer(str(folder))
         model.eval().to(device or default_device())
@@ -126,24 +126,27 @@ class Predictor:
     def __call__(
         self,
         texts: Any,
-        pairs: Sequence[str] | None = None,
+        pairs: Any = None,
         *,
         top_k: int | None = 1,
         batch_tokens: int = BATCH_TOKENS,
-    ) -> list[dict]:
+    ) -> Any:
         """Return one answer for each text, in the order of the texts.
 
         Args:
             texts: Strings of any length; or a table, such as a DataFrame, a `datasets.Dataset` or a list of dicts. A
-                table has the text columns of training, or columns with well-known names.
-            pairs: Second text of each row, for a model that was trained on pairs of texts.
-            top_k: Number of labels in an answer; None for all.
+                table has the text columns of training, or columns with well-known names. Or one string.
+            pairs: Second text of each row, for a model that was trained on pairs of texts; one string for one string.
+            top_k: Number of labels in an answer; None or 0 for all.
             batch_tokens: Maximum number of tokens in a batch, padding included. A classifier reads a longer text in
                 windows, so that memory does not grow with the text.
 
         Returns:
-            Answers, as the `reply` of the task returns them.
+            A list of answers, as the `reply` of the task returns them; one answer for one string.
         """
+        if isinstance(texts, str):
+            (answer,) = self([texts], None if pairs is None else [pairs], top_k=top_k, batch_tokens=batch_tokens)
+            return answer
         rows: Any = self._in_table(texts) if is_table(texts) else texts
         rows = rows if pairs is None else zip(rows, pairs, strict=True)
         return list(self.stream(rows, top_k=top_k, batch_tokens=batch_tokens))
@@ -157,19 +160,23 @@ class Predictor:
 
         Args:
             texts: Strings, or pairs of strings. None counts as an empty text.
-            top_k: Number of labels in an answer; None for all.
+            top_k: Number of labels in an answer; None or 0 for all.
             batch_tokens: Maximum number of tokens in a batch, padding included.
 
         Raises:
             UserError: `texts` is a single string, mixes texts with pairs, has a row of more than two texts, or has a
-                value that is not a text; or `batch_tokens` or `top_k` is under 1.
+                value that is not a text; or `batch_tokens` is under 1, or `top_k` under 0.
         """
         if isinstance(texts, (str, bytes)):
             raise UserError("texts is one string: pass a list of texts, [text].")
-        for name, value, other in (("batch_tokens", batch_tokens, ""), ("top_k", top_k, ", or None for all labels")):
-            if not (isinstance(value, int) and value >= 1) and not (name == "top_k" and value is None):
-                raise UserError(f"{name}={value!r} must be a whole number from 1 on{other}.")
-        return self._stream(iter(texts), top_k, batch_tokens)
+        top_k = 0 if top_k is None else top_k
+        for name, value, least, other in (
+            ("batch_tokens", batch_tokens, 1, ""),
+            ("top_k", top_k, 0, ", 0 for all labels"),
+        ):
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise UserError(f"{name}={value!r} must be a whole number, {least} or greater{other}.")
+        return self._stream(iter(texts), top_k or None, batch_tokens)
 
     def _in_table(self, table: Any) -> list[Any]:
         """Return the text of each row of a table, or the pair of texts for a model of pairs."""
@@ -289,66 +296,6 @@ class Predictor:
         return on_device(batch, self.model.device)
 
 
-def labelled_rows(
-    predictor: Predictor, data: Any, split: str | None, given: Collection[str]
-) -> tuple[DatasetDict, Task]:
-    """Return the splits of a labelled data set, and the task of the model with the columns of that data set.
-
-    Args:
-        predictor: Trained model.
-        data: Same as in [`evaluate`].
-        split: Same as in [`evaluate`].
-        given: Same as in [`evaluate`].
-
-    Raises:
-        UserError: Same as in [`evaluate`].
-    """
-    source = None
-    if isinstance(data, (str, Path)):
-        data = predictor.task.data.elsewhere(str(data))
-    if not isinstance(data, DataArguments):
-        source, data, given = data, predictor.task.data.elsewhere(IN_MEMORY), ()
-    if not data.path:
-        raise UserError(f"the model has no {RUN_FILE} that names its data: name a data set, --data PATH.")
-    task = predictor.task.with_data(data)
-    splits = task.hold_out_test(load(data, split or data.test_split, source, task.tagged))
-    wanted = splits[split] if split in splits else next(iter(splits.values()))
-    labels = task.problem_type != "language_modeling"
-    return splits, task.with_data(own_columns(task, wanted, given, labels))
-
-
-def evaluate(
-    predictor: Predictor | str | Path,
-    data: Any,
-    split: str | None = None,
-    batch_tokens: int = BATCH_TOKENS,
-    given: Collection[str] = ("text_column", "text_pair_column", "label_column"),
-) -> dict:
-    """Evaluate a model on a labelled data set.
-
-    Args:
-        predictor: Trained model, or its folder or Hub id.
-        data: A [`DataArguments`], the path or Hub id of a data set, or rows as in `hf_rnn.train`.
-        split: Name of the split to evaluate on. None selects the only split, or else the test split.
-        batch_tokens: Maximum number of tokens in a batch, padding included.
-        given: Keys of column settings in `data` whose columns must exist. Missing columns of other keys are searched
-            for by name. Ignored for rows in memory.
-
-    Returns:
-        Number of rows as `rows`, and the metrics of the task.
-
-    Raises:
-        UserError: No data set is named, or it cannot be loaded; or the split, a column or a label does not exist.
-    """
-    if not isinstance(predictor, Predictor):
-        predictor = Predictor.from_pretrained(predictor)
-    splits, task = labelled_rows(predictor, data, split, given)
-    for how in dict.fromkeys(rows.info.description for rows in splits.values() if rows.info.description):
-        logger.info(f"{task.data.path}: {how}.")
-    rows = task.encode(task.prepare_split(splits, split), predictor.tokenizer)
-    return {"rows": len(rows), **task.judge(predictor, rows, batch_tokens)}
-
-
 @torch.inference_mode()
 def write(predictor: Predictor, text: str, max_new_tokens: int = 50, temperature: float = 1.0) -> str:
     """Continue a text with a language model.
@@ -389,4 +336,4 @@ def write(predictor: Predictor, text: str, max_new_tokens: int = 50, temperature
     return (text + whole[len(read) :]).lstrip()
 
 
-__all__ = ["Predictor", "evaluate", "own_columns", "write"]
+__all__ = ["Predictor", "own_columns", "write"]

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from datasets import Dataset
 
-from ..inference.predictor import Predictor, labelled_rows
+from ..inference.evaluation import labelled_rows
+from ..inference.predictor import Predictor
 from ..text.arguments import DataArguments
 from ..utils.errors import UserError
 from .gradient_flow import GradientFlow, check_measurable, measure_gradient_flow

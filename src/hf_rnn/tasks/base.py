@@ -83,6 +83,8 @@ class TaskData(Protocol):
     tagged: bool
     # True for a trained model whose folder has a schema, which names the columns used in training.
     has_schema: bool
+    # Fingerprint of all rows of the training run of a trained model, as its schema has it.
+    fingerprint: str | None
     # Fingerprint of the rows that `data.test_size` held out of the training split; None before, and without it.
     test_fingerprint: str | None
 

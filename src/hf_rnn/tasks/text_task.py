@@ -47,7 +47,7 @@ class TextTask(TaskFacts):
     tagged = False
     tokenizer_kind = "bpe"
     has_schema = False
-    # Fingerprint of the rows that `data.test_size` held out of the training split; None before, and without it.
+    fingerprint: str | None = None
     test_fingerprint: str | None = None
     problem_type: str | None
     label_names: list[str]
@@ -64,8 +64,6 @@ class TextTask(TaskFacts):
         self.row_numbers: dict[str, tuple[str, np.ndarray]] = {}
         # Value of `row_numbers` directly after `hold_out_test` has made a test split.
         self.rows_after_test: dict[str, tuple[str, np.ndarray]] = {}
-
-    # Schema ----------------------------------------------------------------------------------------------------------
 
     def schema(self, splits: DatasetDict, prepared: DatasetDict) -> Schema:
         """Return the decisions about the data, which are printed and saved with the model.
@@ -371,7 +369,8 @@ class TextTask(TaskFacts):
         Args:
             task: Same task, over other data.
         """
-        task.has_schema, task.test_fingerprint = self.has_schema, self.test_fingerprint
+        task.has_schema, task.fingerprint = self.has_schema, self.fingerprint
+        task.test_fingerprint = self.test_fingerprint
         return task
 
 

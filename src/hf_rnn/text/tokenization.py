@@ -336,7 +336,7 @@ def as_text(value: Any) -> str:
     Raises:
         UserError: The value has another type.
     """
-    if value is None:
+    if value is None or value != value:  # NaN is a missing value.
         return ""
     if not isinstance(value, (str, int, float)):
         raise UserError(f"{str(value)[:60]!r} is of type {type(value).__name__}: pass texts, as strings.")

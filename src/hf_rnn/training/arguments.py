@@ -12,6 +12,7 @@ import torch
 from transformers import TrainingArguments
 
 from ..utils.errors import UserError, check_choice
+from ..utils.output import bars_are_seen
 from ..utils.processes import join_after_restart
 from .averaging import AVERAGINGS
 from .objectives import OBJECTIVES
@@ -129,6 +130,8 @@ class RNNTrainingArguments(TrainingArguments):
     ddp_find_unused_parameters: bool | None = False
 
     def __post_init__(self) -> None:
+        if self.disable_tqdm is None:
+            self.disable_tqdm = not bars_are_seen()
         self._check_refused()
         self._check_ranges()
         self._check_averaging()

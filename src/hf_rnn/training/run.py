@@ -5,7 +5,7 @@ import logging
 import os
 import shutil
 from contextlib import AbstractContextManager
-from dataclasses import MISSING, asdict
+from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from shlex import quote
@@ -21,8 +21,7 @@ from ..hub.folder import CONFUSION_MATRIX, RUN_FILE, TRAINING_CURVES
 from ..hub.push import kept_for_later, push
 from ..interpret.diagnosis import flow_batch
 from ..interpret.gradient_flow_callback import GradientFlowCallback
-from ..models.cells import find_cell
-from ..models.configuration_rnn import RNNConfig, fields_read_by
+from ..models.configuration_rnn import RNNConfig
 from ..tasks import Task, TaskModel, task_class
 from ..text.arguments import IN_MEMORY
 from ..text.loading import load
@@ -31,13 +30,15 @@ from ..text.tokenization import BY_FREQUENCY, TokenizerArguments, load_tokenizer
 from ..text.vectors import FoundVectors
 from ..utils.errors import UserError
 from ..utils.figures import draw_confusion, draw_curves
-from ..utils.machine import hardware, runs_bf16, versions
+from ..utils.machine import hardware, versions
 from ..utils.output import say
 from .checkpoints import ASIDE, writing
-from .presets import choose, rules_of, without_rules
+from .presets import choose, rules_of
 from .pretrained import ENCODER, OUTPUT, take_encoder, warn_of_unknown_tokens
+from .progress import bars_as_asked
 from .report import add_report
 from .resuming import check_same_data, find_checkpoint
+from .run_checks import check_use
 from .run_config import RunConfig, parse_run
 from .run_folder import claim_folder, put_in_place, write_results
 from .streaming import EncodedStream, load_streaming
@@ -97,46 +98,7 @@ class Run:
         assert self.args.output_dir is not None
         self.folder = Path(self.args.output_dir)
 
-    def _check_use(self, task: type[TaskModel]) -> None:
-        """Raise [`UserError`] for a setting without effect in this task, or without another setting that it needs."""
-        run = self.config
-        if run.preset != "none" and "preset" in run.given and (why := without_rules(run)):
-            raise UserError(f"preset={run.preset!r} chooses settings by rules, and {why}: leave it out.")
-        if run.model.wide_ngrams and run.data.streaming:
-            raise UserError(
-                f"model.wide_ngrams={run.model.wide_ngrams} are fitted on all training rows at once, and "
-                "data.streaming=True holds none: leave one of them out."
-            )
-        will_be_wide = run.model.wide_ngrams or any(rule.key == "model.wide_ngrams" for rule in rules_of(run))
-        if run.tokenizer.rare_tokens and not will_be_wide:
-            raise UserError(
-                f"tokenizer.rare_tokens={run.tokenizer.rare_tokens} are read by the wide path alone: leave it out, or "
-                "write --model.wide_ngrams 200000 too."
-            )
-        if self.args.gradual_unfreezing and run.model.pretrained is None:
-            raise UserError(
-                "training.gradual_unfreezing=True keeps layers as they begin, and without model.pretrained they have "
-                "learnt nothing: leave it out, or name a model, --model.pretrained FOLDER."
-            )
-        if self.args.vectors_frozen_epochs and run.model.vectors is None:
-            raise UserError(
-                f"training.vectors_frozen_epochs={self.args.vectors_frozen_epochs} keeps the embedding as it begins, "
-                "and without model.vectors it has learnt nothing: leave it out, or name some, --model.vectors FILE."
-            )
-        if self.args.bf16 and self.args.use_cpu and find_cell(run.model.cell_type).mode == "LSTM" and not runs_bf16():
-            raise UserError(
-                "training.bf16=True: this processor has no instructions for an LSTM in bf16. Leave it out, or write "
-                "--model.cell_type gru."
-            )
-        read = fields_read_by(task.model_class.__name__)
-        unread = [f"model.{name}" for name in vars(run.model) if hasattr(RNNConfig, name) and name not in read]
-        for name in (*unread, *task.no_use):
-            section, _, key = name.partition(".")
-            settings = getattr(run, section)
-            value, field = getattr(settings, key), type(settings).__dataclass_fields__[key]
-            if value != (field.default if field.default is not MISSING else field.default_factory()):
-                raise UserError(f"{name}={value!r} has no use in the task {run.task}: leave it out.")
-
+    @bars_as_asked
     def train(self) -> dict:
         """Train, evaluate and save the model; return the content of `metrics.json`."""
         run, args = self.config, self.args
@@ -146,7 +108,7 @@ class Run:
                 "--card.dataset null."
             )
         set_seed(args.seed)
-        self._check_use(task_class(run.task))
+        check_use(run, task_class(run.task))
         source = open_for(run) if self.checkpoint is None else None
         with args.main_process_first(desc="reading the data"):
             task, prepared, stream, schema = self._read()

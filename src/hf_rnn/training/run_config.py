@@ -2,7 +2,6 @@
 """Configuration of a training run: the sections of its YAML file, parsed and checked by jsonargparse."""
 
 import dataclasses
-import os
 from argparse import ArgumentError
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -24,11 +23,10 @@ from ..utils.errors import UserError, check_choice
 from ..utils.unknown_keys import name_unknown_key
 from .arguments import RNNTrainingArguments
 from .run_help import as_docstring, describe_section, field_words
+from .run_values import AS_WRITTEN, as_meant, as_yaml, load_value
 from .short_forms import written_out
 
 _MODE = "hf_rnn"
-# Prefix of strings that jsonargparse would parse as another type. It is removed after parsing.
-_AS_WRITTEN = "\ue000"
 
 # The other fields of RNNConfig follow from the tokenizer and the training rows.
 _MODEL_FIELDS = [
@@ -187,7 +185,7 @@ class RunParser(ArgumentParser):
         for file in _files(self.args):
             check_sections(file)
         keys = (action.dest for action in self._actions)
-        raise UserError(name_unknown_key(message.replace(_AS_WRITTEN, ""), keys)) from ex
+        raise UserError(name_unknown_key(message.replace(AS_WRITTEN, ""), keys)) from ex
 
 
 def run_parser() -> RunParser:
@@ -226,11 +224,11 @@ def parse_run(arguments: list[str] | dict | str | Path) -> tuple[RunConfig, str]
     given_to: Any = arguments if isinstance(arguments, (dict, list)) else ["--config", str(arguments)]
     read: Any = parser.parse_args
     if isinstance(arguments, dict):
-        read, given_to = parser.parse_object, _as_yaml(arguments)
+        read, given_to = parser.parse_object, as_yaml(arguments)
         if isinstance(given_to.get("data"), dict) and given_to["data"].get("label_names"):
             given_to["data"]["label_names"] = [str(name) for name in given_to["data"]["label_names"]]
     try:
-        namespace, written = (_as_meant(read(given_to, **how)) for how in ({}, {"defaults": False}))
+        namespace, written = (as_meant(read(given_to, **how)) for how in ({}, {"defaults": False}))
         # The parser keeps a command line without its short forms.
         given_to = parser.args if isinstance(given_to, list) else given_to
         _find_data(namespace, written, given_to)
@@ -284,60 +282,6 @@ def _check_model(model: Any) -> None:
         )
     if model.forward_only and model.pretrained is None:
         raise UserError("model.forward_only chooses among the directions of model.pretrained, which is not there.")
-
-
-def _load(text: str) -> Any:
-    """Return the value of a command-line argument or of the text of a YAML file.
-
-    Text that YAML reads as null, such as #1, and quoted strings of a file, such as 'null', remain strings.
-    """
-    value = yaml.load(text, Loader=Loader)
-    if value is None and text.strip() not in ("", "~"):
-        return _AS_WRITTEN + text
-    if isinstance(value, list):
-        return yaml.load(text, Loader=yaml.BaseLoader)  # Names such as no, 01 or 1.10 keep their spelling.
-    if isinstance(value, dict) and isinstance(value.get("data"), dict):
-        spelled = yaml.load(text, Loader=yaml.BaseLoader)["data"]
-        value["data"] |= {name: spelled[name] for name in _WORDS if value["data"].get(name) is not None}
-    return _as_yaml(value) if isinstance(value, dict) else value
-
-
-# Keys of the data section whose values are always text.
-_WORDS = ("name", "text_column", "text_pair_column", "label_column", "label_names", "label_separator", "test_split")
-
-
-def _as_yaml(value: Any) -> Any:
-    """Convert a Python value to one that jsonargparse keeps as it is.
-
-    Paths and numpy values become plain values. Strings that read as null, a list or a dict get the mark `_AS_WRITTEN`.
-    """
-    if isinstance(value, dict):
-        return {key: _as_yaml(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_as_yaml(inner) for inner in value]
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    if type(value).__module__ == "numpy":
-        return _as_yaml(value.tolist())
-    if isinstance(value, str):
-        try:
-            read = yaml.load(value, Loader=Loader)
-        except yaml.YAMLError:
-            return value
-        return _AS_WRITTEN + value if read is None or isinstance(read, (list, dict)) else value
-    return value
-
-
-def _as_meant(value: Any) -> Any:
-    """Remove the marks of [`_as_yaml`] from parsed values, in place for namespaces and lists."""
-    if isinstance(value, Namespace):
-        for key, inner in list(vars(value).items()):
-            value[key] = _as_meant(inner)
-    elif isinstance(value, list):
-        return [_as_meant(inner) for inner in value]
-    elif isinstance(value, str):
-        return value.removeprefix(_AS_WRITTEN)
-    return value
 
 
 def _find_data(namespace: Namespace, written: Namespace, arguments: list[str] | dict) -> None:
@@ -399,7 +343,7 @@ def _dump(parser: ArgumentParser, namespace: Namespace, chosen: Iterable[str]) -
     return f"task: {task}\npreset: none\n" + (write_yaml(sections) if sections else "")
 
 
-set_loader(_MODE, _load, (yaml.YAMLError,))
+set_loader(_MODE, load_value, (yaml.YAMLError,))
 set_dumper(_MODE, write_yaml)
 
 

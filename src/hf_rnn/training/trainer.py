@@ -27,6 +27,7 @@ from .checkpoints import newest_whole
 from .fine_tuning import GradualUnfreezing, discriminative_learning_rates
 from .hub_trainer import PushingTrainer
 from .objectives import OBJECTIVES, Objectives, UnlabelledRows, check_objectives
+from .progress import use_log_lines
 from .stopping import GracefulStop
 from .whole_checkpoints import WholeCheckpoints
 
@@ -111,6 +112,7 @@ class RNNTrainer(BatchedLoading, WholeCheckpoints, PushingTrainer):
             callbacks=callbacks,
             **kwargs,
         )
+        use_log_lines(self)
 
     @property
     def train_seconds(self) -> float:

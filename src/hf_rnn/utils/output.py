@@ -1,7 +1,8 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Printing on any standard output, and suppression of log lines of libraries."""
+"""Printing on any standard output, and suppression of log lines and progress bars of libraries."""
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,4 +38,50 @@ def unsaid(name: str, words: str) -> Iterator[None]:
         logger.removeFilter(fits)
 
 
-__all__ = ["say", "unsaid"]
+def bars_are_seen() -> bool:
+    """Return True if somebody sees progress bars: on a terminal or in a notebook."""
+    return "ipykernel" in sys.modules or (sys.stderr is not None and sys.stderr.isatty())
+
+
+def disable_progress_bars() -> None:
+    """Disable the progress bars of libraries in this process, those imported later included.
+
+    The command line calls it first. Importing the libraries just to call them would take seconds.
+    """
+    for name in ("HF_HUB_DISABLE_PROGRESS_BARS", "HF_DATASETS_DISABLE_PROGRESS_BARS", "TQDM_DISABLE"):
+        os.environ.setdefault(name, "1")
+    if "datasets" in sys.modules:
+        sys.modules["datasets"].disable_progress_bars()
+    if "transformers.utils.logging" in sys.modules:
+        sys.modules["transformers.utils.logging"].disable_progress_bar()
+
+
+@contextmanager
+def progress_bars(shown: bool) -> Iterator[None]:
+    """Disable the progress bars of datasets and transformers inside the block, or leave them as they are.
+
+    Args:
+        shown: False to disable them.
+    """
+    import datasets
+    from transformers.utils import logging as transformers_logging
+
+    if shown:
+        yield
+        return
+    of_datasets, of_transformers = (
+        not datasets.are_progress_bars_disabled(),
+        transformers_logging.is_progress_bar_enabled(),
+    )
+    datasets.disable_progress_bars()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if of_datasets:
+            datasets.enable_progress_bars()
+        if of_transformers:
+            transformers_logging.enable_progress_bar()
+
+
+__all__ = ["bars_are_seen", "disable_progress_bars", "progress_bars", "say", "unsaid"]

@@ -2,11 +2,13 @@
 """Run a trained model on texts, or on the rows of a file.
 
 hf-rnn predict MODEL "some text" "another text"
-hf-rnn predict MODEL --file in.csv --output out.jsonl
+hf-rnn predict MODEL --file in.csv --output out.csv
+cat texts.txt | hf-rnn predict MODEL -
 """
 
 import sys
 from contextlib import AbstractContextManager, nullcontext
+from itertools import tee
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +30,17 @@ from ..options import (
 def parser() -> CommandParser:
     parser = CommandParser()
     add_model(parser)
-    parser.add_argument("texts", nargs="*", type=str, help="texts")
+    parser.add_argument("texts", nargs="*", type=str, help="texts; - for the lines of standard input")
     parser.add_argument(
         "--file",
         type=str,
         help="file instead of texts: CSV, TSV, JSON, JSON Lines, Parquet, Excel, CoNLL or text; or .gz, .zst",
     )
-    parser.add_argument("--output", type=str, help="JSON Lines file for the answers to --file")
+    parser.add_argument(
+        "--output",
+        type=str,
+        help=".jsonl, .csv, .tsv or .parquet file for the answers to --file; if left out, they are printed",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace --output where it exists, or parts of it")
     parser.add_argument(
         "--top_k",
@@ -52,12 +58,27 @@ def parser() -> CommandParser:
 def check(options: Any) -> None:
     check_max_length(options)
     check_least(options, 1, "batch_tokens", "part_rows")
-    if bool(options.texts) == bool(options.file):
-        raise UserError('write either texts, hf-rnn predict MODEL "some text", or --file in.csv --output out.jsonl.')
-    if bool(options.file) != bool(options.output):
-        raise UserError("--file and --output go together: --file in.csv --output out.jsonl.")
     check_least(options, 0, "top_k", meaning="all labels")
+    if options.texts and options.file:
+        raise UserError(f"{options.texts[0]!r} and --file {options.file}: write either texts or a file.")
+    if options.output and not options.file:
+        raise UserError(
+            f"--output {options.output} is for the answers to a file: write --file in.csv, or leave it out."
+        )
+    if options.texts == ["-"] or not (options.texts or options.file or _is_terminal()):
+        options.texts = sys.stdin
+    elif not options.texts and not options.file:
+        raise UserError('there is no text: write hf-rnn predict MODEL "some text", or --file in.csv, or - for lines.')
+    if options.output:
+        from ...inference.answer_files import check_format
+
+        check_format(Path(options.output))
     new_file(options.output, options.overwrite)
+
+
+def _is_terminal() -> bool:
+    """Return True if somebody types, or if there is no standard input."""
+    return sys.stdin is None or sys.stdin.closed or sys.stdin.isatty()
 
 
 def imports(options: Any) -> AbstractContextManager:
@@ -68,20 +89,31 @@ def imports(options: Any) -> AbstractContextManager:
 
 def run(options: Any) -> None:
     predictor = load_predictor(options)
-    top_k = options.top_k or None
-    if options.file:
-        _predict_file(options, predictor, top_k)
+    if options.output:
+        _write_file(options, predictor)
         return
-    if "datasets" in sys.modules:
-        sys.modules["datasets"].disable_progress_bars()
-    predictor.task = predictor.task.with_data(data_of(predictor, options))
-    answers = predictor(options.texts, top_k=top_k, batch_tokens=options.batch_tokens)
-    for text, answer in zip(options.texts, answers, strict=True):
+    if options.file:
+        from ...inference.bulk import answers_of_file
+
+        data, given = data_of(predictor, options, options.file), given_columns(options)
+        pairs = answers_of_file(predictor, data, options.batch_tokens, options.top_k, given)
+    else:
+        if "datasets" in sys.modules:
+            sys.modules["datasets"].disable_progress_bars()
+        predictor.task = predictor.task.with_data(data_of(predictor, options))
+        texts, again = tee(line.rstrip("\r\n") for line in options.texts)
+        pairs = zip(texts, predictor.stream(again, top_k=options.top_k, batch_tokens=options.batch_tokens), strict=True)
+    none = True
+    for text, answer in pairs:
+        none = False
+        text = " ".join(text.split())
         shown = text if len(text) <= 60 else text[:59] + "…"
         print(f"{predictor.task.shown(answer)}\t{shown}")
+    if none:
+        raise UserError('standard input has no line: write hf-rnn predict MODEL "some text", or pipe lines into it.')
 
 
-def _predict_file(options: Any, predictor: Any, top_k: int | None) -> None:
+def _write_file(options: Any, predictor: Any) -> None:
     from ...inference.bulk import predict_file
 
     rows = predict_file(
@@ -89,7 +121,7 @@ def _predict_file(options: Any, predictor: Any, top_k: int | None) -> None:
         data_of(predictor, options, options.file),
         Path(options.output),
         options.batch_tokens,
-        top_k,
+        options.top_k,
         given_columns(options),
         options.overwrite,
         options.part_rows,
@@ -99,4 +131,4 @@ def _predict_file(options: Any, predictor: Any, top_k: int | None) -> None:
 
 
 def after_interrupt(options: Any) -> str:
-    return "The same command goes on after the parts that it has written." if options.file else ""
+    return "The same command goes on after the parts that it has written." if options.output else ""

@@ -1,0 +1,138 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Evaluation of a trained model on labelled rows: those of its own run, or others."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..hub.folder import RUN_FILE
+from ..tasks import Task
+from ..text.arguments import IN_MEMORY, DataArguments
+from ..text.batching import BATCH_TOKENS
+from ..text.loading import load
+from ..text.schema import fingerprint
+from ..text.splits import SPLITS, choose_split
+from ..utils.errors import UserError
+from .columns import own_columns
+from .predictor import Predictor
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
+
+logger = logging.getLogger(__name__)
+
+VALIDATION = "validation"
+
+
+def labelled_rows(
+    predictor: Predictor, data: Any, split: str | None, given: Collection[str]
+) -> tuple[DatasetDict, Task]:
+    """Return the splits of a labelled data set, and the task of the model with the columns of that data set.
+
+    Args:
+        predictor: Trained model.
+        data: Same as in [`evaluate`].
+        split: Same as in [`evaluate`].
+        given: Same as in [`evaluate`].
+
+    Raises:
+        UserError: Same as in [`evaluate`].
+    """
+    source = None
+    data = predictor.task.data if data is None else data
+    if isinstance(data, (str, Path)):
+        data = predictor.task.data.elsewhere(str(data))
+    if not isinstance(data, DataArguments):
+        source, data, given = data, predictor.task.data.elsewhere(IN_MEMORY), ()
+    if not data.path:
+        raise UserError(f"the model has no {RUN_FILE} that names its data: name a data set, --data PATH.")
+    task = predictor.task.with_data(data)
+    splits = task.hold_out_test(load(data, split or data.test_split, source, task.tagged))
+    wanted = splits[split] if split in splits else next(iter(splits.values()))
+    labels = task.problem_type != "language_modeling"
+    return splits, task.with_data(own_columns(task, wanted, given, labels))
+
+
+def evaluate(
+    predictor: Predictor | str | Path,
+    data: Any = None,
+    split: str | None = None,
+    batch_tokens: int = BATCH_TOKENS,
+    given: Collection[str] = ("text_column", "text_pair_column", "label_column"),
+) -> dict:
+    """Evaluate a model on labelled rows.
+
+    Args:
+        predictor: Trained model, or its folder or Hub id.
+        data: A [`DataArguments`], the path or Hub id of a data set, or rows as in `hf_rnn.train`. None for the data of
+            the training run.
+        split: Name of the split to evaluate on. None selects, of the data of the training run, the test split, or
+            else the validation rows; of other data, the only split, or else the test split.
+        batch_tokens: Maximum number of tokens in a batch, padding included.
+        given: Keys of column settings in `data` whose columns must exist. Missing columns of other keys are searched
+            for by name. Ignored for rows in memory.
+
+    Returns:
+        Number of rows as `rows`, and the metrics of the task.
+
+    Raises:
+        UserError: No data set is named, or it cannot be loaded; the split, a column or a label does not exist; or the
+            validation rows were held out of rows that have changed since.
+    """
+    if not isinstance(predictor, Predictor):
+        predictor = Predictor.from_pretrained(predictor)
+    splits, task = labelled_rows(predictor, data, split, given)
+    for how in dict.fromkeys(rows.info.description for rows in splits.values() if rows.info.description):
+        logger.info(f"{task.data.path}: {how}.")
+    of_run = data is None and not task.data.streaming
+    if of_run:
+        split = split or _split_of_run(task, splits)
+    if of_run and split not in splits and SPLITS.get(str(split)) == VALIDATION:
+        rows = _held_out(task, splits, predictor.model.config)
+    else:
+        rows = task.prepare_split(splits, split)
+        _warn_of_training_rows(predictor, task, splits, split)
+    rows = task.encode(rows, predictor.tokenizer)
+    return {"rows": len(rows), **task.judge(predictor, rows, batch_tokens)}
+
+
+def _split_of_run(task: Task, splits: DatasetDict) -> str:
+    """Return the test split of a training run, or else its validation split, which may have been held out."""
+    test = task.data.test_split
+    return test if test in splits else choose_split(splits, task.data.validation_split) or VALIDATION
+
+
+def _held_out(task: Task, splits: DatasetDict, config: Any) -> Dataset:
+    """Return the validation rows that the training run held out of its training split."""
+    prepared = task.prepare(splits)
+    if task.fingerprint not in (None, fingerprint(prepared, task.label_names)):
+        raise UserError(
+            f"the validation rows were held out of {task.data.path!r}, whose rows are not those of the training run "
+            "any more: put the data back as they were, or name other rows, --data PATH."
+        )
+    logger.info(f"evaluating on the validation rows that the training run held out of {task.data.path}.")
+    if getattr(config, "wide_ngrams", 0):
+        logger.warning(
+            "The n-grams of this model were fitted to its validation rows too, so the score is too high. metrics.json "
+            "has the score from before."
+        )
+    return prepared[VALIDATION]
+
+
+def _warn_of_training_rows(predictor: Predictor, task: Task, splits: DatasetDict, split: str | None) -> None:
+    """Warn where the rows are those that the model was trained on."""
+    of_run, path = predictor.task.data, task.data.path
+    if not of_run.path or path == IN_MEMORY or Path(path).absolute() != Path(of_run.path).absolute():
+        return
+    name = split or (next(iter(splits)) if len(splits) == 1 else task.data.test_split)
+    if name == choose_split(splits, of_run.train_split) or name in of_run.unlabelled_splits:
+        logger.warning(
+            f"the model was trained on rows of the split {name} of {path}, so the score is too high: leave --data and "
+            "--split out, or name other rows, --data PATH."
+        )
+
+
+__all__ = ["evaluate", "labelled_rows"]

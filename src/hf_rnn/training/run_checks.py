@@ -1,0 +1,61 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Checks of settings that have no effect in a run, or that need another setting."""
+
+from dataclasses import MISSING
+
+from ..models.cells import find_cell
+from ..models.configuration_rnn import RNNConfig, fields_read_by
+from ..tasks.base import TaskModel
+from ..utils.errors import UserError
+from ..utils.machine import runs_bf16
+from .presets import rules_of, without_rules
+from .run_config import RunConfig
+
+
+def check_use(run: RunConfig, task: type[TaskModel]) -> None:
+    """Raise [`UserError`] for a setting without effect in a task, or without another setting that it needs.
+
+    Args:
+        run: Configuration of the run.
+        task: Class of its task.
+    """
+    args = run.training
+    if run.preset != "none" and "preset" in run.given and (why := without_rules(run)):
+        raise UserError(f"preset={run.preset!r} chooses settings by rules, and {why}: leave it out.")
+    if run.model.wide_ngrams and run.data.streaming:
+        raise UserError(
+            f"model.wide_ngrams={run.model.wide_ngrams} are fitted on all training rows at once, and "
+            "data.streaming=True holds none: leave one of them out."
+        )
+    will_be_wide = run.model.wide_ngrams or any(rule.key == "model.wide_ngrams" for rule in rules_of(run))
+    if run.tokenizer.rare_tokens and not will_be_wide:
+        raise UserError(
+            f"tokenizer.rare_tokens={run.tokenizer.rare_tokens} are read by the wide path alone: leave it out, or "
+            "write --model.wide_ngrams 200000 too."
+        )
+    if args.gradual_unfreezing and run.model.pretrained is None:
+        raise UserError(
+            "training.gradual_unfreezing=True keeps layers as they begin, and without model.pretrained they have "
+            "learnt nothing: leave it out, or name a model, --model.pretrained FOLDER."
+        )
+    if args.vectors_frozen_epochs and run.model.vectors is None:
+        raise UserError(
+            f"training.vectors_frozen_epochs={args.vectors_frozen_epochs} keeps the embedding as it begins, "
+            "and without model.vectors it has learnt nothing: leave it out, or name some, --model.vectors FILE."
+        )
+    if args.bf16 and args.use_cpu and find_cell(run.model.cell_type).mode == "LSTM" and not runs_bf16():
+        raise UserError(
+            "training.bf16=True: this processor has no instructions for an LSTM in bf16. Leave it out, or write "
+            "--model.cell_type gru."
+        )
+    read = fields_read_by(task.model_class.__name__)
+    unread = [f"model.{name}" for name in vars(run.model) if hasattr(RNNConfig, name) and name not in read]
+    for name in (*unread, *task.no_use):
+        section, _, key = name.partition(".")
+        settings = getattr(run, section)
+        value, field = getattr(settings, key), type(settings).__dataclass_fields__[key]
+        if value != (field.default if field.default is not MISSING else field.default_factory()):
+            raise UserError(f"{name}={value!r} has no use in the task {run.task}: leave it out.")
+
+
+__all__ = ["check_use"]

@@ -1,0 +1,80 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Values of a run's YAML and command line, as jsonargparse has to read them."""
+
+import os
+from typing import Any
+
+import yaml
+from jsonargparse import Namespace
+
+from ..hub.saved_run import Loader
+
+# Prefix of strings that jsonargparse would parse as another type. It is removed after parsing.
+AS_WRITTEN = "\ue000"
+
+
+def load_value(text: str) -> Any:
+    """Return the value of a command-line argument or of the text of a YAML file.
+
+    Text that YAML reads as null, such as #1, and quoted strings of a file, such as 'null', remain strings.
+
+    Args:
+        text: Value of an option, or a whole file.
+    """
+    value = yaml.load(text, Loader=Loader)
+    if value is None and text.strip() not in ("", "~"):
+        return AS_WRITTEN + text
+    if isinstance(value, list):
+        return yaml.load(text, Loader=yaml.BaseLoader)  # Names such as no, 01 or 1.10 keep their spelling.
+    if isinstance(value, dict) and isinstance(value.get("data"), dict):
+        spelled = yaml.load(text, Loader=yaml.BaseLoader)["data"]
+        value["data"] |= {name: spelled[name] for name in _WORDS if value["data"].get(name) is not None}
+    return as_yaml(value) if isinstance(value, dict) else value
+
+
+# Keys of the data section whose values are always text.
+_WORDS = ("name", "text_column", "text_pair_column", "label_column", "label_names", "label_separator", "test_split")
+
+
+def as_yaml(value: Any) -> Any:
+    """Convert a Python value to one that jsonargparse keeps as it is.
+
+    Paths and numpy values become plain values. Strings that read as null, a list or a dict get the mark `AS_WRITTEN`.
+
+    Args:
+        value: Value, or a structure of dicts and lists of values.
+    """
+    if isinstance(value, dict):
+        return {key: as_yaml(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [as_yaml(inner) for inner in value]
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if type(value).__module__ == "numpy":
+        return as_yaml(value.tolist())
+    if isinstance(value, str):
+        try:
+            read = yaml.load(value, Loader=Loader)
+        except yaml.YAMLError:
+            return value
+        return AS_WRITTEN + value if read is None or isinstance(read, (list, dict)) else value
+    return value
+
+
+def as_meant(value: Any) -> Any:
+    """Remove the marks of [`as_yaml`] from parsed values, in place for namespaces and lists.
+
+    Args:
+        value: Parsed value, list or namespace.
+    """
+    if isinstance(value, Namespace):
+        for key, inner in list(vars(value).items()):
+            value[key] = as_meant(inner)
+    elif isinstance(value, list):
+        return [as_meant(inner) for inner in value]
+    elif isinstance(value, str):
+        return value.removeprefix(AS_WRITTEN)
+    return value
+
+
+__all__ = ["AS_WRITTEN", "as_meant", "as_yaml", "load_value"]
