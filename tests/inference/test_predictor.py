@@ -59,10 +59,10 @@ def test_a_stream_takes_pairs_and_missing_texts_and_says_what_it_cannot_read(tin
     assert list(predictor.stream(["half a \ud83d"])) == predictor(["half a ?"])
 
 
-@pytest.mark.parametrize("options", [{"batch_tokens": 0}, {"batch_tokens": "x"}, {"top_k": 0}, {"top_k": -1}])
+@pytest.mark.parametrize("options", [{"batch_tokens": 0}, {"batch_tokens": "x"}, {"top_k": True}, {"top_k": -1}])
 def test_options_of_a_prediction_are_checked_before_any_text_is_read(tiny_run, options):
     (name,) = options
-    with pytest.raises(UserError, match=f"{name}=.* must be a whole number from 1 on"):
+    with pytest.raises(UserError, match=f"{name}=.* must be a whole number, 1 or greater"):
         Predictor.from_pretrained(tiny_run).stream(iter([]), **options)
 
 

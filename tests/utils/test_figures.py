@@ -1,7 +1,8 @@
 import numpy as np
 from PIL import Image
 
-from hf_rnn.utils.figures import draw_confusion, draw_curves
+from hf_rnn.utils import figures
+from hf_rnn.utils.figures import draw_confusion, draw_curves, new_figure
 
 
 def size(path) -> tuple[int, int]:
@@ -22,3 +23,15 @@ def test_any_name_can_be_drawn(tmp_path):
     many = np.arange(60)
     draw_confusion(many, many, [str(i) for i in many], "test", tmp_path / "b.png")
     assert max(size(tmp_path / "b.png")) < 2500
+
+
+def test_of_many_classes_those_with_the_most_errors_are_drawn(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(figures, "new_figure", lambda *size: drawn.append(new_figure(*size)) or drawn[-1])
+    labels = np.arange(150).repeat(3)
+    predicted = labels.copy()
+    predicted[labels == 77] = 140
+    draw_confusion(predicted, labels, [f"topic {n}" for n in range(150)], "test", tmp_path / "a.png")
+    names = [label.get_text() for label in drawn[0].axes[0].get_yticklabels()]
+    assert len(names) == 30
+    assert {"topic 77", "topic 140"} <= set(names)

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+# Classes in a confusion matrix: the names of more would overlap.
+MOST_CLASSES = 30
+
 
 def new_figure(width: float, height: float):
     """Return an empty figure.
@@ -82,7 +85,8 @@ def draw_curves(log_history: list[dict], metric: str, path: Path) -> None:
 def draw_confusion(predicted: np.ndarray, labels: np.ndarray, names: list[str], split: str, path: Path) -> None:
     """Draw the confusion matrix: rows are true classes, columns are predicted classes.
 
-    Colors show the share of each row. Counts are written into the cells for up to 15 classes.
+    Colors show the share of each row. Counts are written into the cells for up to 15 classes. Of more than
+    `MOST_CLASSES` classes, those with the most errors are drawn.
 
     Args:
         predicted: Predicted class indices, `[N]`.
@@ -95,20 +99,26 @@ def draw_confusion(predicted: np.ndarray, labels: np.ndarray, names: list[str], 
 
     counts = confusion_matrix(labels, predicted, labels=range(len(names)))
     shares = counts / counts.sum(1, keepdims=True).clip(min=1)
-    side = min(max(3.6, 0.55 * len(names) + 2), 16)
-    figure = new_figure(side + 0.8, side)
-    axes = figure.subplots()
-    image = axes.imshow(shares, vmin=0, vmax=1, cmap="Blues")
-    figure.colorbar(image, ax=axes, label="share of the true class")
-    axes.set(xlabel="predicted", ylabel="true", title=f"confusion matrix, {split}")
-    ticks = range(len(names))
     # The font may lack other scripts, so names beyond ASCII become numbers. An unescaped dollar would start a formula.
     shown = [
         name.replace("$", r"\$") if name.isascii() and len(name) <= 24 else f"#{i}" for i, name in enumerate(names)
     ]
-    axes.set_xticks(ticks, shown, rotation=45 if len(names) > 4 else 0, ha="right" if len(names) > 4 else "center")
+    title = f"confusion matrix, {split}"
+    if len(names) > MOST_CLASSES:
+        errors = counts - np.diag(np.diag(counts))
+        kept = np.sort(np.argsort(-(errors.sum(0) + errors.sum(1)), kind="stable")[:MOST_CLASSES])
+        counts, shares, shown = counts[np.ix_(kept, kept)], shares[np.ix_(kept, kept)], [shown[place] for place in kept]
+        title += f":\nthe {MOST_CLASSES} of {len(names)} classes with the most errors"
+    side = min(max(3.6, 0.55 * len(shown) + 2), 16)
+    figure = new_figure(side + 0.8, side)
+    axes = figure.subplots()
+    image = axes.imshow(shares, vmin=0, vmax=1, cmap="Blues")
+    figure.colorbar(image, ax=axes, label="share of the true class")
+    axes.set(xlabel="predicted", ylabel="true", title=title)
+    ticks = range(len(shown))
+    axes.set_xticks(ticks, shown, rotation=45 if len(shown) > 4 else 0, ha="right" if len(shown) > 4 else "center")
     axes.set_yticks(ticks, shown)
-    if len(names) <= 15:
+    if len(shown) <= 15:
         for i, j in np.ndindex(counts.shape):
             axes.text(j, i, counts[i, j], ha="center", va="center", color="white" if shares[i, j] > 0.5 else "black")
     figure.savefig(path, dpi=120)

@@ -1,6 +1,7 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """Train a model from a YAML file; each key of the file is also an option.
 
+hf-rnn train reviews.csv --output_dir my-model
 hf-rnn train --config FILE.yaml
 hf-rnn train --config FILE.yaml --training.learning_rate 1e-3
 """
@@ -47,4 +48,9 @@ def run(options: Any) -> None:
 
 
 def after_interrupt(options: Any) -> str:
-    return "--training.resume true goes on from the last checkpoint."
+    from pathlib import Path
+
+    folder = Path(options.training.output_dir)
+    if any(folder.glob("checkpoint-*")):
+        return "--training.resume true goes on from the last checkpoint."
+    return "There is no checkpoint yet: nothing was saved."

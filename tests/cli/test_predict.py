@@ -1,0 +1,96 @@
+"""`hf-rnn predict`: texts, standard input, files and the formats of answers."""
+
+import csv
+import io
+import json
+import sys
+
+import pytest
+from datasets import Dataset
+
+from hf_rnn import Predictor
+from hf_rnn.cli.main import main
+
+ROWS = ["the film was good .", "the soup, 'bad', was \"dull\" .", ""]
+
+
+@pytest.fixture
+def rows_csv(tmp_path):
+    with (tmp_path / "in.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerows([["id", "text"], *enumerate(ROWS)])
+    return tmp_path / "in.csv"
+
+
+def expected(model, texts):
+    return [answer["label"] for answer in Predictor.from_pretrained(model)(texts)]
+
+
+@pytest.mark.parametrize("arguments", [["-"], []])
+def test_lines_of_standard_input(tiny_run, capsys, monkeypatch, arguments):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("the film was good .\r\n\nthe soup was bad .\n"))
+    assert main(["predict", str(tiny_run), *arguments]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    texts = ["the film was good .", "", "the soup was bad ."]
+    assert [line.split("\t")[0] for line in lines] == expected(tiny_run, texts)
+    assert [line.split("\t")[2] for line in lines] == texts
+
+
+def test_an_empty_standard_input_is_an_error(tiny_run, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    assert main(["predict", str(tiny_run)]) == 1
+    assert "standard input has no line" in capsys.readouterr().err
+
+
+def test_a_file_without_output_is_printed(tiny_run, rows_csv, capsys):
+    assert main(["predict", str(tiny_run), "--file", str(rows_csv)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("\t")[0] for line in lines] == expected(tiny_run, ROWS)
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".csv", ".tsv", ".parquet"])
+def test_the_ending_of_the_output_says_its_format(tiny_run, rows_csv, tmp_path, ending):
+    output = tmp_path / f"out{ending}"
+    assert main(["predict", str(tiny_run), "--file", str(rows_csv), "--output", str(output)]) == 0
+    if ending in (".csv", ".tsv"):
+        with output.open(newline="") as file:
+            rows = list(csv.DictReader(file, delimiter="\t" if ending == ".tsv" else ","))
+        labels = [row["prediction.label"] for row in rows]
+        assert all(0 < float(row["prediction.score"]) <= 1 for row in rows)
+    else:
+        read = Dataset.from_parquet(str(output), cache_dir=str(tmp_path / "cache")) if ending == ".parquet" else None
+        rows = list(read) if read else [json.loads(line) for line in output.read_text().splitlines()]
+        labels = [row["prediction"]["label"] for row in rows]
+    assert labels == expected(tiny_run, ROWS)
+    assert [row["text"] or "" for row in rows] == ROWS
+    assert sorted(file.name for file in tmp_path.iterdir() if file.name != "cache") == ["in.csv", output.name]
+
+
+def test_answers_of_several_labels_are_json_in_a_csv_file(tiny_run, rows_csv, tmp_path):
+    output = tmp_path / "out.csv"
+    arguments = ["predict", str(tiny_run), "--file", str(rows_csv), "--output", str(output), "--top_k", "0"]
+    assert main(arguments) == 0
+    with output.open(newline="") as file:
+        assert all(
+            sorted(json.loads(row["prediction.labels"])) == ["negative", "positive"] for row in csv.DictReader(file)
+        )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["a", "--output", "o.csv"], "--output o.csv is for answers to a file"),
+        (["a", "--file", "in.csv"], "'a' and --file in.csv: write either texts or a file"),
+        (["--file", "in.csv", "--output", "o.xlsx"], "not written as '.xlsx', only as .jsonl, .csv, .tsv, .parquet"),
+    ],
+)
+def test_wrong_arguments(tiny_run, arguments, message, capsys):
+    assert main(["predict", str(tiny_run), *arguments]) == 1
+    assert message in capsys.readouterr().err
+
+
+def test_one_text_and_missing_ones_in_python(tiny_run):
+    predictor = Predictor.from_pretrained(tiny_run)
+    assert predictor("the film was good .") == predictor(["the film was good ."])[0]
+    assert predictor([float("nan")]) == predictor([""]) == predictor([None])
+    assert predictor(["the film"], top_k=0) == predictor(["the film"], top_k=None)

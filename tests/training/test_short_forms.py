@@ -1,0 +1,64 @@
+"""Short forms of the command line of a training run."""
+
+import pytest
+
+from hf_rnn.training.run_config import parse_run
+from hf_rnn.training.short_forms import shipped_configs
+from hf_rnn.utils.errors import UserError
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["reviews.csv", "--learning_rate", "0.5"],
+        ["--learning_rate", "0.5", "reviews.csv"],
+        ["--learning_rate=0.5", "--data", "reviews.csv"],
+        ["--data=reviews.csv", "--training.learning_rate", "0.5"],
+        ["--data.path", "reviews.csv", "--training.learning_rate=0.5"],
+        ["--data", "{path: reviews.csv}", "--learning_rate", "0.5"],
+    ],
+)
+def test_short_forms_mean_the_whole_keys(arguments):
+    run, _ = parse_run(arguments)
+    assert (run.data.path, run.training.learning_rate) == ("reviews.csv", 0.5)
+
+
+def test_a_section_is_read_from_a_yaml_file(tmp_path):
+    (tmp_path / "data.yaml").write_text("path: reviews.csv\nseed: 7\n")
+    run, _ = parse_run(["--data", str(tmp_path / "data.yaml")])
+    assert (run.data.path, run.data.seed) == ("reviews.csv", 7)
+
+
+@pytest.mark.parametrize("name", sorted(shipped_configs()))
+def test_a_configuration_of_the_package_is_found_by_its_name(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    by_name, _ = parse_run(["--config", name])
+    by_path, _ = parse_run(["--config", str(shipped_configs()[name])])
+    assert by_name == by_path
+    assert "model.hidden_size" in by_name.given or by_name.preset != "none" or by_name.model.pretrained
+
+
+def test_an_own_file_goes_before_a_configuration_of_the_package(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "imdb").write_text("data:\n  path: mine.csv\n")
+    assert parse_run(["--config", "imdb"])[0].data.path == "mine.csv"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--seed", "1"], "--seed is a key of several sections: write --data.seed or --training.seed"),
+        (["a.csv", "b.csv"], "one data set, and here are 'a.csv', 'b.csv'"),
+        (["a.csv", "--data.path", "b.csv"], "one data set, and here are 'a.csv', 'b.csv'"),
+        (["run.yaml"], r"write --config run.yaml"),
+        (["--config", "imbd"], "no configuration 'imbd': did you mean 'imdb'"),
+        (["--config", "nothing"], "no configuration 'nothing': those that come with hf_rnn are conll2003, imdb"),
+        (["--config", "nowhere/imdb.yaml"], "no file 'nowhere/imdb.yaml' here.*write --config imdb"),
+        (["--learning_rat", "1"], "no key 'learning_rat': did you mean 'training.learning_rate'"),
+        (["a.csv", "--learning_rate"], "expected one argument"),
+    ],
+)
+def test_wrong_short_forms_are_explained(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=message):
+        parse_run(arguments)
