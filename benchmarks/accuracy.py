@@ -1,10 +1,10 @@
-"""Question 19: which text classifier is worth picking?
+"""Compare text classifiers: accuracy, training time, size and speed.
 
 python benchmarks/accuracy.py [FOLDER ...] [--contenders NAME ...] [--seeds 0 1 2] [--vectors FILE] [--remark TEXT]
 
-A FOLDER has a data set, as `hf-rnn train --data.path FOLDER` reads it; by default they are imdb, sst2, trec and waimai
-of --data. Each contender runs in a process of its own. Test rows are read once a run; each run is kept in
-docs/benchmarks/accuracy_runs.json, and counts until it is run again.
+A FOLDER holds a data set, as `hf-rnn train --data.path FOLDER` reads it. The default is the folders imdb, sst2, trec
+and waimai in --data. Each contender runs in its own process. A run reads the test split once. Each run is kept in
+docs/benchmarks/accuracy_runs.json, and counts until it is repeated.
 """
 
 import json
@@ -21,20 +21,20 @@ import report
 from peers import OURS, PEERS, Ours
 
 SETS = ("imdb", "sst2", "trec", "waimai")
-# The files of these sets leave two columns or two splits to choose from, so options name them.
+# These data sets have several candidate columns or splits, so options name the right ones.
 NEEDED = {
     "sst2": ["--data.train_split", "[train_phrases, train]"],
     "trec": ["--data.label_column", "label"],
 }
-NOTES = """Test rows of each set, which nothing was chosen by; one run for each seed, means of accuracy and
-macro F1 (range), medians of the rest. Contenders that choose nothing are fitted to training
-and validation rows; fastText tunes itself on the validation rows for as long as `hf_rnn` trains, or for a minute where
-there is no `hf_rnn`. `hf_rnn`
-is `hf-rnn train` with nothing but the data; its seconds have all that the command does, the report with its
-baseline included. Texts a second, milliseconds for a short text and memory are those of answering on one core; the
-first answer counts from the start of a process. Rows that are not there have not been measured yet."""
+NOTES = """The figures come from the test split, which was used for no choice. There is one run per seed. Accuracy and
+macro F1 are means (with their range); all other figures are medians. Contenders that choose no settings are fitted to
+the training and validation splits. fastText tunes itself on the validation split for as long as `hf_rnn` trains, or for
+one minute without a run of `hf_rnn`. `hf_rnn` is `hf-rnn train` with only the data named. Its training time includes
+everything that the command does, such as the report with its baseline. Texts per second, milliseconds for a short text
+and memory are measured while answering on one core. The time to the first answer counts from the start of a process.
+Missing rows have not been measured yet."""
 COMMAND = "make bench-accuracy SETS=… CONTENDERS=… SEEDS=… VECTORS=… REMARK=…"
-# Texts by which speed is measured.
+# Maximum number of texts for the measurement of speed.
 TIMED = 500
 FIGURES = [
     "test accuracy",
@@ -49,12 +49,12 @@ FIGURES = [
 ]
 CONTENDERS = [*OURS, *PEERS]
 WITH_VECTORS = ("hf_rnn, best, with vectors",)
-# These draw nothing: one run is enough.
+# These do not depend on the seed, so one run is enough.
 WITHOUT_SEED = ("TF-IDF + LR", "TF-IDF + LR, tuned", "NB-SVM")
 
 
 def options_of(folder: Path) -> list[str]:
-    """Return the command line that names a data set."""
+    """Return the command line options that name a data set and its columns and splits."""
     return ["--data.path", str(folder), *NEEDED.get(folder.name, [])]
 
 
@@ -101,11 +101,12 @@ def one(name: str, folder: Path, seed: int, seconds: float, saved: Path, vectors
 
 
 def _of_training(file: Path) -> bool:
+    """Return True for checkpoints and pictures, which answering does not need."""
     return file.suffix == ".png" or any(part.startswith("checkpoint-") for part in file.parts)
 
 
 def answering(name: str, saved: Path, texts: list[str]) -> dict:
-    """Return how fast a saved contender answers on one core, in how much memory, and when its first answer is there."""
+    """Return speed, peak memory and time to the first answer of a saved contender on one core."""
     kind = "Ours" if name in OURS else PEERS[name].__name__
     file = saved.with_suffix(".json")
     file.write_text(json.dumps(texts[:: max(1, len(texts) // TIMED)][:TIMED]), encoding="utf-8")
@@ -119,7 +120,7 @@ def answering(name: str, saved: Path, texts: list[str]) -> dict:
 
 
 def measured(name: str, folder: Path, seed: int, seconds: float, vectors: str) -> dict:
-    """Return the figures of one contender, out of a process of its own, its commit and its machine."""
+    """Return the figures of one contender with commit and machine, measured in a process of its own."""
     with tempfile.TemporaryDirectory() as place:
         out, saved = Path(place, "figures.json"), Path(place, "model")
         if name not in OURS:
@@ -155,11 +156,11 @@ def main() -> None:
                 report.keep_runs("accuracy", runs)
             print(folder.name, *report.row_of_runs(name, of_set[name], FIGURES), sep=" | ", flush=True)
     tables = report.tables_of_runs(runs, FIGURES, CONTENDERS)
-    report.save("accuracy", "Which text classifier is worth picking", tables, NOTES, command=COMMAND)
+    report.save("accuracy", "Accuracy and cost of text classifiers", tables, NOTES, command=COMMAND)
 
 
 def _tuning_seconds(of_set: dict) -> float:
-    """Return the seconds for which fastText tunes itself: as long as our training took, or a minute without that."""
+    """Return the seconds for which fastText tunes itself: the median time of our training, else one minute."""
     ours = [run["training s"] for run in of_set.get("hf_rnn", {}).values()]
     return statistics.median(ours) if ours else 60.0
 

@@ -1,6 +1,6 @@
-"""Answers texts with a saved classifier on one core, and prints how fast, for `benchmarks/accuracy.py`.
+"""Answer texts with a saved classifier on one core and print the speed, for `benchmarks/accuracy.py`.
 
-It imports nothing but what the classifier needs, since its first answer counts from the start of the process.
+The script imports only what the classifier needs, because the time to the first answer includes the imports.
 """
 
 import json
@@ -12,17 +12,17 @@ from pathlib import Path
 
 import peers
 
-# Short texts that are answered one by one.
+# Number of short texts that are answered one at a time.
 SHORT = 20
 
 
 def main(kind: str, saved: str, file: str) -> None:
-    """Print seconds, milliseconds and megabytes as JSON.
+    """Print speed, time stamp of the first answer and peak memory as JSON.
 
     Args:
-        kind: class of the classifier, in peers.py.
-        saved: its folder.
-        file: JSON with the texts.
+        kind: Name of the classifier's class in peers.py.
+        saved: Folder of the saved classifier.
+        file: JSON file with the texts.
     """
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     texts = json.loads(Path(file).read_text(encoding="utf-8"))
@@ -38,7 +38,7 @@ def main(kind: str, saved: str, file: str) -> None:
     peer.predict(texts)
     seconds = time.perf_counter() - begun
     figures = {"ms a text": 1e3 * statistics.median(times), "texts/s": len(texts) / seconds, "first": first}
-    # getrusage would count what the process that started this one had.
+    # `getrusage` would include the memory of the process that started this one.
     lines = Path("/proc/self/status").read_text().splitlines()
     figures["memory MB"] = next(int(line.split()[1]) / 1e3 for line in lines if line.startswith("VmHWM"))
     print(json.dumps(figures))

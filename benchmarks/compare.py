@@ -1,7 +1,7 @@
-"""Times contenders in turn, each in a process of its own, after their answers were found to agree.
+"""Time contenders in turn, each in its own process, after a check that their answers agree.
 
-A contender is a generator function in one of the benchmarks: its first value is an answer, by which it shows that it
-computes what the others compute, and each later one is the seconds (or another figure) of one round.
+A contender is a generator function of one of the benchmarks. Its first value is an answer, which shows that it computes
+the same as the others. Each later value is the figure of one round, usually in seconds.
 """
 
 import multiprocessing
@@ -15,13 +15,15 @@ import numpy as np
 
 
 class Contender(NamedTuple):
-    """
+    """Contender of a benchmark: a generator function, and the process that runs it.
+
     Args:
-        name: as the tables call it.
-        run: `module:function` of the generator function.
-        options: its arguments.
-        checked: whether its answer has to agree; one that is timed as a floor only gives none.
-        environment: variables of its process.
+        name: Name in the tables.
+        run: Generator function, as `module:function`.
+        options: Keyword arguments of the function.
+        checked: Compare its answer with that of the first contender. False for a contender whose answer may differ,
+            such as one that is timed only as a lower bound.
+        environment: Environment variables of its process.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Contender(NamedTuple):
 
 
 def _serve(connection, contender: Contender) -> None:
+    """Send the next value of a contender's generator at each request, until the connection is closed."""
     os.environ.update(contender.environment)
     module, function = contender.run.split(":")
     rounds = getattr(import_module(module), function)(**contender.options)
@@ -49,17 +52,17 @@ def compare(
     warm_up: int = 1,
     log: Callable[[str], None] = print,
 ) -> dict[str, list]:
-    """
-    Args:
-        contenders: the first one's answer is what the others' have to be.
-        rounds: that are timed, after those that warm up.
-        tolerance: of the answers, absolute.
+    """Return the figures of each contender's rounds, by name.
 
-    Returns:
-        The figures of each contender's rounds.
+    Args:
+        contenders: Contenders to time. The answer of the first one is the expected answer.
+        rounds: Number of timed rounds, after the warm-up rounds.
+        tolerance: Maximum absolute difference of the answers.
+        warm_up: Number of rounds that are not timed.
+        log: Function that prints the median and the range of each contender.
 
     Raises:
-        AssertionError: answers differ.
+        AssertionError: A checked answer differs from the expected one.
     """
     context = multiprocessing.get_context("spawn")
     servers, pipes = {}, {}
@@ -75,7 +78,7 @@ def compare(
         return [pipes[name].recv() for name in names]
 
     try:
-        answers = dict(zip(pipes, ask(*pipes), strict=True))  # nothing is timed yet: all at once
+        answers = dict(zip(pipes, ask(*pipes), strict=True))  # Nothing is timed yet, so all run at once.
         expected = answers[contenders[0].name]
         for contender in contenders:
             if contender.checked:

@@ -1,4 +1,4 @@
-"""Who trains: our Trainer, bare loops over torch, and Keras' `fit`. Seconds are those of all rows, once."""
+"""Contenders for training: our Trainer, plain PyTorch loops and Keras' `fit`. Each time is that of one epoch."""
 
 import os
 import tempfile
@@ -9,10 +9,11 @@ import torch
 from models import PlainTorch, Problem, keras_model, ours
 from torch import nn
 
-CHECKED = 32  # rows whose probabilities have to agree
+CHECKED = 32  # Number of rows whose probabilities are compared.
 
 
 def _answer(model, ids, lengths) -> np.ndarray:
+    """Return the probabilities of the first rows."""
     T = int(lengths[:CHECKED].max())
     with torch.inference_mode():
         mask = torch.arange(T) < torch.as_tensor(lengths[:CHECKED])[:, None]
@@ -21,10 +22,14 @@ def _answer(model, ids, lengths) -> np.ndarray:
 
 
 def trainer(problem: Problem, **settings):
-    """Our Trainer, as `hf-rnn train` runs it; on a GPU where there is one.
+    """Train with our Trainer, as `hf-rnn train` does, on a GPU if there is one.
 
     Args:
-        settings: more fields of `RNNTrainingArguments`, such as `bf16`.
+        problem: Model and rows to train it on.
+        **settings: More fields of `RNNTrainingArguments`, such as `bf16`.
+
+    Yields:
+        The probabilities of the first rows, then the seconds of each epoch.
     """
     from datasets import Dataset
     from transformers import PrinterCallback, TrainerCallback
@@ -77,7 +82,7 @@ def trainer(problem: Problem, **settings):
 
 
 def batches_of_similar_length(problem: Problem) -> list[dict[str, torch.Tensor]]:
-    """The batches of transformers' `group_by_length`, of these rows."""
+    """Return the batches that transformers' `group_by_length` makes of the rows."""
     from transformers.trainer_pt_utils import get_length_grouped_indices
 
     ids, lengths, labels = problem.load()
@@ -104,12 +109,17 @@ def bare_loop(
     device: str = "cpu",
     dtype: torch.dtype | None = None,
 ):
-    """A loop as short as it can be, over the batches that our Trainer makes, made beforehand.
+    """Train with a minimal PyTorch loop over the same batches as our Trainer's, prepared before the time starts.
 
     Args:
-        packed: by `pack_padded_sequence`, with the lengths on the host.
-        keep_memory: with our setting of the allocator.
-        dtype: of autocast.
+        problem: Model and rows to train it on.
+        packed: Use `pack_padded_sequence`, with the lengths on the host.
+        keep_memory: Use our setting of the memory allocator.
+        device: Device of the model and the batches.
+        dtype: Data type of autocast; None for float32.
+
+    Yields:
+        The probabilities of the first rows, then the seconds of each epoch.
     """
     from hf_rnn.utils.machine import keep_freed_memory
 
@@ -135,12 +145,12 @@ def bare_loop(
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             scaler.step(optimizer)
             scaler.update()
-        loss.item()  # waits for a GPU
+        loss.item()  # Waits until a GPU has finished.
         yield time.perf_counter() - begun
 
 
 def keras_fit(problem: Problem, masked: bool):
-    """`fit`, on rows padded to the cap, the usual way."""
+    """Train with Keras' `fit` on rows padded to the maximum length, as is usual in Keras."""
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     ids, _, labels = problem.load()
     model = keras_model(problem, ids.shape[1], masked)

@@ -1,4 +1,4 @@
-"""Which explanation of an IMDB model is to be trusted?
+"""Measure how faithful the explanations of an IMDB model are.
 
 hf-rnn train --config configs/imdb.yaml
 hf-rnn train --config configs/imdb.yaml --model.pooling attention --training.output_dir runs/imdb_attention
@@ -16,7 +16,7 @@ from hf_rnn.interpret.attribution import METHODS
 
 
 def rows(predictor: Predictor, texts: list[str]) -> list[list]:
-    """A row of the table for each method, and for words in arbitrary order."""
+    """Return the table rows: one per method, and one for words in random order."""
     model, tokenizer, cut = predictor.model, predictor.tokenizer, predictor.task.cut
     found = []
     for method in METHODS:
@@ -36,7 +36,7 @@ def rows(predictor: Predictor, texts: list[str]) -> list[list]:
             word.score = random.random()
     measured = measure_faithfulness(model, explanations)
     figures = [f"{measured.comprehensiveness:.3f}", f"{measured.sufficiency:.3f}"]
-    return [*found, ["words in arbitrary order", *figures, ""]]
+    return [*found, ["words in random order", *figures, ""]]
 
 
 def main() -> None:
@@ -52,16 +52,15 @@ def main() -> None:
         predictor = Predictor.from_pretrained(model)
         title = f"{arguments.reviews} test reviews, a model with pooling={predictor.model.config.pooling!r}"
         tables.append(report.table(title, columns, rows(predictor, list(texts))))
-    report.save("explanations", "Which explanation to trust", tables, NOTES)
+    report.save("explanations", "Faithfulness of explanations", tables, NOTES)
 
 
-NOTES = """For each of 200 test reviews of IMDB, evenly spread, the words are put in order by their scores for the
-label that the model gives. Comprehensiveness is by how much the probability of the label falls when the
-first 1, 5, 10, 20 and 50 % of the words are left out, the mean of these: the higher, the more of what the
-model goes by was found. Sufficiency is by how much it falls when nothing but these words is left: the
-lower, the better (DeYoung et al. 2020). The completeness gap is by what share the scores miss the
-difference that they have to add up to; only integrated gradients promise to. Sentences are taken whole, so
-that their shares are coarse, and not to be compared with those of words."""
+NOTES = """Each method ranks the words of 200 evenly spaced IMDB test reviews by their scores for the predicted label.
+Comprehensiveness is the drop of the label's probability without the first 1, 5, 10, 20 and 50 % of the words, as a
+mean over these shares. Higher is better: the method found more of the words that the model uses. Sufficiency is the
+drop with only these words left. Lower is better (DeYoung et al. 2020). The completeness gap is the relative error of
+integrated gradients, whose scores should add up to a known sum; no other method has this property. Sentence occlusion
+ranks whole sentences, so its shares are coarse and cannot be compared with those of words."""
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""On a GPU: a training step, the kernels behind it, and the time to 89 % on IMDB.
+"""Measure on a GPU: a training step, its kernels, and the time to 89 % accuracy on IMDB.
 
 python benchmarks/gpu.py [--rounds 7] [--data ../shared/data]
-python benchmarks/gpu.py --probe: the first figures in two minutes, without any data set; --probe --tiny --print tries
-this on any machine
+python benchmarks/gpu.py --probe: the first figures in two minutes, without any data set
+python benchmarks/gpu.py --probe --tiny --print: the same on small shapes, which runs on any machine
 """
 
 import itertools
@@ -39,7 +39,7 @@ def synchronize() -> None:
 
 
 def steps(arguments, tables: list[dict]) -> None:
-    """Our Trainer against a bare loop over cuDNN, padded (a floor on ragged rows) and packed."""
+    """Compare our Trainer with a plain loop over cuDNN, padded (a lower bound on ragged rows) and packed."""
     with tempfile.TemporaryDirectory() as folder:
         rows, labels = imdb_rows(arguments.data / "imdb", str(report.ROOT / "configs" / "imdb.yaml"), 1920)
         write_rows(f"{folder}/rows.npz", rows, labels, 1000)
@@ -65,8 +65,11 @@ def steps(arguments, tables: list[dict]) -> None:
 
 
 def kernels(rounds: int, shapes=SHAPES) -> dict:
-    """Our layer one way and both ways, in turn or in two streams, against one two-way call of cuDNN over padded and
-    packed rows; forward and backward."""
+    """Time forward and backward of an LSTM layer, computed in several ways.
+
+    Our layer runs in one direction, and in both directions, one after the other or in two streams. It is compared with
+    one bidirectional cuDNN call over padded rows and over packed rows.
+    """
     rows = []
     for (B, T, H), (label, dtype) in itertools.product(shapes, DTYPES.items()):
         x = torch.randn(B, T, H, device=DEVICE, dtype=dtype or torch.float32, requires_grad=True)
@@ -106,11 +109,11 @@ def kernels(rounds: int, shapes=SHAPES) -> dict:
         rows.append([f"{B} × {T} × {H}", label, *cells, f"{ratio:.2f}"])
         print(*rows[-1], flush=True)
     columns = ["B × T × H", "dtype", *(f"{name}, ms" for name in ways), "packed : both ways"]
-    return report.table("An LSTM layer on ragged rows, forward and backward", columns, rows)
+    return report.table("LSTM layer on ragged rows, forward and backward", columns, rows)
 
 
 def _in_two_streams(layer, inputs, h0, c0, weights, ragged, output_cell_state):
-    """As `RecurrentLayer._run`, with the two directions side by side."""
+    """Compute `RecurrentLayer._run` with the two directions in two CUDA streams."""
     if DEVICE == "cpu" or len(inputs) == 1:
         return RUN(layer, inputs, h0, c0, weights, ragged, output_cell_state)
     here, side = torch.cuda.current_stream(), SIDE[0]
@@ -131,7 +134,7 @@ def _in_two_streams(layer, inputs, h0, c0, weights, ragged, output_cell_state):
 
 
 def milliseconds(run, rounds: int, warm_up: int = 3) -> float:
-    """The median time of a call, waited for."""
+    """Return the median milliseconds of a call, including the wait for the GPU."""
     times = []
     for number in range(rounds + warm_up):
         synchronize()
@@ -144,7 +147,10 @@ def milliseconds(run, rounds: int, warm_up: int = 3) -> float:
 
 
 def agreement() -> dict:
-    """The distance of a GPU's answers from a CPU's, with cuDNN's TF32 and without, and whether they come again."""
+    """Compare outputs of the GPU with those of the CPU, with and without cuDNN's TF32.
+
+    The table also says if two backward passes give identical gradients.
+    """
     rows = []
     before = torch.backends.cudnn.allow_tf32
     for cell, tf32 in itertools.product(("lstm", "gru", "rnn_tanh"), (True, False)):
@@ -161,12 +167,12 @@ def agreement() -> dict:
         )
         print(*rows[-1], flush=True)
     torch.backends.cudnn.allow_tf32 = before
-    columns = ["cell", "TF32 of cuDNN", "largest difference from a CPU", "gradients the same twice"]
-    return report.table("Two layers of 128 each way, float32", columns, rows)
+    columns = ["cell", "TF32 of cuDNN", "largest difference from a CPU", "identical gradients in two runs"]
+    return report.table("Two bidirectional layers of 128, float32", columns, rows)
 
 
 def one_step(rounds: int, T: int) -> dict:
-    """A training step on made-up rows: how long it takes, and how much of that the host needs."""
+    """Time a training step on made-up rows, and the part of the time that the host needs."""
     rows = []
     for name, fields, B in (("configs/imdb.yaml", IMDB, 64), ("two layers, one way", SEED, 32)):
         model = RNNForSequenceClassification(RNNConfig(num_labels=2, pad_token_id=0, **fields)).to(DEVICE).train()
@@ -200,12 +206,19 @@ def one_step(rounds: int, T: int) -> dict:
         cells = [f"{alone:.2f}", f"{in_a_row:.2f}", f"{host:.2f}", launched, waits]
         rows.append([f"{name}, {B} × {T}", *cells])
         print(*rows[-1], flush=True)
-    columns = ["model", "ms alone", "ms in a row", "of which the host, ms", "kernels launched", "waits for the GPU"]
-    return report.table("A training step of a classifier, float32", columns, rows)
+    columns = [
+        "model",
+        "ms, one step alone",
+        "ms a step, 20 in a row",
+        "of these on the host, ms",
+        "kernels",
+        "waits for the GPU",
+    ]
+    return report.table("Training step of a classifier, float32", columns, rows)
 
 
 def trainer_settings(rounds: int, count: int, longest: int) -> dict:
-    """Our Trainer on made-up rows: as it is, in fewer bits, and as transformers sets it."""
+    """Time our Trainer on made-up rows: in float32, bf16 and fp16, and with the defaults of transformers."""
     random = np.random.default_rng(0)
     lengths = np.clip(random.lognormal(5.2, 0.6, count), 3, longest).astype(int)
     ours = {"non_blocking": True}, False
@@ -227,12 +240,12 @@ def trainer_settings(rounds: int, count: int, longest: int) -> dict:
             options = {"accelerator_config": copies, "logging_nan_inf_filter": checked, **precision}
             contenders.append(Contender(name, "contenders:trainer", {"problem": problem, **options}))
         figures = compare(contenders, rounds)
-    title = f"configs/imdb.yaml in a Trainer, B=64, {count:,} made-up rows of {lengths.mean():.0f} tokens in the mean"
+    title = f"configs/imdb.yaml in a Trainer, B=64, {count:,} made-up rows of {lengths.mean():.0f} tokens on average"
     return report.comparison(title, figures, "ms a step", "hf_rnn, fp32", scale=1e3 / -(-count // 64))
 
 
 def probe(tiny: bool) -> list[dict]:
-    """Measures what a GPU can tell in two minutes, without any data set."""
+    """Return the tables that a GPU can measure in two minutes, without any data set."""
     shapes = ((4, 10, 8),) if tiny else SHAPES[1:4]
     return [
         agreement(),
@@ -243,6 +256,7 @@ def probe(tiny: bool) -> list[dict]:
 
 
 def accuracy(arguments, tables: list[dict]) -> None:
+    """Measure the training time until 89 % test accuracy on IMDB, in bf16."""
     options = {"data": str(arguments.data / "imdb"), "parts": 2, "overrides": ["--training.bf16", "true"]}
     contender = Contender("hf_rnn, bf16", "time_to_accuracy:hf_rnn", options)
     points = np.asarray(compare([contender], 1, warm_up=0, log=lambda line: None)[contender.name][0])
@@ -260,12 +274,12 @@ def main() -> None:
     if DEVICE == "cpu" and not arguments.tiny:
         raise SystemExit("there is no CUDA device here: make bench measures a CPU.")
     if arguments.probe:
-        report.save("gpu_probe", "On a GPU, in short", probe(arguments.tiny))
+        report.save("gpu_probe", "Short benchmark on a GPU", probe(arguments.tiny))
         return
     tables = [kernels(arguments.rounds)]
     for part in (steps, accuracy):
         part(arguments, tables)
-        report.save("gpu", "On a GPU", tables)
+        report.save("gpu", "Benchmark on a GPU", tables)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Which networks lose the gradient on its way back through time, and which keep it?
+"""Measure in which networks the gradient vanishes on its way back through time.
 
 python benchmarks/gradient_flow.py [--data ../shared/data]
-python benchmarks/gradient_flow.py --curve adding "LSTM" --print     # one curve alone
+python benchmarks/gradient_flow.py --curve adding "LSTM" --print     # only one curve
 """
 
 import argparse
@@ -24,8 +24,8 @@ from hf_rnn.utils.figures import new_figure
 
 HIDDEN, BATCH, SNAPSHOTS = 64, 64, 12
 ADDING, COPYING, SYMBOLS, REVIEW = 100, 60, 8, 200
-# Cell, forget bias, whether recurrent matrices begin orthogonal (else as torch has them), norm to which gradients are
-# clipped.
+# Settings of each network: cell, forget gate bias, orthogonal initialization of the recurrent matrices (else torch's
+# default), and the norm to which gradients are clipped.
 NETWORKS: dict[str, dict[str, Any]] = {
     "plain RNN": {"cell_type": "rnn_tanh", "orthogonal": False},
     "plain RNN, orthogonal": {"cell_type": "rnn_tanh"},
@@ -39,28 +39,32 @@ NETWORKS: dict[str, dict[str, Any]] = {
 
 
 class Problem:
-    """Batches without end, and a model to learn them."""
+    """Source of endless batches, with a model that learns from them."""
 
     steps, rate = 2000, 2e-3
-    # What is read off the loss at the end.
+    # Name of the figure at the end of training.
     unit = "loss"
 
     def __init__(self, data: Path): ...
 
     def model(self, **cell) -> Any:
+        """Return an untrained model with the settings of a network."""
         raise NotImplementedError
 
     def batch(self, size: int) -> dict[str, Tensor]:
+        """Return a random batch with `size` rows."""
         raise NotImplementedError
 
     def measured(self, batch: dict[str, Tensor]) -> dict[str, Tensor]:
-        """A batch as the measurement takes it."""
+        """Return a batch in the form that the measurement takes."""
         return batch
 
 
 class Adding(Problem):
-    """The sum of the two numbers that are marked, among 100 (Hochreiter and Schmidhuber 1997); a guess has a loss of
-    0.167."""
+    """Adding task: sum the two marked numbers among 100 (Hochreiter and Schmidhuber 1997).
+
+    Predicting the mean has a loss of 0.167.
+    """
 
     title = f"adding, {ADDING} steps"
 
@@ -77,7 +81,10 @@ class Adding(Problem):
 
 
 class Copying(Problem):
-    """Eight symbols, told again after 60 blanks (Hochreiter and Schmidhuber 1997); a guess has a loss of ln 8, 2.08."""
+    """Copying task: repeat eight symbols after 60 blanks (Hochreiter and Schmidhuber 1997).
+
+    A uniform guess has a loss of ln 8, which is 2.08.
+    """
 
     title = f"copying over {COPYING} blanks"
 
@@ -93,13 +100,13 @@ class Copying(Problem):
         return {"input_ids": ids, "labels": labels}
 
     def measured(self, batch):
-        # The first symbol that is told again: nothing but what was read long ago says which.
+        # The label is the first repeated symbol, which depends only on tokens from before the blanks.
         end = -SYMBOLS
         return {"input_ids": batch["input_ids"][:, :end], "labels": batch["input_ids"][:, end]}
 
 
 class Reviews(Problem):
-    """IMDB: whether a review is good, from its last 200 tokens and the last state alone."""
+    """IMDB: classify a review as positive or negative from its last 200 tokens and the last hidden state alone."""
 
     title = f"IMDB reviews, last {REVIEW} tokens"
     steps = 600
@@ -127,7 +134,7 @@ PROBLEMS: dict[str, type[Problem]] = {"adding": Adding, "copying": Copying, "rev
 
 
 def learn(problem: Problem, orthogonal: bool = True, clip: float | None = 1.0, **cell) -> dict:
-    """Trains one network, and measures it on the way."""
+    """Train one network, and measure its gradient flow during training."""
     torch.manual_seed(0)
     model = problem.model(**cell)
     if not orthogonal:
@@ -152,7 +159,7 @@ def learn(problem: Problem, orthogonal: bool = True, clip: float | None = 1.0, *
 
 
 def draw(found: dict[str, dict[str, dict]], path: Path) -> None:
-    """Curves before and after training, a column for each problem; below them, two of the networks over training."""
+    """Draw the curves before and after training, one column per problem, and two networks over training below."""
     figure = new_figure(13, 12)
     panels = figure.subplots(4, len(found), squeeze=False)
     for column, (name, networks) in enumerate(found.items()):
@@ -179,6 +186,7 @@ def draw(found: dict[str, dict[str, dict]], path: Path) -> None:
 
 
 def table(problem: str, networks: dict[str, dict]) -> dict:
+    """Return the table of one problem; its note is the docstring of the problem's class."""
     rows = []
     for network, result in networks.items():
         before, after = (GradientFlow(**result["flows"][moment]) for moment in (0, -1))
@@ -186,7 +194,13 @@ def table(problem: str, networks: dict[str, dict]) -> dict:
         shares = [f"{flow.shares('layer 1')[half]:.1e}" for flow in (before, after)]
         rows.append([network, *shares, f"{result['loss']:.3f}", verdict(after)[0].removeprefix("layer 1: ")])
     note = " ".join((PROBLEMS[problem].__doc__ or "").split())
-    columns = ["network", f"share left after {half} steps, before", "after training", "loss", "verdict after training"]
+    columns = [
+        "network",
+        f"share left after {half} steps, before training",
+        "after training",
+        "loss",
+        "verdict after training",
+    ]
     return report.table(PROBLEMS[problem].title, columns, rows, note)
 
 
@@ -194,7 +208,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(parents=[report.parser(__doc__, rounds=1)], add_help=False)
     parser.add_argument("--curve", nargs=2, metavar=("PROBLEM", "NETWORK"), help="one curve, as JSON in the last line")
     arguments = parser.parse_args()
-    # The products of a step are too small to be shared.
+    # The matrix products of one step are too small to profit from several threads.
     torch.set_num_threads(1)
     if arguments.curve:
         problem, network = arguments.curve
@@ -211,15 +225,16 @@ def main() -> None:
     tables = [table(problem, networks) for problem, networks in found.items()]
     report.FOLDER.mkdir(parents=True, exist_ok=True)
     draw(found, report.FOLDER / "gradient_flow.png")
-    report.save("gradient_flow", "Who loses the gradient", tables, NOTES)
+    report.save("gradient_flow", "Gradient flow of recurrent networks", tables, NOTES)
 
 
-NOTES = """![The gradient on its way back](benchmarks/gradient_flow.png)
+NOTES = """![Gradient norms back through time](benchmarks/gradient_flow.png)
 
-The norm of the loss's gradient with respect to the state, some steps before the end of the text, as a share of what it
-is at the end: one layer of 64 units, the answer read off the last state alone, Adam at 2e-3, gradients clipped at a
-norm of 1 where nothing else is said, one seed. Recurrent matrices begin orthogonal but for the first network, which has
-torch's own uniform ones. A share of 1 % is the grey line, under which a verdict takes the gradient for lost."""
+The curves show the norm of the loss's gradient with respect to the hidden state, some steps before the end of the
+text, as a share of the norm at the end. Each network has one layer of 64 units and answers from the last hidden
+state alone. It is trained with Adam at a learning rate of 2e-3 and one seed. Gradients are clipped at a norm of 1
+unless the name says otherwise. Recurrent matrices start orthogonal, except in the first network, which has torch's
+default uniform initialization. The grey line is a share of 1 %. Below it, the verdict reports the gradient as lost."""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Question 4: how does the cost of a training step grow, and which part of it does not depend on the batch?
+"""Measure how the cost of a training step grows with each size, and which part does not depend on the batch.
 
 python benchmarks/growth.py [--rounds 7]
 """
@@ -28,7 +28,7 @@ LETTERS = {"T": "tokens a row", "B": "rows a batch", "H": "hidden size", "L": "l
 
 
 class Step:
-    """A training step of E=128 and one direction; its parts can be timed by themselves."""
+    """Training step of a model with E=128 and one direction; its parts can be timed separately."""
 
     def __init__(self, T: int, B: int, H: int, L: int, V: int):
         torch.manual_seed(0)
@@ -39,10 +39,12 @@ class Step:
         self.batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": torch.randint(0, 2, (B,))}
 
     def gradients(self) -> None:
+        """Run forward and backward."""
         self.optimizer.zero_grad()
         self.model(**self.batch).loss.backward()
 
     def update(self) -> None:
+        """Clip the gradients and run the optimizer step."""
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
 
@@ -52,7 +54,7 @@ class Step:
 
 
 def rounds_of(functions: dict, rounds: int) -> dict:
-    """Milliseconds of each in each round, all in turn."""
+    """Return the milliseconds of each function in each round; the functions take turns."""
     times: dict = {name: [] for name in functions}
     for number in range(rounds + 2):
         for name, function in functions.items():
@@ -64,11 +66,12 @@ def rounds_of(functions: dict, rounds: int) -> dict:
 
 
 def medians(functions: dict, rounds: int) -> dict:
+    """Return the median milliseconds of each function."""
     return {name: statistics.median(values) for name, values in rounds_of(functions, rounds).items()}
 
 
 def rows_predicted(data: Path) -> dict:
-    """Milliseconds from raw text to labels, by the number of reviews."""
+    """Return the median milliseconds from raw text to labels, by the number of reviews."""
     from hf_rnn import Predictor
 
     with tempfile.TemporaryDirectory() as folder:
@@ -87,7 +90,9 @@ def main() -> None:
         first = next(iter(times.values()))
         rows = [[f"{value:,}", f"{ms:.1f}", f"{ms / first:.1f}"] for value, ms in times.items()]
         others = ", ".join(f"{name}={value}" for name, value in BASE.items() if name != letter)
-        tables.append(report.table(f"{LETTERS[letter]} ({others})", [letter, "ms a step", "times the first"], rows))
+        tables.append(
+            report.table(f"{LETTERS[letter]} ({others})", [letter, "ms a step", "ratio to the first row"], rows)
+        )
         series = {"step": [list(times), list(times.values())]}
         panels.append({"title": LETTERS[letter], "x": letter, "y": "ms a step", "series": series})
         print(letter, {value: round(ms, 1) for value, ms in times.items()}, flush=True)
@@ -98,17 +103,18 @@ def main() -> None:
         ms = medians(parts, arguments.rounds)
         rows.append([f"{V:,}", *(f"{ms[name]:.1f}" for name in parts), f"{ms['least'] / ms['whole']:.0%}"])
     columns = ["V", "whole step, ms", "clipping and optimizer, ms", "step of one token, ms", "share of the whole"]
-    note = (
-        "The step of one token is what does not depend on the batch: Python, the embedding's gradient, the optimizer."
-    )
-    tables.append(report.table("What does not depend on the batch", columns, rows, note))
+    note = "The step of one token has only this cost: Python, the gradient of the embedding and the optimizer."
+    tables.append(report.table("Cost that does not depend on the batch", columns, rows, note))
     times = rows_predicted(arguments.data)
     rows = [[f"{count:,}", f"{ms / 1e3:.2f}", f"{count / ms * 1e3:,.0f}"] for count, ms in times.items()]
-    tables.append(report.table("Rows that are predicted, IMDB", ["rows", "seconds", "rows a second"], rows))
+    tables.append(report.table("Predicted rows, IMDB", ["rows", "seconds", "rows a second"], rows))
     series = {"rows": [list(times), [ms / 1e3 for ms in times.values()]]}
     panels.append({"title": "rows that are predicted", "x": "rows", "y": "seconds", "series": series})
-    notes = "Forward, backward, clipping and fused AdamW; E=128, one direction, fp32. Training cost grows as its steps."
-    report.save("growth", "How the cost of a step grows", tables, notes, {"panels": panels})
+    notes = (
+        "A step is forward, backward, clipping and fused AdamW, with E=128, one direction and fp32. The cost of "
+        "training is proportional to the cost of its steps."
+    )
+    report.save("growth", "Growth of the cost of a training step", tables, notes, {"panels": panels})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Question 5: how far is a training step from what the hardware can do?
+"""Compare the parts of a training step with the peak performance of the hardware.
 
 python benchmarks/limit.py [--rounds 15]
 """
@@ -54,16 +54,16 @@ def main() -> None:
         arguments.rounds,
     )
     ms = {name: statistics.median(times) for name, times in rounds.items()}
-    # What the hardware can do at its best; all else is the median of what it did.
+    # The peaks of the hardware are the best round; all other times are medians.
     ms |= {name: min(rounds[name]) for name in ("product", "product, bf16", "copy")}
     peak, peak_half = (2 * N**3 / ms[name] / 1e6 for name in ("product", "product, bf16"))
     bandwidth = 2 * source.nbytes / ms["copy"] / 1e6
-    # Products with the input and with h, for each gate; the backward pass has twice as many.
+    # Each gate multiplies the input and h. The backward pass has twice as many products.
     forward = sum(2 * B * T * 4 * H * ((E if layer == 0 else H) + H) for layer in range(L)) / 1e9
     parameters = sum(p.numel() for p in step.model.parameters())
-    # AdamW reads parameter, gradient and two moments, and writes three of them.
+    # AdamW reads the parameter, the gradient and two moments, and writes all but the gradient.
     update = 7 * 4 * parameters / 1e9
-    # Rows read and written, their gradients read and added, and a gradient of zeros for the rest.
+    # Rows are read and written, their gradients are read and added, and the other gradients are set to zero.
     embed_bytes = (4 * B * T * E + V * E) * 4 / 1e9
     rows = [
         ["recurrence, predicting", f"{forward:.1f} GFLOP", f"{ms['predict']:.1f}", share(forward, ms["predict"], peak)],
@@ -91,16 +91,20 @@ def main() -> None:
     for row in rows:
         print(" · ".join(row))
     note = (
-        f"Peaks, the best of the same {arguments.rounds} rounds: product of two {N} × {N} matrices {peak:.0f} GFLOP/s "
-        f"in fp32 and {peak_half:.0f} in bf16; copy of 256 MiB {bandwidth:.1f} GB/s, read and written. A share of "
-        "bytes over 1 means that the data was still in the cache."
+        f"Peaks are the best of the same {arguments.rounds} rounds. The product of two {N} × {N} matrices reaches "
+        f"{peak:.0f} GFLOP/s in fp32 and {peak_half:.0f} GFLOP/s in bf16. A copy of 256 MiB reaches "
+        f"{bandwidth:.1f} GB/s, read and written. A share of the bandwidth over 1 means that the data was still in "
+        "the cache."
     )
     columns = ["part of a step", "work", "ms", "share of the peak"]
     title = f"Embedding({V}, {E}) → {L} × LSTM({H}), B={B}, T={T}"
-    report.save("limit", "How far from the hardware's limit", [report.table(title, columns, rows, note)])
+    report.save(
+        "limit", "Training step and peak performance of the hardware", [report.table(title, columns, rows, note)]
+    )
 
 
 def share(work: float, milliseconds: float, peak: float) -> str:
+    """Return the achieved share of a peak; work in GFLOP or GB, peak per second."""
     return f"{work / milliseconds * 1e3 / peak:.2f}"
 
 

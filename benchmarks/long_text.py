@@ -1,4 +1,4 @@
-"""How much memory do texts take that are a hundred times as long?
+"""Measure the memory and time of texts that are ten or a hundred times as long.
 
 python benchmarks/long_text.py [--data ../shared/data]
 """
@@ -22,7 +22,7 @@ from hf_rnn import (
     train_tokenizer,
 )
 
-# Those of configs/imdb.yaml.
+# Sizes and dropout of configs/imdb.yaml.
 SIZES = {"vocab_size": 10_000, "embedding_size": 256, "hidden_size": 128, "pooling": "concat"}
 DROPOUT = {"embedding_dropout": 0.2, "input_dropout": 0.4, "classifier_dropout": 0.5}
 DIRECTIONS = {"one direction": {}, "both directions": {"bidirectional": True}}
@@ -30,13 +30,14 @@ WINDOW = 1024
 
 
 def peak() -> float:
-    """MB that this process has held at most."""
-    # `ru_maxrss` would have what the parent held when it made this process.
+    """Return the peak memory of this process in MB."""
+    # `ru_maxrss` would include the memory that the parent process held when it started this one.
     (kib,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     return int(kib) * 1024 / 1e6
 
 
 def predict(directions: str, tokens: int) -> dict:
+    """Predict one text with an untrained model; return seconds and peak memory."""
     words = [f"w{i}" for i in range(9000)]
     tokenizer = train_tokenizer(words, "word", vocab_size=10_000, min_frequency=1, show_progress=False)
     config = RNNConfig(**SIZES, **DIRECTIONS[directions])
@@ -49,7 +50,7 @@ def predict(directions: str, tokens: int) -> dict:
 
 
 def train(directions: str, tokens: int, **options) -> dict:
-    """One step of one text."""
+    """Train one step on one text; return seconds and peak memory."""
     torch.manual_seed(0)
     model = RNNForSequenceClassification(RNNConfig(**SIZES, **DROPOUT, **DIRECTIONS[directions], **options)).train()
     optimizer = torch.optim.AdamW(model.parameters())
@@ -61,7 +62,7 @@ def train(directions: str, tokens: int, **options) -> dict:
 
 
 def differ(directions: str, tokens: int) -> dict:
-    """By how much gradients in windows differ from those of the whole, as a share of their norm, dropout included."""
+    """Return the relative difference between windowed and full gradients, in float64 and with dropout."""
     gradients = []
     for window in (0, WINDOW):
         torch.manual_seed(0)
@@ -75,7 +76,7 @@ def differ(directions: str, tokens: int) -> dict:
 
 
 def alone(question: str, *arguments, **options) -> dict:
-    """What a question finds in a process of its own."""
+    """Return the result of a function of this module that runs in its own process."""
     call = json.dumps([question, arguments, options])
     run = subprocess.run([sys.executable, __file__, call], capture_output=True, text=True, check=True)
     return json.loads(run.stdout.splitlines()[-1])
@@ -89,7 +90,7 @@ def main() -> None:
         short, long = (alone("predict", directions, tokens) for tokens in (10_000, 1_000_000))
         figures = [f"{each['peak']:.0f} MB, {each['seconds']:.1f} s" for each in (short, long)]
         rows.append([directions, *figures, f"{long['peak'] / short['peak']:.2f}"])
-    columns = ["model", "10,000 tokens", "1,000,000 tokens", "times the memory"]
+    columns = ["model", "10,000 tokens", "1,000,000 tokens", "memory ratio"]
     tables.append(report.table("Predicting one text", columns, rows))
     rows = []
     for directions in DIRECTIONS:
@@ -101,20 +102,21 @@ def main() -> None:
             figures = [alone("train", directions, tokens, **options) for tokens in (10_000, 100_000)]
             rows.append([directions, name, *(f"{each['peak']:.0f} MB, {each['seconds']:.1f} s" for each in figures)])
     columns = ["model", "gradients", "10,000 tokens", "100,000 tokens"]
-    tables.append(report.table("Training on one text: one step", columns, rows))
+    tables.append(report.table("One training step on one text", columns, rows))
     rows = [
         [directions, *(f"{alone('differ', directions, tokens)['difference']:.1e}" for tokens in (3000, 10_000, 30_000))]
         for directions in DIRECTIONS
     ]
     columns = ["model", "3,000 tokens", "10,000 tokens", "30,000 tokens"]
-    title = "Gradients in windows against those of the whole, in float64: norm of the difference, as a share"
+    title = "Relative difference between windowed and full gradients, in float64"
     tables.append(report.table(title, columns, rows))
-    report.save("long_text", "What memory long texts take", tables, NOTES)
+    report.save("long_text", "Memory for long texts", tables, NOTES)
 
 
-NOTES = """The sizes and the dropout of configs/imdb.yaml, with weights that were not trained. Each figure is the peak
-of a process of its own, torch and all else that it loads included. `backprop_window` computes a window again for its
-gradients instead of keeping it, and keeps the states between windows alone; both directions need one more sweep."""
+NOTES = """The model has the sizes and the dropout of configs/imdb.yaml, and untrained weights. Each figure is the
+peak memory of a separate process, including torch and all other libraries. With `backprop_window`, the forward pass
+keeps only the states between windows, and the backward pass computes each window again. A bidirectional model needs
+one more pass over the text."""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Question 6: how much memory do training and predicting take at their peak?
+"""Measure the peak memory of training and prediction.
 
 python benchmarks/memory.py [--data ../shared/data]
 """
@@ -16,13 +16,13 @@ from prediction import write_model
 
 
 def peak(run: str, options: dict):
-    """MiB that a contender's process has held at most."""
+    """Yield the answer of a contender, then the peak memory of its process in MiB."""
     module, function = run.split(":")
     rounds = getattr(import_module(module), function)(**options)
     answer = next(rounds)
     yield answer
     next(rounds)
-    # `ru_maxrss` would have what the parent held when it made this process.
+    # `ru_maxrss` would include the memory that the parent process held when it started this one.
     (kib,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     yield int(kib) / 1024
 
@@ -76,13 +76,13 @@ def main() -> None:
             tables.append(
                 report.comparison(f"Predicting {count:,} reviews, raw text in memory", figures, "MiB", "hf_rnn")
             )
-        report.save("memory", "What memory is needed", tables, NOTES)
+        report.save("memory", "Peak memory", tables, NOTES)
     finally:
         shutil.rmtree(folder)
 
 
-NOTES = """Peak resident memory of each contender's process, in which it did nothing else; the libraries' own part is in
-it. hf_rnn keeps memory that was freed (see speed.md), which is in its figures too."""
+NOTES = """The figures are the peak resident memory of each contender's process, which did nothing else. They
+include the libraries. hf_rnn keeps freed memory (see [speed.md](speed.md)), and its figures include that too."""
 
 
 if __name__ == "__main__":

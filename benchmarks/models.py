@@ -1,4 +1,4 @@
-"""The two models of the benchmarks, as each contender writes them, from the same weights."""
+"""The two models of the benchmarks, implemented in each library with the same weights."""
 
 from dataclasses import dataclass, field
 
@@ -18,12 +18,14 @@ IMDB = {
 
 @dataclass
 class Problem:
-    """A model, and rows to train it on; a file, since each contender has a process of its own.
+    """Model and rows to train it on; the rows are in a file, because each contender has its own process.
 
     Args:
-        model: fields of `RNNConfig`.
-        rows: file with `ids` `[N, T]` padded with 0 on the right, `lengths` `[N]` and `labels` `[N]`.
-        batch_size: rows of a training step.
+        model: Fields of `RNNConfig`.
+        rows: File with `ids` `[N, T]` padded with 0 on the right, `lengths` `[N]` and `labels` `[N]`.
+        batch_size: Number of rows in a training step.
+        weights: Unused.
+        extra: Unused.
     """
 
     model: dict
@@ -33,20 +35,22 @@ class Problem:
     extra: dict = field(default_factory=dict)
 
     def load(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return token ids, lengths and labels."""
         with np.load(self.rows) as file:
             return file["ids"], file["lengths"], file["labels"]
 
 
 def ours(problem: Problem):
+    """Return our model with the weights that all contenders share."""
     from hf_rnn import RNNConfig, RNNForSequenceClassification
 
     torch.manual_seed(0)
-    # Padding is zeros in all contenders: with a zero vector and mask, or not read at all.
+    # Padding has id 0 in all contenders: its embedding is zero, or it is masked or not read at all.
     return RNNForSequenceClassification(RNNConfig(pad_token_id=0, num_labels=2, **problem.model))
 
 
 class PlainTorch(nn.Module):
-    """The model as a tutorial on torch writes it: padded, or packed."""
+    """Model as PyTorch tutorials write it, with padded or packed sequences."""
 
     def __init__(self, problem: Problem, packed: bool):
         super().__init__()
@@ -84,7 +88,7 @@ class PlainTorch(nn.Module):
 
 
 def keras_model(problem: Problem, T: int | None, masked: bool):
-    """The same model in Keras, of the same weights; compiled with Adam."""
+    """Return the same model in Keras, with the same weights, compiled with Adam."""
     import keras
     from keras import layers
 
@@ -92,7 +96,7 @@ def keras_model(problem: Problem, T: int | None, masked: bool):
     c, H = m.config, m.config.hidden_size
 
     class ConcatPooling(layers.Layer):
-        """[last, max, mean] over tokens."""
+        """Pooling of a text's tokens to [last, max, mean]."""
 
         supports_masking = True
 
@@ -131,7 +135,7 @@ def keras_model(problem: Problem, T: int | None, masked: bool):
 
 
 def imdb_rows(data, config: str, count: int, split: str = "train"):
-    """Token ids of IMDB reviews, by the tokenizer and the cut of a configuration: lists of ids, and labels."""
+    """Return token ids and labels of IMDB reviews, with the tokenizer and truncation of a configuration."""
     from hf_rnn.tasks import task_class
     from hf_rnn.text.loading import load
     from hf_rnn.text.tokenization import token_ids, train_tokenizer
@@ -145,7 +149,7 @@ def imdb_rows(data, config: str, count: int, split: str = "train"):
 
 
 def write_rows(path: str, rows: list[list[int]], labels, width: int) -> None:
-    """Rows as `Problem.rows` wants them; Keras' usual padding is to the cap."""
+    """Write rows as `Problem.rows` expects them, padded to `width`, as is usual in Keras."""
     ids = np.zeros((len(rows), width), dtype=np.int32)
     for place, row in zip(ids, rows, strict=True):
         place[: len(row)] = row

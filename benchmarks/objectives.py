@@ -1,4 +1,4 @@
-"""Question 9: what does a training step cost with each of the objectives beside the labels?
+"""Measure the cost of a training step with each additional training objective.
 
 python benchmarks/objectives.py [--rounds 5]
 """
@@ -11,7 +11,7 @@ from hf_rnn import RNNConfig, RNNForSequenceClassification
 from hf_rnn.training.objectives import Objectives
 from hf_rnn.utils.machine import keep_freed_memory
 
-# Of configs/imdb_finetune.yaml, at the mean length of its rows.
+# Sizes of configs/imdb_finetune.yaml; T is the mean length of its rows.
 B, T, V, E, H = 64, 256, 30000, 256, 512
 ROWS = {
     "labels alone": ({}, False),
@@ -50,7 +50,7 @@ def main() -> None:
     figures = rounds_of(functions, arguments.rounds)
     title = f"Embedding({V}, {E}) → 2 × LSTM({H}), each its own direction, B={B}, T={T}, bf16"
     table = report.comparison(title, figures, "ms", next(iter(functions)))
-    report.save("objectives", "What the objectives beside the labels cost", [table])
+    report.save("objectives", "Cost of the additional training objectives", [table])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How long does the page take to answer and explain a review of 300 words?
+"""Measure how long the demo page takes to answer and explain a review of 300 words.
 
 hf-rnn train --config configs/imdb.yaml
 python benchmarks/page.py runs/imdb [--data ../shared/data]
@@ -18,12 +18,12 @@ from hf_rnn.app.demo import build
 from hf_rnn.interpret.attribution import METHODS
 
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-# Not the page's HTML, which changes while it waits.
+# The scores of the words. The HTML of the page would not do, because it changes while the page waits for the answer.
 SCORES = "[...document.querySelectorAll('#words span[title]')].map(word => word.title).join()"
 
 
 def answer(page: Page, text: str) -> float:
-    """Milliseconds from the click until the words have their colours."""
+    """Return the milliseconds from the click until the words have their colours."""
     page.fill("#text textarea", text)
     before = page.evaluate(SCORES)
     start = time.perf_counter()
@@ -54,17 +54,17 @@ def main() -> None:
             found[method.replace("_", " ")] = [answer(page, text) for text in texts[:20]]
         browser.close()
     blocks.close()
-    columns = ["explained by", "median ms", "range"]
+    columns = ["explanation method", "median ms", "range"]
     rows = [
         [name, f"{statistics.median(times):.0f}", f"{min(times):.0f} to {max(times):.0f}"]
         for name, times in found.items()
     ]
     title = f"{len(texts[:20])} test reviews of 290 to 310 words"
-    report.save("page", "What the page takes", [report.table(title, columns, rows)], NOTES)
+    report.save("page", "Response time of the demo page", [report.table(title, columns, rows)], NOTES)
 
 
-NOTES = """From the click to the coloured words, in headless Chromium on the same machine: labels, explanation and
-the curve of how the review was read. The page begins with input x gradient."""
+NOTES = """Times run from the click to the coloured words, in headless Chromium on the same machine. They include
+the labels, the explanation and the reading curve. The default method of the page is input x gradient."""
 
 
 if __name__ == "__main__":

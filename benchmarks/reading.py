@@ -1,4 +1,4 @@
-"""Question 16: how fast is a CSV file read, and in how much memory?
+"""Measure how fast and in how much memory a CSV file is read.
 
 python benchmarks/reading.py [--rows 1000000]
 """
@@ -13,12 +13,12 @@ import report
 from compare import Contender, compare
 
 WORDS = "the film was good bad soup warm lamp chair said that it is really not what one would expect but fine".split()
-# Characters of a row.
+# Approximate number of characters in a row.
 LENGTH = 150
 
 
 def write(file: Path, rows: int, quoted: bool) -> None:
-    """A table of rows of some 150 characters: an id, a text and a label. Quoted texts have commas."""
+    """Write a CSV file with id, text and label in rows of some 150 characters; quoted texts contain commas."""
     draw = random.Random(0)
     with file.open("w", encoding="utf-8") as lines:
         lines.write("id,text,label\n")
@@ -31,14 +31,14 @@ def write(file: Path, rows: int, quoted: bool) -> None:
 
 
 def arrow(path: str):
-    """Seconds that pyarrow takes, which infers the types of columns."""
+    """Time pyarrow, which infers the types of columns."""
     from pyarrow import csv
 
     yield from _timed(lambda: csv.read_csv(path)["text"])
 
 
 def hf_rnn(path: str):
-    """Seconds that our reader takes, from the path to a data set."""
+    """Time our reader, from the path to a data set."""
     from hf_rnn.text.arguments import DataArguments
     from hf_rnn.text.loading import load
 
@@ -46,13 +46,14 @@ def hf_rnn(path: str):
 
 
 def pandas(path: str):
-    """Seconds that pandas takes, told to read strings."""
+    """Time pandas, which reads all columns as strings."""
     import pandas as pd
 
     yield from _timed(lambda: pd.read_csv(path, dtype=str, keep_default_na=False)["text"])
 
 
 def _timed(read):
+    """Yield the number of characters in the first 1,000 texts, then the seconds of each call."""
     yield sum(map(len, map(str, read()[:1000])))
     while True:
         start = time.perf_counter()
@@ -61,8 +62,8 @@ def _timed(read):
 
 
 def memory(path: str, reader: str):
-    """MiB that a process holds at its peak, above what it held once the libraries were imported."""
-    from datasets import Dataset  # noqa: F401  is among the libraries
+    """Measure the peak memory of a process in MiB, above its peak after the imports of the libraries."""
+    from datasets import Dataset  # noqa: F401  counts as one of the libraries
     from pyarrow import csv
 
     from hf_rnn.text.arguments import DataArguments
@@ -77,6 +78,7 @@ def memory(path: str, reader: str):
 
 
 def _peak() -> float:
+    """Return the peak memory of this process in MiB."""
     (kib,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     return int(kib) / 1024
 
@@ -107,13 +109,13 @@ def main() -> None:
             ]
             held = compare(readers, rounds=1, warm_up=0)
             rows = [[reader, report.figure(values[0])] for reader, values in held.items()]
-            tables.append(report.table(f"{title}: memory", ["reader", "MiB above the libraries"], rows))
+            tables.append(report.table(f"{title}: memory", ["reader", "MiB above the imported libraries"], rows))
     notes = (
-        "From a path to a table in memory. `pyarrow.csv.read_csv` infers types, drops quotes in the middle of fields "
-        "without a word and knows no encodings, delimiters or headers by itself; ours finds these first, and checks "
+        "Times run from a path to a table in memory. `pyarrow.csv.read_csv` infers types, silently drops quotes in the "
+        "middle of fields, and does not detect encoding, delimiter or header. hf_rnn detects these first, and checks "
         "every quote."
     )
-    report.save("reading", "How fast a table is read", tables, notes)
+    report.save("reading", "Speed of reading CSV files", tables, notes)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Results as JSON, one file per question, and docs/benchmarks.md with all of them."""
+"""Save benchmark results as JSON, one file per question, and render docs/benchmarks.md from them."""
 
 import argparse
 import json
@@ -48,7 +48,7 @@ PRINT = "--print"
 
 
 def parser(doc: str, rounds: int, needs_data: bool = True) -> argparse.ArgumentParser:
-    """The options that each question has."""
+    """Return a parser with the command line options of every question."""
     options = argparse.ArgumentParser(description=doc.splitlines()[0])
     options.add_argument("--rounds", type=_positive, default=rounds)
     options.add_argument(
@@ -71,16 +71,17 @@ def _folder(text: str) -> Path:
 
 
 def table(title: str, columns: list[str], rows: list[list], note: str = "") -> dict:
+    """Return a table as [`save`] stores it; the note stands below the table."""
     return {"title": title, "columns": columns, "rows": [[str(cell) for cell in row] for row in rows], "note": note}
 
 
 def figure(value: float) -> str:
-    """Three or four digits, and no powers of ten."""
+    """Return a number as text with three or four digits and without powers of ten."""
     return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}" if value >= 100 else f"{value:.3g}"
 
 
 def comparison(title: str, figures: dict[str, list[float]], unit: str, ours: str, note: str = "", scale=1.0) -> dict:
-    """A table of medians, spreads and how many times our figure the others' are."""
+    """Return a table of medians, ranges and ratios to the median of the contender `ours`."""
     medians = {name: statistics.median(values) * scale for name, values in figures.items()}
     rows = [
         [
@@ -92,7 +93,7 @@ def comparison(title: str, figures: dict[str, list[float]], unit: str, ours: str
         for name, values in figures.items()
     ]
     return {
-        **table(title, ["contender", f"median {unit}", "range", f"times {ours}"], rows, note),
+        **table(title, ["contender", f"median {unit}", "range", f"ratio to {ours}"], rows, note),
         "bars": {"unit": unit, "medians": medians},
     }
 
@@ -100,8 +101,17 @@ def comparison(title: str, figures: dict[str, list[float]], unit: str, ours: str
 def save(
     question: str, title: str, tables: list[dict], notes: str = "", lines: dict | None = None, command: str = ""
 ) -> None:
-    """Writes one question's JSON and the page anew; with `--print`, prints its tables. The command is the one that was
-    given, where it is not named: runs that are kept are of several."""
+    """Write the JSON of one question and render the page again; with `--print`, only print the tables.
+
+    Args:
+        question: Name of the question, which is also the name of the JSON file.
+        title: Heading of the question on the page.
+        tables: Tables from [`table`] or [`comparison`].
+        notes: Markdown below the heading.
+        lines: Line charts as `{"panels": [...]}`; None for none.
+        command: Command below the tables; the command line of this process if empty. A question whose runs are kept
+            names it, because its runs come from several commands.
+    """
     if PRINT in sys.argv:
         print("\n\n".join(_markdown(one) for one in tables))
         return
@@ -127,26 +137,31 @@ def save(
 
 
 def runs_of(question: str) -> dict:
-    """Return the figures of each run of a question's commands, by data set, contender and seed. Those of earlier
-    commands count until they are run again."""
+    """Return the kept figures of each run of a question, by data set, contender and seed.
+
+    The figures of a run from an earlier command count until that run is repeated.
+    """
     file = FOLDER / f"{question}_runs.json"
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
 
 def keep_runs(question: str, runs: dict) -> None:
-    """Write what [`runs_of`] reads, after each run, so that a command that is cut has lost one; not with `--print`."""
+    """Write the runs that [`runs_of`] reads; do nothing with `--print`.
+
+    It is called after each run, so that an interrupted command loses only one run.
+    """
     if PRINT not in sys.argv:
         FOLDER.mkdir(parents=True, exist_ok=True)
         (FOLDER / f"{question}_runs.json").write_text(json.dumps(runs, indent=1) + "\n", encoding="utf-8")
 
 
 def origin() -> dict[str, str]:
-    """Return what tells a run from others: the commit of the code and the machine."""
+    """Return the commit of the code and the machine, which are stored with each run."""
     return {"commit": commit(), "hardware": hardware()}
 
 
 def commit() -> str:
-    """Return the commit of the code, with a + where files have changed since."""
+    """Return the short commit hash of the code, with a + if files in src/ have changed since."""
     git = ["git", "-C", str(ROOT)]
     name = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     changed = subprocess.run([*git, "status", "--porcelain", "src"], capture_output=True, text=True).stdout.strip()
@@ -154,8 +169,7 @@ def commit() -> str:
 
 
 def origins_of(of_set: dict[str, dict]) -> str:
-    """Return the note that names the commits and the machines of a data set's runs, and the vectors and the remarks of
-    some of them."""
+    """Return the note below a data set's table: commits, machines, vector files and remarks of its runs."""
     all_runs = [run for runs in of_set.values() for run in runs.values()]
     commits, machines = (sorted({run[key] for run in all_runs}) for key in ("commit", "hardware"))
     note = f"Commit{'s' if len(commits) > 1 else ''} of these runs: {', '.join(commits)}; on {'; '.join(machines)}."
@@ -167,7 +181,10 @@ def origins_of(of_set: dict[str, dict]) -> str:
 
 
 def tables_of_runs(runs: dict, columns: list[str], order: list[str]) -> list[dict]:
-    """Return a table of each data set out of its runs, its contenders in an order; those that it lacks come last."""
+    """Return one table per data set, with the contenders in the given order.
+
+    Contenders that `order` does not name come last.
+    """
     tables = []
     for name, of_set in runs.items():
         names = sorted(of_set, key=lambda each: order.index(each) if each in order else len(order))
@@ -177,8 +194,11 @@ def tables_of_runs(runs: dict, columns: list[str], order: list[str]) -> list[dic
 
 
 def row_of_runs(name: str, runs: dict[str, dict], columns: list[str]) -> list[str]:
-    """Return the row of a contender: how many runs, means of shares (as per cent, with their range) and losses, and
-    medians of the rest."""
+    """Return the table row of one contender: its number of runs, and one cell per column.
+
+    Accuracy and F1 are means in per cent, with their range over several runs. Losses are means. All other columns are
+    medians.
+    """
     cells = [name, str(len(runs))]
     for column in columns:
         values = [run[column] for run in runs.values()]
@@ -193,13 +213,13 @@ def row_of_runs(name: str, runs: dict[str, dict], columns: list[str]) -> list[st
 
 
 def series(question: str) -> dict[str, np.ndarray]:
-    """The points `[n, 2]` of each line in the first panel of a question's chart, as they were last saved."""
+    """Return the saved points `[n, 2]` of each line in the first panel of a question's chart."""
     panel = json.loads((FOLDER / f"{question}.json").read_text(encoding="utf-8"))["lines"]["panels"][0]
     return {name: np.array(points).T for name, points in panel["series"].items()}
 
 
 def _chart(question: str, result: dict) -> str:
-    """Bars of all tables that compare, or lines; the Markdown that shows them."""
+    """Draw the bars of all comparisons, or the line charts, as PNG; return the Markdown that shows it."""
     bars = [t for t in result["tables"] if "bars" in t]
     panels = bars or (result["lines"] or {}).get("panels", [])
     if not panels:
@@ -242,6 +262,7 @@ def _chart(question: str, result: dict) -> str:
 
 
 def _markdown(table: dict) -> str:
+    """Return a table as Markdown."""
     lines = [f"**{table['title']}**", ""]
     lines += [f"| {' | '.join(table['columns'])} |", "|" + "---|" * len(table["columns"])]
     lines += [f"| {' | '.join(row)} |" for row in table["rows"]]
@@ -249,16 +270,16 @@ def _markdown(table: dict) -> str:
 
 
 def render() -> None:
-    """docs/benchmarks.md out of all results that there are."""
+    """Write docs/benchmarks.md from all saved results."""
     parts = [
         "# Benchmarks",
         "",
-        "Each table is written by the command under it: `make bench` runs all questions about speed,",
-        "`make bench-accuracy` those about accuracy, `make bench-gpu` and `make gpu-check` those for a GPU.",
-        "Contenders run in processes of their own and in turn, round by round, once their answers were found to agree;",
-        "the tables give medians, the range of the rounds and ratios. Only ratios carry over to other machines.",
-        "[speed.md](speed.md) and [accuracy.md](accuracy.md) say what the figures mean, and where they fall short of",
-        "what was aimed at.",
+        "The command below each table writes it. `make bench` measures speed, `make bench-accuracy` compares the",
+        "accuracy of text classifiers, `make bench-parts` runs an ablation, and `make bench-gpu` and `make gpu-check`",
+        "measure on a GPU. Each contender runs in its own process. A benchmark first checks that the answers of the",
+        "contenders agree, and then times them in turn, round by round. The tables give medians, the range of the",
+        "rounds and ratios. Only ratios carry over to other machines. [speed.md](speed.md) and",
+        "[accuracy.md](accuracy.md) explain the figures and state where they miss their targets.",
         "",
     ]
     for question in QUESTIONS:

@@ -1,4 +1,4 @@
-"""Question 10: how many more rows a second do two processes train on than one, with one thread each?
+"""Compare the training speed of two processes with that of one, with one thread per process.
 
 python benchmarks/scaling.py [--rounds 3] [--data ../shared/data]
 """
@@ -12,13 +12,13 @@ import report
 import torch
 from models import IMDB, SEED, Problem, imdb_rows, write_rows
 
-# Enough that the batches of both are of rows as alike in length.
+# With this many rows, one and two processes get batches of equally similar lengths.
 ROWS = 12800
 PROBLEMS = {"seed model, B=32": (SEED, "imdb_seed", 32, 400), "configs/imdb.yaml, B=64": (IMDB, "imdb", 64, 1000)}
 
 
 def worker(name: str, file: str) -> None:
-    """Trains in as many processes as a launcher has started, and prints the seconds of an epoch."""
+    """Train in the processes that the launcher has started, and print the seconds of an epoch."""
     from contenders import trainer
 
     model, _, B, _ = PROBLEMS[name]
@@ -32,6 +32,7 @@ def worker(name: str, file: str) -> None:
 
 
 def rows_a_second(processes: int, name: str, file: str) -> float:
+    """Start torchrun with a number of processes, and return the training speed in rows per second."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     ended = subprocess.run(
@@ -58,12 +59,12 @@ def main() -> None:
                     figures[contender].append(rows_a_second(processes, name, file))
             title = f"{name} for each process, {ROWS} IMDB reviews cut to {cap} tokens"
             tables.append(report.comparison(title, figures, "rows a second", "one process"))
-    report.save("scaling", "What a second process brings", tables, NOTES)
+    report.save("scaling", "Training with two processes", tables, NOTES)
 
 
-NOTES = """Training through our Trainer, started by torchrun, over gloo, with one thread for each process; each round
-starts both anew, in turn. The rows of a step are shared, and the gradients are those of one process that reads them
-all."""
+NOTES = """Our Trainer is started by torchrun with the gloo backend and one thread per process. Each round starts
+one process and then two processes anew. Two processes share the rows of a step, and the gradients are those of one
+process that reads all of these rows."""
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Question 7: how long until the first answer?
+"""Measure the start-up time: imports, commands and the first prediction.
 
 python benchmarks/start_up.py [--rounds 5]
 """
@@ -48,7 +48,7 @@ def main() -> None:
     tables = [report.comparison("A process from its start to its end", figures, "s", "import hf_rnn")]
     for name, row in zip(figures, tables[0]["rows"], strict=True):
         print(name, row[1])
-    note = "After the imports, once: what a server pays when it starts."
+    note = "Measured once, after the imports. A server has this cost when it starts."
     tables.append(
         report.table(
             "In a process that has imported hf_rnn",
@@ -61,7 +61,7 @@ def main() -> None:
             note,
         )
     )
-    report.save("start_up", "How long a start takes", tables)
+    report.save("start_up", "Start-up time", tables)
 
 
 INSIDE = """

@@ -1,6 +1,6 @@
-"""Question 2: how long until IMDB's test reviews are told apart at 85, 87 and 89 %?
+"""Measure the training time until a test accuracy of 85, 87 and 89 % on IMDB.
 
-Test accuracy is read along the way to draw the curve; nothing is chosen by it.
+Test accuracy is measured during training to draw the curve. It does not influence training.
 
     python benchmarks/time_to_accuracy.py [--epochs_of_keras 4] [--contenders NAME …] [--data ../shared/data]
 """
@@ -18,7 +18,7 @@ TARGETS = (0.85, 0.87, 0.89)
 
 
 def hf_rnn(data: str, parts: int, overrides: list[str]):
-    """`hf-rnn train --config configs/imdb.yaml`; points of (training seconds, test accuracy)."""
+    """Train as `hf-rnn train --config configs/imdb.yaml` does; yield points (training seconds, test accuracy)."""
     import transformers
     from datasets import DatasetDict
 
@@ -47,7 +47,7 @@ def hf_rnn(data: str, parts: int, overrides: list[str]):
     points: list[tuple[float, float]] = []
 
     class Clock(transformers.TrainerCallback):
-        """Stops while accuracy is measured."""
+        """Callback that measures accuracy, and stops the clock while it does so."""
 
         def on_train_begin(self, *arguments, **others):
             self.seconds, self.since = 0.0, time.perf_counter()
@@ -69,6 +69,7 @@ def hf_rnn(data: str, parts: int, overrides: list[str]):
 
 
 def accuracy(model, tokenizer, task, test) -> float:
+    """Return the accuracy on the test split, computed in bf16."""
     from hf_rnn import Predictor
 
     with torch.autocast(model.device.type, torch.bfloat16):
@@ -77,7 +78,7 @@ def accuracy(model, tokenizer, task, test) -> float:
 
 
 def keras_seed(data: str, epochs: int):
-    """The classic: 20,000 words, 200 tokens, two LSTMs of 128, as Keras' own example prepares them."""
+    """Train two LSTMs of 128 units on 20,000 words and 200 tokens, prepared as in Keras' own example."""
     import keras
 
     from hf_rnn import train_tokenizer
@@ -143,7 +144,7 @@ def main() -> None:
             environment={"KERAS_BACKEND": "jax"},
         )
     )
-    # One after the other: a training run cannot be cut into rounds.
+    # The contenders run one after another, because a training run cannot be split into rounds.
     curves = report.series("time_to_accuracy") if arguments.contenders else {}
     for contender in contenders:
         if not arguments.contenders or contender.name in arguments.contenders:
@@ -153,6 +154,7 @@ def main() -> None:
 
 
 def write(curves: dict[str, np.ndarray]) -> None:
+    """Save the curves `[n, 2]` of seconds and accuracy, and their table."""
     rows = []
     for name, points in curves.items():
         seconds = [next((f"{s:.0f} s" for s, a in points if a >= target), "never") for target in TARGETS]
@@ -170,10 +172,11 @@ def write(curves: dict[str, np.ndarray]) -> None:
     report.save("time_to_accuracy", "Time to accuracy", tables, NOTES, {"panels": [panel]})
 
 
-NOTES = """Seconds of training alone, one run each with seed 0; the clock stands still while the test reviews are
-read, and nothing is chosen by what they give. hf_rnn is `configs/imdb.yaml` with its two epochs; *by tokens* has
-`--training.train_batch_tokens 18000`, *one epoch* `--training.num_train_epochs 1`. The Keras
-model is the seed's: 20,000 words, the last 200 tokens, Embedding(128) → 2 × LSTM(128), batches of 32, Adam."""
+NOTES = """Times are seconds of training, from one run per contender with seed 0. The clock stops while test
+accuracy is measured, and test accuracy does not influence training. *hf_rnn* is `configs/imdb.yaml` with its two
+epochs. *by tokens* adds `--training.train_batch_tokens 18000`, and *one epoch* adds `--training.num_train_epochs 1`.
+The Keras model is the seed model of these benchmarks: 20,000 words, the last 200 tokens, Embedding(128) → 2 ×
+LSTM(128), batches of 32, Adam."""
 
 
 if __name__ == "__main__":

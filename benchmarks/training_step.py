@@ -1,4 +1,4 @@
-"""Question 1: what does a step of training cost, through our Trainer, against Keras and plain torch?
+"""Compare the cost of a training step: our Trainer, Keras and plain PyTorch.
 
 python benchmarks/training_step.py [--rounds 5] [--data ../shared/data]
 """
@@ -14,7 +14,7 @@ CONFIGS = report.ROOT / "configs"
 
 
 def contenders(problem: Problem, ragged: bool, keras: bool = True) -> list[Contender]:
-    """Those who are wrong on ragged rows are timed there as a floor."""
+    """Return the contenders; those that are wrong on ragged rows are timed there only as a lower bound."""
     lstm = problem.model.get("cell_type", "lstm") == "lstm"
     found = [Contender("hf_rnn", "contenders:trainer", {"problem": problem})]
     if lstm:
@@ -54,7 +54,7 @@ def main() -> None:
             steps = -(-len(rows) // B)
             figures = compare(contenders(Problem(model, file, B), ragged, keras), arguments.rounds)
             tables.append(report.comparison(title, figures, "ms a step", "hf_rnn", note, 1e3 / steps))
-            report.save("training_step", "What a training step costs", tables, NOTES)
+            report.save("training_step", "Cost of a training step", tables, NOTES)
 
         for name, model, B in (("seed model", SEED, 32), ("configs/imdb.yaml", IMDB, 64)):
             count = 32 * arguments.steps if model is SEED else 128 * arguments.steps // 5
@@ -64,8 +64,8 @@ def main() -> None:
             config, cap = ("imdb_seed", 400) if model is SEED else ("imdb", 1000)
             rows, labels = imdb_rows(arguments.data / "imdb", str(CONFIGS / f"{config}.yaml"), count)
             note = (
-                "torch, padded reads the padding's state as the text's, and keras without mask the padding too: "
-                "their answers are wrong here, and their times only a floor."
+                "*torch, padded* uses the state after the padding, and Keras without a mask reads the padding too. "
+                "Their answers are wrong here, and their times are only a lower bound."
             )
             measure(f"{name}, B={B}, {count} IMDB reviews cut to {cap} tokens", model, B, rows, labels, cap, note)
         rows, labels = imdb_rows(arguments.data / "imdb", str(CONFIGS / "imdb_seed.yaml"), 32 * arguments.steps)
@@ -74,12 +74,12 @@ def main() -> None:
             measure(f"one layer, {cell}, B=32, IMDB reviews cut to 400 tokens", model, 32, rows, labels, 400, "", False)
 
 
-NOTES = """Embedding, recurrent layers and a linear layer: forward, backward, clipping, optimizer step, and fetching the
-batch. Seed model: Embedding(20000, 128) → 2 × LSTM(128) → last state. `configs/imdb.yaml`: Embedding(10000, 256) →
-BiLSTM(128) → [last, max, mean]. Dropout is off, so that answers can be compared. hf_rnn is the Trainer, as
-`hf-rnn train` runs it; torch is the shortest loop over the same batches of similar length; Keras is `fit` on rows
-padded to the cap. *Memory kept*: with the allocator's setting that our Trainer makes too
-(`hf_rnn.utils.machine.keep_freed_memory`)."""
+NOTES = """A step is fetching the batch, forward, backward, clipping and the optimizer step. The models consist of
+an embedding, recurrent layers and a linear layer. The seed model is Embedding(20000, 128) → 2 × LSTM(128) → last
+state. `configs/imdb.yaml` is Embedding(10000, 256) → BiLSTM(128) → [last, max, mean]. Dropout is off, so that
+answers can be compared. *hf_rnn* is the Trainer, as `hf-rnn train` runs it. *torch* is a minimal loop over the same
+batches of similar length. *keras* is `fit` on rows padded to the maximum length. *memory kept* uses the same setting
+of the memory allocator as our Trainer (`hf_rnn.utils.machine.keep_freed_memory`)."""
 
 
 if __name__ == "__main__":

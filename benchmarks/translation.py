@@ -1,4 +1,4 @@
-"""How fast is translation learnt, against the same network in plain PyTorch with a loop over steps?
+"""Compare the training speed of a translator with the same network as a loop over steps in plain PyTorch.
 
 python benchmarks/translation.py [--data ../shared/data]
 """
@@ -20,14 +20,16 @@ from hf_rnn.tasks.translation import Translation
 from hf_rnn.text.collation import RaggedCollator
 from hf_rnn.utils.machine import keep_freed_memory
 
-# Those of configs/multi30k.yaml.
+# Sizes of configs/multi30k.yaml.
 SIZES = {"embedding_size": 256, "hidden_size": 256, "bidirectional": True, "bos_token_id": 2, "eos_token_id": 3}
 BATCH = 64
 
 
 class PlainTranslator(nn.Module):
-    """What a tutorial of PyTorch writes: a packed encoder, and a decoder that goes step by step from cell to attention
-    to the output layer. Its weights are those of a model of ours."""
+    """Translator as PyTorch tutorials write it, with the weights of one of our models.
+
+    The encoder reads packed sequences. The decoder computes the cell, attention and output layer step by step.
+    """
 
     def __init__(self, ours: RNNForConditionalGeneration):
         super().__init__()
@@ -79,7 +81,7 @@ class PlainTranslator(nn.Module):
 
 
 def batches(folder: Path, count: int) -> tuple[list[dict], int]:
-    """Batches of pairs of similar length, as our Trainer makes them, and the size of the vocabulary."""
+    """Return batches of pairs of similar length, as our Trainer makes them, and the vocabulary size."""
     rows = parquet.read_table(folder / "train.parquet").slice(0, count * BATCH).to_pydict()
     texts = [*rows["en"], *rows["de"]]
     tokenizer = train_tokenizer(texts, "bpe", vocab_size=10_000, show_progress=False)
@@ -91,6 +93,7 @@ def batches(folder: Path, count: int) -> tuple[list[dict], int]:
 
 
 def step(model: nn.Module, optimizer: torch.optim.Optimizer, batch: dict, bf16: bool) -> float:
+    """Train one step and return the loss."""
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         loss = model(**batch)
     loss = loss if isinstance(loss, Tensor) else loss.loss
@@ -102,7 +105,7 @@ def step(model: nn.Module, optimizer: torch.optim.Optimizer, batch: dict, bf16: 
 
 
 def measure(rows: list[dict], V: int, rounds: int, **settings) -> dict[str, list[float]]:
-    """Tokens to be written that each model learns in a second, in each round."""
+    """Return the number of target tokens per second that each model trains on, in each round."""
     torch.manual_seed(0)
     ours = RNNForConditionalGeneration(RNNConfig(vocab_size=V, **SIZES, **settings))
     models = {"hf_rnn": ours, "torch, step by step": PlainTranslator(ours)}
@@ -116,7 +119,7 @@ def measure(rows: list[dict], V: int, rounds: int, **settings) -> dict[str, list
             began = time.perf_counter()
             losses.append([step(model, optimizer, batch, "bf16" in name) for batch in rows])
             found[name].append(tokens / (time.perf_counter() - began))
-        # Those of 32 bits are the same network, learning the same.
+        # The two float32 models are the same network, so their losses must agree.
         torch.testing.assert_close(torch.tensor(losses[0]), torch.tensor(losses[1]), atol=2e-3, rtol=0)
     return {name: values[1:] for name, values in found.items()}
 
@@ -134,13 +137,14 @@ def main() -> None:
         plain = statistics.median(figures["torch, step by step"])
         print({name: round(statistics.median(values) / plain, 2) for name, values in figures.items()}, flush=True)
         tables.append(report.comparison(title, figures, "tokens a second", "hf_rnn"))
-        report.save("translation", "Learning to translate", tables, NOTES)
+        report.save("translation", "Training speed of a translator", tables, NOTES)
 
 
-NOTES = """One-layer LSTMs of 256 (the encoder in both directions), embedding of 256, some 10,000 entries of byte-pair
-encoding, batches of 64 pairs of Multi30k of similar length: forward, backward, clipping, AdamW. Both have the same
-weights and losses, step for step. *Step by step* is what tutorials write: a packed encoder, then cell, attention and
-output layer for each token. Tokens are those that are to be written, without padding."""
+NOTES = """The network has one-layer LSTMs of 256 units (the encoder is bidirectional), embeddings of size 256 and a
+byte-pair encoding with some 10,000 entries. Batches hold 64 pairs of Multi30k of similar length. A step is forward,
+backward, clipping and AdamW. Both implementations have the same weights and the same losses at each step. *Step by
+step* is the code of tutorials: a packed encoder, then cell, attention and output layer for each token. The figures
+count target tokens, without padding."""
 
 
 if __name__ == "__main__":

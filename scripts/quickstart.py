@@ -1,4 +1,4 @@
-"""Train a first model on made-up messages to customer support, whose report compares it with TF-IDF, and ask it."""
+"""Train a first model on made-up messages to customer support, compare it with TF-IDF, and classify some messages."""
 
 import argparse
 import sys
@@ -10,7 +10,7 @@ from transformers import pipeline
 import hf_rnn
 
 CONFIG = Path(__file__).parents[1] / "configs" / "quickstart.yaml"
-# The words of each pair are the same; their order decides.
+# Both messages of a pair have the same words; only the order differs.
 MESSAGES = [
     "I do not want a refund, I want a new kettle.",
     "I do not want a new kettle, I want a refund.",

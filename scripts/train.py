@@ -1,4 +1,4 @@
-"""For `accelerate launch scripts/train.py --config FILE.yaml ...`: the same as `hf-rnn train`."""
+"""Run `hf-rnn train` from a script, for `accelerate launch scripts/train.py --config FILE.yaml ...`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What all tests share: small machines are not fought over, the network is not asked, real data is found."""
+"""Settings and fixtures of all tests: one thread per process, no network access, and the real data."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
-# Processes that tests start add up in the order of one thread too, or their weights differ in the last bit.
+# Processes that tests start use one thread too. More threads sum in another order and change the last bit of weights.
 os.environ["OMP_NUM_THREADS"] = "1"
 
 import torch
@@ -16,13 +16,13 @@ from support.reviews import made_up_reviews
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 
-# Two workers on two cores: more threads each would only wait for one another.
+# Two test workers run on two cores. More threads in each worker would only wait for each other.
 torch.set_num_threads(1)
 
 
 @pytest.fixture
 def real_data() -> Path:
-    """The folder of real data sets beside the project; the test is skipped where it is absent."""
+    """Return the folder of real data sets beside the project, or skip the test if it is absent."""
     if not REAL_DATA.is_dir():
         pytest.skip(f"the real data sets are not at {REAL_DATA}")
     return REAL_DATA
@@ -35,7 +35,7 @@ def _seed_and_quiet():
 
 @pytest.fixture(autouse=True, scope="session")
 def _settings_as_written():
-    """Runs of tests have the settings that they write, and the defaults beside them: they train for a second."""
+    """Disable the default preset, so that test runs have only the settings that they write and stay short."""
     from hf_rnn.training import run_config
 
     with pytest.MonkeyPatch.context() as patch:
@@ -45,14 +45,14 @@ def _settings_as_written():
 
 @pytest.fixture(autouse=True)
 def _whole_floats_on_a_gpu(request, monkeypatch):
-    """cuDNN multiplies in TF32 by default, of 10 bits, which is no equal of a CPU's float32."""
+    """Disable TF32, the default of cuDNN: its mantissa has 10 bits, so results differ from float32 on a CPU."""
     if "gpu" in request.keywords:
         monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
 
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        # Programs of others are slow to import and to train.
+        # Other programs are slow to import and to train.
         if "works_with" in item.keywords:
             item.add_marker(pytest.mark.slow)
         if "gpu" in item.keywords and not torch.cuda.is_available():
@@ -61,7 +61,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory) -> Path:
-    """The folder of a small model, trained for one epoch on some made-up reviews."""
+    """Return the folder of a small text classifier that was trained for one epoch on made-up reviews."""
     import hf_rnn
 
     folder = tmp_path_factory.mktemp("tiny")

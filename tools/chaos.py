@@ -1,11 +1,11 @@
-"""Kills training in many ways, goes on with it, and compares what it ends with: `make chaos`.
+"""Kill training runs in many ways, resume them, and compare their final state: `make chaos`.
 
 python tools/chaos.py [--kills 100] [--others 10] [--seed 0] [--write]
 
-Each run takes some blows, one after another, and is resumed after each; then it has to end with the weights, metrics
-and log of the same run that nobody touched. After each blow, the newest whole checkpoint must be as new as the one
-before it, unless the blow was dealt to that very one. A blow that came too late, after the end, is dealt to another
-run.
+Each run is hit by several faults, one after another, and is resumed after each. In the end, it must have the same
+weights, metrics and log as an undisturbed run. After each fault, the newest intact checkpoint must be at least as new
+as before, unless the fault damages that very checkpoint. A fault that comes after the end of a run is tried again on
+another run.
 """
 
 import argparse
@@ -62,12 +62,20 @@ LONGEST = 120
 
 
 def blows(kills: int, others: int) -> list[str]:
+    """Return the faults to inject: `kills` SIGKILLs and `others` of each other kind."""
     rest = [TOLD, FULL, LIMITED, READ_ONLY, SHORTER, FLIPPED]
     return [AT_ANY_MOMENT] * (kills - kills // 2) + [WHILE_SAVING] * (kills // 2) + rest * others
 
 
 class Chaos:
-    """A folder in which runs are trained, hit and resumed."""
+    """Folder in which runs are trained, hit by faults and resumed.
+
+    Args:
+        folder: Folder of the data and the runs.
+        log: File for the output of the runs.
+        seed: Random seed of the faults.
+        own_disk: True if the folder is a disk of its own.
+    """
 
     def __init__(self, folder: Path, log: Path, seed: int, own_disk: bool):
         self.log = log
@@ -86,7 +94,7 @@ class Chaos:
             self.seconds[name] = time.monotonic() - began
 
     def _start(self, name: str, run: Path, in_child=lambda: None) -> int:
-        """Begins or resumes a run, in a process of its own."""
+        """Start or resume a run in a forked process; return the process id."""
         sections = RUNS[name]
         training = {"output_dir": str(run), "num_train_epochs": 3, "disable_tqdm": True, "learning_rate": 0.01}
         training |= sections["training"]
@@ -122,7 +130,7 @@ class Chaos:
         os._exit(code)
 
     def _wait(self, child: int) -> int:
-        """The exit status of a child, as a shell would show it."""
+        """Return the exit status of a child process, as a shell would show it."""
         until = time.monotonic() + LONGEST
         while time.monotonic() < until:
             done, status = os.waitpid(child, os.WNOHANG)
@@ -134,12 +142,15 @@ class Chaos:
         raise AssertionError(f"a run hung: {self._log()}")
 
     def _log(self) -> str:
+        """Return the end of the log."""
         return self.log.read_text(encoding="utf-8", errors="replace")[-3000:]
 
     def hit(self, name: str, run: Path, blow: str, waiting: list[str]) -> bool:
-        """Deals one blow to a run that it begins or resumes; whether the run was still under way. What could not be
-        dealt to it waits again."""
-        # A run takes a whole checkpoint whose best one is whole too, before newer ones.
+        """Start or resume a run and inject one fault; return False if the run ended before the fault.
+
+        A fault that could not be injected goes back into `waiting`.
+        """
+        # A run resumes from an intact checkpoint whose best checkpoint is intact too, even if there are newer ones.
         before = newest_whole(run, with_best=True)
         code, expected = getattr(self, "_" + DEALERS[blow])(name, run)
         if code == 0:
@@ -162,9 +173,11 @@ class Chaos:
         return True
 
     def _moment(self, name: str) -> float:
+        """Return a random delay in seconds within the first 80 % of the run."""
         return self.random.uniform(0, 0.8 * self.seconds[name])
 
     def _at_any_moment(self, name: str, run: Path, number=signal.SIGKILL):
+        """Send a signal at a random moment; return the exit code and the expected ones, as all faults do."""
         child = self._start(name, run)
         time.sleep(self._moment(name))
         os.kill(child, number)
@@ -172,11 +185,11 @@ class Chaos:
 
     def _told(self, name: str, run: Path):
         code, _ = self._at_any_moment(name, run, signal.SIGTERM)
-        # Before training and after it, the signal ends the process by itself.
+        # Before and after training, the default action of the signal ends the process.
         return code, {143, -signal.SIGTERM % 256}
 
     def _while_saving(self, name: str, run: Path):
-        """Kills itself before one of the things that it does to files of a checkpoint."""
+        """Let the run kill itself before a random operation on a file of a checkpoint."""
         countdown = [self.random.randrange(1, 160)]
 
         def watch(event: str, arguments: tuple) -> None:
@@ -196,17 +209,19 @@ class Chaos:
         return self._wait(self._start(name, run, lambda: sys.addaudithook(watch))), {-signal.SIGKILL % 256}
 
     def _limited(self, name: str, run: Path):
+        """Limit the size of files that the run can write."""
         size = self.random.randrange(1_000, 60_000)
         limit = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
         child = self._start(name, run, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, limit)))
         return self._wait(child), {1}
 
     def _full(self, name: str, run: Path):
+        """Fill the disk at a random moment."""
         ballast = self.folder / "ballast"
         child = self._start(name, run)
         time.sleep(self._moment(name))
         room = shutil.disk_usage(self.folder).free - self.random.randrange(0, 100_000)
-        # The run may have taken some of the room meanwhile.
+        # The run may have used some of the space meanwhile.
         with suppress(OSError), ballast.open("wb", buffering=0) as file:
             for _ in range(max(0, room) // 4096):
                 file.write(bytes(4096))
@@ -215,6 +230,7 @@ class Chaos:
         return code, {1}
 
     def _read_only(self, name: str, run: Path):
+        """Make the folder read-only at a random moment."""
         child = self._start(name, run)
         time.sleep(self._moment(name))
         with read_only(self.folder if self.own_disk else run):
@@ -222,7 +238,7 @@ class Chaos:
         return code, {1}
 
     def _spoil(self, run: Path, blow: str) -> bool:
-        """Damages a file of the newest checkpoint, where another whole one is left."""
+        """Damage a file of the newest checkpoint; return False if no other intact checkpoint would remain."""
         found = [path for path in numbered(run) if damage(path) is None]
         if len(found) < 2:
             return False
@@ -238,6 +254,7 @@ class Chaos:
         return True
 
     def run(self, blows: list[str], at_once: int = 8) -> None:
+        """Inject all faults, up to `at_once` into one run, and compare each finished run with the undisturbed one."""
         waiting, most_late = list(blows), 3 * len(blows) + 10
         self.random.shuffle(waiting)
         while waiting:
@@ -269,7 +286,7 @@ DEALERS = {
 
 @contextmanager
 def own_disk(megabytes: int = 48):
-    """A small disk of its own, where the rights allow to mount one; or an ordinary folder."""
+    """Yield a folder, and True if it is a small mounted disk; without the rights to mount one, an ordinary folder."""
     with tempfile.TemporaryDirectory() as folder:
         mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", folder]
         mounted = os.geteuid() == 0 and subprocess.run(mount, capture_output=True).returncode == 0
@@ -282,7 +299,7 @@ def own_disk(megabytes: int = 48):
 
 @contextmanager
 def read_only(folder: Path):
-    """Nothing can be written there; where the folder is a disk of its own, not even by root."""
+    """Make a folder read-only; if it is a mounted disk, even for root."""
     if folder.is_mount():
         subprocess.run(["mount", "-o", "remount,ro", folder], capture_output=True)
         try:
@@ -301,6 +318,7 @@ def read_only(folder: Path):
 
 
 def main() -> Chaos:
+    """Run the faults that the command line asks for."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--kills", type=int, default=100)
     options.add_argument("--others", type=int, default=10, help="of each other kind")
@@ -310,11 +328,11 @@ def main() -> Chaos:
     datasets.disable_progress_bars()
     began = time.monotonic()
     with own_disk() as (folder, mounted), tempfile.NamedTemporaryFile() as log:
-        # Its log is written to a full disk and a read-only one too.
+        # The log is outside of the folder, so it is written while the disk is full or read-only.
         chaos = Chaos(folder, Path(log.name), arguments.seed, mounted)
         wanted = blows(arguments.kills, arguments.others)
         if not mounted:
-            # It would fill everybody's disk, or root could write all the same.
+            # Without its own disk, the fault would fill the shared disk, and root can write to a read-only folder.
             left_out = {FULL} | ({READ_ONLY} if os.geteuid() == 0 else set())
             print(f"left out, since no disk can be mounted here: {', '.join(sorted(left_out))}")
             wanted = [blow for blow in wanted if blow not in left_out]

@@ -1,7 +1,7 @@
-"""Count what makes the package hard to read: long files and functions, complexity, undocumented arguments.
+"""Count long files and functions, complex functions, undocumented arguments and upward imports of the package.
 
-Prints the counts as Markdown. `--names` adds what was counted, `--write` puts the counts into docs/design.md, and
-`--check` fails where one is above its limit in [`LIMITS`].
+Prints the counts as Markdown. `--names` also lists what was counted, `--write` writes the counts into docs/design.md,
+and `--check` fails if a count is above its limit in [`LIMITS`].
 """
 
 import argparse
@@ -26,7 +26,7 @@ SOURCE = ROOT / "src" / "hf_rnn"
 DESIGN = ROOT / "docs" / "design.md"
 TASKS = f"{Task.__module__.rpartition('.')[0]}."
 LINES_OF_A_FILE, LINES_OF_A_FUNCTION, COMPLEXITY = 400, 60, 15
-# `--check` allows so many of each kind. Lower a limit whenever its count falls.
+# Maximum counts for `--check`. Lower a limit whenever its count falls.
 LIMITS = {
     "files": 0,
     "functions": 5,
@@ -66,12 +66,12 @@ def complex_functions() -> Iterator[str]:
 def undocumented_arguments() -> Iterator[str]:
     """Yield the public callables with arguments that their docstrings do not name.
 
-    A function or a class in its module's `__all__` is public, and so are the methods of such a class without a leading
-    underscore. A docstring of a base class counts for what is inherited or overridden, and one of the protocol of tasks
-    for the methods of a task. What a class has from a base of another library is documented there, and is not counted.
+    Functions and classes in their module's `__all__` are public, and so are methods of these classes without a leading
+    underscore. Inherited and overridden methods may be documented in the base class, and methods of a task in the
+    protocol of tasks. Arguments from a base class of another library are not counted.
     """
     for file in _files():
-        # A module without public names is not imported: some of them run a command.
+        # Modules without public names are not imported, because some of them run a command.
         if "\n__all__" not in file.read_text(encoding="utf-8"):
             continue
         module = import_module(_module(file))
@@ -84,12 +84,12 @@ def undocumented_arguments() -> Iterator[str]:
 
 
 def _undocumented(name: str, value: Any) -> Iterator[tuple[str, set[str]]]:
-    """Yield a function, or the constructor and the public methods of a class, each with its undocumented arguments."""
+    """Yield pairs (name, undocumented arguments) for a function, or for the constructor and methods of a class."""
     if not inspect.isclass(value):
         yield name, _arguments(value) - _documented(value.__doc__)
         return
     bases = [base for base in value.__mro__ if base is not object]
-    # A task implements the protocol without inheriting from it.
+    # Tasks implement the protocol without inheriting from it.
     protocols = [each for each in Task.__mro__ if _is_ours(each)] if value.__module__.startswith(TASKS) else []
     if "__init__" in vars(value):
         known = [_documented(base.__doc__) | _documented(base.__init__.__doc__) for base in bases if _is_ours(base)]
@@ -107,16 +107,18 @@ def _undocumented(name: str, value: Any) -> Iterator[tuple[str, set[str]]]:
 
 
 def _is_ours(cls: type) -> bool:
+    """Return True if the class belongs to the package."""
     return cls.__module__.partition(".")[0] == SOURCE.name
 
 
 def _arguments(function: Callable[..., Any]) -> set[str]:
+    """Return the public arguments of a function, without self and cls."""
     names = inspect.signature(function).parameters
     return {name for name in names if name not in ("self", "cls") and not name.startswith("_")}
 
 
 def _documented(docstring: str | None) -> set[str]:
-    """Return the arguments that a docstring names; one entry may name several, as in `source, target: …`."""
+    """Return the arguments that a docstring names; one entry may name several, such as `source, target: …`."""
     names = [argument.arg_name for argument in docstring_parser.google.parse(docstring).params]
     return {part.strip().lstrip("*") for name in names for part in name.split(",")}
 
@@ -132,13 +134,13 @@ def upward_imports() -> Iterator[str]:
     for importer in sorted(graph.modules):
         for imported in sorted(graph.find_modules_directly_imported_by(importer)):
             low, high = layer(importer), layer(imported)
-            # Names in one line of the list are independent of each other.
+            # Layers in the same line of the list are independent of each other, so any import between them counts.
             if low and high and low != high and order[high] <= order[low]:
                 yield f"{importer} imports {imported}"
 
 
 def _layers() -> list[list[str]]:
-    """Return import-linter's layers in pyproject.toml, the uppermost first."""
+    """Return the layers of import-linter's contract in pyproject.toml, the highest first."""
     contracts = read_configuration(str(ROOT / "pyproject.toml"))["contracts_options"]
     (lines,) = (contract["layers"] for contract in contracts if contract["type"] == "layers")
     return [line.split(" | ") for line in lines]
@@ -152,7 +154,7 @@ def _module(file: Path) -> str:
     return ".".join(file.relative_to(SOURCE.parent).with_suffix("").parts).removesuffix(".__init__")
 
 
-# Each kind that is counted: the words for it, and the function that finds it.
+# Each kind that is counted, with its description and the function that finds it.
 KINDS: dict[str, tuple[str, Callable[[], Iterator[str]]]] = {
     "files": (f"files over {LINES_OF_A_FILE} lines", long_files),
     "functions": (f"functions over {LINES_OF_A_FUNCTION} lines", long_functions),
@@ -163,7 +165,7 @@ KINDS: dict[str, tuple[str, Callable[[], Iterator[str]]]] = {
 
 
 def modules_per_layer() -> list[list]:
-    """Return a row `[layer, modules]` for each layer, the uppermost first; `__init__.py` files are not counted."""
+    """Return a row `[layer, modules]` for each layer, the highest first; `__init__.py` files are not counted."""
     rows = []
     for name in [name for names in _layers() for name in names]:
         place = SOURCE.joinpath(*name.split(".")[1:])

@@ -1,4 +1,4 @@
-"""The property tests with many tries: `make fuzz`.
+"""Run the property tests with many random inputs: `make fuzz`.
 
 python tools/fuzz.py [--tries 1000] [--write]
 """

@@ -1,7 +1,7 @@
-"""Checks what only a GPU can show, on a machine that need have no network: the contracts, the tests, then some figures.
+"""Run the checks that need a GPU, on a machine without network access: contracts, tests, then a short benchmark.
 
-make gpu-check PYTHON=python3 (or PYTHONPATH=src python3 tools/gpu_check.py); each step has 150 seconds. A step whose
-packages are not there is left out, which is said.
+make gpu-check PYTHON=python3 (or PYTHONPATH=src python3 tools/gpu_check.py); each step has 150 seconds. A step with
+missing packages is left out and reported.
 """
 
 import os
@@ -12,14 +12,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 SECONDS = 150
-# Another version of torch or transformers may warn of what ours do not; that is no fault on a GPU.
+# Warnings are no errors here, because other versions of torch or transformers may give other warnings.
 PYTEST = ["-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "-W", "default"]
 MODELS = ("pytest", "torch", "transformers", "accelerate", "safetensors")
 RUNS = (*MODELS, "datasets", "jsonargparse", "scipy", "sklearn", "yaml")
 GPU_TESTS = ("tests/models/test_gpu.py", "tests/interpret/test_attribution.py")
 STEPS = {
     "contracts": (MODELS, [*PYTEST, "tests/models/test_cudnn_contract.py"]),
-    # The equations of a thousand steps take a CPU most of the time that the tests take.
+    # The naive reference takes most of the time of the tests, so its comparisons are a step of their own.
     "equations": (MODELS, [*PYTEST, "-k", "naive_reference", "tests/models/test_gpu.py"]),
     "tests": (RUNS, [*PYTEST, "-m", "gpu", "-k", "not naive_reference", *GPU_TESTS]),
     "figures": ((*RUNS[1:], "matplotlib"), ["benchmarks/gpu.py", "--probe"]),
@@ -27,6 +27,7 @@ STEPS = {
 
 
 def has_gpu() -> bool:
+    """Return True if torch is installed and finds a CUDA device."""
     if find_spec("torch") is None:
         return False
     import torch
@@ -35,7 +36,7 @@ def has_gpu() -> bool:
 
 
 def run(name: str) -> str:
-    """Run one step, and return what became of it."""
+    """Run one step and return its result: passed, failed or left out."""
     needs, command = STEPS[name]
     if name != "contracts" and not has_gpu():
         return "left out: there is no CUDA device here"

@@ -1,6 +1,6 @@
 """Print the lowest versions that pyproject.toml promises, as constraints for pip: `make test-lowest`.
 
-torch stays at the version of constraints.txt: other builds of it may not be at hand.
+torch stays at the version of constraints.txt, because other builds of it may not be available.
 """
 
 import re
@@ -9,7 +9,7 @@ from pathlib import Path
 import tomllib
 
 ROOT = Path(__file__).parents[1]
-# The extras of users; what develops and compares the package may be new.
+# Extras for users. Tools for development and comparison may be newer.
 EXTRAS = ("excel", "explain", "tagging", "translation")
 REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9_.-]+)(\[[^]]*])?>=(?P<version>[0-9.]+)")
 
@@ -17,8 +17,11 @@ REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9_.-]+)(\[[^]]*])?>=(?P<version>[0-
 def lowest(requirements: list[str]) -> dict[str, str]:
     """Return the lower bound of each requirement, by the name of its package.
 
+    Args:
+        requirements: Requirements, as in pyproject.toml.
+
     Raises:
-        ValueError: a requirement has no lower bound.
+        ValueError: A requirement has no lower bound.
     """
     found = {}
     for requirement in requirements:

@@ -1,4 +1,4 @@
-"""Describe one break of the package by its code, so that comments, docstrings and the layout of lines do not matter."""
+"""Description of one break of the package by its tokens, so that comments and the layout of lines do not matter."""
 
 import ast
 import re
@@ -14,7 +14,7 @@ _TOKEN = re.compile(
 
 
 def _tokens(code: str) -> list[tuple[str, int, int]]:
-    """Return each token with its first and last position; no comments, and no comma before a closing bracket."""
+    """Return each token with its start and end; comments and commas before closing brackets are left out."""
     found: list[tuple[str, int, int]] = []
     for match in _TOKEN.finditer(code):
         token = match[0]
@@ -29,7 +29,7 @@ def _tokens(code: str) -> list[tuple[str, int, int]]:
 
 
 def _range_of(name: str, source: str) -> tuple[int, int]:
-    """Return the first position and the one after the last of the class or function of a qualified name."""
+    """Return the start and the end, in characters, of the class or function with a qualified name."""
     body, node = ast.parse(source).body, None
     for part in name.split("."):
         named = [n for n in body if isinstance(n, (ast.ClassDef, ast.FunctionDef)) and n.name == part]
@@ -45,15 +45,16 @@ def _range_of(name: str, source: str) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Mutant:
-    """One break of the package, and the tests that have to notice it.
+    """Break of the package, with the tests that must fail because of it.
 
     Args:
-        name: the fault in words.
-        file: the file that is broken, relative to `src/hf_rnn`.
-        old: code that is there once. It is compared token by token: layout, comments and the kind of quotes are free.
-        new: the code in its place; further lines keep the indentation that they have here.
-        tests: file, folder or test for pytest, relative to the project, or "conformance".
-        within: class or function, as in `Recurrence.forward`, outside of which `old` may stand too.
+        name: Description of the fault.
+        file: File to break, relative to `src/hf_rnn`.
+        old: Code to replace, which must occur once. It is compared token by token, so layout, comments and the kind of
+            quotes do not matter.
+        new: Code to write in its place. Further lines keep the indentation that they have here.
+        tests: File, folder or test for pytest, relative to the project, or "conformance".
+        within: Class or function to search, such as `Recurrence.forward`. None to search the whole file.
     """
 
     name: str
@@ -66,8 +67,11 @@ class Mutant:
     def apply(self, source: str) -> str:
         """Return the source with the break.
 
+        Args:
+            source: Source code of the file.
+
         Raises:
-            ValueError: `old` is not there, or more than once.
+            ValueError: `old` does not occur exactly once.
         """
         first, last = (0, len(source)) if self.within is None else _range_of(self.within, source)
         tokens = [token for token in _tokens(source) if first <= token[1] < last]

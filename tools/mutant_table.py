@@ -1,4 +1,4 @@
-"""The breaks of `mutants.py`, each with the tests that should notice it."""
+"""Table of the breaks for `mutants.py`, each with the tests that must fail because of it."""
 
 from mutant import Mutant
 

@@ -1,9 +1,9 @@
-"""Break a copy of the package in many ways, each of which must make some test fail: `make mutants`.
+"""Break a copy of the package in many ways and check that each break makes a test fail: `make mutants`.
 
-python tools/mutants.py [FILE.py ...] [--only WORDS] [--first N] tries those of some files of the package, those whose
-name holds some words, or the first ones. A mutant that no test notices is printed, and the exit code is 1.
+python tools/mutants.py [FILE.py ...] [--only WORDS] [--first N] tries the mutants of some files of the package, the
+mutants whose names contain some words, or the first mutants. The exit code is 1 if a mutant passes all its tests.
 
-The first mutants are those in which transformers' own suite is known to stay green.
+The first mutants are known to pass transformers' own test suite.
 """
 
 import argparse
@@ -27,7 +27,7 @@ LEFT_OUT = shutil.ignore_patterns(".*_cache", ".venv", ".git", ".cache", ".hypot
 
 
 def passes(tests: str, mutant: Mutant | None = None) -> bool:
-    """Return True if tests pass over a copy of the project, broken by a mutant if there is one."""
+    """Return True if the tests pass on a copy of the project, with the mutant applied if there is one."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "project"
         shutil.copytree(ROOT, copy, ignore=LEFT_OUT)
@@ -45,7 +45,7 @@ def passes(tests: str, mutant: Mutant | None = None) -> bool:
 
 
 def main() -> int:
-    """Try the mutants that the command line asks for, and print what became of each."""
+    """Try the mutants that the command line asks for, and print the result of each."""
     options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     options.add_argument("files", nargs="*", help="files of the package, such as models/crf.py; all by default")
     options.add_argument("--only", default="", help="words in the name of a mutant")
@@ -57,7 +57,7 @@ def main() -> int:
         mutant.apply((ROOT / "src" / "hf_rnn" / mutant.file).read_text(encoding="utf-8"))
     began, survivors = time.monotonic(), 0
     with ThreadPoolExecutor(WORKERS) as pool:
-        # Tests that fail over the package as it is would seem to notice everything.
+        # Tests that already fail without a mutant would seem to catch all mutants.
         suites = list(dict.fromkeys(mutant.tests for mutant in mutants))
         for tests, passed in zip(suites, pool.map(passes, suites), strict=True):
             if not passed:

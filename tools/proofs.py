@@ -1,4 +1,4 @@
-"""Write the findings of a long proof into their place in docs/reliability.md."""
+"""Write the results of the long checks into their sections of docs/reliability.md."""
 
 import os
 import re
@@ -14,22 +14,23 @@ PAGE = ROOT / "docs" / "reliability.md"
 
 
 def table(columns: list[str], rows: list[list]) -> str:
+    """Return a Markdown table."""
     lines = [columns, ["---"] * len(columns), *rows]
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
 def write(section: str, text: str, command: str | None = None, file: Path = PAGE, measured: bool = True) -> None:
-    """Put a text between the marks of a section of the page, with the command and the date.
+    """Write a text between the marks of a section of the page, with the command and the date.
 
     Args:
-        section: the name in the marks, `<!-- NAME -->` and `<!-- end of NAME -->`.
-        text: Markdown.
-        command: that made the text; the one of this process if None.
-        file: the page.
-        measured: add the hardware and the versions of packages, on which the text depends.
+        section: Name in the marks, `<!-- NAME -->` and `<!-- end of NAME -->`.
+        text: Markdown text.
+        command: Command that produced the text; the command line of this process if None.
+        file: File of the page.
+        measured: Add the hardware and the versions of packages, because the text depends on them.
 
     Raises:
-        ValueError: the page has no such marks.
+        ValueError: The page has no such marks.
     """
     command = command or shlex.join(["python", os.path.relpath(sys.argv[0], ROOT), *sys.argv[1:]])
     parts = [f"`{command}`", date.today().isoformat()]

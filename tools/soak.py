@@ -1,4 +1,4 @@
-"""Many predictions in one process, whose memory, files and threads stay as they are: `make soak`.
+"""Check that memory, open files and threads do not grow over many predictions in one process: `make soak`.
 
 python tools/soak.py [--predictions 20000] [--write]
 """
@@ -25,7 +25,7 @@ MOST_GROWTH = 0.02
 
 
 def resident() -> float:
-    """Megabytes of this process that are in memory."""
+    """Return the resident memory of this process in MiB, after garbage collection."""
     gc.collect()
     fields = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return int(next(line for line in fields if line.startswith("VmRSS")).split()[1]) / 1024
@@ -44,7 +44,7 @@ def main() -> int:
 
         def predict(count: int) -> None:
             for _ in range(count):
-                # From one word to some thousand, most of them short.
+                # The lengths go from one word to 2,000 words, and most texts are short.
                 length = int(10 ** draw.uniform(0, 3.3))
                 predictor([" ".join(draw.choices(words, k=length))])
 

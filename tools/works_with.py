@@ -1,8 +1,8 @@
-"""Drives programs of others with small models and says of each what works: `make works-with`.
+"""Try small models with other programs and report what works: `make works-with`.
 
 python tools/works_with.py [--write]
 
-The rows are the tests in `tests/clients`. With `--write`, the table goes into docs/works_with.md.
+Each row comes from a test in `tests/clients`. With `--write`, the table is written into docs/works_with.md.
 """
 
 import argparse
@@ -17,12 +17,13 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 
 class Rows:
-    """Collects the outcomes of tests, those of one function as one row."""
+    """Pytest plugin that collects the outcomes of tests, one row per test function."""
 
     def __init__(self) -> None:
         self.found: dict[str, dict] = {}
 
     def pytest_collection_modifyitems(self, items) -> None:
+        """Create the row of each test function from its marker and docstring."""
         for item in items:
             marker = item.get_closest_marker("works_with")
             use = item.function.__doc__.strip()
@@ -36,6 +37,7 @@ class Rows:
             self.found.setdefault(item.nodeid.split("[")[0], row)
 
     def pytest_runtest_logreport(self, report) -> None:
+        """Add the outcome of a test to its row."""
         row = self.found[report.nodeid.split("[")[0]]
         row["right"] += report.passed and report.when == "call"
         if report.skipped:
@@ -44,11 +46,12 @@ class Rows:
             row["wrong"].append(str(report.longrepr).strip().splitlines()[-1])
 
     def pytest_collectreport(self, report) -> None:
+        """Print why a module was skipped."""
         if report.skipped:
             print(f"{report.nodeid}: {report.longrepr[2].removeprefix('Skipped: ')}")
 
     def cells(self) -> list[list[str]]:
-        """Program, use and result of each row."""
+        """Return program, use and result of each row."""
         rows = []
         for row in sorted(self.found.values(), key=lambda row: row["program"]):
             try:
@@ -73,7 +76,7 @@ def main() -> int:
     options = parser.parse_args()
     rows = Rows()
     pytest.main(["-q", "--no-header", "--tb=short", str(ROOT / "tests" / "clients")], plugins=[rows])
-    # It imports what pytest itself has to import first.
+    # This imports modules that pytest has to import first.
     import proofs
 
     table = proofs.table(["program", "use", "result"], rows.cells())

@@ -1,4 +1,4 @@
-"""The page of a model, clicked through in a browser."""
+"""Tests of the demo page of a model, in a browser."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from hf_rnn.cli.main import main
 from hf_rnn.interpret.reading_curve import ReadingCurve
 from hf_rnn.utils.errors import UserError
 
-# Found, not imported: that takes seconds, also where no test of this file runs.
+# An import takes seconds, even if no test of this file runs. `find_spec` does not import.
 pytestmark = pytest.mark.skipif(find_spec("gradio") is None, reason="the page needs gradio")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"]
@@ -36,7 +36,7 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def address(tiny_run, tmp_path_factory):
-    """Of a page that runs in a process of its own."""
+    """Yield the address of a demo page that runs in a separate process."""
     port, home = free_port(), tmp_path_factory.mktemp("home")
     command = [sys.executable, "-m", "hf_rnn", "demo", str(tiny_run), "--port", str(port)]
     alone = {**os.environ, "OMP_NUM_THREADS": "1", "GRADIO_TEMP_DIR": str(home)}
@@ -105,7 +105,7 @@ def test_a_text_is_answered_and_explained(browser, address, tiny_run, width):
         page.wait_for_function(f"before => {told} && !before.includes({told})", arg=before)
         scores[label] = page.evaluate(told)
     assert float(scores["positive"]) == pytest.approx(-float(scores["negative"]), abs=2e-4)
-    # Of several wishes at once, the last is fulfilled.
+    # After several quick requests, the page shows the answer to the last one.
     for text in ("the soup was awful .", "the film was fine .", "the lamp was charming ."):
         page.fill("#text textarea", text)
         page.click("#ask")
@@ -173,7 +173,7 @@ def test_a_space_runs_by_itself(tiny_run, tmp_path):
     assert "captum" in needed
     assert "torch" in needed
     assert "pytest" not in needed
-    # Another folder's package would otherwise be found first.
+    # The working directory comes first on the import path, so that the Space's own copy of the package is imported.
     script = "import app, hf_rnn; print(hf_rnn.__file__); print(type(app.demo).__name__)"
     done = subprocess.run([sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, timeout=PATIENCE)
     assert done.returncode == 0, done.stderr

@@ -72,7 +72,7 @@ def test_explaining(capsys, tmp_path, tiny_run):
     code, out, _ = run(capsys, "explain", tiny_run, text, "--how_it_read", "--output", tmp_path / "curve.png")
     assert code == 0
     assert [line.split("\t")[2] for line in out.splitlines()[:3]] == ["the", "film", "was"]
-    # What the model was trained to read is what is explained.
+    # The explanation covers only the tokens that the model reads after truncation.
     code, out, _ = run(capsys, "explain", tiny_run, text, "--how_it_read", "--max_length", "2")
     assert [line.split("\t")[2] for line in out.splitlines()] == ["the", "."]
 
@@ -176,9 +176,9 @@ def test_help_says_what_there_is(capsys):
 
 @pytest.mark.slow
 def test_two_processes_train_what_one_trains(tmp_path, tiny_run):
-    """The quickstart under `accelerate launch` with two CPU processes, at the same global batch."""
+    """Run the quickstart under `accelerate launch` with two CPU processes and the same global batch size."""
     command = [
-        # accelerate's name for several processes on one machine, with or without GPUs.
+        # accelerate uses `--multi_gpu` for several processes on one machine, with or without GPUs.
         *(sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"),
         *("--num_machines", "1"),
         *("--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"),
@@ -192,7 +192,7 @@ def test_two_processes_train_what_one_trains(tmp_path, tiny_run):
     metrics = json.loads((tmp_path / "two" / "metrics.json").read_text())
     assert metrics["run"]["world_size"] == 2
     assert sum(value for name, value in metrics["validation"].items() if name.startswith("support/")) == 480
-    # One process reaches 0.929 to 0.944 with the seeds 0 to 4; counts of words and of pairs of words reach 0.744.
+    # One process reaches 0.929 to 0.944 with seeds 0 to 4. Counts of words and word pairs reach 0.744.
     assert metrics["validation"]["accuracy"] >= 0.9
 
 
@@ -200,7 +200,7 @@ def test_two_processes_train_what_one_trains(tmp_path, tiny_run):
     "arguments", [["--help"], ["predict", "--help"], ["evaluate", "--help"], ["--version"], ["trian"]]
 )
 def test_what_needs_no_model_does_not_wait_for_torch(arguments, tmp_path):
-    """In a process of its own, started as the installed command is."""
+    """Check these commands in a separate process that starts like the installed command."""
     (tmp_path / "hf-rnn").write_text(
         "import sys\nfrom hf_rnn_command import entry\n"
         "try:\n    entry()\nexcept SystemExit:\n    pass\n"
@@ -212,7 +212,7 @@ def test_what_needs_no_model_does_not_wait_for_torch(arguments, tmp_path):
 
 @pytest.mark.slow
 def test_the_installed_command_predicts(tiny_run):
-    """It registers the models itself, later than `import hf_rnn` does."""
+    """Check the registration of the models, which the command does later than `import hf_rnn`."""
     command = Path(sys.executable).with_name("hf-rnn")
     done = subprocess.run([command, "predict", tiny_run, "the film was good ."], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

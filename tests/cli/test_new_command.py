@@ -1,11 +1,11 @@
-"""How a command is added: a file in `src/hf_rnn/cli/commands/`, and nothing else."""
+"""Example of a new command, which needs only one file in `src/hf_rnn/cli/commands/`."""
 
 import pytest
 
 from hf_rnn.cli import commands
 from hf_rnn.cli.main import main
 
-# The file `src/hf_rnn/cli/commands/count.py` of a command that counts the words of texts.
+# The content of `src/hf_rnn/cli/commands/count.py`, a command that counts the words of texts.
 COUNT = '''
 """Count the words of texts.
 

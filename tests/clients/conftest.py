@@ -1,7 +1,8 @@
-"""Programs of others, driven with small models as their own documentation shows it.
+"""Fixtures for tests that drive other programs with small models, as the documentation of those programs shows.
 
-Each test is a row of the table in `docs/works_with.md`: the marker `works_with` names the program, and the change that
-it takes where it does not work as with any other model; the test's docstring says what is done.
+`tools/works_with.py` writes each test as one row of the table in `docs/works_with.md`. The marker `works_with` names
+the program. Its `change` says what a user must write differently, or why the use is refused. The docstring of the test
+is the cell "use" of the row, so it is a phrase and not a sentence.
 """
 
 import warnings
@@ -18,7 +19,7 @@ SIZES = {"embedding_size": 12, "hidden_size": 16, "bos_token_id": 2, "eos_token_
 
 @pytest.fixture(autouse=True)
 def _warnings_of_others() -> Iterator[None]:
-    """Warnings are errors where hf_rnn gives them; what libraries have to say to each other is theirs."""
+    """Turn warnings from hf_rnn into errors, and ignore the warnings of other libraries."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.filterwarnings("error", module=r"hf_rnn(\..*)?")
@@ -27,7 +28,7 @@ def _warnings_of_others() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def reviews() -> dict:
-    """`{"text": 60 texts, "label": 0 or 1 for each}`."""
+    """Return 60 reviews as columns `text` and `label`, where a label is 0 or 1."""
     return made_up_reviews(60)
 
 
@@ -38,8 +39,10 @@ def tokenizer(reviews):
 
 @pytest.fixture
 def make(tokenizer, tmp_path):
-    """Makes a model of a class of hf_rnn, small, with the vocabulary of `tokenizer`; saves both and loads the model, as
-    the programs find it. `model.name_or_path` is the folder."""
+    """Return a function that saves a small model with `tokenizer` and loads it again.
+
+    The programs load such a folder. `model.name_or_path` is its path.
+    """
 
     def make(model_class: type, **fields):
         torch.manual_seed(0)

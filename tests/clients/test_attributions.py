@@ -1,4 +1,4 @@
-"""captum, shap and lime: which words an answer comes from."""
+"""Tests of captum, shap and lime, which attribute an answer to words."""
 
 import numpy as np
 import pytest

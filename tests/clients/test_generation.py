@@ -1,4 +1,4 @@
-"""transformers' own generation, pipelines and server."""
+"""Tests of the generation, the pipelines and the server of transformers."""
 
 import pytest
 import torch

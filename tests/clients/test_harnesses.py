@@ -1,4 +1,4 @@
-"""Programs that train, search, evaluate or embed with any model."""
+"""Tests of programs that train, tune, evaluate or embed with any model."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""PEFT: adapters on each of our models, for each task type."""
+"""Tests of PEFT adapters on each of our models, for each task type."""
 
 import pytest
 import torch
@@ -24,7 +24,7 @@ from peft import (
 
 pytestmark = pytest.mark.works_with("peft")
 IDS = torch.randint(4, 60, (2, 9), generator=torch.Generator().manual_seed(0))
-# By task type: the model's class, labels, and the linear layer whose place its head is.
+# Model class and labels for each task type of PEFT.
 TASKS = {
     "SEQ_CLS": (RNNForSequenceClassification, torch.tensor([0, 1])),
     "TOKEN_CLS": (RNNForTokenClassification, IDS % 2),
@@ -37,7 +37,7 @@ PROMPT = {"num_virtual_tokens": 3, "token_dim": 12, "num_layers": 1, "num_attent
 
 
 def learns(model, labels):
-    """Asserts that a training step changes what the adapted model answers, and each weight that is trained."""
+    """Assert that a training step gives each trainable weight a gradient and changes the outputs of the model."""
     text = {"input_ids": IDS, "attention_mask": torch.ones_like(IDS)}
     if labels is not None:
         text["labels"] = labels
@@ -97,7 +97,7 @@ def test_new_tokens(make, task):
     model_class, labels = TASKS[task]
     tokens = IDS.unique().tolist()[:5]
     if task == "TOKEN_CLS":
-        # PEFT looks for the names of a head to save, and TrainableTokensConfig has none.
+        # PEFT reads the names of a head to save from the config, and TrainableTokensConfig has no such field.
         config = LoraConfig(
             task_type=task, target_modules=["out_proj"], trainable_token_indices={"embed_tokens": tokens}
         )

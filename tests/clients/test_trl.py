@@ -1,4 +1,4 @@
-"""trl: training language models on texts, preferences and rewards."""
+"""Tests of trl, which trains language models on texts, preferences and rewards."""
 
 import pytest
 import torch
@@ -36,7 +36,7 @@ def settings(cls, tmp_path, **more):
 
 
 def moved(trainer, model) -> None:
-    """Asserts that training changes each weight that it is to change, and that no loss is NaN."""
+    """Train a model, and assert that its recurrent weights change and that no loss is NaN."""
     before = {name: weight.detach().clone() for name, weight in model.named_parameters()}
     trainer.train()
     losses = [entry["train_loss"] for entry in trainer.state.log_history if "train_loss" in entry]

@@ -1,4 +1,4 @@
-"""Puts transformers' suite on the path and the pieces in place that it looks up by name."""
+"""Put transformers' test suite on the import path, and register what the suite looks up by name."""
 
 import json
 import os
@@ -29,7 +29,7 @@ from transformers.models.auto import modeling_auto
 
 import hf_rnn
 
-# Labels are prepared by looking the class name up in these static tables, which `register` does not enter.
+# The suite prepares labels by the class names in these static tables, and `register` does not change the tables.
 modeling_auto.MODEL_MAPPING_NAMES["hf_rnn"] = "RNNModel"
 modeling_auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES["hf_rnn"] = "RNNForSequenceClassification"
 
@@ -41,7 +41,7 @@ for _task in ("text_classification", "token_classification", "feature_extraction
 
 
 def _write_tiny_models() -> None:
-    """The checkpoints that the pipeline tests load, one folder per architecture, and the table that lists them."""
+    """Write a checkpoint for each architecture that the pipeline tests load, and the table that lists them."""
     texts = ["HuggingFace is in Paris and Montreal.", "This is great !", "And another test"] * 4
     tokenizer = hf_rnn.train_tokenizer(texts, vocab_size=320, show_progress=False)
     summary = {}
@@ -72,8 +72,7 @@ def pytest_configure(config):
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
-    """A skip must stand in the list of ours, or give a reason that the suite gives to every model without the thing
-    in question; any other skip fails, so that nothing is green for nothing."""
+    """Fail each skipped test that `may_skip` does not allow, so that no test is skipped unnoticed."""
     report = (yield).get_result()
     if report.skipped and not hasattr(report, "wasxfail"):
         name = getattr(item, "originalname", item.name)

@@ -1,10 +1,10 @@
-"""Brings transformers' own test suite, of the installed version, out of its source distribution on the package index.
+"""Fetch transformers' test suite for the installed version from its source distribution on the package index.
 
-It is laid out under `.cache/conformance` as a package `tests`, with the four small things that the archive lacks. Run
-it before `pytest tests/conformance`; where the suite is there already, it is not fetched again.
+The script unpacks the suite under `.cache/conformance` as a package `tests`, and adds the modules that the archive
+lacks. Run it before `pytest tests/conformance`. It does not fetch a suite that is already there.
 
-The tests of generation are not in the archive. Out of a clone of transformers' repository of about the same version
-they run too: `make conformance GENERATION_TESTS=CLONE/tests/generation/test_utils.py`.
+The archive does not contain the generation tests. To run them too, take them from a clone of transformers' repository
+of about the same version: `make conformance GENERATION_TESTS=CLONE/tests/generation/test_utils.py`.
 """
 
 import os
@@ -17,7 +17,7 @@ from pathlib import Path
 
 CACHE = Path(__file__).parents[2] / ".cache" / "conformance"
 
-# Empty stand-ins for modules that the archive's tests import and the archive leaves out.
+# Stand-ins for modules that the archive's tests import but the archive does not contain.
 STAND_INS = {
     "tests/__init__.py": "",
     "tests/utils/__init__.py": "",
@@ -30,11 +30,12 @@ GENERATION = "class GenerationTesterMixin:\n    pass\n"
 
 
 def suite() -> Path:
-    """The folder that holds the suite of the installed transformers."""
+    """Return the folder of the test suite for the installed version of transformers."""
     return CACHE / f"transformers-{version('transformers')}"
 
 
 def fetch() -> Path:
+    """Fetch the suite unless it is already there; return its folder."""
     folder = suite()
     if not folder.is_dir():
         _unpack(folder)
@@ -45,6 +46,7 @@ def fetch() -> Path:
 
 
 def _unpack(folder: Path) -> None:
+    """Download the source distribution and unpack its tests into a folder."""
     CACHE.mkdir(parents=True, exist_ok=True)
     wanted = f"transformers=={version('transformers')}"
     subprocess.run(
@@ -65,7 +67,7 @@ def _unpack(folder: Path) -> None:
         file = source / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
-    # The suite asks the sources beside it for class names.
+    # The suite looks up class names in the sources beside it.
     import transformers
 
     (source / "src").mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""What transformers' pipeline mixin asks of each task's own test class, which its source distribution leaves out."""
+"""Test classes of tasks that transformers' pipeline mixin needs and that its source distribution lacks."""
 
 import unittest
 

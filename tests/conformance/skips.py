@@ -1,4 +1,4 @@
-"""Which of transformers' tests may skip themselves, and why. A skip that stands in neither list fails."""
+"""Reasons for which tests of transformers may skip themselves. Any other skip fails."""
 
 import re
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ _FP32 = "no module has to stay in float32"
 _STATIC = "the state never grows: there is no static form of it to compile for"
 _ASSISTED = "assisted generation takes back what was read, and a state cannot"
 
-# Skips that follow from what our models are, by name (without the number of a parameterised case).
+# Skips that our architecture explains, by test name without the number of a parameterized case.
 OURS = {
     "test_attention_outputs": _ATTENTION,
     "test_attn_implementation_composite_models": _ATTENTION,
@@ -56,18 +56,18 @@ OURS = {
     "test_torch_compile_for_training": "slow, and torch.compile breaks the graph at each recurrent kernel",
 }
 
-# Skips that say something about the machine, or about tasks of other modalities, not about our models.
+# Skips because of the machine or of tasks in other modalities. Our models do not cause them.
 _MACHINE = re.compile(r"test requires ")
 _OTHER_TASK = re.compile(r"is not in `self.pipeline_model_mapping`|`run_pipeline_test` is currently not implemented")
 
 
 def may_skip(name: str, reason: str, tasks: Iterable[str]) -> bool:
-    """Whether a test may skip itself.
+    """Return whether a test may skip itself.
 
     Args:
-        name: of the test method.
-        reason: that it gave.
-        tasks: whose pipelines the test class has a model for.
+        name: Name of the test method.
+        reason: Reason that the test gave.
+        tasks: Pipeline tasks for which the test class has a model.
     """
     plain = re.sub(r"_\d+(_.*)?$", "", name)
     if name in OURS or plain in OURS or _MACHINE.search(reason):

@@ -1,4 +1,4 @@
-"""transformers' own tests for models, configurations and pipelines, for all four cells."""
+"""transformers' own tests of models, configurations and pipelines, run with all four cells."""
 
 import unittest
 
@@ -19,7 +19,7 @@ from hf_rnn import (
 
 
 class RNNModelTester:
-    """A tiny, loud model: large embeddings, and other ids than padding under the mask, so that nothing cancels out."""
+    """Configuration and inputs of a tiny model; large weights and random masked ids make mistakes visible."""
 
     is_training = True
     batch_size = 4
@@ -31,7 +31,7 @@ class RNNModelTester:
     def __init__(self, parent, cell_type: str):
         self.parent = parent
         self.cell_type = cell_type
-        # The suite takes all hidden states to be of one width, the embedded text's among them.
+        # The suite expects all hidden states, the embeddings included, to have the same width.
         self.bidirectional = cell_type in ("lstm", "gru")
         self.pooling = {"lstm": "concat", "gru": "attention", "rnn_tanh": "last", "rnn_relu": "mean"}[cell_type]
 
@@ -96,13 +96,16 @@ class CausalRNNModelTester(RNNModelTester):
     def get_config(self) -> RNNConfig:
         config = super().get_config()
         config.bos_token_id = 1
-        # Where it is missing, the tests of generation take the model for one without a cache.
+        # Without this field, the generation tests treat the model as one without a cache.
         config.use_cache = True
         return config
 
 
 class CausalConformance(Conformance, GenerationTesterMixin):
-    """The tests of generation run where they can be had (see fetch.py); ours are in test_modeling_causal_rnn."""
+    """Tests of the language model, with the generation tests if fetch.py found them.
+
+    Our own generation tests are in test_modeling_causal_rnn.
+    """
 
     all_model_classes = (RNNForCausalLM,)
     all_generative_model_classes = (RNNForCausalLM,)
@@ -111,7 +114,7 @@ class CausalConformance(Conformance, GenerationTesterMixin):
 
     def setUp(self):
         super().setUp()
-        # What has no attention is taken for what cannot read padding.
+        # The suite assumes that a model without attention cannot read padding.
         self.has_attentions = self._testMethodName == "test_left_padding_compatibility"
 
     def _check_past_key_values_for_generate(self, batch_size, past_key_values, seq_length, config):
@@ -127,7 +130,7 @@ class CausalConformance(Conformance, GenerationTesterMixin):
 
 
 class Seq2SeqRNNModelTester(RNNModelTester):
-    """Encoder-decoders, in both ways to look back."""
+    """Configuration and inputs of tiny encoder-decoders with both types of attention."""
 
     def get_config(self) -> RNNConfig:
         config = super().get_config()

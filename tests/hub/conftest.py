@@ -1,4 +1,4 @@
-"""A Hub of its own for each test, and a process that knows no other."""
+"""Fixtures of the Hub tests: a local Hub, empty at the start of each test, and a process that uses only it."""
 
 import re
 import shutil
@@ -31,11 +31,11 @@ def _an_empty_hub(server):
 
 @pytest.fixture
 def repo_id(request) -> str:
-    """A name that no other test uses, for the client's cache is shared."""
+    """Return a repository name that no other test uses, because tests share the client's cache."""
     return "user/" + re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[-80:].strip("-")
 
 
 @pytest.fixture
 def model(tiny_run, tmp_path) -> Path:
-    """A folder of a trained model that a test may spoil."""
+    """Return a copy of a trained model's folder that the test may change."""
     return Path(shutil.copytree(tiny_run, tmp_path / "model"))

@@ -1,4 +1,4 @@
-"""A model in the cache answers where the Hub does not answer as it should, and says so."""
+"""Tests that commands use the cached model, and report it, if the Hub does not answer correctly."""
 
 import json
 import os
@@ -91,7 +91,7 @@ def test_a_newer_model_that_arrives_in_part_leaves_the_older_one(server, client,
     server.faults.append(Fault(kind, "(GET|HEAD) .*/resolve/.*/config.json", times=999))
     for _ in range(2):
         assert f"as it was at commit {older}" in client.told("predict", repo_id, TEXT)[-1]
-        # Now it answers nothing at all.
+        # In the second round, the Hub answers nothing at all.
         server.faults.append(Fault("close", ".*", times=999))
     server.faults.clear()
     assert client.told("predict", repo_id, TEXT) == []
@@ -134,7 +134,7 @@ def test_a_data_set_in_the_cache(server, client, tiny_run, tmp_path, kind):
     assert (tmp_path / "two" / "model.safetensors").read_bytes() == (
         tmp_path / "one" / "model.safetensors"
     ).read_bytes()
-    # The cache does not say which revision it holds.
+    # The cache does not record its revision, so it cannot replace a named revision.
     run = tiny_training(name, tmp_path / "three", num_train_epochs=1)
     server.faults[0].kind = "close"
     error = client.fails("train", *run, "--data.revision=main")

@@ -1,4 +1,4 @@
-"""The card on the Hub."""
+"""Tests of model cards on the Hub."""
 
 import pytest
 from support.hub import calls

@@ -1,4 +1,4 @@
-"""A Hub that fails for a while, or for good."""
+"""Tests of a Hub that fails temporarily or permanently."""
 
 import pytest
 from support.hub import calls

@@ -1,4 +1,4 @@
-"""Time for a Hub that comes back: more at the end of a training than between."""
+"""Tests of retries: the final push of a training run waits longer for the Hub than a checkpoint does."""
 
 import socket
 import sys
@@ -21,7 +21,7 @@ from hf_rnn.utils.errors import UserError
 
 @pytest.fixture
 def waits(monkeypatch) -> list[float]:
-    """Return the list of waits. None is waited for, and beside them each look at the clock takes a moment."""
+    """Return the list of waits, which the tests do not wait for; each look at the clock takes 0.01 s."""
     waits: list[float] = []
     looks = count()
     monkeypatch.setattr(hub_errors, "sleep", waits.append)
@@ -56,7 +56,7 @@ def test_a_server_that_refuses_and_is_then_silent(monkeypatch):
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         listening = threading.Timer(0.2, silent.listen)
         listening.start()
-        # The client closes its session where a connection is refused, and asks again with a new one.
+        # The client closes its session if a connection is refused, and retries with a new session.
         with pytest.raises(hub_errors.NotServed, match=r"cannot be reached \(timed out\)"):
             hub_errors.patiently(
                 lambda: http_backoff("GET", url, max_retries=1, base_wait_time=0.5), "user/m", patience=0
@@ -128,7 +128,7 @@ def test_checkpoints_are_given_up_sooner_than_the_end(server, client, tiny_run, 
     hub = ["--training.push_to_hub=true", f"--training.hub_model_id={repo_id}", "--training.hub_strategy=every_save"]
     run = tiny_training(tiny_run.parent / "reviews.csv", tmp_path / "run", num_train_epochs=2)
     assert client.cli("train", *run, *hub)[0] == 0
-    # Five tries for each of the two checkpoints, six that fail at the end, and one that does not.
+    # Each of the two checkpoints takes five failed tries. The final push fails six times and then succeeds.
     assert not server.faults[0].times
     assert titles(server, repo_id) == ["End of training", "initial commit"]
 

@@ -1,4 +1,4 @@
-"""Checkpoints on the Hub, and runs that go on from there."""
+"""Tests of checkpoints on the Hub and of runs that resume from them."""
 
 import json
 import os
@@ -92,7 +92,7 @@ def test_a_run_that_goes_on_elsewhere_warns_of_nothing(server, client, tiny_run,
 def test_the_best_checkpoint_comes_along_with_the_newest(server, client, tiny_run, repo_id, tmp_path):
     data = tiny_run.parent / "reviews.csv"
     hub = ["--training.push_to_hub=true", f"--training.hub_model_id={repo_id}", "--training.hub_strategy=checkpoint"]
-    # Of the worst model the best is the first.
+    # The lowest accuracy counts as the best, so that the best checkpoint is an early one.
     worst = {"metric_for_best_model": "accuracy", "greater_is_better": "false", "num_train_epochs": 3}
     assert client.cli("train", *tiny_training(data, tmp_path / "first", **worst), *hub)[0] == 0
     assert json.loads((tmp_path / "first" / "metrics.json").read_text())["run"]["best_step"] < 27

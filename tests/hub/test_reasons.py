@@ -1,4 +1,4 @@
-"""The Hub's own reason is shown, and the advice fits it."""
+"""Tests that errors show the Hub's own reason and advice that fits the reason."""
 
 import pytest
 from support.hub.server import Fault

@@ -1,4 +1,4 @@
-"""What is pushed to the Hub comes back as it was."""
+"""Tests that a model loaded from the Hub equals the model that was pushed."""
 
 import json
 import sys
@@ -24,8 +24,11 @@ def random_model(tokenizer, **settings) -> hf_rnn.RNNForSequenceClassification:
 
 @pytest.fixture(scope="session")
 def bare_python(tmp_path_factory) -> str:
-    """A virtual environment that has transformers and not hf_rnn: it sees the packages of this one but not what was
-    installed here for editing, since that hangs on a .pth file, which is followed in a site folder only."""
+    """Return the Python of a virtual environment that has transformers but not hf_rnn.
+
+    A .pth file adds the packages of this environment. Python does not follow further .pth files in an added folder, so
+    that the editable installation of hf_rnn is not found.
+    """
     folder = tmp_path_factory.mktemp("bare")
     venv.create(folder, with_pip=False)
     site = next((folder / "lib").glob("python*")) / "site-packages"

@@ -1,4 +1,4 @@
-"""The page of a model, pushed as a Space."""
+"""Tests of the demo page of a model, pushed as a Space."""
 
 import yaml
 

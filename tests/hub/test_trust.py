@@ -1,4 +1,4 @@
-"""What a repository holds is neither run nor believed."""
+"""Tests that the content of a repository is neither executed nor trusted."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Each block of code of the tutorial runs, in its order, on small data."""
+"""Tests that the code blocks of the tutorial run in order on small data."""
 
 import csv
 import json
@@ -15,7 +15,7 @@ from support.reviews import made_up_reviews
 from support.waiting import PATIENCE
 
 TUTORIALS = [ROOT / "docs" / name for name in ("tutorial.md", "tutorial.zh-CN.md")]
-# What a reader waits for, and a test does not: data, sizes, steps. Each is in the tutorial.
+# Replacements in the tutorial's code that reduce data, sizes and steps. Each key occurs in the tutorial.
 SMALL = "--model.embedding_size 8 --training.max_steps 2 --training.bf16 false --training.disable_tqdm true"
 SMALLER = {
     "configs/imdb.yaml": f"{ROOT}/configs/imdb.yaml --data.path DATA --model.hidden_size 8 {SMALL}",
@@ -26,7 +26,7 @@ SMALLER = {
     '"num_train_epochs": 1': '"max_steps": 2',
     "USER": "user",
 }
-# Commands run in the process of the Python blocks: starting one takes seconds.
+# The commands run in the process of the Python blocks, because a new process takes seconds to start.
 DRIVER = """
 import json, shlex, sys
 from hf_rnn.cli.main import main

@@ -1,4 +1,4 @@
-"""Errors of the Hub's commands hand over the fix."""
+"""Tests that errors of the Hub commands say how to fix the problem."""
 
 import json
 import os
@@ -82,7 +82,7 @@ def test_a_model_that_cannot_be_had(server, client, model, options, token, messa
 @pytest.mark.parametrize("revision", [[], ["--revision", "v1"]], ids=["main", "v1"])
 def test_no_network_and_not_in_the_cache(client, model, repo_id, revision):
     if revision:
-        # Another revision is in the cache.
+        # The cache holds another revision.
         assert client.cli("push", model, repo_id)[0] == client.cli("predict", repo_id, "text")[0] == 0
     command = [sys.executable, "-m", "hf_rnn.cli.main", "predict", repo_id, "text", *revision]
     variables = {**os.environ, **client.environment, "HF_HUB_OFFLINE": "1"}

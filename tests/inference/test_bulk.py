@@ -48,7 +48,7 @@ def test_a_column_called_prediction_is_not_written_over(tiny_run, tmp_path):
 
 @pytest.fixture
 def rows(tmp_path):
-    """Eleven rows."""
+    """Return the data arguments of a file with eleven rows."""
     lines = [
         json.dumps({"id": i, "text": f"the film was {word} ."})
         for i, word in enumerate("good bad fine dull".split() * 3)
@@ -72,7 +72,7 @@ def test_a_prediction_that_was_cut_goes_on_after_its_last_part(rows, tiny_run, t
     with pytest.raises(KeyboardInterrupt):
         predict_file(predictor, rows, tmp_path / "out.jsonl", part_rows=3)
     assert not (tmp_path / "out.jsonl").exists()
-    # Who replaces an older output says so again.
+    # The resumed run keeps the finished parts, even with `overwrite=True`, which replaces an older output.
     predict_file(predictor, rows, tmp_path / "out.jsonl", part_rows=3, overwrite=True)
     assert [len(part) for part in parts] == [3, 3, 3, 3, 2]
     assert (tmp_path / "out.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()

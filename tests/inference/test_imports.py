@@ -1,4 +1,4 @@
-"""Answering texts loads no library that only training, tables or figures need."""
+"""Tests that prediction imports no library that only training, tables or figures need."""
 
 import json
 import subprocess
@@ -28,7 +28,7 @@ for module in iter_modules(inference.__path__, inference.__name__ + "."):
     import_module(module.name)
 print(json.dumps([answers, sorted(sys.modules)]))
 """
-# Older versions of transformers load some of it for `generate` whatever is done.
+# Older versions of transformers always import some of these libraries for `generate`.
 OF_TRANSFORMERS = """
 import json, sys
 

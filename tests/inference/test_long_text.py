@@ -1,4 +1,4 @@
-"""Texts of any length, in the memory of a window."""
+"""Tests that texts of any length are read with the memory of one window."""
 
 import os
 import subprocess

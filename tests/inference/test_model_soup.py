@@ -1,4 +1,4 @@
-"""Several runs as one: the mean of their weights, saved; or the mean of their logits."""
+"""Tests of model soups (a saved mean of weights) and ensembles (a mean of logits)."""
 
 import json
 import logging
@@ -19,7 +19,7 @@ TEXTS = ["the film was not good .", "a lovely lamp ."]
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
-    """Three models by name: two of the same run but for noise in their weights, and one of another size."""
+    """Return a folder of three models: `a` and `b` differ only in their weights, and `wide` has another size."""
     tokenizer = hf_rnn.train_tokenizer(made_up_messages(100)["text"], kind="word", show_progress=False)
     root = tmp_path_factory.mktemp("models")
     torch.manual_seed(0)

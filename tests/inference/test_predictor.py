@@ -36,7 +36,7 @@ def test_a_stream_is_answered_in_order_and_read_a_window_at_a_time(tiny_run, mon
             yield "the film was good . " * (number % 7)
 
     answers = list(itertools.islice(predictor.stream(endless(), top_k=None), 10))
-    assert len(seen) == 12  # three windows, not one text more
+    assert len(seen) == 12  # three windows of four texts, and no further text
     expected = predictor(["the film was good . " * (number % 7) for number in range(10)], top_k=None)
     for answer, other in zip(answers, expected, strict=True):
         assert answer["labels"] == other["labels"]

@@ -1,4 +1,4 @@
-"""Texts that are read as they arrive."""
+"""Tests of texts that the model reads as they arrive."""
 
 import random
 
@@ -19,7 +19,7 @@ def texts(count: int, words: int, seed: int = 0) -> list[str]:
 
 
 def pieces(text: str, draw: random.Random) -> list[str]:
-    """A text, cut at random places."""
+    """Cut a text at random places."""
     places = sorted(draw.choices(range(len(text) + 1), k=draw.randrange(12)))
     return [text[start:end] for start, end in zip([0, *places], [*places, len(text)], strict=True)]
 
@@ -57,7 +57,7 @@ def test_what_arrives_in_pieces_is_answered_as_the_whole(tokenizer):
             arrived += piece
             torch.testing.assert_close(stream.logits(), whole(reads, tokenizer, [arrived]), rtol=0, atol=1e-12)
         torch.testing.assert_close(stream.logits()[0], logits, rtol=0, atol=1e-12)
-    # What was read does not wait any more.
+    # The stream keeps only text that the model has not read yet.
     stream = reads.stream(tokenizer)
     for _ in range(20):
         stream.feed("good and wonderful " * 30)

@@ -1,4 +1,4 @@
-"""Why a model answers what it answers."""
+"""Tests of attribution, which scores how much each word contributes to an answer."""
 
 import copy
 import json
@@ -28,7 +28,7 @@ GRADIENTS = ("integrated_gradients", "input_x_gradient")
 
 
 def texts_with(planted: str, count: int = 256) -> tuple[list[str], torch.Tensor]:
-    """Sentences of arbitrary words, half of them with one more word somewhere."""
+    """Return sentences of random words and their labels; `planted` replaces one word of every second sentence."""
     generator = torch.Generator().manual_seed(0)
     texts, labels = [], []
     for n in range(count):
@@ -42,7 +42,7 @@ def texts_with(planted: str, count: int = 256) -> tuple[list[str], torch.Tensor]
 
 @pytest.fixture(scope="module")
 def planted():
-    """Models that have learnt one word, by pooling; and the tokenizer, which knows it in parts."""
+    """Return models that detect one word, by their pooling, and a tokenizer that splits this word."""
     texts, labels = texts_with("wonderfully")
     tokenizer = train_tokenizer([" ".join(WORDS)], "bpe", vocab_size=290, min_frequency=1, show_progress=False)
     assert len(tokenizer("wonderfully")["input_ids"]) > 2
@@ -56,7 +56,7 @@ def planted():
             hidden_size=16,
             bidirectional=True,
             pooling=pooling,
-            # What a token says is then to be read where it stands.
+            # Strong weight dropout makes the model put the evidence of a token into the output at its own position.
             weight_dropout=0.8,
             id2label={0: "plain", 1: "planted"},
             label2id={"plain": 0, "planted": 1},
@@ -163,7 +163,7 @@ def test_cudnn_explains_as_the_cpu_does(planted, method, cell):
 
 def test_views(planted, tmp_path):
     models, tokenizer = planted
-    # Half a surrogate pair, too.
+    # The text contains markup, a control sequence and a formula sign, which the views must escape.
     text = 'so <b>wonderfully</b> & "long"\nwe left 电影 \x1b[31m$x$'
     explanation = explain(models["concat"], tokenizer, text, "planted")
     told = json.loads(json.dumps(explanation.as_dict()))

@@ -1,4 +1,4 @@
-"""The gradient on its way back through time."""
+"""Tests of the gradient flow back through time."""
 
 import json
 
@@ -35,7 +35,7 @@ def batch():
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn_tanh"])
 def test_curves_are_what_a_nudge_of_the_state_does(cell):
-    """The norm of the gradient of h_t, against differences of the loss when h_t is moved, one number at a time."""
+    """Compare the norm of the gradient of h_t with finite differences of the loss for each component of h_t."""
     model = model_of(cell_type=cell, pooling="mean").eval()
     ids, labels = batch()
     ids, labels = ids[:1], labels[:1]
@@ -218,10 +218,10 @@ def test_a_run_that_goes_on_is_measured_as_it_says_now(tiny_run, tmp_path):
 
     with pytest.raises(FileNotFoundError):
         steps(max_steps=3)
-    # Nothing was measured before, and no step is left that is a multiple of it.
+    # The first part measured nothing, so that step 3 is measured. No later step is a multiple of 100.
     assert steps(max_steps=5, gradient_flow_steps=100, resume=True) == [3]
     assert steps(max_steps=9, gradient_flow_steps=3, resume=True) == [3, 6, 9]
-    # What was measured before is not of the model that is saved now.
+    # Earlier measurements do not describe the model that is saved now, so that the file is not kept.
     with pytest.raises(FileNotFoundError):
         steps(max_steps=11, resume=True)
 

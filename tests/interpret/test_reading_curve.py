@@ -1,4 +1,4 @@
-"""What a model would have answered after each word."""
+"""Tests of the reading curve, which holds the answer of a model after each word."""
 
 import copy
 import json

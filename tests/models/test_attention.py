@@ -1,4 +1,4 @@
-"""The decoder with attention, against its equations row by row and place by place."""
+"""Tests of the attention decoder against its equations, row by row and position by position."""
 
 from itertools import product
 

@@ -1,4 +1,4 @@
-"""The registry of cells: what one entry brings, and what an unknown name is told."""
+"""Tests of the registry of cells: a new entry works everywhere, and an unknown name is an error."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ from hf_rnn.models.cells import CELLS, Cell
 from hf_rnn.models.recurrence import Recurrence
 from hf_rnn.reference import naive_recurrence
 
-# An example of a cell that torch has no kernel for ----------------------------------------------------------------
+# Examples of cells that torch has no kernel for -------------------------------------------------------------------
 
 
 def mgu_step(from_x: Tensor, h: Tensor, c: None, w_hh: Tensor, b_hh: Tensor) -> tuple[Tensor, None]:
@@ -115,13 +115,13 @@ def test_gradient_flow_and_card_know_a_new_cell(new_cell):
     assert ("recurrent layers", f"2 × {new_cell.display_name} of 4, two directions") in architecture_table(model.config)
 
 
-# A name that no cell has ------------------------------------------------------------------------------------------
+# Unknown names ----------------------------------------------------------------------------------------------------
 
 SAID = "cell_type='gruu' must be one of lstm, gru, rnn_tanh, rnn_relu: write cell_type='gru'"
 
 
 def changed_later() -> RNNConfig:
-    """Return a configuration of an unknown cell, as an attribute set after its check gives it."""
+    """Return a configuration with an unknown cell type, set after the configuration checked its fields."""
     changed = RNNConfig(vocab_size=9)
     object.__setattr__(changed, "cell_type", "gruu")
     return changed

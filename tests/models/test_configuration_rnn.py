@@ -70,7 +70,7 @@ def test_output_size_counts_directions():
 
 
 def reads_of_models(monkeypatch) -> set[str]:
-    """The names of the fields that the code of the models reads from now on."""
+    """Return a set that collects the fields that the models' code reads from now on."""
     own, found = Path(configuration_rnn.__file__), set()
 
     def recording(config, name):
@@ -84,7 +84,7 @@ def reads_of_models(monkeypatch) -> set[str]:
 
 
 TEXT = {"input_ids": torch.arange(1, 9)[None]}
-# Configurations and inputs by which a model reads all that it ever does.
+# Configurations and inputs with which a model reads all the fields that it uses.
 RUNS = {
     RNNModel: [({}, {})],
     RNNForSequenceClassification: [
@@ -98,7 +98,7 @@ RUNS = {
     RNNForCausalLM: [({"sampled_softmax": 5}, {"labels": TEXT["input_ids"]})],
     RNNForConditionalGeneration: [({"scheduled_sampling": 0.1, "bos_token_id": 1}, {"labels": TEXT["input_ids"]})],
 }
-# Fields that others read for the models: transformers, for initialisation and generation; and who loads a tokenizer.
+# transformers reads these fields. hf_rnn reads `wide_vocabulary` to compare it with the tokenizer.
 OF_OTHERS = {"initializer_range", "bos_token_id", "eos_token_id", "wide_vocabulary"}
 
 

@@ -1,4 +1,4 @@
-"""The conditional random field, against all sequences of tags there are."""
+"""Tests of the conditional random field against an enumeration of all tag sequences."""
 
 from itertools import product
 
@@ -24,7 +24,7 @@ def crf_of(constrained: bool) -> CRF:
 
 
 def score(crf: CRF, emissions, tags) -> float:
-    """Of one sequence, in the words of the definition."""
+    """Compute the score of one tag sequence from the definition, or -inf if the scheme forbids the sequence."""
     allowed = crf.allowed
     total = crf.start[tags[0]] + crf.end[tags[-1]]
     possible = bool(allowed[-1, tags[0]] and allowed[tags[0] if len(tags) == 1 else tags[-1], -1])
@@ -143,11 +143,11 @@ def test_gradients_are_those_of_differences(constrained):
 @pytest.mark.parametrize(
     ("given", "learnt"),
     [
-        # A window that begins inside a span, and one that begins in the middle of another row.
+        # An I- tag without a beginning stands at the start of the window, or after another tag.
         ([2, 2, 0], [1, 2, 0]),
         ([0, 4, 4], [0, 3, 4]),
         ([1, 4, 2], [1, 3, 1]),
-        # An unknown tag may be the beginning.
+        # An unknown tag (-100) may be the beginning of the span.
         ([-100, 2, 0], [-100, 2, 0]),
         ([0, -100, 2], [0, -100, 2]),
     ],
@@ -158,7 +158,7 @@ def test_a_span_that_goes_on_without_having_begun_is_learnt_as_begun(given, lear
     found = crf.log_likelihood(emissions, torch.tensor([given]), valid)
     assert float(found) > -50
     torch.testing.assert_close(found, crf.log_likelihood(emissions, torch.tensor([learnt]), valid))
-    # Without a scheme, all is as it is given.
+    # Without a scheme, the tags stay unchanged.
     free = crf_of(False)
     assert free.begun(torch.tensor([given]), valid).tolist() == [given]
 
@@ -180,7 +180,7 @@ def test_an_entity_goes_on_only_where_it_began():
 @torch.no_grad()
 @pytest.mark.slow
 def test_tags_of_long_texts_are_the_best_sequence_and_follow_one_another(T):
-    """In 32 bits, sums over so many words tell the best sequence from the next ones no more."""
+    """Check float32 marginals; sums over so many tokens cannot separate the best sequences in 32 bits."""
     crf = crf_of(constrained=True)
     emissions, valid = torch.randn(1, T, C), torch.ones(1, T, dtype=torch.bool)
     best = crf.decode(emissions.double(), valid)

@@ -1,4 +1,4 @@
-"""All models keep cuDNN's contracts, and let no host wait for a GPU within a step; seen on a CPU."""
+"""Tests on a CPU that models keep cuDNN's contracts and that the host does not wait for a GPU in a step."""
 
 import copy
 
@@ -18,7 +18,7 @@ DTYPES = [None, torch.bfloat16]
 
 
 def check(model, calls, dtype) -> None:
-    """Forward and backward passes in training and in evaluation keep the contracts, and ask nothing."""
+    """Check forward and backward passes in training and evaluation: they keep the contracts without waits."""
     with like_cudnn() as seen:
         for train in (True, False):
             model.train(train)
@@ -130,7 +130,7 @@ def test_what_holds_cells_makes_the_input_no_odd_width(monkeypatch):
 
 
 def test_answers_are_the_same_on_the_branches_for_a_gpu():
-    """Each branch asks other questions of the data, and has to compute the same."""
+    """Compare the branches for a GPU with those for a CPU, which read other values of the data."""
     torch.manual_seed(0)
     for model, calls in (classifier(bidirectional=True), tagger(character_encoder="lstm"), translator()):
         model.eval()

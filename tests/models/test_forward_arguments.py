@@ -1,4 +1,4 @@
-"""Each model accepts what programs pass to any model, and refuses what it would read wrongly."""
+"""Tests that models accept the arguments that programs pass to any model, and refuse unsupported ones."""
 
 import copy
 
@@ -96,7 +96,7 @@ def test_a_mask_that_numbers_texts_is_refused(head):
     labels = {"labels": IDS} if head is RNNForConditionalGeneration else {}
     with pytest.raises(ValueError, match=r"\[0, 1, 2\], as masks have that number several texts"):
         model(IDS, attention_mask=MASK.cumsum(1).clamp(max=2), **labels)
-    # A token has any other value than 0.
+    # Any nonzero value of the mask marks a token.
     model(IDS, attention_mask=255 * MASK, **labels)
 
 
@@ -148,7 +148,7 @@ def test_positions_that_begin_anew(positions, mask, packed):
 
 
 def test_a_column_of_a_batch_is_read_from_the_signature():
-    """The Trainer leaves out columns that the signature does not name, and asks for labels by it."""
+    """Check the signature of `forward`, in which the Trainer looks up the columns to keep and the labels."""
     from transformers.utils.generic import find_labels
 
     assert find_labels(RNNForSequenceClassification) == ["labels"]

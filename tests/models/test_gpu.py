@@ -1,4 +1,4 @@
-"""The cuDNN path against the equations, and a first model on a GPU. Run with `make gpu-test` where there is one."""
+"""Tests of the cuDNN path against the equations and of a first model on a GPU. Run them with `make gpu-test`."""
 
 import json
 import warnings
@@ -66,7 +66,7 @@ def test_the_weights_of_each_kernel_call_are_one_chunk_of_memory():
     recurrence = Recurrence("lstm", 16, 32, 2, bidirectional=True).cuda()
     x = torch.randn(4, 10, 16, device="cuda", requires_grad=True)
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # torch warns of weights that it has to copy together at each call
+        warnings.simplefilter("error")  # torch warns if it has to copy the weights into one buffer
         recurrence(x)[0][-1].sum().backward()
 
 
@@ -242,6 +242,6 @@ def test_a_translator_writes_on_the_gpu_what_it_writes_on_the_cpu():
 def test_the_quickstart_trains(tmp_path):
     pytest.importorskip("jsonargparse", reason="a run's settings are read by jsonargparse")
     results = hf_rnn.train(["--config", str(QUICKSTART), "--training.output_dir", str(tmp_path / "model")])
-    # A CPU reaches 0.929 to 0.944 with the seeds 0 to 4.
+    # A CPU reaches 0.929 to 0.944 with seeds 0 to 4.
     assert results["validation"]["accuracy"] >= 0.9
     assert json.loads((tmp_path / "model" / "metrics.json").read_text())["test"]["accuracy"] >= 0.9

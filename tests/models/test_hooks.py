@@ -1,4 +1,4 @@
-"""A model's `push_to_hub` and `stream`, with the package and without."""
+"""Tests of a model's `push_to_hub` and `stream`, with and without the package."""
 
 import pytest
 import torch
@@ -17,7 +17,7 @@ def model():
 
 @pytest.fixture
 def without_package(model, tmp_path):
-    """The model by the code that is saved with it, as where hf_rnn is not imported."""
+    """Return the model, loaded with the code that is saved beside it, as if hf_rnn were not imported."""
     model.save_pretrained(tmp_path / "model")
     folder = str(tmp_path / "model")
     return get_class_from_dynamic_module("modeling_rnn.RNNForSequenceClassification", folder).from_pretrained(folder)

@@ -1,4 +1,4 @@
-"""The language model: what it tells, whatever the pieces it reads; what it generates."""
+"""Tests of the language model: its predictions do not depend on windows, and it generates text."""
 
 import pytest
 import torch
@@ -105,7 +105,7 @@ def test_generation_from_embeddings(ids, use_cache, num_beams):
     expected = model.generate(ids, **options)
     embedded = model.model.embed_tokens(ids)
     assert torch.equal(model.generate(inputs_embeds=embedded, **options), expected[:, 12:])
-    # With both, the embeddings are read and the ids stand before what is written, as in all of transformers.
+    # With both, the model reads the embeddings and puts the ids before the new tokens, as transformers does.
     assert torch.equal(model.generate(ids, inputs_embeds=embedded, **options), expected)
 
 
@@ -193,7 +193,7 @@ def test_independent_directions_do_not_see_what_they_tell(ids):
 
 
 def apart(model: RNNForCausalLM) -> tuple[RNNForCausalLM, RNNForCausalLM]:
-    """The two directions of a model, as a model each."""
+    """Split a model into two unidirectional models, one for each direction."""
     forward, backward = make(bidirectional=False), make(bidirectional=False)
     forward.load_state_dict(model.state_dict(), strict=False)
     state = {
@@ -293,7 +293,7 @@ def test_sampling_the_softmax_tends_to_the_whole():
     targets = torch.randint(0, V, (40,))
     whole = F.cross_entropy(x @ weight.T + bias, targets, reduction="sum")
     torch.testing.assert_close(sampled_softmax_loss(x, targets, weight, bias, 20000), whole, rtol=1e-4, atol=0)
-    # The logarithm of a sampled sum is too low in the mean, the less so the more is drawn.
+    # The logarithm of a sampled sum is too low on average. The bias shrinks with more samples.
     means = [sum(sampled_softmax_loss(x, targets, weight, bias, n) for _ in range(100)) / 100 for n in (20, 60, 300)]
     assert means[0] < means[1] < means[2] < 1.01 * whole
     assert means[2] > 0.95 * whole

@@ -12,7 +12,7 @@ from hf_rnn.models.recurrence import Recurrence
 
 
 def loud(model: torch.nn.Module) -> torch.nn.Module:
-    """Weights so large, and biases so far from zero, that no mistake hides in small numbers."""
+    """Fill a model with large random weights and biases, so that mistakes are visible in its outputs."""
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -26,7 +26,7 @@ def config(**changes) -> RNNConfig:
 
 
 def ragged_batch(B: int = 5, T: int = 9) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids that are never padding, under a mask with an empty row: only the mask says where a text ends."""
+    """Return nonzero ids and a mask with an empty row; only the mask says where a text ends."""
     input_ids = torch.randint(1, 50, (B, T))
     lengths = torch.tensor([T, 3, 0, 5, 1][:B])
     return input_ids, (torch.arange(T) < lengths[:, None]).long()
@@ -43,7 +43,7 @@ def test_a_text_alone_gets_the_logits_that_it_gets_in_a_batch(cell_type, pooling
     for row in range(len(input_ids)):
         alone = model(input_ids[row : row + 1, : mask[row].sum()]).logits[0]
         torch.testing.assert_close(logits[row], alone, rtol=1e-10, atol=1e-10)
-    # Left padding says the same as right padding.
+    # Left padding gives the same logits as right padding.
     shifted = torch.stack([torch.roll(ids, int(9 - m.sum())) for ids, m in zip(input_ids, mask, strict=True)])
     left = model(shifted, attention_mask=mask.flip(1)).logits
     torch.testing.assert_close(logits, left, rtol=1e-10, atol=1e-10)
@@ -109,7 +109,7 @@ def test_mixed_precision_is_close_to_full(cell_type, pooling):
 def test_a_batch_of_empty_texts_has_an_answer():
     for pooling in POOLINGS:
         model = loud(RNNForSequenceClassification(config(pooling=pooling)))
-        # What a tokenizer returns for [""]: no ids, in floats.
+        # A tokenizer returns an empty tensor of floats for [""].
         logits = model(torch.zeros(2, 0), attention_mask=torch.zeros(2, 0)).logits
         assert logits.shape == (2, 3)
         assert logits.isfinite().all()
@@ -160,7 +160,7 @@ def test_a_missing_weight_is_initialised_and_its_siblings_are_kept(tmp_path, cel
     state = dict(model.state_dict())
     for missing in ("recurrence.weight_hh_l0", "recurrence.bias_ih_l0_reverse"):
         del state[missing]
-    # Copies: the loaded model may hold the very tensors that it was given.
+    # The loaded model may share the tensors that it was given, so that the test needs copies.
     expected = {name: tensor.clone() for name, tensor in state.items()}
     loaded = RNNModel.from_pretrained(None, config=model.config, state_dict=state)
     for name, kept in expected.items():
@@ -244,7 +244,7 @@ def test_outputs_have_the_shapes_that_the_docstring_gives():
 def test_gradient_checkpointing_gives_the_same_gradients():
     model = RNNForSequenceClassification(config(num_hidden_layers=2, weight_dropout=0.3, hidden_dropout=0.3)).train()
     checkpointed = copy.deepcopy(model)
-    # transformers 5.17 knows the older of the two names.
+    # transformers 5.17 has only the older of the two names.
     getattr(checkpointed, "activation_checkpointing_enable", checkpointed.gradient_checkpointing_enable)()
     input_ids, mask = ragged_batch()
     gradients = []
@@ -276,7 +276,7 @@ def test_a_grown_vocabulary_reads_as_before():
 
 
 def test_loading_lays_the_weights_out_for_the_device(tmp_path, monkeypatch):
-    """On a GPU cuDNN would else copy them at each call, with a warning; see test_gpu.py."""
+    """Check that loading flattens the weights. Otherwise, cuDNN copies them at each call; see test_gpu.py."""
     RNNForSequenceClassification(RNNConfig(vocab_size=50)).save_pretrained(tmp_path)
     flattened = []
     monkeypatch.setattr(Recurrence, "flatten_parameters", lambda self: flattened.append(self.weight_ih_l0.is_meta))
@@ -301,7 +301,7 @@ def test_gradients_go_back_through_the_last_tokens_alone(both_ways):
     torch.testing.assert_close(logits, whole)
     (slope,) = torch.autograd.grad(logits.sum(), [x])
     felt = slope.abs().sum(-1)[0] > 0
-    # The end is where each direction ends.
+    # The backward direction ends at the first token, so that gradients reach both ends of the text.
     assert felt.tolist() == ([True] * 4 + [False] if both_ways else [False] * 5) + [True] * 4
     model.eval()
     (slope,) = torch.autograd.grad(model(inputs_embeds=x).logits.sum(), [x])

@@ -1,4 +1,4 @@
-"""Text to text: what is written with the state is what the equations write without; each row as if it stood alone."""
+"""Tests of the translator: generation with a state equals the equations without one, and rows are independent."""
 
 import pytest
 import torch
@@ -30,7 +30,7 @@ def batch():
 
 
 def naive_logits(model, ids, mask, written) -> torch.Tensor:
-    """`[B, V]`: of the token after what was written, everything read anew and step by step."""
+    """Return the logits [B, V] of the next token, computed step by step from the beginning of the text."""
     with torch.no_grad():
         read = model.model(ids, mask)
         memory = model.decoder.attention.memory(read.last_hidden_state, mask.bool())
@@ -43,7 +43,7 @@ def naive_logits(model, ids, mask, written) -> torch.Tensor:
 
 
 def naive_beam_search(model, ids, mask, beams: int, steps: int) -> list[int]:
-    """What the best of the beams writes after one text, ended or not, by the mean log-probability of its tokens."""
+    """Return the tokens of the best beam, finished or not, by the mean log-probability of its tokens."""
     open_, ended = [(0.0, [BOS])], []
     for _ in range(steps):
         rows = torch.tensor([tokens for _, tokens in open_])
@@ -82,7 +82,7 @@ def test_beams_with_the_state_write_what_the_equations_write_without(kind, batch
     for row, ours in enumerate(found.tolist()):
         naive = naive_beam_search(model, ids[row : row + 1], mask[row : row + 1], 3, 5)
         assert ours[: len(naive)] == naive
-        # transformers fills up with the end where padding is 0.
+        # transformers pads with the end token if the padding id is 0.
         assert set(ours[len(naive) :]) <= {0, EOS}
 
 
@@ -249,7 +249,7 @@ def test_what_begins_and_more_beams_than_words_are_asked_for(batch):
 
 @pytest.mark.parametrize("kind", ["Trainer", "Seq2SeqTrainer"])
 def test_transformers_own_trainers_train_it(kind, tmp_path):
-    """To write three letters from the last to the first."""
+    """Train a model to write three letters in reverse order."""
     words = [" ".join(letters) for letters in ("a b c", "b d a", "c c d", "d a b", "a c b", "d b c")]
     tokenizer = hf_rnn.train_tokenizer([*words, *words], "word", min_frequency=1, show_progress=False)
     rows = [

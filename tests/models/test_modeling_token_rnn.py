@@ -1,4 +1,4 @@
-"""The tagger: each row as if it stood alone, the best sequence of tags, how tokens are spelt."""
+"""Tests of the tagger: independent rows, the best sequence of tags, and the spelling of tokens."""
 
 import pickle
 
@@ -21,7 +21,7 @@ def batch():
     generator = torch.Generator().manual_seed(1)
     ids = torch.randint(1, V, (4, 7), generator=generator)
     mask = torch.tensor([[1] * 7, [1, 1, 1, 0, 0, 0, 0], [0, 0, 1, 1, 1, 1, 1], [0, 1, 0, 0, 1, 0, 1]])
-    # Of the scheme, whatever the mask.
+    # The labels follow the BIO scheme, also between the tokens that the mask keeps.
     labels = torch.tensor(
         [[0, 1, 2, 2, 3, 4, 0], [1, 2, 0, 3, 3, 3, 3], [0, 0, 3, 4, -100, 0, 0], [0, 1, 0, 0, 2, 0, 0]]
     )
@@ -90,7 +90,7 @@ def test_tokens_that_are_spelt_alike_have_the_same_characters(encoder):
     (vectors,) = model.characters(torch.arange(8).unsqueeze(0))
     assert vectors[0].abs().max() == 0
     assert torch.equal(vectors[1], vectors[2])
-    # Of a longer one the middle is not read.
+    # The encoder does not read the middle of a token that is longer than `LONGEST`.
     assert torch.equal(vectors[4], vectors[5])
     for a, b in ((1, 3), (1, 7), (4, 6)):
         assert not torch.allclose(vectors[a], vectors[b])
@@ -113,7 +113,7 @@ def test_a_saved_model_knows_spelling_and_scheme_again(batch, tmp_path):
     loaded = AutoModelForTokenClassification.from_pretrained(tmp_path)
     for (name, one), other in zip(model.state_dict().items(), loaded.state_dict().values(), strict=True):
         assert torch.equal(one, other), name
-    # A head for other tags is begun anew, with their scheme.
+    # A head for other tags is initialized again, with the scheme of these tags.
     names = {0: "O", 1: "B-X", 2: "I-X"}
     other = RNNForTokenClassification.from_pretrained(
         tmp_path, id2label=names, label2id={name: i for i, name in names.items()}, ignore_mismatched_sizes=True
@@ -123,7 +123,7 @@ def test_a_saved_model_knows_spelling_and_scheme_again(batch, tmp_path):
 
 
 def in_order(names: list[str]) -> dict:
-    """The labels of a configuration, listed from the last to the first."""
+    """Return the label fields of a configuration; `id2label` lists the last label first."""
     ids = dict(enumerate(names))
     return {"id2label": dict(reversed(ids.items())), "label2id": {name: i for i, name in ids.items()}}
 
@@ -151,7 +151,7 @@ def test_the_scheme_follows_the_labels_in_whatever_order(how, batch, tmp_path):
     assert torch.equal(model.crf.allowed.bool(), bio_transitions(other))
     tags = [other[i] for i in model(batch[0][:1]).logits.argmax(-1)[0]]
     assert begun(tags) == tags
-    # It is saved as it is, for older releases that load it.
+    # The checkpoint contains the allowed transitions, because older releases load them.
     model.save_pretrained(tmp_path / "again")
     assert torch.equal(load_file(tmp_path / "again" / "model.safetensors")["crf.allowed"], model.crf.allowed)
 
@@ -166,7 +166,7 @@ def test_a_window_that_begins_inside_a_span_has_a_loss_like_others(training, bat
     started = labels[:1, 2:].clone()
     started[0, 0] = TAGS.index("B-PER")
     torch.testing.assert_close(window, model(ids[:1, 2:], mask[:1, 2:], labels=started).loss)
-    # Left-padded, it begins at its first token.
+    # With left padding, the window begins at its first token.
     padded = model(ids[:1], torch.tensor([[0, 0, 1, 1, 1, 1, 1]]), labels=labels[:1]).loss
     torch.testing.assert_close(padded, window)
 
@@ -203,7 +203,7 @@ def test_wrong_labels_are_named(labels, message, batch):
 
 
 def test_transformers_own_trainer_trains_it(tmp_path):
-    """A name is a word after the word 1."""
+    """Train a tagger on a simple rule: a token is a name if it follows the token 1."""
     generator = torch.Generator().manual_seed(0)
     rows = []
     for _ in range(200):

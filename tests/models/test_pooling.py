@@ -11,13 +11,13 @@ LABELS = torch.tensor([0, 1])
 
 @pytest.fixture
 def first():
-    """A pooling that one class adds: the output of the first token."""
+    """Yield the name of a new pooling, added by one class, that returns the output of the first token."""
 
     class FirstPooling(Pooling):
         name = "first"
 
         def part(self, x, valid, last, weights):
-            # Tokens stand in front in windows.
+            # In a window, the tokens come before the padding.
             return {"first": x[:, 0]}, None
 
         def joined(self, before, part):
@@ -32,7 +32,7 @@ def first():
 
 @pytest.fixture
 def median():
-    """A pooling that needs a text all at once."""
+    """Yield the name of a new pooling that needs the whole text at once."""
 
     class MedianPooling(Pooling):
         name = "median"

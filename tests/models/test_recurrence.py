@@ -1,4 +1,4 @@
-"""The fast path against the equations, and against torch's packed sequences."""
+"""Tests of the fast path against the equations and against torch's packed sequences."""
 
 import itertools
 
@@ -23,7 +23,7 @@ def test_equals_the_naive_reference(cell_type, bidirectional, L, kind, T):
     torch.manual_seed(T)
     recurrence = Recurrence(cell_type, 3, 4, L, bidirectional).double()
     if cell_type == "rnn_relu":
-        # Unbounded activations grow over a thousand steps; contracting weights keep the comparison about the code.
+        # The activations are unbounded and grow over a thousand steps. Contracting weights prevent this.
         with torch.no_grad():
             for parameter in recurrence.parameters():
                 parameter.mul_(0.7)
@@ -37,7 +37,7 @@ def test_equals_the_naive_reference(cell_type, bidirectional, L, kind, T):
     expected = outputs_and_gradients(naive, recurrence, inputs, mask, state)
     assert_close(actual[0], expected[0])
     assert_close(actual[1], expected[1])
-    with torch.no_grad():  # where GRU and plain RNN go another way
+    with torch.no_grad():  # GRU and plain RNN take another path without gradients
         outputs, final = recurrence(inputs, mask, state)
     assert_close([*outputs, *(part for part in final if part is not None)], expected[0])
 
@@ -157,7 +157,7 @@ def test_locked_dropout_is_the_same_at_each_step_and_keeps_the_mean():
 def test_weight_dropout_acts_on_the_recurrent_matrices_in_training_only():
     recurrence = Recurrence("lstm", 5, 6, weight_dropout=0.5)
     one_step, many = torch.randn(2, 1, 5), torch.randn(2, 8, 5)
-    # From the zero state, the first step does not see the hidden-to-hidden matrix.
+    # From a zero state, the first step does not depend on the hidden-to-hidden matrix.
     assert torch.equal(recurrence(one_step)[0][0], recurrence(one_step)[0][0])
     assert not torch.equal(recurrence(many)[0][0], recurrence(many)[0][0])
     recurrence.eval()
@@ -177,7 +177,7 @@ def test_dropout_between_layers_does_not_touch_the_outputs_of_the_top_layer():
 
 @pytest.fixture
 def by_hand(monkeypatch):
-    """Counts the layers that are run by our own loop over time."""
+    """Return a list that records each call of our own loop over time."""
     calls = []
 
     def spy(cell_pass, *arguments):
@@ -207,7 +207,7 @@ def test_blocks_of_any_number_of_steps_give_the_same(cell_type, bidirectional, b
     gates = {"gru": 3}.get(cell_type, 1)
     monkeypatch.setattr(
         recurrence_cpu, "CACHE", block * gates * 4 * 3 * 8 * recurrence.num_directions
-    )  # G x H x B x bytes of a number
+    )  # gates x H x B x bytes of a number
     inputs = torch.randn(3, 7, 3, dtype=torch.float64, requires_grad=True)
     mask, state = make_mask("right", 3, 7), make_state(recurrence, 3)
     actual = outputs_and_gradients(recurrence, recurrence, inputs, mask, state)
@@ -271,7 +271,7 @@ def test_a_second_derivative_is_refused_in_words():
         torch.autograd.grad(recurrence(x)[0][0].sum(), [x], create_graph=True)
 
 
-# torch's own forward mode makes use of what torch deprecates.
+# torch's forward-mode differentiation itself uses a function that torch deprecates.
 @pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("cell_type", CELLS)

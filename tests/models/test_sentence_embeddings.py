@@ -1,4 +1,4 @@
-"""Inside sentence-transformers: load, train, encode, search."""
+"""Tests of an encoder in sentence-transformers: load, train, encode and search."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ ABOUT = {
 
 @pytest.fixture
 def encoder(tmp_path):
-    """The folder of a bidirectional encoder that has learnt nothing."""
+    """Return the folder of an untrained bidirectional encoder."""
     tokenizer = hf_rnn.train_tokenizer([*ABOUT, *ABOUT.values()], "word", min_frequency=1, show_progress=False)
     config = hf_rnn.RNNConfig(vocab_size=len(tokenizer), embedding_size=24, hidden_size=16, bidirectional=True)
     hf_rnn.RNNModel(config).save_pretrained(tmp_path / "encoder")
@@ -55,7 +55,7 @@ def test_an_encoder_learns_to_find_what_says_the_same(encoder, tmp_path):
     assert texts.shape == (4, 32)
     found = [hits[0]["corpus_id"] for hits in semantic_search(questions, texts, top_k=1)]
     assert found == [0, 1, 2, 3]
-    # A row alone is what it is beside longer ones; and it is the same when it was saved.
+    # A text has the same embedding alone, in a batch with longer texts, and after the model was saved and loaded.
     np.testing.assert_allclose(model.encode(next(iter(ABOUT)), show_progress_bar=False), questions[0], atol=1e-6)
     model.save(str(tmp_path / "saved"))
     again = SentenceTransformer(str(tmp_path / "saved"), device="cpu")

@@ -1,4 +1,4 @@
-"""Graphs that are traced or exported ask nothing of the example that they were made with."""
+"""Tests that traced and exported graphs do not depend on their example inputs."""
 
 import os
 import subprocess
@@ -28,7 +28,7 @@ class Logits(torch.nn.Module):
 
 def logits_of(cell_type: str, bidirectional: bool, wide: bool = False) -> Logits:
     settings = {"vocab_size": 30, "embedding_size": 8, "hidden_size": 8, "num_hidden_layers": 2, "pooling": "concat"}
-    # All n-grams of one and two tokens.
+    # The keys of all n-grams of one and two tokens.
     keys = keys_of([np.array([first, second]) for first in range(30) for second in range(30)], 2)[0]
     settings |= {"wide_ngrams": len(np.unique(keys)) if wide else 0, "wide_order": 2}
     model = RNNForSequenceClassification(RNNConfig(cell_type=cell_type, bidirectional=bidirectional, **settings))
@@ -106,7 +106,7 @@ def test_an_exported_step_goes_on_from_its_own_state(cell_type, strict, tmp_path
 
 def check_onnx(file, model: Logits) -> None:
     session = pytest.importorskip("onnxruntime").InferenceSession(file)
-    # Also with another number of rows and another length than the example, too.
+    # The last mask has another number of rows and another length than the example.
     for mask in [*MASKS, torch.ones(2, 9, dtype=torch.long).tril(6)]:
         ids = torch.randint(0, 30, mask.shape)
         (logits,) = session.run(None, {"input_ids": ids.numpy(), "attention_mask": mask.numpy()})
@@ -141,7 +141,7 @@ def onnx_by_exporting(file: str) -> None:
 @pytest.mark.slow
 def test_onnx_by_exporting_reads_any_mask(tmp_path):
     pytest.importorskip("onnxscript", reason="needs the extra onnx")
-    # torch 2.13 decides once in a process how a kernel is taken apart: after an export of one length, for that length.
+    # torch 2.13 decomposes a kernel once per process. An earlier export with a fixed length would fix the length here.
     code = "import sys, test_traced_graphs; test_traced_graphs.onnx_by_exporting(sys.argv[1])"
     paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])
     command = [sys.executable, "-c", code, str(tmp_path / "model.onnx")]

@@ -1,4 +1,4 @@
-"""The wide path: scores of n-grams beside the recurrence, in every way in which a classifier is asked."""
+"""Tests of the wide path, which adds scores of n-grams, in every way to call a text classifier."""
 
 import random
 
@@ -21,7 +21,7 @@ KNOWN, C, V = 300, 3, 40
 
 
 def model_with_wide_path(order: int = 3, dtype=torch.float64, **config) -> RNNForSequenceClassification:
-    """A classifier whose wide path knows some of the n-grams of random texts."""
+    """Return a text classifier whose wide path knows some of the n-grams of random texts."""
     torch.manual_seed(0)
     sizes = {"vocab_size": V, "embedding_size": 8, "hidden_size": 6, "num_labels": C, "initializer_range": 0.5}
     draw = np.random.default_rng(0)
@@ -39,7 +39,7 @@ def model_with_wide_path(order: int = 3, dtype=torch.float64, **config) -> RNNFo
 
 
 def batch(lengths: list[int], scattered: bool = False) -> tuple[torch.Tensor, torch.Tensor, list[list[int]]]:
-    """Rows of random ids; their mask; and the ids of each row. Ids under the padding are any."""
+    """Return random ids, also under the padding, their mask, and the unmasked ids of each row."""
     draw = random.Random(0)
     T = max(lengths) + 3
     ids = torch.tensor([[draw.randrange(1, V) for _ in range(T)] for _ in lengths])
@@ -149,7 +149,7 @@ WORDS = [f"w{n}" for n in range(V - 4)]
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    # One token for a word, in the order of the list.
+    # Each word is one token, in the order of the list.
     texts = [" ".join(WORDS[: n + 1]) for n in range(len(WORDS))]
     return train_tokenizer(texts, "word", vocab_size=V, min_frequency=1, show_progress=False)
 

@@ -1,4 +1,4 @@
-"""Windows of a text: the gradients of the whole, in the memory of one of them."""
+"""Tests that windows of a text give the gradients of the whole text with the memory of one window."""
 
 import copy
 import os
@@ -40,7 +40,7 @@ def in_windows(model, window=7, **options):
 
 
 def learn(model, batch):
-    # Of a layer whose inputs are all dropped, maxima are ties, and have no one gradient: not with this seed.
+    # If dropout removes all inputs of a layer, maxima tie and have no unique gradient. This seed avoids ties.
     torch.manual_seed(3)
     output = model(**batch, labels=torch.arange(len(batch["attention_mask"])) % 2)
     output.loss.backward()
@@ -82,7 +82,7 @@ def test_gradients_reach_embedded_tokens():
 
 def test_the_vector_of_padding_stays_where_it_is():
     model, batch = model_of(**BOTH_WAYS), batch_of([1] * 37)
-    # Where a tokenizer's padding is read as a token, too.
+    # Here the padding id is also a token, because the mask keeps it.
     batch["input_ids"][0, 3:9] = model.config.pad_token_id
     _, expected = learn(model, batch)
     _, gradients = learn(in_windows(model), batch)
@@ -106,7 +106,7 @@ def test_truncated_gradients_end_where_a_window_begins():
     model = model_of(pooling="last")
     batch = batch_of([1] * 37)
     _, gradients = learn(in_windows(model, truncate_backprop=True), batch)
-    # 37 tokens in windows of 7: the last one has two, and what they say is all that is learnt from.
+    # With 37 tokens in windows of 7, the last window has two tokens. Only these two receive gradients.
     touched = gradients["model.embed_tokens.weight"].any(1).nonzero().flatten().tolist()
     assert set(touched) <= set(batch["input_ids"][0, 35:].tolist())
     with torch.no_grad():
@@ -158,7 +158,7 @@ def test_copies_for_several_gpus_learn_all_that_the_model_has():
     batch = batch_of([1] * 37, RIGHT)
     _, expected = learn(model, batch)
     windowed = in_windows(model)
-    # What DataParallel makes on each GPU: copies whose weights are attributes and no parameters.
+    # DataParallel makes such copies on each GPU: their weights are attributes and not parameters.
     modules = {module: module._replicate_for_data_parallel() for module in windowed.modules()}
     for module, copy_ in modules.items():
         for name, child in module._modules.items():
@@ -233,5 +233,5 @@ def test_training_on_a_long_text_takes_the_memory_of_a_window():
         alone = {**os.environ, "OMP_NUM_THREADS": "1"}
         return int(subprocess.run(command, capture_output=True, text=True, check=True, env=alone).stdout)
 
-    # Read at once, 40,000 tokens take some 200 MB more.
+    # Without windows, 40,000 tokens take about 200 MB more.
     assert peak(40_000) < peak(1000) + 60_000

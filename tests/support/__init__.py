@@ -1,6 +1,6 @@
 """Small runs, files of rows, and comparisons of runs, for all tests.
 
-Nothing here imports hf_rnn or huggingface_hub before it is called: `support.hub.calls` sets the environment first.
+This module imports neither hf_rnn nor huggingface_hub, because `support.hub.calls` must set the environment first.
 """
 
 import json
@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def tiny_config(data, output_dir, **training) -> dict:
-    """The sections of a run that takes a second."""
+    """Return the sections of a run that takes a second."""
     return {
         "preset": "none",
         "data": {"path": str(data)},
@@ -29,18 +29,18 @@ def tiny_config(data, output_dir, **training) -> dict:
 
 
 def files(folder: Path) -> set[str]:
-    """The names of the files that stand in a folder."""
+    """Return the names of the files in a folder."""
     return {path.name for path in folder.iterdir() if path.is_file()}
 
 
 def write_jsonl(file: Path, rows: list[dict]) -> Path:
-    """Rows as a JSON Lines file."""
+    """Write rows to a JSON Lines file, and return the file."""
     file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return file
 
 
 def assert_same_run(one: Path, other: Path) -> None:
-    """Two runs' folders hold the same weights, metrics and log, but for the times."""
+    """Assert that the folders of two runs hold the same weights, metrics and log, except for times."""
     from safetensors.torch import load_file
 
     weights, same = (load_file(folder / "model.safetensors") for folder in (one, other))

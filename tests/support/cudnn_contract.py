@@ -1,7 +1,8 @@
-"""cuDNN's contracts, checked on a CPU: the package takes its GPU branches, and a kernel raises where cuDNN would.
+"""Checks of cuDNN's contracts on a CPU: the package takes its GPU branches, and kernels raise where cuDNN would.
 
-cuDNN takes contiguous states, inputs, states and weights of one kind, weights that stand in one buffer, at most 65,535
-time steps, and gives no gradients without `train`. A host that asks a GPU for a value waits for it: that is counted.
+cuDNN requires contiguous states, one data type for inputs, states and weights, weights in one buffer, and at most
+65,535 time steps. It gives no gradients without `train`. A host that reads a value from a GPU waits for the GPU, and
+[`Waits`] counts these operations.
 """
 
 import sys
@@ -21,7 +22,7 @@ from hf_rnn.models import recurrence
 
 LONGEST = 65_535
 KERNELS = {"lstm": 2, "gru": 1, "rnn_tanh": 1, "rnn_relu": 1}
-# Operations whose result, or the shape of it, the host needs at once.
+# Operations for which the host needs the result, or its shape, at once.
 WAITS = ("_local_scalar_dense", "nonzero", "unique", "aten.equal", "is_nonzero", "masked_select")
 COPIES = ("tolist", "cpu", "numpy", "__array__")
 
@@ -41,7 +42,7 @@ def _checked(kernel, states: int, seen: Counter):
         assert recurrence._in_one_buffer(weights), "RNN module weights are not part of single contiguous chunk"
         asked = torch.is_grad_enabled() and any(part.requires_grad for part in [x, *state, *weights])
         assert train or not asked, "cudnn RNN backward can only be called in training mode"
-        # Few processors run the kernel in fewer bits.
+        # Few CPUs run the kernel in half precision. Other data types than float64 are computed in float32.
         wide = torch.float64 if x.dtype == torch.float64 else torch.float32
         hx = tuple(part.to(wide) for part in state) if states == 2 else state[0].to(wide)
         found = kernel(
@@ -62,10 +63,10 @@ def _checked(kernel, states: int, seen: Counter):
 
 @contextmanager
 def like_cudnn() -> Iterator[Counter]:
-    """Let the package take its GPU branches on the CPU, over kernels that raise where cuDNN would.
+    """Make the package take its GPU branches on the CPU, with kernels that raise where cuDNN would.
 
     Yields:
-        How many times a kernel ran, by the type of its input.
+        Number of kernel calls by the data type of the input.
     """
     seen: Counter = Counter()
     modules = [module for name, module in sys.modules.items() if name.startswith("hf_rnn.")]
@@ -81,7 +82,7 @@ def like_cudnn() -> Iterator[Counter]:
 
 
 class Waits(TorchDispatchMode):
-    """Counts the operations for which a host would wait for a GPU, while it is entered."""
+    """Context that counts the operations for which a host would wait for a GPU."""
 
     def __init__(self):
         super().__init__()
@@ -108,7 +109,7 @@ class Waits(TorchDispatchMode):
 
 
 class _Copies(TorchFunctionMode):
-    """Tells [`Waits`] of copies between host and GPU, which on a CPU are no operations."""
+    """Context that reports copies between host and GPU to [`Waits`], because a CPU does not dispatch them."""
 
     def __init__(self, waits: Waits):
         super().__init__()

@@ -9,7 +9,7 @@ V, C = 40, len(TAGS)
 
 
 class Words:
-    """A tokenizer that knows its tokens, and nothing else."""
+    """Minimal tokenizer that only knows its tokens."""
 
     def __init__(self, tokens):
         self.tokens = tokens

@@ -1,4 +1,4 @@
-"""Runs in several processes, as torchrun starts them."""
+"""Helpers that start runs in several processes with torchrun."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ from support.waiting import PATIENCE
 def torchrun(
     processes: int, *arguments, script="scripts/train.py", options=(), **variables
 ) -> subprocess.CompletedProcess:
-    """Runs a script, or a module, in several processes of one thread each, and waits for its end."""
+    """Run a script or a module in several processes of one thread each, and wait for its end."""
     command = [
         sys.executable,
         "-m",
@@ -27,7 +27,7 @@ def torchrun(
 
 
 def options(data, output_dir, rows, **more) -> list[str]:
-    """The command line of a run that takes a second, without dropout, whose masks differ from process to process."""
+    """Return the command line of a short run without dropout, because dropout masks differ between processes."""
     sections = {
         "preset": "none",
         "data.path": data,

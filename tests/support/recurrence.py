@@ -25,7 +25,7 @@ def make_state(recurrence: Recurrence, B: int) -> RecurrentState:
 
 
 def outputs_and_gradients(run, recurrence, inputs, mask, state):
-    """All outputs, final states, and the gradients of a random weighting of them with respect to everything."""
+    """Return all outputs and final states, and the gradients of a random weighted sum of them."""
     outputs, final = run(inputs, mask, state)
     results = [*outputs, *(part for part in final if part is not None)]
     generator = torch.Generator().manual_seed(1)
@@ -39,5 +39,5 @@ def outputs_and_gradients(run, recurrence, inputs, mask, state):
 def assert_close(actual, expected, tolerance=EXACT):
     for a, e in zip(actual, expected, strict=True):
         assert a.shape == e.shape
-        # Relative to the size of sums over a thousand steps; absolute where values are below one.
+        # Sums over a thousand steps need a relative tolerance, and values below one need an absolute one.
         torch.testing.assert_close(a, e, rtol=tolerance, atol=tolerance)

@@ -1,4 +1,4 @@
-"""Runs that are told to end."""
+"""Helpers for runs that receive signals."""
 
 import os
 
@@ -9,7 +9,7 @@ from hf_rnn.training.trainer import RNNTrainer
 
 
 class Signal(TrainerCallback):
-    """Sends this process signals at one moment of its training."""
+    """Callback that sends signals to its own process at one moment of the training."""
 
     def __init__(self, moment: str, step: int, *signals: int):
         self.moment, self.step, self.signals = moment, step, signals

@@ -8,7 +8,7 @@ TAGS = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
 
 
 def sentences(count: int, seed: int = 0) -> list[dict]:
-    """Who lives where, in words and BIO tags."""
+    """Return sentences about persons and places, as words and BIO tags."""
     draw, rows = random.Random(seed), []
     for _ in range(count):
         name, place = [draw.choice(FIRST), *draw.sample(LAST, draw.randint(0, 1))], draw.choice(PLACES).split()

@@ -1,4 +1,4 @@
-"""`hf-rnn train --config FILE`, where at the fourth step all of its processes are told to end, as by a terminal."""
+"""`hf-rnn train --config FILE`, in which all processes get a SIGTERM at the fourth step."""
 
 import os
 import subprocess
@@ -14,9 +14,9 @@ from hf_rnn.training.trainer import RNNTrainer
 class End(TrainerCallback):
     def on_step_begin(self, args, state, control, **kwargs):
         if state.global_step == 3:
-            # As nobody's parent, which a worker that loads data would obey.
+            # A data-loading worker exits quietly on a SIGTERM from its parent, so another process sends the signal.
             subprocess.run(["kill", "-TERM", "--", f"-{os.getpgid(0)}"], start_new_session=True, check=True)
-            # A worker that this ends has ended before the next batch is asked for.
+            # A worker that the signal ends must end before the trainer asks for the next batch.
             time.sleep(0.5)
 
 

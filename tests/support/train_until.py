@@ -1,5 +1,7 @@
-"""`scripts/train.py`, where one process meets its end: HF_RNN_END names rank, step, what happens, and a file that keeps
-it from happening twice."""
+"""`scripts/train.py`, in which one process ends early.
+
+HF_RNN_END names the rank, the step, the kind of end, and a file. The file prevents a second early end.
+"""
 
 import os
 import signal
@@ -23,7 +25,7 @@ class End(TrainerCallback):
         self.done.touch()
         if self.how == "error":
             raise RuntimeError("the worker's own trouble")
-        # A launcher passes on what it is told.
+        # The launcher is the parent process, and passes SIGTERM on to its workers.
         os.kill(os.getppid() if self.how == "SIGTERM" else os.getpid(), signal.Signals[self.how])
 
 

@@ -6,7 +6,7 @@ NUMBERS = {"one": "eins", "two": "zwei", "three": "drei", "four": "vier", "five"
 
 
 def pairs(count: int, seed: int = 0) -> list[dict]:
-    """Counted words; German says them from the last to the first."""
+    """Return pairs of number words; the German words are in reverse order."""
     draw, rows = random.Random(seed), []
     for _ in range(count):
         words = draw.choices(list(NUMBERS), k=draw.randint(1, 4))

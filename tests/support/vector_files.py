@@ -28,7 +28,7 @@ def binary(end=b"\n", count=None, width=3) -> bytes:
 def fasttext(
     words=WORDS, buckets=(), least=0, most=0, version=12, labels=(), quantized=False, pruned=None, model=2
 ) -> bytes:
-    """A file as `FastText::saveModel` writes it: settings, dictionary, matrix."""
+    """Return a file as `FastText::saveModel` writes it: settings, dictionary and matrix."""
     width = len(next(iter(words.values())))
     settings = [793712314, version, width, 5, 5, 1, 5, 1, 2, model, len(buckets), least, most, 100]
     data = struct.pack("<14id", *settings, 1e-4)
@@ -45,7 +45,7 @@ def fasttext(
     return data + np.array(rows, "<f4").tobytes() + b"\0 and the output matrix"
 
 
-# A matrix without a row for each hashed n-gram.
+# The matrix of this file has too few rows for its words and hashed n-grams.
 FEWER_ROWS = fasttext(least=3, most=6, buckets=[[0.0] * 3]).replace(struct.pack("<2q", 5, 3), struct.pack("<2q", 4, 3))
 
 
@@ -67,7 +67,7 @@ def make_model2vec(folder: Path):
 
 
 def make_quantized(folder: Path):
-    """Of model2vec: fewer rows than entries, and a weight of each entry."""
+    """Write a model2vec folder with a mapping from entries to rows and a weight of each entry."""
     folder.mkdir()
     whole_words(PIECES).save(str(folder / "tokenizer.json"))
     rows = torch.tensor(TABLE[::-1])
@@ -76,7 +76,7 @@ def make_quantized(folder: Path):
 
 
 def make_static(folder: Path):
-    """Of sentence-transformers, in half precision."""
+    """Write a static embedding of sentence-transformers in half precision."""
     inner = folder / "0_StaticEmbedding"
     inner.mkdir(parents=True)
     whole_words(PIECES).save(str(inner / "tokenizer.json"))
@@ -99,7 +99,7 @@ def make_sharded(folder: Path):
 
 
 def make_own(folder: Path):
-    """A model of this package."""
+    """Write a model of this package."""
     tokenizer = hf_rnn.train_tokenizer([" ".join(WORDS)] * 2, kind="word", show_progress=False)
     model = hf_rnn.RNNForSequenceClassification(hf_rnn.RNNConfig(vocab_size=len(tokenizer), embedding_size=3))
     for word, vector in WORDS.items():

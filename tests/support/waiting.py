@@ -1,9 +1,9 @@
-"""Wait for conditions, with a limit that only a test that hangs can reach."""
+"""Waits for conditions, with a limit that only a test that hangs can reach."""
 
 import time
 from collections.abc import Callable
 
-# Seconds. A busy machine may take minutes for what an idle one does in a second.
+# The limit is in seconds. A busy machine may need minutes for one second of work on an idle machine.
 PATIENCE = 900.0
 
 
@@ -11,12 +11,12 @@ def wait_until(condition: Callable[[], bool], told: str, every: float = 0.2) -> 
     """Wait until a condition holds.
 
     Args:
-        condition: what has to hold; it may raise to end the wait.
-        told: the message of a wait that was in vain.
-        every: seconds between two looks.
+        condition: Function that returns True at the end of the wait; it may raise to end the wait.
+        told: Message of the error.
+        every: Seconds between two calls of the condition.
 
     Raises:
-        AssertionError: it does not hold after `PATIENCE` seconds.
+        AssertionError: The condition does not hold after `PATIENCE` seconds.
     """
     end = time.monotonic() + PATIENCE
     while not condition():

@@ -25,13 +25,13 @@ from hf_rnn.utils.errors import UserError
 
 @pytest.fixture(scope="module")
 def reviews(tmp_path_factory) -> Path:
-    """A folder of 4,000 reviews to train on and 1,000 to test with."""
+    """Return a folder of 4,000 training reviews and 1,000 test reviews."""
     return reviews_by_split(tmp_path_factory.mktemp("reviews"))
 
 
 @pytest.fixture(scope="module")
 def language_model(tmp_path_factory, reviews):
-    """The folder of a small language model, trained on some made-up reviews; and what the run gave."""
+    """Return the folder of a small language model and the results of its training run on made-up reviews."""
     folder = tmp_path_factory.mktemp("lm") / "model"
     results = hf_rnn.train(
         {
@@ -158,7 +158,7 @@ def test_two_directions_are_trained_as_one(tmp_path, reviews):
 
 
 def arguments(folder: Path, *more: str) -> list[str]:
-    """A command line of two epochs of 44 steps each, saved after each tenth."""
+    """Return a command line of two epochs of 44 steps each, with a checkpoint every ten steps."""
     steps = "--training.save_strategy steps --training.save_steps 10 --training.eval_strategy no"
     model = "--model.bidirectional true --model.independent_directions true --model.input_dropout 0.2"
     sizes = "--model.embedding_size 8 --model.hidden_size 8 --training.window 40 --training.num_train_epochs 2"
@@ -168,7 +168,7 @@ def arguments(folder: Path, *more: str) -> list[str]:
 
 
 def killed(folder: Path, step: int) -> None:
-    """Trains until a step begins that a SIGKILL ends."""
+    """Train until the beginning of a step, at which a SIGKILL ends the process."""
     from hf_rnn.training.bptt_trainer import LanguageModelTrainer
 
     class Dying(LanguageModelTrainer):
@@ -357,7 +357,7 @@ def test_settings_of_classifiers_are_refused(tmp_path, reviews, section, setting
 @pytest.mark.slow
 def test_the_model_of_the_least_perplexity_is_kept(tmp_path, reviews):
     run = lm(tmp_path / "lm", reviews)
-    # So fast that it unlearns.
+    # With this learning rate, the perplexity rises again.
     run["training"] |= {"num_train_epochs": 3, "learning_rate": 3.0, "lr_scheduler_type": "constant", "warmup_steps": 0}
     run["training"] |= {"metric_for_best_model": "word_perplexity", "save_total_limit": 3}
     results = hf_rnn.train(run)

@@ -9,7 +9,7 @@ def test_single_label_metrics_by_hand():
     assert metrics["precision/b"] == pytest.approx(2 / 3)
     assert metrics["recall/a"] == 0.5
     assert metrics["support/a"] == 2
-    # c was neither there nor predicted: its F1 counts as 0 in the mean over the classes.
+    # c is neither a reference nor a prediction. Its F1 counts as 0 in the mean over the classes.
     assert metrics["f1_macro"] == pytest.approx((2 / 3 + 0.8 + 0) / 3)
     assert metrics["matthews_correlation"] == pytest.approx(0.5773502691896258)
 

@@ -1,4 +1,4 @@
-"""An example of a new task: one file, its row in `TASKS`, and its trainer in `TRAINERS`."""
+"""Example of a new task: one file, its row in `TASKS`, and its trainer in `TRAINERS`."""
 
 from functools import partial
 
@@ -20,7 +20,7 @@ from hf_rnn.training.trainers import TRAINERS
 from hf_rnn.utils.errors import UserError
 
 
-# The file `tasks/star_rating.py`. Its sections are those of the protocols in `tasks/base.py`.
+# The content of `tasks/star_rating.py`. It has the same sections as the protocols in `tasks/base.py`.
 class StarRating(TextTask):
     """Rate a review with one to five stars."""
 

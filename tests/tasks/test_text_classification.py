@@ -8,7 +8,7 @@ from hf_rnn.utils.errors import UserError
 
 
 def splits(**by_split) -> DatasetDict:
-    """Data sets of labels, with texts of their own."""
+    """Return data sets with the given labels and made-up texts."""
     return DatasetDict(
         {
             name: Dataset.from_dict({"text": [f"a text, number {i}" for i in range(len(labels))], "label": labels})
@@ -66,7 +66,7 @@ def test_numbers_that_are_names_are_not_taken_for_positions():
     task = TextClassification(DataArguments(path="x"))
     encoded = task.prepare(DatasetDict(train=rows, validation=rows))
     assert list(encoded["train"]["labels"]) == [0, 1, 2] * 10
-    # A file of stars from 1 to 3 is evaluated by those names.
+    # In a file, the numbers 1 to 3 are names of labels and not their positions.
     assert list(task.prepare_split(splits(test=[1, 3, 2]), "test")["labels"]) == [0, 2, 1]
     named = TextClassification(DataArguments(path="x", label_names=["1", "0"]))
     assert list(named.prepare(splits(train=[0, 1] * 9, validation=[0, 1]))["validation"]["labels"]) == [0, 1]

@@ -1,4 +1,4 @@
-"""Tagging words: a run on real kinds of columns, what it answers, and what is wrong with words and tags."""
+"""Tests of named entity recognition: a training run, its answers, and errors in words and tags."""
 
 import json
 import logging
@@ -27,7 +27,7 @@ from hf_rnn.utils.errors import UserError
 
 @pytest.fixture(scope="module")
 def tagger(tmp_path_factory):
-    """The folder of a tagger, what its run gave, and the folder of its data."""
+    """Return the folder of a tagger, the results of its run, and the folder of its data."""
     folder = tmp_path_factory.mktemp("tagger")
     (folder / "data").mkdir()
     for split, count in (("train", 200), ("validation", 40), ("test", 40)):
@@ -292,7 +292,7 @@ def test_a_tokenizer_that_reads_a_mark_after_a_word_otherwise_is_refused(kind, t
 
 
 def test_the_marks_of_the_data_are_tried_too():
-    """A tokenizer to which "a" and "." are unknown reads them alike, whatever it does with others."""
+    """Check punctuation of the data with a tokenizer that cannot fail on "a" and ".", because it ignores both."""
     tokenizer = hf_rnn.train_tokenizer(["北 ， 北，"] * 3, "bpe", vocab_size=300, show_progress=False)
     model = json.loads(tokenizer.backend_tokenizer.to_str())
     model["normalizer"] = {"type": "Replace", "pattern": {"Regex": "[a-z.]|[\\t\\n] *"}, "content": ""}
@@ -336,7 +336,7 @@ def test_metrics_are_of_the_words_given_and_of_the_text_that_they_make(tagger):
     for split in ("validation", "test"):
         assert saved[split] == results[split]
         assert saved[split]["f1_written"] > 0.99
-    # The answers to the texts, as users ask for them.
+    # The figures must follow from the answers to the texts as users write them.
     predictor = hf_rnn.Predictor.from_pretrained(folder)
     rows = [json.loads(line) for line in (data / "test.jsonl").read_text().splitlines()]
     texts = [" ".join(row["tokens"]).replace(" .", ".") for row in rows]
@@ -355,7 +355,7 @@ def test_metrics_are_of_the_words_given_and_of_the_text_that_they_make(tagger):
 
 
 def test_a_tokenizer_that_joins_words_to_their_marks_shows_in_the_second_figure(tagger):
-    """A checkpoint of an older release, which may have such a tokenizer, is still read and measured."""
+    """Check that a checkpoint of an older release with such a tokenizer is still loaded and evaluated."""
     folder, results, data = tagger
     predictor = hf_rnn.Predictor.from_pretrained(folder)
     parts = pre_tokenizers.WhitespaceSplit()
@@ -369,7 +369,7 @@ SPACES = ["\t", "\n", " \r\n  ", "\u00a0", "\u2003", "\x0b", "\u2028"]
 
 
 def untrained(folder, kind: str):
-    """A tagger of any kind of tokenizer, as an older release may have left it, which finds much in each text."""
+    """Return an untrained tagger with any kind of tokenizer, which finds many entities in each text."""
     texts = [" ".join(row["tokens"]) for row in sentences(60)]
     tokenizer = hf_rnn.train_tokenizer(texts, kind, vocab_size=300, min_frequency=1, show_progress=False)
     labels = {"id2label": dict(enumerate(TAGS)), "label2id": {tag: i for i, tag in enumerate(TAGS)}}
@@ -413,7 +413,7 @@ def test_a_pipeline_finds_the_same_entities_whatever_stands_between_words(kind, 
         assert all(text[e["start"] : e["end"]].strip() for e in found)
 
 
-# The other strategies join the pieces of a word, and "word" has none.
+# The other strategies join the subwords of a word, and the kind "word" has no subwords.
 @pytest.mark.parametrize(
     ("kind", "strategy"), [("word", "simple"), *(("wordpiece", s) for s in ("simple", "first", "average", "max"))]
 )
@@ -470,7 +470,7 @@ def test_a_span_whose_first_word_has_no_token_begins_after_it(tagger):
     rows = [
         (["\t", "Ulm", "left"], ["B-LOC", "I-LOC", "O"], ["B-LOC", "O"]),
         (["left", " ", " ", "Ulm"], ["O", "B-LOC", "I-LOC", "I-LOC"], ["O", "B-LOC"]),
-        # A span of its own goes on to be one.
+        # Two adjacent spans stay two spans.
         (["Kiel", " ", "Ulm"], ["B-LOC", "B-LOC", "I-LOC"], ["B-LOC", "B-LOC"]),
         (["Kiel", " ", "Ulm"], ["B-LOC", "I-LOC", "I-LOC"], ["B-LOC", "I-LOC"]),
     ]
@@ -498,7 +498,7 @@ def test_words_that_are_not_seen_count_in_neither_figure(tagger, unseen):
     for row in sentences(20, seed=5):
         tokens, tags = list(row["tokens"]), list(row["ner_tags"])
         for place in [place for place, tag in enumerate(tags) if tag.startswith("B-")][::-1]:
-            # The span begins with it.
+            # The unseen word becomes the first word of the span.
             tokens.insert(place, unseen)
             tags[place : place + 1] = [tags[place], f"I-{tags[place][2:]}"]
         rows.append({"tokens": tokens, "ner_tags": tags})

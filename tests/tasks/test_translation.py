@@ -1,4 +1,4 @@
-"""Translating: a run on pairs, what it writes, where it looked, and what is wrong with pairs."""
+"""Tests of translation: a training run, its output, its alignment, and errors in pairs."""
 
 import json
 import logging
@@ -28,7 +28,7 @@ from hf_rnn.utils.errors import UserError
 
 @pytest.fixture(scope="module")
 def translator(tmp_path_factory):
-    """The folder of a translator, what its run gave, and the folder of its data."""
+    """Return the folder of a translator, the results of its run, and the folder of its data."""
     folder = tmp_path_factory.mktemp("translator")
     (folder / "data").mkdir()
     for split, count in (("train", 400), ("validation", 40), ("test", 40)):
@@ -59,7 +59,7 @@ def test_what_it_writes_is_the_same_in_all_ways(translator, capsys, tmp_path):
     written = [json.loads(line)["prediction"] for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert written[0] == {"text": expected}
     assert written[1] == written[2] == {"text": ""}
-    # As a user of transformers does it, the tokenizer ends the text.
+    # In plain transformers, the tokenizer appends the end token to the text.
     tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForSeq2SeqLM.from_pretrained(folder)
     answer = model.generate(**tokenizer(text, return_tensors="pt"))
     assert tokenizer.batch_decode(answer, skip_special_tokens=True) == [f" {expected}"]
@@ -165,7 +165,7 @@ def test_rows_without_a_source_are_measured_as_they_are_answered(translator, tmp
     expected = Translation.measure(answers, [row["de"] for row in rows])
     arguments = DataArguments(str(tmp_path), text_column="en", label_column="de")
     assert evaluate(predictor, arguments)["bleu"] == pytest.approx(expected["bleu"])
-    # Nor does a training count what its model writes for them.
+    # The evaluation during training does not count the output for these rows either.
     for split in ("train", "validation"):
         shutil.copy(data / f"{split}.jsonl", tmp_path)
     write_jsonl(tmp_path / "validation.jsonl", rows)
@@ -279,7 +279,7 @@ def test_real_captions_are_translated(real_data, tmp_path):
     settings["tokenizer"] = {"kind": "bpe", "vocab_size": 1000, "lowercase": True}
     settings["data"]["max_length"] = 20
     for split in ("validation", "test"):
-        # A few of them are enough here.
+        # The test file serves as the validation split, and there is no test split.
         settings["data"][f"{split}_split"] = ["test"] if split == "validation" else None
     results = hf_rnn.train(settings)
     assert results["data"]["splits"]["validation"]["rows"] == 1000

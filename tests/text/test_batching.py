@@ -1,4 +1,4 @@
-"""Batches by a budget of tokens."""
+"""Tests of batches with a budget of tokens."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""Text in parallel streams: every token once, in order, whatever the windows."""
+"""Tests of text in parallel streams: each token occurs once and in order for any windows."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def test_windows_too_short_to_vary_are_refused():
 
 
 def read(streams: BPTTWindows, kind: str = "") -> tuple[torch.Tensor, torch.Tensor]:
-    """Inputs and labels of all windows, side by side."""
+    """Return the inputs and labels of all windows, joined along the time dimension."""
     items = [streams[i] for i in range(len(streams))]
     return tuple(torch.cat([item[f"{kind}{name}"] for item in items], dim=1) for name in ("input_ids", "shift_labels"))
 
@@ -35,7 +35,7 @@ def test_every_token_but_the_first_is_told_once_and_in_order(batch_size, window,
     told = labels.flatten()
     assert told[told != -100].tolist() == text[1:]
     assert inputs.flatten()[: len(text) - 1].tolist() == text[:-1]
-    # Each label is the input of the next place.
+    # Each label is the input at the next position.
     assert torch.equal(labels[:, :-1][labels[:, 1:] != -100], inputs[:, 1:][labels[:, 1:] != -100])
 
 

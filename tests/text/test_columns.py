@@ -1,4 +1,4 @@
-"""Which column is what, by names and by what the columns hold."""
+"""Tests that find the text and label columns by their names and values."""
 
 import json
 

@@ -56,7 +56,7 @@ def test_a_folder_of_text_files_per_class(tmp_path, prefixes):
     for prefix in prefixes:
         for label in ("neg", "pos"):
             (tmp_path / prefix / label).mkdir(parents=True)
-            # The control character U+0085 ends a line for Python, not for a reader.
+            # U+0085 ends a line for Python's `splitlines`, but a reader must keep it.
             (tmp_path / prefix / label / "1.txt").write_text(f"a {label}\u0085text\n", encoding="utf-8")
     splits = read(tmp_path)
     assert sorted(splits) == sorted(prefix.strip("/") or "train" for prefix in prefixes)
@@ -224,7 +224,7 @@ def test_the_collator_pads_to_the_longest_row_and_marks_it():
     rows = [{"input_ids": [5, 6, 7], "labels": 1}, {"input_ids": [], "labels": 0}, {"input_ids": [0], "labels": 2}]
     batch = RaggedCollator(pad_token_id=9)(rows)
     assert batch["input_ids"].tolist() == [[5, 6, 7], [9, 9, 9], [0, 9, 9]]
-    # An id equal to a padding id of some other tokenizer is still a token: lengths decide, not ids.
+    # An id that is a padding id of another tokenizer is still a token. The mask depends on lengths, not on ids.
     assert batch["attention_mask"].tolist() == [[1, 1, 1], [0, 0, 0], [1, 0, 0]]
     assert torch.equal(batch["labels"], torch.tensor([1, 0, 2]))
 

@@ -1,4 +1,4 @@
-"""Find how files are written, and refuse those that are not plain."""
+"""Tests that detect delimiters, quotes and encodings of files, and refuse ambiguous files."""
 
 import csv
 import gzip
@@ -18,12 +18,12 @@ ROWS = [["warm soup, really", "good"], ["old; bread", "bad"], ["tea | milk", "go
 
 
 def rows_of(path, **settings) -> list[list]:
-    """The values of a file's rows."""
+    """Return the values of a file's rows."""
     return [list(row.values()) for row in load(DataArguments(path=str(path), **settings))["train"]]
 
 
 def write(path, rows, delimiter=",", header=("text", "label"), encoding="utf-8", newline="\n", **how):
-    """A table as Python's csv module writes it."""
+    """Write a table with Python's csv module, and return its path."""
     stream = io.StringIO()
     writer = csv.writer(stream, delimiter=delimiter, lineterminator=newline, **how)
     writer.writerows([*([header] if header else []), *rows])
@@ -220,7 +220,7 @@ def test_the_fast_reader_reads_what_the_exact_one_reads(part, tmp_path, monkeypa
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.slow
 def test_rows_are_the_same_however_a_file_is_cut_into_blocks(seed, tmp_path, monkeypatch):
-    """Files of every kind of disorder, against one reading of all their bytes together."""
+    """Compare the reading in blocks with one reading of all bytes, for files with many irregularities."""
     draw, file = random.Random(seed), tmp_path / "a.csv"
     for _ in range(100):
         monkeypatch.setattr(delimited, "BLOCK", draw.choice([16, 64, 257, 1024]))
@@ -245,7 +245,7 @@ def test_rows_are_the_same_however_a_file_is_cut_into_blocks(seed, tmp_path, mon
 
 
 def test_arrow_reads_plain_files(tmp_path, monkeypatch):
-    """The exact reader would give the same rows a hundred times as slowly."""
+    """Check that plain files do not need the exact reader, which is about a hundred times slower."""
     monkeypatch.setattr(DelimitedFile, "_exactly", None)
     assert (
         rows_of(write(tmp_path / "a.csv", [*ROWS, ['a "quoted" word', "two\nlines"]] * 500))[-1][0] == 'a "quoted" word'

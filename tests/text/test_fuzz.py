@@ -1,4 +1,4 @@
-"""Whatever comes in: an answer, or an error that says what to write. `make fuzz` tries more."""
+"""Fuzz tests: any input gives an answer or an error that says what to write. `make fuzz` tries more."""
 
 import csv
 import io
@@ -34,7 +34,7 @@ tries = settings(
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-# Any characters: controls, unassigned ones, halves of surrogate pairs, right to left.
+# Any characters: control characters, unassigned ones, lone surrogates, right-to-left text.
 ANY = st.text(st.characters())
 ODD = st.sampled_from(
     ["", " ", "\0", "\ud800", "\udfff", "אבג", "\u202e", "👩‍👩‍👧", "a" * 3000, "\u0301" * 50, "\r\n", "</s>", "[UNK]"]
@@ -109,7 +109,7 @@ def test_any_csv_is_read_or_refused(rows, named, tmp_path):
         TextClassification(data).prepare(load(data))
 
 
-# All but halves of surrogate pairs, which no file can hold.
+# Any characters but lone surrogates, which no file can hold.
 WRITTEN = st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.sampled_from(
     ["", "NA", "null", "nan", "01", "3.10", "9007199254740993", "true", '"', '""', "\\",
      '\\"', ",", ";", "|", "\t", "\n",
@@ -119,7 +119,7 @@ WRITTEN = st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.sa
 
 @st.composite
 def written_tables(draw):
-    """Rows of any content, and the file that holds them: its name, its bytes, and how it was written."""
+    """Draw rows of any content, and the name, the bytes and the settings of a file with these rows."""
     delimiter, newline = draw(st.sampled_from(",;|\t")), draw(st.sampled_from(["\n", "\r\n"]))
     quoted = delimiter != "\t" or draw(st.booleans())
     escaped = quoted and draw(st.integers(0, 9)) == 0
@@ -128,7 +128,7 @@ def written_tables(draw):
     row = st.tuples(cell, st.sampled_from(["positive", "negative"]), *[cell for _ in names[2:]]).map(list)
     rows = draw(st.lists(row, min_size=1, max_size=20)) * draw(st.sampled_from([1] * 99 + [2500]))
     carriage = any("\r" in value for row in rows for value in row)
-    # Python's own writer leaves carriage returns without quotes where they do not end its lines.
+    # Python's csv writer does not quote carriage returns that do not end its lines.
     always = carriage or (delimiter == "\t" and quoted) or draw(st.booleans())
     stream = io.StringIO()
     if quoted:
@@ -163,7 +163,7 @@ def test_any_table_is_read_as_it_was_written_through_every_door(table, tmp_path,
     assert list(open_splits(data)["train"].stream()) == expected
     texts, labels = [row[0] for row in rows], [int(row[1] == "positive") for row in rows]
     with suppress(UserError):
-        # Too few rows to hold some out.
+        # `prepare` refuses tables with too few rows.
         prepared = TextClassification(data).prepare(DatasetDict({**splits, "validation": splits["train"]}))
         assert (list(prepared["train"]["text"]), list(prepared["train"]["labels"])) == (texts, labels)
     with pytest.MonkeyPatch.context() as patch:

@@ -1,4 +1,4 @@
-"""Decide the meaning of labels, and ask instead of guessing."""
+"""Tests that find the meaning of labels, or ask the user instead of guessing."""
 
 from decimal import Decimal
 

@@ -1,4 +1,4 @@
-"""A test split made of training rows, by `data.test_size`."""
+"""Tests of `data.test_size`, which makes a test split from training rows."""
 
 import json
 
@@ -16,7 +16,7 @@ from hf_rnn.utils.errors import UserError
 
 
 def made(labels, task=TextClassification, others=(), **settings) -> DatasetDict:
-    """The splits of rows with such labels, whose texts are their numbers."""
+    """Return the splits of rows with the given labels and numbered texts."""
     rows = Dataset.from_dict({"text": [f"text {n}" for n in range(len(labels))], "label": labels})
     splits = DatasetDict({"train": rows, **dict.fromkeys(others, rows)})
     return task(DataArguments("rows.csv", **settings)).hold_out_test(splits)
@@ -102,7 +102,7 @@ def test_the_folder_says_which_rows_were_tested_on(reviews_csv, tmp_path, capsys
     assert again["rows"] == 50
     assert again["accuracy"] == results["test"]["accuracy"]
     assert again["f1/positive"] == pytest.approx(results["test"]["f1/positive"])
-    # Other data is measured whole.
+    # Other data is evaluated as a whole.
     (tmp_path / "other.csv").write_bytes(reviews_csv.read_bytes())
     assert hf_rnn.evaluate(tmp_path / "model", str(tmp_path / "other.csv"))["rows"] == 200
     lines = reviews_csv.read_text().splitlines()

@@ -1,4 +1,4 @@
-"""An example of a new file format: one reader and its ending are all that it takes."""
+"""Example of a new file format, which needs only one reader and its file extension."""
 
 import gzip
 import json
@@ -20,7 +20,7 @@ from hf_rnn.utils.errors import UserError
 
 
 class FastText(Reader):
-    """Lines such as `__label__good a fine lamp`, the format of fastText."""
+    """Reader of lines such as `__label__good a fine lamp`, the format of fastText."""
 
     def described(self):
         return f"{encoding_name(self.encoding)} · fastText"

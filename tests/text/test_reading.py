@@ -1,4 +1,4 @@
-"""From files to answers: what stands in a file is what is trained on, measured and answered, by every door."""
+"""Tests that training, evaluation and prediction read the same values from a file."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def run(folder, **data) -> dict:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """Trained on the columns review and mood of a CSV file with semicolons."""
+    """Return the folder and the results of a run on a CSV file with semicolons and unusual column names."""
     folder = tmp_path_factory.mktemp("reading")
     results = hf_rnn.train(run(folder / "model", path=table(folder / "train.csv", rows())))
     return folder, results
@@ -159,7 +159,7 @@ def test_data_is_found_from_where_its_path_was_written(tmp_path, monkeypatch, ca
     monkeypatch.chdir(tmp_path)
     assert main(["evaluate", "work/runs/model", "--split", "train"]) == 0
     assert parse_run(["--config", "work/mine.yaml"])[0].data.path == "work/train.csv"
-    # The command line is written here, and an older release meant this place too.
+    # Paths on the command line, and in files of older releases, are relative to the working directory.
     assert parse_run(["--config", "work/mine.yaml", "--data.path", "train.csv"])[0].data.path == "train.csv"
     table(tmp_path / "older.csv", rows())
     (tmp_path / "work" / "older.yaml").write_text("data: {path: older.csv}\n")

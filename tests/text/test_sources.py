@@ -1,4 +1,4 @@
-"""From paths to splits: folders, classes, languages, tagged words."""
+"""Tests that read splits from paths: folders, classes, languages, tagged words."""
 
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value

@@ -1,4 +1,4 @@
-"""Tags of other schemes than BIO are converted to it, or refused with the tag to write."""
+"""Tests that tags of other schemes are converted to BIO, or refused with the tag to write."""
 
 import json
 import logging
@@ -18,7 +18,7 @@ SCHEMES = [*LETTERS, "IOB1"]
 
 
 def written_in(scheme: str, tags: list[str]) -> list[str]:
-    """BIO tags in another scheme."""
+    """Convert BIO tags to another scheme."""
     found = []
     for place, tag in enumerate(tags):
         before, after = ([*tags[:place], "O"][place - 1], [*tags, "O"][place + 1])
@@ -37,7 +37,7 @@ def written_in(scheme: str, tags: list[str]) -> list[str]:
 
 def rows_in(scheme: str, count: int, seed: int = 0) -> list[dict]:
     rows = sentences(count, seed)
-    # Two spans of a kind side by side, and one of three words.
+    # This row has two adjacent spans of the same kind. The second span has three words.
     rows += [{"tokens": ["Ulm", "New", "York", "City"], "ner_tags": ["B-LOC", "B-LOC", "I-LOC", "I-LOC"]}]
     return [{**row, "ner_tags": written_in(scheme, row["ner_tags"])} for row in rows]
 

@@ -26,7 +26,7 @@ def test_offsets_point_at_the_characters_that_a_token_stands_for(kind):
     for text in TEXTS[:4]:
         encoded = tokenizer(text, return_offsets_mapping=True)
         covered = "".join(text[start:end] for start, end in encoded["offset_mapping"])
-        if kind != "unigram":  # which marks the start of a word with a piece of its own
+        if kind != "unigram":  # unigram marks the start of a word with a separate subword
             assert covered.replace(" ", "") == text.replace(" ", "")
         assert encoded["input_ids"]
 
@@ -53,7 +53,7 @@ def test_words_between_spaces_stay_as_they_are_and_the_unknown_word_is_the_unkno
 def test_wikitext_has_its_released_vocabulary(real_data):
     texts = Dataset.from_parquet(str(real_data / "wikitext2" / "train.parquet"))["text"]
     tokenizer = train("whitespace", texts, vocab_size=40000, min_frequency=1)
-    # 33,278 types, the unknown word and the end mark among them; padding and the beginning are ours.
+    # The data has 33,278 types with the unknown word and the end mark. The tokenizer adds two special tokens.
     assert len(tokenizer) == 33278 + 2
 
 
@@ -130,7 +130,7 @@ def test_what_is_written_joins_what_was_read(kind, capsys):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_texts_can_be_decoded_in_parts_cut_anywhere(kind):
-    # In other scripts, bpe cuts characters into bytes.
+    # The texts are in Latin script, because bpe cuts characters of other scripts into bytes.
     texts = ["the film was wonderful, we say", "the best film of all, says the # man"]
     tokenizer = train_tokenizer(texts * 9, kind, vocab_size=330 if kind == "bpe" else 60, min_frequency=1)
     for text in texts:
@@ -173,7 +173,7 @@ def test_a_folder_without_tokenizer_is_refused(tmp_path):
 @pytest.mark.parametrize("kind", KINDS)
 def test_ids_alone_are_those_of_the_tokenizer(kind):
     tokenizer = train(kind, lowercase=True, strip_html=True)
-    # Others' tokenizers come with habits of their own, which must not cut or pad here.
+    # A tokenizer from elsewhere may enable truncation and padding, which `token_ids` must ignore.
     tokenizer.backend_tokenizer.enable_truncation(3)
     tokenizer.backend_tokenizer.enable_padding(length=9)
     texts, pairs = [*TEXTS, "", "  ", "</s> <pad>"], ["second"] * (len(TEXTS) + 3)

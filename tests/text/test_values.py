@@ -1,4 +1,4 @@
-"""Read the values of a file unchanged, whatever its format, and write them out again."""
+"""Tests that read the values of a file in any format and write them unchanged."""
 
 import datetime
 import gzip
@@ -102,7 +102,7 @@ def test_json_whose_types_change_late(early, late, before, after, tmp_path, monk
     rows = [{"id": early, "text": "a"}] * 10_001 + [{"id": late, "text": "b", "new": 1}]
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     for limit in (1 << 28, 1000):
-        # In memory, and beyond it.
+        # The rows fit into memory with the first limit, and do not with the second one.
         monkeypatch.setattr(tables, "MOST_IN_MEMORY", limit)
         got = read(tmp_path / "a.jsonl")
         assert (got[0]["id"], got[-1]["id"]) == (before, after)
@@ -330,7 +330,7 @@ def test_values_of_other_kinds_are_spelled_as_python_does(value):
 
 
 def test_keys_of_128_bits_are_their_spelling():
-    # pyarrow infers the type of a uuid.UUID from version 24 on only.
+    # pyarrow infers the type of a uuid.UUID only from version 24 on.
     keys = pa.ExtensionArray.from_storage(pa.uuid(), pa.array([uuid.UUID(int=7).bytes], pa.binary(16)))
     for source in ([{"id": uuid.UUID(int=7)}], pa.table({"id": keys})):
         assert load(DataArguments(), source=source)["train"]["id"] == [str(uuid.UUID(int=7))]

@@ -1,4 +1,4 @@
-"""Pretrained vectors: every format, and untidy files."""
+"""Tests of pretrained vectors: every file format, and untidy files."""
 
 import bz2
 import gzip
@@ -95,7 +95,7 @@ def test_short_and_numeric_lines(words, first, tmp_path):
 
 
 def test_binary_files_of_any_numbers_are_known_for_binary(tmp_path):
-    """Their bytes may be letters, digits and ends of lines too."""
+    """Check binary files whose bytes may also be letters, digits and line ends."""
     generator = np.random.default_rng(0)
     for number in range(300):
         table = generator.integers(0, 256, (3, 4 * int(generator.integers(1, 5))), dtype=np.uint8)
@@ -111,7 +111,7 @@ def test_binary_files_of_any_numbers_are_known_for_binary(tmp_path):
 
 
 def test_fasttext_makes_up_words_from_their_ngrams(tmp_path):
-    """Rows of n-grams and their hashes as fastText 0.9.2 gave them, which the reader was compared with."""
+    """Compare the reader with hashes and rows of n-grams as fastText 0.9.2 computes them."""
     buckets = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
     (tmp_path / "m.bin").write_bytes(fasttext({"ab": [1.0, 1.0, 1.0]}, buckets.tolist(), least=2, most=3))
 

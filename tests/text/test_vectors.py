@@ -1,4 +1,4 @@
-"""Pretrained vectors: what a vocabulary finds in them."""
+"""Tests of the search for pretrained vectors of a vocabulary."""
 
 import json
 
@@ -13,7 +13,7 @@ from hf_rnn.utils.errors import UserError
 
 
 def found(tmp_path, texts, vectors: dict, data=None, seed=0, **tokenizer):
-    """What a tokenizer of texts finds in vectors, with its vocabulary."""
+    """Return the search result for a tokenizer of the texts, and the vector of each token."""
     (tmp_path / "v.txt").write_bytes(lines(words=vectors).encode() if data is None else data)
     tokenizer = hf_rnn.train_tokenizer(texts, min_frequency=1, show_progress=False, **{"kind": "word", **tokenizer})
     ids = [id_ for row in tokenizer(texts)["input_ids"] for id_ in row]
@@ -35,7 +35,7 @@ def test_words_are_tried_as_written_then_in_other_forms(tmp_path):
         "with digits as 0": 1,
         "with digits as #": 1,
     }
-    # `usa` is not there, for `Usa` is not `USA`.
+    # `usa` has no vector, because its capitalized form `Usa` is not `USA`.
     assert result.report["found"] == 7
     assert result.report["types"] == result.report["tokens"] == 7 / 8
 
@@ -46,7 +46,7 @@ def test_the_report_counts_types_and_running_tokens(tmp_path):
     assert "unheard" not in by_word
     report = result.report
     assert (report["source"], report["format"], report["width"], report["entries"]) == ("v.txt", "text", 2, 3)
-    # Of good, so and bad; `unheard` is an unknown token.
+    # The types are good, so and bad. `unheard` is an unknown token.
     assert report["types"] == pytest.approx(2 / 3)
     assert report["tokens"] == pytest.approx(4 / 7)
     line = result.summary()

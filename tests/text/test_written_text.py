@@ -1,4 +1,4 @@
-"""Words as they are written in a text, and texts whatever their white space."""
+"""Tests that join words to a normally written text, and that normalize white space."""
 
 import pytest
 

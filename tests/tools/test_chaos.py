@@ -1,4 +1,4 @@
-"""The short form of `make chaos`."""
+"""Test of `make chaos` in a short form."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""tools/counts.py finds the arguments that a docstring leaves out."""
+"""Tests of tools/counts.py, which finds the arguments that a docstring omits."""
 
 import counts
 import pytest
@@ -8,7 +8,7 @@ def told(first, *rest, scale=1.0):
     """Add numbers.
 
     Args:
-        first, rest: the numbers.
+        first, rest: The numbers.
     """
 
 
@@ -16,7 +16,7 @@ class Base:
     """A base.
 
     Args:
-        rows: how many there are.
+        rows: Number of rows.
     """
 
     def __init__(self, rows):
@@ -26,7 +26,7 @@ class Base:
         """Read a row.
 
         Args:
-            place: its number.
+            place: Number of the row.
         """
 
 
@@ -34,7 +34,7 @@ class Derived(Base):
     """A class that takes one more argument.
 
     Args:
-        columns: how many there are.
+        columns: Number of columns.
     """
 
     def __init__(self, rows, columns, name=""):

@@ -1,4 +1,4 @@
-"""`make gpu-check` says what it leaves out, and why."""
+"""Tests that `make gpu-check` reports which steps it leaves out, and why."""
 
 import subprocess
 

@@ -1,4 +1,4 @@
-"""The lowest versions of pyproject.toml, as `make test-lowest` installs them."""
+"""Tests of the lowest versions in pyproject.toml, which `make test-lowest` installs."""
 
 import lowest
 import pytest

@@ -1,4 +1,4 @@
-"""The mutants that `make mutants` tries follow the code, and do not depend on its layout."""
+"""Tests that the mutants of `make mutants` match the code and do not depend on its layout."""
 
 import ast
 

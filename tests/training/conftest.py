@@ -9,7 +9,7 @@ from support.translating import pairs
 
 @pytest.fixture(scope="session")
 def reviews(tmp_path_factory) -> Path:
-    """131 reviews: with 13 of them set aside, neither part can be divided by two."""
+    """Return a file of 131 reviews, an odd number that two processes cannot share equally."""
     file = tmp_path_factory.mktemp("reviews") / "reviews.csv"
     rows = made_up_reviews(131)
     lines = ["text,label", *(f'"{text}",{label}' for text, label in zip(rows["text"], rows["label"], strict=True))]
@@ -19,11 +19,11 @@ def reviews(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def tagged(tmp_path_factory) -> Path:
-    """131 sentences with names in them."""
+    """Return a file of 131 sentences with named entities."""
     return write_jsonl(tmp_path_factory.mktemp("tagged") / "rows.jsonl", sentences(131))
 
 
 @pytest.fixture(scope="session")
 def translated(tmp_path_factory) -> Path:
-    """131 pairs of texts."""
+    """Return a file of 131 pairs of texts."""
     return write_jsonl(tmp_path_factory.mktemp("translated") / "rows.jsonl", pairs(131))

@@ -1,4 +1,4 @@
-"""Means of weights over steps: what they are, what is saved and measured, and that a stopped run goes on with them."""
+"""Tests of weight averaging: the means, the saved and evaluated weights, and resumed runs."""
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ STEPS = 12
 
 
 class Watch(TrainerCallback):
-    """The weights after each step, and a stop where asked for."""
+    """Callback that records the weights after each step and can stop the run."""
 
     def __init__(self, stop_after: int | None = None):
         self.weights: list[list[torch.Tensor]] = []
@@ -106,7 +106,7 @@ def test_nt_asgd_begins_when_nothing_gets_better(tmp_path, monkeypatch):
 
     monkeypatch.setattr(run, "evaluation_loop", evaluation_loop)
     run.train()
-    # 6.5 after step 6 is no worse than 7; 6.2 after step 7 is worse than 6, three evaluations before it.
+    # The loss 6.5 after step 6 is lower than 7. The loss 6.2 after step 7 is higher than 6, three evaluations earlier.
     check_equal(run.model, mean(watch.weights[7:]))
 
 
@@ -147,7 +147,7 @@ def test_nt_asgd_begun_by_the_evaluation_of_a_checkpoint_goes_on_from_it(tmp_pat
 
     def run(folder, watch, **more) -> RNNTrainer:
         made = trainer(tmp_path / folder, watch, **settings)
-        # It begins at the fifth step, which is the last one before the stop.
+        # Averaging begins at the fifth step, which is the last step before the stop.
         losses = {1: 9, 2: 8, 3: 7, 4: 6.5, 5: 8.5}
         monkeypatch.setattr(
             made,

@@ -1,4 +1,4 @@
-"""Training on streams: the state goes from window to window, through a stop too, and gradients do not."""
+"""Tests of training on streams: the next window gets the state without gradients, also after a resume."""
 
 import math
 
@@ -87,7 +87,7 @@ def test_the_loss_of_an_evaluation_is_that_of_the_whole_text(tmp_path):
     tokens = text.shape[1] - 1
     assert metrics["eval_loss"] == pytest.approx(nats / tokens, rel=1e-5)
     assert metrics["eval_perplexity"] == pytest.approx(math.exp(nats / tokens), rel=1e-4)
-    # The first token is not predicted: its share of the words is no part of what is measured.
+    # The first token is not predicted, so its share of the words does not count.
     words = 500 * tokens / (tokens + 1)
     assert metrics["eval_word_perplexity"] == pytest.approx(math.exp(nats / words), rel=1e-4)
 

@@ -1,4 +1,4 @@
-"""Checkpoints are whole or absent, and what is damaged is named and kept."""
+"""Tests that checkpoints are whole or absent, and that damaged checkpoints are named and kept."""
 
 import errno
 import json
@@ -16,12 +16,12 @@ from hf_rnn.utils.errors import UserError
 
 
 class Cut(BaseException):
-    """The end of the process, as a power cut would bring it."""
+    """End of the process, as in a power cut."""
 
 
 @pytest.fixture(scope="module")
 def whole_run(tiny_run, tmp_path_factory):
-    """A run of 27 steps that ended, with a checkpoint at each third step, and the settings of its like."""
+    """Return the folder of a whole run (27 steps, 9 checkpoints) and a function that gives such settings."""
     folder = tmp_path_factory.mktemp("whole") / "run"
 
     def config(output_dir, **training):
@@ -35,7 +35,7 @@ def whole_run(tiny_run, tmp_path_factory):
 
 @pytest.fixture
 def cut_run(whole_run, tmp_path):
-    """A copy of it as it stood after step 12, and what goes on with it."""
+    """Return a copy of the run as it was after step 12, and the settings that resume it."""
     folder, config = whole_run
     cut = tmp_path / "cut"
     shutil.copytree(
@@ -72,7 +72,7 @@ HARMS = {
 }
 
 
-# Each trains a run to its end.
+# Each case trains a run to its end, so that most of them are marked as slow.
 @pytest.mark.parametrize(
     "harm", [harm if harm in ("a bit", "gone") else pytest.param(harm, marks=pytest.mark.slow) for harm in HARMS]
 )
@@ -278,7 +278,7 @@ def test_a_trainer_by_itself_takes_the_newest_whole_one_and_refuses_a_damaged_on
 
 
 class Planted:
-    """A pickle that writes a file when it is read."""
+    """Object whose pickle creates a file when it is loaded."""
 
     def __init__(self, file):
         self.file = file

@@ -1,4 +1,4 @@
-"""Fine-tuning an encoder that has learnt before: what is trained when, and how fast."""
+"""Tests of fine-tuning a pretrained encoder: the trained layers and their learning rates."""
 
 import shutil
 
@@ -15,7 +15,7 @@ from hf_rnn.utils.errors import UserError
 
 ROWS = [{"text": text, "label": label} for text, label in zip(*made_up_reviews().values(), strict=True)]
 REVIEWS = {"train": ROWS[:4000], "test": ROWS[4000:]}
-# A run that changes nothing to speak of.
+# A run that changes the weights very little.
 STILL = {"max_steps": 1, "learning_rate": 1e-9, "eval_strategy": "no", "save_strategy": "no"}
 
 
@@ -64,7 +64,7 @@ def run(folder, lender, **training) -> dict:
 
 @pytest.fixture(scope="module")
 def lender(tmp_path_factory):
-    """A language model that has learnt nothing, and its tokenizer."""
+    """Return the folder of an untrained language model and its tokenizer."""
     folder = tmp_path_factory.mktemp("lender") / "lm"
     texts = made_up_reviews(300)["text"]
     tokenizer = hf_rnn.train_tokenizer(texts, kind="word", show_progress=False)

@@ -1,4 +1,4 @@
-"""Learning beside the labels: how far texts are moved and where to, and what is added to the loss."""
+"""Tests of additional objectives: the perturbation of the embedded texts, and the terms of the loss."""
 
 import pytest
 import torch
@@ -37,7 +37,7 @@ def test_entropy_and_divergence():
 
 
 def moved_texts(model, objectives: Objectives, rows: dict) -> torch.Tensor:
-    """The embedded texts that the objective has the model read beside the plain ones."""
+    """Return the embedded texts with perturbations that the objectives pass to the model."""
     seen = []
 
     def wrapped(**inputs):
@@ -74,7 +74,7 @@ def test_a_text_is_moved_to_where_its_answer_changes_most(model, dropout):
     def change(x):
         return divergence(clean, model.eval()(inputs_embeds=x, attention_mask=mask).logits).item()
 
-    # What is dropped while the texts are moved must not decide where to.
+    # Dropout during the search for the perturbation must not determine the perturbation.
     model.config.input_dropout = dropout
     worst = [change(moved_texts(model.train(), objectives, rows)) for _ in range(10)]
     by_chance = [

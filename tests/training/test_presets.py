@@ -15,12 +15,12 @@ from hf_rnn.training.presets import RULES, rules_of
 from hf_rnn.training.run_config import ModelArguments, parse_run
 from hf_rnn.utils.errors import UserError
 
-# A second's work, in which all other settings may be chosen.
+# Settings of a run that takes a second. The preset chooses all other settings.
 QUICK = {"model.hidden_size": 8, "model.embedding_size": 8, "training.num_train_epochs": 1}
 
 
 def rows(count: int, seed: int = 0) -> list[dict]:
-    """Texts of which one word says what they are about."""
+    """Return rows of random words in which one word gives the label."""
     draw, found = random.Random(seed), []
     for _ in range(count):
         label = draw.choice(["food", "music", "sport"])
@@ -66,7 +66,7 @@ def test_the_choices_are_printed_and_stand_in_the_run_and_in_the_model(run, tmp_
     assert written["tokenizer"]["lowercase"] is True
     assert written["model"]["bidirectional"] is True
     assert written["model"]["hidden_size"] == 8
-    # Values that are the defaults of this release too.
+    # The file also contains values that are the defaults of this release.
     assert written["tokenizer"]["strip_html"] is False
     assert written["model"]["wide_order"] == 3
     config = RNNConfig.from_pretrained(folder)
@@ -101,7 +101,7 @@ def test_a_run_that_was_cut_goes_on_with_what_it_chose(tmp_path):
     for file in (tmp_path / "model" / "checkpoint-40").iterdir():
         file.unlink()
     (tmp_path / "model" / "checkpoint-40").rmdir()
-    # Another preset, or more rows to look at, would choose otherwise.
+    # Another preset would choose other settings for a new run.
     again = sections(tmp_path / "model", {**whole, "training.resume": True}, preset="best")
     hf_rnn.train(again, data=data)
     assert (tmp_path / "model" / "model.safetensors").read_bytes() == weights
@@ -247,7 +247,7 @@ def test_presets_differ_in_time():
 
 
 class _Texts:
-    """A task of some texts."""
+    """Minimal task that gives the texts of its rows."""
 
     label_names = ("good", "bad")
 

@@ -1,4 +1,4 @@
-"""The report after the training of a text classifier."""
+"""Tests of the report after the training of a text classifier."""
 
 import csv
 import json
@@ -22,7 +22,7 @@ WORDS = {"sport": "ball goal team match", "food": "soup bread cheese salad", "we
 
 
 def topics(count: int, seed: int = 0, **rare: int) -> list[dict]:
-    """Rows that a bag of words tells apart; `rare` has further classes and their numbers."""
+    """Return rows that a bag of words can classify; `rare` gives the number of rows of further classes."""
     draw = np.random.RandomState(seed)
     words = WORDS | {name: f"{name} {name}s" for name in rare}
     labels = [list(WORDS)[n % 3] for n in range(count)] + [name for name, n in rare.items() for _ in range(n)]
@@ -43,7 +43,7 @@ def trained(folder, rows, data=None, report=None, card=None, **training) -> dict
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A run that answers nearly all rows wrongly, with a class that it cannot know and rows in two splits."""
+    """Return a run with nearly no right answers, a rare class, and rows that occur in two splits."""
     train, test = topics(150, rare=3), topics(60, seed=1)
     test[4] = train[7]
     test[9] = {**train[11], "text": train[11]["text"].upper().replace(" ", " , ")}
@@ -100,7 +100,7 @@ def test_rows_in_two_splits_are_counted_and_named_as_they_stand_in_the_data(run)
     assert sum(row["same"] for row in test) == 2
     assert sum(row["near"] for row in test) == 1
     assert sum(row["other_label"] for row in test) == 1
-    # The row without a label is row 1 of the training split.
+    # Row 1 of the training split is the row without a label.
     examples = {row["example"]["row"]: row["example"]["other_row"] for row in test if "example" in row}
     assert {"row 5 of test": "row 9 of train", "row 13 of test": "row 2 of train"}.items() >= examples.items()
     (near,) = [row["near_example"] for row in test if "near_example" in row]

@@ -1,4 +1,4 @@
-"""Runs that were cut, stopped or moved, and go on."""
+"""Tests of runs that resume after they were interrupted, stopped or moved."""
 
 import json
 import os
@@ -48,7 +48,7 @@ def test_resuming_with_something_else_is_refused_and_changes_nothing(tiny_run, t
 
 
 class Stop(TrainerCallback):
-    """Ends the process's training after some epochs, as a power cut would."""
+    """Callback that interrupts the training after some epochs, as in a power cut."""
 
     def __init__(self, epoch: int):
         self.epoch = epoch
@@ -64,13 +64,13 @@ BY_STEPS = {"save_strategy": "steps", "eval_strategy": "steps", "save_steps": 4,
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("training", "stop"),
-    # By rows there are 9 steps an epoch and by tokens 11: the last checkpoint is the 16th or 20th, within the second.
+    # An epoch has 9 steps by rows and 11 by tokens. The last checkpoint is at step 16 or 20, within the second epoch.
     [({}, 1), (BY_STEPS, 2), ({"train_batch_tokens": 400, **BY_STEPS}, 2)],
     ids=["by rows, after an epoch", "by rows, within an epoch", "by tokens, within an epoch"],
 )
 def test_a_run_that_was_cut_goes_on_and_ends_as_one_that_was_not(training, stop, tiny_run, tmp_path, monkeypatch):
     data = tiny_run.parent / "reviews.csv"
-    # The best model may be one of before the cut.
+    # The best model could be older than the interruption, so that the test compares the last models.
     training = {**training, "load_best_model_at_end": False}
     hf_rnn.train(tiny_config(data, tmp_path / "whole", num_train_epochs=3, **training))
     cut = tiny_config(data, tmp_path / "cut", num_train_epochs=3, **training)
@@ -159,7 +159,7 @@ def test_a_run_goes_on_with_the_rows_that_it_would_have_read(tiny_run, tmp_path,
     hf_rnn.train(tiny_config(data, tmp_path / "model", resume=True, num_train_epochs=2, **halves))
 
 
-# 9 steps an epoch, of 2 epochs.
+# The runs have 2 epochs of 9 steps each.
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("moment", "step", "training"),
@@ -223,7 +223,7 @@ def test_workers_that_stay_end_with_the_training(tiny_run, tmp_path):
 
 
 def test_a_wish_to_stop_during_an_evaluation_that_finds_no_better_model_is_not_put_off(tiny_run, tmp_path, monkeypatch):
-    # The second evaluation finds the same.
+    # With a learning rate of 0, the second evaluation gives the same result.
     training = {"learning_rate": 0.0, "eval_strategy": "steps", "eval_steps": 3, "save_strategy": "best"}
     run = tiny_config(tiny_run.parent / "reviews.csv", tmp_path / "run", **training)
     with pytest.raises(SystemExit):
@@ -276,7 +276,7 @@ def test_more_epochs_can_be_added_to_a_run_that_had_ended(tiny_run, tmp_path):
 @pytest.mark.slow
 def test_a_run_that_was_moved_still_has_its_best_model(tiny_run, tmp_path, monkeypatch):
     data = tiny_run.parent / "reviews.csv"
-    # Of the worst model the best is the first.
+    # The lowest accuracy counts as the best, so that the best checkpoint is an early one.
     training = {"num_train_epochs": 3, "greater_is_better": False, "metric_for_best_model": "accuracy"}
     hf_rnn.train(tiny_config(data, tmp_path / "whole", save_total_limit=None, **training))
     run = tiny_config(data, tmp_path / "here", save_total_limit=None, **training)
@@ -314,7 +314,7 @@ def test_memory_that_ran_out_names_the_batch_and_the_setting(tiny_run, tmp_path,
     ) as told:
         hf_rnn.train(tiny_config(tiny_run.parent / "reviews.csv", tmp_path / "run", **training))
     assert message in str(told.value)
-    # HF_RNN_TRACEBACK=1 shows where.
+    # HF_RNN_TRACEBACK=1 shows this cause with its traceback.
     assert told.value.__cause__ is error
 
 

@@ -92,7 +92,7 @@ def test_a_run_that_is_to_be_replaced_survives_the_failure_of_the_other(tiny_run
         for _ in range(2):
             with pytest.raises(ZeroDivisionError):
                 hf_rnn.train(config)
-            assert files(folder / ".replaced") == WHOLE - {"README.md"}  # its handwriting goes on
+            assert files(folder / ".replaced") == WHOLE - {"README.md"}  # the new run keeps the user's text of the card
     hf_rnn.train(config)
     assert files(folder) == WHOLE
     assert not (folder / ".replaced").exists()
@@ -189,7 +189,7 @@ def test_accumulating_gradients_changes_nothing(tmp_path, problem_type, steps):
             train_sampling_strategy="sequential",
             optim="sgd",
         )
-        # 64 rows to train on: whole batches, in which the mean of the parts' means is the mean.
+        # The 64 training rows make whole batches. The mean over their parts' means is then the mean over the rows.
         config["data"] |= {"problem_type": problem_type, "validation_size": 0.2}
         losses.append(hf_rnn.train(config)["validation"])
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
@@ -218,7 +218,7 @@ def test_a_model_of_several_labels_answers_through_the_pipeline(tmp_path):
     hf_rnn.train(config)
     classify = pipeline("text-classification", model=str(tmp_path / "model"), top_k=None)
     good, plain = ({a["label"]: a["score"] for a in answers} for answers in classify(["a good film", "a film"]))
-    # The first epoch with the best F1 is kept: sure of the side, not of the score. Scores need not sum to 1.
+    # The first epoch with the best F1 is kept, so that scores may be close to 0.5. They need not sum to 1.
     assert min(good["good"], good["all"], plain["all"]) > 0.5 > plain["good"]
     assert good["good"] + good["all"] > 1.01
 

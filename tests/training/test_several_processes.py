@@ -1,4 +1,4 @@
-"""Two processes are one run: the same rows, gradients, weights and figures; and none dies alone."""
+"""Tests that two processes give the same run as one, and that all processes end if one of them ends."""
 
 import json
 from pathlib import Path
@@ -22,12 +22,12 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def one_and_two(reviews: Path, folder: Path, rows: int, tolerance: float = 1e-6, **more) -> tuple[dict, dict]:
-    """The metrics of a run in one process and of the same in two, after their weights were found to be the same."""
+    """Train in one process and in two, compare the weights, and return the metrics of both runs."""
     assert main(["train", *options(reviews, folder / "one", rows, **more)]) == 0
     ended = torchrun(2, *options(reviews, folder / "two", rows // 2, **more))
     assert ended.returncode == 0, ended.stderr
     one, two = weights(folder / "one"), weights(folder / "two")
-    # Ten times as much is allowed for other tasks.
+    # The tolerance for other tasks is ten times as large.
     tolerance *= 10 if "task" in more else 1
     assert all(torch.allclose(one[name], two[name], rtol=0, atol=tolerance) for name in one)
     first, second = (json.loads((folder / name / "metrics.json").read_text()) for name in ("one", "two"))
@@ -65,13 +65,13 @@ def test_two_processes_end_with_the_weights_and_figures_of_one(more, reviews, tm
         state = max((tmp_path / name).glob("checkpoint-*"), key=lambda path: int(path.name[11:])) / "trainer_state.json"
         logs.append([row for row in json.loads(state.read_text())["log_history"] if "loss" in row])
     for ours, theirs in zip(*logs, strict=True):
-        # The gradients' norm is that of the mean of both.
+        # The gradient norm in the log belongs to the mean gradient of both processes.
         assert ours == pytest.approx(theirs, rel=1e-4)
 
 
 @pytest.mark.slow
 def test_two_processes_have_the_same_wide_path(reviews, tmp_path):
-    # How the halves are mixed is found by steps that end somewhat elsewhere for logits that differ in the last digits.
+    # An iterative search finds the mixing weights. It ends at other values if the last digits of the logits differ.
     wide = {"model.wide_ngrams": 300, "tokenizer.kind": "word"}
     first, second = one_and_two(reviews, tmp_path, 16, tolerance=1e-3, **wide)
     assert second["run"]["wide_path"]["ngrams"] == first["run"]["wide_path"]["ngrams"] > 0
@@ -111,7 +111,7 @@ def test_batches_by_tokens_in_two_processes(reviews, tmp_path):
 @pytest.mark.parametrize("how", ["SIGKILL", "error"])
 def test_a_worker_that_dies_ends_the_job_at_once_and_a_restart_goes_on(how, reviews, tmp_path):
     assert torchrun(2, *options(reviews, tmp_path / "whole", 8)).returncode == 0
-    # In the second epoch of 8 steps.
+    # Step 11 is within the second epoch of 8 steps.
     end = {"HF_RNN_END": f"1,11,{how},{tmp_path / 'it happened'}"}
     died = torchrun(2, *options(reviews, tmp_path / "run", 8), script=TRAIN_UNTIL, **end)
     assert died.returncode == 1
@@ -126,7 +126,7 @@ def test_a_worker_that_dies_ends_the_job_at_once_and_a_restart_goes_on(how, revi
     assert "goes on from checkpoint-8" in restarted.stderr
     assert_same_run(tmp_path / "whole", tmp_path / "restarted")
     if how == "error":
-        # What died before is another job's: a restart of this one leaves it as it is.
+        # The earlier run belongs to another job. A restart of this job must not change it.
         before = sorted(path.name for path in (tmp_path / "run").iterdir())
         refused = torchrun(2, *options(reviews, tmp_path / "run", 8), options=["--max-restarts=1"])
         assert refused.returncode == 1
@@ -158,7 +158,7 @@ def test_a_job_that_is_told_to_stop_saves_a_checkpoint_of_both_and_goes_on(revie
 def test_two_processes_answer_a_file_as_one(reviews, tiny_run, tmp_path):
     answer = ["predict", str(tiny_run), "--file", str(reviews), "--output"]
     assert main([*answer, str(tmp_path / "one.jsonl")]) == 0
-    # Of 131 rows there are nine parts.
+    # The 131 rows make nine parts of at most 16 rows.
     ended = torchrun(2, *answer, tmp_path / "two.jsonl", "--part_rows=16", script="hf_rnn")
     assert ended.returncode == 0, ended.stderr
     one, two = (

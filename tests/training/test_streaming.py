@@ -1,4 +1,4 @@
-"""Training splits that are read row by row, and never whole."""
+"""Tests of training splits that are read row by row and never as a whole."""
 
 import json
 import signal
@@ -28,7 +28,7 @@ NAMES = ("negative", "positive")
 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory):
-    """A folder of reviews: two training files, one each for validation and test."""
+    """Return a folder of reviews with two training files, a validation file and a test file."""
     folder = tmp_path_factory.mktemp("corpus")
     reviews = made_up_reviews(400)
     rows = [
@@ -60,7 +60,7 @@ def encoded(corpus, rank=0, world_size=1, shuffle=True, task="text_classificatio
 
 
 def numbers(stream: EncodedStream, count: int) -> list[str]:
-    """The numbers with which the texts of the next rows end."""
+    """Return the numbers at the end of the next texts."""
     return [stream.tokenizer.decode(row["input_ids"]).split()[-1] for row in islice(stream, count)]
 
 
@@ -86,7 +86,7 @@ def test_workers_that_load_data_read_different_files(corpus):
 
 @pytest.mark.parametrize("processes", [2, 3])
 def test_processes_read_different_rows_and_all_of_them(corpus, processes):
-    # Two files can be shared out among two processes, not among three.
+    # Two processes can share the two files, but three processes cannot.
     shares = [numbers(encoded(corpus, rank, processes), 300 // processes) for rank in range(processes)]
     assert sorted(row for share in shares for row in share) == sorted(map(str, range(300)))
 
@@ -101,7 +101,7 @@ def test_a_process_keeps_its_files_where_they_are_not_as_long(tmp_path):
 
 
 def folder(path, train: str, other: str = "", validation: str = "text,label\ngood,pos\nbad,neg\n"):
-    """A data set of one file each for training and validation, and perhaps a second for training."""
+    """Write a training file, an optional second one, and a validation file, and return their folder."""
     files = {"train": train} if not other else {"train-00000-of-00002": train, "train-00001-of-00002": other}
     for name, lines in {**files, "validation": validation}.items():
         (path / f"{name}.csv").write_text(lines, encoding="utf-8")
@@ -245,7 +245,7 @@ def test_a_streamed_run_learns_and_is_evaluated_as_any_other(corpus, tmp_path, c
     told = json.loads((tmp_path / "test.json").read_text())
     assert told["rows"] == 50
     assert told["accuracy"] == pytest.approx(results["test"]["accuracy"])
-    # A file to be answered is read whole.
+    # Prediction reads all 150 rows of the file, although `streaming_sample` is 100.
     lines = "text\n" + "negative : a film\n" * 150
     (tmp_path / "in.csv").write_text(lines)
     assert (

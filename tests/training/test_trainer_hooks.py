@@ -1,4 +1,4 @@
-"""Private methods of transformers' Trainer are overridden in one place, and are what we take them for."""
+"""Tests of overridden private methods of transformers' Trainer: one place, and unchanged signatures."""
 
 import inspect
 
@@ -10,7 +10,7 @@ from hf_rnn.training.seq2seq_trainer import TranslationTrainer
 from hf_rnn.training.tagger_trainer import TaggerTrainer
 from hf_rnn.training.trainer_hooks import TrainerHooks
 
-# They take whatever transformers hands over, and hand it on.
+# These overrides accept any arguments and pass them on to transformers.
 PASS_ON = ("_get_dataloader", "_build_accelerator_args")
 
 

@@ -1,4 +1,4 @@
-"""A training run lets no host wait for a GPU in a step that neither logs nor evaluates nor saves; seen on a CPU."""
+"""Tests on a CPU that a training step without logging, evaluation or saving has no wait for a GPU."""
 
 import pytest
 import torch
@@ -32,7 +32,7 @@ RUNS = {
 
 
 class Watch(TrainerCallback):
-    """Watches all that happens from the end of one step to that of another, the reading of batches included."""
+    """Callback that counts waits from the end of one step to the end of another, with the reading of batches."""
 
     def __init__(self, first: int, last: int):
         self.first, self.last = first, last
@@ -85,7 +85,7 @@ def test_streams_are_read_with_one_question_at_the_end():
 
     with like_cudnn():
         assert read_streams(model, batches()) == expected
-    # The labels of each window are counted while they are still on the host.
+    # The only counted operation for each window counts its labels, which are still on the host.
     assert sum(waits.found.values()) == len(streams)
 
 
@@ -99,5 +99,5 @@ def test_batches_are_copied_to_a_gpu_while_it_computes(tmp_path, monkeypatch):
     for given in (None, {"even_batches": True}, '{"even_batches": true}'):
         assert arguments(accelerator_config=given).accelerator_config.non_blocking
     assert not arguments(accelerator_config={"non_blocking": False}).accelerator_config.non_blocking
-    # Without pinned memory there is nothing to copy from meanwhile.
+    # Without pinned memory, a copy cannot overlap with computation.
     assert not arguments(dataloader_pin_memory=False).accelerator_config.non_blocking

@@ -1,5 +1,7 @@
-"""Two hosts, each with a process: network namespaces with a cable between them where the rights allow it, else two
-addresses of this host."""
+"""Test of a run on two hosts with one process each.
+
+The hosts are two connected network namespaces if the permissions allow it, else two addresses of this host.
+"""
 
 import json
 import os
@@ -23,7 +25,7 @@ def ip(*arguments) -> None:
 
 @pytest.fixture
 def hosts():
-    """For each of two hosts: the words before a command that runs there, its address, and its network interface."""
+    """Yield for each of two hosts the prefix of its commands, its address, and its network interface."""
     names = [f"hf{os.getpid()}a", f"hf{os.getpid()}b"]
     try:
         if os.geteuid() != 0 or not shutil.which("ip"):

@@ -1,4 +1,4 @@
-"""Runs that begin with pretrained vectors: widths, freezing, resuming, all tasks, the card, two processes."""
+"""Tests of runs with pretrained vectors: widths, freezing, resuming, all tasks, the card, two processes."""
 
 import json
 import shutil
@@ -31,7 +31,7 @@ def reviews(tiny_run):
 
 @pytest.fixture(scope="module")
 def words(tiny_run) -> dict[str, list[float]]:
-    """Vectors of every second word of the reviews."""
+    """Return vectors of every second word of the reviews."""
     vocabulary = hf_rnn.load_tokenizer(str(tiny_run)).get_vocab()
     return {word: vector(id_) for word, id_ in vocabulary.items() if id_ % 2 and id_ > 3}
 
@@ -80,7 +80,7 @@ def test_a_run_with_vectors_says_what_was_found_and_is_an_ordinary_model(reviews
     assert "trained on the vectors of `tiny.vec` on reviews" in card
     assert "--model.vectors YOUR-COPY" in card
     assert str(vectors.parent) not in card
-    # Frozen in the only epoch.
+    # The vectors are frozen in the only epoch.
     trained, vocabulary = embedding(tmp_path / "model"), tokenizer.get_vocab()
     assert trained.shape == (len(tokenizer), WIDTH)
     for word, row in words.items():
@@ -89,7 +89,7 @@ def test_a_run_with_vectors_says_what_was_found_and_is_an_ordinary_model(reviews
     assert of_words.std(correction=0).item() == pytest.approx(model_default("initializer_range"), rel=1e-4)
     assert f"all multiplied by {report['scale']:.3g}" in out
     assert not trained[tokenizer.pad_token_id].any()
-    # The folder needs no vectors, and is the same after it was loaded and saved.
+    # The folder does not need the file of vectors, and loading and saving do not change it.
     answer = hf_rnn.Predictor.from_pretrained(str(tmp_path / "model"))(["a lovely lamp"])
     model = hf_rnn.RNNForSequenceClassification.from_pretrained(tmp_path / "model")
     assert model.config.embedding_size == WIDTH
@@ -102,7 +102,7 @@ def test_a_run_with_vectors_says_what_was_found_and_is_an_ordinary_model(reviews
 
 
 class Watch(TrainerCallback):
-    """The embedding after each step, with the number of epochs before it."""
+    """Callback that records the epoch and the embedding after each step."""
 
     def __init__(self):
         self.seen = []
@@ -135,7 +135,7 @@ def test_the_embedding_is_frozen_in_the_first_epochs_and_moves_then(reviews, vec
 
 
 def test_other_weights_learn_as_if_there_was_no_gradient_to_clip(reviews, vectors, watch, tmp_path):
-    """A frozen embedding takes no part in the gradients' norm: with 1e-9 of it left, nothing would move."""
+    """Check that a frozen embedding does not count in the gradient norm, which scales all gradients."""
     hf_rnn.train(run_config(reviews, tmp_path / "frozen", vectors, vectors_frozen_epochs=1, max_steps=1))
     config = run_config(reviews, tmp_path / "detached", vectors, max_steps=1)
     embed = hf_rnn.RNNModel.embed
@@ -143,7 +143,7 @@ def test_other_weights_learn_as_if_there_was_no_gradient_to_clip(reviews, vector
         patch.setattr(hf_rnn.RNNModel, "embed", lambda self, ids: embed(self, ids).detach())
         hf_rnn.train(config)
     frozen, detached = (load_file(tmp_path / name / "model.safetensors") for name in ("frozen", "detached"))
-    # One step is of the size of the learning rate, 2e-3; threads add up in another order at times.
+    # A step is about as large as the learning rate, 2e-3. The tolerance allows another order of sums in threads.
     for name in frozen:
         torch.testing.assert_close(frozen[name], detached[name], rtol=0, atol=1e-4)
 
@@ -153,7 +153,7 @@ def test_a_run_goes_on_though_the_vectors_are_gone(frozen, reviews, vectors, tmp
     file = shutil.copy(vectors, tmp_path / "gone.vec")
     training = {"num_train_epochs": 3, "load_best_model_at_end": False, "save_total_limit": 9}
     training["vectors_frozen_epochs"] = frozen
-    # Within the second epoch, of 9 steps.
+    # Step 13 is within the second epoch of 9 steps.
     training |= {"save_strategy": "steps", "save_steps": 13}
     whole = hf_rnn.train(run_config(reviews, tmp_path / "whole", file, **training))
     shutil.copytree(tmp_path / "whole", tmp_path / "cut")
@@ -170,7 +170,7 @@ def test_a_run_goes_on_though_the_vectors_are_gone(frozen, reviews, vectors, tmp
 
 
 def test_the_spread_is_that_of_an_embedding_which_begins_with_nothing(reviews, words, tmp_path):
-    """One number alone has no spread, and stays."""
+    """Check the scale of the vectors; a single number has no spread and is not scaled."""
     alone, (one, two, *_) = tmp_path / "one.txt", words
     alone.write_text(f"{one} 3.0\n")
     frozen = {"vectors_frozen_epochs": 1, "max_steps": 1}

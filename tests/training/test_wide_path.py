@@ -1,4 +1,4 @@
-"""Wide paths that runs fit after the recurrent network was trained."""
+"""Tests of wide paths, which runs fit after the training of the recurrent network."""
 
 import json
 import random
@@ -20,7 +20,7 @@ WORD = {"kind": "word", "min_frequency": 1}
 
 
 def topics(count: int, seed: int = 0) -> list[dict]:
-    """Rows whose label is in one rare word, of which each has many."""
+    """Return rows in which one word gives the label; each label has eight such words."""
     draw, rows = random.Random(seed), []
     for _ in range(count):
         label = draw.choice(["sport", "music", "food"])
@@ -137,7 +137,7 @@ def test_of_many_rows_some_are_fitted_and_of_many_labels_fewer_ngrams(tmp_path, 
     assert "fitted to 92 of 300 rows" in capsys.readouterr().out
 
 
-# All rows judge in turn, or the validation rows alone, as they do where they are many.
+# Candidates are validated on all rows in turn, or on the validation rows alone if there are many of them.
 judged_by_all_or_by_validation_rows = pytest.mark.parametrize("fewest", [1000, 0])
 
 
@@ -181,7 +181,7 @@ def test_the_sum_is_never_worse_on_many_rows_than_its_better_half(useless):
 
 def test_unknown_words_are_in_no_ngram(tmp_path):
     train_rows = [{"text": f"{word} a b c", "label": word} for word in ("good", "bad") for _ in range(40)]
-    # Words that the training rows lack stand beside one label alone.
+    # Words that the training rows lack occur with one label only.
     validation = [{"text": f"good new{n} new{n}x", "label": "good"} for n in range(40)]
     validation += [{"text": "bad a b c", "label": "bad"}] * 40
     train(tmp_path / "model", {"train": train_rows, "validation": validation})
@@ -205,10 +205,10 @@ def test_few_rows_hardly_tell_the_halves_apart_and_many_do():
 
 
 def test_no_longer_ngrams_than_help_few_rows(monkeypatch):
-    # Ratios would tell that pairs are rare.
+    # Ratios would show that pairs are rare.
     monkeypatch.setattr(ngrams, "POWERS", (0.0,))
     draw = np.random.default_rng(0)
-    # Pairs of tokens tell the label of the training rows, and say nothing about others.
+    # Pairs of tokens give the labels of the training rows, but not the labels of other rows.
     ids = [np.array([10 + n % 40, 100 + draw.integers(300)]) for n in range(400)]
     labels = Labels("single_label_classification", np.array([row[0] % 2 for row in ids]), 2)
     bag = choose_bag((ids[:300], labels.some(np.arange(300))), (ids[300:], labels.some(np.arange(300, 400))), 2, 10_000)
@@ -230,7 +230,7 @@ def test_rare_tokens_of_a_model_lend_no_vectors(run, tmp_path):
     model = RNNForSequenceClassification.from_pretrained(tmp_path / "model")
     vocabulary = hf_rnn.load_tokenizer(str(tmp_path / "model")).get_vocab()
     assert model.config.vocab_size == model.get_input_embeddings().num_embeddings == len(vocabulary)
-    # More than the 20 that the other model has vectors for.
+    # The other model has vectors for 20 tokens only.
     assert len(vocabulary) > 24
 
 

@@ -1,4 +1,4 @@
-"""A process of the command line that answers texts starts without the libraries that answers never use."""
+"""Tests that prediction on the command line starts without libraries that it never uses."""
 
 import json
 import subprocess

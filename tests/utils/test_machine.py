@@ -1,4 +1,4 @@
-"""How memory is kept, seen in page faults and in what is resident."""
+"""Tests of memory settings, measured by page faults and resident memory."""
 
 import os
 import platform
@@ -63,7 +63,7 @@ def test_batches_of_many_lengths_do_not_fill_the_memory_with_kernels():
         command = [sys.executable, "-c", KERNELS, machine.__file__, kernels]
         return int(subprocess.run(command, capture_output=True, check=True, env=untold).stdout)
 
-    # A Trainer of another test may have told this process already.
+    # A Trainer of another test may already have set these variables in this process.
     untold = {name: value for name, value in os.environ.items() if not name.endswith("CACHE_CAPACITY")}
     assert growth("few") < 0.5 * growth("all")
 

@@ -1,4 +1,4 @@
-"""Calls of a test to another process, in which the client knows the Hub of the test and no other."""
+"""Functions that tests call in another process, where the Hub client uses only the Hub of the test."""
 
 import contextlib
 import io
@@ -10,25 +10,25 @@ from collections.abc import Callable
 import pytest
 from support.waiting import PATIENCE
 
-# Seconds.
+# The longest silence of the Hub, and the longest wait for one question, in seconds.
 PATIENT, IMPATIENT = (PATIENCE, PATIENCE), (3, 1)
 
 
 def start(environment: dict[str, str]) -> None:
-    """Set the environment before the client is imported, which reads it once, and let no waiting between tries last."""
+    """Set the environment before the first import of the Hub client, and make waits between retries immediate."""
     os.environ.update(environment)
     import torch
 
     import hf_rnn.utils.hub_errors
 
     torch.set_num_threads(1)
-    # Time passes by waiting alone, and that at once.
+    # Only waits advance the clock, and a wait returns at once.
     passed = [0.0]
     hf_rnn.utils.hub_errors.clock, hf_rnn.utils.hub_errors.sleep = lambda: sum(passed), passed.append
 
 
 def run(hangs: bool, function: Callable, *arguments, **options):
-    """Call a function, which waits for an answer of the Hub for a short time only if the Hub hangs."""
+    """Call a function with a short time limit for answers of the Hub if the Hub hangs, else with a long one."""
     import hf_rnn.models.weight_files
     import hf_rnn.text.sources
     import hf_rnn.utils.hub_download
@@ -42,7 +42,7 @@ def run(hangs: bool, function: Callable, *arguments, **options):
 
 
 def cli(arguments: list[str], token: str | None = None, folder: str | None = None) -> tuple[int, str, str]:
-    """Exit code, output and error message of a command line."""
+    """Run a command line, and return its exit code, output and error message."""
     from hf_rnn.cli.main import main
 
     out, error = io.StringIO(), io.StringIO()
@@ -54,13 +54,13 @@ def cli(arguments: list[str], token: str | None = None, folder: str | None = Non
             patch.chdir(folder)
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
             code = main(arguments)
-    # The command's own words come last, after those of the libraries.
+    # The command's own message comes last, after the messages of the libraries.
     said = re.search(r"^hf-rnn .*", error.getvalue(), re.MULTILINE | re.DOTALL)
     return code, out.getvalue(), said[0].rstrip("\n") if said else ""
 
 
 def told(arguments: list[str]) -> list[str]:
-    """Return the log of a command line that works: the lines of hf_rnn, and warnings of the libraries."""
+    """Run a command line that works, and return its log: lines of hf_rnn and warnings of the libraries."""
     import logging
 
     records: list[logging.LogRecord] = []
@@ -82,7 +82,7 @@ def told(arguments: list[str]) -> list[str]:
 
 
 def push_to_hub(folder: str, repo_id: str, **options) -> str:
-    """What a user of transformers writes."""
+    """Push a model and its tokenizer as a user of transformers does."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     import hf_rnn  # noqa: F401
@@ -99,7 +99,7 @@ def save_config(folder: str, saved: str, repo_id: str) -> None:
 
 
 def keep_house(repo_id: str) -> list[list[str]]:
-    """Branches, tags and history of a repository that is then deleted."""
+    """Create and delete a repository, and return its branches, tags and commit titles from before the deletion."""
     from huggingface_hub import HfApi
 
     api = HfApi()
@@ -118,7 +118,7 @@ def keep_house(repo_id: str) -> list[list[str]]:
 
 
 def load(repo_id: str, **options) -> str:
-    """The error of loading a model as a user of transformers does; the class's module where there is none."""
+    """Load a model as a user of transformers does, and return the module of its class or the error."""
     from transformers import AutoModelForSequenceClassification
 
     import hf_rnn  # noqa: F401
@@ -130,7 +130,7 @@ def load(repo_id: str, **options) -> str:
 
 
 def load_directly(repo_id: str) -> str:
-    """The error of loading a model by its own class; "" without one."""
+    """Load a model by its own class, and return the error, or "" without an error."""
     from hf_rnn import RNNModel
 
     try:
@@ -147,7 +147,7 @@ def size_of_tokenizer(repo_id: str, **options) -> int:
 
 
 def trainer_pushes(folder: str, data: str, repo_id: str, first_push_fails: bool = False) -> tuple[str, list[float]]:
-    """RNNTrainer by itself, as a script of a user's own would use it."""
+    """Train and push with RNNTrainer, as a user's own script does; return the commit message and accuracies."""
     import torch
 
     import hf_rnn
@@ -160,11 +160,11 @@ def trainer_pushes(folder: str, data: str, repo_id: str, first_push_fails: bool 
         vocab_size=len(tokenizer), embedding_size=8, hidden_size=8, pad_token_id=0, **task.config_fields()
     )
     model = task.model_class(config)
-    # It begins with the rarer label for all texts, and learns so little in the first epoch that it stays there.
+    # The model starts with the rarer label for all texts. The first epoch is too slow to change this.
     with torch.no_grad():
         model.classifier.out_proj.weight.zero_()
         model.classifier.out_proj.bias.copy_(torch.tensor([0.02, -0.02]))
-    # The worst epoch counts as the best, so that the best is not the last.
+    # The worst epoch counts as the best, so that the best epoch is not the last one.
     worst = {"metric_for_best_model": "accuracy", "greater_is_better": False}
     slow = {"num_train_epochs": 4, "learning_rate": 0.03, "warmup_steps": 200}
     pushing = {"push_to_hub": True, "hub_strategy": "every_save"} if first_push_fails else {}

@@ -1,4 +1,4 @@
-"""Processes that use the Hub of the tests, and what they push there."""
+"""Processes that use the Hub of the tests, and the files that they push."""
 
 import os
 import subprocess
@@ -34,7 +34,7 @@ WHOLE = {
 
 
 class Client:
-    """Another process, whose Hub is the server of the test."""
+    """Process that uses the server of the test as its Hub."""
 
     def __init__(self, server: HubServer, home: Path):
         self.server, self.home = server, home
@@ -42,7 +42,7 @@ class Client:
         self.pool = ProcessPoolExecutor(1, get_context("spawn"), initializer=calls.start, initargs=(self.environment,))
 
     def __call__(self, function: Callable, *arguments, **options):
-        # A server that hangs is waited for in vain: that wait alone is short.
+        # A wait for a server that hangs always fails, so that only this wait is short.
         hangs = any(fault.kind == "hang" for fault in self.server.faults)
         return self.pool.submit(calls.run, hangs, function, *arguments, **options).result(PATIENCE)
 
@@ -59,7 +59,7 @@ class Client:
         return error
 
     def process(self, *arguments, home: Path | None = None, text: str | None = None, **environment) -> str:
-        """The output of a process of its own."""
+        """Run a command in a separate process, and return its output."""
         variables = {**os.environ, **self.server.environment(home or self.home), "OMP_NUM_THREADS": "1", **environment}
         done = subprocess.run(arguments, env=variables, input=text, capture_output=True, text=True, timeout=PATIENCE)
         assert done.returncode == 0, done.stderr
@@ -71,7 +71,7 @@ def titles(server: HubServer, repo_id: str, revision: str = "main") -> list[str]
 
 
 def tiny_training(data: Path, folder: Path, **training) -> list[str]:
-    """The command line of the run that `tiny_config` describes."""
+    """Return the command line of the run that `tiny_config` describes."""
     sections = tiny_config(data, folder, **{"num_train_epochs": 4, "learning_rate": 0.003, **training})
     preset = sections.pop("preset")
     return [

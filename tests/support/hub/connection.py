@@ -1,4 +1,4 @@
-"""One request to the Hub of the tests: how it arrives, how it fails on demand, and who may do what."""
+"""One request to the Hub of the tests: transport, failures on demand, and permissions."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from .repositories import Commit, Repo
 if TYPE_CHECKING:
     from .server import HubServer
 
-# Token → user and role.
+# User and role of each token.
 TOKENS = {"hf_writer": ("user", "write"), "hf_reader": ("user", "read"), "hf_other": ("other", "write")}
 
 PAGE = {"Content-Type": "text/html; charset=utf-8"}
 JSON = {"Content-Type": "application/json"}
-# Answers of servers that are no Hub, to any request: status, body and headers.
+# Answers of servers that are not a Hub, as status, body and headers. They are the same for any request.
 STRANGERS = {
     "html": (200, b"<!DOCTYPE html>\n<html><title>Welcome to the hotel</title></html>", PAGE),
     "login": (302, b"", {"Location": "/login"}),
@@ -43,7 +43,7 @@ class HubError(Exception):
 
 class Connection(BaseHTTPRequestHandler):
     hub: HubServer
-    # Methods, a pattern of paths, and the name of what answers.
+    # HTTP methods, pattern of the path, and name of the handler.
     routes: tuple[tuple[str, str, str], ...]
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -87,7 +87,7 @@ class Connection(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _serve
 
     def _url(self) -> dict:
-        # A conflict over a repository's name must say where it is.
+        # The answer to a conflict of repository names must contain the URL of the repository.
         return {"url": f"{self.hub.url}/{self.conflict}"} if getattr(self, "conflict", None) else {}
 
     def _chunked(self) -> bytes:
@@ -134,7 +134,7 @@ class Connection(BaseHTTPRequestHandler):
                 return
         raise HubError(404, f"there is nothing at {self.place}")
 
-    # Who may do what -------------------------------------------------------------------------------------------------
+    # Permissions -----------------------------------------------------------------------------------------------------
 
     def _user(self) -> tuple[str, str] | None:
         header = self.headers.get("Authorization")

@@ -1,6 +1,6 @@
-"""Loads models in a process of its own and prints what came: `python load.py WAY`, a list of models on its input.
+"""Load models in a separate process and print their outputs: `python load.py WAY`, with a list of models on stdin.
 
-WAY is `package` (hf_rnn imported) or `code` (hf_rnn not installed, the repository's code trusted).
+WAY is `package` (hf_rnn is imported) or `code` (hf_rnn is not installed, and the repository's code is trusted).
 """
 
 import hashlib

@@ -56,14 +56,14 @@ class Repo:
         return commit.oid
 
     def find(self, revision: str) -> str | None:
-        """The commit that a branch, a tag or a commit's own id names."""
+        """Return the id of the commit that a branch, a tag or a commit id names, or None."""
         revision = revision.removeprefix("refs/heads/")
         return (
             self.branches.get(revision) or self.tags.get(revision) or (revision if revision in self.commits else None)
         )
 
     def history(self, revision: str = "main") -> list[Commit]:
-        """Commits from the newest to the oldest."""
+        """Return the commits from the newest to the oldest."""
         found, oid = [], self.find(revision)
         while oid is not None:
             found.append(self.commits[oid])
@@ -74,7 +74,7 @@ class Repo:
         return {path: blob.data for path, blob in self.commits[self.find(revision)].files.items()}
 
     def card(self, commit: Commit) -> dict:
-        """The metadata of the card; none where it cannot be read."""
+        """Return the metadata of the card, or an empty dictionary if the metadata cannot be read."""
         readme = commit.files.get("README.md")
         found = readme and CARD.match(readme.data.decode(errors="replace"))
         try:

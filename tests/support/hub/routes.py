@@ -1,4 +1,4 @@
-"""What the Hub of the tests answers to each request of huggingface_hub's client."""
+"""Answers of the Hub of the tests to each request of huggingface_hub's client."""
 
 import base64
 import hashlib
@@ -189,7 +189,7 @@ class Routes(Connection):
         if blob.lfs:
             self.hub.objects[blob.etag] = blob.data
             headers |= {"X-Linked-Etag": f'"{blob.etag}"', "X-Linked-Size": str(len(blob.data))}
-            # Another host by name, as the real one has: a client that sends its token there is caught below.
+            # The real Hub also redirects to another host. `_cdn` refuses a client that sends its token there.
             headers["Location"] = f"{self.hub.url}/cdn/{blob.etag}".replace("127.0.0.1", "localhost")
             return self._send(302, b"", headers)
         self._content(blob.data, headers | {"ETag": f'"{blob.etag}"'})
@@ -238,7 +238,7 @@ class Routes(Connection):
         self._json({"transfer": "basic", "objects": objects})
 
     def _lfs_put(self, oid: str) -> None:
-        """The object, or the word that all of its parts are there; two files of a push may hold the same one."""
+        """Store an object from its body or from its uploaded parts; two files of a push may share one object."""
         if oid in self.hub.objects:
             return self._json({})
         parts = b"".join(part for _, part in sorted(self.hub.parts.pop(oid, {}).items()))
@@ -295,7 +295,7 @@ class Routes(Connection):
         )
 
     def _validate(self) -> None:
-        """As the real one: the types of the well-known fields, and what a model-index must hold."""
+        """Check the types of well-known fields and the required fields of a model-index, as the real Hub does."""
         found = CARD.match(json.loads(self.body)["content"])
         errors = []
         try:

@@ -1,10 +1,10 @@
-"""A Hub on 127.0.0.1: repositories with commit history, for tests and for trying things by hand.
+"""A Hub on 127.0.0.1 that has repositories with commit history, for tests and for manual trials.
 
-    cd tests; python -m support.hub.server     # then, in another shell, what it prints
+    cd tests; python -m support.hub.server     # then run the printed lines in another shell
 
-It speaks what huggingface_hub's client asks for: whoami, create and delete, info, tree, refs, preupload, LFS (whole
-and in parts), commit, resolve with ETag and Range, branches, tags, card validation. Everything lives in memory.
-`Fault`s make it fail on demand.
+It answers the requests of huggingface_hub's client: whoami, create and delete, info, tree, refs, preupload, LFS (whole
+and in parts), commit, resolve with ETag and Range, branches, tags, card validation. All data is in memory.
+[`Fault`] makes requests fail on demand.
 """
 
 import re
@@ -23,20 +23,20 @@ from .routes import Routes
 
 @dataclass
 class Fault:
-    """Makes matching requests fail.
+    """Failure of the requests that match a pattern.
 
     Args:
-        kind: an HTTP status (`429`, `500`, …); `cut` (the connection breaks in the middle of the body); `wrong_hash`
-            (the bytes that arrive are not those that were sent); `race` (another commit comes first); `lost` (all is
-            done, but the answer never arrives); `hang` (no answer until the server closes); `close` (the connection
-            ends without an answer); `bare` (the answer has none of the Hub's headers); `refused_object` (a large file
-            is refused, and the rest of the answer is as ever); or one of `STRANGERS`.
-        match: regular expression over `METHOD path`.
-        times: how many requests it spoils.
-        after: how many matching requests pass before.
-        retry_after: seconds after which the answer of that status asks for another try.
-        reason: what the answer of that status gives as its reason.
-        in_header: whether the reason stands in a header too, not in the body alone.
+        kind: HTTP status (`429`, `500`, …); `cut` (the connection breaks in the middle of the body); `wrong_hash` (a
+            byte of the body is changed); `race` (another commit comes first); `lost` (the server handles the request,
+            but the answer does not arrive); `hang` (no answer until the server closes); `close` (the connection ends
+            without an answer); `bare` (the answer has none of the Hub's headers); `refused_object` (the answer refuses
+            a large file and is otherwise normal); or a key of `STRANGERS`.
+        match: Regular expression for `METHOD path`.
+        times: Number of requests that fail.
+        after: Number of matching requests that succeed before the first failure.
+        retry_after: Seconds in the `Retry-After` header of an HTTP status; None: the header is absent.
+        reason: Reason in the answer with an HTTP status.
+        in_header: True: a header of the answer repeats the reason; False: only the body has it.
     """
 
     kind: int | str
@@ -58,7 +58,7 @@ class Fault:
 
 
 class HubServer:
-    """`with HubServer() as hub:` serves `hub.url` until the end of the block."""
+    """Server of the Hub. `with HubServer() as hub:` serves `hub.url` until the end of the block."""
 
     def __init__(self, port: int = 0, chunk_size: int | None = None):
         self.repos: dict[tuple[str, str], Repo] = {}
@@ -85,7 +85,7 @@ class HubServer:
         self.http.server_close()
 
     def environment(self, home, token: str | None = "hf_writer") -> dict[str, str]:
-        """The environment variables with which a process uses this Hub and no other."""
+        """Return the environment variables that make a process use this Hub and no other."""
         variables = {"HF_ENDPOINT": self.url, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0"}
         variables |= {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_IMPLICIT_TOKEN": "0"}
         return variables | ({"HF_TOKEN": token} if token else {"HF_TOKEN": ""})
@@ -105,7 +105,7 @@ class HubServer:
         return repo
 
     def wait_for(self, condition: Callable[[], bool]) -> None:
-        """Wait until something holds that a commit changes."""
+        """Wait until a condition holds; requests such as commits can change it."""
         with self.changed:
             assert self.changed.wait_for(condition, PATIENCE), "the server never saw it"
 
