@@ -18,12 +18,15 @@ def register_models() -> None:
     from .auto import RNNPreTrainedModel
 
     def pusher(*args: Any, **options: Any) -> Any:
+        """Push a model: `args` and `options` are those of `hub.push.push_model`."""
         return import_module(".hub.push", __name__).push_model(*args, **options)
 
     def opener(*args: Any, **options: Any) -> Any:
+        """Open a stream of text: `args` and `options` are those of `inference.text_stream.TextStream`."""
         return import_module(".inference.text_stream", __name__).TextStream(*args, **options)
 
     def checker(*args: Any) -> None:
+        """Check the tokenizer beside a model: `args` are those of `text.vocabulary.check_folder`."""
         import_module(".text.vocabulary", __name__).check_folder(*args)
 
     RNNPreTrainedModel.pusher, RNNPreTrainedModel.opener, RNNPreTrainedModel.checker = pusher, opener, checker

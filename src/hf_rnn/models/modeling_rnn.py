@@ -108,7 +108,7 @@ class RNNModel(RNNPreTrainedModel):
     def check_inputs(
         self, input_ids: Tensor | None, attention_mask: Tensor | None, inputs_embeds: Tensor | None
     ) -> None:
-        """Raise ValueError for inputs that [`forward`] cannot read; the arguments are the same."""
+        """Raise ValueError if [`forward`] cannot read `input_ids`, `attention_mask` and `inputs_embeds`."""
         given = input_ids if inputs_embeds is None else inputs_embeds
         if given is None or (input_ids is not None and inputs_embeds is not None):
             raise ValueError("write either input_ids=… or inputs_embeds=…, one of the two.")
@@ -136,7 +136,7 @@ class RNNModel(RNNPreTrainedModel):
                 )
 
     def lookup(self, input_ids: Tensor) -> Tensor:
-        """Return the embeddings of token ids `[B, T]`, shape `[B, T, E]`, without dropout.
+        """Return the embeddings `[B, T, E]` of `input_ids`, token ids `[B, T]`, without dropout.
 
         Raises:
             ValueError: An id outside the vocabulary.
@@ -144,7 +144,7 @@ class RNNModel(RNNPreTrainedModel):
         return embed(self.embed_tokens, self.without_rare(input_ids), self.config.vocab_size)
 
     def embed(self, input_ids: Tensor) -> Tensor:
-        """Return what [`lookup`] returns, in training with `embedding_dropout`; raise the same errors."""
+        """Return what [`lookup`] returns for `input_ids`, in training with `embedding_dropout`; raise its errors."""
         dropout = self.config.embedding_dropout if self.training else 0.0
         return embed(self.embed_tokens, self.without_rare(input_ids), self.config.vocab_size, dropout)
 

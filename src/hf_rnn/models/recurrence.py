@@ -294,7 +294,7 @@ class Recurrence(nn.RNNBase):
         return [[getattr(self, name) for name in names] for names in self._all_weights[layer * D : (layer + 1) * D]]
 
     def dropped_weights(self, layer: int) -> list[list[Tensor]]:
-        """Return [`weights`] of a layer, in training with a new weight dropout mask at each call."""
+        """Return [`weights`] of the layer `layer`, in training with a new weight dropout mask at each call."""
         if not (self.training and self.weight_dropout > 0):
             return self.weights(layer)
         return [[w_ih, F.dropout(w_hh, self.weight_dropout), *b] for w_ih, w_hh, *b in self.weights(layer)]

@@ -152,12 +152,12 @@ class _RNNPass(CPUPass):
 
     @staticmethod
     def activate(x: Tensor) -> Tensor:
-        """Apply f in place."""
+        """Apply f to `x` in place."""
         raise NotImplementedError
 
     @staticmethod
     def derivative(out: Tensor, result: Tensor) -> None:
-        """Compute f' from the output of f and write it into `result`."""
+        """Compute f' from the output `out` of f, and write it into `result`."""
         raise NotImplementedError
 
     @classmethod

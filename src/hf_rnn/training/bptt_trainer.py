@@ -86,11 +86,13 @@ class TruncatedBPTT(TrainerHooks):
         return self._windows(self.train_dataset)
 
     def get_eval_dataloader(self: Any, eval_dataset: Any = None) -> DataLoader:
+        """Return the windows of `eval_dataset`, which is rows, or the name of one of several evaluation sets."""
         if isinstance(eval_dataset, str):
             eval_dataset = self.eval_dataset[eval_dataset]
         return self._windows(self._streams_of(self.eval_dataset if eval_dataset is None else eval_dataset))
 
     def get_test_dataloader(self: Any, test_dataset: Any) -> DataLoader:
+        """Return the windows of the rows `test_dataset`."""
         return self.get_eval_dataloader(test_dataset)
 
     def _windows(self: Any, streams: BPTTWindows | StreamedText) -> DataLoader:
@@ -108,6 +110,10 @@ class TruncatedBPTT(TrainerHooks):
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
+        """Return the loss of `model` on `inputs`, from the state of the last window; with outputs if `return_outputs`.
+
+        `num_items_in_batch` is ignored: losses are means over labels.
+        """
         if inputs.pop("starts"):
             self._carried = None
         # The streams of the last process end earlier, so the processes have different numbers of labels.

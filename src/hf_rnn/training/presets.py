@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 
 def _always(run: RunConfig) -> bool:
+    """Return True for any `run`."""
     return True
 
 

@@ -85,8 +85,8 @@ def draw_curves(log_history: list[dict], metric: str, path: Path) -> None:
 def draw_confusion(predicted: np.ndarray, labels: np.ndarray, names: list[str], split: str, path: Path) -> None:
     """Draw the confusion matrix: rows are true classes, columns are predicted classes.
 
-    Colors show the share of each row. Counts are written into the cells for up to 15 classes. Of more than
-    `MOST_CLASSES` classes, those with the most errors are drawn.
+    Colors show the share of each row. Counts are written into the cells for up to 15 classes. If there are
+    more than `MOST_CLASSES` classes, those with the most errors are drawn.
 
     Args:
         predicted: Predicted class indices, `[N]`.
