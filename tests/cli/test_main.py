@@ -142,7 +142,6 @@ def test_evaluating_finds_the_columns_of_training_or_those_that_are_there(capsys
         (["train", "--model.hiden_size", "3"], 1, "did you mean 'model.hidden_size'"),
         (["train", "--task", "text_clasification"], 1, "did you mean task='text_classification'"),
         (["train", "--data.path", "./nowhere.csv"], 1, "there is no file or folder './nowhere.csv'"),
-        (["predict", "MODEL"], 1, "standard input has no line"),
         (["predict", "MODEL", "a", "--file", "b.csv"], 1, "write either texts"),
         (["predict", "MODEL", "--file", "./b.csv"], 1, "there is no file or folder './b.csv'"),
         (["predict", "MODEL", "--file", "./b.csv", "--output", "./c.jsonl"], 1, "there is no file or folder './b.csv'"),

@@ -42,6 +42,12 @@ def test_an_empty_standard_input_is_an_error(tiny_run, capsys, monkeypatch):
     assert "standard input has no line" in capsys.readouterr().err
 
 
+def test_standard_input_in_another_encoding_is_an_error(tiny_run, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("déjà vu\n".encode("latin-1")), encoding="utf-8"))
+    assert main(["predict", str(tiny_run), "-"]) == 1
+    assert "standard input is not utf-8" in capsys.readouterr().err
+
+
 def test_a_file_without_output_is_printed(tiny_run, rows_csv, capsys):
     assert main(["predict", str(tiny_run), "--file", str(rows_csv)]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -79,7 +85,7 @@ def test_answers_of_several_labels_are_json_in_a_csv_file(tiny_run, rows_csv, tm
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["a", "--output", "o.csv"], "--output o.csv is for answers to a file"),
+        (["a", "--output", "o.csv"], "--output o.csv is for the answers to a file"),
         (["a", "--file", "in.csv"], "'a' and --file in.csv: write either texts or a file"),
         (["--file", "in.csv", "--output", "o.xlsx"], "not written as '.xlsx', only as .jsonl, .csv, .tsv, .parquet"),
     ],

@@ -82,7 +82,7 @@ def test_a_prediction_that_was_cut_goes_on_after_its_last_part(rows, tiny_run, t
 def test_parts_of_another_prediction_are_not_mixed_in(rows, tiny_run, tmp_path, monkeypatch):
     predictor = Predictor.from_pretrained(tiny_run)
     with monkeypatch.context() as patch:
-        patch.setattr(bulk_prediction, "_join", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(bulk_prediction, "write_answers", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             predict_file(predictor, rows, tmp_path / "out.jsonl", part_rows=3)
     before = sorted(path.name for path in (tmp_path / "out.jsonl.parts").iterdir())

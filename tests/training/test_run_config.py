@@ -87,8 +87,8 @@ def test_a_file_that_is_no_run(text, message, as_option, tmp_path):
 def test_help_has_words_for_every_key():
     """Check that each key has a text from a docstring of hf_rnn or of transformers."""
     help_ = " ".join(run_parser().format_help().split())
-    assert "--model.hidden_size HIDDEN_SIZE width H of the recurrent state" in help_
-    assert "--training.adversarial ADVERSARIAL weight of " in help_
+    assert "--model.hidden_size HIDDEN_SIZE Width H of the hidden state" in help_
+    assert "--training.adversarial ADVERSARIAL Weight of " in help_
     assert "--training.max_grad_norm MAX_GRAD_NORM Maximum gradient norm" in help_
     assert "%%" not in help_
     # The pattern finds keys without a text.

@@ -170,12 +170,10 @@ class Predictor:
         if isinstance(texts, (str, bytes)):
             raise UserError("texts is one string: pass a list of texts, [text].")
         top_k = 0 if top_k is None else top_k
-        for name, value, least, other in (
-            ("batch_tokens", batch_tokens, 1, ""),
-            ("top_k", top_k, 0, ", 0 for all labels"),
-        ):
+        for name, value, least in (("batch_tokens", batch_tokens, 1), ("top_k", top_k, 0)):
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise UserError(f"{name}={value!r} must be a whole number, {least} or greater{other}.")
+                other = "" if least else ", or 0 for all labels"
+                raise UserError(f"{name}={value!r} must be a whole number, 1 or greater{other}.")
         return self._stream(iter(texts), top_k or None, batch_tokens)
 
     def _in_table(self, table: Any) -> list[Any]:

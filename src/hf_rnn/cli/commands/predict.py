@@ -7,6 +7,7 @@ cat texts.txt | hf-rnn predict MODEL -
 """
 
 import sys
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from itertools import tee
 from pathlib import Path
@@ -66,7 +67,7 @@ def check(options: Any) -> None:
             f"--output {options.output} is for the answers to a file: write --file in.csv, or leave it out."
         )
     if options.texts == ["-"] or not (options.texts or options.file or _is_terminal()):
-        options.texts = sys.stdin
+        options.texts = _lines()
     elif not options.texts and not options.file:
         raise UserError('there is no text: write hf-rnn predict MODEL "some text", or --file in.csv, or - for lines.')
     if options.output:
@@ -79,6 +80,17 @@ def check(options: Any) -> None:
 def _is_terminal() -> bool:
     """Return True if somebody types, or if there is no standard input."""
     return sys.stdin is None or sys.stdin.closed or sys.stdin.isatty()
+
+
+def _lines() -> Iterator[str]:
+    """Yield the lines of standard input, without their ends."""
+    try:
+        yield from (line.rstrip("\r\n") for line in sys.stdin or ())
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"standard input is not {error.encoding} ({error.reason}): convert it first, iconv -f latin1 -t utf-8, or "
+            "write --file FILE --encoding latin1."
+        ) from error
 
 
 def imports(options: Any) -> AbstractContextManager:
@@ -101,7 +113,7 @@ def run(options: Any) -> None:
         if "datasets" in sys.modules:
             sys.modules["datasets"].disable_progress_bars()
         predictor.task = predictor.task.with_data(data_of(predictor, options))
-        texts, again = tee(line.rstrip("\r\n") for line in options.texts)
+        texts, again = tee(options.texts)
         pairs = zip(texts, predictor.stream(again, top_k=options.top_k, batch_tokens=options.batch_tokens), strict=True)
     none = True
     for text, answer in pairs:
