@@ -11,7 +11,7 @@ WITH_DATA = --data $(DATA)
 DATA ?= ../shared/data
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: quickstart test test-slow test-all test-lowest lint format counts conformance mutants chaos fuzz soak audit bench bench-accuracy bench-parts bench-gpu results gpu-test gpu-check works-with clean
+.PHONY: quickstart test test-slow test-all test-lowest lint format counts conformance docs docs-serve mutants chaos fuzz soak audit bench bench-accuracy bench-parts bench-gpu results gpu-test gpu-check works-with clean
 
 # torch is installed first, so that no other package decides which build of torch is used.
 $(READY): pyproject.toml $(CONSTRAINTS)
@@ -67,6 +67,13 @@ counts: $(READY)
 conformance: $(READY)
 	$(BIN)/python tests/conformance/fetch.py
 	$(BIN)/python -m pytest -c tests/conformance/pytest.ini -n 2 -q tests/conformance
+
+# The documentation site, with warnings as errors: build/site. `make docs-serve` shows it on http://127.0.0.1:8000.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+docs-serve: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve
 
 # Breaks a copy of the package in many ways and checks that each break makes a test fail.
 mutants: $(READY)

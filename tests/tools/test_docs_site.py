@@ -1,0 +1,48 @@
+"""The documentation site has a page for every public name and every key of a run."""
+
+import docs_site
+import pytest
+import yaml
+from support import ROOT
+
+import hf_rnn
+from hf_rnn.training.run_config import run_parser
+
+
+def test_the_reference_has_every_public_name():
+    pages = "\n".join(docs_site.reference().values())
+    for name in hf_rnn.__all__:
+        if not name.startswith("__"):
+            value = getattr(hf_rnn, name)
+            assert f"::: {value.__module__}.{value.__qualname__}\n" in f"{pages}\n"
+
+
+def test_the_configuration_has_every_key():
+    page = docs_site.configuration()
+    for action in run_parser()._actions:
+        if "." in action.dest and not action.dest.endswith(".help"):
+            assert f"| `{action.dest}` |" in page
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/guides/classify.md"])
+def test_links_lead_to_pages_or_to_the_repository(page):
+    uri = docs_site.OF_ROOT.get(page, page.removeprefix("docs/"))
+
+    class Page:
+        file = type("File", (), {"src_uri": uri})
+
+    config = type("Config", (), {"repo_url": "https://example.org/repo"})
+    text = docs_site.on_page_markdown((ROOT / page).read_text(encoding="utf-8"), Page, config)
+    assert "](../../src" not in text
+    assert "](src/" not in text
+    assert "https://example.org/repo/blob/main/src/hf_rnn/" in text
+    assert "](docs/" not in text
+
+
+def test_every_page_is_in_the_navigation():
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    pages = {str(file.relative_to(ROOT / "docs")) for file in (ROOT / "docs").rglob("*.md")}
+    pages |= {*docs_site.OF_ROOT.values(), docs_site.CONFIGURATION}
+    pages |= {f"reference/{package}.md" for package in docs_site.TITLES}
+    assert {page for page in pages if f": {page}" not in text} == set()
+    assert yaml.safe_load(text)["strict"]
