@@ -2,8 +2,10 @@
 
 import pytest
 
+from hf_rnn.cli.main import main
 from hf_rnn.training.run_config import parse_run
 from hf_rnn.training.short_forms import shipped_configs
+from hf_rnn.training.short_help import FIRST
 from hf_rnn.utils.errors import UserError
 
 
@@ -62,3 +64,22 @@ def test_wrong_short_forms_are_explained(arguments, message, tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=message):
         parse_run(arguments)
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help_shows_the_keys_that_people_use_first(option, capsys):
+    assert main(["train", option]) == 0
+    short = capsys.readouterr().out
+    assert main(["train", option, "all"]) == 0
+    whole = capsys.readouterr().out
+    shown = [line.split()[0] for line in short.splitlines() if line.startswith("  --")]
+    assert shown == [f"--{key}" for keys in FIRST.values() for key in keys]
+    assert all(len(line) <= 125 for line in short.splitlines())
+    assert "--training.adam_beta1" not in short
+    assert "--training.adam_beta1" in whole
+    assert "hf-rnn train --help all" in short
+
+
+def test_train_without_arguments_shows_the_short_help(capsys):
+    assert main(["train"]) == 0
+    assert "hf-rnn train --help all" in capsys.readouterr().out

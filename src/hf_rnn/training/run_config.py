@@ -25,6 +25,7 @@ from .arguments import RNNTrainingArguments
 from .run_help import as_docstring, describe_section, field_words
 from .run_values import AS_WRITTEN, as_meant, as_yaml, load_value
 from .short_forms import written_out
+from .short_help import short_help
 
 _MODE = "hf_rnn"
 
@@ -176,9 +177,20 @@ class RunConfig:
 class RunParser(ArgumentParser):
     """Parser of a run that raises [`~hf_rnn.utils.errors.UserError`]."""
 
+    # False for the help of those keys that people use first.
+    helps_with_all = True
+
     def parse_args(self, args: Any = None, *others: Any, **how: Any) -> Namespace:  # type: ignore[override]
-        """Parse a command line, which may have short forms."""
+        """Parse a command line, which may have short forms. `--help` shows the first keys, and `--help all` all."""
+        place = next((place for place, argument in enumerate(args) if argument in ("-h", "--help")), None)
+        if place is not None:
+            self.helps_with_all = args[place + 1 : place + 2] == ["all"]
+            args = ["--help"]
         return super().parse_args(written_out(args, [action.dest for action in self._actions]), *others, **how)
+
+    def format_help(self) -> str:
+        """Return the help of all keys or, after `--help` alone, of those that people use first."""
+        return super().format_help() if self.helps_with_all else short_help(self._actions, self.epilog)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise an error about the YAML files or about `message`; name the nearest known key for an unknown one."""

@@ -24,7 +24,9 @@ def run(options: Any) -> None:
     from ...training.run_config import parse_run
 
     if not options.command_line:
-        parser().print_help()
+        asked = parser()
+        asked.helps_with_all = False
+        asked.print_help()
         return
     run = Run(*parse_run(options.command_line))
     results = run.train()

@@ -1,0 +1,61 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""The keys of a run that people use first, as `hf-rnn train --help` shows them; `--help all` shows all keys."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable
+from typing import Any
+
+FIRST = {
+    "Data": ("data.path", "data.text_column", "data.label_column", "data.test_size", "data.max_length"),
+    "Run": ("config", "task", "preset", "training.output_dir", "training.overwrite", "training.resume"),
+    "Model": (
+        "tokenizer.kind",
+        "tokenizer.vocab_size",
+        "model.hidden_size",
+        "model.num_hidden_layers",
+        "model.bidirectional",
+        "model.pretrained",
+        "model.vectors",
+    ),
+    "Training": (
+        "training.num_train_epochs",
+        "training.learning_rate",
+        "training.per_device_train_batch_size",
+        "training.seed",
+        "training.push_to_hub",
+    ),
+}
+_USAGE = """usage: hf-rnn train [DATA] [--config NAME] [--KEY VALUE ...]
+
+Train a model on DATA: a CSV, TSV, JSON, Parquet or Excel file, a folder, or a data set on the Hub."""
+_END = """
+Rules choose the values that are left out, see preset. A key without its section, such as --learning_rate, is
+found where one section alone has it. hf-rnn train --help all lists all keys.
+"""
+_INDENT, _WIDTH = 10, 110
+
+
+def short_help(actions: Iterable[Any], epilog: str | None) -> str:
+    """Return the help of the keys in `FIRST`.
+
+    Args:
+        actions: Options of the parser.
+        epilog: Examples of the command; None for none.
+    """
+    by_key = {action.dest: action for action in actions}
+    lines = [_USAGE]
+    for heading, keys in FIRST.items():
+        lines += ["", f"{heading}:"]
+        for key in keys:
+            action = by_key[key]
+            default = action.default
+            plain = default is None or default == "==SUPPRESS==" or not isinstance(default, (str, int, float, bool))
+            words = " ".join((action.help or "").split()) + ("" if plain else f" (default: {default})")
+            lines.append(f"  --{key}")
+            lines += textwrap.wrap(words, _WIDTH, initial_indent=" " * _INDENT, subsequent_indent=" " * _INDENT)
+    return "\n".join([*lines, _END, *([epilog, ""] if epilog else [])])
+
+
+__all__ = ["short_help"]
