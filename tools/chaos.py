@@ -160,7 +160,7 @@ class Chaos:
         assert code in expected, f"{blow}: exit code {code} and not {expected}: {self._log()}"
         if blow in (FULL, LIMITED, READ_ONLY):
             log = self._log()
-            assert "make room there" in log or "give the right" in log, log
+            assert "free disk space there" in log or "grant the permission" in log, log
         after = newest_whole(run, with_best=True)
         if before is not None:
             assert after is not None, f"{blow}: {before.name} was whole"

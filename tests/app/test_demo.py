@@ -160,7 +160,9 @@ def test_a_language_model_has_no_page(tiny_run):
     predictor = Predictor.from_pretrained(tiny_run)
     predictor.model = RNNForCausalLM(RNNConfig(vocab_size=10))
     predictor.task = LanguageModeling(DataArguments())
-    with pytest.raises(UserError, match="a model for language modeling, and what is explained is the label of a text"):
+    with pytest.raises(
+        UserError, match="a model for language modeling, but only the labels of text classifiers can be explained"
+    ):
         Page(predictor)
 
 

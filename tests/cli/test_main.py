@@ -100,18 +100,21 @@ def test_diagnosing(capsys, tmp_path, tiny_run):
         (["explain", "MODEL", "text", "--method", "attention"], "--model.pooling attention"),
         (
             ["explain", "MODEL", "text", "--output", "it.pdf"],
-            "'it.pdf' ends in '.pdf', and what can be written is .html",
+            "'it.pdf' ends in '.pdf', but must end in one of .html",
         ),
         (["explain", "MODEL", "text", "--output", "no/it.html"], "the folder 'no' of 'no/it.html' does not exist"),
-        (["explain", "MODEL", "text", "--how_it_read", "--output", "it.html"], "what can be written is .png"),
+        (["explain", "MODEL", "text", "--how_it_read", "--output", "it.html"], "must end in one of .png"),
         (["explain", "MODEL", "one", "two", "--output", "it.html"], "explain them one by one"),
-        (["explain", "MODEL", "مرحبا", "--output", "it.png"], "written from right to left: write a page, it.html"),
+        (
+            ["explain", "MODEL", "مرحبا", "--output", "it.png"],
+            "a PNG picture cannot show right-to-left text: write an HTML page, it.html",
+        ),
         (["explain", "MODEL", "text", "--how_it_read", "--target", "negative"], "leave --method and --target out"),
         (["explain", "MODEL", "text", "--output", "/proc/it.json"], "'/proc/it.json' cannot be written"),
         (["demo", "MODEL", "--port", "99999"], "--port 99999 must be from 1 to 65535"),
         (["demo", "MODEL", "--space", "bad name!!", "--output", "space"], "bad name!!"),
         (["demo", "MODEL", "--space", "user/name", "--output", "/proc/space"], "'/proc/space' cannot be made"),
-        (["demo", "MODEL", "--private"], "--private is of a Space"),
+        (["demo", "MODEL", "--private"], "--private applies to a Space only"),
         (["diagnose", "MODEL", "--output", "/proc/it.json"], "'/proc/it.json' cannot be written"),
         (["diagnose", "MODEL", "--rows", "0"], "--rows 0 must be 1 or greater"),
         (["diagnose", "MODEL", "--data", "./nowhere.csv"], "there is no file or folder './nowhere.csv'"),
@@ -273,7 +276,7 @@ def test_every_command_of_the_list_has_a_help_of_its_own(capsys):
     [
         ("trainin:\n  seed: 3", "hf-rnn train: there is no key 'trainin.seed': did you mean 'training.seed'?"),
         ("training:\n  sead: 3", "hf-rnn train: there is no key 'training.sead': did you mean 'training.seed'?"),
-        ("model: [unclosed", "run.yaml' is no YAML that can be read (line 1"),
+        ("model: [unclosed", "run.yaml' is not valid YAML (line 1"),
     ],
 )
 def test_mistakes_in_the_file_of_a_run(capsys, tmp_path, text, message):
@@ -286,7 +289,9 @@ def test_mistakes_in_the_file_of_a_run(capsys, tmp_path, text, message):
 def test_an_option_that_is_missing_is_named_as_it_is_written(capsys):
     code, _, err = run(capsys, "push", "folder")
     assert code == 1
-    assert err.startswith("hf-rnn push: the following arguments are required: repo_id (hf-rnn push --help shows how)")
+    assert err.startswith(
+        "hf-rnn push: the following arguments are required: repo_id (hf-rnn push --help lists the options)"
+    )
 
 
 def test_without_a_test_split_the_validation_rows_are_measured(capsys, tiny_run):

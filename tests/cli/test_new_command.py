@@ -59,6 +59,9 @@ def test_its_mistakes_are_told(capsys):
     assert main(["count", "a", "--least", "-1"]) == 1
     assert capsys.readouterr().err == "hf-rnn count: --least -1 must be 0 or greater.\n"
     assert main(["count", "a", "--lest", "1"]) == 1
-    assert "there is no key 'lest': did you mean 'least'? (hf-rnn count --help shows how)" in capsys.readouterr().err
+    assert (
+        "there is no key 'lest': did you mean 'least'? (hf-rnn count --help lists the options)"
+        in capsys.readouterr().err
+    )
     assert main(["cuont", "a"]) == 2
     assert "did you mean count?" in capsys.readouterr().err

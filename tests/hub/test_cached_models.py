@@ -29,11 +29,11 @@ TEXT = "the film was good ."
         ("hang", "cannot be reached (timed out"),
         ("html", "it sends a web page, 'Welcome to the hotel'"),
         ("login", "it sends a web page, 'Welcome to the hotel'"),
-        ("bad_json", """it sends '{"id": "user/', which is no JSON"""),
-        ("other_json", "it sends JSON of another form"),
-        ("no_sha", "it sends JSON of another form, with the commit None"),
-        ("no_names", "it sends JSON of another form, with the file name None"),
-        ("no_date", "it sends JSON of another form, ValueError"),
+        ("bad_json", """it sends '{"id": "user/', which is not JSON"""),
+        ("other_json", "it sends unexpected JSON"),
+        ("no_sha", "it sends unexpected JSON, with the commit None"),
+        ("no_names", "it sends unexpected JSON, with the file name None"),
+        ("no_date", "it sends unexpected JSON, ValueError"),
         ("404 html", "it sends a web page, 'Not here'"),
         ("511 html", "it sends a web page, 'Log in'"),
         ("502 html", "the Hub fails (502)"),
@@ -139,7 +139,7 @@ def test_a_data_set_in_the_cache(server, client, tiny_run, tmp_path, kind):
     server.faults[0].kind = "close"
     error = client.fails("train", *run, "--data.revision=main")
     assert f"the data set {name!r} is neither a file or folder here nor readable on the Hub: the Hub at" in error
-    assert "A copy that you have: --data.path FOLDER." in error
+    assert "To read a copy that you have, write --data.path FOLDER." in error
 
 
 def test_a_sharded_model_of_which_a_part_was_fetched_is_not_in_the_cache(tmp_path):

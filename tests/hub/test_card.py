@@ -193,7 +193,7 @@ def test_metadata_is_plain_yaml():
     ("labels", "words"),
     [
         ([["a"], ["a", "b"], [], ["b"]] * 5, "any of 2 labels"),
-        ([0.5, 1.25, 3.0, -1.0] * 5, "gives a text a number"),
+        ([0.5, 1.25, 3.0, -1.0] * 5, "predicts a number for a text"),
         ([f"l{i % 30}" for i in range(90)], "gives a text one of 30 labels"),
     ],
 )

@@ -48,7 +48,7 @@ def test_a_card_that_makes_no_sense(server, client, model, repo_id, tiny_run, tm
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "README.md").write_bytes(card)
     run = tiny_training(tiny_run.parent / "reviews.csv", tmp_path / "run", num_train_epochs=1)
-    assert "The model is whole in" in client.fails("train", *run, *hub)
+    assert "The model is complete in" in client.fails("train", *run, *hub)
     assert (tmp_path / "run" / "metrics.json").exists()
     assert (tmp_path / "run" / "README.md").read_bytes() == card
 

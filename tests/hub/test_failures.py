@@ -37,7 +37,7 @@ def test_a_push_gets_over_a_failure_that_passes(server, client, model, repo_id, 
         (Fault(429, "POST .*/commit/", times=99, retry_after=0), "no more requests for now (429)"),
         (Fault("cut", "POST .*/commit/", times=99), "cannot be reached"),
         (Fault("wrong_hash", "PUT|POST /lfs/[0-9a-f]*$", times=99), "is not the one that was announced"),
-        (Fault("race", "POST .*/commit/", times=99), "others commit to"),
+        (Fault("race", "POST .*/commit/", times=99), "other commits to"),
         (Fault(400, "POST .*/commit/", times=99), "the Hub refused (400): told to fail"),
     ],
     ids=lambda value: str(value.kind) if isinstance(value, Fault) else "",
@@ -90,7 +90,7 @@ def test_bytes_that_are_wrong_each_time_are_never_loaded(server, client, model, 
     assert client.cli("push", model, repo_id)[0] == 0
     server.faults.append(Fault("wrong_hash", "GET /cdn/", times=99))
     assert "arrives damaged each time" in client.fails("predict", repo_id, "the film was good .")
-    assert "is not what was pushed" in client(calls.load, repo_id)
+    assert "differs from the file that was pushed" in client(calls.load, repo_id)
 
 
 @pytest.mark.slow

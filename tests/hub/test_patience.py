@@ -140,7 +140,7 @@ def test_a_push_that_fails_in_any_way_names_the_folder(server, client, tiny_run,
     hub = ["--training.push_to_hub=true", f"--training.hub_model_id={repo_id}", "--training.hub_strategy=end"]
     folder = tmp_path / "run"
     error = client.fails("train", *tiny_training(tiny_run.parent / "reviews.csv", folder, num_train_epochs=1), *hub)
-    assert f"The model is whole in '{folder}': later, hf-rnn push {folder} {repo_id}" in error
+    assert f"The model is complete in '{folder}': push it later, hf-rnn push {folder} {repo_id}" in error
 
 
 def test_the_line_to_push_later_has_the_revision_and_replaces_a_broken_card(
@@ -152,7 +152,7 @@ def test_the_line_to_push_later_has_the_revision_and_replaces_a_broken_card(
     run = tiny_training(tiny_run.parent / "reviews.csv", folder, num_train_epochs=1)
     error = client.fails("train", *run, "--training.push_to_hub=true", *hub)
     line = f"hf-rnn push {folder} {repo_id} --revision side --overwrite_card"
-    assert error.endswith(f"The model is whole in '{folder}': later, {line}")
+    assert error.endswith(f"The model is complete in '{folder}': push it later, {line}")
     assert error.count("hf-rnn push") == 1
     assert client.cli(*line.split()[1:])[0] == 0
     assert titles(server, repo_id, "side")[0] == "Upload model"
@@ -161,7 +161,8 @@ def test_the_line_to_push_later_has_the_revision_and_replaces_a_broken_card(
 def test_an_error_that_nobody_foresaw_names_the_folder_too():
     with (
         pytest.raises(
-            UserError, match=r"KeyError: 'x'\. The model is whole in 'my run': later, hf-rnn push 'my run' user/m"
+            UserError,
+            match=r"KeyError: 'x'\. The model is complete in 'my run': push it later, hf-rnn push 'my run' user/m",
         ),
         kept_for_later(Path("my run"), "user/m"),
     ):

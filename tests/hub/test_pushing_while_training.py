@@ -82,7 +82,7 @@ def test_a_run_that_goes_on_elsewhere_warns_of_nothing(server, client, tiny_run,
     (tmp_path / "second" / "README.md").write_text("# A card without metadata\n")
     again = tiny_training(copy, tmp_path / "second", num_train_epochs=3, **worst)
     assert client.told("train", *again, *hub, "--training.resume=true") == [
-        f"the run in {tmp_path / 'second'} goes on from checkpoint-18.",
+        f"the run in {tmp_path / 'second'} resumes from checkpoint-18.",
         "30 rows of train were set aside as the validation split (data.validation_from=random).",
         f"pushed: {server.url}/{repo_id}/commit/{server.repo(repo_id).branches['main']}",
     ]
@@ -179,7 +179,7 @@ def test_a_run_is_refused_before_training_where_it_cannot_be_pushed(client, tiny
     assert not (tmp_path / "run" / "config.json").exists()
     error = client.fails("train", *run, *hub, "--training.resume=true")
     assert "is not on the Hub" in error
-    assert "begins without --training.resume" in error
+    assert "has not pushed anything yet, leave out --training.resume" in error
 
 
 @pytest.mark.slow
@@ -200,4 +200,4 @@ def test_without_an_answer_nothing_is_said_of_a_run_that_pushed_nothing(
         server.faults.append(Fault(kind, ".*", times=99))
     with pytest.raises(UserError) as raised:
         client(fetch_checkpoint, repo_id, tmp_path)
-    assert ("A run that has pushed nothing yet begins without" in str(raised.value)) == advice
+    assert ("If the run has not pushed anything yet, leave out" in str(raised.value)) == advice

@@ -16,13 +16,13 @@ QUOTA = "Private repository storage limit reached, please upgrade your plan"
     [
         (
             Fault(401, "POST /api/repos/create", 9, reason=EXPIRED),
-            ["does not know the token in use, or no longer", EXPIRED, "set HF_TOKEN to one that is valid"],
+            ["does not accept the token in use", EXPIRED, "set HF_TOKEN to one that is valid"],
             "settings/tokens",
         ),
         (Fault(401, "GET /api/models/", 9, reason=EXPIRED), [EXPIRED, "set HF_TOKEN"], "is not on the Hub"),
         (
             Fault(401, "POST .*/commit/", 9, reason="Invalid username or password."),
-            ["or no longer (Invalid"],
+            ["does not accept the token in use (Invalid"],
             "private",
         ),
         (Fault(403, "POST .*/commit/", 9, reason=QUOTA), ["has no room for", QUOTA, "free space"], "hf auth login"),

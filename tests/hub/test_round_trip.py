@@ -121,7 +121,7 @@ def test_pushing_the_same_again_adds_no_commit(server, client, model, repo_id):
     first, again = (client.cli("push", model, repo_id) for _ in range(2))
     assert first[1] == again[1]
     assert client.told("push", model, repo_id) == [
-        f"{repo_id!r} holds all of this already: there is nothing to commit."
+        f"{repo_id!r} has the same files already: there is nothing to commit."
     ]
     assert len(titles(server, repo_id)) == 2
 

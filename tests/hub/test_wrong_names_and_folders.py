@@ -23,9 +23,9 @@ POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64
 @pytest.mark.parametrize(
     ("token", "name", "message"),
     [
-        ("", "user/mine", "there is no token to write to the Hub with: hf auth login"),
+        ("", "user/mine", "there is no token to write to the Hub with: run hf auth login"),
         ("hf_reader", "user/mine", "may only read: make one that may write"),
-        ("hf_wrong", "user/mine", "does not know the token in use"),
+        ("hf_wrong", "user/mine", "does not accept the token in use"),
         ("hf_writer", "other/theirs", "push to user/theirs"),
         ("hf_writer", "user/a b", "write USER/NAME"),
         ("hf_writer", "user/taken", "is taken by a model of type 'bert'"),

@@ -65,7 +65,7 @@ def test_models_that_began_apart_have_no_mean_that_knows_anything(tiny_run, tmp_
     shutil.copytree(tiny_run, tmp_path / "other")
     with caplog.at_level(logging.WARNING):
         hf_rnn.average([tiny_run, tmp_path / "other"], tmp_path / "mean")
-    assert "trained from nothing" in caplog.text
+    assert "trained from scratch" in caplog.text
     for name in ("other", "third"):
         shutil.copytree(tiny_run, tmp_path / name, dirs_exist_ok=True)
         run = yaml.safe_load((tiny_run / "run.yaml").read_text())
@@ -104,7 +104,7 @@ def test_models_of_other_sizes_have_answers_and_no_mean_of_weights(folders, tmp_
         config = hf_rnn.RNNConfig.from_pretrained(folders / "a", **{name: value})
         hf_rnn.RNNForSequenceClassification(config).save_pretrained(tmp_path / name)
         hf_rnn.load_tokenizer(str(folders / "a")).save_pretrained(tmp_path / name)
-        with pytest.raises(UserError, match=f"has {name}='{value}'.*name models that compute the same"):
+        with pytest.raises(UserError, match=f"has {name}='{value}'.*name models with the same value"):
             hf_rnn.average([folders / "a", tmp_path / name], tmp_path / "mean")
     assert not (tmp_path / "mean").exists()
 
@@ -121,14 +121,14 @@ def test_one_path_where_several_belong_is_refused(folders, tmp_path):
 
 
 def test_other_labels_another_tokenizer_one_model_and_a_taken_folder_are_refused(folders, tiny_run, tmp_path):
-    with pytest.raises(UserError, match=r"answers something else \(negative, positive\)"):
+    with pytest.raises(UserError, match=r"has other labels \(negative, positive\)"):
         hf_rnn.average([folders / "a", tiny_run], tmp_path / "mean")
     other = tmp_path / "other"
     hf_rnn.RNNForSequenceClassification.from_pretrained(folders / "a").save_pretrained(other)
     hf_rnn.train_tokenizer(["a b"], kind="word", min_frequency=1, show_progress=False).save_pretrained(other)
     with pytest.raises(UserError, match="has another tokenizer"):
         hf_rnn.Predictor.from_pretrained(folders / "a", others=[other])
-    with pytest.raises(UserError, match="two models or more, and 1 is named"):
+    with pytest.raises(UserError, match="two models or more, but got 1"):
         hf_rnn.average([folders / "a"], tmp_path / "mean")
     with pytest.raises(UserError, match="exists already"):
         hf_rnn.average([folders / "a", folders / "b"], other)

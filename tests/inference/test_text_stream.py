@@ -161,9 +161,9 @@ def test_wrong_use_is_told():
         (lambda: reads.stream().feed("one"), r"has no tokenizer"),
         (lambda: reads.stream().feed_ids([[1], [2]]), r"2 rows for 1 streams"),
         (lambda: reads.stream(streams=0), r"streams=0 must be 1"),
-        (lambda: stream.answers(), r"knows no task: open it with Predictor"),
-        (lambda: reads.stream().load_state_dict(stream.state_dict()), r"is of 2 streams, and this has 1"),
-        (lambda: model(tokenizer, bidirectional=True).stream(tokenizer), r"reads each text from its end too"),
+        (lambda: stream.answers(), r"has no task: open it with Predictor"),
+        (lambda: reads.stream().load_state_dict(stream.state_dict()), r"has 2 streams, but this stream has 1"),
+        (lambda: model(tokenizer, bidirectional=True).stream(tokenizer), r"needs the end of each text"),
     ):
         with pytest.raises(UserError, match=message):
             wrong()

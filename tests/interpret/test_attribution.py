@@ -261,7 +261,7 @@ def test_what_is_no_text_or_no_answer_is_refused(planted):
     damaged = copy.deepcopy(models["concat"])
     with torch.no_grad():
         damaged.classifier.out_proj.weight.fill_(float("nan"))
-    with pytest.raises(UserError, match="is no number"):
+    with pytest.raises(UserError, match="are NaN or infinite"):
         explain(damaged, tokenizer, "the film was long")
     with pytest.raises(UserError, match="no explanations"):
         measure_faithfulness(models["concat"], [])
@@ -279,5 +279,5 @@ def test_models_of_pairs_are_not_explained_by_half(planted):
 
 def test_a_language_model_has_no_label_to_explain(planted):
     _, tokenizer = planted
-    with pytest.raises(UserError, match="RNNForCausalLM gives a text no label"):
+    with pytest.raises(UserError, match="RNNForCausalLM is not a text classifier"):
         explain(RNNForCausalLM(RNNConfig(vocab_size=len(tokenizer))), tokenizer, "the film")

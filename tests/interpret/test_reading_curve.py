@@ -103,5 +103,5 @@ def test_what_cannot_be_read(tokenizer):
         how_it_read(model, tokenizer, "")
     with pytest.raises(UserError, match="places=0"):
         how_it_read(model, tokenizer, TEXT, places=0)
-    with pytest.raises(UserError, match="RNNModel answers nothing"):
+    with pytest.raises(UserError, match="RNNModel is not a text classifier"):
         how_it_read(RNNModel(model.config), tokenizer, TEXT)

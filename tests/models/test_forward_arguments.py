@@ -94,7 +94,7 @@ def test_a_mask_that_numbers_texts_is_refused(head):
     torch.manual_seed(0)
     model = head(RNNConfig(vocab_size=20, embedding_size=4, hidden_size=6, bos_token_id=2, eos_token_id=3))
     labels = {"labels": IDS} if head is RNNForConditionalGeneration else {}
-    with pytest.raises(ValueError, match=r"\[0, 1, 2\], as masks have that number several texts"):
+    with pytest.raises(ValueError, match=r"\[0, 1, 2\], which number several texts"):
         model(IDS, attention_mask=MASK.cumsum(1).clamp(max=2), **labels)
     # Any nonzero value of the mask marks a token.
     model(IDS, attention_mask=255 * MASK, **labels)

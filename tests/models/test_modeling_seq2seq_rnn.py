@@ -195,9 +195,9 @@ def test_a_saved_model_writes_the_same_again(kind, batch, tmp_path):
     [
         (
             {"decoder_input_ids": torch.ones(2, 1, dtype=torch.long)},
-            r"decoder_input_ids have 2 rows .* 3: .*full\(\(3, 1",
+            r"decoder_input_ids have 2 rows, .* 3: .*full\(\(3, 1",
         ),
-        ({}, "nothing to write: pass labels"),
+        ({}, "the decoder has no input: pass labels"),
         ({"labels": torch.full((3, 2), V)}, rf"labels \[{V}\] are outside the vocabulary: .* or -100"),
         ({"labels": torch.ones(3, 2)}, r"the shape \(3, 2\) and the type torch.float32: pass token ids \[B, T\]"),
         ({"labels": torch.ones(3).long()}, r"the shape \(3,\) and the type torch.int64: pass token ids \[B, T\]"),
@@ -223,24 +223,25 @@ def test_a_configuration_stays_as_it_was_and_a_loss_needs_no_state(batch):
 def test_what_was_read_by_another_encoder_is_refused(batch):
     model, begin = make(input_feeding=True), torch.full((3, 1), BOS)
     read = model.get_encoder()(*batch[:2])
-    with pytest.raises(ValueError, match=r"attention_mask has the shape \(3, 4\), and what was read .* \(3, 6\)"):
+    with pytest.raises(ValueError, match=r"attention_mask has the shape \(3, 4\), and encoder_outputs .* \(3, 6\)"):
         model(attention_mask=batch[1][:, :4], encoder_outputs=read, decoder_input_ids=begin)
-    with pytest.raises(ValueError, match="is a BaseModelOutput without the states in which the text ends: pass"):
+    with pytest.raises(ValueError, match="is a BaseModelOutput without final_hidden_state: pass"):
         model(encoder_outputs=BaseModelOutput(read.last_hidden_state), decoder_input_ids=begin)
-    with pytest.raises(ValueError, match=r"\[B, T\] = \(3, 0\), and no token to begin with: pass one"):
+    with pytest.raises(ValueError, match=r"\[B, T\] = \(3, 0\), without a start token: pass one"):
         model(*batch[:2], decoder_input_ids=begin[:, :0])
 
 
 def test_a_state_of_other_rows_is_refused(batch):
     model = make()
     state = model(*batch[:2], decoder_input_ids=torch.full((3, 1), BOS)).past_key_values
-    with pytest.raises(ValueError, match="past_key_values is the state of 3 rows, and what is read has 2"):
+    with pytest.raises(ValueError, match="past_key_values is the state of 3 rows, and encoder_outputs have 2"):
         model(batch[0][:2], batch[1][:2], decoder_input_ids=torch.full((2, 1), 5), past_key_values=state)
 
 
 def test_what_begins_and_more_beams_than_words_are_asked_for(batch):
     with pytest.raises(
-        ValueError, match=r"decoder_start_token_id=None.* decoder_start_token_id=tokenizer.bos_token_id"
+        ValueError,
+        match=r"decoder_start_token_id and bos_token_id are None.* decoder_start_token_id=tokenizer.bos_token_id",
     ):
         make(bos_token_id=None)(*batch[:2], labels=batch[2])
     with pytest.raises(ValueError, match=rf"num_beams=40 must be from 1 to .* vocab_size={V}"):

@@ -109,7 +109,7 @@ def test_what_cannot_be_written(language_model, tiny_run, capsys, options, messa
     assert main(["write", str(language_model[0]), "the film", *options]) == 1
     assert message in capsys.readouterr().err
     assert main(["write", str(tiny_run), "the film"]) == 1
-    assert "does not go on with texts, it answers them: hf-rnn predict" in capsys.readouterr().err
+    assert "is not a language model and cannot continue texts: write hf-rnn predict" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -118,7 +118,7 @@ def test_what_it_does_not_know_stays_in_the_text(tmp_path, reviews, caplog):
     predictor = hf_rnn.Predictor.from_pretrained(tmp_path / "lm")
     with caplog.at_level(logging.WARNING):
         assert write(predictor, "the \u2603 film", 3).startswith("the \u2603 film")
-    assert "has words that the model does not know" in caplog.text
+    assert "has words outside the vocabulary" in caplog.text
 
 
 def test_it_lends_its_encoder(language_model):
@@ -184,7 +184,7 @@ def killed(folder: Path, step: int) -> None:
 @pytest.mark.slow
 def test_killed_in_the_middle_of_an_epoch_it_goes_on_to_the_same_weights(tmp_path, capsys):
     assert main(arguments(tmp_path / "whole")) == 0
-    assert "Let it write: hf-rnn write " in capsys.readouterr().out
+    assert "Continue a text: hf-rnn write " in capsys.readouterr().out
     process = get_context("spawn").Process(target=killed, args=(tmp_path / "cut", 25))
     process.start()
     process.join()
@@ -205,7 +205,9 @@ def test_it_does_not_go_on_with_other_streams(language_model, tmp_path):
 
 def test_others_and_batches_by_tokens_are_for_classifiers(language_model, tmp_path):
     folder, _ = language_model
-    with pytest.raises(UserError, match="is no classifier of whole texts, and only their logits have a mean"):
+    with pytest.raises(
+        UserError, match="is not a text classifier, and only logits of text classifiers can be averaged"
+    ):
         hf_rnn.Predictor.from_pretrained(folder, others=[folder])
     with pytest.raises(UserError, match=r"train_batch_tokens=512 is for rows"):
         hf_rnn.train(
@@ -288,7 +290,7 @@ def test_without_its_run_a_model_is_what_its_weights_are(language_model, tmp_pat
     assert "the model has no run.yaml that names its data: name a data set, --data PATH" in capsys.readouterr().err
     (folder / "run.yaml").write_text("task: text_classification\n")
     assert main(["predict", str(folder), "this film"]) == 1
-    assert "is an RNNForCausalLM, and its run.yaml is of the task text_classification" in capsys.readouterr().err
+    assert "is an RNNForCausalLM, but its run.yaml has the task text_classification" in capsys.readouterr().err
 
 
 def test_a_checkpoint_is_of_the_run_that_it_stands_in(language_model, capsys):
@@ -302,7 +304,7 @@ def test_an_encoder_alone_answers_nothing(language_model, tmp_path):
     folder, _ = language_model
     hf_rnn.RNNModel.from_pretrained(folder).save_pretrained(tmp_path / "encoder")
     hf_rnn.load_tokenizer(str(folder)).save_pretrained(tmp_path / "encoder")
-    with pytest.raises(UserError, match="is an RNNModel, which answers nothing"):
+    with pytest.raises(UserError, match="is an RNNModel, which has no head for a task"):
         hf_rnn.Predictor.from_pretrained(tmp_path / "encoder")
 
 
@@ -332,7 +334,7 @@ def test_a_language_model_cannot_see_what_it_is_to_tell(tiny_run, tmp_path, revi
     )
     run = lm(tmp_path / "lm", reviews)
     run["model"], run["tokenizer"] = {"pretrained": str(tmp_path / "seeing")}, {}
-    with pytest.raises(UserError, match="has bidirectional=True, and a language model on it would read the word"):
+    with pytest.raises(UserError, match="has bidirectional=True, and a language model on it would read the token"):
         hf_rnn.train(run)
 
 
@@ -340,7 +342,11 @@ def test_a_language_model_cannot_see_what_it_is_to_tell(tiny_run, tmp_path, revi
     ("section", "settings", "message"),
     [
         ("model", {"pooling": "max"}, "model.pooling='max' has no use in the task language_modeling"),
-        ("training", {"label_smoothing_factor": 0.1}, "for one label a text alone, and this is language_modeling"),
+        (
+            "training",
+            {"label_smoothing_factor": 0.1},
+            "needs one label per text, and the problem type is language_modeling",
+        ),
         ("training", {"auto_find_batch_size": True}, "auto_find_batch_size=True is for rows"),
         ("training", {"bf16_full_eval": True}, "training.bf16_full_eval=True has no use in the task language_modeling"),
         ("training", {"metric_for_best_model": "accuracy"}, "is not one of perplexity, word_perplexity, loss"),

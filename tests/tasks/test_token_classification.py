@@ -200,8 +200,12 @@ def prepared(rows: list[dict], **settings):
     ("words", "tags", "message"),
     [
         (["a", "b"], ["O"], r"row 30 of the split 'train' has 2 words and 1 tags \('a b'\): give each word one tag"),
-        (["a", "b"], ["O", "S-PER"], r"the tag 'S-PER' of 'rows' is not of the BIO scheme, as 'B-LOC' is: write B-PER"),
-        (["a", "b"], ["O", "PER"], r"the tag 'PER' of 'rows' is not of the BIO scheme"),
+        (
+            ["a", "b"],
+            ["O", "S-PER"],
+            r"the tag 'S-PER' of 'rows' is not in the BIO scheme, but 'B-LOC' is: write B-PER",
+        ),
+        (["a", "b"], ["O", "PER"], r"the tag 'PER' of 'rows' is not in the BIO scheme"),
         (["a", "b"], ["O", "I-PER"], r"row 30 .*'I-PER' at its word 1, after 'O'.*: write B-PER there"),
         (["a", "b"], ["B-LOC", "I-PER"], r"after 'B-LOC' and not after B-PER or I-PER"),
     ],
@@ -217,7 +221,7 @@ def test_words_and_tags_that_do_not_fit_are_named(words, tags, message):
         ({"tokens": "['a', 'b']", "ner_tags": "O O"}, r"row 0 .* \"\['a', 'b'\]\", a list that was written as a text"),
         (
             {"tokens": "a b", "ner_tags": "o b-per"},
-            r"the tag 'b-per' .* nearly of the BIO scheme: write B-per",
+            r"the tag 'b-per' .* almost a tag of the BIO scheme: write B-per",
         ),
         ({"tokens": "a b", "ner_tags": "_ B-PER"}, r"the tag '_' .* write O for words outside of all spans"),
         (
@@ -245,7 +249,7 @@ def test_one_tag_strange_columns_and_lengths_are_refused():
         prepared([{"tokens": ["a"], "marks": ["O"]}] * 20)
     with pytest.raises(UserError, match=r"has the tag 7, and there are no names: write --data.label_names"):
         prepared([{"tokens": ["a"], "ner_tags": [7]}] * 20)
-    with pytest.raises(UserError, match=r"max_length=5 would cut words away"):
+    with pytest.raises(UserError, match=r"max_length=5 would cut off words"):
         prepared(sentences(20), max_length=5)
     with pytest.raises(UserError, match=r"has no words"):
         prepared([{"tokens": [], "ner_tags": []}] * 20)
@@ -277,7 +281,9 @@ def test_a_tokenizers_own_tokens_are_read_in_training_too():
 def test_a_tokenizer_that_reads_words_otherwise_than_text_is_refused():
     tokenizer = hf_rnn.train_tokenizer(["a b ab"] * 3, "bpe", vocab_size=300, show_progress=False)
     tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    with pytest.raises(UserError, match=r"reads the words 'a', 'b' otherwise than the text.*add_prefix_space=True"):
+    with pytest.raises(
+        UserError, match=r"splits the words 'a', 'b' into the tokens .*, but the text.*add_prefix_space=True"
+    ):
         TokenClassification(DataArguments(path="rows")).fitted(tokenizer)
 
 
@@ -286,7 +292,7 @@ def test_a_tokenizer_that_reads_a_mark_after_a_word_otherwise_is_refused(kind, t
     settings = run("rows", tmp_path / "model")
     settings["tokenizer"] = {"kind": kind, "vocab_size": 300}
     del settings["data"]
-    with pytest.raises(UserError, match=r"otherwise than the text 'a[ .].*--tokenizer.kind wordpiece"):
+    with pytest.raises(UserError, match=r"but the text 'a[ .].*--tokenizer.kind wordpiece"):
         hf_rnn.train(settings, data=sentences(30))
     assert not (tmp_path / "model" / "config.json").exists()
 
@@ -301,7 +307,7 @@ def test_the_marks_of_the_data_are_tried_too():
     task = TokenClassification(DataArguments(path="rows"))
     task.examples = []
     task.prepare(DatasetDict(train=Dataset.from_list(rows)))
-    with pytest.raises(UserError, match=r"the words '北', '，' otherwise than the text '北，'"):
+    with pytest.raises(UserError, match=r"the words '北', '，' into the tokens .*, but the text '北，'"):
         task.fitted(tokenizer)
 
 
@@ -526,11 +532,13 @@ def test_what_is_for_labels_of_whole_texts_says_so(tagger):
     predictor = hf_rnn.Predictor.from_pretrained(folder)
     with pytest.raises(UserError, match="gives each word its best tag"):
         predictor(["a"], top_k=2)
-    with pytest.raises(UserError, match="a row has 2 texts, 'b' the second: pass one text a row"):
+    with pytest.raises(UserError, match="pass one text per row, not 2; the second is 'b'"):
         predictor(["a"], ["b"])
-    with pytest.raises(UserError, match="one classifier answers a stream"):
+    with pytest.raises(UserError, match="a stream needs a single text classifier"):
         predictor.open()
-    with pytest.raises(UserError, match="model for token classification, and what is explained is the label of a text"):
+    with pytest.raises(
+        UserError, match="model for token classification, but only the labels of text classifiers can be explained"
+    ):
         explainable(predictor)
     with pytest.raises(UserError, match="RNNForTokenClassification has none"):
         diagnose(predictor, predictor.task.data)

@@ -100,9 +100,9 @@ def test_it_shows_where_it_looked(translator, capsys, tmp_path):
     ):
         assert main(["explain", str(folder), "two .", *wrong]) == 1
         assert message in capsys.readouterr().err
-    with pytest.raises(UserError, match="'' holds no words to explain"):
+    with pytest.raises(UserError, match="'' has no words to explain"):
         hf_rnn.align(predictor, "")
-    with pytest.raises(UserError, match=r"nothing is written after 'two \.': say what is to be, with --target"):
+    with pytest.raises(UserError, match=r"the translation of 'two \.' is empty: give a translation to align, --target"):
         hf_rnn.align(predictor, "two .", " ")
 
 
@@ -150,7 +150,10 @@ def test_beams_are_set_from_the_command_line(translator, tiny_run, capsys):
     folder, *_ = translator
     assert main(["predict", str(folder), "two .", "--num_beams", "1"]) == 0
     assert capsys.readouterr().out == "zwei .\ttwo .\n"
-    for model, beams, message in ((folder, "0", "--num_beams 0 must be from 1"), (tiny_run, "2", "is of a model that")):
+    for model, beams, message in (
+        (folder, "0", "--num_beams 0 must be from 1"),
+        (tiny_run, "2", "is an option of translation models only"),
+    ):
         assert main(["predict", str(model), "two .", "--num_beams", beams]) == 1
         assert message in capsys.readouterr().err
 
@@ -229,7 +232,7 @@ def test_empty_and_overlong_pairs_are_not_trained_on_and_all_are_judged(caplog):
         splits = task.prepare(DatasetDict(train=table, validation=table, test=table))
         encoded = {split: task.encode(of_split, tokenizer) for split, of_split in splits.items()}
     assert {split: len(of_split) for split, of_split in encoded.items()} == {"train": 20, "validation": 23, "test": 23}
-    assert "2 training rows without one of the texts were left out" in caplog.text
+    assert "2 training rows without a source or target text were left out" in caplog.text
     assert "1 training rows are longer than data.max_length=10: left out" in caplog.text
     assert all(row[-1] == tokenizer.eos_token_id for row in encoded["test"]["input_ids"])
     with pytest.raises(UserError, match=r"data.max_length=1 leaves no training row"):
@@ -239,11 +242,13 @@ def test_empty_and_overlong_pairs_are_not_trained_on_and_all_are_judged(caplog):
 def test_what_a_translator_cannot_do_says_so(translator, caplog):
     folder, _, data = translator
     predictor = hf_rnn.Predictor.from_pretrained(folder)
-    with pytest.raises(UserError, match="top_k=3: a translator writes one text: leave top_k out"):
+    with pytest.raises(
+        UserError, match="top_k=3 is not possible, because a translator writes one text: leave top_k out"
+    ):
         predictor(["one ."], top_k=3)
-    with pytest.raises(UserError, match=r"a row has 2 texts, 'two \.' the second: pass one text a row"):
+    with pytest.raises(UserError, match=r"pass one text per row, not 2; the second is 'two \.'"):
         predictor(["one ."], ["two ."])
-    with pytest.raises(UserError, match="one classifier answers a stream"):
+    with pytest.raises(UserError, match="a stream needs a single text classifier"):
         predictor.open()
     with pytest.raises(UserError, match="RNNForConditionalGeneration has none"):
         diagnose(predictor, predictor.task.data)
@@ -251,19 +256,19 @@ def test_what_a_translator_cannot_do_says_so(translator, caplog):
         hf_rnn.train(run(data, folder.parent / "other", label_smoothing_factor=0.1))
     settings = run(data, folder.parent / "other")
     del settings["data"]["label_column"]
-    with pytest.raises(UserError, match=r"column of the texts to write of .* 'en', 'de'. Write --data.label_column"):
+    with pytest.raises(UserError, match=r"column of the target texts of .* 'en', 'de'. Write --data.label_column"):
         hf_rnn.train(settings)
     predictor.task.data.max_length = 3
     with caplog.at_level(logging.WARNING):
         assert predictor(["two five one ."]) == [{"text": "eins fünf zwei ."}]
-    assert "a text has 5 tokens, more than any of training (data.max_length=3)" in caplog.text
+    assert "a text has 5 tokens, more than any training text (data.max_length=3)" in caplog.text
 
 
 @pytest.mark.parametrize(("name", "what"), [("bos_token", "begins"), ("eos_token", "ends")])
 def test_a_tokenizer_without_the_tokens_around_a_target_is_refused(name, what):
     tokenizer = hf_rnn.train_tokenizer(["one ."], "word", min_frequency=1, show_progress=False)
     setattr(tokenizer, name, None)
-    with pytest.raises(UserError, match=f"has no {name}, which {what} what is written: set tokenizer.{name}"):
+    with pytest.raises(UserError, match=f"has no {name}, which {what} each target text: set tokenizer.{name}"):
         Translation(DataArguments("rows")).fitted(tokenizer)
 
 

@@ -17,7 +17,7 @@ def documents(count: int = 23) -> list[list[int]]:
 
 def test_windows_too_short_to_vary_are_refused():
     assert len(BPTTWindows(documents(), 1, 4, END)) > 1
-    with pytest.raises(UserError, match=r"window=4 cannot vary: write 5 or greater"):
+    with pytest.raises(UserError, match=r"window=4 is too short to vary: write 5 or greater"):
         BPTTWindows(documents(), 1, 4, END, vary=True)
 
 

@@ -68,7 +68,7 @@ def test_a_named_column_wins_over_a_guess():
          r"--data.text_column premise --data.text_pair_column hypothesis"),
         ({"text": TEXT, "spam": ["0", "1"] * 5, "author": ["ann", "bob"] * 5},
          r"label column .*'text', 'spam', 'author'"),
-        ({"a": ["1", "2"] * 5, "b": ["3", "4"] * 5}, r"text column .* not plain"),
+        ({"a": ["1", "2"] * 5, "b": ["3", "4"] * 5}, r"text column .* cannot be determined from the column names"),
     ],
 )  # fmt: skip
 def test_columns_that_could_both_be_meant_are_listed(rows, message):
@@ -78,7 +78,7 @@ def test_columns_that_could_both_be_meant_are_listed(rows, message):
 
 def test_one_text_of_a_pair_has_to_be_named():
     rows = Dataset.from_dict({"premise": TEXT, "hypothesis": TEXT})
-    with pytest.raises(UserError, match=r"has a pair of texts.*write --data.text_column premise, or hypothesis"):
+    with pytest.raises(UserError, match=r"has a pair of text columns.*write --data.text_column premise, or hypothesis"):
         choose_text(rows, DataArguments(path="x"))
 
 

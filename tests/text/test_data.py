@@ -108,7 +108,7 @@ def test_other_encodings_and_byte_order_marks(tmp_path):
         ("none.csv", None, "there is no file or folder"),
         ("a.csv", "", "is empty"),
         ("a.csv", "text,label\n", "has no rows"),
-        ("a.docx", "x", r"not one of the kinds that can be read: \.csv"),
+        ("a.docx", "x", r"has none of the supported endings: \.csv"),
         ("a.json", "{not json", "cannot be read as .json"),
         ("a.jsonl", '{"text": 1}\n{"te', "cannot be read as .jsonl"),
         ("a.csv", 'text,label\n"open,1\n', "cannot be read as .csv: .*quotes are closed"),
@@ -124,7 +124,7 @@ def test_files_that_cannot_be_read(tmp_path, name, content, message):
 def test_a_folder_with_nothing_in_it_and_an_unknown_encoding(tmp_path):
     with pytest.raises(UserError, match="neither files of"):
         read(tmp_path)
-    with pytest.raises(UserError, match="no encoding that Python knows"):
+    with pytest.raises(UserError, match="is not an encoding that Python supports"):
         read(write(tmp_path, "a.csv"), encoding="utf-99")
 
 
@@ -189,7 +189,7 @@ def test_many_small_classes_do_not_take_the_training_rows(sizes, caplog):
     train, validation = split_validation(rows, DataArguments(), "labels")
     assert len(validation) <= 2 * round(0.1 * sum(sizes))
     assert set(train["labels"]) == set(range(len(sizes)))
-    told = "6 of 12 classes have a single row" if sizes[0] == 1 else "too few for 8 validation rows"
+    told = "6 of 12 classes have a single row" if sizes[0] == 1 else "8 validation rows cannot keep the proportions"
     assert told in caplog.text
 
 

@@ -261,22 +261,22 @@ def test_arrow_reads_plain_files(tmp_path, monkeypatch):
 )
 def test_short_texts_are_not_taken_for_names(text, tmp_path):
     (tmp_path / "a.csv").write_text(text)
-    with pytest.raises(UserError, match=r"may be a header or a row, and 'warm|good soup"):
+    with pytest.raises(UserError, match=r"may be a header or a row, because 'warm|good soup"):
         rows_of(tmp_path / "a.csv")
 
 
 def test_lines_for_excel_and_other_endings_are_told(tmp_path):
     (tmp_path / "a.csv").write_text("sep=;\ntext;label\na;b\n")
-    with pytest.raises(UserError, match=r"begins with 'sep=;', which is for Excel and no row: delete that line"):
+    with pytest.raises(UserError, match=r"begins with 'sep=;', which is for Excel and not a row: delete that line"):
         rows_of(tmp_path / "a.csv")
     (tmp_path / "a.tsv").write_text("text,label\na b,1\n")
-    with pytest.raises(UserError, match=r"is called .tsv and its first row, 'text,label', has no tab"):
+    with pytest.raises(UserError, match=r"is a .tsv file, but its first row, 'text,label', has no tab"):
         rows_of(tmp_path / "a.tsv")
     assert rows_of(tmp_path / "a.tsv", delimiter="comma") == [["a b", "1"]]
     (tmp_path / "data.tsv.csv").write_text("text,label\na b,1\n")
     assert rows_of(tmp_path / "data.tsv.csv") == [["a b", "1"]]
     (tmp_path / "b.csv").write_bytes(gzip.compress(b"text\na\n"))
-    with pytest.raises(UserError, match=r"is no text, but a compressed file, .gz: give it the ending of its kind, .gz"):
+    with pytest.raises(UserError, match=r"is not text, but a compressed file, .gz: give it the ending .gz"):
         rows_of(tmp_path / "b.csv")
 
 
@@ -326,7 +326,7 @@ def test_names_that_end_in_digits_are_a_header(form, tmp_path):
 def test_a_first_row_that_is_like_the_others_and_unlike_them_is_asked_about(names, tmp_path):
     rows = [[f"the lamp was good {n}", str(n), ("pos", "neg")[n % 2]] for n in range(40)]
     with pytest.raises(
-        UserError, match=rf"{names[2]!r} comes nowhere again, as those do. Write --data.header true, or"
+        UserError, match=rf"{names[2]!r} does not occur again in its column. Write --data.header true, or"
     ):
         rows_of(write(tmp_path / "a.csv", rows, header=names))
     assert rows_of(tmp_path / "a.csv", header=True) == rows

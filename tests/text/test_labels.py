@@ -74,9 +74,9 @@ def test_how_labels_are_written(labels, kind, names):
         (["a|b", "a", "b", "a;b"], {"problem_type": MULTI}, r"may be joined by '\|' or ';'"),
         (["3,5", "4,0", "1"], {}, r"decimal comma or several labels: write --data.problem_type regression"),
         (["1.0", "2.0", ""], {}, r"may be classes or values. Write --data.problem_type single_label"),
-        ([[1, 0], [0, 1], [1, 0]], {}, r"labels \[1, 0\], as all rows have 0 and 1 alone.*--data.label_names"),
+        ([[1, 0], [0, 1], [1, 0]], {}, r"labels \[1, 0\], and all rows contain only 0 and 1.*--data.label_names"),
         (["[1, 0, 1]", "[0, 1, 1]"], {}, r"labels \[1, 0, 1\], one of them twice.*--data.label_names"),
-        ([["a"], ["b"]], {"problem_type": SINGLE}, r"are a list of labels, and data.problem_type=.*needs one a row"),
+        ([["a"], ["b"]], {"problem_type": SINGLE}, r"are a list of labels, and data.problem_type=.*needs one per row"),
         (["a|b", "c"], {"problem_type": REGRESSION}, r"label 'a\|b', and regression needs numbers"),
     ],
 )
@@ -197,7 +197,7 @@ def test_values_have_their_mean_and_deviation_in_the_configuration():
     assert task.config_fields()["target_mean"] == pytest.approx(60000.5)
     assert task.config_fields()["target_std"] == pytest.approx(30000)
     assert task_of([2.5, 2.5])[0].target == (2.5, 1.0)
-    with pytest.raises(UserError, match="too great to be learnt"):
+    with pytest.raises(UserError, match="are too large: divide"):
         task_of([1e308, -1e308, 1.5e308])
 
 

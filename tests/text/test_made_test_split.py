@@ -108,7 +108,7 @@ def test_the_folder_says_which_rows_were_tested_on(reviews_csv, tmp_path, capsys
     lines = reviews_csv.read_text().splitlines()
     reviews_csv.write_text("\n".join([lines[0], *reversed(lines[1:])]))
     assert main(["evaluate", str(tmp_path / "model")]) == 1
-    assert "whose rows are not those of the training run any more" in capsys.readouterr().err
+    assert "whose rows have changed since the training run" in capsys.readouterr().err
 
 
 def test_a_stream_has_no_rows_to_hold_out(reviews_csv, tmp_path):

@@ -110,7 +110,7 @@ def test_rows_in_python_through_every_door(kind, tmp_path):
     assert hf_rnn.evaluate(predictor, source)["accuracy"] == pytest.approx(results["test"]["accuracy"])
     if kind != "pairs":
         assert predictor(source) == predictor([row["text"] for row in of])
-    with pytest.raises(UserError, match=r"handed over in Python and are not kept: name a file, --data PATH"):
+    with pytest.raises(UserError, match=r"passed in Python and are not saved: name a file, --data PATH"):
         hf_rnn.evaluate(predictor, predictor.task.data)
     again = run(tmp_path / "again")
     again["data"]["path"] = source
@@ -186,7 +186,9 @@ def test_a_run_goes_on_with_the_same_rows_alone(change, tmp_path, monkeypatch):
     if change in ("none", "delimiter"):
         assert hf_rnn.train(config)["run"]["epochs"] == 3
     else:
-        with pytest.raises(UserError, match=r"begun with other rows than .*--training.overwrite true to begin anew"):
+        with pytest.raises(
+            UserError, match=r"begun with other rows than .*--training.overwrite true to start a new run"
+        ):
             hf_rnn.train(config)
 
 
@@ -212,7 +214,9 @@ def test_pairs_are_found_cut_alike_and_asked_for(tmp_path, capsys):
     hf_rnn.train(run(tmp_path / "model", path=write_jsonl(tmp_path / "a.jsonl", of), max_length=8))
     assert "text       'premise' with 'hypothesis'" in capsys.readouterr().out
     predictor = Predictor.from_pretrained(tmp_path / "model")
-    with pytest.raises(UserError, match=r"reads pairs of texts \('premise' with 'hypothesis'\), and was given one"):
+    with pytest.raises(
+        UserError, match=r"reads pairs of texts \('premise' with 'hypothesis'\), but was given single texts"
+    ):
         predictor(["it rains"])
     assert main(["predict", str(tmp_path / "model"), "it rains"]) == 1
     _, kept = predictor.task.read_and_cut(predictor.tokenizer, [of[0]["premise"]] * 2, ["dry", "dry " * 30])

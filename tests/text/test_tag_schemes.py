@@ -97,9 +97,9 @@ def test_rows_that_begin_inside_a_span_begin_it_and_are_counted(caplog):
         (["U-L O B-P L-P", "U-L O B-P O"], r"row 1 .*'B-P' at its word 2, before 'O': in the scheme BILOU .*write U-P"),
         (["U-L O U-L", "O L-P"], r"row 1 .*'L-P' at its word 1, after 'O': in the scheme BILOU"),
         (["S-L O S-L B-P I-P O", "B-P E-P"], r"row 0 .*'I-P' at its word 4, before 'O': .* write E-P there"),
-        (["B-P L-P O S-L"], r"the tag 'L-P' .* is not of the BIO scheme.* word 1 of row 0 .*BILOU, BIOES"),
+        (["B-P L-P O S-L"], r"the tag 'L-P' .* is not in the BIO scheme.* word 1 of row 0 .*BILOU, BIOES"),
         (["O I-L I-L", "O I-P O", "O B-L"], r"row 2 .*'B-L' at its word 1, after 'O'.* scheme IOB1.*: write I-L there"),
-        (["B_P I_P O"], r"the tag 'B_P' .* nearly of the BIO scheme: write B-P"),
+        (["B_P I_P O"], r"the tag 'B_P' .* almost a tag of the BIO scheme: write B-P"),
     ],
 )
 def test_what_may_be_of_several_schemes_is_an_error_with_the_tag_to_write(rows, message):
@@ -123,12 +123,12 @@ def test_tags_that_only_look_like_a_scheme_stay_as_they_are():
 @pytest.mark.parametrize(
     ("tags", "words"),
     [
-        (["B-LOC", "L-LOC", "O", "MISC"], "the tag 'MISC' of 'rows' is not of the BILOU scheme"),
-        (["B-LOC", "L-LOC", "O", "o"], "the tag 'o' of 'rows' is not of the BILOU scheme, .* write O for words"),
+        (["B-LOC", "L-LOC", "O", "MISC"], "the tag 'MISC' of 'rows' is not in the BILOU scheme"),
+        (["B-LOC", "L-LOC", "O", "o"], "the tag 'o' of 'rows' is not in the BILOU scheme, .* write O for words"),
         (["B-LOC", "E-LOC", "X-PER", "O", "S-LOC"], "'X-PER' .* BIOES scheme, .*S-PER for one of a single word"),
         (["o", "B-PER", "I-PER"], "the tag 'o' .*: write O for words outside of all spans"),
         (["0", "B-PER"], "the tag '0' .*: write O for words outside of all spans"),
-        (["B-", "I-", "O"], "the tag 'B-' of 'rows' does not say what its span is: write B-KIND"),
+        (["B-", "I-", "O"], "the tag 'B-' of 'rows' does not name the kind of its span: write B-KIND"),
         (["u-per", "o"], "write U-per, and O"),
         (["PER-B", "PER-I", "O"], "the tag 'PER-B' of 'rows' has the letter .* write B-PER"),
         (["B-PER ", "O"], "the tag 'B-PER ' of 'rows' has spaces around it: write 'B-PER'"),
@@ -141,7 +141,7 @@ def test_the_strange_tag_is_named_and_not_those_beside_it(tags, words):
 
 def test_tags_without_kinds_are_learnt_as_tags_of_words_and_that_is_said(caplog):
     assert find_scheme([["B", "I", "O"]], "rows", "train") is None
-    assert "the tags B, I of 'rows' do not say what their spans are" in caplog.text
+    assert "the tags B, I of 'rows' do not name the kinds of their spans" in caplog.text
     caplog.clear()
     assert find_scheme([["B", "M", "E", "S"]], "rows", "train") is None
     assert not caplog.text

@@ -176,27 +176,27 @@ def test_what_is_passed_over_is_counted(tmp_path):
         ("v.txt", b"\n \n", "is empty"),
         ("v.txt", b"2 3\n", "has no vectors"),
         ("v.txt", b"0 3\n", "has no vectors"),
-        ("v.txt", b"a 1 2\nb 1 2 3\n", r"line 2 of '.*v.txt' has 3 numbers \('b 1 2 3'\), and line 1 has 2"),
+        ("v.txt", b"a 1 2\nb 1 2 3\n", r"line 2 of '.*v.txt' has 3 numbers \('b 1 2 3'\), but line 1 has 2"),
         ("v.txt", b"a 1 2\nb 1\n", "line 2 of .* has 1 numbers"),
-        ("v.txt", b"2 300\na 1 2\nb 3 4\n", "line 2 of .* has 2 numbers .* the first line says a width of 300"),
-        ("v.txt", b"3 2\na 1 2\nb 3 4\n", r"says 3 vectors, and 2 are there: fetch .* \(sed -i 1d FILE\)"),
-        ("v.txt", b"1 2\na 1 2\nb 3 4\n", "says 1 vectors, and 2 are there"),
-        ("v.txt", b"a 1 2\nb 3 x\n", "line 2 of .* has 'x' where a number should be"),
-        ("v.txt", b"a 1 2\nb 3,5 4\n", "has '3,5' where a number should be"),
-        ("v.txt", b"text,label\na,b\n", r"line 1 of .* is 'text,label', and not a word with numbers behind it"),
+        ("v.txt", b"2 300\na 1 2\nb 3 4\n", "line 2 of .* has 2 numbers .* the first line declares width 300"),
+        ("v.txt", b"3 2\na 1 2\nb 3 4\n", r"declares 3 vectors, but the file has 2: fetch .* \(sed -i 1d FILE\)"),
+        ("v.txt", b"1 2\na 1 2\nb 3 4\n", "declares 1 vectors, but the file has 2"),
+        ("v.txt", b"a 1 2\nb 3 x\n", "line 2 of .* has 'x' instead of a number"),
+        ("v.txt", b"a 1 2\nb 3,5 4\n", "has '3,5' instead of a number"),
+        ("v.txt", b"text,label\na,b\n", r"line 1 of .* is 'text,label', and not a word followed by numbers"),
         ("v.txt", "a 1 2\nb 3 4\n".encode("utf-16"), r"is UTF-16: write it as UTF-8 \(iconv"),
-        ("v.txt", b"\x80\x04\x95\0\0\0\0pickled", "is neither text .*of gensim's: vectors.save_word2vec_format"),
+        ("v.txt", b"\x80\x04\x95\0\0\0\0pickled", "is neither text .*with gensim: vectors.save_word2vec_format"),
         ("v.txt.gz", gzip.compress(lines().encode() * 9, mtime=0)[:-20], "cannot be read: .* Fetch it again"),
         ("v.txt.gz", b"no archive", "cannot be read"),
-        ("v.bin", binary(count=5), "says 5 vectors of width 3, and fewer are there"),
-        ("v.bin", binary(count=3), "says 3 vectors of width 3, and more are there"),
+        ("v.bin", binary(count=5), "declares 5 vectors of width 3, but the file has fewer"),
+        ("v.bin", binary(count=3), "declares 3 vectors of width 3, but the file has more"),
         ("v.bin", binary(width=7), "says 4 vectors of width 7"),
         ("v.bin", binary(width=2), "says 4 vectors of width 2"),
-        ("v.bin", fasttext()[:50], "model of fastText that was cut"),
-        ("v.bin", fasttext()[:110], "model of fastText that was cut"),
-        ("v.bin", fasttext()[:160], "model of fastText that was cut"),
-        ("v.bin", fasttext()[:8] + struct.pack("<i", -3) + fasttext()[12:], "model of fastText that was cut"),
-        ("v.bin", FEWER_ROWS, "says a width of 3 and 5 words and n-grams, and its matrix has 4 rows of 3"),
+        ("v.bin", fasttext()[:50], "truncated or damaged model of fastText"),
+        ("v.bin", fasttext()[:110], "truncated or damaged model of fastText"),
+        ("v.bin", fasttext()[:160], "truncated or damaged model of fastText"),
+        ("v.bin", fasttext()[:8] + struct.pack("<i", -3) + fasttext()[12:], "truncated or damaged model of fastText"),
+        ("v.bin", FEWER_ROWS, "declares width 3 and 5 words and n-grams, but its matrix has 4 rows of 3"),
         ("v.bin", fasttext(quantized=True), "is a quantized model of fastText: name the .bin"),
         ("v.bin", fasttext(version=13), "has version 13 of fastText's format"),
         ("v.bin.gz", gzip.compress(fasttext(), mtime=0), r"compressed model of fastText.*\(gunzip\)"),
@@ -217,15 +217,15 @@ def test_a_source_that_is_not_there(name, monkeypatch, tmp_path):
 
 
 def test_folders_without_vectors(tmp_path):
-    with pytest.raises(UserError, match="holds no vectors that can be chosen"):
+    with pytest.raises(UserError, match="has no single file of vectors"):
         open_vectors(str(tmp_path))
     (tmp_path / "a.txt").write_text(lines())
     (tmp_path / "b.txt").write_text(lines())
-    with pytest.raises(UserError, match=r"it has a\.txt, b\.txt, of which one is to be named"):
+    with pytest.raises(UserError, match=r"it has a\.txt, b\.txt; name one of them"):
         open_vectors(str(tmp_path))
     make_bert(tmp_path / "bert")
     (tmp_path / "bert" / "model.safetensors").rename(tmp_path / "bert" / "pytorch_model.bin")
-    with pytest.raises(UserError, match="no safetensors file beside a pickle"):
+    with pytest.raises(UserError, match=r"no safetensors file with .* \(its pickle files are not read"):
         open_vectors(str(tmp_path / "bert"))
     (tmp_path / "bert" / "model.safetensors").write_bytes(b"damaged")
     with pytest.raises(UserError, match=r"model\.safetensors' is damaged"):

@@ -155,7 +155,7 @@ def test_nothing_of_the_vocabulary_in_them(tmp_path):
     message = r"'v\.txt' has none of the 2 entries of the vocabulary: it has words such as 'eins', 'zwei'"
     with pytest.raises(UserError, match=message):
         found(tmp_path, ["one two"], {"eins": [1], "zwei": [2]})
-    with pytest.raises(UserError, match=r"such as \(none\), 2 words that are not UTF-8 passed over"):
+    with pytest.raises(UserError, match=r"such as \(none\), 2 words that are not UTF-8 skipped"):
         found(tmp_path, ["één è"], {}, data="één 1\nè 2\n".encode("latin-1"))
-    with pytest.raises(UserError, match=r"1 vectors with NaN or infinity passed over"):
+    with pytest.raises(UserError, match=r"1 vectors with NaN or infinity skipped"):
         found(tmp_path, ["one two"], {"one": [float("nan")]})

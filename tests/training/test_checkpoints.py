@@ -63,10 +63,10 @@ def flip(file):
 
 HARMS = {
     "shorter": (lambda c: truncate(c / "optimizer.pt"), r"optimizer.pt has [\d,]+ bytes of [\d,]+"),
-    "a bit": (lambda c: flip(c / "model.safetensors"), "model.safetensors has other bytes than were saved"),
+    "a bit": (lambda c: flip(c / "model.safetensors"), "model.safetensors has changed since it was saved"),
     "gone": (lambda c: (c / "rng_state.pth").unlink(), "rng_state.pth is missing"),
     "no manifest": (lambda c: (c / "manifest.json").unlink(), "manifest.json is missing"),
-    "half a manifest": (lambda c: truncate(c / "manifest.json"), "manifest.json is damaged|other bytes"),
+    "half a manifest": (lambda c: truncate(c / "manifest.json"), "manifest.json is damaged|has changed since"),
     "another manifest": (lambda c: (c / "manifest.json").write_text("[]"), "manifest.json is damaged"),
     "an empty manifest": (lambda c: (c / "manifest.json").write_text('{"files": {}}'), "names no trainer_state.json"),
 }
@@ -85,7 +85,7 @@ def test_a_damaged_checkpoint_is_named_passed_over_and_kept(harm, whole_run, cut
     before = {path.name: path.read_bytes() for path in (cut / "checkpoint-12").iterdir()}
     hf_rnn.train(go_on)
     assert_same_run(whole_run[0], cut)
-    (line,) = [row.getMessage() for row in caplog.records if "checkpoint-12 is passed over" in row.getMessage()]
+    (line,) = [row.getMessage() for row in caplog.records if "checkpoint-12 is skipped" in row.getMessage()]
     assert re.search(message, line)
     assert {path.name: path.read_bytes() for path in (cut / "damaged-checkpoint-12").iterdir()} == before
     assert damage(cut / "checkpoint-12") is None
@@ -111,7 +111,7 @@ def test_where_all_are_damaged_each_is_named_and_nothing_changes(cut_run):
     for path in numbered(cut):
         truncate(path / "model.safetensors")
     with pytest.raises(
-        UserError, match=r"(?s)no checkpoint .* is whole \(checkpoint-3: model.*--training.overwrite true"
+        UserError, match=r"(?s)no checkpoint .* is complete \(checkpoint-3: model.*--training.overwrite true"
     ):
         hf_rnn.train(go_on)
     assert len(numbered(cut)) == 4
@@ -189,7 +189,9 @@ def test_a_full_disk_ends_the_run_with_what_was_saved(error, whole_run, tmp_path
         return save(*args, **kwargs)
 
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(UserError, match=r"checkpoint-6 could not be written .*make room there.*--training.resume true"):
+    with pytest.raises(
+        UserError, match=r"checkpoint-6 could not be written .*free disk space there.*--training.resume true"
+    ):
         hf_rnn.train(config(tmp_path / "run"))
     monkeypatch.undo()
     assert [path.name for path in (tmp_path / "run").iterdir() if path.is_dir()] == ["checkpoint-3"]
@@ -265,11 +267,11 @@ def test_a_trainer_by_itself_takes_the_newest_whole_one_and_refuses_a_damaged_on
             eval_dataset=encoded["validation"],
         )
 
-    with pytest.raises(UserError, match="has no checkpoint to go on from"):
+    with pytest.raises(UserError, match="has no checkpoint to resume from"):
         trainer().train(resume_from_checkpoint=True)
     trainer().train()
     truncate(cut / "own" / "checkpoint-4" / "model.safetensors")
-    with pytest.raises(UserError, match=r"checkpoint-4' is not whole \(model.safetensors has"):
+    with pytest.raises(UserError, match=r"checkpoint-4' is not complete \(model.safetensors has"):
         trainer().train(resume_from_checkpoint=str(cut / "own" / "checkpoint-4"))
     resumed = trainer()
     resumed.train(resume_from_checkpoint=True)

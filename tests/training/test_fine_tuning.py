@@ -186,7 +186,7 @@ def test_both_directions_are_taken_over_or_the_forward_one_alone(tmp_path, lende
 def test_the_forward_direction_of_a_model_that_has_no_other_is_refused(tmp_path, lender):
     with pytest.raises(UserError, match="independent_directions=False: leave it out"):
         take_encoder(str(lender), RNNForSequenceClassification, {}, {}, None, forward_only=True)
-    with pytest.raises(UserError, match=r"chooses among the directions of model\.pretrained"):
+    with pytest.raises(UserError, match=r"selects a direction of model\.pretrained"):
         hf_rnn.train({"model": {"forward_only": True}, "training": {"output_dir": str(tmp_path / "new")}})
 
 

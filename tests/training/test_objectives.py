@@ -180,5 +180,5 @@ def test_objectives_within_a_step_are_not_for_fp16(tmp_path):
 def test_objectives_are_for_one_label(tmp_path):
     settings = run(tmp_path, virtual_adversarial=1.0)
     settings["data"] = {**settings["data"], "problem_type": "regression", "label_names": None}
-    with pytest.raises(UserError, match="one label a text"):
+    with pytest.raises(UserError, match="needs one label per text"):
         hf_rnn.train(settings)

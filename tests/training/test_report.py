@@ -91,7 +91,7 @@ def test_signs_of_a_model_that_has_learnt_too_little(run):
     assert report["few_rows"] == {"rare": pytest.approx(3, abs=1)}
     assert report["few_steps"]["steps"] < 100
     assert report["few_steps"]["advice"].startswith("--training.")
-    assert "optimizer steps, which is little to learn from: write --training." in report_text(report)
+    assert "optimizer steps, which may be too few: write --training." in report_text(report)
 
 
 def test_rows_in_two_splits_are_counted_and_named_as_they_stand_in_the_data(run):

@@ -102,7 +102,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoi
         "made_up_messages", tmp_path / "run", save_strategy="steps", save_steps=2, eval_strategy="steps", eval_steps=2
     )
     monkeypatch.setattr(RNNTrainer, "compute_loss", break_down)
-    with pytest.raises(UserError, match=r"became nan by step 6 .*Go on from checkpoint-4 with --training.resume true"):
+    with pytest.raises(UserError, match=r"became nan by step 6 .*Resume from checkpoint-4 with --training.resume true"):
         hf_rnn.train(run)
     monkeypatch.setattr(RNNTrainer, "compute_loss", compute_loss)
     run["training"]["resume"] = True
@@ -145,7 +145,7 @@ def test_checkpoints_without_optimizer_are_nothing_to_go_on_with(tiny_run, tmp_p
         ({"seed": 7}, r"training\.seed=42, and this is 7"),
         ({"layer_lr_decay": 0.5}, r"training\.layer_lr_decay=1\.0, and this is 0\.5"),
         ({"learning_rate": 0.5}, r"training\.learning_rate=0\.01, and this is 0\.5"),
-        ({"max_steps": 2}, r"checkpoint-9 has gone 9 steps, and training\.max_steps=2 are fewer"),
+        ({"max_steps": 2}, r"checkpoint-9 is at step 9, and training\.max_steps=2 is lower"),
         ({"per_device_train_batch_size": 16}, r"training\.gradient_accumulation_steps=32, and this is 16"),
     ],
 )
@@ -188,7 +188,10 @@ def test_a_signal_saves_a_whole_checkpoint_and_the_run_goes_on_from_it(
     assert stop.value.code == 143
     assert signal.getsignal(signal.SIGTERM) == before
     done = step + (moment == "step")
-    told = f"stopped by SIGTERM; checkpoint-{done} in {tmp_path / 'stopped'} is whole. To go on: hf-rnn train --config "
+    told = (
+        f"stopped by SIGTERM; checkpoint-{done} in {tmp_path / 'stopped'} is complete. "
+        "To resume: hf-rnn train --config "
+    )
     assert f"{told}{tmp_path / 'stopped' / 'run.yaml'} --training.resume true" in capsys.readouterr().err
     assert main(["train", "--config", str(tmp_path / "stopped" / "run.yaml"), "--training.resume", "true"]) == 0
     if training.get("save_strategy") == "no":

@@ -285,7 +285,7 @@ def test_a_chosen_metric_has_its_own_direction(problem_type, metric, greater_is_
         ({"max_steps": 0}, "max_steps=0 trains nothing"),
         ({"num_train_epochs": 0}, "num_train_epochs=0.* trains nothing"),
         ({"train_sampling_strategy": "sequental"}, "'sequental' is not one of .*: did you mean .*'sequential'"),
-        ({"gradual_unfreezing": True}, r"without model\.pretrained they have learnt nothing"),
+        ({"gradual_unfreezing": True}, r"without model\.pretrained they are untrained"),
     ],
 )
 def test_settings_of_the_best_model_are_checked_before_training(tiny_run, tmp_path, training, message):
@@ -300,8 +300,8 @@ def test_settings_of_the_best_model_are_checked_before_training(tiny_run, tmp_pa
         ("model", {"sampled_softmax": 100}, "model.sampled_softmax=100 has no use in the task text_classification"),
         ("model", {"character_hidden_size": 9}, "model.character_hidden_size=9 has no use in the task text_class"),
         ("training", {"window": 50}, "training.window=50 has no use in the task text_classification"),
-        ("training", {"fsdp": "full_shard"}, "FSDP and DeepSpeed divide a model that no device can hold"),
-        ("tokenizer", {"path": "somewhere"}, "its settings are fixed: leave the other ones"),
+        ("training", {"fsdp": "full_shard"}, "FSDP and DeepSpeed split models that are too large for one device"),
+        ("tokenizer", {"path": "somewhere"}, "its settings are fixed: leave the other settings"),
     ],
 )
 def test_settings_that_nothing_reads_are_refused(tiny_run, tmp_path, section, settings, message):
@@ -319,7 +319,7 @@ def test_digits_are_read_as_0_by_the_tokenizer_of_the_run(tiny_run, tmp_path):
     assert tokenizer("In 1984")["input_ids"] == tokenizer("In 2019")["input_ids"]
     assert "digits read as 0" in (tmp_path / "model" / "README.md").read_text()
     config["tokenizer"], config["training"]["output_dir"] = {"path": str(tiny_run)}, str(tmp_path / "other")
-    with pytest.raises(UserError, match=r"data\.normalize_digits=True is for a tokenizer that is trained"):
+    with pytest.raises(UserError, match=r"data\.normalize_digits=True needs a tokenizer that this run trains"):
         hf_rnn.train(config)
 
 
@@ -328,7 +328,9 @@ def test_labels_are_smoothed_for_one_label_a_text_alone(tmp_path):
     (tmp_path / "a.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
     config = tiny_config(tmp_path / "a.jsonl", tmp_path / "model", label_smoothing_factor=0.1)
     config["data"]["problem_type"] = "regression"
-    with pytest.raises(UserError, match=r"label_smoothing_factor=0\.1: for one label a text alone, and this is regr"):
+    with pytest.raises(
+        UserError, match=r"label_smoothing_factor=0\.1 needs one label per text, and the problem type is regr"
+    ):
         hf_rnn.train(config)
 
 

@@ -69,8 +69,8 @@ def test_what_is_wrong_is_named(arguments, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("model: [unclosed", r"a.yaml' is no YAML that can be read \(line 1, column 17: .*\): mend it"),
-        ("\xe9".encode("latin-1"), r"a.yaml' is no YAML that can be read"),
+        ("model: [unclosed", r"a.yaml' is not valid YAML \(line 1, column 17: .*\): correct it"),
+        ("\xe9".encode("latin-1"), r"a.yaml' is not valid YAML"),
         ("", r"a.yaml' has no sections: name one"),
         ("just words", r"a.yaml' has no sections: name one"),
         ("task: text_classification\nmodel: 3", r"section model of .*a.yaml' is 3: write its keys below it"),

@@ -123,7 +123,7 @@ def test_a_worker_that_dies_ends_the_job_at_once_and_a_restart_goes_on(how, revi
         2, *options(reviews, tmp_path / "restarted", 8), script=TRAIN_UNTIL, options=["--max-restarts=1"], **end
     )
     assert restarted.returncode == 0, restarted.stderr
-    assert "goes on from checkpoint-8" in restarted.stderr
+    assert "resumes from checkpoint-8" in restarted.stderr
     assert_same_run(tmp_path / "whole", tmp_path / "restarted")
     if how == "error":
         # The earlier run belongs to another job. A restart of this job must not change it.
@@ -141,12 +141,14 @@ def test_a_job_that_is_told_to_stop_saves_a_checkpoint_of_both_and_goes_on(revie
     stopped = torchrun(2, *options(reviews, tmp_path / "run", 8), script=TRAIN_UNTIL, **end)
     assert stopped.returncode != 0
     assert stopped.stderr.count("stopped by SIGTERM; checkpoint-") == 1
-    assert f"To go on: torchrun --standalone --nproc-per-node 2 -m hf_rnn train --config {tmp_path}" in stopped.stderr
+    assert f"To resume: torchrun --standalone --nproc-per-node 2 -m hf_rnn train --config {tmp_path}" in stopped.stderr
     (checkpoint,) = [path for path in (tmp_path / "run").glob("checkpoint-*") if int(path.name[11:]) > 8]
     assert {"rng_state_0.pth", "rng_state_1.pth", "loss_0.json", "loss_1.json"} <= {
         p.name for p in checkpoint.iterdir()
     }
-    with pytest.raises(UserError, match=r"is of 2 processes, and this run has 1: go on with --nproc-per-node 2"):
+    with pytest.raises(
+        UserError, match=r"was saved by 2 processes, and this run has 1: resume with --nproc-per-node 2"
+    ):
         hf_rnn.train([*options(reviews, tmp_path / "run", 8), "--training.resume=true"])
     resumed = torchrun(2, *options(reviews, tmp_path / "run", 8), "--training.resume=true")
     assert resumed.returncode == 0, resumed.stderr

@@ -50,8 +50,8 @@ def test_an_own_file_goes_before_a_configuration_of_the_package(tmp_path, monkey
     ("arguments", "message"),
     [
         (["--seed", "1"], "--seed is a key of several sections: write --data.seed or --training.seed"),
-        (["a.csv", "b.csv"], "one data set, and here are 'a.csv', 'b.csv'"),
-        (["a.csv", "--data.path", "b.csv"], "one data set, and here are 'a.csv', 'b.csv'"),
+        (["a.csv", "b.csv"], "one data set, and the command names 'a.csv', 'b.csv'"),
+        (["a.csv", "--data.path", "b.csv"], "one data set, and the command names 'a.csv', 'b.csv'"),
         (["run.yaml"], r"write --config run.yaml"),
         (["--config", "imbd"], "no configuration 'imbd': did you mean 'imdb'"),
         (["--config", "nothing"], "no configuration 'nothing': those that come with hf_rnn are conll2003, imdb"),

@@ -269,7 +269,7 @@ def test_two_processes_train_on_one_stream(corpus, tmp_path):
     [
         ({"training": {"max_steps": -1}}, r"write --training.max_steps 10000"),
         ({"data": {"validation_split": "no"}}, r"data.validation_split 'no' is not a split"),
-        ({"data": {"path": "made_up_messages"}}, r"read at once: leave data.streaming out"),
+        ({"data": {"path": "made_up_messages"}}, r"cannot be streamed: leave data.streaming out"),
         ({"data": {"streaming_sample": 0}}, r"streaming_sample=0 must be 1 or greater"),
         ({"data": {"unlabelled_splits": ["test"]}}, r"unlabelled_splits=\['test'\] has no use.*leave it out"),
         ({"training": {"train_sampling_strategy": "batch_rebalance"}}, r"batch_rebalance has no use"),
@@ -294,5 +294,5 @@ def test_what_a_stream_cannot_do_is_refused_before_training(change, message, cor
 
 def test_a_file_alone_has_no_validation_rows_to_stream(corpus, tmp_path):
     run = config(corpus / "train-00000-of-00002.jsonl", tmp_path / "run")
-    with pytest.raises(UserError, match=r"no end of which validation rows could be taken"):
+    with pytest.raises(UserError, match=r"validation rows cannot be split from a stream without end"):
         hf_rnn.train(run)

@@ -36,7 +36,7 @@ FORGOTTEN = 3600
 COLOURS = ("#1565c0", "#e65100", "#2e7d32", "#6a1b9a")
 HEAD = """
 # {title}
-{kind}. What is written is answered by this server, and sent no further.
+{kind}. This server answers your texts and sends them nowhere else.
 """
 _CURVE = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
     """<svg viewBox="0 0 480 {{ 190 + 18 * lines | length }}" role="img" aria-label="answer after each word"
@@ -196,16 +196,16 @@ def _text_tab(gr: Any, page: Page) -> None:
     with gr.Row():
         methods = [(name.replace("_", " "), name) for name in page.methods]
         method = gr.Dropdown(methods, value=METHOD, label="Explained by")
-        targets = [("the likeliest label", ""), *((label, label) for label in labels)]
+        targets = [("the most probable label", ""), *((label, label) for label in labels)]
         target = gr.Dropdown(targets, value="", label="Explained label", visible=len(labels) > 1)
     ask = gr.Button("Answer", variant="primary", elem_id="ask")
     with gr.Row():
         with gr.Column(scale=1):
             bars = gr.Label(label="Answer", elem_id="answer", num_top_classes=min(len(labels), 20))
         with gr.Column(scale=2):
-            gr.Markdown("**Which words speak for it** (blue), **and against it** (orange)")
+            gr.Markdown("**Words for the label** (blue) **and against it** (orange)")
             words = gr.HTML(elem_id="words")
-    gr.Markdown("**How it read**: the answer after each word")
+    gr.Markdown("**Reading curve**: the answer after each word")
     curve = gr.HTML(elem_id="curve")
 
     def answer(*arguments):
@@ -222,7 +222,7 @@ def _text_tab(gr: Any, page: Page) -> None:
 def _file_tab(gr: Any, page: Page) -> None:
     kinds = [*READERS, *COMPRESSIONS]
     file = gr.File(label="CSV, TSV, JSON, JSON Lines, Parquet, Excel or text", file_types=kinds, elem_id="file")
-    column = gr.Textbox(label="Column of the text", placeholder="found by itself", elem_id="column")
+    column = gr.Textbox(label="Column of the text", placeholder="detected if empty", elem_id="column")
     ask = gr.Button("Answer all rows", variant="primary", elem_id="ask-file")
     said = gr.Markdown(elem_id="said")
     answers = gr.File(label="Answers", elem_id="answers", interactive=False)

@@ -30,8 +30,8 @@ if __name__ == "__main__":
 """
 README = """# {title}
 
-The page of a model of hf_rnn: its answers, which words they come from, and how they came about. `hf_rnn/` is the
-package that trained it; `requirements.txt` names what that needs.
+Demo page of a model of hf_rnn: its answers, the words that they depend on, and the answer after each word. `hf_rnn/`
+is the package that trained it; `requirements.txt` lists its dependencies.
 """
 
 
@@ -57,7 +57,7 @@ def write_space(model: str, folder: str | Path, repo_id: str, revision: str | No
     local = Path(model).is_dir()
     source, config = find_model(model, **({} if local else {"revision": revision}))
     if architecture(config) != "RNNForSequenceClassification":
-        raise UserError(f"{model!r} is an {architecture(config)}, and the page is that of a classifier: name one.")
+        raise UserError(f"{model!r} is an {architecture(config)}, but the page needs a text classifier: name one.")
     title = repo_id.rpartition("/")[2]
     try:
         folder.mkdir(parents=True, exist_ok=True)

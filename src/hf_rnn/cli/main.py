@@ -115,7 +115,7 @@ def _without_quiet(arguments: list[str]) -> tuple[list[str], bool]:
 def _message(error: Exception, options: Any) -> str:
     """Return the message of an error, with options written as the command has them."""
     if not isinstance(error, UserError):
-        return f"{type(error).__name__}: {error} (HF_RNN_TRACEBACK=1 shows where)"
+        return f"{type(error).__name__}: {error} (HF_RNN_TRACEBACK=1 shows the traceback)"
     # Only `train` has options in sections: another command has `--text_column` for `--data.text_column`.
     return re.sub(r"--data\.(\w+)\b", lambda key: f"--{key[1]}" if key[1] in (options or ()) else key[0], str(error))
 
@@ -158,8 +158,8 @@ def _parser(names: tuple[str, ...], asked: ArgumentParser | None = None) -> Argu
         asked,
         prog="hf-rnn",
         description="Train recurrent networks on texts, use them, and share them.",
-        epilog=f"examples:\n{examples}\n\nhf-rnn COMMAND --help lists all options of a command, and --quiet "
-        "silences progress bars and notes of each.",
+        epilog=f"examples:\n{examples}\n\nhf-rnn COMMAND --help lists all options of a command. With "
+        "--quiet, a command shows no progress bars and no notes.",
         formatter_class=RawHelpFormatter,
         parser_mode=asked.parser_mode if asked else "yaml",
     )

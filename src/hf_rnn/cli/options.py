@@ -54,7 +54,7 @@ class CommandParser(ArgumentParser):
             ex: Error that led to it, if any.
         """
         said = name_unknown_key(message, (action.dest for action in self._actions))
-        raise UserError(f"{said} ({self.prog} --help shows how)") from ex
+        raise UserError(f"{said} ({self.prog} --help lists the options)") from ex
 
     def parse_args(self, args: Any = None, *others: Any, **how: Any) -> Namespace:  # type: ignore[override]
         """Move the texts to the end of the arguments, after `--`, and parse them.
@@ -134,7 +134,9 @@ def add_data(parser: ArgumentParser) -> None:
     Args:
         parser: Parser of the command.
     """
-    parser.add_argument("--data", type=str, help="a file, folder or Hub data set; that of the training run if left out")
+    parser.add_argument(
+        "--data", type=str, help="file, folder or Hub data set; the data of the training run if left out"
+    )
 
 
 def add_max_length(parser: ArgumentParser) -> None:
@@ -143,7 +145,9 @@ def add_max_length(parser: ArgumentParser) -> None:
     Args:
         parser: Parser of the command.
     """
-    parser.add_argument("--max_length", type=int, help="tokens kept of a text; as in training if left out, 0 for all")
+    parser.add_argument(
+        "--max_length", type=int, help="maximum number of tokens of a text; as in training if left out, 0 for no limit"
+    )
 
 
 def add_answer_options(parser: ArgumentParser, labels: bool = False) -> None:
@@ -154,14 +158,20 @@ def add_answer_options(parser: ArgumentParser, labels: bool = False) -> None:
         labels: True to add the options for labels too.
     """
     parser.add_argument(
-        "--others", type=str, action="append", default=[], help="a further model, whose logits are averaged in"
+        "--others",
+        type=str,
+        action="append",
+        default=[],
+        help="further model; its logits are averaged with those of MODEL; may be repeated",
     )
     add_file_options(parser, labels)
     add_max_length(parser)
     parser.add_argument(
-        "--num_beams", type=int, help="of a model that writes: texts followed at once; as it was saved if left out"
+        "--num_beams", type=int, help="number of beams of a translation model; as saved with the model if left out"
     )
-    parser.add_argument("--batch_tokens", type=int, default=16384, help="tokens that are read at once; bounds memory")
+    parser.add_argument(
+        "--batch_tokens", type=int, default=16384, help="maximum number of tokens in a batch; limits the memory used"
+    )
 
 
 def add_file_options(parser: ArgumentParser, labels: bool = False) -> None:
@@ -171,19 +181,25 @@ def add_file_options(parser: ArgumentParser, labels: bool = False) -> None:
         parser: Parser of the command.
         labels: True to add the options for labels too.
     """
-    parser.add_argument("--text_column", type=str, help="column of the text; that of training if left out")
+    parser.add_argument(
+        "--text_column", type=str, help="column of the text; the column of the training run if left out"
+    )
     parser.add_argument("--text_pair_column", type=str, help="column of the second text")
     if labels:
-        parser.add_argument("--label_column", type=str | list[str], help="column of the label, or one column a class")
-        parser.add_argument("--label_names", type=list[str], help="names of the labels 0, 1, … where it holds numbers")
-        parser.add_argument("--label_separator", type=str, help="between several labels in one field")
-    parser.add_argument("--name", type=str, help="of several sheets of an Excel file, or configurations on the Hub")
-    parser.add_argument("--encoding", type=str, help="of text files; found if left out")
-    parser.add_argument("--delimiter", type=str, help="between fields: a character, or tab; found if left out")
-    parser.add_argument("--quotechar", type=str, help="around fields: a character, or none; found if left out")
-    parser.add_argument("--escapechar", type=str, help="before quotes in fields: a character, or none")
-    parser.add_argument("--header", type=bool, help="whether the first row names the columns; found if left out")
-    parser.add_argument("--on_bad_rows", type=str, help="error (if left out) or skip, for rows that do not fit")
+        parser.add_argument(
+            "--label_column", type=str | list[str], help="column of the label, or a list with a column per class"
+        )
+        parser.add_argument(
+            "--label_names", type=list[str], help="names of the labels 0, 1, … if the label column has numbers"
+        )
+        parser.add_argument("--label_separator", type=str, help="separator between several labels in one field")
+    parser.add_argument("--name", type=str, help="sheet of an Excel file, or configuration of a Hub data set")
+    parser.add_argument("--encoding", type=str, help="encoding of text files; detected if left out")
+    parser.add_argument("--delimiter", type=str, help="character between fields, or tab; detected if left out")
+    parser.add_argument("--quotechar", type=str, help="character around fields, or none; detected if left out")
+    parser.add_argument("--escapechar", type=str, help="character before quotes in fields, or none")
+    parser.add_argument("--header", type=bool, help="true if the first row has the column names; detected if left out")
+    parser.add_argument("--on_bad_rows", type=str, help="error (if left out) or skip, for rows that cannot be read")
 
 
 def add_outputs(parser: ArgumentParser, forms: str) -> None:
@@ -196,7 +212,7 @@ def add_outputs(parser: ArgumentParser, forms: str) -> None:
     parser.add_argument(
         "--output", type=str, action="append", default=[], help=f"file to write: {forms}; may be repeated"
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace --output where it exists")
+    parser.add_argument("--overwrite", action="store_true", help="replace --output if it exists")
 
 
 # Checks --------------------------------------------------------------------------------------------------------------
@@ -250,7 +266,7 @@ def _set_beams(predictor: Any, beams: int | None) -> None:
     if beams is None:
         return
     if predictor.task.problem_type != "translation":
-        raise UserError(f"--num_beams {beams} is of a model that writes a text, such as a translation: leave it out.")
+        raise UserError(f"--num_beams {beams} is an option of translation models only: leave it out.")
     if not 1 <= beams <= predictor.model.config.vocab_size:
         raise UserError(f"--num_beams {beams} must be from 1 to {predictor.model.config.vocab_size}, such as 5.")
     predictor.model.generation_config.num_beams = beams
@@ -301,7 +317,7 @@ def new_file(path: str | None, overwrite: bool | None = None) -> Path | None:
     if not file.parent.is_dir():
         raise UserError(f"the folder {str(file.parent)!r} of {path!r} does not exist: make it first.")
     if not os.access(file if file.exists() else file.parent, os.W_OK):
-        raise UserError(f"{path!r} cannot be written: name a file in a folder of yours.")
+        raise UserError(f"{path!r} cannot be written: name a file in a folder where you may write.")
     return file
 
 

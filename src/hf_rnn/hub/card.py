@@ -159,7 +159,7 @@ def _summary(config: RNNConfig, data: dict, facts: dict, run: dict) -> str:
     text = f"{article} {kind} of {_million(count_parameters(config))} parameters that {task_in_words(config)}"
     name = section(run, "card").get("dataset") or data.get("title")
     pretrained = section(run, "model").get("pretrained")
-    origin = f"fine-tuned from `{escape(Path(pretrained).name)}`" if pretrained else "trained from nothing"
+    origin = f"fine-tuned from `{escape(Path(pretrained).name)}`" if pretrained else "trained from scratch"
     vectors = section(run, "model").get("vectors")
     origin = f"trained on the vectors of `{escape(Path(vectors).name)}`" if vectors else origin
     text += f", {origin} on {escape(name)}." if name else "."
@@ -180,7 +180,7 @@ def _limits(config: RNNConfig, run: dict, facts: dict, labels: list[str]) -> str
     accuracy = facts.get(split, {}).get("accuracy") if answer == "classify" else None
     lines = ["- It knows the language and the kind of text of the rows that it was trained on, and no others."]
     if labels:
-        lines.append("- It always answers with its own labels, for a text that has nothing to do with them too.")
+        lines.append("- It always answers with its own labels, even for a text that has nothing to do with them.")
     if accuracy is not None:
         lines.append(
             f"- About {100 * (1 - accuracy):.0f} of 100 answers on rows like those of the {split} split are wrong."

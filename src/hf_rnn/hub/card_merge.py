@@ -88,7 +88,7 @@ def _parsed(card: str) -> ModelCard:
             return ModelCard(card, ignore_metadata_errors=True)
     except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
         raise UserError(
-            f"the metadata of the card {CARD_FILE} cannot be read ({first_line(error)}): mend what stands between its "
+            f"the metadata of the card {CARD_FILE} cannot be read ({first_line(error)}): correct the YAML between its "
             "two lines of ---."
         ) from error
 

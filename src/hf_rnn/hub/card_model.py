@@ -63,15 +63,15 @@ def task_in_words(config: RNNConfig) -> str:
     """
     labels = list(map(escape, answers_of(config)))
     if pipeline_of(config)[1] == "write":
-        return "tells the next token of a text, writes, and lends its encoder to classifiers"
+        return "predicts the next token of a text, generates text, and can be the pretrained encoder of classifiers"
     if pipeline_of(config)[1] == "tag":
         return f"finds {', '.join(labels[:SHOWN_LABELS])} in a text, word by word"
     if pipeline_of(config)[1] == "translate":
-        return "reads a text and writes another, looking back at the first"
+        return "generates a text from another one, with attention to it"
     if not is_classifier(config):
-        return "gives a text's tokens and their whole vectors"
+        return "encodes the tokens of a text, and the whole text, as vectors"
     if is_regression(config):
-        return "gives a text a number"
+        return "predicts a number for a text"
     if config.problem_type == "multi_label_classification":
         return f"gives a text any of {len(labels)} labels"
     if len(labels) <= FEW:

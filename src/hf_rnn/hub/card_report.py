@@ -95,12 +95,12 @@ def sentences(report: dict, quote: Callable[[object], str]) -> Iterator[str]:
     yield from _comparison(report)
     steps = report.get("few_steps")
     if steps:
-        few = f"only {steps['steps']} optimizer steps, which is little to learn from"
+        few = f"only {steps['steps']} optimizer steps, which may be too few"
         yield f"Training had {few}: write {steps['advice']}."
     never = report.get("never_predicted")
     if never:
         where = " and ".join(report["scores"])
-        yield f"The model never answers with {_classes(never, quote)}, on all {where} rows."
+        yield f"The model never predicts {_classes(never, quote)} on the {where} rows."
     few = report.get("few_rows")
     if few:
         yield f"Classes with few training rows: {_classes(few, quote)}."
@@ -155,7 +155,7 @@ def _comparison(report: dict) -> Iterator[str]:
     # F1. It is reported as useless only if no metric is better.
     metrics = report["metrics"] if better else [metric]
     if ours and majority and not any(_is_better(ours[each], majority[each], better) for each in metrics):
-        yield f"The model is no better than one answer to all texts on the {split} rows: it has learnt nothing yet."
+        yield f"The model is no better than one constant answer on the {split} rows: it has learnt nothing yet."
 
 
 def _is_better(ours: float, theirs: float, greater: bool) -> bool:
@@ -190,7 +190,7 @@ def _duplicates(row: dict[str, Any], quote: Callable[[object], str]) -> Iterator
         return
     of_rows = f"of {row['rows']:,} {split} rows"
     if row["same"]:
-        stand = "stands" if row["same"] == 1 else "stand"
+        stand = "is" if row["same"] == 1 else "are"
         labels = f", {row['other_label']:,} with another label" if row["other_label"] else ""
         yield (
             f"{row['same']:,} {of_rows} {stand} in the {other} split too{labels}: {_example(row['example'], quote)}."

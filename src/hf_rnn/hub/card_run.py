@@ -78,13 +78,13 @@ def dataset_line(data: dict, run: dict) -> str:
     if name:
         words = f"[{escape(name)}](https://huggingface.co/datasets/{name})"
     else:
-        words = "messages that hf_rnn makes up" if _built_in(run) else escape(data.get("title", ""))
+        words = "synthetic messages that hf_rnn generates" if _built_in(run) else escape(data.get("title", ""))
     revision = f", revision {escape(data['revision'])}" if data.get("revision") else ""
-    test = " The test rows played no part in training." if "test" in data.get("splits", {}) else ""
+    test = " The test rows were not used in training." if "test" in data.get("splits", {}) else ""
     streamed = ""
     if section(run, "data").get("streaming"):
         most = section(run, "data").get("streaming_sample", DataArguments.streaming_sample)
-        streamed = f" Training read a stream of rows; what stands here is of the first {most:,} rows of each split."
+        streamed = f" Training read a stream of rows; these figures are of the first {most:,} rows of each split."
     return f"Trained on {words}{revision}.{test}{streamed}"
 
 
@@ -131,7 +131,7 @@ def preprocessing(run: dict) -> str:
         return f"{text}. Texts are read whole.{longer}"
     where = {"head": "its beginning", "tail": "its end", "head_tail": "half from its beginning and half from its end"}
     cut = where.get(data.get("truncation", "head_tail"), "a part")
-    return text + (f". Of a longer text {most:,} tokens are kept: {cut}." if most else ". Texts are read whole.")
+    return text + (f". A longer text is truncated to {most:,} tokens: {cut}." if most else ". Texts are read whole.")
 
 
 def training_table(run: dict, facts: dict) -> list[tuple[str, str]]:

@@ -40,7 +40,7 @@ KINDS = {
     "RNNForConditionalGeneration": ("translation", "translate"),
 }
 EXAMPLES = {
-    "write": "the text to go on with",
+    "write": "the text to continue",
     "tag": "the text whose words are tagged",
     "translate": "the text to translate",
 }

@@ -77,13 +77,15 @@ def check_model(folder: Path, name: str | None = None) -> RNNConfig:
     for file in (path for path in sorted(folder.iterdir()) if path.is_file() and matches(path.name, MODEL_FILES)):
         if is_pointer(file):
             there = Path(name).is_dir()
-            advice = f"git -C {quote(name)} lfs pull." if there else "its owner pushed it without: tell them."
+            advice = (
+                f"git -C {quote(name)} lfs pull." if there else "its owner pushed the pointer only: report it to them."
+            )
             raise UserError(f"{file.name} of {name!r} is a pointer of Git LFS, not the file itself: {advice}")
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, TypeError, AttributeError, KeyError, StrictDataclassError) as error:
         hint = (
-            f" Its training has not ended: go on with --config {quote(str(folder / RUN_FILE))} --training.resume true."
+            f" Its training has not ended: resume with --config {quote(str(folder / RUN_FILE))} --training.resume true."
         )
         raise UserError(
             f"{name!r} holds no model that can be loaded ({first_line(error)}): name the output_dir of a training run "
@@ -119,7 +121,7 @@ def check_alike(
     if architecture(other) != architecture(config) or other.id2label != config.id2label:
         theirs, ours = ({architecture(c), *c.id2label.values()} for c in (other, config))
         raise UserError(
-            f"{name!r} answers something else ({', '.join(sorted(theirs - ours)) or 'labels in another order'}) than "
+            f"{name!r} has other labels ({', '.join(sorted(theirs - ours)) or 'labels in another order'}) than "
             "the first model: name models that were trained on the same task."
         )
     if other_tokenizer.get_vocab() != tokenizer.get_vocab():
@@ -172,8 +174,8 @@ def check_weights(folder: Path, config: RNNConfig, name: str) -> None:
     ]
     if wrong:
         raise UserError(
-            f"the weights of {name!r} do not fit its {CONFIG_NAME}: {'; '.join(wrong)}. Put back the two files that "
-            "one save_pretrained wrote together."
+            f"the weights of {name!r} do not fit its {CONFIG_NAME}: {'; '.join(wrong)}. Put back the two files of "
+            "one save_pretrained."
         )
 
 

@@ -155,7 +155,7 @@ def kept_for_later(folder: Path, repo_id: str, revision: str | None = None) -> I
         if isinstance(error, BadCard):
             # The command in the message of `BadCard` does not name this folder.
             reason, line = error.reason, f"{line} --overwrite_card"
-        raise UserError(f"{reason} The model is whole in {str(folder)!r}: later, {line}") from error
+        raise UserError(f"{reason} The model is complete in {str(folder)!r}: push it later, {line}") from error
 
 
 # Requests to the Hub -------------------------------------------------------------------------------------------------
@@ -180,7 +180,7 @@ def check_token(token: str | None) -> None:
         token: Access token; None for the one of `hf auth login` or HF_TOKEN.
     """
     if not (token or get_token()):
-        raise UserError("there is no token to write to the Hub with: hf auth login (or set HF_TOKEN).")
+        raise UserError("there is no token to write to the Hub with: run hf auth login (or set HF_TOKEN).")
 
 
 def create(repo_id: str, private: bool | None = None, token: str | None = None, patience: float = PATIENCE) -> str:
@@ -215,7 +215,7 @@ def create(repo_id: str, private: bool | None = None, token: str | None = None, 
         other = f"weights without a {CONFIG_NAME}"
     if other not in (None, f"a model of type {RNNConfig.model_type!r}"):
         raise UserError(
-            f"the name {with_owner!r} is taken by {other}: push to another name, or first make room with "
+            f"the name {with_owner!r} is taken by {other}: push to another name, or delete that one first, "
             f"hf repos delete {with_owner}."
         )
     return with_owner
@@ -287,7 +287,7 @@ def commit(
                 repo_id, operations, commit_message=message, revision=branch, parent_commit=sha, **options
             )
         if done.oid == sha:
-            logger.info(f"{repo_id!r} holds all of this already: there is nothing to commit.")
+            logger.info(f"{repo_id!r} has the same files already: there is nothing to commit.")
         return done
 
     return patiently(attempt, repo_id, token, branch, patience)

@@ -61,7 +61,7 @@ def check_sections(file: Path) -> None:
         mark: Any = getattr(error, "problem_mark", None)
         what = getattr(error, "problem", first_line(error))
         where = f"line {mark.line + 1}, column {mark.column + 1}: {what}" if mark else what
-        raise UserError(f"{str(file)!r} is no YAML that can be read ({where}): mend it.") from error
+        raise UserError(f"{str(file)!r} is not valid YAML ({where}): correct it.") from error
     form = "write its keys below it, indented, such as\nmodel:\n  hidden_size: 256"
     if not isinstance(sections, dict):
         raise UserError(f"{str(file)!r} has no sections: name one, and {form}")
@@ -119,7 +119,7 @@ def read_run(folder: Path) -> SavedRun:
         found = DataArguments(**data)
     except (yaml.YAMLError, AttributeError, UnicodeDecodeError, TypeError) as error:
         raise UserError(
-            f"{str(file)!r} is not the {RUN_FILE} of a training run ({first_line(error)}): mend it."
+            f"{str(file)!r} is not the {RUN_FILE} of a training run ({first_line(error)}): correct it."
         ) from error
     found.path = path_from(found.path, file.parent)
     schema = Schema.read(folder) or Schema.read(file.parent)

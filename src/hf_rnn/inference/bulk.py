@@ -216,7 +216,7 @@ def _claim(parts: Path, job: dict, overwrite: bool) -> None:
                 "options: finish that one first, or write --overwrite to delete them."
             )
         done = len(list(parts.glob("*.jsonl")))
-        logger.info(f"{done} parts of {job['part_rows']:,} rows were answered before; going on after them.")
+        logger.info(f"{done} parts of {job['part_rows']:,} rows were answered before; resuming after them.")
         return
     parts.mkdir(parents=True, exist_ok=True)
     _write(file, json.dumps(job))
@@ -224,9 +224,7 @@ def _claim(parts: Path, job: dict, overwrite: bool) -> None:
 
 def _check_no_answers(rows: list[dict], path: str) -> None:
     if any("prediction" in row for row in rows):
-        raise UserError(
-            f"{path!r} has a column 'prediction', in whose place the answers would stand: give it another name."
-        )
+        raise UserError(f"{path!r} has a column 'prediction', which the answers would replace: give it another name.")
 
 
 def _json(row: dict) -> str:

@@ -74,11 +74,13 @@ def own_columns(task: Task, rows: Dataset, given: Collection[str], labels: bool 
     missing = next((key for key in gone if found.get(key) is None), None)
     if missing is not None:
         raise UserError(
-            f"the model was trained on the column {names[missing]!r}, and {data.path!r} has "
-            f"{', '.join(map(repr, rows.column_names))}. Write --{missing} NAME, with the one that is meant."
+            f"the model was trained on the column {names[missing]!r}, but {data.path!r} has "
+            f"{', '.join(map(repr, rows.column_names))}. Write --{missing} NAME to choose one."
         )
     for key, name in found.items():
-        logger.info(f"{data.path} has no column {names[key]!r}, which the model was trained on: {name!r} is read.")
+        logger.info(
+            f"{data.path} has no column {names[key]!r}, which the model was trained on: reading {name!r} instead."
+        )
     return replace(data, **found)
 
 

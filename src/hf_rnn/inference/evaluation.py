@@ -110,14 +110,14 @@ def _held_out(task: Task, splits: DatasetDict, config: Any) -> Dataset:
     prepared = task.prepare(splits)
     if task.fingerprint not in (None, fingerprint(prepared, task.label_names)):
         raise UserError(
-            f"the validation rows were held out of {task.data.path!r}, whose rows are not those of the training run "
-            "any more: put the data back as they were, or name other rows, --data PATH."
+            f"the validation rows were held out of {task.data.path!r}, but its rows have changed since training: "
+            "restore the data, or name other rows, --data PATH."
         )
     logger.info(f"evaluating on the validation rows that the training run held out of {task.data.path}.")
     if getattr(config, "wide_ngrams", 0):
         logger.warning(
             "The n-grams of this model were fitted to its validation rows too, so the score is too high. metrics.json "
-            "has the score from before."
+            "has the score from before that."
         )
     return prepared[VALIDATION]
 

@@ -48,8 +48,8 @@ def average(models: Sequence[str | Path], output: str | Path) -> Path:
         raise UserError(f"{str(output)!r} exists already: name a new folder, --output FOLDER.")
     if len(models) < 2:
         raise UserError(
-            f"a mean needs two models or more, and {len(models)} is named: hf-rnn average A B --output FOLDER, or "
-            "average([A, B], output)."
+            f"a model soup needs two models or more, but got {len(models)}: write hf-rnn average A B --output FOLDER, "
+            "or average([A, B], output)."
         )
     if not output.absolute().parent.is_dir():
         raise UserError(f"the folder {str(output.parent)!r} of {str(output)!r} does not exist: make it first.")
@@ -60,8 +60,8 @@ def average(models: Sequence[str | Path], output: str | Path) -> Path:
     folders, configs = zip(*map(find_model, names), strict=True)
     if len({run_file(folder) for folder in folders}) > 1 and not all(map(_began_elsewhere, folders)):
         logger.warning(
-            "some of these models were trained from nothing, each from weights of its own: their mean will have learnt "
-            "nothing. hf-rnn evaluate A --others B takes the mean of classifiers' answers."
+            "some of these models were trained from scratch, each from its own random weights: the mean of their "
+            "weights is not a useful model. hf-rnn evaluate A --others B averages the logits of classifiers instead."
         )
     tokenizers = [load_tokenizer(str(folder)) for folder in folders]
     merged = MODELS[architecture(configs[0])].from_pretrained(folders[0])
@@ -106,14 +106,14 @@ def _check_same_network(
     for each, path in ((config, name), (other, other_name)):
         if each.wide_ngrams:
             raise UserError(
-                f"{path!r} has a wide path (wide_ngrams={each.wide_ngrams}), and each has n-grams of its own: take "
-                "the mean of the answers, hf-rnn evaluate A --others B, or train with --model.wide_ngrams 0."
+                f"{path!r} has a wide path (wide_ngrams={each.wide_ngrams}), whose n-grams differ between models: "
+                "average the logits, hf-rnn evaluate A --others B, or train with --model.wide_ngrams 0."
             )
     for field in ("cell_type", "pooling", "target_mean", "target_std"):
         ours, theirs = getattr(config, field), getattr(other, field)
         if theirs != ours:
             raise UserError(
-                f"{other_name!r} has {field}={theirs!r}, and {name!r} has {ours!r}: name models that compute the same."
+                f"{other_name!r} has {field}={theirs!r}, but {name!r} has {ours!r}: name models with the same value."
             )
     sizes, other_sizes = ({key: tuple(w.shape) for key, w in part.items()} for part in (weights, other_weights))
     for key in {**sizes, **other_sizes}:

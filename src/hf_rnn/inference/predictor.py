@@ -90,8 +90,8 @@ class Predictor:
             predictor = cls.from_pretrained(path, device, **kwargs)
             if not predictor.task.one_answer:
                 raise UserError(
-                    f"{path!r} is no classifier of whole texts, and only their logits have a mean: leave others "
-                    "(--others) out."
+                    f"{path!r} is not a text classifier, and only logits of text classifiers can be averaged: "
+                    "leave others (--others) out."
                 )
             kwargs.pop("revision", None)
             predictor.others = [
@@ -106,8 +106,8 @@ class Predictor:
         cls_of_task = task_of(architecture(config), path, run.task)
         if run.task is not None and task_class(run.task) is not cls_of_task:
             raise UserError(
-                f"{path!r} is an {architecture(config)}, and its {RUN_FILE} is of the task {run.task}: put back the "
-                "files that one run wrote together."
+                f"{path!r} is an {architecture(config)}, but its {RUN_FILE} has the task {run.task}: put back the "
+                "files of one training run."
             )
         task: Any = cls_of_task(run.data, config)
         task.has_schema, task.fingerprint = run.schema is not None, getattr(run.schema, "fingerprint", None)
@@ -180,7 +180,7 @@ class Predictor:
         """Return the text of each row of a table, or the pair of texts for a model of pairs."""
         splits = splits_in(table)
         if len(splits) > 1:
-            raise UserError(f"there are the splits {', '.join(splits)}: pass one of them.")
+            raise UserError(f"the data set has the splits {', '.join(splits)}: pass one of them.")
         rows = next(iter(splits.values()))
         task = self.task.with_data(self.task.data.elsewhere(IN_MEMORY))
         columns = text_columns(task.with_data(own_columns(task, rows, ())), rows)
@@ -197,7 +197,9 @@ class Predictor:
             UserError: The model is bidirectional or not a text classifier, it reads pairs, or this is an ensemble.
         """
         if not self.task.one_answer or self.others:
-            raise UserError("one classifier answers a stream: open one, Predictor.from_pretrained(MODEL).open().")
+            raise UserError(
+                "a stream needs a single text classifier: open one, Predictor.from_pretrained(MODEL).open()."
+            )
         self._check_pairs(1)
         return TextStream(self.model, self.tokenizer, streams, self.task.answers)
 
@@ -219,9 +221,9 @@ class Predictor:
         data = self.task.data
         if given == 1 and data.text_pair_column and self.task.has_schema:
             raise UserError(
-                f"this model reads pairs of texts ({data.text_column!r} with {data.text_pair_column!r}), and was given "
-                "one: pass pairs, predictor([text], pairs=[second_text]); or a file that has both columns, hf-rnn "
-                "predict MODEL --file in.csv --output out.jsonl."
+                f"this model reads pairs of texts ({data.text_column!r} with {data.text_pair_column!r}), but was given "
+                "single texts: pass pairs, predictor([text], pairs=[second_text]); or a file that has both columns, "
+                "hf-rnn predict MODEL --file in.csv --output out.jsonl."
             )
 
     @torch.inference_mode()
@@ -312,17 +314,17 @@ def write(predictor: Predictor, text: str, max_new_tokens: int = 50, temperature
             at least 0.01.
     """
     if predictor.task.problem_type != "language_modeling":
-        raise UserError('this model does not go on with texts, it answers them: hf-rnn predict MODEL "some text".')
+        raise UserError(
+            'this model is not a language model and cannot continue texts: write hf-rnn predict MODEL "some text".'
+        )
     if max_new_tokens < 1:
         raise UserError(f"max_new_tokens={max_new_tokens} must be 1 or greater, such as 50.")
     if temperature != 0 and temperature < COLDEST:
-        raise UserError(
-            f"temperature={temperature} must be 0, for the likeliest token each time, or {COLDEST} or more."
-        )
+        raise UserError(f"temperature={temperature} must be 0, for greedy decoding, or {COLDEST} or greater.")
     model, tokenizer = predictor.model, predictor.tokenizer
     ids = token_ids(tokenizer, [as_text(text)])[0] or [tokenizer.bos_token_id]
     if tokenizer.unk_token_id in ids:
-        logger.warning(f"{text[:60]!r} has words that the model does not know, and reads as {tokenizer.unk_token}.")
+        logger.warning(f"{text[:60]!r} has words outside the vocabulary, which are read as {tokenizer.unk_token}.")
     drawn = {"do_sample": True, "temperature": temperature, "top_k": 0} if temperature else {"do_sample": False}
     generate: Any = model.generate
     prompt = torch.tensor([ids], device=model.device)

@@ -54,8 +54,8 @@ class TextStream:
     ):
         if model.config.bidirectional:
             raise UserError(
-                "bidirectional=True: this model reads each text from its end too, and a stream has none yet. Train one "
-                "with --model.bidirectional false, or read the whole text, model(**tokenizer(text))."
+                "bidirectional=True: this model needs the end of each text, which a stream does not have yet. Train "
+                "one with --model.bidirectional false, or read the whole text, model(**tokenizer(text))."
             )
         if streams < 1:
             raise UserError(f"streams={streams} must be 1 or greater.")
@@ -128,7 +128,7 @@ class TextStream:
             UserError: The stream was not opened by a [`Predictor`].
         """
         if self._answers is None:
-            raise UserError("this stream knows no task: open it with Predictor.from_pretrained(MODEL).open().")
+            raise UserError("this stream has no task: open it with Predictor.from_pretrained(MODEL).open().")
         return self._answers(np.asarray(self.logits().float().cpu()), top_k)
 
     def close(self) -> None:
@@ -157,7 +157,7 @@ class TextStream:
         self._check_open()
         if len(state["waiting"]) != self.streams:
             raise UserError(
-                f"the state is of {len(state['waiting'])} streams, and this has {self.streams}: open it with "
+                f"the state has {len(state['waiting'])} streams, but this stream has {self.streams}: open it with "
                 f"streams={len(state['waiting'])}."
             )
         device = self.model.device

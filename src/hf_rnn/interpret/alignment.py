@@ -74,12 +74,12 @@ def align(predictor: Predictor, text: str, written: str | None = None) -> Alignm
     """
     task: Any = predictor.task
     if task.problem_type != "translation":
-        raise UserError("an alignment is of what a model reads and writes: name one of the task translation.")
+        raise UserError("only translation models have alignments: name a model of the task translation.")
     written = predictor([text])[0]["text"] if written is None else as_text(written)
     texts = [as_text(text), written]
     if texts[0].strip() and not written.strip():
         raise UserError(
-            f"nothing is written after {text[:60]!r}: say what is to be, with --target TEXT (written=TEXT)."
+            f"the translation of {text[:60]!r} is empty: give a translation to align, --target TEXT (written=TEXT)."
         )
     tokenizer, model = predictor.tokenizer, predictor.model
     read, said = (torch.tensor([ids], device=model.device) for ids in task.ids(tokenizer, texts))

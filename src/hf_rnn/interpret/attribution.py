@@ -88,17 +88,15 @@ def explain(
 def _check(model: Any, text: str | Sequence[str], method: str, n_steps: int | None, batch_tokens: int) -> None:
     check_choice("method", method, METHODS)
     if not isinstance(model, RNNForSequenceClassification):
-        raise UserError(
-            f"{type(model).__name__} gives a text no label to explain: pass an RNNForSequenceClassification."
-        )
+        raise UserError(f"{type(model).__name__} is not a text classifier: pass an RNNForSequenceClassification.")
     if method == "attention" and model.config.pooling != "attention":
         raise UserError(
-            f"method='attention' shows the weights of a pooling that this model does not have (pooling="
+            f"method='attention' needs attention pooling, which this model does not have (pooling="
             f"{model.config.pooling!r}): write method='integrated_gradients', or train with --model.pooling attention."
         )
     for name, value in (("n_steps", n_steps), ("batch_tokens", batch_tokens)):
         if value is not None and not (isinstance(value, int) and value >= 1):
-            raise UserError(f"{name}={value!r} must be a whole number from 1 on.")
+            raise UserError(f"{name}={value!r} must be a whole number, 1 or greater.")
     if not isinstance(text, Sequence) or isinstance(text, bytes):
         raise UserError(f"{text!r} is of type {type(text).__name__}: pass a text, or a list of texts.")
 
@@ -119,7 +117,7 @@ def _explain(
         logits = model(batch, return_dict=True).logits.float()
     if not logits.isfinite().all():
         raise UserError(
-            f"the model's answer for {text[:60]!r} is no number: its weights are damaged, load another one."
+            f"the logits for {text[:60]!r} are NaN or infinite: the weights are damaged, load another model."
         )
     index = target_index(model.config, target, logits[0])
     spans = sentences_of(text, offsets) if method == "sentence_occlusion" else words_of(text, offsets)
@@ -245,13 +243,13 @@ def explainable(predictor: Predictor) -> tuple[Any, PreTrainedTokenizerBase, Cal
     """
     if not predictor.task.one_answer:
         raise UserError(
-            f"this is a model for {predictor.task.problem_type.replace('_', ' ')}, and what is explained is the label "
-            "of a text: name a classifier."
+            f"this is a model for {predictor.task.problem_type.replace('_', ' ')}, but only the labels of text "
+            "classifiers can be explained: name a text classifier."
         )
     if predictor.task.data.text_pair_column:
         raise UserError(
-            f"this model reads pairs of texts (data.text_pair_column={predictor.task.data.text_pair_column!r}), and "
-            "explanations are of one text: name a model of single texts."
+            f"this model reads pairs of texts (data.text_pair_column={predictor.task.data.text_pair_column!r}), but "
+            "only single texts can be explained: name a model of single texts."
         )
     return predictor.model, predictor.tokenizer, predictor.task.cut
 

@@ -52,7 +52,7 @@ def measure_faithfulness(
     """
     for share in shares:
         if not 0 < share <= 1:
-            raise UserError(f"shares={share} of the words is none: it must be greater than 0 and at most 1.")
+            raise UserError(f"shares={share} must be greater than 0 and at most 1.")
     explanations = [explanations] if isinstance(explanations, Explanation) else explanations
     if not explanations or not shares:
         raise UserError("there are no explanations, or shares, to measure: pass explain(model, tokenizer, [text, …]).")

@@ -114,7 +114,7 @@ def measure_gradient_flow(
     encoder = model.model
     x = encoder.lookup(input_ids) if inputs_embeds is None else inputs_embeds
     if not x.shape[1]:
-        raise UserError("there is no token to go back from: pass texts of one token or more, [B, T].")
+        raise UserError("the texts have no tokens: pass texts of one token or more, [B, T].")
     with reading_mode(model), torch.enable_grad():
         # A bidirectional language model predicts the token after the text with its first stack alone.
         stacks = encoder.stacks[:1] if isinstance(model, RNNForCausalLM) else encoder.stacks
@@ -148,8 +148,8 @@ def check_measurable(model: Any) -> None:
     """
     if not isinstance(model, RNNForSequenceClassification | RNNForCausalLM):
         raise UserError(
-            f"how far back a gradient goes is measured from one loss at the end of a text, and {type(model).__name__} "
-            "has none: pass a classifier or a language model."
+            f"the gradient flow is measured from one loss at the end of a text, which {type(model).__name__} "
+            "does not have: pass a classifier or a language model."
         )
 
 
@@ -248,15 +248,15 @@ def verdict(flow: GradientFlow) -> list[str]:
         shares = flow.shares(name)
         if not np.isfinite(shares).all():
             sentences.append(
-                f"{name}: the gradient is no longer a number: begin anew with a smaller --training.learning_rate."
+                f"{name}: the gradient is NaN or infinite: train again with a smaller --training.learning_rate."
             )
         elif len(curve) == 1:
-            sentences.append(f"{name}: one token has no way back: read longer texts.")
+            sentences.append(f"{name}: a text of one token has no earlier time steps: read longer texts.")
         elif not any(curve):
-            sentences.append(f"{name}: no gradient arrives at all.")
+            sentences.append(f"{name}: the gradient is zero at all time steps.")
         elif shares.max() > EXPLODED:
             sentences.append(
-                f"{name}: the gradient grows {shares.max():,.0f} times on its way back: write --training.max_grad_norm "
+                f"{name}: the gradient grows {shares.max():,.0f} times back in time: write --training.max_grad_norm "
                 "1.0, and a smaller --training.learning_rate."
             )
         elif lost is None:
@@ -290,16 +290,16 @@ def _of_units(flow: GradientFlow, name: str) -> list[str]:
     sentences = []
     if flow.dead[name] >= 0.1:
         sentences.append(
-            f"{name}: {flow.dead[name]:.0%} of the units are dead: a smaller --training.learning_rate keeps them, and "
-            "a smaller --model.hidden_size may do."
+            f"{name}: {flow.dead[name]:.0%} of the units are dead: a smaller --training.learning_rate can prevent "
+            "this, and a smaller --model.hidden_size may be enough."
         )
     for gate, (shut, opened) in flow.gates[name].items():
         if shut > 0.9 or opened > 0.9:
             state = "shut" if shut > opened else "open"
-            what = "the state is at an end of its range" if gate == "state" else f"the {gate} gate is {state}"
+            what = "the state is saturated" if gate == "state" else f"the {gate} gate is {state}"
             sentences.append(
-                f"{name}: {what} nine times of ten, and learns little: a smaller --training.learning_rate, or "
-                "--training.weight_decay 0.01, keeps it off its ends."
+                f"{name}: {what} for over 90 % of the values, which slows down learning: a smaller "
+                "--training.learning_rate, or --training.weight_decay 0.01, can prevent this."
             )
     return sentences
 

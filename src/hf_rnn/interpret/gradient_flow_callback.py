@@ -80,7 +80,7 @@ class GradientFlowCallback(TrainerCallback, ExportableState):
             UserError: There is no measurement.
         """
         if not self.history:
-            raise UserError("nothing was measured: train first, with this callback among the Trainer's.")
+            raise UserError("nothing was measured: pass this callback to the Trainer, and train first.")
         for name in (GRADIENT_FLOW_FILE, GRADIENT_FLOW):
             save_flow(self.flows, Path(folder, name))
 

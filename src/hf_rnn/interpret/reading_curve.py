@@ -109,7 +109,7 @@ def how_it_read(
         UserError: The text has no tokens, the model is not a text classifier, or `places` is under 1.
     """
     if not isinstance(model, RNNForSequenceClassification):
-        raise UserError(f"{type(model).__name__} answers nothing: pass an RNNForSequenceClassification.")
+        raise UserError(f"{type(model).__name__} is not a text classifier: pass an RNNForSequenceClassification.")
     if places is not None and places < 1:
         raise UserError(f"places={places} must be 1 or greater, or None.")
     text = as_text(text)

@@ -51,7 +51,7 @@ def tokens_of(
         UserError: The text has no tokens, or the tokenizer has no offsets.
     """
     if not tokenizer.is_fast:
-        raise UserError(f"a {type(tokenizer).__name__} knows no offsets: load a fast tokenizer, AutoTokenizer.")
+        raise UserError(f"a {type(tokenizer).__name__} has no offsets: load a fast tokenizer, AutoTokenizer.")
     encoding = tokenizer(text, return_offsets_mapping=True, return_special_tokens_mask=True, verbose=False)
     places = list(range(len(encoding["input_ids"])))
     if cut is not None:
@@ -59,7 +59,7 @@ def tokens_of(
     special = encoding["special_tokens_mask"]
     offsets = [NOWHERE if special[place] else encoding["offset_mapping"][place] for place in places]
     if not any(text[start:end].strip() for start, end in offsets):
-        raise UserError(f"{text[:60]!r} holds no words to explain: pass a text that the tokenizer finds tokens in.")
+        raise UserError(f"{text[:60]!r} has no words to explain: pass a text with at least one token.")
     return [encoding["input_ids"][place] for place in places], offsets
 
 

@@ -87,7 +87,7 @@ class Explanation:
             UserError: The text has letters of a right-to-left script, which matplotlib cannot draw.
         """
         if any(unicodedata.bidirectional(character) in ("R", "AL") for character in self.text):
-            raise UserError("a picture cannot show a text that is written from right to left: write a page, it.html.")
+            raise UserError("a PNG picture cannot show right-to-left text: write an HTML page, it.html.")
         size, leading, width, margin = 12, 0.27, 9.0, 0.2
         figure = new_figure(width, 3)
         figure.set_layout_engine("none")
@@ -176,7 +176,7 @@ def check_ending(path: Path, pages: bool = True) -> None:
     """
     forms = FORMS if pages else FORMS[1:]
     if path.suffix.lower() not in forms:
-        raise UserError(f"{path.name!r} ends in {path.suffix!r}, and what can be written is {', '.join(forms)}.")
+        raise UserError(f"{path.name!r} ends in {path.suffix!r}, but must end in one of {', '.join(forms)}.")
 
 
 def save(told: Any, path: Path) -> None:
@@ -221,7 +221,7 @@ _PAGE = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True
 {{ explanation.method | replace("_", " ") }}
 {%- if explanation.completeness_gap is not none %}, completeness gap
 {{ "%.2f" | format(100 * explanation.completeness_gap) }} %
-{%- endif %}. A word shows its score where the pointer rests on it.</p>
+{%- endif %}. Point at a word to see its score.</p>
 </html>
 """
 )

@@ -183,8 +183,8 @@ class AttentionDecoder(nn.Module):
         recurrence, (B, T, E) = self.recurrence, x.shape
         if not isinstance(recurrence, Recurrence):
             raise ValueError(
-                f"decoder.recurrence is in a {type(recurrence).__name__}, which acts when the layer is called, and a "
-                "decoder with input_feeding=True takes its weights step by step: name the encoder's alone, "
+                f"decoder.recurrence is wrapped in a {type(recurrence).__name__}, which acts only when the layer is "
+                "called. A decoder with input_feeding=True reads its weights without a call: adapt only the encoder, "
                 "target_parameters=['model.recurrence.weight_hh_l0'], or train a decoder with input_feeding=False."
             )
         cell = recurrence.cell

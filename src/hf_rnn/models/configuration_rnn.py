@@ -322,18 +322,18 @@ class RNNConfig(PreTrainedConfig):
             )
         if self.backprop_length and self.bidirectional and not self.independent_directions:
             raise ValueError(
-                f"backprop_length={self.backprop_length} needs directions that end apart: write "
+                f"backprop_length={self.backprop_length} needs separate directions: write "
                 "independent_directions=True too, or bidirectional=False."
             )
         if self.backprop_length and self.backprop_window:
             raise ValueError(
-                f"backprop_length={self.backprop_length} keeps the end of a text in memory, and backprop_window="
-                f"{self.backprop_window} no more than a window: leave one of them out."
+                f"backprop_length={self.backprop_length} and backprop_window={self.backprop_window} cannot be used "
+                "together: leave one of them out."
             )
         if self.truncate_backprop and not self.backprop_window:
             raise ValueError(
-                "truncate_backprop=True ends gradients where a window begins: write backprop_window=1024 too, or leave "
-                "it out."
+                "truncate_backprop=True stops gradients at the beginning of a window, and backprop_window=0 has none: "
+                "write backprop_window=1024 too, or leave it out."
             )
         if self.pad_token_id is not None and not 0 <= self.pad_token_id < self.vocab_size:
             raise ValueError(
@@ -342,8 +342,8 @@ class RNNConfig(PreTrainedConfig):
             )
         if self.num_rare_tokens and self.unk_token_id is None:
             raise ValueError(
-                f"num_rare_tokens={self.num_rare_tokens} are read by the recurrence as the unknown token: write its id "
-                "too, unk_token_id=1."
+                f"num_rare_tokens={self.num_rare_tokens} needs the id of the unknown token, which the recurrence reads "
+                "instead of rare tokens: write unk_token_id=1 too."
             )
         if self.hidden_dropout > 0 and self.num_hidden_layers == 1:
             raise ValueError(
@@ -393,7 +393,7 @@ def _check_version(needed: str) -> None:
         raise ValueError(f"hf_rnn_version={needed!r} is not a version: write hf_rnn_version={__version__!r}.") from None
     if too_old:
         raise ValueError(
-            f"this model needs hf_rnn {needed} or newer, and {__version__} is here: pip install --upgrade hf-rnn."
+            f"this model needs hf_rnn {needed} or newer, and {__version__} is installed: pip install --upgrade hf-rnn."
         )
 
 

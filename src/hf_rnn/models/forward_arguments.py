@@ -76,25 +76,25 @@ def _check(model: str, foreign: dict[str, Any], attention_mask: Tensor | None) -
         raise TypeError(f"{model}.forward() got an unexpected keyword argument {min(unknown)!r}")
     if "encoder_hidden_states" in given:
         raise ValueError(
-            f"encoder_hidden_states were given, and {model} reads no other text beside its own: leave them out, or "
-            "take RNNForConditionalGeneration, which takes encoder_outputs."
+            f"encoder_hidden_states were given, and {model} has no cross-attention: leave them out, or use "
+            "RNNForConditionalGeneration, which accepts encoder_outputs."
         )
     for name in ("past_key_values", "cache_params"):
         if name in given:
-            raise ValueError(foreign_state(name, given[name], f"{model} takes none"))
+            raise ValueError(foreign_state(name, given[name], f"{model} accepts no state"))
     packed = next((name for name in _PACKED if name in given), None)
     if packed is None and is_packed(given.get("position_ids"), attention_mask):
         packed = "position_ids"
     if packed:
         raise ValueError(
-            f"{packed} says that a row holds several texts, and a recurrence would read each into the next: pass one "
-            "text in a row, with its attention_mask (in trl: packing=False, padding_free=False)."
+            f"{packed} says that a row holds several texts, and the hidden state would carry over from each to the "
+            "next: pass one text per row, with its attention_mask (in trl: packing=False, padding_free=False)."
         )
     types = given.get("token_type_ids")
     if types is not None and can_ask(types) and bool(_tokens_of(types != 0, attention_mask).any()):
         raise ValueError(
-            f"token_type_ids are not all 0, and {model} has no types of tokens: leave them out, "
-            "tokenizer(…, return_token_type_ids=False), and put a token between the texts of a pair."
+            f"token_type_ids are not all 0, and {model} has no token type embedding: leave them out, "
+            "tokenizer(…, return_token_type_ids=False), and put a separator token between the texts of a pair."
         )
 
 
@@ -107,9 +107,9 @@ def foreign_state(name: str, given: Any, rule: str) -> str:
         rule: Clause that says which state the model accepts.
     """
     return (
-        f"{name} is of the type {type(given).__name__}, for keys and values of attention, and {rule}: leave it out (of "
-        "PEFT's methods, take LoRA or prompt tuning instead of prefix tuning; RNNModel goes on from a state, "
-        "initial_state=…)."
+        f"{name} is of the type {type(given).__name__}, for keys and values of attention, and {rule}: leave it out "
+        "(with PEFT, use LoRA or prompt tuning instead of prefix tuning; to continue from a state, pass "
+        "initial_state=… to RNNModel)."
     )
 
 

@@ -39,7 +39,7 @@ def check_known(labels: Tensor, C: int) -> None:
         raise ValueError(
             f"labels {wrong[:5]} are not in config.id2label, which has the ids 0 to {C - 1}: "
             + (f"make the model with num_labels={max(wrong) + 1}, or " if max(wrong) >= C else "")
-            + f"map the labels to those ids, and to {IGNORED} where there is none."
+            + f"map the labels to those ids, and missing labels to {IGNORED}."
         )
 
 
@@ -54,7 +54,7 @@ def check_in_vocabulary(labels: Tensor, V: int) -> None:
     if wrong:
         raise ValueError(
             f"labels {wrong[:5]} are outside the vocabulary: ids must be in [0, vocab_size={V}), or {IGNORED} for "
-            "places that are not learnt."
+            "positions without a label."
         )
 
 

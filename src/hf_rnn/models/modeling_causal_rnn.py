@@ -116,8 +116,8 @@ class RNNForCausalLM(RNNPreTrainedModel, StringStoppingMixin, GenerationMixin):
         super().__init__(config)
         if config.bidirectional and not config.independent_directions:
             raise ValueError(
-                "a language model with bidirectional=True reads the word that it is to tell: write "
-                "independent_directions=True too, for two stacks that do not see each other, or bidirectional=False."
+                "a language model with bidirectional=True reads the token that it predicts: write "
+                "independent_directions=True too, for two separate stacks, or bidirectional=False."
             )
         self.model = RNNModel(config)
         H, E = config.hidden_size, config.embedding_size
@@ -174,7 +174,7 @@ class RNNForCausalLM(RNNPreTrainedModel, StringStoppingMixin, GenerationMixin):
             width = input_ids.shape[1] if inputs_embeds is None else inputs_embeds.shape[1]
             raise ValueError(
                 f"past_key_values has read {past_key_values.get_seq_length()} tokens, and the prompt has {width}: pass "
-                "the whole text, what the state has read included, and at least one token more."
+                "the whole text, which is the tokens that the state has read and at least one more."
             )
         general: Any = super()
         inputs = general.prepare_inputs_for_generation(
@@ -273,7 +273,7 @@ class RNNForCausalLM(RNNPreTrainedModel, StringStoppingMixin, GenerationMixin):
             return [None, None]
         if not isinstance(cache, RNNCache):
             raise ValueError(
-                foreign_state("past_key_values", cache, "this model takes those that its own forward pass returned")
+                foreign_state("past_key_values", cache, "this model accepts only states that it returned itself")
             )
         H = self.config.hidden_size
         if not self.config.independent_directions or cache.state[0].shape[-1] == H:
@@ -297,7 +297,7 @@ class RNNForCausalLM(RNNPreTrainedModel, StringStoppingMixin, GenerationMixin):
         if given is not None and tuple(given.shape) != expected:
             raise ValueError(
                 f"the labels have the shape {tuple(given.shape)}, expected [B, T] = {expected}: pass labels=input_ids, "
-                "or shift_labels, which are one token further on."
+                "or shift_labels, the labels shifted left by one token."
             )
         if labels is None or shift_labels is not None:
             return shift_labels

@@ -131,8 +131,8 @@ class RNNModel(RNNPreTrainedModel):
             numbers = attention_mask.unique().tolist()
             if len([number for number in numbers if number]) > 1:
                 raise ValueError(
-                    f"attention_mask has the values {numbers[:5]}, as masks have that number several texts in a row, "
-                    "and a recurrence would read each into the next: pass one text in a row, and a mask of 1 and 0."
+                    f"attention_mask has the values {numbers[:5]}, which number several texts in a row, and the hidden "
+                    "state would carry over from each to the next: pass one text per row, and a mask of 1 and 0."
                 )
 
     def lookup(self, input_ids: Tensor) -> Tensor:
@@ -175,7 +175,7 @@ class RNNModel(RNNPreTrainedModel):
             stack = stacks.get(direction)
             if stack is None:
                 raise ValueError(
-                    f"direction={direction!r} is no stack of its own in a model with bidirectional="
+                    f"direction={direction!r} has no separate stack in a model with bidirectional="
                     f"{self.config.bidirectional}, independent_directions={self.config.independent_directions}."
                 )
             return self._through(stack, x, attention_mask, state, output_cell_state)
@@ -289,7 +289,7 @@ class RNNForSequenceClassification(RNNPreTrainedModel):
         if self.wide_path is not None:
             if input_ids is None:
                 raise ValueError(
-                    "inputs_embeds have no token ids, and the n-grams of a wide path are of ids: pass input_ids, or "
+                    "inputs_embeds have no token ids, and the wide path needs them for its n-grams: pass input_ids, or "
                     "call recurrent_logits(inputs_embeds=…) for the recurrence's part of the logits."
                 )
             logits = self.wide_path(logits, input_ids, attention_mask)
@@ -328,8 +328,8 @@ class RNNForSequenceClassification(RNNPreTrainedModel):
         window, hidden_states = 0 if output_hidden_states else self.config.backprop_window, None
         if window and not all(isinstance(stack, Recurrence) for stack, _ in self.model.stacks):
             logger.warning_once(
-                f"backprop_window={window}: an adapter around the recurrence acts in a pass over a whole text only, so "
-                "texts are read whole, in memory that grows with their length."
+                f"backprop_window={window} is ignored: an adapter around the recurrence acts only in a pass over a "
+                "whole text, so the memory grows with the length of the texts."
             )
             window = 0
         if source is not None and 0 < window < source.shape[1]:
@@ -363,7 +363,7 @@ class RNNForSequenceClassification(RNNPreTrainedModel):
         """
         if RNNPreTrainedModel.opener is None:
             raise NotImplementedError(
-                "stream() is of the package hf_rnn: pip install hf-rnn, import hf_rnn, then load the model again."
+                "stream() needs the package hf_rnn: pip install hf-rnn, import hf_rnn, then load the model again."
             )
         return RNNPreTrainedModel.opener(self, tokenizer, streams)
 

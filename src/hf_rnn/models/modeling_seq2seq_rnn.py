@@ -168,8 +168,8 @@ class RNNForConditionalGeneration(RNNPreTrainedModel, StringStoppingMixin, Gener
         begin = self.config.bos_token_id if begin is None else begin
         if begin is None:
             raise ValueError(
-                "decoder_start_token_id=None, and bos_token_id too: what is written begins with a token of its own. "
-                "Write RNNConfig(…, decoder_start_token_id=tokenizer.bos_token_id)."
+                "decoder_start_token_id and bos_token_id are None, and the decoder needs a start token: write "
+                "RNNConfig(…, decoder_start_token_id=tokenizer.bos_token_id)."
             )
         shifted = torch.cat([labels.new_full((len(labels), 1), begin), labels[:, :-1]], dim=1)
         return shifted.masked_fill(shifted == IGNORED, pad or 0)
@@ -230,15 +230,15 @@ class RNNForConditionalGeneration(RNNPreTrainedModel, StringStoppingMixin, Gener
             encoder_outputs = RNNModelOutput(*encoder_outputs)
         elif "final_hidden_state" not in encoder_outputs:
             raise ValueError(
-                f"encoder_outputs is a {type(encoder_outputs).__name__} without the states in which the text ends: "
-                "pass encoder_outputs=model.get_encoder()(input_ids, attention_mask)."
+                f"encoder_outputs is a {type(encoder_outputs).__name__} without final_hidden_state: pass "
+                "encoder_outputs=model.get_encoder()(input_ids, attention_mask)."
             )
         if labels is not None:
             _check_labels(labels, config.vocab_size)
         if decoder_inputs_embeds is None and decoder_input_ids is None:
             if labels is None:
                 raise ValueError(
-                    "there is nothing to write: pass labels=…, or decoder_input_ids=…, or call model.generate(…)."
+                    "the decoder has no input: pass labels=…, or decoder_input_ids=…, or call model.generate(…)."
                 )
             decoder_input_ids = self.prepare_decoder_input_ids_from_labels(labels)
         memory, state = self._take_up(encoder_outputs, attention_mask, past_key_values)
@@ -275,7 +275,7 @@ class RNNForConditionalGeneration(RNNPreTrainedModel, StringStoppingMixin, Gener
         valid = None if attention_mask is None else attention_mask.bool()
         if cache is not None and not isinstance(cache, RNNDecoderCache):
             raise ValueError(
-                foreign_state("past_key_values", cache, "this model takes those that its own forward pass returned")
+                foreign_state("past_key_values", cache, "this model accepts only states that it returned itself")
             )
         assert read.last_hidden_state is not None
         assert read.final_hidden_state is not None
@@ -337,27 +337,28 @@ def _check(x: Tensor, memory: Memory, state: DecoderState, labels: Tensor | None
     B, S = memory.values.shape[:2]
     if memory.valid is not None and tuple(memory.valid.shape) != (B, S):
         raise ValueError(
-            f"attention_mask has the shape {tuple(memory.valid.shape)}, and what was read [B, S] = {(B, S)}: pass the "
-            "mask of encoder_outputs."
+            f"attention_mask has the shape {tuple(memory.valid.shape)}, and encoder_outputs [B, S] = {(B, S)}: pass "
+            "the mask of encoder_outputs."
         )
     if not x.shape[1]:
         raise ValueError(
-            f"what is written has the shape [B, T] = {tuple(x.shape[:2])}, and no token to begin with: pass one, such "
+            f"the decoder's input has the shape [B, T] = {tuple(x.shape[:2])}, without a start token: pass one, such "
             f"as decoder_input_ids=torch.full(({B}, 1), model.config.decoder_start_token_id)."
         )
     if len(x) != B:
         raise ValueError(
-            f"decoder_input_ids have {len(x)} rows and what is read has {B}: pass a beginning for each text, such as "
-            f"torch.full(({B}, 1), model.config.decoder_start_token_id)."
+            f"decoder_input_ids have {len(x)} rows, and encoder_outputs have {B}: pass a start token for each text, "
+            f"such as torch.full(({B}, 1), model.config.decoder_start_token_id)."
         )
     if state.h.shape[1] != B:
         raise ValueError(
-            f"past_key_values is the state of {state.h.shape[1]} rows, and what is read has {B}: pass that of these."
+            f"past_key_values is the state of {state.h.shape[1]} rows, and encoder_outputs have {B}: pass the state of "
+            "these rows."
         )
     if labels is not None and labels.shape != x.shape[:2]:
         raise ValueError(
-            f"labels have the shape {tuple(labels.shape)} and what is written [B, T] = {tuple(x.shape[:2])}: leave "
-            "decoder_input_ids out, or pass as many of them."
+            f"labels have the shape {tuple(labels.shape)}, and the decoder's input [B, T] = {tuple(x.shape[:2])}: "
+            "leave decoder_input_ids out, or pass one for each label."
         )
 
 

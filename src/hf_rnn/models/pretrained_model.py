@@ -58,7 +58,10 @@ class RNNPreTrainedModel(PreTrainedModel):
                 module.flatten_parameters()
         for part in file.parent.glob("model*.safetensors*") if file else ():
             if not is_intact(part):
-                raise OSError(f"{part.name} is not what was pushed: delete {part.resolve()}, and load the model again.")
+                raise OSError(
+                    f"{part.name} differs from the file that was pushed: delete {part.resolve()}, and load the model "
+                    "again."
+                )
         if file and RNNPreTrainedModel.checker is not None and model.config.wide_vocabulary is not None:
             RNNPreTrainedModel.checker(file.parent, model.config)
         return loaded
@@ -89,9 +92,9 @@ class RNNPreTrainedModel(PreTrainedModel):
         V, rare = self.config.vocab_size, self.config.num_rare_tokens
         if rare and new_num_tokens not in (None, V):
             raise ValueError(
-                f"resize_token_embeddings({new_num_tokens}): the {rare} ids from vocab_size={V} on are rare tokens, "
-                "which the wide path of this model knows by these ids. Train it again with the new tokens in its "
-                "training rows, or without rare tokens, --tokenizer.rare_tokens 0."
+                f"resize_token_embeddings({new_num_tokens}): the {rare} ids from vocab_size={V} on are rare tokens of "
+                "the wide path and cannot change. Train the model again with the new tokens in its training rows, or "
+                "without rare tokens, --tokenizer.rare_tokens 0."
             )
         return super().resize_token_embeddings(new_num_tokens, *args, **kwargs)
 

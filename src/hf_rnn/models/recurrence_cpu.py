@@ -242,7 +242,7 @@ class _ThroughTime(torch.autograd.Function):
             raise RuntimeError(
                 "the gradient of a GRU or plain RNN on a CPU cannot be differentiated again (create_graph=True): write "
                 "hf_rnn.models.recurrence_cpu.ENABLED = False before the forward pass. All models of the process then "
-                "use torch's own slower kernel, whose gradient can be."
+                "use torch's own slower kernel, which supports it."
             )
         cell, block = ctx.cell, ctx.block
         x, h0, w_ih, w_hh, gates, inner, out = ctx.saved_tensors

@@ -55,15 +55,15 @@ def safetensors_of(path: str, kwargs: dict) -> Path | None:
     for name in (f"model{variant}.safetensors", f"model.safetensors.index{variant}.json"):
         if file := cached_file(path, name, subfolder=folder, **where, **quiet):
             if is_pointer(Path(file)):
-                raise OSError(f"{file} is a pointer of Git LFS, not the weights: in its folder, git lfs pull.")
+                raise OSError(f"{file} is a pointer of Git LFS, not the weights: run git lfs pull in its folder.")
             if silent:
                 logger.warning(f"{constants.ENDPOINT} does not answer; {path!r} is read from the cache.")
             return Path(file)
     for name in ("pytorch_model.bin", "pytorch_model.bin.index.json"):
         if has_file(path, os.path.join(folder, name), **where):
             raise OSError(
-                f"{path!r} offers its weights as a pickle only ({name}), and reading one can run any code. Ask its "
-                "owner to save it anew: model.save_pretrained(...) writes model.safetensors."
+                f"{path!r} has its weights only as a pickle ({name}), and reading one can run any code. Ask its "
+                "owner to save it again: model.save_pretrained(...) writes model.safetensors."
             )
     if silent:
         raise OSError(

@@ -51,8 +51,8 @@ def task_of(architecture: str, name: str, trained_on: str | None = None) -> type
         if task.model_class.__name__ == architecture:
             return task
     raise UserError(
-        f"{name!r} is an {architecture}, which answers nothing: name a model that was trained on a task, or train one "
-        f"on it, hf-rnn train --model.pretrained {name}."
+        f"{name!r} is an {architecture}, which has no head for a task: name a model that was trained on a task, or "
+        f"train one from it, hf-rnn train --model.pretrained {name}."
     )
 
 

@@ -99,7 +99,7 @@ class TaskWithLabels(TextTask):
             )
         if self.problem_type == SINGLE and len(seen) > 50 and len(seen) > len(values) / 2:
             raise UserError(
-                f"{len(seen)} different labels in {len(values)} rows: that is a value or a text, not a class. Write "
+                f"{len(seen)} different labels in {len(values)} rows are values or texts, not classes: write "
                 "--data.label_column NAME for another column, or --data.problem_type regression."
             )
         if not self.label_names:
@@ -112,7 +112,7 @@ class TaskWithLabels(TextTask):
         with np.errstate(over="ignore"):
             mean, std = float(np.mean(values)), float(np.std(values))
         if not np.isfinite([mean, std]).all():
-            raise UserError(f"the values of {self._where()} are too great to be learnt: divide them by a power of ten.")
+            raise UserError(f"the values of {self._where()} are too large: divide them by a power of ten.")
         self.target = (mean, std if std > 0 else 1.0)
 
     def _parsed(self, values: Sequence[Any], split: str) -> list[Any]:
@@ -161,7 +161,7 @@ class TaskWithLabels(TextTask):
             f"({named})"
             + (f"; the nearest is {near!r}" if near else "")
             + ": correct the rows, or name all labels with --data.label_names '[…]'"
-            + (" and train anew." if self.trained else ".")
+            + (" and train again." if self.trained else ".")
         )
 
     @property

@@ -56,7 +56,7 @@ class LanguageModeling(TextTask):
         if data.max_length is not None:
             raise UserError(
                 f"max_length={data.max_length} would cut documents, and a language model reads streams of any length: "
-                "leave it out (how far gradients go back in training is training.window)."
+                "leave it out (training.window sets how far gradients go back in training)."
             )
         self.label_names: list[str] = []
 
@@ -222,8 +222,8 @@ class LanguageModeling(TextTask):
             batch_tokens: Largest number of tokens in a batch.
         """
         raise UserError(
-            'this is a language model, which labels nothing. To write with it: hf-rnn write MODEL "some text"; to '
-            "measure it: hf-rnn evaluate MODEL."
+            'this is a language model, which predicts no labels. Generate text with hf-rnn write MODEL "some text", or '
+            "evaluate it with hf-rnn evaluate MODEL."
         )
 
     def with_data(self, data: DataArguments) -> LanguageModeling:

@@ -34,7 +34,7 @@ def needed(module: str, extra: str) -> Any:
         return import_module(module)
     except ImportError:
         name = module.partition(".")[0]
-        raise UserError(f'this is measured by {name}: pip install {name} (or "hf-rnn[{extra}]").') from None
+        raise UserError(f'the metrics need {name}: pip install {name} (or "hf-rnn[{extra}]").') from None
 
 
 # Functions -----------------------------------------------------------------------------------------------------------

@@ -43,8 +43,8 @@ class TaggedWords(TextTask):
         super().__init__(data)
         if data.max_length is not None:
             raise UserError(
-                f"max_length={data.max_length} would cut words away, which then had no tag: leave it out (texts of any "
-                "length are read)."
+                f"max_length={data.max_length} would cut off words, which then get no tag: leave it out (a text may "
+                "have any length)."
             )
         self.label_names = list(data.label_names or [])
         # True once the labels are final: for a trained model, or after the training split has been read.
@@ -130,7 +130,7 @@ class TaggedWords(TextTask):
             raise UserError(f"the column {words_of!r} of the split {split!r} of {data.path!r} has no words.")
         if len(words) > 1 and max(map(len, words)) == 1:
             logger.warning(
-                f"each row of the split {split} is one word, read without those around it: put sentences in."
+                f"each row of the split {split} is one word without its context: write one sentence per row."
             )
         self.chosen = {"text_column": words_of, "label_column": tags_of}
         try:
@@ -153,7 +153,7 @@ class TaggedWords(TextTask):
         if other not in (None, self.tag_scheme):
             raise UserError(
                 f"{error} The split {split!r} seems to be written in the scheme {other}, and the training split is in "
-                f"{self.tag_scheme}: write both in one."
+                f"{self.tag_scheme}: write both in the same scheme."
             ) from error
 
     def _in_bio(self, tags: list[list[str]], split: str) -> list[list[str]]:
@@ -167,8 +167,8 @@ class TaggedWords(TextTask):
         tags, inside = converted(tags, self.tag_scheme, split)
         if inside:
             logger.warning(
-                f"{inside} rows of the split {split} begin inside a span, as parts of longer texts do: it is read as "
-                "beginning there."
+                f"{inside} rows of the split {split} begin inside a span, as parts of longer texts do: the span is "
+                "read as beginning there."
             )
         return tags
 
@@ -204,7 +204,7 @@ def _parted(value: Any, where: str) -> list:
     if isinstance(value, str) and value.startswith("[") and value.endswith("]"):
         raise UserError(
             f"{where} has {value[:60]!r}, a list that was written as a text: write lists in JSON Lines or Parquet "
-            "files, and in others the words alone with spaces between."
+            "files, and words separated by spaces in other files."
         )
     if isinstance(value, (bool, int, float)) and value == value:
         # In a column of numbers, each number is one word or one tag.
@@ -222,8 +222,8 @@ def _name(tag: Any, names: list[str] | None, where: str) -> str:
     if names is None or not 0 <= number < len(names):
         given = f"data.label_names has {len(names)} names" if names else "there are no names"
         raise UserError(
-            f"{where} has the tag {number}, and {given}: write --data.label_names '[O, B-PER, …]', those of the tags "
-            "0, 1, … in their order."
+            f"{where} has the tag {number}, and {given}: write --data.label_names '[O, B-PER, …]', the names of "
+            "the tags 0, 1, … in this order."
         )
     return names[number]
 

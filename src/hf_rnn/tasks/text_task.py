@@ -173,9 +173,9 @@ class TextTask(TaskFacts):
             UserError: Rows are pairs of texts, or `top_k` is not 1.
         """
         if top_k != 1:
-            raise UserError(f"top_k={top_k}: {what}: leave top_k out.")
+            raise UserError(f"top_k={top_k} is not possible, because {what}: leave top_k out.")
         if len(columns) > 1:
-            raise UserError(f"a row has {len(columns)} texts, {columns[1][0][:60]!r} the second: pass one text a row.")
+            raise UserError(f"pass one text per row, not {len(columns)}; the second is {columns[1][0][:60]!r}.")
         return columns
 
     def text_column(self, rows: Dataset) -> str:
@@ -277,15 +277,15 @@ class TextTask(TaskFacts):
         if data.test_split in splits:
             raise UserError(
                 f"data.test_size={data.test_size} makes a test split, and {data.path!r} has one, {data.test_split!r}: "
-                "leave data.test_size out; or write --data.test_split null to test on training rows instead."
+                "leave data.test_size out, or write --data.test_split null to hold out training rows instead."
             )
         rows, test = splits[train], data.test_split or "test"
         kept, held_out = split_test(rows, data, *self.classes_of(rows))
         found = fingerprint({"test": rows.select(held_out)}, [])
         if self.test_fingerprint not in (None, found):
             raise UserError(
-                f"the test split was held out of {data.path!r}, whose rows are not those of the training run any more: "
-                "put the data back as they were, or name other rows, --data PATH."
+                f"the test split was held out of {data.path!r}, whose rows have changed since the training run: "
+                "restore the data, or name other rows, --data PATH."
             )
         self.rows_after_test = {train: (train, kept), test: (train, held_out)}
         self.row_numbers = dict(self.rows_after_test)

@@ -76,20 +76,17 @@ class TokenClassification(TaggedWords):
             UserError: The tokens differ, or the tokenizer does not map tokens to words.
         """
         if not tokenizer.is_fast:
-            raise UserError(
-                f"{type(tokenizer).__name__} does not say which token is of which word: use a fast tokenizer."
-            )
+            raise UserError(f"{type(tokenizer).__name__} does not map tokens to words: use a fast tokenizer.")
         for words, text in () if resumed else self.examples:
             parted, whole = tokenizer(words, is_split_into_words=True), tokenizer(text)
             if parted["input_ids"] != whole["input_ids"]:
                 of_words, of_text = map(tokenizer.convert_ids_to_tokens, (parted["input_ids"], whole["input_ids"]))
                 raise UserError(
-                    f"the tokenizer reads the words {', '.join(map(repr, words))} otherwise than the text {text!r}, "
-                    f"which it is asked later: as the tokens {of_words}, and {of_text}. A tagger would learn from one "
-                    "and be asked the other. Train a tokenizer that reads both alike, --tokenizer.kind wordpiece, in "
-                    "the place of bpe, unigram, whitespace or char, or of the tokenizer of model.pretrained or "
-                    "tokenizer.path (one of bytes with add_prefix_space=True still reads a mark after a word, and a "
-                    "word after a bracket, otherwise)."
+                    f"the tokenizer splits the words {', '.join(map(repr, words))} into the tokens {of_words}, but the "
+                    f"text {text!r} into {of_text}. A tagger is trained on the first and used on the second. Train a "
+                    "tokenizer that splits both alike, --tokenizer.kind wordpiece, instead of bpe, unigram, whitespace "
+                    "or char, or of the tokenizer of model.pretrained or tokenizer.path (a byte-level one with "
+                    "add_prefix_space=True still splits a mark after a word, and a word after a bracket, differently)."
                 )
         if tokenizer.convert_tokens_to_string(tokenizer.tokenize("a")).startswith(" "):
             # The decoder of a language model's tokenizer keeps the space before a word. The text of an entity begins
@@ -123,13 +120,12 @@ class TokenClassification(TaggedWords):
         if lost and lost == sum(map(len, rows["words"])):
             some = next(word for words in rows["words"] for word in words)
             raise UserError(
-                f"none of {lost} words has a token, such as {some!r}, so that nothing can be learnt or measured: give "
-                "rows with words that are seen."
+                f"none of {lost} words has a token, such as {some!r}: give rows with words of visible characters."
             )
         if lost:
             logger.warning(
-                f"{lost} words have no token and get no tag, such as those of spaces and signs that are not seen. A "
-                "span that begins with one is read as beginning after it."
+                f"{lost} words have no token and get no tag, such as words of spaces and invisible characters. A "
+                "span that begins with such a word is read as beginning after it."
             )
         return encoded.remove_columns("lost")
 

@@ -91,7 +91,7 @@ class Translation(TextTask):
         pairs = zip(train["source"], train["target"], strict=True)
         whole = [place for place, pair in enumerate(pairs) if all(text.strip() for text in pair)]
         if len(whole) < len(train):
-            logger.warning(f"{len(train) - len(whole)} training rows without one of the texts were left out.")
+            logger.warning(f"{len(train) - len(whole)} training rows without a source or target text were left out.")
         return train.select(whole)
 
     def prepare_split(self, splits: DatasetDict, split: str | None) -> Dataset:
@@ -112,7 +112,7 @@ class Translation(TextTask):
         rows = splits[split]
         names = {
             "source": self.text_column(rows),
-            "target": self.column(rows, "label_column", TARGET_COLUMNS, "texts to write", split),
+            "target": self.column(rows, "label_column", TARGET_COLUMNS, "target texts", split),
         }
         self.chosen = {"text_column": names["source"], "label_column": names["target"]}
         texts: dict[str, list[str]] = {}
@@ -134,7 +134,7 @@ class Translation(TextTask):
         Args:
             rows: Rows of a split as read.
         """
-        return self.column(rows, "text_column", SOURCE_COLUMNS, "texts to read")
+        return self.column(rows, "text_column", SOURCE_COLUMNS, "source texts")
 
     # Encoding --------------------------------------------------------------------------------------------------------
 
@@ -161,7 +161,7 @@ class Translation(TextTask):
         for name, what in (("bos_token", "begins"), ("eos_token", "ends")):
             if getattr(tokenizer, name) is None:
                 raise UserError(
-                    f"the tokenizer has no {name}, which {what} what is written: set tokenizer.{name}, save the "
+                    f"the tokenizer has no {name}, which {what} each target text: set tokenizer.{name}, save the "
                     "tokenizer, and name its folder with --tokenizer.path."
                 )
         backend: Any = getattr(tokenizer, "backend_tokenizer", None)
@@ -340,7 +340,7 @@ class Translation(TextTask):
         ids = self.ids(predictor.tokenizer, texts)
         longest, most = max(map(len, ids)), self.data.max_length
         if most is not None and longest > most:
-            logger.warning(f"a text has {longest} tokens, more than any of training (data.max_length={most}).")
+            logger.warning(f"a text has {longest} tokens, more than any training text (data.max_length={most}).")
         return [{"text": said} for said in self._written(predictor, ids, batch_tokens)]
 
     @torch.inference_mode()

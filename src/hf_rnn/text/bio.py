@@ -77,8 +77,8 @@ def scheme(seen: Iterable[str], name: str) -> list[str]:
     tags = sorted(set(seen))
     if len(tags) < 2:
         raise UserError(
-            f"all words of {name!r} have the tag {tags[0] if tags else None!r}: a tagger needs two or more. Is "
-            "--data.label_column the right one?"
+            f"all words of {name!r} have the tag {tags[0] if tags else None!r}: a tagger needs two different "
+            "tags. Check --data.label_column."
         )
     if not is_bio(tags):
         return tags

@@ -83,8 +83,8 @@ class BPTTWindows(Dataset):
         of_all = batch_size * world_size
         if self.num_tokens < of_all * window:
             raise UserError(
-                f"the text has {self.num_tokens + 1} tokens, fewer than {of_all} streams of one window of "
-                f"{window} each: write a smaller --training.per_device_train_batch_size, or a smaller "
+                f"the text has {self.num_tokens + 1} tokens, too few for {of_all} streams with one window of "
+                f"{window} tokens each: write a smaller --training.per_device_train_batch_size, or a smaller "
                 "--training.window."
             )
         self.length = -(-self.num_tokens // of_all)
@@ -142,7 +142,9 @@ def check_window(window: int) -> None:
         window: Number of tokens in a window.
     """
     if window < SHORTEST:
-        raise UserError(f"window={window} cannot vary: write {SHORTEST} or greater, such as --training.window 70.")
+        raise UserError(
+            f"window={window} is too short to vary: write {SHORTEST} or greater, such as --training.window 70."
+        )
 
 
 def window_lengths(count: int, window: int, random: np.random.Generator) -> np.ndarray:

@@ -44,7 +44,7 @@ def cut_pair(ids: list[int], texts: Sequence[int | None], max_length: int | None
     room = max_length - (len(ids) - len(first) - len(second))
     if room < 2:
         raise UserError(
-            f"data.max_length={max_length} has no room for two texts and the tokens around them: write "
+            f"data.max_length={max_length} is too small for two texts and their special tokens: write "
             f"{max_length - room + 2} or more."
         )
     # The longer text gets the room that the shorter one leaves.

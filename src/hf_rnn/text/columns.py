@@ -128,8 +128,8 @@ def choose_text(rows: Dataset, data: DataArguments) -> str:
     text, pair = choose_texts(rows, data)
     if pair is not None and data.text_pair_column is None:
         raise UserError(
-            f"{data.path!r} has a pair of texts, {text!r} and {pair!r}, and here one is read: write --data.text_column "
-            f"{quote(text)}, or {quote(pair)}."
+            f"{data.path!r} has a pair of text columns, {text!r} and {pair!r}, but one is expected: write "
+            f"--data.text_column {quote(text)}, or {quote(pair)}."
         )
     return text
 
@@ -190,7 +190,7 @@ def check_no_written_lists(texts: Sequence[str], where: str) -> None:
     if filled and all(_WRITTEN_LIST.fullmatch(text) for text in filled):
         raise UserError(
             f"{where} holds {filled[0][:60]!r}, a list that was written as a text, in all of its rows: write lists in "
-            "JSON Lines or Parquet files, and in others the words alone with spaces between."
+            "JSON Lines or Parquet files; in other formats, write the words with spaces between them."
         )
 
 
@@ -305,8 +305,8 @@ def _choose_text(rows: Dataset, others: list[str], data: DataArguments) -> str:
     ranked = sorted(texts, key=lambda name: -length[name])
     if not ranked or (len(ranked) > 1 and length[ranked[0]] < 2 * length[ranked[1]]):
         raise UserError(
-            f"the text column of {data.path!r} is not plain from its names: it has {_listed(rows.column_names)}. "
-            f"Write --data.text_column {quote(ranked[0]) if ranked else 'NAME'}."
+            f"the text column of {data.path!r} cannot be determined from the column names: it has "
+            f"{_listed(rows.column_names)}. Write --data.text_column {quote(ranked[0]) if ranked else 'NAME'}."
         )
     return ranked[0]
 
@@ -350,8 +350,8 @@ def _choose_label(rows: Dataset, texts: tuple[str, str | None], data: DataArgume
     if len(repeated) != 1:
         candidates = repeated or others
         raise UserError(
-            f"the label column of {data.path!r} is not plain from its names: it has {_listed(rows.column_names)}. "
-            f"Write --data.label_column {quote(candidates[0]) if candidates else 'NAME'}."
+            f"the label column of {data.path!r} cannot be determined from the column names: it has "
+            f"{_listed(rows.column_names)}. Write --data.label_column {quote(candidates[0]) if candidates else 'NAME'}."
         )
     return repeated[0]
 
@@ -385,8 +385,8 @@ def column_for(rows: Dataset, key: str, names: Sequence[str], what: str, data: D
     found = [given] if given else _called(rows.column_names, names)
     if not found:
         raise UserError(
-            f"the column of the {what} of {data.path!r}{f', split {split!r},' if split else ''} is not plain from its "
-            f"names: it has {_listed(rows.column_names)}. Write --data.{key} NAME."
+            f"the column of the {what} of {data.path!r}{f', split {split!r},' if split else ''} cannot be determined "
+            f"from the column names: it has {_listed(rows.column_names)}. Write --data.{key} NAME."
         )
     return found[0]
 

@@ -251,8 +251,8 @@ class DelimitedFile:
         if record.fields is None:
             return UserError(
                 f"{where} has broken quotes: {shown!r}. Check that quotes are closed, and that those inside a field "
-                "are doubled; or write --data.quotechar none, where quotes are characters, --data.escapechar '\\', "
-                "where a backslash stands before them, or --data.on_bad_rows skip."
+                "are doubled; or write --data.quotechar none if quotes are ordinary characters, --data.escapechar '\\' "
+                "if a backslash comes before them, or --data.on_bad_rows skip."
             )
         return UserError(
             f"{where} has {len(record.fields)} fields, and the first row has {len(self.names)}: {shown!r}. Give all "

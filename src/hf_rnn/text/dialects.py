@@ -180,8 +180,8 @@ def find_dialect(file: Path, stream: Utf8Stream, data: DataArguments, known: Col
     line = chosen.records[0].raw.strip()
     if re.fullmatch(rb"sep=[ -~]?", line):
         raise UserError(
-            f"{str(file)!r} begins with {line.decode()!r}, which is for Excel and no row: delete that line, and the "
-            "delimiter is found without it."
+            f"{str(file)!r} begins with {line.decode()!r}, which is for Excel and not a row: delete that line; the "
+            "delimiter is detected without it."
         )
     if (
         ending_of(file) == ".tsv"
@@ -190,8 +190,8 @@ def find_dialect(file: Path, stream: Utf8Stream, data: DataArguments, known: Col
         and re.search(rb"[,;|]", chosen.first[0])
     ):
         raise UserError(
-            f"{str(file)!r} is called .tsv and its first row, {line[:60].decode('utf-8', 'replace')!r}, has no tab: "
-            "write --data.delimiter comma, or another, or tab if it is meant to be one column."
+            f"{str(file)!r} is a .tsv file, but its first row, {line[:60].decode('utf-8', 'replace')!r}, has no tab: "
+            "write --data.delimiter comma or another delimiter, or tab if the file has one column."
         )
     header = data.header if data.header is not None else has_header(file, chosen.rows(), known)
     return replace(chosen.dialect, header=header)
@@ -335,7 +335,7 @@ def has_header(file: Path, rows: list[list[str]], known: Collection[str]) -> boo
     if like_the_others is not None and strange is not None and not a_class_again:
         raise UserError(
             f"the first row of {str(file)!r} may be a header or a row: {like_the_others[:60]!r} is like the fields "
-            f"below it, and {strange[:60]!r} comes nowhere again, as those do. Write --data.header true, or "
+            f"below it, but {strange[:60]!r} does not occur again in its column. Write --data.header true, or "
             "--data.header false."
         )
     if like_the_others is not None:
@@ -348,8 +348,8 @@ def has_header(file: Path, rows: list[list[str]], known: Collection[str]) -> boo
     words = long or next((f for f in first if _words(f) > 1.5 and " " in f), None)
     if words is not None:
         raise UserError(
-            f"the first row of {str(file)!r} may be a header or a row, and {words[:60]!r} a name or a text: write "
-            "--data.header true, or --data.header false."
+            f"the first row of {str(file)!r} may be a header or a row, because {words[:60]!r} may be a column name or "
+            "a text: write --data.header true, or --data.header false."
         )
     return True
 

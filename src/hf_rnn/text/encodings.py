@@ -137,16 +137,14 @@ def find_encoding(file: Path, given: str | None = None) -> str:
             name = codecs.lookup(given).name
             "a".encode(name)
         except (LookupError, ValueError, TypeError) as error:
-            raise UserError(f"data.encoding={given!r} is no encoding that Python knows: write utf-8.") from error
+            raise UserError(f"data.encoding={given!r} is not an encoding that Python supports: write utf-8.") from error
         # The codec utf-8-sig removes a byte order mark, which is not part of the text.
         return "utf-8-sig" if name == "utf-8" else name
     with open_bytes(file) as stream:
         part = stream.read(PART)
         for start, what in _NO_TEXT.items():
             if part.startswith(start):
-                raise UserError(
-                    f"{str(file)!r} is no text, but {what}: give it the ending of its kind, {what.split()[-1]}."
-                )
+                raise UserError(f"{str(file)!r} is not text, but {what}: give it the ending {what.split()[-1]}.")
         for mark, encoding in _MARKS.items():
             if part.startswith(mark):
                 return encoding
@@ -170,8 +168,8 @@ def find_encoding(file: Path, given: str | None = None) -> str:
                     raise wrong_encoding(file, "utf-8", error.object[error.start]) from error
                 example = re.search(rf"\w*[{_LETTERS}]\w*", text) or re.search(r"[^\x00-\x7f]", text)
                 logger.warning(
-                    f"{file.name} is not UTF-8 and is read as cp1252 (Western European), with "
-                    f"{example[0] if example else ''!r} in it: if that is wrong, write --data.encoding."
+                    f"{file.name} is not UTF-8 and is read as cp1252 (Western European); it contains "
+                    f"{example[0] if example else ''!r}. If that is wrong, write --data.encoding."
                 )
                 return "cp1252"
             part = following

@@ -59,7 +59,7 @@ class Files:
                 )
             if reader.features != readers[0].features:
                 raise UserError(
-                    f"{reader.file.name} in {self.data.path!r} has other kinds of columns or names of classes than "
+                    f"{reader.file.name} in {self.data.path!r} has other column types or class names than "
                     f"{readers[0].file.name}: give all files of a split the same."
                 )
         return readers

@@ -112,8 +112,8 @@ def reader_of(files: list[Path], data: DataArguments, tagged: bool) -> type[Read
     if reader is None:
         hint = " Save it as .xlsx." if kinds == [".xls"] else ""
         raise UserError(
-            f"{data.path!r} is not one of the kinds that can be read: {', '.join(READERS)}, and all but Parquet and "
-            f"Excel files compressed too ({', '.join(COMPRESSIONS)}).{hint}"
+            f"{data.path!r} has none of the supported endings: {', '.join(READERS)}; all but Parquet and Excel "
+            f"files may also be compressed ({', '.join(COMPRESSIONS)}).{hint}"
         )
     return Conll if tagged and reader is Lines else reader
 
@@ -131,7 +131,7 @@ def _languages(there: list[Path]) -> dict[str, dict[str, Path]]:
         listed = "; ".join(f"{split}: {', '.join(files)}" for split, files in found.items())
         raise UserError(
             f"the parallel files in {str(there[0].parent)!r} are not in the same languages ({listed}): give each split "
-            "a file in each."
+            "a file in each language."
         )
     return found
 

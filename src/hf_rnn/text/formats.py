@@ -89,7 +89,7 @@ class Parquet(Reader):
             raise self._error(error) from error
 
     def _error(self, error: Exception) -> UserError:
-        return UserError(f"{str(self.file)!r} cannot be read as .parquet: {first_line(error)}. Write it anew.")
+        return UserError(f"{str(self.file)!r} cannot be read as .parquet: {first_line(error)}. Write it again.")
 
 
 class Lines(Reader):
@@ -124,8 +124,8 @@ class Conll(Reader):
             if not line.strip() or line.startswith(_DOCUMENT):
                 if len(words) > 1 and [word[0] for word in words] == [str(n) for n in range(1, len(words) + 1)]:
                     raise UserError(
-                        f"{str(self.file)!r} numbers the words of its sentences, as CoNLL-U does, and here the word "
-                        "comes first and its tag last: keep those two columns, such as with cut -f2,4."
+                        f"{str(self.file)!r} numbers the words of its sentences, as CoNLL-U does, but here the word "
+                        "must be first and its tag last: keep those two columns, for example with cut -f2,4."
                     )
                 if words and not bad:
                     yield dict(zip(names, map(list, zip(*words, strict=True)), strict=True))
@@ -186,7 +186,7 @@ class Excel(Reader):
                 book = openpyxl.load_workbook(self.file, read_only=True, data_only=True)
         except Exception as error:
             raise UserError(
-                f"{str(self.file)!r} cannot be read as .xlsx: {first_line(error)}. Save it anew, or as CSV."
+                f"{str(self.file)!r} cannot be read as .xlsx: {first_line(error)}. Save it again, or as CSV."
             ) from error
         names, wanted = book.sheetnames, self.data.name
         if wanted is not None and wanted not in names:
@@ -269,9 +269,9 @@ class Parallel(Reader):
             short = [file.name for file, line in zip(self.files.values(), lines, strict=True) if line is missing]
             if short:
                 raise UserError(
-                    f"{short[0]} in {str(self.file.parent)!r} ends after {number - 1} lines, and "
-                    f"{', '.join(file.name for file in self.files.values() if file.name not in short)} goes on: give "
-                    "parallel files as many lines each."
+                    f"{short[0]} in {str(self.file.parent)!r} has {number - 1} lines, fewer than "
+                    f"{', '.join(file.name for file in self.files.values() if file.name not in short)}: give "
+                    "parallel files the same number of lines."
                 )
             yield dict(zip(self.files, lines, strict=True))
 

@@ -30,7 +30,7 @@ class Json(Reader):
         for number, row in enumerate(self._values(), 1):
             if not isinstance(row, dict):
                 if self.data.on_bad_rows == "skip":
-                    logger.warning(f"{self.file.name}: row {number} is no object and was left out.")
+                    logger.warning(f"{self.file.name}: row {number} is not an object and was left out.")
                     continue
                 raise UserError(
                     f"row {number} of {str(self.file)!r} is {json.dumps(row, ensure_ascii=False)[:80]}: write an "
@@ -74,7 +74,7 @@ class Json(Reader):
                 except (json.JSONDecodeError, RecursionError) as error:
                     if self.data.on_bad_rows != "skip":
                         raise self._error(number, error) from error
-                    logger.warning(f"{self.file.name}: line {number} is no JSON and was left out.")
+                    logger.warning(f"{self.file.name}: line {number} is not JSON and was left out.")
 
     def _objects(self, text: str) -> Iterator[Any]:
         """Yield concatenated objects, each of which may span several lines."""

@@ -177,7 +177,7 @@ def _decimal_comma(texts: list[str], where: str) -> str | None:
     if commas and all(re.search(r",\d{3}\s*$", text) for text in commas):
         raise UserError(
             f"{where} has the value {commas[0]!r}, which may be {commas[0].replace(',', '.')} or "
-            f"{commas[0].replace(',', '')}: write numbers with a point for decimals, and nothing between thousands."
+            f"{commas[0].replace(',', '')}: write numbers with a point for decimals and no thousands separator."
         )
     return "," if commas else None
 
@@ -185,7 +185,7 @@ def _decimal_comma(texts: list[str], where: str) -> str | None:
 def _fitting(found: str, problem_type: str | None, form: LabelForm, where: str) -> str:
     if problem_type not in (None, found):
         raise UserError(
-            f"the labels of {where} are {form}, and data.problem_type={problem_type!r} needs one a row: write "
+            f"the labels of {where} are {form}, and data.problem_type={problem_type!r} needs one per row: write "
             f"--data.problem_type {found}, or --data.label_column NAME for another column."
         )
     return found
@@ -217,10 +217,10 @@ def _of_lists(lists: list, data: DataArguments, where: str) -> LabelForm:
     twice = next((value for value in lists if len(set(map(str, value))) < len(value)), None)
     if bits or twice is not None:
         shown = lists[0] if twice is None else twice
-        what = "one of them twice" if twice is not None else "as all rows have 0 and 1 alone"
+        what = "one of them twice" if twice is not None else "and all rows contain only 0 and 1"
         raise UserError(
-            f"{where} has the labels {list(shown)}, {what}: a list holds the labels of the row themselves, such as "
-            "[0, 2]; if it holds a 0 or 1 for each class, write --data.label_names '[…]' with their names."
+            f"{where} has the labels {list(shown)}, {what}: write lists of the labels of the row, such as "
+            "[0, 2]; for lists with a 0 or 1 for each class, write --data.label_names '[…]' with the class names."
         )
     return LabelForm("list")
 

@@ -57,7 +57,7 @@ def _read(rows: Any) -> Dataset:
     inside = [f"{name}.{key}" for name in names if isinstance(rows.features[name], dict) for key in rows.features[name]]
     twice = next((name for name in inside if name in names), None)
     if twice is not None:
-        raise UserError(f"the rows have {twice!r} both as a column and inside another: give one of them another name.")
+        raise UserError(f"the rows have {twice!r} both as a column and as a nested column: rename one of them.")
     rows = rows.flatten()
     rows.info.description = how
     return rows

@@ -57,7 +57,7 @@ def open_splits(data: DataArguments, source: Any = None, tagged: bool = False) -
     if source is not None:
         return splits_in(source)
     if data.path == IN_MEMORY:
-        raise UserError("the rows of the run were handed over in Python and are not kept: name a file, --data PATH.")
+        raise UserError("the rows of the run were passed in Python and are not saved: name a file, --data PATH.")
     path = Path(data.path)
     if data.path == BUILT_IN:
         from datasets import Dataset
@@ -134,7 +134,7 @@ def _in_cache(load: Callable[[], Any]) -> Any:
 def _not_on_hub(data: DataArguments, reason: str) -> UserError:
     return UserError(
         f"the data set {data.path!r} is neither a file or folder here nor readable on the Hub: {reason} "
-        "A copy that you have: --data.path FOLDER."
+        "To read a copy that you have, write --data.path FOLDER."
     )
 
 
@@ -166,7 +166,7 @@ def reading(data: DataArguments) -> Iterator[None]:
             raise _not_on_hub(data, str(explained or f"{first_line(error)}.")) from error
         cause = error.__cause__ or error
         raise UserError(
-            f"{data.path!r} cannot be read: {first_line(cause)}. Write or fetch it again, if it was cut."
+            f"{data.path!r} cannot be read: {first_line(cause)}. Write or fetch it again, if it is truncated."
         ) from error
 
 

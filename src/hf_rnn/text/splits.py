@@ -105,8 +105,8 @@ def _validation_of_classes(groups: np.ndarray, count: int, seed: int) -> np.ndar
         _, places = train_test_split(rows, test_size=of_all, random_state=seed, stratify=groups[rows], shuffle=True)
     else:
         logger.warning(
-            f"{several} of {len(sizes)} classes have two rows or more, too few for {count} validation rows in the "
-            "proportions of the classes: these are drawn at random, and the last row of a class is left to train on."
+            f"{several} of {len(sizes)} classes have two rows or more: {count} validation rows cannot keep the "
+            "proportions of the classes; they are drawn at random, and each class keeps a training row."
         )
         places = _without_last_of_a_class(groups, count, seed)
     single = len(sizes) - several
@@ -192,7 +192,7 @@ def _check_classes(classes: Sequence[Collection[str] | None], test: np.ndarray, 
             continue
         if count == 1:
             raise UserError(
-                f"the class {name!r} of {data.path!r} has 1 row, which cannot stand both in the training split and in "
+                f"the class {name!r} of {data.path!r} has 1 row, which cannot be both in the training split and in "
                 f"the test split of data.test_size={data.test_size}: give the class more rows, take the row out, or "
                 "write --data.test_size null."
             )

@@ -123,9 +123,9 @@ def _bio_or_iob1(rows: Rows, split: str) -> str:
     if not_bio > not_iob1:
         number, place, tag, before = misplaced
         raise UserError(
-            f"row {number} of the split {split!r} has the tag {tag!r} at its word {place}, after {before!r}, and most "
-            "spans begin with I-, as in the scheme IOB1, in which B- stands only right after a span of the same kind: "
-            f"write I-{tag[2:]} there; or B- where any span begins."
+            f"row {number} of the split {split!r} has the tag {tag!r} at its word {place}, after {before!r}, but most "
+            "spans begin with I-, as in the scheme IOB1, where B- comes only right after a span of the same kind: "
+            f"write I-{tag[2:]} there, or begin all spans with B-."
         )
     return "BIO"
 
@@ -158,18 +158,18 @@ def _check_nearly(tags: list[str], outside: bool, name: str) -> None:
     bare = next((tag for tag in tags if tag.upper() in ("B-", "I-")), None)
     if bare is not None:
         raise UserError(
-            f"the tag {bare!r} of {name!r} does not say what its span is: write {bare.upper()}KIND, such as "
+            f"the tag {bare!r} of {name!r} does not name the kind of its span: write {bare.upper()}KIND, such as "
             f"{bare.upper()}TERM where there is one kind, and O for words outside of all spans."
         )
     if outside and "B" in tags and set(tags) <= _ALL:
         logger.warning(
-            f"the tags {', '.join(tags)} of {name!r} do not say what their spans are, and are learnt as tags of single "
-            "words: for spans, write B-TERM and so on."
+            f"the tags {', '.join(tags)} of {name!r} do not name the kinds of their spans and are used as tags of "
+            "single words: for spans, write B-TERM and so on."
         )
     behind = [tag for tag in tags if len(tag) > 2 and tag[-2] in "-_" and tag[-1].upper() in _ALL]
     if outside and behind and behind == tags:
         raise UserError(
-            f"the tag {behind[0]!r} of {name!r} has the letter of the scheme behind its kind: write "
+            f"the tag {behind[0]!r} of {name!r} has the letter of the scheme after its kind: write "
             f"{behind[0][-1].upper()}-{behind[0][:-2]}, and O for words outside of all spans."
         )
     outside = outside or not _NEARLY_OUTSIDE.isdisjoint(tags)
@@ -180,7 +180,7 @@ def _check_nearly(tags: list[str], outside: bool, name: str) -> None:
     nearly = lower or (low if outside and low == tags else [])
     if nearly:
         raise UserError(
-            f"the tag {nearly[0]!r} of {name!r} is nearly of the BIO scheme: write "
+            f"the tag {nearly[0]!r} of {name!r} is almost a tag of the BIO scheme: write "
             f"{nearly[0][0].upper()}-{nearly[0][2:]}, and O for words outside of all spans."
         )
 
@@ -204,7 +204,7 @@ def _strange(rows: Rows, tags: list[str], schemes: dict[str, tuple[str, ...]], n
         remedy = "write O for words outside of all spans"
     one = next(tag for tag in tags if _letter(tag) in schemes[scheme])
     return UserError(
-        f"the tag {tag!r} of {name!r} is not of the {scheme} scheme, as {one!r} is: {remedy}. It stands at word "
+        f"the tag {tag!r} of {name!r} is not in the {scheme} scheme, but {one!r} is: {remedy}. It is the tag of word "
         f"{place} of row {row} of the split {split!r}. (Whole data sets in IOB1, {', '.join(LETTERS)} are converted.)"
     )
 

@@ -383,7 +383,7 @@ def pair_encodings(tokenizer: PreTrainedTokenizerBase, pairs: Sequence[tuple[str
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise UserError(
-            f"{type(tokenizer).__name__} does not say which token is of which text of a pair: use a fast tokenizer, or "
+            f"{type(tokenizer).__name__} does not map tokens to the texts of a pair: use a fast tokenizer, or "
             "leave data.max_length out."
         )
     return [encoding.sequence_ids for encoding in backend.encode_batch(list(pairs))]

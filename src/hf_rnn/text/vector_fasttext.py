@@ -39,8 +39,8 @@ class FastTextVectors(VectorReader):
         super().__init__(path)
         if path.suffix.lower() in COMPRESSIONS or split_archive(path)[0]:
             raise UserError(
-                f"{str(self.path)!r} is a compressed model of fastText, of which single places are read: decompress it "
-                "(gunzip), and name the .bin file."
+                f"{str(self.path)!r} is a compressed model of fastText, which cannot be read at random positions: "
+                "decompress it (gunzip), and name the .bin file."
             )
         with path.open("rb") as file:
             self.data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -51,8 +51,8 @@ class FastTextVectors(VectorReader):
             self.matrix = np.zeros((0, self.width), dtype=np.float32)
         if version not in (11, 12):
             raise UserError(
-                f"{str(path)!r} has version {version} of fastText's format, and 11 and 12 can be read: save the model "
-                "with fastText 0.9."
+                f"{str(path)!r} has version {version} of fastText's format, but only 11 and 12 can be read: save the "
+                "model with fastText 0.9."
             )
         if version == 11 and model == self._SUPERVISED:
             self.most = 0
@@ -66,7 +66,9 @@ class FastTextVectors(VectorReader):
         except UserError:
             raise
         except (struct.error, ValueError, IndexError) as error:
-            raise UserError(f"{str(self.path)!r} is a model of fastText that was cut: fetch the file again.") from error
+            raise UserError(
+                f"{str(self.path)!r} is a truncated or damaged model of fastText: fetch the file again."
+            ) from error
 
     def read(self, words: Collection[str]) -> dict[str, np.ndarray]:
         wanted, ids = set(words), {}
@@ -90,14 +92,14 @@ class FastTextVectors(VectorReader):
                 at += 8 * pruned
             if self.data[at]:
                 raise UserError(
-                    f"{str(self.path)!r} is a quantized model of fastText: name the .bin that it was made of."
+                    f"{str(self.path)!r} is a quantized model of fastText: name the .bin file that it was made from."
                 )
             rows, columns = struct.unpack_from("<2q", self.data, at + 1)
             ngrams = self.bucket if self.pruned is None else 1 + max(self.pruned.values(), default=-1)
             needed = self.nwords + (ngrams if self.most > 0 else 0)
             if columns != self.width or rows < needed:
                 raise UserError(
-                    f"{str(self.path)!r} says a width of {self.width} and {needed:,} words and n-grams, and its matrix "
+                    f"{str(self.path)!r} declares width {self.width} and {needed:,} words and n-grams, but its matrix "
                     f"has {rows:,} rows of {columns}: fetch the file again."
                 )
             numbers = np.frombuffer(self.data, dtype="<f4", count=rows * columns, offset=at + 17)

@@ -155,7 +155,9 @@ def reading(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, EOFError, RuntimeError, pa.ArrowException, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{str(path)!r} cannot be read: {first_line(error)}. Fetch it again, if it was cut.") from error
+        raise UserError(
+            f"{str(path)!r} cannot be read: {first_line(error)}. Fetch it again, if it is truncated."
+        ) from error
 
 
 __all__ = ["VectorReader", "open_file", "reading", "split_archive"]

@@ -82,10 +82,8 @@ def _reader_of_folder(folder: Path) -> VectorReader:
     files = [file for file in sorted(folder.iterdir()) if file.is_file() and file.suffix.lower() in ENDINGS]
     if len(files) == 1:
         return reader_of(files[0])
-    several = (
-        f"it has {', '.join(file.name for file in files)}, of which one is to be named" if files else "it has none"
-    )
-    raise UserError(f"the folder {str(folder)!r} holds no vectors that can be chosen ({several}): name {_FILES}.")
+    several = f"it has {', '.join(file.name for file in files)}; name one of them" if files else "it has none"
+    raise UserError(f"the folder {str(folder)!r} has no single file of vectors ({several}): name {_FILES}.")
 
 
 def reader_of(path: Path) -> VectorReader:
@@ -114,7 +112,7 @@ def reader_of(path: Path) -> VectorReader:
     if b"\0" in head:
         raise UserError(
             f"{str(path)!r} is neither text nor a model of fastText nor word2vec's binary format: save the vectors in "
-            "one of them (of gensim's: vectors.save_word2vec_format('vectors.txt'))."
+            "one of them (with gensim: vectors.save_word2vec_format('vectors.txt'))."
         )
     return TextVectors(path, head)
 

@@ -62,7 +62,7 @@ class TableVectors(VectorReader):
             raise UserError(
                 f"the tensors of {str(path)!r} do not fit together: {len(table):,} vectors"
                 + ("" if weights is None else f", {len(weights):,} weights")
-                + ("" if mapping is None else f", {entries:,} entries of which one names vector {last:,}")
+                + ("" if mapping is None else f", {entries:,} entries, one of which refers to vector {last:,}")
                 + ". Fetch the folder again."
             )
         self.tokenizer, self.table, self.weights, self.mapping = tokenizer, table, weights, mapping
@@ -174,9 +174,9 @@ def input_embeddings(folder: Path) -> InputEmbeddings:
         if key is not None:
             return InputEmbeddings(folder, _tokenizer(folder), _tensor(file, key))
     pickles = any(folder.glob("*.bin"))
-    why = " beside a pickle, which can run any code," if pickles else ""
+    why = " (its pickle files are not read, because a pickle can run any code)" if pickles else ""
     raise UserError(
-        f"{str(folder)!r} has no safetensors file{why} with the input embeddings, {name!r}: save the model with "
+        f"{str(folder)!r} has no safetensors file with the input embeddings, {name!r}{why}: save the model with "
         "model.save_pretrained."
     )
 

@@ -43,7 +43,7 @@ class TextVectors(VectorReader):
         self.width = self.header[1] if self.header else _numbers_at_end(first.split())
         if not self.width:
             raise UserError(
-                f"line 1 of {str(path)!r} is {_shown(first)}, and not a word with numbers behind it: name vectors in "
+                f"line 1 of {str(path)!r} is {_shown(first)}, and not a word followed by numbers: name vectors in "
                 "the format of GloVe, word2vec or fastText."
             )
 
@@ -80,10 +80,10 @@ class TextVectors(VectorReader):
             self.skipped[WITH_SPACES] += 1
             return b"", b""
         if more:
-            says = f"the first line says a width of {self.width}" if self.header else f"line 1 has {self.width}"
+            says = f"the first line declares width {self.width}" if self.header else f"line 1 has {self.width}"
             raise UserError(
-                f"line {number} of {str(self.path)!r} has {len(fields) - 1} numbers ({_shown(line)}), and {says}: all "
-                "vectors have one width. Fetch the file again, or mend that line."
+                f"line {number} of {str(self.path)!r} has {len(fields) - 1} numbers ({_shown(line)}), but {says}: all "
+                "vectors must have the same width. Fetch the file again, or correct that line."
             )
         return fields[0], b" ".join(fields[1:])
 
@@ -97,7 +97,7 @@ class TextVectors(VectorReader):
         except ValueError:
             wrong = next((value for value in values if not _is_number(value)), b"  ")
             raise UserError(
-                f"line {number} of {str(self.path)!r} has {_shown(wrong)} where a number should be: mend that line."
+                f"line {number} of {str(self.path)!r} has {_shown(wrong)} instead of a number: correct that line."
             ) from None
 
     def _check_lines(self, lines: int) -> None:
@@ -106,8 +106,8 @@ class TextVectors(VectorReader):
             raise UserError(f"{str(self.path)!r} has no vectors: name another file.")
         if self.header and lines != self.header[0]:
             raise UserError(
-                f"the first line of {str(self.path)!r} says {self.header[0]:,} vectors, and {lines:,} are there: fetch "
-                "the file again, if it was cut; or, if it is meant so, delete that line (sed -i 1d FILE)."
+                f"the first line of {str(self.path)!r} declares {self.header[0]:,} vectors, but the file has "
+                f"{lines:,}: fetch the file again if it is truncated; if not, delete that line (sed -i 1d FILE)."
             )
 
 
@@ -157,8 +157,8 @@ class BinaryVectors(VectorReader):
 
     def _other_number(self, there: str) -> UserError:
         return UserError(
-            f"the first line of {str(self.path)!r} says {self.count:,} vectors of width {self.width}, and {there} are "
-            "there: fetch the file again."
+            f"the first line of {str(self.path)!r} declares {self.count:,} vectors of width {self.width}, but the file "
+            f"has {there}: fetch the file again."
         )
 
 

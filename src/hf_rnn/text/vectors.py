@@ -68,10 +68,10 @@ class FoundVectors:
         )
         ways = [f"{count:,} {way}" for way, count in report["ways"].items()]
         skipped = [f"{count:,} {what}" for what, count in report["skipped"].items()]
-        line += f" ({', '.join(ways)}); the others start with the mean and spread of those found"
+        line += f" ({', '.join(ways)}); the others are drawn with the mean and standard deviation of those found"
         if "scale" in report:
             line += f" · all multiplied by {report['scale']:.3g}"
-        return line + (f" · passed over: {', '.join(skipped)}" if skipped else "")
+        return line + (f" · skipped: {', '.join(skipped)}" if skipped else "")
 
 
 def find_vectors(
@@ -249,11 +249,11 @@ def _spread(vectors: dict[int, np.ndarray], name: str) -> float:
 
 def _nothing_found(source: VectorReader, name: str, tokenizer: PreTrainedTokenizerBase, special: set[int]) -> UserError:
     ours = [word for word in list(_own_words(tokenizer, special).values())[-3:] if word]
-    passed = "".join(f", {count:,} {what} passed over" for what, count in source.skipped.items())
+    passed = "".join(f", {count:,} {what} skipped" for what, count in source.skipped.items())
     return UserError(
         f"model.vectors={name!r} has none of the {len(tokenizer) - len(special):,} entries of the vocabulary: it has "
-        f"words such as {', '.join(map(repr, source.examples)) or '(none)'}{passed}, and the vocabulary such as "
-        f"{', '.join(map(repr, ours))}. Name vectors of the language of the texts, written in UTF-8."
+        f"words such as {', '.join(map(repr, source.examples)) or '(none)'}{passed}, and the vocabulary has words "
+        f"such as {', '.join(map(repr, ours))}. Name vectors of the language of the texts, written in UTF-8."
     )
 
 

@@ -63,7 +63,7 @@ def check_vocabulary(folder: Path, config: RNNConfig, name: str) -> None:
     if entries > config.vocab_size + config.num_rare_tokens:
         grow = f"call model.resize_token_embeddings({entries}) and save the model again"
         if config.num_rare_tokens:
-            grow = "train the model again with them in its training rows: its wide path has the next ids"
+            grow = "train the model again with them in its training rows, because its wide path uses the next ids"
         raise UserError(
             f"the tokenizer in {name!r} has {entries} entries and the model a vocab_size of "
             f"{config.vocab_size}: they do not belong together. Put the tokenizer files of the training run back; or, "

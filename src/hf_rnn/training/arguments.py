@@ -20,11 +20,11 @@ from .objectives import OBJECTIVES
 SAMPLINGS = ("random", "sequential", "group_by_length", "batch_rebalance")
 # Arguments of transformers that recurrent models do not support, with the reason for each.
 REFUSED = {
-    "prediction_loss_only": "a run is judged by its predictions, and not by its loss alone",
-    "batch_eval_metrics": "metrics are those of a whole split, and not of its batches",
-    "eval_do_concat_batches": "metrics are those of a whole split, and not of its batches",
-    "use_liger_kernel": "its kernels are of layers that a recurrent network does not have",
-    "gradient_checkpointing": "model.backprop_window is what saves memory in a recurrent network",
+    "prediction_loss_only": "a run needs predictions for its metrics, not only the loss",
+    "batch_eval_metrics": "metrics are computed over a whole split, not over its batches",
+    "eval_do_concat_batches": "metrics are computed over a whole split, not over its batches",
+    "use_liger_kernel": "its kernels are for layers that a recurrent network does not have",
+    "gradient_checkpointing": "a recurrent network saves memory with model.backprop_window",
 }
 LEAST = {
     "per_device_train_batch_size": 1,
@@ -156,7 +156,7 @@ class RNNTrainingArguments(TrainingArguments):
         for name, why in REFUSED.items():
             default = type(self).__dataclass_fields__[name].default
             if getattr(self, name) not in (default, None, False if default is None else default):
-                raise UserError(f"training.{name}={getattr(self, name)} cannot hold: {why}. Leave it out.")
+                raise UserError(f"training.{name}={getattr(self, name)} is not supported: {why}. Leave it out.")
         if self.dataloader_persistent_workers and not self.dataloader_num_workers:
             raise UserError(
                 "training.dataloader_persistent_workers=True needs workers: write --training.dataloader_num_workers 2 "
@@ -230,9 +230,9 @@ class RNNTrainingArguments(TrainingArguments):
             )
         if self.fsdp or self.deepspeed or os.environ.get("ACCELERATE_USE_FSDP") == "true":
             raise UserError(
-                "FSDP and DeepSpeed divide a model that no device can hold, and one of recurrent layers fits: leave "
-                "training.fsdp and training.deepspeed out, or write distributed_type: MULTI_GPU for accelerate. The "
-                "processes then share the rows of each step."
+                "FSDP and DeepSpeed split models that are too large for one device, and recurrent models are not: "
+                "leave training.fsdp and training.deepspeed out, or write distributed_type: MULTI_GPU for accelerate. "
+                "The processes then share the rows of each step."
             )
 
     def _copy_without_waiting(self) -> None:

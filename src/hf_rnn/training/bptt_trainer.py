@@ -173,7 +173,7 @@ class TruncatedBPTT(TrainerHooks):
         saved, processes = len(list(folder.glob(STATE_FILE.format("*")))), self.args.world_size
         if saved not in (0, processes):
             raise UserError(
-                f"the checkpoint has the state of {saved} processes, and this run has {processes}: go on with "
+                f"the checkpoint has the state of {saved} processes, and this run has {processes}: resume with "
                 f"accelerate launch --num_processes {saved}."
             )
         file = _state_file(folder, self.args.process_index)
@@ -182,7 +182,7 @@ class TruncatedBPTT(TrainerHooks):
             rows, expected = len(parts["0"]), self.train_dataset.batch_size
             if rows != expected:
                 raise UserError(
-                    f"the checkpoint has the state of {rows} streams, and this run has {expected}: go on with "
+                    f"the checkpoint has the state of {rows} streams, and this run has {expected}: resume with "
                     f"--training.per_device_train_batch_size {rows}."
                 )
             self._carried = RNNCache(tuple(parts[name] for name in sorted(parts)))
@@ -231,8 +231,8 @@ class LanguageModelTrainer(TruncatedBPTT, RNNTrainer):
             )
         if args.auto_find_batch_size:
             raise UserError(
-                "training.auto_find_batch_size=True is for rows, and a language model has the same streams all the "
-                "time: leave it out, and write a smaller --training.per_device_train_batch_size."
+                "training.auto_find_batch_size=True is for rows, and a language model reads a fixed number of streams: "
+                "leave it out, and write a smaller --training.per_device_train_batch_size."
             )
         backend = getattr(processing_class, "backend_tokenizer", None)
         kind = "" if backend is None else type(backend.model).__name__
@@ -281,7 +281,7 @@ class LanguageModelTrainer(TruncatedBPTT, RNNTrainer):
         args = self.args
         return (
             f"--training.window {max(1, args.window // 2)} or --training.per_device_train_batch_size "
-            f"{max(1, args.per_device_train_batch_size // 2)}, and begin anew"
+            f"{max(1, args.per_device_train_batch_size // 2)}, and start a new run"
         )
 
     def judge(self, rows: Any, split: str) -> tuple[dict[str, float], None]:

@@ -61,7 +61,7 @@ def damage(checkpoint: Path) -> str | None:
             if size != facts["bytes"]:
                 return f"{name} has {size:,} bytes of {facts['bytes']:,}"
             if _facts(checkpoint / name) != facts:
-                return f"{name} has other bytes than were saved"
+                return f"{name} has changed since it was saved"
     except FileNotFoundError as error:
         return f"{Path(error.filename).name} is missing"
     except OSError as error:
@@ -118,8 +118,8 @@ def nothing_whole(folder: Path) -> UserError | None:
         return None
     each = "; ".join(f"{path.name}: {damage(path)}" for path in found)
     return UserError(
-        f"no checkpoint in {str(folder)!r} is whole ({each}): put back the files from a copy, or begin anew with "
-        "--training.overwrite true."
+        f"no checkpoint in {str(folder)!r} is complete ({each}): restore the files from a copy, or start a new run "
+        "with --training.overwrite true."
     )
 
 
@@ -140,8 +140,8 @@ def claim(checkpoint: Path, folder: Path) -> Path:
     for other in numbered(folder):
         if other != checkpoint and _step(other) >= _step(checkpoint):
             replaced = _step(other) == _step(checkpoint)
-            harm = damage(other) or ("a newer one was there" if replaced else "its best checkpoint is damaged")
-            logger.warning(f"{other.name} is passed over ({harm}), and kept as {set_aside(other).name}.")
+            harm = damage(other) or ("a newer one replaces it" if replaced else "its best checkpoint is damaged")
+            logger.warning(f"{other.name} is skipped ({harm}), and renamed to {set_aside(other).name}.")
     if checkpoint != place:
         os.replace(checkpoint, place)
     return place
@@ -206,8 +206,8 @@ def writing(what: str, folder: Path, unfinished: Path, then: str) -> Iterator[No
             raise
         shutil.rmtree(unfinished, ignore_errors=True)
         raise UserError(
-            f"{what} could not be written to {str(folder)!r} ({first_line(error)}): make room there, or give the right "
-            f"to write; then {then}"
+            f"{what} could not be written to {str(folder)!r} ({first_line(error)}): free disk space there, or grant "
+            f"write permission; then {then}"
         ) from error
 
 

@@ -128,7 +128,7 @@ class PushingTrainer(TrainerHooks, Trainer):
         except Exception as error:
             # A failed push must not end a training run.
             logger.warning(
-                f"this checkpoint was not pushed: {first_line(error)}. Training goes on, and pushes the next one."
+                f"this checkpoint was not pushed: {first_line(error)}. Training continues, and the next one is pushed."
             )
 
     def _files_of(self, folder: Path) -> dict[str, Path | bytes]:

@@ -181,7 +181,7 @@ def check_objectives(args: Any, task: TaskAnswers, objectives: Objectives, unlab
     smoothed = f"training.label_smoothing_factor={args.label_smoothing_factor}" if args.label_smoothing_factor else ""
     if (chosen or smoothed) and task.problem_type != "single_label_classification":
         raise UserError(
-            f"{chosen or smoothed}: for one label a text alone, and this is {task.problem_type}: leave it out."
+            f"{chosen or smoothed} needs one label per text, and the problem type is {task.problem_type}: leave it out."
         )
     if chosen and smoothed:
         raise UserError(f"{smoothed} does not go with {chosen}: leave one of them out.")

@@ -93,8 +93,8 @@ def _averages(run: RunConfig) -> bool:
 
 
 _DROPOUT = (
-    "Of classifiers, 0.2 and 0.3 had less validation loss than 0.5 with few epochs at a high rate; taggers have the"
-    " value of configs/conll2003.yaml, which was measured."
+    "For classifiers, 0.2 and 0.3 gave a lower validation loss than 0.5 with few epochs at a high learning rate;"
+    " taggers use the value of configs/conll2003.yaml, which was measured."
 )
 # Bidirectionality, dropout, early stopping and weight averaging, for text classifiers and taggers.
 _REGULARISED = (
@@ -104,30 +104,30 @@ _REGULARISED = (
         "With one direction and no dropout, four classifiers lost 1 to 3 points of accuracy.",
         _may_look_ahead,
     ),
-    Rule("model.embedding_dropout", lambda facts: 0.1, "All configurations in configs/ that were measured have some."),
+    Rule("model.embedding_dropout", lambda facts: 0.1, "All measured configurations in configs/ use some."),
     Rule("model.input_dropout", lambda facts: facts.dropout, _DROPOUT),
     Rule("model.classifier_dropout", lambda facts: facts.dropout, _DROPOUT),
     Rule(
         "training.early_stopping_patience",
         lambda facts: max(facts.by_preset(2, 3, 5), math.ceil(60 / facts.steps_of_an_epoch)),
-        "Later epochs are seldom better after so many without a better one; an epoch of few rows has few steps, which"
-        " few validation rows judge badly.",
+        "After so many epochs without a better one, later epochs are seldom better. An epoch of few rows has few steps,"
+        " and few validation rows measure their effect badly.",
         lambda run: run.training.eval_strategy != "no",
     ),
     Rule(
         "training.averaging",
         lambda facts: "ema",
-        "A mean of weights differs less from epoch to epoch than the weights themselves.",
+        "Averaged weights differ less from epoch to epoch than the weights themselves.",
     ),
     Rule(
         "training.averaging_decay",
         lambda facts: facts.averaging_decay,
-        "A mean over the last tenth of the steps.",
+        "The average covers about the last tenth of the steps.",
         _averages,
     ),
 )
 
-_FINE_TUNED = "The value of most of configs/*_finetune.yaml, which were measured."
+_FINE_TUNED = "Most of the measured configs/*_finetune.yaml use this value."
 
 
 def _has_epochs(run: RunConfig) -> bool:
@@ -138,13 +138,13 @@ TEXT_CLASSIFICATION = (
     Rule(
         "tokenizer.kind",
         lambda facts: "word",
-        "Words lose less than pieces where rows are few, and Chinese characters are better than pieces by 1.6 points.",
+        "With few rows, words are better than subwords; in Chinese, characters are better than subwords by 1.6 points.",
         _trains_tokenizer,
     ),
     Rule(
         "tokenizer.lowercase",
         lambda facts: True,
-        "A word at the beginning of a sentence has the vector that it has inside of one.",
+        "A word then has the same vector at the beginning of a sentence as inside it.",
         _trains_tokenizer,
     ),
     Rule(
@@ -156,7 +156,7 @@ TEXT_CLASSIFICATION = (
     Rule(
         "tokenizer.vocab_size",
         lambda facts: min(facts.by_preset(20_000, 20_000, 30_000), facts.repeated + 100),
-        "Words that are seen once in 20,000 rows teach the recurrence the vector of unknown words. With vectors of"
+        "Words that occur once in 20,000 rows train the vector of the unknown token. With vectors of"
         " their own, the validation loss was 0.348 instead of 0.337 on SST-2 and, with GloVe, 0.358 instead of 0.323 on"
         " TREC.",
         _by_frequency,
@@ -171,20 +171,20 @@ TEXT_CLASSIFICATION = (
     Rule(
         "model.wide_order",
         lambda facts: 5 if facts.unspaced_letters > 0.5 else facts.by_preset(2, 3, 3),
-        "Three words or Chinese characters (four were no better by validation loss), or two for the sake of time; five"
-        " letters, as in a Thai word. The fit may choose fewer where rows are few.",
+        "Three words or Chinese characters (four were no better by validation loss), or two to save time; five"
+        " letters, as in a Thai word. The fit may choose fewer if there are few rows.",
         _has_wide_path,
     ),
     Rule(
         "model.embedding_size",
         lambda facts: facts.by_preset(100, 200, 300),
-        "With input_dropout, half of a vector is seen at a time.",
+        "With input_dropout, the network sees only a part of each vector at a time.",
         _learns_vectors,
     ),
     Rule(
         "model.hidden_size",
         lambda facts: facts.by_preset(64, 128, 256),
-        "The default trains on 25,000 reviews in some six minutes of two cores.",
+        "The default trains on 25,000 reviews in about six minutes on two cores.",
         _from_nothing,
     ),
     Rule("model.pooling", lambda facts: "concat", _FINE_TUNED, _on_encoder),
@@ -192,7 +192,7 @@ TEXT_CLASSIFICATION = (
     Rule(
         "training.per_device_train_batch_size",
         lambda facts: facts.batch,
-        "About 150 steps an epoch, so that small data sets have enough.",
+        "An epoch has about 150 steps, so that small data sets have enough steps.",
         lambda run: run.training.train_batch_tokens is None,
     ),
     Rule(
@@ -226,8 +226,8 @@ TOKEN_CLASSIFICATION = (
         _TAGGER,
         _trains_tokenizer,
     ),
-    Rule("model.crf", lambda facts: True, "Whole sequences of tags are scored."),
-    Rule("model.character_encoder", lambda facts: "lstm", "Names are known by their spelling."),
+    Rule("model.crf", lambda facts: True, "A CRF scores whole sequences of tags."),
+    Rule("model.character_encoder", lambda facts: "lstm", "The spelling of a word helps to recognize names."),
     Rule("model.character_embedding_size", lambda facts: 30, _TAGGER),
     Rule("model.character_hidden_size", lambda facts: 30, _TAGGER),
     Rule(
@@ -321,7 +321,7 @@ def summary(facts: Facts, chosen: dict[str, Any]) -> str:
         chosen: Chosen values by key.
     """
     rows = f"{facts.rows:,} rows of {facts.words:.0f} words"
-    lines = [("preset", f"{facts.preset}, for {rows}, chooses what nobody wrote (--preset none for no choice):")]
+    lines = [("preset", f"{facts.preset}, for {rows}, sets what is not given (--preset none to disable):")]
     for section in ("tokenizer", "model", "training"):
         keys = [key for key, value in chosen.items() if key.startswith(section) and value is not None]
         values = [f"{key.partition('.')[2]} {chosen[key]}" for key in keys]

@@ -72,8 +72,8 @@ def take_encoder(
     goes_on = architecture(config) == RNNForCausalLM.__name__ == model_class.__name__
     if model_class is RNNForCausalLM and config.bidirectional and not config.independent_directions:
         raise UserError(
-            f"the encoder of {path!r} has bidirectional=True, and a language model on it would read the word that it "
-            "is to tell: name a model with independent_directions=True, or with bidirectional=False."
+            f"the encoder of {path!r} has bidirectional=True, and a language model on it would read the token that it "
+            "predicts: name a model with independent_directions=True, or with bidirectional=False."
         )
     for name in (*ENCODER, *(OUTPUT if goes_on else ())):
         theirs = getattr(config, name)
@@ -117,7 +117,7 @@ def warn_of_unknown_tokens(run: RunConfig, tokenizer: PreTrainedTokenizerBase, r
     share = float((ids == tokenizer.unk_token_id).mean()) if len(ids) else 0.0
     if share > MOST_UNKNOWN:
         logger.warning(
-            f"{share:.0%} of the training tokens are unknown to the tokenizer of {taken!r}, and are read as one word: "
+            f"{share:.0%} of the training tokens are unknown to the tokenizer of {taken!r}, and share one embedding: "
             "write --tokenizer.kind word (or char, bpe, …) for a vocabulary of these rows, or take a model of their "
             "language."
         )

@@ -74,7 +74,7 @@ def _add(report: _Report, results: dict) -> None:
     results["report"] = report.facts()
     tried("table of errors", lambda: report.write_errors(folder / ERRORS_FILE))
     model_id = trainer.hub_model_id or trainer.args.hub_name
-    tried("place in the folder", lambda: write_results(results, folder, folder, model_id))
+    tried("entry in the metrics and the model card", lambda: write_results(results, folder, folder, model_id))
     if trainer.args.should_log:
         tried("text", lambda: say(report_text(results["report"])))
 
@@ -90,8 +90,8 @@ def tried(name: str, part: Callable[[], Any]) -> Any:
         return part()
     except Exception as error:
         logger.warning(
-            f"the report after training lacks its {name} ({type(error).__name__}: {first_line(error)}); the model is "
-            "saved."
+            f"the report after training has no part {name!r} ({type(error).__name__}: {first_line(error)}); the model "
+            "is saved."
         )
         return None
 

@@ -52,7 +52,7 @@ def find_checkpoint(run: RunConfig, text: str) -> tuple[RunConfig, str, Path | N
         return _checkpoint_to_go_on_from(run, text, folder)
     if held and not args.overwrite:
         raise UserError(
-            f"{str(folder)!r} already holds a run ({held[0].name}): write --training.resume true to go on with it, "
+            f"{str(folder)!r} already holds a run ({held[0].name}): write --training.resume true to resume it, "
             "--training.overwrite true to replace it, or name another --training.output_dir."
         )
     return run, text, None
@@ -70,7 +70,7 @@ def _checkpoint_to_go_on_from(run: RunConfig, text: str, folder: Path) -> tuple[
     if fetched:
         checkpoint = _fetch(args, folder)
     if checkpoint is None:
-        where = f", nor has {args.hub_name!r} on the Hub" if fetched else ""
+        where = f", and {args.hub_name!r} has none on the Hub" if fetched else ""
         raise nothing_whole(folder) or UserError(
             f"{str(folder)!r} has no checkpoint to resume from{where}: leave out --training.resume."
         )
@@ -79,7 +79,7 @@ def _checkpoint_to_go_on_from(run: RunConfig, text: str, folder: Path) -> tuple[
         run, text = as_begun(run, begun)
     _check_same_run(run, begun, folder, checkpoint, elsewhere=fetched)
     _check_steps(args, checkpoint)
-    logger.info(f"the run in {folder} goes on from {checkpoint.name}.")
+    logger.info(f"the run in {folder} resumes from {checkpoint.name}.")
     if fetched and args.should_save:
         # The configuration now names the folder and the data of this machine.
         (folder / RUN_FILE).write_text(text, encoding="utf-8")
@@ -124,20 +124,19 @@ def _check_same_run(run: RunConfig, begun: RunConfig, folder: Path, checkpoint: 
         if before != now:
             raise UserError(
                 f"the run in {str(folder)!r} was begun with another {section} section: write --config "
-                f"{quote(str(folder / RUN_FILE))} --training.resume true to go on with it."
+                f"{quote(str(folder / RUN_FILE))} --training.resume true to resume it."
             )
     if begun.training.save_only_model:
         raise UserError(
             f"the run in {str(folder)!r} was begun with training.save_only_model=True, and its checkpoints "
-            "have no optimizer to go on with: write --training.overwrite true to begin anew."
+            "have no optimizer state: write --training.overwrite true to start a new run."
         )
     before, now = _reading(run, begun.training), _reading(run, run.training)
     for name in before:
         if before[name] != now[name]:
             raise UserError(
                 f"the run in {str(folder)!r} was begun with training.{name}={before[name]}, and this is "
-                f"{now[name]}: write --config {quote(str(folder / RUN_FILE))} --training.resume true to go on "
-                "with it."
+                f"{now[name]}: write --config {quote(str(folder / RUN_FILE))} --training.resume true to resume it."
             )
 
 
@@ -146,14 +145,14 @@ def _check_steps(args: RNNTrainingArguments, checkpoint: Path) -> None:
     saved = len(list(checkpoint.glob(LOSS_FILE.format("*"))))
     if saved not in (0, args.world_size):
         raise UserError(
-            f"{checkpoint.name} is of {saved} processes, and this run has {args.world_size}: go on with "
+            f"{checkpoint.name} was saved by {saved} processes, and this run has {args.world_size}: resume with "
             f"{'--nproc-per-node ' + str(saved) if saved > 1 else 'one process'}, so that the same rows are read."
         )
     done = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME)).global_step
     if 0 < args.max_steps < done:
         raise UserError(
-            f"{checkpoint.name} has gone {done} steps, and training.max_steps={args.max_steps} are fewer: "
-            "write as many or more."
+            f"{checkpoint.name} is at step {done}, and training.max_steps={args.max_steps} is lower: "
+            "write that number of steps, or more."
         )
 
 
@@ -188,7 +187,7 @@ def check_same_data(run: RunConfig, checkpoint: Path | None, schema: Schema) -> 
     labels = f", with the labels {', '.join(begun.labels)}" if begun.labels != schema.labels else ""
     raise UserError(
         f"the run in {run.training.output_dir!r} was begun with other rows than {run.data.path!r} has "
-        f"now{labels}: put the data back as it was, or write --training.overwrite true to begin anew."
+        f"now{labels}: restore the data, or write --training.overwrite true to start a new run."
     )
 
 

@@ -75,7 +75,7 @@ def train(config: str | Path | dict | list[str] | None = None, *, data: Any = No
     if data is not None:
         if not isinstance(config, dict):
             raise UserError(
-                f"data= goes with sections as a dict, and config is {config!r}: write train({{…}}, data=…)."
+                f"data= needs config as a dict of sections, and config is {config!r}: write train({{…}}, data=…)."
             )
         config = {**config, "data": {**(config.get("data") or {}), "path": IN_MEMORY}}
     run, text = parse_run(config)
@@ -169,7 +169,7 @@ class Run:
         return task, prepared, stream, task.schema(splits, prepared)
 
     def _writing(self) -> AbstractContextManager[None]:
-        return writing("the run", self.folder, self.folder / ASIDE / "unfinished", "begin again.")
+        return writing("the run", self.folder, self.folder / ASIDE / "unfinished", "start the run again.")
 
     def _trainer(
         self,
@@ -284,20 +284,20 @@ class Run:
             if self.config.tokenizer != TokenizerArguments():
                 raise UserError(
                     "the tokenizer is that of model.pretrained, and its settings are fixed: leave the tokenizer "
-                    "section out, or write --tokenizer.kind word (or bpe, …) too, for one of its own."
+                    "section out, or write --tokenizer.kind word (or bpe, …) too, to train a new one."
                 )
             folder, _ = find_model(self.config.model.pretrained)
             path = str(folder)
         elif path is not None and self.config.tokenizer != TokenizerArguments(path=path):
             raise UserError(
-                f"tokenizer.path={path!r} names a tokenizer, and its settings are fixed: leave the other ones of the "
-                "tokenizer section out."
+                f"tokenizer.path={path!r} names a tokenizer, and its settings are fixed: leave the other settings of "
+                "the tokenizer section out."
             )
         if path is not None:
             if self.config.data.normalize_digits:
                 raise UserError(
-                    f"data.normalize_digits=True is for a tokenizer that is trained, and the one of {path!r} is there "
-                    "already: leave it out."
+                    f"data.normalize_digits=True needs a tokenizer that this run trains, and that of {path!r} is "
+                    "already trained: leave it out."
                 )
             return load_tokenizer(path)
         settings["normalize_digits"] = self.config.data.normalize_digits

@@ -25,7 +25,7 @@ def check_use(run: RunConfig, task: type[TaskModel]) -> None:
     if run.model.wide_ngrams and run.data.streaming:
         raise UserError(
             f"model.wide_ngrams={run.model.wide_ngrams} are fitted on all training rows at once, and "
-            "data.streaming=True holds none: leave one of them out."
+            "data.streaming=True never loads all of them: leave one of them out."
         )
     will_be_wide = run.model.wide_ngrams or any(rule.key == "model.wide_ngrams" for rule in rules_of(run))
     if run.tokenizer.rare_tokens and not will_be_wide:
@@ -35,13 +35,13 @@ def check_use(run: RunConfig, task: type[TaskModel]) -> None:
         )
     if args.gradual_unfreezing and run.model.pretrained is None:
         raise UserError(
-            "training.gradual_unfreezing=True keeps layers as they begin, and without model.pretrained they have "
-            "learnt nothing: leave it out, or name a model, --model.pretrained FOLDER."
+            "training.gradual_unfreezing=True freezes layers at first, and without model.pretrained they are "
+            "untrained: leave it out, or name a model, --model.pretrained FOLDER."
         )
     if args.vectors_frozen_epochs and run.model.vectors is None:
         raise UserError(
-            f"training.vectors_frozen_epochs={args.vectors_frozen_epochs} keeps the embedding as it begins, "
-            "and without model.vectors it has learnt nothing: leave it out, or name some, --model.vectors FILE."
+            f"training.vectors_frozen_epochs={args.vectors_frozen_epochs} freezes the embedding at first, "
+            "and without model.vectors it is untrained: leave it out, or name vectors, --model.vectors FILE."
         )
     if args.bf16 and args.use_cpu and find_cell(run.model.cell_type).mode == "LSTM" and not runs_bf16():
         raise UserError(

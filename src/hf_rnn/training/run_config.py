@@ -44,12 +44,12 @@ def _model_words() -> dict[str, str]:
     """Return the descriptions of the model section's keys. The entries of [`RNNConfig`] name the models."""
     words = field_words(RNNConfig)
     of_encoder = {
-        "pretrained": "folder or Hub id of a model whose encoder, and tokenizer, the new one takes over.",
-        "vectors": "what the vectors of tokens start from: a file of GloVe, word2vec or fastText (.vec or .bin), or a "
-        "folder or Hub id of static embeddings (model2vec) or of a transformers model, whose input embeddings are "
-        "taken. embedding_size is theirs; all are multiplied by one number, so that their standard deviation is "
+        "pretrained": "folder or Hub id of a model from which the new model takes its encoder and its tokenizer.",
+        "vectors": "initial token embeddings: a file of GloVe, word2vec or fastText (.vec or .bin), or a folder or Hub "
+        "id of static embeddings (model2vec) or of a transformers model, whose input embeddings are taken. "
+        "embedding_size becomes their width; they are scaled by one factor to a standard deviation of "
         "initializer_range.",
-        "forward_only": "of two independent directions of that model, take over the one from left to right alone.",
+        "forward_only": "take only the left-to-right direction of a model with two independent directions.",
     }
     read_by = {each.name: " and ".join(each.metadata.get("read_by", ())) for each in _MODEL_FIELDS}
     return of_encoder | {name: f"{words[name]}{f' Read by {by}.' if by else ''}" for name, by in read_by.items()}
@@ -211,8 +211,10 @@ def run_parser() -> RunParser:
     )
     parser.args = []
     parser.add_argument("--config", action="config", help="YAML file of the run, such as configs/imdb.yaml")
-    parser.add_argument("--task", type=str, default="text_classification", help="what to learn")
-    words = "rules that choose the settings that nobody wrote: fast, default, best, or none for the defaults below"
+    parser.add_argument(
+        "--task", type=str, default="text_classification", help="task of the model, such as token_classification"
+    )
+    words = "rules that choose the settings that are not given: fast, default, best, or none for the defaults below"
     parser.add_argument("--preset", type=str, default=DEFAULT_PRESET, help=words)
     for section, arguments in SECTIONS.items():
         parser.add_class_arguments(arguments, section)
@@ -293,7 +295,7 @@ def _check_model(model: Any) -> None:
             "leave one of them out."
         )
     if model.forward_only and model.pretrained is None:
-        raise UserError("model.forward_only chooses among the directions of model.pretrained, which is not there.")
+        raise UserError("model.forward_only selects a direction of model.pretrained, which is not set: leave it out.")
 
 
 def _find_data(namespace: Namespace, written: Namespace, arguments: list[str] | dict) -> None:

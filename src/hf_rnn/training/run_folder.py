@@ -56,8 +56,8 @@ def check_writable(folder: Path) -> None:
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not os.access(there, os.W_OK | os.X_OK):
         raise UserError(
-            f"training.output_dir={str(folder)!r} cannot be written to (no right to write in {str(there)!r}): give the "
-            "right, or name another folder."
+            f"training.output_dir={str(folder)!r} cannot be written to (no write permission in {str(there)!r}): grant "
+            "the permission, or name another folder."
         )
 
 

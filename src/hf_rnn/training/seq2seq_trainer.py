@@ -47,7 +47,7 @@ class TranslationTrainer(RNNTrainer):
     ):
         if args.label_smoothing_factor:
             raise UserError(
-                f"training.label_smoothing_factor={args.label_smoothing_factor}: what is to be written is smoothed by "
+                f"training.label_smoothing_factor={args.label_smoothing_factor} does not apply to a decoder: write "
                 f"--model.label_smoothing {args.label_smoothing_factor}."
             )
         super().__init__(model, args, task, processing_class, train_dataset=train_dataset, **kwargs)

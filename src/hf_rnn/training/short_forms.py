@@ -52,8 +52,8 @@ def written_out(arguments: list[str], keys: Collection[str]) -> list[str]:
         named = [value for option, value in _pairs(written) if option == "--data.path"]
         if len(data) + len(named) > 1:
             raise UserError(
-                f"a run has one data set, and here are {', '.join(map(repr, [*data, *map(str, named)]))}: name one "
-                "file, folder or Hub data set, hf-rnn train reviews.csv. A name with spaces needs quotes."
+                f"a run has one data set, and the command names {', '.join(map(repr, [*data, *map(str, named)]))}: "
+                "name one file, folder or Hub data set, hf-rnn train reviews.csv. A name with spaces needs quotes."
             )
         if data[0].endswith((".yaml", ".yml")):
             raise UserError(f"{data[0]!r} is a configuration, not data: write --config {data[0]}.")

@@ -96,7 +96,7 @@ class GracefulStop(TrainerCallback):
         if state.is_world_process_zero:
             name = signal.Signals(self.agreed).name
             print(
-                f"stopped by {name}; checkpoint-{state.global_step} in {args.output_dir} is whole. To go on: "
+                f"stopped by {name}; checkpoint-{state.global_step} in {args.output_dir} is complete. To resume: "
                 f"{self.how_to_go_on}",
                 file=sys.stderr,
                 flush=True,

@@ -53,11 +53,11 @@ def load_streaming(task: TaskData, args: RNNTrainingArguments) -> tuple[DatasetD
     _check(data, args)
     found = open_splits(data, tagged=task.tagged)
     if any(isinstance(rows, Dataset) for rows in found.values()):
-        raise UserError(f"{data.path!r} is read at once: leave data.streaming out.")
+        raise UserError(f"{data.path!r} cannot be streamed: leave data.streaming out.")
     train, validation = task.chosen_splits(found)
     if validation is None:
         raise UserError(
-            "a stream has no end of which validation rows could be taken: name another split of "
+            "validation rows cannot be split from a stream without end: name another split of "
             f"{', '.join(map(repr, found))} with --data.validation_split, or put a file validation.* beside train.*."
         )
     names = [train, validation, *([data.test_split] if data.test_split in found else [])]
@@ -77,8 +77,8 @@ def load_streaming(task: TaskData, args: RNNTrainingArguments) -> tuple[DatasetD
 def _check(data: DataArguments, args: RNNTrainingArguments) -> None:
     if args.max_steps <= 0:
         raise UserError(
-            "data.streaming has no end, and training.max_steps says when training ends: write --training.max_steps "
-            "10000 (and --training.eval_strategy steps --training.eval_steps 1000 to evaluate on the way)."
+            "a stream has no end, so data.streaming needs training.max_steps: write --training.max_steps "
+            "10000 (and --training.eval_strategy steps --training.eval_steps 1000 to evaluate during training)."
         )
     if data.streaming_sample < 1:
         raise UserError(f"data.streaming_sample={data.streaming_sample} must be 1 or greater, such as 50000.")

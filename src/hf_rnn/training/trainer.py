@@ -293,10 +293,10 @@ class RNNTrainer(BatchedLoading, WholeCheckpoints, PushingTrainer):
             return
         assert self.args.output_dir is not None
         saved = newest_whole(Path(self.args.output_dir))
-        go_on = f" Go on from {saved.name} with --training.resume true, or" if saved else " So"
+        go_on = f" Resume from {saved.name} with --training.resume true, or" if saved else " So"
         raise UserError(
             f"the loss became {float(total)} by step {self.state.global_step + 1} (epoch {self.state.epoch or 0:.2f}), "
-            f"and training was stopped.{go_on} begin anew with a smaller --training.learning_rate than "
+            f"and training was stopped.{go_on} start a new run with a smaller --training.learning_rate than "
             f"{self.args.learning_rate:g}."
         )
 

@@ -266,8 +266,8 @@ def _without_code(checkpoint: str | None) -> Iterator[None]:
         yield
     except pickle.UnpicklingError as error:
         raise UserError(
-            f"a file of {str(checkpoint)!r} is no checkpoint's, or holds a pickle that could run code, and was not "
-            f"read ({first_line(error)}). Delete that folder, and go on from another checkpoint, or begin anew."
+            f"a file in {str(checkpoint)!r} is not from a checkpoint, or is a pickle that could run code, and was not "
+            f"read ({first_line(error)}). Delete that folder, and resume from another checkpoint, or start a new run."
         ) from error
 
 

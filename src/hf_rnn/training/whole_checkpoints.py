@@ -86,7 +86,7 @@ class WholeCheckpoints(TrainerHooks):
             found = newest_whole(folder, self.args.load_best_model_at_end)
             if found is None:
                 raise nothing_whole(folder) or UserError(
-                    f"{str(folder)!r} has no checkpoint to go on from: leave out resume_from_checkpoint."
+                    f"{str(folder)!r} has no checkpoint to resume from: leave out resume_from_checkpoint."
                 )
             self.accelerator.wait_for_everyone()
             place = claim(found, folder) if self.args.should_save else folder / found.name
@@ -96,8 +96,8 @@ class WholeCheckpoints(TrainerHooks):
             harm = damage(Path(resume_from_checkpoint))
             if harm is not None:
                 raise UserError(
-                    f"the checkpoint {str(resume_from_checkpoint)!r} is not whole ({harm}): name another one, or write "
-                    "resume_from_checkpoint=True for the newest whole one."
+                    f"the checkpoint {str(resume_from_checkpoint)!r} is not complete ({harm}): name another one, or "
+                    "write resume_from_checkpoint=True for the newest complete one."
                 )
         return super().train(resume_from_checkpoint, *args, **kwargs)  # type: ignore[misc]
 
@@ -111,7 +111,7 @@ class WholeCheckpoints(TrainerHooks):
         folder = self.checkpoints_folder(trial)
         place = folder / f"checkpoint-{self.state.global_step}"
         aside = folder / ASIDE / place.name
-        then = "go on with --training.resume true. The checkpoints before it are untouched."
+        then = "resume with --training.resume true. Earlier checkpoints are not changed."
         with writing(place.name, folder, folder / ASIDE, then):
             if self.args.should_save:
                 if (folder / ASIDE).exists():

@@ -38,13 +38,13 @@ def head_of(info: Any) -> tuple[str, list[str]]:
         StrangeAnswer: If the result is not what the Hub sends; [`patiently`] turns it into [`NotServed`].
     """
     if info.siblings is None:
-        raise StrangeAnswer("JSON of another form, without a list of files")
+        raise StrangeAnswer("unexpected JSON, without a list of files")
     paths = [file.rfilename for file in info.siblings]
     strange = [path for path in paths if not isinstance(path, str)]
     if strange:
-        raise StrangeAnswer(f"JSON of another form, with the file name {strange[0]!r}")
+        raise StrangeAnswer(f"unexpected JSON, with the file name {strange[0]!r}")
     if not isinstance(info.sha, str) or not re.fullmatch(r"[0-9a-f]{40,64}", info.sha):
-        raise StrangeAnswer(f"JSON of another form, with the commit {info.sha!r}")
+        raise StrangeAnswer(f"unexpected JSON, with the commit {info.sha!r}")
     return info.sha, paths
 
 
@@ -160,9 +160,9 @@ def of_a_stranger(error: BaseException) -> str | None:
         if isinstance(e, StrangeAnswer):
             return str(e)
         if isinstance(e, json.JSONDecodeError):
-            return _page(e.doc) or (f"{e.doc[:60]!r}, which is no JSON" if e.doc else "an empty answer")
+            return _page(e.doc) or (f"{e.doc[:60]!r}, which is not JSON" if e.doc else "an empty answer")
         if isinstance(e, UnicodeDecodeError):
-            return "bytes that are no text"
+            return "bytes that are not text"
         if isinstance(e, FileMetadataError):
             return first_line(e)
     if isinstance(error, (KeyError, TypeError, AttributeError, AssertionError, ValueError)):
@@ -172,7 +172,7 @@ def of_a_stranger(error: BaseException) -> str | None:
         # An error in `_validators` is the caller's: the decorator there passes on the arguments of the call.
         theirs = re.search(r"\bhuggingface_hub\b(?!.*_validators)|\bhttpx2?\b", place.filename)
         if theirs and (not about_arguments or "_datetime" in place.filename):
-            return f"JSON of another form, {type(error).__name__}: {first_line(error)}"
+            return f"unexpected JSON, {type(error).__name__}: {first_line(error)}"
     return None
 
 

@@ -74,7 +74,7 @@ class BadCard(NotServed):
         self.reason, self.line = reason, line
 
     def __str__(self) -> str:
-        return f"{self.reason} Or let the Hub's card give way: {self.line} --overwrite_card."
+        return f"{self.reason} Or overwrite the Hub's card: {self.line} --overwrite_card."
 
 
 def push_line(folder: str, repo_id: str, revision: str | None = None) -> str:
@@ -131,7 +131,7 @@ def patiently(
                     raise
                 raise explained from error
             logger.info(
-                f"the Hub did not answer as hoped ({first_line(error)}); trying again in {seconds:g} s, for "
+                f"the request to the Hub failed ({first_line(error)}); trying again in {seconds:g} s, for "
                 f"{left:.0f} s at most."
             )
             sleep(seconds)
@@ -185,7 +185,7 @@ def as_user_error(
     texts = [str(e) for e in chain_of(error) if "Invalid metadata in README.md" in str(e)]
     if texts or (cause_of(error) == "card" and status_of(error) in (400, 422)):
         reasons = " ".join(texts[0].split()[4:]) if texts else reason_of(error)
-        mend = "mend what stands between the --- of README.md, here or on the Hub."
+        mend = "correct the text between the --- of README.md, here or on the Hub."
         return BadCard(
             f"the Hub finds the card's metadata invalid ({reasons}): {mend}", push_line("FOLDER", repo_id, revision)
         )
@@ -203,7 +203,7 @@ def _line(error: BaseException, repo_id: str, revision: str | None, token: str |
             f"{repo_id!r} is not a name that the Hub allows: write USER/NAME, with letters, digits, '-', '_' and '.'."
         )
     if is_among(error, LocalTokenNotFoundError):
-        return "there is no token to ask the Hub with: hf auth login (or set HF_TOKEN)."
+        return "there is no token for the Hub: hf auth login (or set HF_TOKEN)."
     came = of_a_stranger(error)
     if came is None and (answer_of(error) is not None or reason_of(error) or is_absent(error)):
         refusal = _Refusal(error, repo_id, revision, token, repo_type)
@@ -290,7 +290,7 @@ def _forbidden(refusal: _Refusal) -> str:
 def _other_kind(repo_id: str, token: str | None, repo_type: str) -> str | None:
     """Return the message for a name that belongs to another kind of repository, or None."""
     kinds = {
-        "model": f"a model on the Hub, not a data set: name a data set, or ask the model, hf-rnn predict {repo_id}",
+        "model": f"a model on the Hub, not a data set: name a data set, or use the model, hf-rnn predict {repo_id}",
         "dataset": f"a data set on the Hub, not a model: name a model, or train one, --data.path {repo_id}",
         "space": f"a Space on the Hub, not a {'model' if repo_type == 'model' else 'data set'}: name one",
     }
@@ -347,9 +347,7 @@ _REFUSALS: tuple[tuple[Callable[[_Refusal], bool], Callable[[_Refusal], str]], .
     ),
     (
         lambda r: r.answer is not None and knows_no_token(r.answer, r.said),
-        lambda r: (
-            f"the Hub does not know the token in use, or no longer ({r.said or r.status}): {_another_token(r.token)}."
-        ),
+        lambda r: f"the Hub does not accept the token in use ({r.said or r.status}): {_another_token(r.token)}.",
     ),
     (
         lambda r: is_among(r.error, GatedRepoError),
@@ -365,14 +363,14 @@ _REFUSALS: tuple[tuple[Callable[[_Refusal], bool], Callable[[_Refusal], str]], .
         lambda r: is_absent(r.error),
         lambda r: (
             _other_kind(r.repo_id, r.token, r.repo_type)
-            or f"{r.repo_id!r} is not on the Hub, or is private and not yours to see: check the name, or hf auth login "
-            "with an account that may see it."
+            or f"{r.repo_id!r} is not on the Hub, or is private and not visible to you: check the name, or hf auth "
+            "login with an account that may see it."
         ),
     ),
     (lambda r: r.status in (401, 403), _forbidden),
     (
         lambda r: r.status == 412,
-        lambda r: f"others commit to {r.repo_id!r} all the time: run the same command again.",
+        lambda r: f"other commits to {r.repo_id!r} arrived first: run the same command again.",
     ),
     (
         lambda r: r.status >= 500,

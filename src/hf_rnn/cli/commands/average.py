@@ -12,7 +12,7 @@ from ..options import CommandParser
 def parser() -> CommandParser:
     parser = CommandParser()
     parser.add_argument("models", nargs="+", type=str, help="folders or Hub ids")
-    parser.add_argument("--output", type=str, required=True, help="a new folder")
+    parser.add_argument("--output", type=str, required=True, help="new folder for the averaged model")
     return parser
 
 

@@ -14,18 +14,22 @@ from ..options import CommandParser, add_model
 def parser() -> CommandParser:
     parser = CommandParser()
     add_model(parser)
-    parser.add_argument("--host", type=str, default="127.0.0.1", help="0.0.0.0 to be seen from other machines")
-    parser.add_argument("--port", type=int, help="a free one from 7860 on if left out")
+    parser.add_argument(
+        "--host", type=str, default="127.0.0.1", help="address to listen on; 0.0.0.0 to allow other machines to connect"
+    )
+    parser.add_argument("--port", type=int, help="port to listen on; the first free port from 7860 on if left out")
     parser.add_argument("--space", type=str, help="USER/NAME: push the page as a Hugging Face Space instead")
-    parser.add_argument("--output", type=str, help="with --space: a new folder to write it to, and nothing is pushed")
-    parser.add_argument("--private", action="store_true", help="of a Space that is made: only you see it")
+    parser.add_argument(
+        "--output", type=str, help="with --space: new folder to write the page to, instead of pushing it"
+    )
+    parser.add_argument("--private", action="store_true", help="with --space: make a new Space private")
     return parser
 
 
 def check(options: Any) -> None:
     for name in ("output", "private"):
         if options[name] and not options.space:
-            raise UserError(f"--{name} is of a Space: write --space USER/NAME too.")
+            raise UserError(f"--{name} applies to a Space only: write --space USER/NAME too.")
     if not options.space and options.port is not None and not 0 < options.port < 65536:
         raise UserError(f"--port {options.port} must be from 1 to 65535.")
 

@@ -27,9 +27,11 @@ def parser() -> CommandParser:
     parser = CommandParser()
     add_model(parser)
     add_data(parser)
-    parser.add_argument("--split", type=str, help="split to read; that of the test, if it has one, if left out")
-    parser.add_argument("--rows", type=int, default=32, help="texts that are read")
-    parser.add_argument("--steps", type=int, default=200, help="tokens that are gone back")
+    parser.add_argument("--split", type=str, help="split to read; the test split if left out and there is one")
+    parser.add_argument("--rows", type=int, default=32, help="maximum number of texts")
+    parser.add_argument(
+        "--steps", type=int, default=200, help="maximum number of tokens of a text, counted back from its end"
+    )
     add_outputs(parser, ".png or .json")
     add_file_options(parser, labels=True)
     add_max_length(parser)

@@ -31,14 +31,16 @@ def parser() -> CommandParser:
     add_model(parser)
     parser.add_argument("texts", nargs="+", type=str, help="texts")
     parser.add_argument(
-        "--target", type=str, help="label to explain, or translation to align; the model's own if left out"
+        "--target", type=str, help="label to explain, or translation to align; the model's answer if left out"
     )
     parser.add_argument(
         "--method",
         type=str,
         help="integrated_gradients (if left out), input_x_gradient, occlusion, sentence_occlusion or attention",
     )
-    parser.add_argument("--how_it_read", action="store_true", help="the answer after each word instead")
+    parser.add_argument(
+        "--how_it_read", action="store_true", help="show the answer after each word instead of an attribution"
+    )
     add_outputs(parser, ".html, .png or .json")
     add_max_length(parser)
     return parser
@@ -47,9 +49,9 @@ def parser() -> CommandParser:
 def check(options: Any) -> None:
     check_max_length(options)
     if options.output and len(options.texts) > 1:
-        raise UserError(f"--output holds one text, and {len(options.texts)} were given: explain them one by one.")
+        raise UserError(f"--output holds one text, but {len(options.texts)} were given: explain them one by one.")
     if options.how_it_read and (options.method or options.target):
-        raise UserError("--how_it_read tells of all labels, and by no method: leave --method and --target out.")
+        raise UserError("--how_it_read shows all labels and uses no method: leave --method and --target out.")
 
 
 def run(options: Any) -> None:
@@ -67,7 +69,7 @@ def _align(options: Any, predictor: Any) -> None:
 
     outputs = output_files(options, pages=False)
     if options.how_it_read or options.method:
-        raise UserError("a translator has alignments only: leave out --method and --how_it_read.")
+        raise UserError("a translation model has alignments only: leave out --method and --how_it_read.")
     for text in options.texts:
         alignment = align(predictor, text, options.target)
         print(" ".join(alignment.target), *alignment.lines(), sep="\n")
@@ -87,7 +89,7 @@ def _explain(options: Any, predictor: Any) -> None:
     for text in options.texts:
         ids = token_ids(tokenizer, [text])
         if len(cut(ids)[0]) < len(ids[0]):
-            read = f"of {len(ids[0]):,} tokens, {len(cut(ids)[0]):,} are read"
+            read = f"{len(cut(ids)[0]):,} of {len(ids[0]):,} tokens are read"
             logger.info(f"{read}, as in training (--max_length 0 for all).")
         if options.how_it_read:
             told: Any = how_it_read(model, tokenizer, text, cut=cut)

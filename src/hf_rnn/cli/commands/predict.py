@@ -35,22 +35,29 @@ def parser() -> CommandParser:
     parser.add_argument(
         "--file",
         type=str,
-        help="file instead of texts: CSV, TSV, JSON, JSON Lines, Parquet, Excel, CoNLL or text; or .gz, .zst",
+        help="file to read instead of texts: CSV, TSV, JSON, JSON Lines, Parquet, Excel, CoNLL or text, or .gz, .zst",
     )
     parser.add_argument(
         "--output",
         type=str,
         help=".jsonl, .csv, .tsv or .parquet file for the answers to --file; if left out, they are printed",
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace --output where it exists, or parts of it")
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace --output if it exists, and delete the parts of another prediction",
+    )
     parser.add_argument(
         "--top_k",
         type=int,
         default=1,
-        help="labels per text, 0 for all; of several labels those over one half, or with 0 all",
+        help="number of labels of a text, 0 for all; a multi-label model gives the labels over 0.5, or with 0 all",
     )
     parser.add_argument(
-        "--part_rows", type=int, default=16384, help="rows of --file that are answered and kept at a time, if it is cut"
+        "--part_rows",
+        type=int,
+        default=16384,
+        help="rows of a part; an interrupted prediction keeps its finished parts",
     )
     add_answer_options(parser)
     return parser
@@ -61,7 +68,7 @@ def check(options: Any) -> None:
     check_least(options, 1, "batch_tokens", "part_rows")
     check_least(options, 0, "top_k", meaning="all labels")
     if options.texts and options.file:
-        raise UserError(f"{options.texts[0]!r} and --file {options.file}: write either texts or a file.")
+        raise UserError(f"{options.texts[0]!r} and --file {options.file} are both given: write either texts or a file.")
     if options.output and not options.file:
         raise UserError(
             f"--output {options.output} is for the answers to a file: write --file in.csv, or leave it out."
@@ -143,4 +150,4 @@ def _write_file(options: Any, predictor: Any) -> None:
 
 
 def after_interrupt(options: Any) -> str:
-    return "The same command goes on after the parts that it has written." if options.output else ""
+    return "The same command resumes after the parts that it has written." if options.output else ""

@@ -12,14 +12,14 @@ from ..options import CommandParser
 def parser() -> CommandParser:
     parser = CommandParser()
     parser.add_argument("model", type=str, help="folder of a trained model")
-    parser.add_argument("repo_id", type=str, help="USER/NAME; made if it is not there")
-    parser.add_argument("--private", action="store_true", help="of a repository that is made: only you see it")
-    parser.add_argument("--revision", type=str, help="branch, made if it is not there; main if left out")
-    parser.add_argument("--commit_message", type=str, help="what the history says; Upload model if left out")
+    parser.add_argument("repo_id", type=str, help="USER/NAME of the repository; created if it does not exist")
+    parser.add_argument("--private", action="store_true", help="make a new repository private")
+    parser.add_argument("--revision", type=str, help="branch, created if it does not exist; main if left out")
+    parser.add_argument("--commit_message", type=str, help="title of the commit; Upload model if left out")
     parser.add_argument(
         "--overwrite_card",
         action="store_true",
-        help="the Hub's README.md, with what was written there, gives way to the folder's",
+        help="replace the Hub's README.md, with the text that people wrote in it, by the folder's",
     )
     return parser
 

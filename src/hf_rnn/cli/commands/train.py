@@ -39,14 +39,14 @@ def run(options: Any) -> None:
     done = f"{run.args.max_steps:,} steps" if run.config.data.streaming else f"{facts['epochs']:g} epochs"
     print(
         f"{facts['parameters']:,} parameters, {done} in {facts['train_seconds']:.0f} s. "
-        f"The model is in {run.folder}, its figures in {run.folder / METRICS_FILE}."
+        f"The model is in {run.folder}, its metrics in {run.folder / METRICS_FILE}."
     )
     if run.config.task == "language_modeling":
-        print(f'Let it write: hf-rnn write {folder} "some text"')
+        print(f'Continue a text: hf-rnn write {folder} "some text"')
     elif results["data"].get("pairs"):
-        print(f"Ask it: hf-rnn predict {folder} --file rows.csv --output answers.csv")
+        print(f"Predict: hf-rnn predict {folder} --file rows.csv --output answers.csv")
     else:
-        print(f'Ask it: hf-rnn predict {folder} "some text"')
+        print(f'Predict: hf-rnn predict {folder} "some text"')
 
 
 def after_interrupt(options: Any) -> str:
@@ -54,5 +54,5 @@ def after_interrupt(options: Any) -> str:
 
     folder = Path(options.training.output_dir)
     if any(folder.glob("checkpoint-*")):
-        return "--training.resume true goes on from the last checkpoint."
+        return "--training.resume true resumes from the last checkpoint."
     return "There is no checkpoint yet: nothing was saved."

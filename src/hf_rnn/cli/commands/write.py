@@ -12,10 +12,12 @@ from ..options import CommandParser, add_model, check_least, load_predictor
 def parser() -> CommandParser:
     parser = CommandParser()
     add_model(parser)
-    parser.add_argument("texts", nargs="*", type=str, help="texts; none for the beginning of a document")
-    parser.add_argument("--max_new_tokens", type=int, default=50, help="tokens written at most")
-    parser.add_argument("--temperature", type=float, default=1.0, help="0 for the likeliest token each time")
-    parser.add_argument("--seed", type=int, default=0, help="of what is drawn")
+    parser.add_argument("texts", nargs="*", type=str, help="texts to continue; none to begin a new document")
+    parser.add_argument("--max_new_tokens", type=int, default=50, help="maximum number of generated tokens")
+    parser.add_argument(
+        "--temperature", type=float, default=1.0, help="temperature of the sampling; 0 for greedy decoding"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="random seed of the sampling")
     return parser
 
 
