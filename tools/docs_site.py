@@ -28,6 +28,7 @@ TITLES = {
     "inference": "Prediction",
     "interpret": "Explanation",
     "hub": "Hub",
+    "utils": "Errors",
 }
 CONFIGURATION = "reference/configuration.md"
 _LINK = re.compile(r"(\]\()([^)\s]+)(\))")

@@ -40,8 +40,13 @@ if not getattr(sys.modules.get("hf_rnn_command"), "is_running", False):
 # Imported on first use, because a loaded model does not need the libraries that these modules import.
 _LAZY = {
     "Alignment": "interpret.alignment",
+    "CheckpointError": "utils.errors",
+    "ConfigError": "utils.errors",
     "DataArguments": "text.arguments",
+    "DataError": "utils.errors",
     "Explanation": "interpret.views",
+    "HfRnnError": "utils.errors",
+    "HubError": "utils.errors",
     "GradientFlowCallback": "interpret.gradient_flow_callback",
     "LanguageModeling": "tasks.language_modeling",
     "LanguageModelTrainer": "training.bptt_trainer",

@@ -22,7 +22,7 @@ from ..models.label_checks import labels_of
 from ..text.encodings import COMPRESSIONS
 from ..text.formats import READERS
 from ..text.labels import is_regression
-from ..utils.errors import UserError
+from ..utils.errors import HfRnnError
 from ..utils.machine import one_thread
 
 # The attribution method that is selected first. docs/benchmarks.md compares the methods' faithfulness and cost.
@@ -95,7 +95,7 @@ class Page:
         predictor: Predictor with a text classifier.
 
     Raises:
-        UserError: The model is not a text classifier, or it reads pairs of texts.
+        HfRnnError: The model is not a text classifier, or it reads pairs of texts.
     """
 
     def __init__(self, predictor: Predictor):
@@ -120,10 +120,10 @@ class Page:
             reading curve as SVG.
 
         Raises:
-            UserError: The text is empty or has no tokens.
+            HfRnnError: The text is empty or has no tokens.
         """
         if not text.strip():
-            raise UserError("there is no text yet: write one, and ask again.")
+            raise HfRnnError("there is no text yet: write one, and ask again.")
         with one_thread():
             explanation = explain(self.model, self.tokenizer, text, target or None, method, cut=self.cut)
             places = ASKED if self.model.config.bidirectional else None
@@ -142,10 +142,10 @@ class Page:
             Path of the file with the answers, and a message for the page.
 
         Raises:
-            UserError: There is no file, it cannot be read, or its text column is not clear.
+            HfRnnError: There is no file, it cannot be read, or its text column is not clear.
         """
         if path is None:
-            raise UserError("there is no file yet: choose one, and ask again.")
+            raise HfRnnError("there is no file yet: choose one, and ask again.")
         data, given = self.predictor.task.data.elsewhere(path), []
         if text_column:
             data, given = replace(data, text_column=text_column), ["text_column"]
@@ -153,10 +153,10 @@ class Page:
         output = Path(path).with_name(f"{Path(path).stem}.answers.jsonl")
         try:
             rows = predict_file(self.predictor, data, output, given=given, overwrite=True)
-        except UserError as error:
+        except HfRnnError as error:
             # Visitors know the file by its name and set the column in a field, not with an option.
             told = str(error).replace(path, Path(path).name)
-            raise UserError(re.sub(r"--(data\.)?text_column \S+", "its name above", told)) from error
+            raise HfRnnError(re.sub(r"--(data\.)?text_column \S+", "its name above", told)) from error
         return str(output), f"{rows:,} rows were answered."
 
 
@@ -168,17 +168,17 @@ def build(predictor: Predictor, title: str = "hf_rnn") -> Any:
         title: Title of the page.
 
     Raises:
-        UserError: The model is not a text classifier, it reads pairs of texts, or gradio is not installed.
+        HfRnnError: The model is not a text classifier, it reads pairs of texts, or gradio is not installed.
     """
     # Set before gradio is imported, so that it sends no analytics.
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     try:
         import gradio as gr
     except ImportError:
-        raise UserError('the page needs gradio: pip install gradio captum (or "hf-rnn[demo]").') from None
+        raise HfRnnError('the page needs gradio: pip install gradio captum (or "hf-rnn[demo]").') from None
     page = Page(predictor)
     # The first prediction of a process is slow, so one runs before the first visitor comes.
-    with suppress(UserError):
+    with suppress(HfRnnError):
         page.answer("warm up", METHOD)
     kind = f"A recurrent network of {sum(p.numel() for p in predictor.model.parameters()):,} parameters"
     with gr.Blocks(title=title, analytics_enabled=False, delete_cache=(FORGOTTEN, FORGOTTEN)) as blocks:
@@ -211,7 +211,7 @@ def _text_tab(gr: Any, page: Page) -> None:
     def answer(*arguments):
         try:
             return page.answer(*arguments)
-        except UserError as error:
+        except HfRnnError as error:
             return None, f'<p role="alert">{escape(str(error))}</p>', ""
 
     # A queue and a spinner would take as long as the prediction.
@@ -230,7 +230,7 @@ def _file_tab(gr: Any, page: Page) -> None:
     def answer_file(*arguments):
         try:
             return page.answer_file(*arguments)
-        except UserError as error:
+        except HfRnnError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
     ask.click(answer_file, [file, column], [answers, said], api_name="answer_file")
@@ -246,7 +246,7 @@ def demo(model: str, host: str = "127.0.0.1", port: int | None = None, revision:
         revision: Branch, tag or commit of a model on the Hub; main if None.
 
     Raises:
-        UserError: The model does not exist or is not a text classifier, the port is taken, or gradio is not installed.
+        HfRnnError: The model does not exist or is not a text classifier, the port is taken, or gradio is not installed.
     """
     blocks = build(Predictor.from_pretrained(model, revision=revision), title=Path(model).resolve().name)
     with tempfile.TemporaryDirectory() as cache:
@@ -255,7 +255,7 @@ def demo(model: str, host: str = "127.0.0.1", port: int | None = None, revision:
         try:
             blocks.launch(server_name=host, server_port=port, share=False, ssr_mode=False, footer_links=[])
         except OSError as error:
-            raise UserError(f"the page cannot be served on {host}:{port}: {error} Write another --port.") from error
+            raise HfRnnError(f"the page cannot be served on {host}:{port}: {error} Write another --port.") from error
 
 
 __all__ = ["build", "demo"]

@@ -14,7 +14,7 @@ from ..auto import architecture
 from ..hub.fetch import find_model
 from ..hub.folder import CARD_FILE, model_files
 from ..hub.push import check_name, check_token
-from ..utils.errors import UserError
+from ..utils.errors import HfRnnError
 from ..utils.hub_errors import PATIENCE_OF_A_PUSH, patiently
 
 PACKAGE = Path(__file__).parents[1]
@@ -48,21 +48,21 @@ def write_space(model: str, folder: str | Path, repo_id: str, revision: str | No
         Path of the folder.
 
     Raises:
-        UserError: The model does not exist or is not a text classifier, or the folder is not empty or cannot be made.
+        HfRnnError: The model does not exist or is not a text classifier, or the folder is not empty or cannot be made.
     """
     folder = Path(folder)
     check_name(repo_id)
     if folder.is_file() or (folder.exists() and any(folder.iterdir())):
-        raise UserError(f"{str(folder)!r} is not empty: name a new folder.")
+        raise HfRnnError(f"{str(folder)!r} is not empty: name a new folder.")
     local = Path(model).is_dir()
     source, config = find_model(model, **({} if local else {"revision": revision}))
     if architecture(config) != "RNNForSequenceClassification":
-        raise UserError(f"{model!r} is an {architecture(config)}, but the page needs a text classifier: name one.")
+        raise HfRnnError(f"{model!r} is an {architecture(config)}, but the page needs a text classifier: name one.")
     title = repo_id.rpartition("/")[2]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{str(folder)!r} cannot be made ({error.strerror}): name another folder.") from error
+        raise HfRnnError(f"{str(folder)!r} cannot be made ({error.strerror}): name another folder.") from error
     if local:
         (folder / "model").mkdir()
         for name, file in model_files(source).items():
@@ -99,7 +99,7 @@ def push_space(
         URL of the Space.
 
     Raises:
-        UserError: There is no token, the model does not exist or is not a text classifier, or the Hub rejected the
+        HfRnnError: There is no token, the model does not exist or is not a text classifier, or the Hub rejected the
             commit.
     """
     check_token(token)

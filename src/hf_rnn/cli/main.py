@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser
 
-from ..utils.errors import UserError, nearest
+from ..utils.errors import HfRnnError, nearest
 from ..utils.output import bars_are_seen, disable_progress_bars
 from ..utils.processes import is_one_of_several, leave_processes
 from . import commands
@@ -114,7 +114,7 @@ def _without_quiet(arguments: list[str]) -> tuple[list[str], bool]:
 
 def _message(error: Exception, options: Any) -> str:
     """Return the message of an error, with options written as the command has them."""
-    if not isinstance(error, UserError):
+    if not isinstance(error, HfRnnError):
         return f"{type(error).__name__}: {error} (HF_RNN_TRACEBACK=1 shows the traceback)"
     # Only `train` has options in sections: another command has `--text_column` for `--data.text_column`.
     return re.sub(r"--data\.(\w+)\b", lambda key: f"--{key[1]}" if key[1] in (options or ()) else key[0], str(error))
@@ -138,7 +138,7 @@ class _Parser(ArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         if self.asked is None:
-            raise UserError(message) from ex
+            raise HfRnnError(message) from ex
         # This parser names an option of a command as "push.repo_id".
         command = self.asked.prog.rpartition(" ")[2]
         self.asked.error(message.replace(f" {command}.", " "), ex)

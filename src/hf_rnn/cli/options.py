@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 
-from ..utils.errors import UserError
+from ..utils.errors import HfRnnError
 from ..utils.unknown_keys import name_unknown_key
 
 # Keys of the data section of a run that are top-level options of other commands.
@@ -47,14 +47,14 @@ class CommandParser(ArgumentParser):
         super().__init__(exit_on_error=False, allow_abbrev=False, **settings)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise [`~hf_rnn.utils.errors.UserError`] for wrong arguments, and suggest an option for an unknown one.
+        """Raise [`~hf_rnn.utils.errors.HfRnnError`] for wrong arguments, and suggest an option for an unknown one.
 
         Args:
             message: Message of the parser.
             ex: Error that led to it, if any.
         """
         said = name_unknown_key(message, (action.dest for action in self._actions))
-        raise UserError(f"{said} ({self.prog} --help lists the options)") from ex
+        raise HfRnnError(f"{said} ({self.prog} --help lists the options)") from ex
 
     def parse_args(self, args: Any = None, *others: Any, **how: Any) -> Namespace:  # type: ignore[override]
         """Move the texts to the end of the arguments, after `--`, and parse them.
@@ -219,7 +219,7 @@ def add_outputs(parser: ArgumentParser, forms: str) -> None:
 
 
 def check_least(options: Namespace, least: int, *names: str, meaning: str = "") -> None:
-    """Raise [`~hf_rnn.utils.errors.UserError`] for a number that is too small.
+    """Raise [`~hf_rnn.utils.errors.HfRnnError`] for a number that is too small.
 
     Args:
         options: Parsed options of the command.
@@ -230,17 +230,17 @@ def check_least(options: Namespace, least: int, *names: str, meaning: str = "") 
     for name in names:
         given = options[name]
         if given is not None and given < least:
-            raise UserError(f"--{name} {given} must be {least}{f' ({meaning})' if meaning else ''} or greater.")
+            raise HfRnnError(f"--{name} {given} must be {least}{f' ({meaning})' if meaning else ''} or greater.")
 
 
 def check_max_length(options: Namespace) -> None:
-    """Raise [`~hf_rnn.utils.errors.UserError`] for a negative `--max_length`.
+    """Raise [`~hf_rnn.utils.errors.HfRnnError`] for a negative `--max_length`.
 
     Args:
         options: Parsed options of the command.
     """
     if (options.max_length or 0) < 0:
-        raise UserError(f"--max_length {options.max_length} must be 1 or greater, or 0 for all tokens.")
+        raise HfRnnError(f"--max_length {options.max_length} must be 1 or greater, or 0 for all tokens.")
 
 
 # Data and files ------------------------------------------------------------------------------------------------------
@@ -266,9 +266,9 @@ def _set_beams(predictor: Any, beams: int | None) -> None:
     if beams is None:
         return
     if predictor.task.problem_type != "translation":
-        raise UserError(f"--num_beams {beams} is an option of translation models only: leave it out.")
+        raise HfRnnError(f"--num_beams {beams} is an option of translation models only: leave it out.")
     if not 1 <= beams <= predictor.model.config.vocab_size:
-        raise UserError(f"--num_beams {beams} must be from 1 to {predictor.model.config.vocab_size}, such as 5.")
+        raise HfRnnError(f"--num_beams {beams} must be from 1 to {predictor.model.config.vocab_size}, such as 5.")
     predictor.model.generation_config.num_beams = beams
 
 
@@ -306,18 +306,18 @@ def new_file(path: str | None, overwrite: bool | None = None) -> Path | None:
         overwrite: True if the file may exist already; None for a command without the option `--overwrite`.
 
     Raises:
-        UserError: The file exists already, or it cannot be written.
+        HfRnnError: The file exists already, or it cannot be written.
     """
     if path is None:
         return None
     file = Path(path)
     if file.exists() and not overwrite:
         otherwise = "delete that one first" if overwrite is None else "write --overwrite to replace that one"
-        raise UserError(f"{path!r} exists already: name another file, or {otherwise}.")
+        raise HfRnnError(f"{path!r} exists already: name another file, or {otherwise}.")
     if not file.parent.is_dir():
-        raise UserError(f"the folder {str(file.parent)!r} of {path!r} does not exist: make it first.")
+        raise HfRnnError(f"the folder {str(file.parent)!r} of {path!r} does not exist: make it first.")
     if not os.access(file if file.exists() else file.parent, os.W_OK):
-        raise UserError(f"{path!r} cannot be written: name a file in a folder where you may write.")
+        raise HfRnnError(f"{path!r} cannot be written: name a file in a folder where you may write.")
     return file
 
 
@@ -348,7 +348,7 @@ def write_outputs(files: list[Path], save: Callable[[Any, Path], None], told: An
         try:
             save(told, file)
         except OSError as error:
-            raise UserError(f"{str(file)!r} cannot be written ({error.strerror}): name another file.") from error
+            raise HfRnnError(f"{str(file)!r} cannot be written ({error.strerror}): name another file.") from error
         print(f"written to {file}")
 
 

@@ -8,7 +8,7 @@ import yaml
 from huggingface_hub import ModelCard
 
 from ..models.cells import CELLS
-from ..utils.errors import UserError, first_line
+from ..utils.errors import HubError, first_line
 from ..utils.output import unsaid
 from .folder import CARD_FILE
 
@@ -52,7 +52,7 @@ def read_card(file: Path) -> str | None:
         file: Path of the card, such as README.md in a model's folder.
 
     Raises:
-        UserError: The file is not UTF-8.
+        HubError: The file is not UTF-8.
     """
     return decode(file.read_bytes()) if file.exists() else None
 
@@ -64,12 +64,12 @@ def decode(card: bytes) -> str:
         card: Bytes of the file.
 
     Raises:
-        UserError: The bytes are not UTF-8.
+        HubError: The bytes are not UTF-8.
     """
     try:
         return card.decode()
     except UnicodeDecodeError as error:
-        raise UserError(f"the card {CARD_FILE} is not UTF-8 ({error}): save it as UTF-8.") from error
+        raise HubError(f"the card {CARD_FILE} is not UTF-8 ({error}): save it as UTF-8.") from error
 
 
 def is_untouched(card: str | None) -> bool:
@@ -87,7 +87,7 @@ def _parsed(card: str) -> ModelCard:
         with unsaid("huggingface_hub.repocard", "metadata block was not found"):
             return ModelCard(card, ignore_metadata_errors=True)
     except (yaml.YAMLError, ValueError, TypeError, AttributeError) as error:
-        raise UserError(
+        raise HubError(
             f"the metadata of the card {CARD_FILE} cannot be read ({first_line(error)}): correct the YAML between its "
             "two lines of ---."
         ) from error
@@ -100,7 +100,7 @@ def check_card(card: str) -> None:
         card: Text of the card.
 
     Raises:
-        UserError: The metadata cannot be read.
+        HubError: The metadata cannot be read.
     """
     _parsed(card)
 

@@ -9,7 +9,7 @@ from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHT
 
 from ..models.configuration_rnn import RNNConfig
 from ..models.weight_files import is_intact
-from ..utils.errors import UserError, did_you_mean, looks_local
+from ..utils.errors import HfRnnError, HubError, did_you_mean, looks_local
 from ..utils.hub_download import snapshot
 from .folder import MODEL_FILES, check_model
 
@@ -24,20 +24,20 @@ def find_model(path: str, **where) -> tuple[Path, RNNConfig]:
         where: Options of [`download`], for a model on the Hub.
 
     Raises:
-        UserError: The folder does not exist or holds no complete model, or [`download`] failed.
+        HubError: The folder does not exist or holds no complete model, or [`download`] failed.
     """
     folder = Path(path)
     if not folder.is_dir():
         if looks_local(path):
-            raise UserError(
+            raise HubError(
                 f"there is no folder {path!r}: name the output_dir of a training run that ended.{did_you_mean(path)}"
             )
         try:
             folder = download(path, **where)
-        except UserError as error:
+        except HfRnnError as error:
             if repr(path) in str(error):
                 raise
-            raise UserError(f"there is no folder {path!r}, and on the Hub: {error}") from error
+            raise HubError(f"there is no folder {path!r}, and on the Hub: {error}") from error
     return folder, check_model(folder, path)
 
 
@@ -64,14 +64,14 @@ def download(
         Folder in the cache with those files of `MODEL_FILES` that the repository has, unchanged.
 
     Raises:
-        UserError: The model or the revision does not exist, access is denied, there is no network and no cached copy,
+        HubError: The model or the revision does not exist, access is denied, there is no network and no cached copy,
             or a downloaded file is damaged.
     """
     folder = snapshot(
         repo_id, MODEL_FILES, _has_weights, revision, token, cache_dir, local_files_only, is_intact=is_intact
     )
     if not (folder / CONFIG_NAME).exists():
-        raise UserError(f"{repo_id!r} holds no model that can be loaded: it has no {CONFIG_NAME}. Name another one.")
+        raise HubError(f"{repo_id!r} holds no model that can be loaded: it has no {CONFIG_NAME}. Name another one.")
     return folder
 
 

@@ -15,7 +15,7 @@ from ..models.weight_files import is_pointer
 from ..text.schema import SCHEMA_FILE
 from ..text.tokenization import TOKENIZER_FILES
 from ..text.vocabulary import check_vocabulary
-from ..utils.errors import UserError, did_you_mean, first_line
+from ..utils.errors import HfRnnError, did_you_mean, first_line
 from ..utils.hub_download import matches
 
 RUN_FILE = "run.yaml"
@@ -67,11 +67,11 @@ def check_model(folder: Path, name: str | None = None) -> RNNConfig:
         name: Name of the model as the user wrote it, for errors; the folder if None.
 
     Raises:
-        UserError: The folder holds no model, a model of another library, or files that do not match each other.
+        HfRnnError: The folder holds no model, a model of another library, or files that do not match each other.
     """
     name = name or str(folder)
     if not folder.is_dir():
-        raise UserError(
+        raise HfRnnError(
             f"there is no folder {name!r}: name the output_dir of a training run that ended.{did_you_mean(name)}"
         )
     for file in (path for path in sorted(folder.iterdir()) if path.is_file() and matches(path.name, MODEL_FILES)):
@@ -80,19 +80,19 @@ def check_model(folder: Path, name: str | None = None) -> RNNConfig:
             advice = (
                 f"git -C {quote(name)} lfs pull." if there else "its owner pushed the pointer only: report it to them."
             )
-            raise UserError(f"{file.name} of {name!r} is a pointer of Git LFS, not the file itself: {advice}")
+            raise HfRnnError(f"{file.name} of {name!r} is a pointer of Git LFS, not the file itself: {advice}")
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, TypeError, AttributeError, KeyError, StrictDataclassError) as error:
         hint = (
             f" Its training has not ended: resume with --config {quote(str(folder / RUN_FILE))} --training.resume true."
         )
-        raise UserError(
+        raise HfRnnError(
             f"{name!r} holds no model that can be loaded ({first_line(error)}): name the output_dir of a training run "
             f"that ended, or a model on the Hub.{hint if any(folder.glob('checkpoint-*')) else ''}"
         ) from error
     if not isinstance(config, RNNConfig):
-        raise UserError(f"{name!r} is a {config.model_type} model, not one of hf_rnn: use it with transformers.")
+        raise HfRnnError(f"{name!r} is a {config.model_type} model, not one of hf_rnn: use it with transformers.")
     check_weights(folder, config, name)
     if any(folder.glob("tokenizer*")):
         check_vocabulary(folder, config, name)
@@ -116,16 +116,16 @@ def check_alike(
         name: Name of the other model as the user wrote it, for errors.
 
     Raises:
-        UserError: The architectures, the labels or the vocabularies differ.
+        HfRnnError: The architectures, the labels or the vocabularies differ.
     """
     if architecture(other) != architecture(config) or other.id2label != config.id2label:
         theirs, ours = ({architecture(c), *c.id2label.values()} for c in (other, config))
-        raise UserError(
+        raise HfRnnError(
             f"{name!r} has other labels ({', '.join(sorted(theirs - ours)) or 'labels in another order'}) than "
             "the first model: name models that were trained on the same task."
         )
     if other_tokenizer.get_vocab() != tokenizer.get_vocab():
-        raise UserError(
+        raise HfRnnError(
             f"{name!r} has another tokenizer than the first model: train both with the same, --tokenizer.path FIRST."
         )
 
@@ -139,13 +139,13 @@ def check_weights(folder: Path, config: RNNConfig, name: str) -> None:
         name: Name of the model as the user wrote it, for errors.
 
     Raises:
-        UserError: There are no weights, a file is damaged, or names or shapes of tensors do not match the
+        HfRnnError: There are no weights, a file is damaged, or names or shapes of tensors do not match the
             configuration; the message lists these tensors.
     """
     files = sorted(file for file in folder.iterdir() if matches(file.name, WEIGHT_FILES))
     if not files:
         pickle = next((f", only the pickle {file.name}, which can run any code" for file in folder.glob("*.bin")), "")
-        raise UserError(
+        raise HfRnnError(
             f"{name!r} has no {SAFE_WEIGHTS_NAME}{pickle}: save the model with model.save_pretrained; or, if only "
             f"a part of it is in the cache, hf download {name}."
         )
@@ -155,12 +155,12 @@ def check_weights(folder: Path, config: RNNConfig, name: str) -> None:
             with safe_open(file, framework="pt") as tensors:
                 found |= {key: list(tensors.get_slice(key).get_shape()) for key in tensors.keys()}  # noqa: SIM118
         except (SafetensorError, OSError) as error:
-            raise UserError(
+            raise HfRnnError(
                 f"{file.name} of {name!r} is damaged ({first_line(error)}): save the model again."
             ) from error
     kind = architecture(config)
     if kind not in MODELS:
-        raise UserError(f"{name!r} holds a {kind}, and this hf_rnn has {', '.join(MODELS)}.")
+        raise HfRnnError(f"{name!r} holds a {kind}, and this hf_rnn has {', '.join(MODELS)}.")
     model = model_without_weights(kind, config)
     # The file stores tied weights once, under one of their names.
     tied = set(model.all_tied_weights_keys) - set(found)
@@ -173,7 +173,7 @@ def check_weights(folder: Path, config: RNNConfig, name: str) -> None:
         if found.get(key, wanted[key]) != wanted[key]
     ]
     if wrong:
-        raise UserError(
+        raise HfRnnError(
             f"the weights of {name!r} do not fit its {CONFIG_NAME}: {'; '.join(wrong)}. Put back the two files of "
             "one save_pretrained."
         )

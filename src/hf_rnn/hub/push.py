@@ -17,7 +17,7 @@ from huggingface_hub.utils import validate_repo_id
 from transformers.utils import CONFIG_NAME
 
 from ..models.configuration_rnn import RNNConfig
-from ..utils.errors import UserError, first_line
+from ..utils.errors import HfRnnError, HubError, first_line
 from ..utils.hub_answers import head_of
 from ..utils.hub_download import matches
 from ..utils.hub_errors import PATIENCE, PATIENCE_OF_A_PUSH, BadCard, as_user_error, patiently, push_line
@@ -58,7 +58,7 @@ def push(
         The new commit; the latest one if the repository already has the same files.
 
     Raises:
-        UserError: The folder does not hold a complete model, or the Hub rejected the commit. The repository is then
+        HubError: The folder does not hold a complete model, or the Hub rejected the commit. The repository is then
             unchanged.
     """
     folder = Path(folder)
@@ -110,7 +110,7 @@ def push_model(
         The new commit; the latest one if the repository already has the same files.
 
     Raises:
-        UserError: The Hub rejected the commit. The repository is then unchanged.
+        HubError: The Hub rejected the commit. The repository is then unchanged.
     """
     repo_id = create(repo_id, private, token, PATIENCE_OF_A_PUSH)
     with tempfile.TemporaryDirectory() as folder:
@@ -140,7 +140,7 @@ def is_stale(path: str) -> bool:
 
 @contextmanager
 def kept_for_later(folder: Path, repo_id: str, revision: str | None = None) -> Iterator[None]:
-    """Raise [`UserError`] for any error of a push after training, with the folder and the command to push it later.
+    """Raise [`HubError`] for any error of a push after training, with the folder and the command to push it later.
 
     Args:
         folder: Folder of the trained model.
@@ -151,18 +151,18 @@ def kept_for_later(folder: Path, repo_id: str, revision: str | None = None) -> I
         yield
     except Exception as error:
         line = push_line(quote(str(folder)), repo_id, revision)
-        reason = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {first_line(error)}."
+        reason = str(error) if isinstance(error, HfRnnError) else f"{type(error).__name__}: {first_line(error)}."
         if isinstance(error, BadCard):
             # The command in the message of `BadCard` does not name this folder.
             reason, line = error.reason, f"{line} --overwrite_card"
-        raise UserError(f"{reason} The model is complete in {str(folder)!r}: push it later, {line}") from error
+        raise HubError(f"{reason} The model is complete in {str(folder)!r}: push it later, {line}") from error
 
 
 # Requests to the Hub -------------------------------------------------------------------------------------------------
 
 
 def check_name(repo_id: str) -> None:
-    """Raise [`UserError`] if the Hub does not allow the name for a repository.
+    """Raise [`HubError`] if the Hub does not allow the name for a repository.
 
     Args:
         repo_id: Name of the repository, `user/name`.
@@ -174,13 +174,13 @@ def check_name(repo_id: str) -> None:
 
 
 def check_token(token: str | None) -> None:
-    """Raise [`UserError`] if there is no access token, neither as an argument nor from a login or HF_TOKEN.
+    """Raise [`HubError`] if there is no access token, neither as an argument nor from a login or HF_TOKEN.
 
     Args:
         token: Access token; None for the one of `hf auth login` or HF_TOKEN.
     """
     if not (token or get_token()):
-        raise UserError("there is no token to write to the Hub with: run hf auth login (or set HF_TOKEN).")
+        raise HubError("there is no token to write to the Hub with: run hf auth login (or set HF_TOKEN).")
 
 
 def create(repo_id: str, private: bool | None = None, token: str | None = None, patience: float = PATIENCE) -> str:
@@ -196,7 +196,7 @@ def create(repo_id: str, private: bool | None = None, token: str | None = None, 
         Full name of the repository, `user/name`.
 
     Raises:
-        UserError: There is no token or it is not allowed to write, the name is invalid, or the repository holds a
+        HubError: There is no token or it is not allowed to write, the name is invalid, or the repository holds a
             model of another library.
     """
     check_name(repo_id)
@@ -214,7 +214,7 @@ def create(repo_id: str, private: bool | None = None, token: str | None = None, 
     elif any(matches(path, WEIGHTS) for path in held):
         other = f"weights without a {CONFIG_NAME}"
     if other not in (None, f"a model of type {RNNConfig.model_type!r}"):
-        raise UserError(
+        raise HubError(
             f"the name {with_owner!r} is taken by {other}: push to another name, or delete that one first, "
             f"hf repos delete {with_owner}."
         )
@@ -261,7 +261,7 @@ def commit(
         The new commit; the latest one if the repository already has the same files.
 
     Raises:
-        UserError: The Hub rejected the commit or all attempts failed. The repository is then unchanged.
+        HubError: The Hub rejected the commit or all attempts failed. The repository is then unchanged.
     """
     api = HfApi(token=token)
     branch = revision or "main"
@@ -298,7 +298,7 @@ def _card_there(card: bytes, repo_id: str, revision: str | None) -> str:
     try:
         text = decode(card)
         check_card(text)
-    except UserError as error:
+    except HfRnnError as error:
         raise BadCard(f"on the Hub, in {repo_id!r}, {error}", push_line("FOLDER", repo_id, revision)) from error
     return text
 

@@ -12,7 +12,7 @@ import yaml
 
 from ..text.arguments import BUILT_IN, IN_MEMORY, DataArguments
 from ..text.schema import Schema
-from ..utils.errors import UserError, first_line
+from ..utils.errors import HfRnnError, first_line
 from .folder import RUN_FILE
 
 SECTION_NAMES = ("data", "tokenizer", "model", "training", "report", "card")
@@ -36,17 +36,17 @@ def read_sections(file: Path) -> dict:
         file: YAML file of a run, such as run.yaml.
 
     Raises:
-        UserError: The file cannot be read, or it does not have the form of a run.
+        HfRnnError: The file cannot be read, or it does not have the form of a run.
     """
     check_sections(file)
     try:
         return yaml.load(file.read_text(encoding="utf-8"), Loader=Loader)
     except OSError as error:
-        raise UserError(f"{str(file)!r} cannot be read ({error.strerror}): name the YAML file of a run.") from error
+        raise HfRnnError(f"{str(file)!r} cannot be read ({error.strerror}): name the YAML file of a run.") from error
 
 
 def check_sections(file: Path) -> None:
-    """Raise [`UserError`] if a file does not have the form of a run: sections with keys.
+    """Raise [`HfRnnError`] if a file does not have the form of a run: sections with keys.
 
     Missing files and unknown keys pass; jsonargparse reports these.
 
@@ -61,14 +61,14 @@ def check_sections(file: Path) -> None:
         mark: Any = getattr(error, "problem_mark", None)
         what = getattr(error, "problem", first_line(error))
         where = f"line {mark.line + 1}, column {mark.column + 1}: {what}" if mark else what
-        raise UserError(f"{str(file)!r} is not valid YAML ({where}): correct it.") from error
+        raise HfRnnError(f"{str(file)!r} is not valid YAML ({where}): correct it.") from error
     form = "write its keys below it, indented, such as\nmodel:\n  hidden_size: 256"
     if not isinstance(sections, dict):
-        raise UserError(f"{str(file)!r} has no sections: name one, and {form}")
+        raise HfRnnError(f"{str(file)!r} has no sections: name one, and {form}")
     for name, section in sections.items():
         if name in SECTION_NAMES and not isinstance(section, dict):
             remedy = "leave it out, or " if section is None else ""
-            raise UserError(f"the section {name} of {str(file)!r} is {section!r}: {remedy}{form}")
+            raise HfRnnError(f"the section {name} of {str(file)!r} is {section!r}: {remedy}{form}")
 
 
 def run_file(folder: Path) -> Path | None:
@@ -106,7 +106,7 @@ def read_run(folder: Path) -> SavedRun:
         folder: Folder of the model.
 
     Raises:
-        UserError: The run.yaml is damaged.
+        HfRnnError: The run.yaml is damaged.
     """
     file = run_file(folder)
     if file is None:
@@ -118,7 +118,7 @@ def read_run(folder: Path) -> SavedRun:
         pretrained = (sections.get("model") or {}).get("pretrained")
         found = DataArguments(**data)
     except (yaml.YAMLError, AttributeError, UnicodeDecodeError, TypeError) as error:
-        raise UserError(
+        raise HfRnnError(
             f"{str(file)!r} is not the {RUN_FILE} of a training run ({first_line(error)}): correct it."
         ) from error
     found.path = path_from(found.path, file.parent)

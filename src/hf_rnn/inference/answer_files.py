@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..text.tables import collect, spelled, tables_of
-from ..utils.errors import UserError
+from ..utils.errors import HfRnnError
 
 
 def write_answers(parts: Sequence[Path], output: Path) -> None:
@@ -36,11 +36,11 @@ def check_format(output: Path) -> None:
         output: File of the answers. One without an ending becomes JSON Lines.
 
     Raises:
-        UserError: The ending names no format that is written.
+        HfRnnError: The ending names no format that is written.
     """
     if output.suffix.lower() not in _WRITERS:
         endings = ", ".join(filter(None, _WRITERS))
-        raise UserError(
+        raise HfRnnError(
             f"answers are not written as {output.suffix!r}, only as {endings}: write --output {output.stem}.csv."
         )
 

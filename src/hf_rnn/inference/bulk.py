@@ -25,7 +25,7 @@ from ..text.formats import looks_tagged
 from ..text.loading import open_alone
 from ..text.sources import reading
 from ..text.tables import collect, tables_of
-from ..utils.errors import UserError
+from ..utils.errors import HfRnnError
 from ..utils.processes import is_one_of_several, join_after_restart
 from .answer_files import check_format, write_answers
 from .columns import own_columns, text_columns
@@ -63,7 +63,7 @@ class OpenFile:
             given: Same as in [`predict_file`].
 
         Raises:
-            UserError: The file has several splits, no rows, no such column or a column `prediction`.
+            HfRnnError: The file has several splits, no rows, no such column or a column `prediction`.
         """
         data = replace(data, streaming=False)
         tagged = predictor.task.tagged and Path(data.path).is_file() and looks_tagged(Path(data.path), data.encoding)
@@ -73,7 +73,7 @@ class OpenFile:
         with reading(data):
             sample = collect(tables_of(islice(found.rows(), SAMPLE)))
         if not len(sample):
-            raise UserError(f"the data set {data.path!r} has no rows.")
+            raise HfRnnError(f"the data set {data.path!r} has no rows.")
         _check_no_answers([dict.fromkeys(sample.column_names)], data.path)
         sample = sample.flatten()
         of_training, task = predictor.task.data, predictor.task.with_data(data)
@@ -90,7 +90,7 @@ class OpenFile:
             rows: Rows of the file.
 
         Raises:
-            UserError: A row has a column `prediction`, or no text in a column of texts.
+            HfRnnError: A row has a column `prediction`, or no text in a column of texts.
         """
         path = self.predictor.task.data.path
         _check_no_answers(rows, path)
@@ -117,7 +117,7 @@ def answers_of_file(
         given: Same as in [`predict_file`].
 
     Raises:
-        UserError: The file has several splits, no rows, no such column or a column `prediction`.
+        HfRnnError: The file has several splits, no rows, no such column or a column `prediction`.
     """
     file = OpenFile.of(predictor, data, given)
     with reading(data):
@@ -160,7 +160,7 @@ def predict_file(
         Number of rows.
 
     Raises:
-        UserError: The file has several splits, no rows, no such column or a column `prediction`; the output has
+        HfRnnError: The file has several splits, no rows, no such column or a column `prediction`; the output has
             another ending; or `OUTPUT.parts` holds parts of another prediction and `overwrite` is False.
     """
     check_format(output)
@@ -211,7 +211,7 @@ def _claim(parts: Path, job: dict, overwrite: bool) -> None:
         shutil.rmtree(parts, ignore_errors=True)
     if file.exists():
         if not same:
-            raise UserError(
+            raise HfRnnError(
                 f"{str(parts)!r} holds parts of a prediction of other rows, or by another model or with other "
                 "options: finish that one first, or write --overwrite to delete them."
             )
@@ -224,7 +224,7 @@ def _claim(parts: Path, job: dict, overwrite: bool) -> None:
 
 def _check_no_answers(rows: list[dict], path: str) -> None:
     if any("prediction" in row for row in rows):
-        raise UserError(f"{path!r} has a column 'prediction', which the answers would replace: give it another name.")
+        raise HfRnnError(f"{path!r} has a column 'prediction', which the answers would replace: give it another name.")
 
 
 def _json(row: dict) -> str:

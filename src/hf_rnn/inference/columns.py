@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..tasks import Task
 from ..text.arguments import DataArguments
 from ..text.columns import by_name, check_column, choose_texts, pair_by_name
-from ..utils.errors import UserError
+from ..utils.errors import HfRnnError
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -27,7 +27,7 @@ def text_columns(task: Task, rows: Dataset) -> list[str]:
         rows: Rows of data that the model was not trained on.
 
     Raises:
-        UserError: No column, or more than one, can be the text.
+        HfRnnError: No column, or more than one, can be the text.
     """
     if not task.one_answer:
         return [task.text_column(rows)]
@@ -50,7 +50,7 @@ def own_columns(task: Task, rows: Dataset, given: Collection[str], labels: bool 
         labels: True if the label column is needed too.
 
     Raises:
-        UserError: A given column does not exist, or a missing column of training has no replacement.
+        HfRnnError: A given column does not exist, or a missing column of training has no replacement.
     """
     data, there = task.data, set(rows.column_names)
     asked = ("text_column", "text_pair_column", *(["label_column"] if labels else []))
@@ -73,7 +73,7 @@ def own_columns(task: Task, rows: Dataset, given: Collection[str], labels: bool 
         found |= {key: name for key, name in zip(asked, pair or (None, None), strict=False) if key not in given}
     missing = next((key for key in gone if found.get(key) is None), None)
     if missing is not None:
-        raise UserError(
+        raise HfRnnError(
             f"the model was trained on the column {names[missing]!r}, but {data.path!r} has "
             f"{', '.join(map(repr, rows.column_names))}. Write --{missing} NAME to choose one."
         )

@@ -15,7 +15,7 @@ from ..text.batching import BATCH_TOKENS
 from ..text.loading import load
 from ..text.schema import fingerprint
 from ..text.splits import SPLITS, choose_split
-from ..utils.errors import UserError
+from ..utils.errors import HfRnnError
 from .columns import own_columns
 from .predictor import Predictor
 
@@ -39,7 +39,7 @@ def labelled_rows(
         given: Same as in [`evaluate`].
 
     Raises:
-        UserError: Same as in [`evaluate`].
+        HfRnnError: Same as in [`evaluate`].
     """
     source = None
     data = predictor.task.data if data is None else data
@@ -48,7 +48,7 @@ def labelled_rows(
     if not isinstance(data, DataArguments):
         source, data, given = data, predictor.task.data.elsewhere(IN_MEMORY), ()
     if not data.path:
-        raise UserError(f"the model has no {RUN_FILE} that names its data: name a data set, --data PATH.")
+        raise HfRnnError(f"the model has no {RUN_FILE} that names its data: name a data set, --data PATH.")
     task = predictor.task.with_data(data)
     splits = task.hold_out_test(load(data, split or data.test_split, source, task.tagged))
     wanted = splits[split] if split in splits else next(iter(splits.values()))
@@ -79,7 +79,7 @@ def evaluate(
         Number of rows as `rows`, and the metrics of the task.
 
     Raises:
-        UserError: No data set is named, or it cannot be loaded; the split, a column or a label does not exist; or the
+        HfRnnError: No data set is named, or it cannot be loaded; the split, a column or a label does not exist; or the
             validation rows were held out of rows that have changed since.
     """
     if not isinstance(predictor, Predictor):
@@ -109,7 +109,7 @@ def _held_out(task: Task, splits: DatasetDict, config: Any) -> Dataset:
     """Return the validation rows that the training run held out of its training split."""
     prepared = task.prepare(splits)
     if task.fingerprint not in (None, fingerprint(prepared, task.label_names)):
-        raise UserError(
+        raise HfRnnError(
             f"the validation rows were held out of {task.data.path!r}, but its rows have changed since training: "
             "restore the data, or name other rows, --data PATH."
         )

@@ -18,7 +18,7 @@ from ..hub.saved_run import copy_run, read_run, run_file
 from ..models.configuration_rnn import RNNConfig
 from ..text.schema import SCHEMA_FILE
 from ..text.tokenization import load_tokenizer
-from ..utils.errors import UserError
+from ..utils.errors import HfRnnError
 
 logger = logging.getLogger(__name__)
 
@@ -38,25 +38,25 @@ def average(models: Sequence[str | Path], output: str | Path) -> Path:
         Path of the folder.
 
     Raises:
-        UserError: There are fewer than two models, they differ in more than their weights, one has a wide path, or
+        HfRnnError: There are fewer than two models, they differ in more than their weights, one has a wide path, or
             the folder exists.
     """
     if isinstance(models, (str, Path)):
-        raise UserError(f"models is one path: pass a list of two or more, [{str(models)!r}, …].")
+        raise HfRnnError(f"models is one path: pass a list of two or more, [{str(models)!r}, …].")
     output = Path(output)
     if output.exists():
-        raise UserError(f"{str(output)!r} exists already: name a new folder, --output FOLDER.")
+        raise HfRnnError(f"{str(output)!r} exists already: name a new folder, --output FOLDER.")
     if len(models) < 2:
-        raise UserError(
+        raise HfRnnError(
             f"a model soup needs two models or more, but got {len(models)}: write hf-rnn average A B --output FOLDER, "
             "or average([A, B], output)."
         )
     if not output.absolute().parent.is_dir():
-        raise UserError(f"the folder {str(output.parent)!r} of {str(output)!r} does not exist: make it first.")
+        raise HfRnnError(f"the folder {str(output.parent)!r} of {str(output)!r} does not exist: make it first.")
     names = [str(path) for path in models]
     twice = next((name for i, name in enumerate(names) if name in names[:i]), None)
     if twice is not None:
-        raise UserError(f"{twice!r} is named twice: name each model once.")
+        raise HfRnnError(f"{twice!r} is named twice: name each model once.")
     folders, configs = zip(*map(find_model, names), strict=True)
     if len({run_file(folder) for folder in folders}) > 1 and not all(map(_began_elsewhere, folders)):
         logger.warning(
@@ -102,23 +102,23 @@ def _check_same_network(
     other_weights: dict[str, Tensor],
     other_name: str,
 ) -> None:
-    """Raise [`UserError`] if two models differ in more than the values of their weights."""
+    """Raise [`HfRnnError`] if two models differ in more than the values of their weights."""
     for each, path in ((config, name), (other, other_name)):
         if each.wide_ngrams:
-            raise UserError(
+            raise HfRnnError(
                 f"{path!r} has a wide path (wide_ngrams={each.wide_ngrams}), whose n-grams differ between models: "
                 "average the logits, hf-rnn evaluate A --others B, or train with --model.wide_ngrams 0."
             )
     for field in ("cell_type", "pooling", "target_mean", "target_std"):
         ours, theirs = getattr(config, field), getattr(other, field)
         if theirs != ours:
-            raise UserError(
+            raise HfRnnError(
                 f"{other_name!r} has {field}={theirs!r}, but {name!r} has {ours!r}: name models with the same value."
             )
     sizes, other_sizes = ({key: tuple(w.shape) for key, w in part.items()} for part in (weights, other_weights))
     for key in {**sizes, **other_sizes}:
         if sizes.get(key) != other_sizes.get(key):
-            raise UserError(
+            raise HfRnnError(
                 f"{key} of {other_name!r} is {other_sizes.get(key)}, and {sizes.get(key)} in {name!r}: name models of "
                 "the same sizes."
             )

@@ -24,7 +24,7 @@ from ..text.batching import BATCH_TOKENS, by_tokens
 from ..text.columns import text_of
 from ..text.python_rows import is_table, splits_in
 from ..text.tokenization import as_text, load_tokenizer, token_ids
-from ..utils.errors import UserError
+from ..utils.errors import HfRnnError
 from ..utils.machine import default_device, keep_freed_memory, on_device
 from .columns import own_columns, text_columns
 from .long_text import LONG_TEXT_WINDOW, logits_of
@@ -80,16 +80,16 @@ class Predictor:
             kwargs: Further options of `from_pretrained`. `revision` applies to the first model only.
 
         Raises:
-            UserError: The model does not exist, is not a model of hf_rnn, or its files do not match each other; or
+            HfRnnError: The model does not exist, is not a model of hf_rnn, or its files do not match each other; or
                 one of `others` has another tokenizer or other labels.
         """
         path = str(path)
         if isinstance(others, (str, Path)):
-            raise UserError(f"others is one path: pass a list, [{str(others)!r}].")
+            raise HfRnnError(f"others is one path: pass a list, [{str(others)!r}].")
         if others:
             predictor = cls.from_pretrained(path, device, **kwargs)
             if not predictor.task.one_answer:
-                raise UserError(
+                raise HfRnnError(
                     f"{path!r} is not a text classifier, and only logits of text classifiers can be averaged: "
                     "leave others (--others) out."
                 )
@@ -105,7 +105,7 @@ class Predictor:
         run = read_run(folder)
         cls_of_task = task_of(architecture(config), path, run.task)
         if run.task is not None and task_class(run.task) is not cls_of_task:
-            raise UserError(
+            raise HfRnnError(
                 f"{path!r} is an {architecture(config)}, but its {RUN_FILE} has the task {run.task}: put back the "
                 "files of one training run."
             )
@@ -118,7 +118,7 @@ class Predictor:
         return cls(model, tokenizer, task)
 
     def _beside(self, other: Predictor, path: str | Path) -> PreTrainedModel:
-        """Return the model of another predictor; raise [`UserError`] if its labels or its tokenizer differ."""
+        """Return the model of another predictor; raise [`HfRnnError`] if its labels or its tokenizer differ."""
         configs: list[Any] = [self.model.config, other.model.config]
         check_alike(configs[0], self.tokenizer, configs[1], other.tokenizer, str(path))
         return other.model
@@ -164,23 +164,23 @@ class Predictor:
             batch_tokens: Maximum number of tokens in a batch, padding included.
 
         Raises:
-            UserError: `texts` is a single string, mixes texts with pairs, has a row of more than two texts, or has a
+            HfRnnError: `texts` is a single string, mixes texts with pairs, has a row of more than two texts, or has a
                 value that is not a text; or `batch_tokens` is under 1, or `top_k` under 0.
         """
         if isinstance(texts, (str, bytes)):
-            raise UserError("texts is one string: pass a list of texts, [text].")
+            raise HfRnnError("texts is one string: pass a list of texts, [text].")
         top_k = 0 if top_k is None else top_k
         for name, value, least in (("batch_tokens", batch_tokens, 1), ("top_k", top_k, 0)):
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 other = "" if least else ", or 0 for all labels"
-                raise UserError(f"{name}={value!r} must be a whole number, 1 or greater{other}.")
+                raise HfRnnError(f"{name}={value!r} must be a whole number, 1 or greater{other}.")
         return self._stream(iter(texts), top_k or None, batch_tokens)
 
     def _in_table(self, table: Any) -> list[Any]:
         """Return the text of each row of a table, or the pair of texts for a model of pairs."""
         splits = splits_in(table)
         if len(splits) > 1:
-            raise UserError(f"the data set has the splits {', '.join(splits)}: pass one of them.")
+            raise HfRnnError(f"the data set has the splits {', '.join(splits)}: pass one of them.")
         rows = next(iter(splits.values()))
         task = self.task.with_data(self.task.data.elsewhere(IN_MEMORY))
         columns = text_columns(task.with_data(own_columns(task, rows, ())), rows)
@@ -194,10 +194,10 @@ class Predictor:
             streams: Number of texts that are read in parallel.
 
         Raises:
-            UserError: The model is bidirectional or not a text classifier, it reads pairs, or this is an ensemble.
+            HfRnnError: The model is bidirectional or not a text classifier, it reads pairs, or this is an ensemble.
         """
         if not self.task.one_answer or self.others:
-            raise UserError(
+            raise HfRnnError(
                 "a stream needs a single text classifier: open one, Predictor.from_pretrained(MODEL).open()."
             )
         self._check_pairs(1)
@@ -208,7 +208,7 @@ class Predictor:
             rows = [row if isinstance(row, (tuple, list)) else (row,) for row in window]
             wrong = next((row for row in rows if len(row) != len(rows[0]) or len(row) not in (1, 2)), None)
             if wrong is not None:
-                raise UserError(
+                raise HfRnnError(
                     f"a row of {len(wrong)} texts, {str(wrong)[:60]}, cannot be read (the first has {len(rows[0])}): "
                     "pass one text a row, or a pair (text, second text) in each."
                 )
@@ -217,10 +217,10 @@ class Predictor:
             yield from self.task.reply(self, columns, top_k, batch_tokens)
 
     def _check_pairs(self, given: int) -> None:
-        """Raise [`UserError`] if a model of pairs is given one text a row."""
+        """Raise [`HfRnnError`] if a model of pairs is given one text a row."""
         data = self.task.data
         if given == 1 and data.text_pair_column and self.task.has_schema:
-            raise UserError(
+            raise HfRnnError(
                 f"this model reads pairs of texts ({data.text_column!r} with {data.text_pair_column!r}), but was given "
                 "single texts: pass pairs, predictor([text], pairs=[second_text]); or a file that has both columns, "
                 "hf-rnn predict MODEL --file in.csv --output out.jsonl."
@@ -310,17 +310,17 @@ def write(predictor: Predictor, text: str, max_new_tokens: int = 50, temperature
         The prompt and its continuation.
 
     Raises:
-        UserError: The model is not a language model, `max_new_tokens` is under 1, or the temperature is neither 0 nor
+        HfRnnError: The model is not a language model, `max_new_tokens` is under 1, or the temperature is neither 0 nor
             at least 0.01.
     """
     if predictor.task.problem_type != "language_modeling":
-        raise UserError(
+        raise HfRnnError(
             'this model is not a language model and cannot continue texts: write hf-rnn predict MODEL "some text".'
         )
     if max_new_tokens < 1:
-        raise UserError(f"max_new_tokens={max_new_tokens} must be 1 or greater, such as 50.")
+        raise HfRnnError(f"max_new_tokens={max_new_tokens} must be 1 or greater, such as 50.")
     if temperature != 0 and temperature < COLDEST:
-        raise UserError(f"temperature={temperature} must be 0, for greedy decoding, or {COLDEST} or greater.")
+        raise HfRnnError(f"temperature={temperature} must be 0, for greedy decoding, or {COLDEST} or greater.")
     model, tokenizer = predictor.model, predictor.tokenizer
     ids = token_ids(tokenizer, [as_text(text)])[0] or [tokenizer.bos_token_id]
     if tokenizer.unk_token_id in ids:

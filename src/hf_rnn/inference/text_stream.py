@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 
 from ..text.collation import RaggedCollator
 from ..text.tokenization import MARGIN, as_text, settled_ids, token_ids
-from ..utils.errors import UserError
+from ..utils.errors import HfRnnError
 from ..utils.machine import on_device
 
 # The maximum number of tokens per stream in one forward pass.
@@ -42,7 +42,7 @@ class TextStream:
             [`logits`] is used.
 
     Raises:
-        UserError: The model is bidirectional, or `streams` is under 1.
+        HfRnnError: The model is bidirectional, or `streams` is under 1.
     """
 
     def __init__(
@@ -53,12 +53,12 @@ class TextStream:
         answers: Callable[..., list[dict]] | None = None,
     ):
         if model.config.bidirectional:
-            raise UserError(
+            raise HfRnnError(
                 "bidirectional=True: this model needs the end of each text, which a stream does not have yet. Train "
                 "one with --model.bidirectional false, or read the whole text, model(**tokenizer(text))."
             )
         if streams < 1:
-            raise UserError(f"streams={streams} must be 1 or greater.")
+            raise HfRnnError(f"streams={streams} must be 1 or greater.")
         self.model, self.tokenizer, self.streams, self._answers = model.eval(), tokenizer, streams, answers
         self.closed = False
         # The text of each stream that has arrived but has not been read yet.
@@ -75,14 +75,14 @@ class TextStream:
                 string is the piece of a single stream.
 
         Raises:
-            UserError: The stream is closed or has no tokenizer, or the number of pieces is not the number of streams.
+            HfRnnError: The stream is closed or has no tokenizer, or the number of pieces is not the number of streams.
         """
         self._check_open()
         if self.tokenizer is None:
-            raise UserError("the stream has no tokenizer: open it with model.stream(tokenizer), or feed_ids(…).")
+            raise HfRnnError("the stream has no tokenizer: open it with model.stream(tokenizer), or feed_ids(…).")
         pieces = [pieces] if isinstance(pieces, str) else list(pieces)
         if len(pieces) != self.streams:
-            raise UserError(f"{len(pieces)} pieces for {self.streams} streams: pass one for each, or '' for none.")
+            raise HfRnnError(f"{len(pieces)} pieces for {self.streams} streams: pass one for each, or '' for none.")
         self._waiting = [waiting + piece for waiting, piece in zip(self._waiting, map(as_text, pieces), strict=True)]
         ready: list[list[int]] = [[] for _ in pieces]
         for place, text in enumerate(self._waiting):
@@ -98,13 +98,13 @@ class TextStream:
             ids: One row of token ids for each stream; an empty row for a stream without new tokens.
 
         Raises:
-            UserError: The stream is closed or has a tokenizer, or the number of rows is not the number of streams.
+            HfRnnError: The stream is closed or has a tokenizer, or the number of rows is not the number of streams.
         """
         self._check_open()
         if self.tokenizer is not None:
-            raise UserError("the stream has a tokenizer: feed it texts, or open one without, model.stream().")
+            raise HfRnnError("the stream has a tokenizer: feed it texts, or open one without, model.stream().")
         if len(ids) != self.streams:
-            raise UserError(f"{len(ids)} rows for {self.streams} streams: pass one for each, [] where there is none.")
+            raise HfRnnError(f"{len(ids)} rows for {self.streams} streams: pass one for each, [] where there is none.")
         self._state, self._pooled, self._wide = self._read([list(row) for row in ids])
 
     def logits(self) -> Tensor:
@@ -125,10 +125,10 @@ class TextStream:
             top_k: Number of labels in an answer; None for all.
 
         Raises:
-            UserError: The stream was not opened by a [`Predictor`].
+            HfRnnError: The stream was not opened by a [`Predictor`].
         """
         if self._answers is None:
-            raise UserError("this stream has no task: open it with Predictor.from_pretrained(MODEL).open().")
+            raise HfRnnError("this stream has no task: open it with Predictor.from_pretrained(MODEL).open().")
         return self._answers(np.asarray(self.logits().float().cpu()), top_k)
 
     def close(self) -> None:
@@ -152,11 +152,11 @@ class TextStream:
             state: State of a stream with the same model, tokenizer and number of texts.
 
         Raises:
-            UserError: The state has another number of texts.
+            HfRnnError: The state has another number of texts.
         """
         self._check_open()
         if len(state["waiting"]) != self.streams:
-            raise UserError(
+            raise HfRnnError(
                 f"the state has {len(state['waiting'])} streams, but this stream has {self.streams}: open it with "
                 f"streams={len(state['waiting'])}."
             )
@@ -169,7 +169,7 @@ class TextStream:
 
     def _check_open(self) -> None:
         if self.closed:
-            raise UserError("the stream was closed: open another one, model.stream(tokenizer).")
+            raise HfRnnError("the stream was closed: open another one, model.stream(tokenizer).")
 
     @torch.inference_mode()
     def _read(self, ids: list[list[int]]) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Any]]:

@@ -10,7 +10,7 @@ import torch
 
 from ..inference.predictor import Predictor
 from ..text.tokenization import as_text
-from ..utils.errors import UserError
+from ..utils.errors import HfRnnError
 from ..utils.figures import boxes_for_missing_glyphs, font_families, new_figure
 from .segmentation import tokens_of, words_of
 
@@ -70,15 +70,15 @@ def align(predictor: Predictor, text: str, written: str | None = None) -> Alignm
         written: Target text; the model's own translation if None.
 
     Raises:
-        UserError: The model is of another task, or one of the texts has no words.
+        HfRnnError: The model is of another task, or one of the texts has no words.
     """
     task: Any = predictor.task
     if task.problem_type != "translation":
-        raise UserError("only translation models have alignments: name a model of the task translation.")
+        raise HfRnnError("only translation models have alignments: name a model of the task translation.")
     written = predictor([text])[0]["text"] if written is None else as_text(written)
     texts = [as_text(text), written]
     if texts[0].strip() and not written.strip():
-        raise UserError(
+        raise HfRnnError(
             f"the translation of {text[:60]!r} is empty: give a translation to align, --target TEXT (written=TEXT)."
         )
     tokenizer, model = predictor.tokenizer, predictor.model

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..models.label_checks import labels_of
 from ..text.labels import is_regression
-from ..utils.errors import UserError, nearest
+from ..utils.errors import HfRnnError, nearest
 
 
 @contextmanager
@@ -78,7 +78,7 @@ def target_index(config: Any, target: str | int | None, logits: Tensor) -> int:
         logits: Logits of the text, shape [C]; they select the label if `target` is None.
 
     Raises:
-        UserError: The label does not exist.
+        HfRnnError: The label does not exist.
     """
     names = labels_of(config)
     if target is None:
@@ -89,7 +89,7 @@ def target_index(config: Any, target: str | int | None, logits: Tensor) -> int:
         return int(target)
     near = next((name for name in names if name.casefold() == str(target).casefold()), None) or nearest(target, names)
     hint = f": did you mean target={near!r}?" if near else ", or give an index."
-    raise UserError(f"target={target!r} is not one of the labels {', '.join(names[:20])}{hint}")
+    raise HfRnnError(f"target={target!r} is not one of the labels {', '.join(names[:20])}{hint}")
 
 
 __all__ = ["is_one_of_several", "margin", "reading_mode", "scores_of", "target_index"]

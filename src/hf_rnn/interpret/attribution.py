@@ -14,7 +14,7 @@ from ..models.label_checks import labels_of
 from ..models.modeling_rnn import RNNForSequenceClassification
 from ..text.batching import BATCH_TOKENS
 from ..text.tokenization import as_text
-from ..utils.errors import UserError, check_choice
+from ..utils.errors import HfRnnError, check_choice
 from .answers import margin, reading_mode, scores_of, target_index
 from .segmentation import Span, sentences_of, tokens_of, words_of
 from .views import Explanation
@@ -67,7 +67,7 @@ def explain(
         An [`Explanation`] for one text, or a list of them for a list.
 
     Raises:
-        UserError: A text has no tokens, or the label or the method does not exist; the model is not a text classifier
+        HfRnnError: A text has no tokens, or the label or the method does not exist; the model is not a text classifier
             or has no pooling for the method; the tokenizer has no offsets; or captum is not installed.
 
     ```python
@@ -88,17 +88,17 @@ def explain(
 def _check(model: Any, text: str | Sequence[str], method: str, n_steps: int | None, batch_tokens: int) -> None:
     check_choice("method", method, METHODS)
     if not isinstance(model, RNNForSequenceClassification):
-        raise UserError(f"{type(model).__name__} is not a text classifier: pass an RNNForSequenceClassification.")
+        raise HfRnnError(f"{type(model).__name__} is not a text classifier: pass an RNNForSequenceClassification.")
     if method == "attention" and model.config.pooling != "attention":
-        raise UserError(
+        raise HfRnnError(
             f"method='attention' needs attention pooling, which this model does not have (pooling="
             f"{model.config.pooling!r}): write method='integrated_gradients', or train with --model.pooling attention."
         )
     for name, value in (("n_steps", n_steps), ("batch_tokens", batch_tokens)):
         if value is not None and not (isinstance(value, int) and value >= 1):
-            raise UserError(f"{name}={value!r} must be a whole number, 1 or greater.")
+            raise HfRnnError(f"{name}={value!r} must be a whole number, 1 or greater.")
     if not isinstance(text, Sequence) or isinstance(text, bytes):
-        raise UserError(f"{text!r} is of type {type(text).__name__}: pass a text, or a list of texts.")
+        raise HfRnnError(f"{text!r} is of type {type(text).__name__}: pass a text, or a list of texts.")
 
 
 def _explain(
@@ -116,7 +116,7 @@ def _explain(
     with torch.no_grad():
         logits = model(batch, return_dict=True).logits.float()
     if not logits.isfinite().all():
-        raise UserError(
+        raise HfRnnError(
             f"the logits for {text[:60]!r} are NaN or infinite: the weights are damaged, load another model."
         )
     index = target_index(model.config, target, logits[0])
@@ -228,7 +228,7 @@ def _captum() -> Any:
     try:
         from captum import attr
     except ImportError:
-        raise UserError('explanations need captum: pip install captum (or "hf-rnn[explain]").') from None
+        raise HfRnnError('explanations need captum: pip install captum (or "hf-rnn[explain]").') from None
     return attr
 
 
@@ -239,15 +239,15 @@ def explainable(predictor: Predictor) -> tuple[Any, PreTrainedTokenizerBase, Cal
         predictor: Predictor with a text classifier.
 
     Raises:
-        UserError: The model is not a text classifier, or it reads pairs of texts.
+        HfRnnError: The model is not a text classifier, or it reads pairs of texts.
     """
     if not predictor.task.one_answer:
-        raise UserError(
+        raise HfRnnError(
             f"this is a model for {predictor.task.problem_type.replace('_', ' ')}, but only the labels of text "
             "classifiers can be explained: name a text classifier."
         )
     if predictor.task.data.text_pair_column:
-        raise UserError(
+        raise HfRnnError(
             f"this model reads pairs of texts (data.text_pair_column={predictor.task.data.text_pair_column!r}), but "
             "only single texts can be explained: name a model of single texts."
         )

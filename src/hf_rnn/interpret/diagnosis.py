@@ -10,7 +10,7 @@ from datasets import Dataset
 from ..inference.evaluation import labelled_rows
 from ..inference.predictor import Predictor
 from ..text.arguments import DataArguments
-from ..utils.errors import UserError
+from ..utils.errors import HfRnnError
 from .gradient_flow import GradientFlow, check_measurable, measure_gradient_flow
 
 # The maximum numbers of texts in a measurement, of tokens per text, and of rows that the texts are chosen from.
@@ -38,7 +38,7 @@ def diagnose(
             [`~hf_rnn.inference.predictor.evaluate`].
 
     Raises:
-        UserError: The model is of another class, no text has a token, or the data cannot be read (see
+        HfRnnError: The model is of another class, no text has a token, or the data cannot be read (see
             [`~hf_rnn.inference.predictor.evaluate`]).
     """
     check_measurable(predictor.model)
@@ -63,7 +63,7 @@ def flow_batch(rows: Dataset, language_model: bool, count: int = ROWS, steps: in
         steps: Maximum number of tokens of each text, T.
 
     Raises:
-        UserError: No text has a token.
+        HfRnnError: No text has a token.
     """
     rows = _sample(rows)
     texts = [list(ids) for ids in rows["input_ids"]]
@@ -71,7 +71,7 @@ def flow_batch(rows: Dataset, language_model: bool, count: int = ROWS, steps: in
     more = 1 if language_model else 0
     T = min(steps, max((len(texts[n]) - more for n in order), default=0))
     if T < 1:
-        raise UserError(f"none of {len(texts)} texts has a token to follow a gradient through: name other data.")
+        raise HfRnnError(f"none of {len(texts)} texts has a token to follow a gradient through: name other data.")
     # T is at most the length of the eighth longest text: long texts show more, but one text is not enough for a mean.
     T = min(T, max(1, len(texts[order[min(len(order), 8) - 1]]) - more))
     order = [n for n in order if len(texts[n]) >= T + more]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ..text.batching import BATCH_TOKENS
-from ..utils.errors import UserError
+from ..utils.errors import HfRnnError
 from .answers import reading_mode, scores_of, target_index
 from .views import Explanation
 
@@ -48,14 +48,14 @@ def measure_faithfulness(
             scores come first.
 
     Raises:
-        UserError: There are no explanations or no shares, or a share is out of range.
+        HfRnnError: There are no explanations or no shares, or a share is out of range.
     """
     for share in shares:
         if not 0 < share <= 1:
-            raise UserError(f"shares={share} must be greater than 0 and at most 1.")
+            raise HfRnnError(f"shares={share} must be greater than 0 and at most 1.")
     explanations = [explanations] if isinstance(explanations, Explanation) else explanations
     if not explanations or not shares:
-        raise UserError("there are no explanations, or shares, to measure: pass explain(model, tokenizer, [text, …]).")
+        raise HfRnnError("there are no explanations, or shares, to measure: pass explain(model, tokenizer, [text, …]).")
     without, alone = [], []
     with reading_mode(model):
         for explanation in explanations:

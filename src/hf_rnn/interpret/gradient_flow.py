@@ -15,7 +15,7 @@ from ..models.cells import Cell, find_cell
 from ..models.modeling_causal_rnn import RNNForCausalLM
 from ..models.modeling_rnn import RNNForSequenceClassification
 from ..models.recurrence import Recurrence
-from ..utils.errors import UserError
+from ..utils.errors import HfRnnError
 from .answers import reading_mode
 
 # Thresholds of the gradient norm, as a share of that at the end: the gradient has vanished below the first and
@@ -106,15 +106,15 @@ def measure_gradient_flow(
         step: Optimizer step to record in the measurement.
 
     Raises:
-        UserError: The model is of another class, the texts have no tokens, or `labels` or the texts are missing.
+        HfRnnError: The model is of another class, the texts have no tokens, or `labels` or the texts are missing.
     """
     check_measurable(model)
     if (input_ids is None) == (inputs_embeds is None) or labels is None:
-        raise UserError("pass texts of one length and their labels: measure_gradient_flow(model, input_ids, labels).")
+        raise HfRnnError("pass texts of one length and their labels: measure_gradient_flow(model, input_ids, labels).")
     encoder = model.model
     x = encoder.lookup(input_ids) if inputs_embeds is None else inputs_embeds
     if not x.shape[1]:
-        raise UserError("the texts have no tokens: pass texts of one token or more, [B, T].")
+        raise HfRnnError("the texts have no tokens: pass texts of one token or more, [B, T].")
     with reading_mode(model), torch.enable_grad():
         # A bidirectional language model predicts the token after the text with its first stack alone.
         stacks = encoder.stacks[:1] if isinstance(model, RNNForCausalLM) else encoder.stacks
@@ -141,13 +141,13 @@ def measure_gradient_flow(
 
 
 def check_measurable(model: Any) -> None:
-    """Raise [`UserError`] if a model is neither a text classifier nor a language model.
+    """Raise [`HfRnnError`] if a model is neither a text classifier nor a language model.
 
     Args:
         model: Model to check.
     """
     if not isinstance(model, RNNForSequenceClassification | RNNForCausalLM):
-        raise UserError(
+        raise HfRnnError(
             f"the gradient flow is measured from one loss at the end of a text, which {type(model).__name__} "
             "does not have: pass a classifier or a language model."
         )

@@ -10,7 +10,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState
 from transformers.trainer_callback import ExportableState
 
 from ..hub.folder import GRADIENT_FLOW, GRADIENT_FLOW_FILE
-from ..utils.errors import UserError
+from ..utils.errors import HfRnnError
 from .gradient_flow import GradientFlow, measure_gradient_flow
 from .gradient_flow_views import save_flow
 
@@ -35,7 +35,7 @@ class GradientFlowCallback(TrainerCallback, ExportableState):
 
     def __init__(self, input_ids: Sequence[Sequence[int]], labels: Sequence, every: int):
         if every < 1:
-            raise UserError(f"every={every} must be 1 or greater, such as 50.")
+            raise HfRnnError(f"every={every} must be 1 or greater, such as 50.")
         self.input_ids, self.labels, self.every = input_ids, labels, every
         self.history: list[dict] = []
 
@@ -77,10 +77,10 @@ class GradientFlowCallback(TrainerCallback, ExportableState):
             folder: Folder for the two files.
 
         Raises:
-            UserError: There is no measurement.
+            HfRnnError: There is no measurement.
         """
         if not self.history:
-            raise UserError("nothing was measured: pass this callback to the Trainer, and train first.")
+            raise HfRnnError("nothing was measured: pass this callback to the Trainer, and train first.")
         for name in (GRADIENT_FLOW_FILE, GRADIENT_FLOW):
             save_flow(self.flows, Path(folder, name))
 

@@ -15,7 +15,7 @@ from ..text.batching import by_tokens
 from ..text.collation import RaggedCollator
 from ..text.labels import is_regression
 from ..text.tokenization import as_text
-from ..utils.errors import UserError
+from ..utils.errors import HfRnnError
 from ..utils.figures import boxes_for_missing_glyphs, font_families, new_figure
 from ..utils.machine import on_device
 from .answers import is_one_of_several, reading_mode, scores_of
@@ -106,12 +106,12 @@ def how_it_read(
         cut: Function that truncates rows of token ids as in training, such as `task.cut`; None for no truncation.
 
     Raises:
-        UserError: The text has no tokens, the model is not a text classifier, or `places` is under 1.
+        HfRnnError: The text has no tokens, the model is not a text classifier, or `places` is under 1.
     """
     if not isinstance(model, RNNForSequenceClassification):
-        raise UserError(f"{type(model).__name__} is not a text classifier: pass an RNNForSequenceClassification.")
+        raise HfRnnError(f"{type(model).__name__} is not a text classifier: pass an RNNForSequenceClassification.")
     if places is not None and places < 1:
-        raise UserError(f"places={places} must be 1 or greater, or None.")
+        raise HfRnnError(f"places={places} must be 1 or greater, or None.")
     text = as_text(text)
     ids, offsets = tokens_of(tokenizer, text, cut)
     words = words_of(text, offsets)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from ..utils.errors import UserError
+from ..utils.errors import HfRnnError
 
 # The offsets of a token that the tokenizer added to the text.
 NOWHERE = (-1, -1)
@@ -48,10 +48,10 @@ def tokens_of(
         Token ids, and the (start, end) offsets of each token in characters; [`NOWHERE`] for added special tokens.
 
     Raises:
-        UserError: The text has no tokens, or the tokenizer has no offsets.
+        HfRnnError: The text has no tokens, or the tokenizer has no offsets.
     """
     if not tokenizer.is_fast:
-        raise UserError(f"a {type(tokenizer).__name__} has no offsets: load a fast tokenizer, AutoTokenizer.")
+        raise HfRnnError(f"a {type(tokenizer).__name__} has no offsets: load a fast tokenizer, AutoTokenizer.")
     encoding = tokenizer(text, return_offsets_mapping=True, return_special_tokens_mask=True, verbose=False)
     places = list(range(len(encoding["input_ids"])))
     if cut is not None:
@@ -59,7 +59,7 @@ def tokens_of(
     special = encoding["special_tokens_mask"]
     offsets = [NOWHERE if special[place] else encoding["offset_mapping"][place] for place in places]
     if not any(text[start:end].strip() for start, end in offsets):
-        raise UserError(f"{text[:60]!r} has no words to explain: pass a text with at least one token.")
+        raise HfRnnError(f"{text[:60]!r} has no words to explain: pass a text with at least one token.")
     return [encoding["input_ids"][place] for place in places], offsets
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import jinja2
 
-from ..utils.errors import UserError
+from ..utils.errors import HfRnnError
 from ..utils.figures import boxes_for_missing_glyphs, font_families, new_figure
 from .segmentation import Span
 
@@ -84,10 +84,10 @@ class Explanation:
             path: Path of the PNG file, or a binary file object.
 
         Raises:
-            UserError: The text has letters of a right-to-left script, which matplotlib cannot draw.
+            HfRnnError: The text has letters of a right-to-left script, which matplotlib cannot draw.
         """
         if any(unicodedata.bidirectional(character) in ("R", "AL") for character in self.text):
-            raise UserError("a PNG picture cannot show right-to-left text: write an HTML page, it.html.")
+            raise HfRnnError("a PNG picture cannot show right-to-left text: write an HTML page, it.html.")
         size, leading, width, margin = 12, 0.27, 9.0, 0.2
         figure = new_figure(width, 3)
         figure.set_layout_engine("none")
@@ -172,11 +172,11 @@ def check_ending(path: Path, pages: bool = True) -> None:
         pages: True if an HTML page can be written; False for PNG and JSON only.
 
     Raises:
-        UserError: The extension is not one of `FORMS`, or is `.html` without `pages`.
+        HfRnnError: The extension is not one of `FORMS`, or is `.html` without `pages`.
     """
     forms = FORMS if pages else FORMS[1:]
     if path.suffix.lower() not in forms:
-        raise UserError(f"{path.name!r} ends in {path.suffix!r}, but must end in one of {', '.join(forms)}.")
+        raise HfRnnError(f"{path.name!r} ends in {path.suffix!r}, but must end in one of {', '.join(forms)}.")
 
 
 def save(told: Any, path: Path) -> None:

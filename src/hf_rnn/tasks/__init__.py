@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from ..utils.errors import UserError, check_choice
+from ..utils.errors import DataError, check_choice
 from .base import PredictorLike, Task, TaskAnswers, TaskData, TaskModel
 
 # Module and class of each task. A module is imported when its task is used.
@@ -27,7 +27,7 @@ def task_class(name: str) -> type[Task]:
         name: Name of the task, as in the setting `task` of a run.
 
     Raises:
-        UserError: There is no such task.
+        DataError: There is no such task.
     """
     check_choice("task", name, TASKS)
     module, cls = TASKS[name]
@@ -44,13 +44,13 @@ def task_of(architecture: str, name: str, trained_on: str | None = None) -> type
             by the model class alone.
 
     Raises:
-        UserError: The model has no head, or there is no task `trained_on`.
+        DataError: The model has no head, or there is no task `trained_on`.
     """
     names = TASKS if trained_on is None else (trained_on, *TASKS)
     for task in map(task_class, names):
         if task.model_class.__name__ == architecture:
             return task
-    raise UserError(
+    raise DataError(
         f"{name!r} is an {architecture}, which has no head for a task: name a model that was trained on a task, or "
         f"train one from it, hf-rnn train --model.pretrained {name}."
     )

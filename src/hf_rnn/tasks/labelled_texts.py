@@ -12,7 +12,7 @@ import numpy as np
 from ..text.columns import check_no_written_lists, find_columns, text_of
 from ..text.labels import REGRESSION, SINGLE, find_form, without_missing
 from ..text.schema import Schema
-from ..utils.errors import UserError
+from ..utils.errors import DataError
 from .labels_of_rows import TaskWithLabels, classes_in
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class LabelledTexts(TaskWithLabels):
             there is also the split unlabelled, which has texts only.
 
         Raises:
-            UserError: A split or column does not exist, or the labels cannot be learnt or are unknown to the model.
+            DataError: A split or column does not exist, or the labels cannot be learnt or are unknown to the model.
         """
         from datasets import ClassLabel, DatasetDict
 
@@ -84,12 +84,12 @@ class LabelledTexts(TaskWithLabels):
             split: Name of the split; None for the only one, or the test split.
 
         Raises:
-            UserError: The split or a column does not exist, the split has no labels, or the model lacks one of them.
+            DataError: The split or a column does not exist, the split has no labels, or the model lacks one of them.
         """
         split = self.split_to_read(splits, split)
         self.columns = find_columns(splits[split], self.data)
         if self._is_unlabelled(splits[split]):
-            raise UserError(f"the split {split!r} of {self.data.path!r} has no labels to compare with.")
+            raise DataError(f"the split {split!r} of {self.data.path!r} has no labels to compare with.")
         return self._read(splits, split)
 
     def read_rows(self, rows: list[dict], features: Features | None) -> Dataset:
@@ -188,14 +188,14 @@ class LabelledTexts(TaskWithLabels):
         wanted = [*self._text_columns().values(), *self._label_columns()]
         missing = [name for name in wanted if name not in rows.column_names]
         if missing:
-            raise UserError(
+            raise DataError(
                 f"the split {split!r} has no column {missing[0]!r}, only {', '.join(rows.column_names)}. Give all "
                 "splits the same columns, or leave this one out, --data.test_split null."
             )
         values = self._values(rows)
         kept = [place for place, value in enumerate(values) if value is not None]
         if not kept:
-            raise UserError(
+            raise DataError(
                 f"the split {split!r} of {self.data.path!r} has no row with a label in column "
                 f"{', '.join(self._label_columns())!r}."
             )

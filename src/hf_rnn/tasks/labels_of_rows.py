@@ -22,7 +22,7 @@ from ..text.labels import (
     in_order,
     warn_of_likeness,
 )
-from ..utils.errors import UserError, check_choice, nearest
+from ..utils.errors import DataError, check_choice, nearest
 from .text_task import TextTask
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class TaskWithLabels(TextTask):
         config: Configuration of a trained model, whose labels are used; None to learn them from the training split.
 
     Raises:
-        UserError: The problem type is unknown, or a label is named twice.
+        DataError: The problem type is unknown, or a label is named twice.
     """
 
     # Columns of the split that was read last.
@@ -50,7 +50,7 @@ class TaskWithLabels(TextTask):
         self.problem_type = data.problem_type
         self.label_names = list(data.label_names or [])
         if len(set(self.label_names)) < len(self.label_names):
-            raise UserError(f"data.label_names={self.label_names} names a label twice: give each class its own name.")
+            raise DataError(f"data.label_names={self.label_names} names a label twice: give each class its own name.")
         if config is not None:
             self.problem_type = config.problem_type or (REGRESSION if config.num_labels == 1 else SINGLE)
             self.label_names = labels_of(config)
@@ -93,12 +93,12 @@ class TaskWithLabels(TextTask):
             return values
         seen = list(self.form.classes) if self.form.classes else in_order(classes_in(values))
         if len(seen) < 2 and len(self.label_names) < 2:
-            raise UserError(
+            raise DataError(
                 f"all rows of {self.data.path!r} have the label {seen[0] if seen else None!r}: a classifier needs two "
                 "classes or more. Is --data.label_column the right one?"
             )
         if self.problem_type == SINGLE and len(seen) > 50 and len(seen) > len(values) / 2:
-            raise UserError(
+            raise DataError(
                 f"{len(seen)} different labels in {len(values)} rows are values or texts, not classes: write "
                 "--data.label_column NAME for another column, or --data.problem_type regression."
             )
@@ -112,7 +112,7 @@ class TaskWithLabels(TextTask):
         with np.errstate(over="ignore"):
             mean, std = float(np.mean(values)), float(np.std(values))
         if not np.isfinite([mean, std]).all():
-            raise UserError(f"the values of {self._where()} are too large: divide them by a power of ten.")
+            raise DataError(f"the values of {self._where()} are too large: divide them by a power of ten.")
         self.target = (mean, std if std > 0 else 1.0)
 
     def _parsed(self, values: Sequence[Any], split: str) -> list[Any]:
@@ -127,7 +127,7 @@ class TaskWithLabels(TextTask):
                     if self.problem_type == REGRESSION
                     else f"and the others are {self.form}: correct it, or leave it empty"
                 )
-                raise UserError(
+                raise DataError(
                     f"the split {split!r} of {self.data.path!r} has the label {value!r}, {needs}."
                 ) from None
         return parsed
@@ -145,18 +145,18 @@ class TaskWithLabels(TextTask):
         near = nearest(value, self.label_names)
         named = ", ".join(self.label_names[:20])
         if number is not None and given:
-            raise UserError(
+            raise DataError(
                 f"the split {split!r} of {self.data.path!r} has the label {value!r}, and the numbers of "
                 f"data.label_names ({', '.join(given[:20])}) are 0 to {len(given) - 1}: number the labels from 0 on, "
                 "or name them in the rows."
             )
         if number is not None and not any(_is_whole(name) for name in self.label_names):
-            raise UserError(
+            raise DataError(
                 f"the split {split!r} of {self.data.path!r} has the label {value!r}, which is not in id2label "
                 f"({named}), and data.label_names does not say which number is which class: write --data.label_names "
                 f"'[{named}]' if 0 is {self.label_names[0]!r}, or the names in another order."
             )
-        raise UserError(
+        raise DataError(
             f"the split {split!r} of {self.data.path!r} has the label {value!r}, which is not in id2label "
             f"({named})"
             + (f"; the nearest is {near!r}" if near else "")

@@ -14,7 +14,7 @@ from ..models.modeling_causal_rnn import RNNForCausalLM
 from ..text.arguments import DataArguments
 from ..text.bptt_windows import BPTT_WINDOW, STREAMS, perplexities, read_streams, streams_to_read
 from ..text.collation import RaggedCollator
-from ..utils.errors import UserError
+from ..utils.errors import DataError
 from .text_task import TextTask
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class LanguageModeling(TextTask):
         config: Configuration of a trained model; not used.
 
     Raises:
-        UserError: `data.max_length` is set, and documents are not truncated.
+        DataError: `data.max_length` is set, and documents are not truncated.
     """
 
     model_class = RNNForCausalLM
@@ -54,7 +54,7 @@ class LanguageModeling(TextTask):
     def __init__(self, data: DataArguments, config: RNNConfig | None = None):
         super().__init__(data)
         if data.max_length is not None:
-            raise UserError(
+            raise DataError(
                 f"max_length={data.max_length} would cut documents, and a language model reads streams of any length: "
                 "leave it out (training.window sets how far gradients go back in training)."
             )
@@ -67,7 +67,7 @@ class LanguageModeling(TextTask):
             splits: Splits of the data set, as they were read.
 
         Raises:
-            UserError: A split or column does not exist, a split is used twice, or a split has no text.
+            DataError: A split or column does not exist, a split is used twice, or a split has no text.
         """
         from datasets import DatasetDict
 
@@ -92,7 +92,7 @@ class LanguageModeling(TextTask):
             split: Name of the split; None for the only one, or the test split.
 
         Raises:
-            UserError: The split or its column does not exist, or the split has no text.
+            DataError: The split or its column does not exist, or the split has no text.
         """
         return self.texts_alone(splits, [self.split_to_read(splits, split)])
 
@@ -143,10 +143,10 @@ class LanguageModeling(TextTask):
             tokenizer: Tokenizer of the model.
 
         Raises:
-            UserError: The tokenizer has no end-of-text token.
+            DataError: The tokenizer has no end-of-text token.
         """
         if tokenizer.eos_token_id is None:
-            raise UserError(
+            raise DataError(
                 "the tokenizer has no end-of-text token, which a language model needs between documents: set "
                 "tokenizer.eos_token, save the tokenizer, and name its folder with --tokenizer.path."
             )
@@ -213,7 +213,7 @@ class LanguageModeling(TextTask):
     def reply(
         self, predictor: PredictorLike, columns: list[list[str]], top_k: int | None, batch_tokens: int
     ) -> list[dict]:
-        """Raise [`UserError`], because a language model does not label texts.
+        """Raise [`DataError`], because a language model does not label texts.
 
         Args:
             predictor: Predictor of the trained model.
@@ -221,7 +221,7 @@ class LanguageModeling(TextTask):
             top_k: Number of labels in an answer.
             batch_tokens: Largest number of tokens in a batch.
         """
-        raise UserError(
+        raise DataError(
             'this is a language model, which predicts no labels. Generate text with hf-rnn write MODEL "some text", or '
             "evaluate it with hf-rnn evaluate MODEL."
         )

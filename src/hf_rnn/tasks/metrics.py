@@ -17,7 +17,7 @@ from scipy import stats
 from sklearn import metrics as sk
 
 from ..text.bio import OUTSIDE
-from ..utils.errors import UserError
+from ..utils.errors import DataError
 
 
 def needed(module: str, extra: str) -> Any:
@@ -28,13 +28,13 @@ def needed(module: str, extra: str) -> Any:
         extra: Extra of hf_rnn that installs the library.
 
     Raises:
-        UserError: The library is not installed.
+        DataError: The library is not installed.
     """
     try:
         return import_module(module)
     except ImportError:
         name = module.partition(".")[0]
-        raise UserError(f'the metrics need {name}: pip install {name} (or "hf-rnn[{extra}]").') from None
+        raise DataError(f'the metrics need {name}: pip install {name} (or "hf-rnn[{extra}]").') from None
 
 
 # Functions -----------------------------------------------------------------------------------------------------------
@@ -121,7 +121,7 @@ def spans(predictions: Sequence[list[str]], references: Sequence[list[str]]) -> 
         references: True BIO tags, one list for each row.
 
     Raises:
-        UserError: seqeval is not installed.
+        DataError: seqeval is not installed.
     """
     seqeval = needed("seqeval.metrics", "tagging")
     answers, tags = ([tag for row in rows for tag in row] for rows in (predictions, references))
@@ -149,7 +149,7 @@ def translation(predictions: Sequence[str], references: Sequence[str]) -> dict[s
         references: Target texts, one for each row.
 
     Raises:
-        UserError: sacreBLEU is not installed.
+        DataError: sacreBLEU is not installed.
     """
     sacrebleu = needed("sacrebleu", "translation")
     # Without `force`, sacreBLEU warns about texts with a space before the full stop, which look tokenized.

@@ -16,7 +16,7 @@ from ..text.columns import TAG_COLUMNS, WORD_COLUMNS
 from ..text.schema import Schema
 from ..text.tag_schemes import converted, find_scheme
 from ..text.written_text import usual_mark
-from ..utils.errors import UserError
+from ..utils.errors import DataError, HfRnnError
 from .text_task import TextTask
 
 if TYPE_CHECKING:
@@ -36,13 +36,13 @@ class TaggedWords(TextTask):
         config: Configuration of a trained model, whose tags are used; None to learn them from the training split.
 
     Raises:
-        UserError: `data.max_length` is set, which would leave truncated words without a tag.
+        DataError: `data.max_length` is set, which would leave truncated words without a tag.
     """
 
     def __init__(self, data: DataArguments, config: RNNConfig | None = None):
         super().__init__(data)
         if data.max_length is not None:
-            raise UserError(
+            raise DataError(
                 f"max_length={data.max_length} would cut off words, which then get no tag: leave it out (a text may "
                 "have any length)."
             )
@@ -68,7 +68,7 @@ class TaggedWords(TextTask):
             splits: Splits of the data set, as they were read.
 
         Raises:
-            UserError: A split or column does not exist, a row has different numbers of words and tags, or the tags mix
+            DataError: A split or column does not exist, a row has different numbers of words and tags, or the tags mix
                 schemes or are unknown to the model.
         """
         return self.as_splits(splits, self._tagged, self._learn_tags)
@@ -103,7 +103,7 @@ class TaggedWords(TextTask):
             split: Name of the split; None for the only one, or the test split.
 
         Raises:
-            UserError: Same as in `prepare`.
+            DataError: Same as in `prepare`.
         """
         return self._tagged(splits, self.split_to_read(splits, split))
 
@@ -121,13 +121,13 @@ class TaggedWords(TextTask):
             words.append([str(word) for word in _parted(of_row, where)])
             tags.append([_name(tag, names, where) for tag in _parted(tags_of_row, where)])
             if len(words[-1]) != len(tags[-1]):
-                raise UserError(
+                raise DataError(
                     f"{where} has {len(words[-1])} words and {len(tags[-1])} tags "
                     f"({' '.join(words[-1])[:60]!r}): give each word one tag, in the columns {words_of!r} and "
                     f"{tags_of!r}."
                 )
         if not any(words):
-            raise UserError(f"the column {words_of!r} of the split {split!r} of {data.path!r} has no words.")
+            raise DataError(f"the column {words_of!r} of the split {split!r} of {data.path!r} has no words.")
         if len(words) > 1 and max(map(len, words)) == 1:
             logger.warning(
                 f"each row of the split {split} is one word without its context: write one sentence per row."
@@ -137,21 +137,21 @@ class TaggedWords(TextTask):
             in_bio = self._in_bio(tags, split)
             if self.learnt:
                 check_tags(in_bio, self.label_names, split)
-        except UserError as error:
+        except HfRnnError as error:
             self._check_other_scheme(tags, split, error)
             raise
         return Dataset.from_dict({"words": words, "tags": in_bio})
 
-    def _check_other_scheme(self, tags: list[list[str]], split: str, error: UserError) -> None:
-        """Raise [`UserError`] if the whole split is written in another scheme than the training split."""
+    def _check_other_scheme(self, tags: list[list[str]], split: str, error: HfRnnError) -> None:
+        """Raise [`DataError`] if the whole split is written in another scheme than the training split."""
         if not self.learnt or self.tag_scheme is None:
             return
         try:
             other = find_scheme(tags, self.data.path, split)
-        except UserError:
+        except HfRnnError:
             return
         if other not in (None, self.tag_scheme):
-            raise UserError(
+            raise DataError(
                 f"{error} The split {split!r} seems to be written in the scheme {other}, and the training split is in "
                 f"{self.tag_scheme}: write both in the same scheme."
             ) from error
@@ -202,7 +202,7 @@ class TaggedWords(TextTask):
 
 def _parted(value: Any, where: str) -> list:
     if isinstance(value, str) and value.startswith("[") and value.endswith("]"):
-        raise UserError(
+        raise DataError(
             f"{where} has {value[:60]!r}, a list that was written as a text: write lists in JSON Lines or Parquet "
             "files, and words separated by spaces in other files."
         )
@@ -218,10 +218,10 @@ def _name(tag: Any, names: list[str] | None, where: str) -> str:
     if isinstance(tag, str) and number is None:
         return tag
     if number is None:
-        raise UserError(f"{where} has {tag!r} for a tag: write its name, such as 'B-PER' or 'O'.")
+        raise DataError(f"{where} has {tag!r} for a tag: write its name, such as 'B-PER' or 'O'.")
     if names is None or not 0 <= number < len(names):
         given = f"data.label_names has {len(names)} names" if names else "there are no names"
-        raise UserError(
+        raise DataError(
             f"{where} has the tag {number}, and {given}: write --data.label_names '[O, B-PER, …]', the names of "
             "the tags 0, 1, … in this order."
         )

@@ -17,7 +17,7 @@ from ..text.columns import choose_text, column_for, text_of
 from ..text.schema import Schema, fingerprint
 from ..text.splits import SPLITS, choose_split, split_test, split_validation
 from ..text.tokenization import pair_encodings, token_ids
-from ..utils.errors import UserError, check_choice, nearest
+from ..utils.errors import DataError, check_choice, nearest
 from .task_facts import TaskFacts
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class TextTask(TaskFacts):
         data: Columns, splits and maximum length of the data.
 
     Raises:
-        UserError: `data.truncation` or `data.validation_from` has an unknown value, or `data.max_length` is below 1.
+        DataError: `data.truncation` or `data.validation_from` has an unknown value, or `data.max_length` is below 1.
     """
 
     # Defaults of the members that `Task` describes.
@@ -56,7 +56,7 @@ class TextTask(TaskFacts):
         check_choice("data.truncation", data.truncation, TRUNCATIONS)
         check_choice("data.validation_from", data.validation_from, VALIDATIONS)
         if data.max_length is not None and data.max_length < 1:
-            raise UserError(f"data.max_length={data.max_length} must be 1 or greater, or null for no limit.")
+            raise DataError(f"data.max_length={data.max_length} must be 1 or greater, or null for no limit.")
         self.data = data
         # Columns that were read, by the name of their setting, such as `text_column`.
         self.chosen: dict[str, Any] = {}
@@ -98,7 +98,7 @@ class TextTask(TaskFacts):
             splits: Splits of the data set as read.
 
         Raises:
-            UserError: The data set has no training split.
+            DataError: The data set has no training split.
         """
         name = choose_split(splits, self.data.train_split)
         if name is None:
@@ -113,7 +113,7 @@ class TextTask(TaskFacts):
             splits: Splits of the data set as read.
 
         Raises:
-            UserError: A split in the settings does not exist, or one split has two uses.
+            DataError: A split in the settings does not exist, or one split has two uses.
         """
         data, train = self.data, self.train_split(splits)
         validation = choose_split(splits, data.validation_split)
@@ -122,12 +122,12 @@ class TextTask(TaskFacts):
             if names in (default, [default], [None], []):
                 continue
             if choose_split(splits, cast("list[str]", names)) is None:
-                raise UserError(f"data.{key} {names!r} is not a split of {data.path!r}: {', '.join(splits)}.")
+                raise DataError(f"data.{key} {names!r} is not a split of {data.path!r}: {', '.join(splits)}.")
         named = [name for name in (train, validation, data.test_split) if name is not None]
         named += data.unlabelled_splits
         if len(set(named)) < len(named):
             unlabelled = f" and without labels ({', '.join(data.unlabelled_splits)})" if data.unlabelled_splits else ""
-            raise UserError(
+            raise DataError(
                 f"the splits for training ({train}), validation ({validation}), test ({data.test_split}){unlabelled} "
                 "must be different ones."
             )
@@ -141,11 +141,11 @@ class TextTask(TaskFacts):
             split: Name of the split. None selects the only split, or the test split if there are several.
 
         Raises:
-            UserError: The split does not exist, or there is no test split to fall back on.
+            DataError: The split does not exist, or there is no test split to fall back on.
         """
         split = split or (next(iter(splits)) if len(splits) == 1 else self.data.test_split)
         if split is None:
-            raise UserError(
+            raise DataError(
                 f"the run had no test split, and {self.data.path!r} has {', '.join(splits)}: write --split with one of "
                 "them."
             )
@@ -155,7 +155,7 @@ class TextTask(TaskFacts):
         return str(split)
 
     def _missing(self, splits: DatasetDict, wanted: str, option: str) -> None:
-        raise UserError(
+        raise DataError(
             f"the data set {self.data.path!r} has no split {wanted}, only {', '.join(splits)}: "
             f"write {option} {next(iter(splits))}."
         )
@@ -170,19 +170,19 @@ class TextTask(TaskFacts):
             what: Answer of the task, for errors.
 
         Raises:
-            UserError: Rows are pairs of texts, or `top_k` is not 1.
+            DataError: Rows are pairs of texts, or `top_k` is not 1.
         """
         if top_k != 1:
-            raise UserError(f"top_k={top_k} is not possible, because {what}: leave top_k out.")
+            raise DataError(f"top_k={top_k} is not possible, because {what}: leave top_k out.")
         if len(columns) > 1:
-            raise UserError(f"pass one text per row, not {len(columns)}; the second is {columns[1][0][:60]!r}.")
+            raise DataError(f"pass one text per row, not {len(columns)}; the second is {columns[1][0][:60]!r}.")
         return columns
 
     def text_column(self, rows: Dataset) -> str:
         """Return the name of the column of texts.
 
         Raises:
-            UserError: Several columns, or none, could be the text.
+            DataError: Several columns, or none, could be the text.
         """
         return choose_text(rows, self.data)
 
@@ -197,7 +197,7 @@ class TextTask(TaskFacts):
             split: Name of the split, for errors.
 
         Raises:
-            UserError: No column matches.
+            DataError: No column matches.
         """
         return column_for(rows, key, names, what, self.data, split)
 
@@ -237,7 +237,7 @@ class TextTask(TaskFacts):
             names: Names of the splits to return.
 
         Raises:
-            UserError: A split or its text column does not exist, or a split has no text.
+            DataError: A split or its text column does not exist, or a split has no text.
         """
         from datasets import Dataset, Features, Value, concatenate_datasets
 
@@ -246,7 +246,7 @@ class TextTask(TaskFacts):
             if split not in splits:
                 apart = [name for name in splits if name not in SPLITS.values()]
                 near = nearest(split, apart) or next(iter(apart), None)
-                raise UserError(
+                raise DataError(
                     f"the data set {self.data.path!r} has no split {split!r}, only {', '.join(splits)}: "
                     + (f"write --data.unlabelled_splits '[{near}]'." if near else "leave data.unlabelled_splits out.")
                 )
@@ -254,7 +254,7 @@ class TextTask(TaskFacts):
             self.chosen.setdefault("text_column", column)
             rows = [text_of(text, f"the column {column!r} of {self.data.path!r}") for text in splits[split][column]]
             if not any(text.strip() for text in rows):
-                raise UserError(f"the column {column!r} of the split {split!r} of {self.data.path!r} has no text.")
+                raise DataError(f"the column {column!r} of the split {split!r} of {self.data.path!r} has no text.")
             texts.append(Dataset.from_dict({"text": rows}, features=Features({"text": Value("string")})))
         return concatenate_datasets(texts)
 
@@ -265,7 +265,7 @@ class TextTask(TaskFacts):
             splits: Splits of the data set as read.
 
         Raises:
-            UserError: The data set has a test split; a class would have no training row; or the rows differ from those
+            DataError: The data set has a test split; a class would have no training row; or the rows differ from those
                 that were held out when the model was trained.
         """
         from datasets import DatasetDict
@@ -275,7 +275,7 @@ class TextTask(TaskFacts):
             return splits
         train = self.train_split(splits)
         if data.test_split in splits:
-            raise UserError(
+            raise DataError(
                 f"data.test_size={data.test_size} makes a test split, and {data.path!r} has one, {data.test_split!r}: "
                 "leave data.test_size out, or write --data.test_split null to hold out training rows instead."
             )
@@ -283,7 +283,7 @@ class TextTask(TaskFacts):
         kept, held_out = split_test(rows, data, *self.classes_of(rows))
         found = fingerprint({"test": rows.select(held_out)}, [])
         if self.test_fingerprint not in (None, found):
-            raise UserError(
+            raise DataError(
                 f"the test split was held out of {data.path!r}, whose rows have changed since the training run: "
                 "restore the data, or name other rows, --data PATH."
             )

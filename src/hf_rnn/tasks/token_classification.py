@@ -19,7 +19,7 @@ from ..text.arguments import DataArguments
 from ..text.bio import OUTSIDE, kind_of, spans_of
 from ..text.collation import RaggedCollator
 from ..text.written_text import as_written, evenly_spaced, is_seen
-from ..utils.errors import UserError
+from ..utils.errors import DataError
 from .tagged_words import TaggedWords
 from .text_task import FOR_TRAINING, quotable, softmax
 
@@ -41,7 +41,7 @@ class TokenClassification(TaggedWords):
         config: Configuration of a trained model, whose tags are used; None to learn the tags from the training split.
 
     Raises:
-        UserError: `data.max_length` is set. Truncated words would have no tag.
+        DataError: `data.max_length` is set. Truncated words would have no tag.
     """
 
     model_class = RNNForTokenClassification
@@ -73,15 +73,15 @@ class TokenClassification(TaggedWords):
             resumed: True to skip the check if the run resumes, because runs of older releases did not make it.
 
         Raises:
-            UserError: The tokens differ, or the tokenizer does not map tokens to words.
+            DataError: The tokens differ, or the tokenizer does not map tokens to words.
         """
         if not tokenizer.is_fast:
-            raise UserError(f"{type(tokenizer).__name__} does not map tokens to words: use a fast tokenizer.")
+            raise DataError(f"{type(tokenizer).__name__} does not map tokens to words: use a fast tokenizer.")
         for words, text in () if resumed else self.examples:
             parted, whole = tokenizer(words, is_split_into_words=True), tokenizer(text)
             if parted["input_ids"] != whole["input_ids"]:
                 of_words, of_text = map(tokenizer.convert_ids_to_tokens, (parted["input_ids"], whole["input_ids"]))
-                raise UserError(
+                raise DataError(
                     f"the tokenizer splits the words {', '.join(map(repr, words))} into the tokens {of_words}, but the "
                     f"text {text!r} into {of_text}. A tagger is trained on the first and used on the second. Train a "
                     "tokenizer that splits both alike, --tokenizer.kind wordpiece, instead of bpe, unigram, whitespace "
@@ -106,7 +106,7 @@ class TokenClassification(TaggedWords):
             tokenizer: Tokenizer of the model.
 
         Raises:
-            UserError: No word has a token.
+            DataError: No word has a token.
         """
         of_training = FOR_TRAINING in rows.column_names
         encoded = rows.map(
@@ -119,7 +119,7 @@ class TokenClassification(TaggedWords):
         lost = sum(encoded["lost"])
         if lost and lost == sum(map(len, rows["words"])):
             some = next(word for words in rows["words"] for word in words)
-            raise UserError(
+            raise DataError(
                 f"none of {lost} words has a token, such as {some!r}: give rows with words of visible characters."
             )
         if lost:
@@ -300,7 +300,7 @@ class TokenClassification(TaggedWords):
             batch_tokens: Maximum number of tokens in a batch, padding included.
 
         Raises:
-            UserError: Rows are pairs of texts, or `top_k` is not 1.
+            DataError: Rows are pairs of texts, or `top_k` is not 1.
         """
         (texts,) = self.one_answer_of(columns, top_k, "a tagger gives each word its best tag")
         spaced, places = zip(*map(evenly_spaced, texts), strict=True)

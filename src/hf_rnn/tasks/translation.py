@@ -21,7 +21,7 @@ from ..text.arguments import DataArguments
 from ..text.collation import RaggedCollator
 from ..text.columns import SOURCE_COLUMNS, TARGET_COLUMNS
 from ..text.tokenization import token_ids
-from ..utils.errors import UserError
+from ..utils.errors import DataError
 from .text_task import FOR_TRAINING, TextTask, quotable
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Translation(TextTask):
             splits: Splits of the data set as read.
 
         Raises:
-            UserError: A split or column does not exist, there is no pair, or sacreBLEU is not installed.
+            DataError: A split or column does not exist, there is no pair, or sacreBLEU is not installed.
         """
         # A missing library raises an error here, before training starts.
         from .metrics import needed
@@ -102,7 +102,7 @@ class Translation(TextTask):
             split: Name of the split. None selects the only split, or the test split if there are several.
 
         Raises:
-            UserError: The split or a column does not exist, or the split has no pair.
+            DataError: The split or a column does not exist, or the split has no pair.
         """
         return self._pairs(splits, self.split_to_read(splits, split))
 
@@ -119,13 +119,13 @@ class Translation(TextTask):
         for name, old in names.items():
             for number, text in enumerate(rows[old]):
                 if isinstance(text, (list, dict)):
-                    raise UserError(
+                    raise DataError(
                         f"row {number} of the split {split!r} has {str(text)[:60]!r} in the column {old!r}: write one "
                         "text there, as a string."
                     )
             texts[name] = ["" if text is None else str(text) for text in rows[old]]
         if not any(source.strip() and target.strip() for source, target in zip(*texts.values(), strict=True)):
-            raise UserError(f"the split {split!r} of {self.data.path!r} has no row with both texts.")
+            raise DataError(f"the split {split!r} of {self.data.path!r} has no row with both texts.")
         return Dataset.from_dict(texts)
 
     def text_column(self, rows: Dataset) -> str:
@@ -156,11 +156,11 @@ class Translation(TextTask):
             resumed: Not used.
 
         Raises:
-            UserError: The tokenizer has no beginning-of-text or no end-of-text token.
+            DataError: The tokenizer has no beginning-of-text or no end-of-text token.
         """
         for name, what in (("bos_token", "begins"), ("eos_token", "ends")):
             if getattr(tokenizer, name) is None:
-                raise UserError(
+                raise DataError(
                     f"the tokenizer has no {name}, which {what} each target text: set tokenizer.{name}, save the "
                     "tokenizer, and name its folder with --tokenizer.path."
                 )
@@ -188,7 +188,7 @@ class Translation(TextTask):
             tokenizer: Tokenizer of the model.
 
         Raises:
-            UserError: All training rows are longer than `data.max_length`.
+            DataError: All training rows are longer than `data.max_length`.
         """
         most, training = self.data.max_length, FOR_TRAINING in rows.column_names
         encoded = rows.map(
@@ -203,7 +203,7 @@ class Translation(TextTask):
         sides = zip(encoded["input_ids"], encoded["labels"], strict=True)
         kept = [place for place, side in enumerate(sides) if max(map(len, side)) <= most]
         if not kept:
-            raise UserError(f"data.max_length={most} leaves no training row: write a greater one, or null.")
+            raise DataError(f"data.max_length={most} leaves no training row: write a greater one, or null.")
         if len(kept) < len(rows):
             logger.info(f"{len(rows) - len(kept)} training rows are longer than data.max_length={most}: left out.")
         return encoded.select(kept)
@@ -334,7 +334,7 @@ class Translation(TextTask):
             batch_tokens: Maximum number of tokens in a batch, padding included.
 
         Raises:
-            UserError: Rows are pairs of texts, or `top_k` is not 1.
+            DataError: Rows are pairs of texts, or `top_k` is not 1.
         """
         (texts,) = self.one_answer_of(columns, top_k, "a translator writes one text")
         ids = self.ids(predictor.tokenizer, texts)

@@ -4,7 +4,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..utils.errors import UserError, check_choice
+from ..utils.errors import ConfigError, check_choice
 
 BUILT_IN = "made_up_messages"
 # Name of the built-in rows of older releases. Saved runs may still contain it.
@@ -83,7 +83,7 @@ class DataArguments:
             other split. Read with streaming only.
 
     Raises:
-        UserError: A delimiter, quote or escape is not one ASCII character, two of them are the same, label_separator
+        ConfigError: A delimiter, quote or escape is not one ASCII character, two of them are the same, label_separator
             is empty, or on_bad_rows is not a valid choice.
     """
 
@@ -124,12 +124,12 @@ class DataArguments:
                 setattr(self, name, _character(name, given))
         given = [c for c in (self.delimiter, self.quotechar, self.escapechar) if c]
         if len(set(given)) < len(given):
-            raise UserError(
+            raise ConfigError(
                 f"data.delimiter={self.delimiter!r}, data.quotechar={self.quotechar!r} and data.escapechar="
                 f"{self.escapechar!r} must be different characters (doubled quotes need no escapechar): leave one out."
             )
         if self.label_separator == "":
-            raise UserError("data.label_separator is empty: write a character, such as | or ;.")
+            raise ConfigError("data.label_separator is empty: write a character, such as | or ;.")
 
     def elsewhere(self, path: str) -> "DataArguments":
         """Return the arguments to read other data with a trained model.
@@ -156,9 +156,9 @@ def _character(name: str, given: str) -> str:
     """Return the ASCII character of a setting, given as itself or by its name; an empty string for none."""
     character = _NAMED_CHARACTERS.get(given, given)
     if len(character) > 1 or not character.isascii() or character in ("\r", "\n"):
-        raise UserError(f"data.{name}={given!r} must be one ASCII character, such as ';', or its name, such as tab.")
+        raise ConfigError(f"data.{name}={given!r} must be one ASCII character, such as ';', or its name, such as tab.")
     if name == "delimiter" and not character:
-        raise UserError(f"data.delimiter={given!r}: a file without delimiters has one text a line: name it .txt.")
+        raise ConfigError(f"data.delimiter={given!r}: a file without delimiters has one text a line: name it .txt.")
     return character
 
 

@@ -7,7 +7,7 @@ schemes to it.
 
 from collections.abc import Iterable, Sequence
 
-from ..utils.errors import UserError, nearest
+from ..utils.errors import DataError, nearest
 
 OUTSIDE = "O"
 
@@ -72,11 +72,11 @@ def scheme(seen: Iterable[str], name: str) -> list[str]:
         name: Name of the data set, for errors.
 
     Raises:
-        UserError: There are fewer than two different tags.
+        DataError: There are fewer than two different tags.
     """
     tags = sorted(set(seen))
     if len(tags) < 2:
-        raise UserError(
+        raise DataError(
             f"all words of {name!r} have the tag {tags[0] if tags else None!r}: a tagger needs two different "
             "tags. Check --data.label_column."
         )
@@ -87,7 +87,7 @@ def scheme(seen: Iterable[str], name: str) -> list[str]:
 
 
 def check_tags(rows: Sequence[Sequence[str]], names: Sequence[str], split: str) -> None:
-    """Raise [`UserError`] for a tag that is not a label, and for a span that continues without a beginning.
+    """Raise [`DataError`] for a tag that is not a label, and for a span that continues without a beginning.
 
     Args:
         rows: Tags of each row.
@@ -101,13 +101,13 @@ def check_tags(rows: Sequence[Sequence[str]], names: Sequence[str], split: str) 
             where = f"row {number} of the split {split!r} has the tag {tag!r} at its word {place}"
             if tag not in known:
                 near = nearest(tag, names)
-                raise UserError(
+                raise DataError(
                     f"{where}, which is none of {', '.join(names)}"
                     + (f"; the nearest is {near!r}" if near else "")
                     + ": correct the rows, or train on rows that have it."
                 )
             if tag.startswith("I-") and not goes_on(tag, before):
-                raise UserError(
+                raise DataError(
                     f"{where}, after {before!r} and not after B-{tag[2:]} or {tag}: in the BIO scheme a span begins "
                     f"with B-: write B-{tag[2:]} there."
                 )

@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import Dataset
 
 from ..models.label_checks import IGNORED
-from ..utils.errors import UserError
+from ..utils.errors import DataError
 from ..utils.machine import on_device
 
 # Variation of window lengths (Merity et al. 2018, section 5): the share of windows of half length, the standard
@@ -49,7 +49,7 @@ class BPTTWindows(Dataset):
             The attribute of this name counts only the words that are predicted.
 
     Raises:
-        UserError: The text is shorter than one window of all streams, `batch_size` or `window` is below 1, or `window`
+        DataError: The text is shorter than one window of all streams, `batch_size` or `window` is below 1, or `window`
             is too short to vary.
     """
 
@@ -69,7 +69,7 @@ class BPTTWindows(Dataset):
     ):
         for name, value in (("batch_size", batch_size), ("window", window)):
             if value < 1:
-                raise UserError(f"{name}={value} of TextStreams must be 1 or greater.")
+                raise DataError(f"{name}={value} of TextStreams must be 1 or greater.")
         if vary:
             check_window(window)
         self.documents = [np.append(np.asarray(ids, dtype=np.int32), np.int32(separator)) for ids in documents]
@@ -82,7 +82,7 @@ class BPTTWindows(Dataset):
         self.words = None if words is None else words * self.num_tokens / (self.num_tokens + 1)
         of_all = batch_size * world_size
         if self.num_tokens < of_all * window:
-            raise UserError(
+            raise DataError(
                 f"the text has {self.num_tokens + 1} tokens, too few for {of_all} streams with one window of "
                 f"{window} tokens each: write a smaller --training.per_device_train_batch_size, or a smaller "
                 "--training.window."
@@ -136,13 +136,13 @@ class BPTTWindows(Dataset):
 
 
 def check_window(window: int) -> None:
-    """Raise [`UserError`] for windows that are too short to vary.
+    """Raise [`DataError`] for windows that are too short to vary.
 
     Args:
         window: Number of tokens in a window.
     """
     if window < SHORTEST:
-        raise UserError(
+        raise DataError(
             f"window={window} is too short to vary: write {SHORTEST} or greater, such as --training.window 70."
         )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..utils.errors import UserError
+from ..utils.errors import DataError
 
 
 def cut(ids: list[int], max_length: int | None, truncation: str) -> list[int]:
@@ -36,14 +36,14 @@ def cut_pair(ids: list[int], texts: Sequence[int | None], max_length: int | None
         truncation: Part of each longer text to keep, same as in [`cut`].
 
     Raises:
-        UserError: `max_length` has no room for one token of each text.
+        DataError: `max_length` has no room for one token of each text.
     """
     if max_length is None or len(ids) <= max_length:
         return ids
     first, second = ([place for place, text in enumerate(texts) if text == which] for which in (0, 1))
     room = max_length - (len(ids) - len(first) - len(second))
     if room < 2:
-        raise UserError(
+        raise DataError(
             f"data.max_length={max_length} is too small for two texts and their special tokens: write "
             f"{max_length - room + 2} or more."
         )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..utils.errors import UserError, nearest
+from ..utils.errors import DataError, nearest
 from .arguments import DataArguments
 from .dialects import UNSPACED
 
@@ -86,15 +86,15 @@ def check_column(rows: Dataset, key: str, data: DataArguments) -> None:
         data: Settings with the columns.
 
     Raises:
-        UserError: A column does not exist, or is named twice.
+        DataError: A column does not exist, or is named twice.
     """
     given = getattr(data, key)
     for name in given if isinstance(given, list) else [given]:
         if isinstance(given, list) and len(set(given)) < len(given):
-            raise UserError(f"{key}={given} names a column twice: name each once.")
+            raise DataError(f"{key}={given} names a column twice: name each once.")
         if name is not None and name not in rows.column_names:
             near = nearest(name, rows.column_names)
-            raise UserError(
+            raise DataError(
                 f"{key} {name!r} is not a column of {data.path!r}, which has {_listed(rows.column_names)}"
                 + (f": did you mean {near!r}?" if near else f": write --data.{key} with one of them.")
             )
@@ -108,7 +108,7 @@ def find_columns(rows: Dataset, data: DataArguments) -> Columns:
         data: Settings with the columns; those that are None are chosen.
 
     Raises:
-        UserError: A named column does not exist, or the choice is unclear.
+        DataError: A named column does not exist, or the choice is unclear.
     """
     check_column(rows, "label_column", data)
     text, pair = choose_texts(rows, data)
@@ -123,11 +123,11 @@ def choose_text(rows: Dataset, data: DataArguments) -> str:
         data: Settings with the columns; `text_column` is used if it is not None.
 
     Raises:
-        UserError: As in [`choose_texts`], or the columns chosen by name are a pair of texts.
+        DataError: As in [`choose_texts`], or the columns chosen by name are a pair of texts.
     """
     text, pair = choose_texts(rows, data)
     if pair is not None and data.text_pair_column is None:
-        raise UserError(
+        raise DataError(
             f"{data.path!r} has a pair of text columns, {text!r} and {pair!r}, but one is expected: write "
             f"--data.text_column {quote(text)}, or {quote(pair)}."
         )
@@ -142,7 +142,7 @@ def choose_texts(rows: Dataset, data: DataArguments) -> tuple[str, str | None]:
         data: Settings with the columns; those that are None are chosen.
 
     Raises:
-        UserError: A named column does not exist, or the choice is unclear.
+        DataError: A named column does not exist, or the choice is unclear.
     """
     for key in ("text_column", "text_pair_column"):
         check_column(rows, key, data)
@@ -163,7 +163,7 @@ def text_of(value: Any, where: str) -> str:
         where: Column and data set of the value; used in errors.
 
     Raises:
-        UserError: The value is another kind of list, a dict or bytes.
+        DataError: The value is another kind of list, a dict or bytes.
     """
     if isinstance(value, str):
         return value
@@ -172,7 +172,7 @@ def text_of(value: Any, where: str) -> str:
     if isinstance(value, (list, tuple)) and all(isinstance(word, str) for word in value):
         return " ".join(value)
     if isinstance(value, (list, tuple, dict, bytes)):
-        raise UserError(f"{where} holds {str(value)[:60]!r}: write a text there, or a list of words.")
+        raise DataError(f"{where} holds {str(value)[:60]!r}: write a text there, or a list of words.")
     return str(value)
 
 
@@ -184,11 +184,11 @@ def check_no_written_lists(texts: Sequence[str], where: str) -> None:
         where: Column and data set of the texts; used in errors.
 
     Raises:
-        UserError: All texts that are not empty are such lists.
+        DataError: All texts that are not empty are such lists.
     """
     filled = [text for text in texts if text]
     if filled and all(_WRITTEN_LIST.fullmatch(text) for text in filled):
-        raise UserError(
+        raise DataError(
             f"{where} holds {filled[0][:60]!r}, a list that was written as a text, in all of its rows: write lists in "
             "JSON Lines or Parquet files; in other formats, write the words with spaces between them."
         )
@@ -206,7 +206,7 @@ def by_name(rows: Dataset, key: str, data: DataArguments) -> str | None:
         The column name; None if there is no such column, or the columns are a pair of texts without a column `text`.
 
     Raises:
-        UserError: Several columns have such a name.
+        DataError: Several columns have such a name.
     """
     if key == "label_column":
         return _one_called(rows.column_names, LABEL_NAMES, 2, key, "label column", data)
@@ -227,7 +227,7 @@ def pair_by_name(rows: Dataset, data: DataArguments) -> tuple[str, str] | None:
         data: Settings; used in errors.
 
     Raises:
-        UserError: There are several such pairs.
+        DataError: There are several such pairs.
     """
     return _pair_in(rows.column_names, data)
 
@@ -282,9 +282,9 @@ def _one_called(
     return found[0] if found else None
 
 
-def _several(what: str, found: Sequence[tuple[str, str]], data: DataArguments) -> UserError:
+def _several(what: str, found: Sequence[tuple[str, str]], data: DataArguments) -> DataError:
     """Return the error for several possible columns. `found` holds the option to write and the name of each."""
-    return UserError(
+    return DataError(
         f"the {what} of {data.path!r} may be {' or '.join(name for _, name in found)}: write {found[0][0]}, or the "
         "other."
     )
@@ -304,7 +304,7 @@ def _choose_text(rows: Dataset, others: list[str], data: DataArguments) -> str:
     length = {name: np.mean([len(value) for value in sample[name]]) for name in texts}
     ranked = sorted(texts, key=lambda name: -length[name])
     if not ranked or (len(ranked) > 1 and length[ranked[0]] < 2 * length[ranked[1]]):
-        raise UserError(
+        raise DataError(
             f"the text column of {data.path!r} cannot be determined from the column names: it has "
             f"{_listed(rows.column_names)}. Write --data.text_column {quote(ranked[0]) if ranked else 'NAME'}."
         )
@@ -349,7 +349,7 @@ def _choose_label(rows: Dataset, texts: tuple[str, str | None], data: DataArgume
         return bits
     if len(repeated) != 1:
         candidates = repeated or others
-        raise UserError(
+        raise DataError(
             f"the label column of {data.path!r} cannot be determined from the column names: it has "
             f"{_listed(rows.column_names)}. Write --data.label_column {quote(candidates[0]) if candidates else 'NAME'}."
         )
@@ -378,13 +378,13 @@ def column_for(rows: Dataset, key: str, names: Sequence[str], what: str, data: D
         split: Name of the split; used in errors. Empty for none.
 
     Raises:
-        UserError: The named column does not exist, or no column has a well-known name.
+        DataError: The named column does not exist, or no column has a well-known name.
     """
     check_column(rows, key, data)
     given = getattr(data, key)
     found = [given] if given else _called(rows.column_names, names)
     if not found:
-        raise UserError(
+        raise DataError(
             f"the column of the {what} of {data.path!r}{f', split {split!r},' if split else ''} cannot be determined "
             f"from the column names: it has {_listed(rows.column_names)}. Write --data.{key} NAME."
         )

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from ..utils.errors import UserError
+from ..utils.errors import DataError
 from .arguments import DataArguments
 from .dialects import DELIMITERS, Dialect, ExactReader, Record, find_dialect, lines_in, names_of
 from .encodings import Utf8Stream, encoding_name, ending_of, find_encoding, wrong_encoding
@@ -56,7 +56,7 @@ class DelimitedFile:
         known: Column names that mark a row as a header.
 
     Raises:
-        UserError: The file is empty, its encoding or dialect is unclear, or two columns have the same name.
+        DataError: The file is empty, its encoding or dialect is unclear, or two columns have the same name.
     """
 
     def __init__(self, file: Path, data: DataArguments, known: Collection[str] = ()):
@@ -91,7 +91,7 @@ class DelimitedFile:
             if record is not None or not more:
                 break
         if record is None:
-            raise UserError(f"the file {str(self.file)!r} is empty.")
+            raise DataError(f"the file {str(self.file)!r} is empty.")
         if record.fields is None:
             raise self._error(record, self._line(record.start))
         return record
@@ -100,7 +100,7 @@ class DelimitedFile:
         """Yield the rows as tables of string columns, one part of the file at a time.
 
         Raises:
-            UserError: A row has broken quotes or another number of fields than the first one (unless such rows are
+            DataError: A row has broken quotes or another number of fields than the first one (unless such rows are
                 skipped), a row is too long, or a byte is invalid in the encoding.
         """
         self.bad = BadRows()
@@ -120,7 +120,7 @@ class DelimitedFile:
                 if ahead.final:
                     break
                 if not read and len(ahead.rest) > LONGEST:
-                    raise UserError(
+                    raise DataError(
                         f"line {self._line(ahead.offset)} of {str(self.file)!r} begins a row that does not end within "
                         f"{LONGEST >> 20} MB: close its quotes, or write --data.quotechar none."
                     )
@@ -244,17 +244,17 @@ class DelimitedFile:
         except UnicodeDecodeError as error:
             raise wrong_encoding(self.file, "utf-8", error.object[error.start]) from error
 
-    def _error(self, record: Record, line: int) -> UserError:
+    def _error(self, record: Record, line: int) -> DataError:
         """Return the error for a bad record at a line."""
         shown = record.raw[:120].decode("utf-8", "replace")
         where = f"{str(self.file)!r} cannot be read as {ending_of(self.file)}: line {line}"
         if record.fields is None:
-            return UserError(
+            return DataError(
                 f"{where} has broken quotes: {shown!r}. Check that quotes are closed, and that those inside a field "
                 "are doubled; or write --data.quotechar none if quotes are ordinary characters, --data.escapechar '\\' "
                 "if a backslash comes before them, or --data.on_bad_rows skip."
             )
-        return UserError(
+        return DataError(
             f"{where} has {len(record.fields)} fields, and the first row has {len(self.names)}: {shown!r}. Give all "
             "rows the same columns, with quotes around a field that holds a "
             f"{DELIMITERS.get(self.dialect.delimiter, self.dialect.delimiter)}; or write --data.delimiter or "

@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from ..utils.errors import UserError
+from ..utils.errors import DataError
 from .arguments import DataArguments
 from .encodings import Utf8Stream, contains, ending_of
 
@@ -160,7 +160,7 @@ def find_dialect(file: Path, stream: Utf8Stream, data: DataArguments, known: Col
         known: Column names that mark a row as a header.
 
     Raises:
-        UserError: The file is empty, several dialects fit, or it is unclear if the first row is a header.
+        DataError: The file is empty, several dialects fit, or it is unclear if the first row is a header.
     """
     sample, more, known = b"", b"-", {name.lower() for name in known}
     reader = ExactReader(Dialect())
@@ -173,13 +173,13 @@ def find_dialect(file: Path, stream: Utf8Stream, data: DataArguments, known: Col
     tried = [_Trial(replace(each, line_end=line_end), sample, not more) for each in _candidates(file, data, sample)]
     tried = [trial for trial in tried if trial.first]
     if not tried:
-        raise UserError(f"the file {str(file)!r} is empty.")
+        raise DataError(f"the file {str(file)!r} is empty.")
     chosen = _choose(file, tried, known)
     if chosen.dialect.quote and data.escapechar is None and _has_escapes(stream, chosen, sample):
         chosen = _Trial(replace(chosen.dialect, escape="\\"), sample, not more)
     line = chosen.records[0].raw.strip()
     if re.fullmatch(rb"sep=[ -~]?", line):
-        raise UserError(
+        raise DataError(
             f"{str(file)!r} begins with {line.decode()!r}, which is for Excel and not a row: delete that line; the "
             "delimiter is detected without it."
         )
@@ -189,7 +189,7 @@ def find_dialect(file: Path, stream: Utf8Stream, data: DataArguments, known: Col
         and len(chosen.first) == 1
         and re.search(rb"[,;|]", chosen.first[0])
     ):
-        raise UserError(
+        raise DataError(
             f"{str(file)!r} is a .tsv file, but its first row, {line[:60].decode('utf-8', 'replace')!r}, has no tab: "
             "write --data.delimiter comma or another delimiter, or tab if the file has one column."
         )
@@ -255,7 +255,7 @@ def _choose(file: Path, tried: list[_Trial], known: Collection[str]) -> _Trial:
     parting.sort(key=fit, reverse=True)
     if len(parting) > 1 and fit(parting[0]) == fit(parting[1]):
         first, second = (DELIMITERS.get(trial.dialect.delimiter, trial.dialect.delimiter) for trial in parting[:2])
-        raise UserError(
+        raise DataError(
             f"the fields of {str(file)!r} may be separated by {first} or {second}: write --data.delimiter {first}, or "
             f"--data.delimiter {second}."
         )
@@ -302,12 +302,12 @@ def has_header(file: Path, rows: list[list[str]], known: Collection[str]) -> boo
         known: Column names that mark a row as a header, in lower case.
 
     Raises:
-        UserError: The fields contradict each other or hold undecided phrases, or a title stands above the header.
+        DataError: The fields contradict each other or hold undecided phrases, or a title stands above the header.
     """
     first, rest = [field.strip() for field in rows[0]], rows[1:]
     second = {field.strip().lower() for field in rest[0]} if rest else set()
     if sum(map(bool, first)) == 1 < len(first) and "" not in second and second & set(known):
-        raise UserError(
+        raise DataError(
             f"{str(file)!r} begins with {next(filter(None, first))[:60]!r}, a title above the names of the columns, "
             f"{', '.join(rest[0])[:80]}: delete all lines above them."
         )
@@ -333,7 +333,7 @@ def has_header(file: Path, rows: list[list[str]], known: Collection[str]) -> boo
     like_the_others = next((f for f, *ways in zip(first, again, alike, strict=True) if any(ways)), None)
     a_class_again = any(all(each) for each in zip(classes, again, strict=True))
     if like_the_others is not None and strange is not None and not a_class_again:
-        raise UserError(
+        raise DataError(
             f"the first row of {str(file)!r} may be a header or a row: {like_the_others[:60]!r} is like the fields "
             f"below it, but {strange[:60]!r} does not occur again in its column. Write --data.header true, or "
             "--data.header false."
@@ -347,7 +347,7 @@ def has_header(file: Path, rows: list[list[str]], known: Collection[str]) -> boo
         return False
     words = long or next((f for f in first if _words(f) > 1.5 and " " in f), None)
     if words is not None:
-        raise UserError(
+        raise DataError(
             f"the first row of {str(file)!r} may be a header or a row, because {words[:60]!r} may be a column name or "
             "a text: write --data.header true, or --data.header false."
         )
@@ -363,12 +363,12 @@ def names_of(file: Path, first: Sequence[str] | None, width: int) -> list[str]:
         width: Number of columns.
 
     Raises:
-        UserError: Two columns have the same name.
+        DataError: Two columns have the same name.
     """
     names = [name.strip() or f"column_{number}" for number, name in enumerate(first or [""] * width, 1)]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise UserError(
+        raise DataError(
             f"{str(file)!r} has several columns called {twice!r} ({', '.join(names)}): give each its own name; if the "
             "first row is no header, write --data.header false."
         )

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
-from ..utils.errors import UserError
+from ..utils.errors import DataError
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ def encoding_name(encoding: str) -> str:
     return encoding.removesuffix("-sig")
 
 
-def wrong_encoding(file: Path, encoding: str, byte: int) -> UserError:
+def wrong_encoding(file: Path, encoding: str, byte: int) -> DataError:
     """Return the error for a byte that is invalid in an encoding.
 
     Args:
@@ -114,7 +114,7 @@ def wrong_encoding(file: Path, encoding: str, byte: int) -> UserError:
         encoding: Encoding that the file was read with.
         byte: Value of the invalid byte.
     """
-    return UserError(
+    return DataError(
         f"{str(file)!r} is not {encoding} (byte {byte:#04x}): name its encoding, "
         "for example --data.encoding gb18030 (Chinese) or --data.encoding cp1252 (Western European), cp1250 (Central "
         "European), cp1251 (Cyrillic), cp1254 (Turkish) or shift_jis (Japanese)."
@@ -129,7 +129,7 @@ def find_encoding(file: Path, given: str | None = None) -> str:
         given: Setting `data.encoding`; None to detect UTF-8, UTF-16, UTF-32 or cp1252.
 
     Raises:
-        UserError: Python does not know the given encoding. Or none is given, and the file is not text, or is neither
+        DataError: Python does not know the given encoding. Or none is given, and the file is not text, or is neither
             Unicode nor clearly cp1252.
     """
     if given is not None:
@@ -137,14 +137,14 @@ def find_encoding(file: Path, given: str | None = None) -> str:
             name = codecs.lookup(given).name
             "a".encode(name)
         except (LookupError, ValueError, TypeError) as error:
-            raise UserError(f"data.encoding={given!r} is not an encoding that Python supports: write utf-8.") from error
+            raise DataError(f"data.encoding={given!r} is not an encoding that Python supports: write utf-8.") from error
         # The codec utf-8-sig removes a byte order mark, which is not part of the text.
         return "utf-8-sig" if name == "utf-8" else name
     with open_bytes(file) as stream:
         part = stream.read(PART)
         for start, what in _NO_TEXT.items():
             if part.startswith(start):
-                raise UserError(f"{str(file)!r} is not text, but {what}: give it the ending {what.split()[-1]}.")
+                raise DataError(f"{str(file)!r} is not text, but {what}: give it the ending {what.split()[-1]}.")
         for mark, encoding in _MARKS.items():
             if part.startswith(mark):
                 return encoding
@@ -215,7 +215,7 @@ class Utf8Stream:
             size: Number of bytes to read from the file. Fewer or more may be returned.
 
         Raises:
-            UserError: A byte is invalid in the encoding. UTF-8 is not checked here.
+            DataError: A byte is invalid in the encoding. UTF-8 is not checked here.
         """
         if self.waiting or self.decoder is None:
             read, self.waiting = self.waiting or self.stream.read(size), b""
@@ -287,7 +287,7 @@ def open_utf8(file: Path, given: str | None) -> Utf8Stream:
         given: Setting `data.encoding`; None to detect the encoding.
 
     Raises:
-        UserError: As in [`find_encoding`].
+        DataError: As in [`find_encoding`].
     """
     return Utf8Stream(file, find_encoding(file, given))
 
@@ -300,7 +300,7 @@ def lines_of(file: Path, given: str | None):
         given: Setting `data.encoding`; None to detect the encoding.
 
     Raises:
-        UserError: As in [`find_encoding`], or a byte is invalid in the encoding.
+        DataError: As in [`find_encoding`], or a byte is invalid in the encoding.
     """
     with open_utf8(file, given) as stream:
         text = io.TextIOWrapper(io.BufferedReader(_Raw(stream)), encoding="utf-8", newline=None)  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ..utils.errors import UserError
+from ..utils.errors import DataError
 from .arguments import DataArguments
 from .columns import KNOWN_NAMES, named_columns
 from .reader import Reader
@@ -47,18 +47,18 @@ class Files:
         """The readers of all files.
 
         Raises:
-            UserError: A file has other columns or features than the first one.
+            DataError: A file has other columns or features than the first one.
         """
         readers = [self.first, *(self.reader(path, self.data, self.known) for path in self.paths[1:])]
         for reader in readers[1:]:
             first = readers[0].columns
             if reader.columns is not None and first is not None and set(reader.columns) != set(first):
-                raise UserError(
+                raise DataError(
                     f"{reader.file.name} in {self.data.path!r} has the columns {', '.join(reader.columns)}, and "
                     f"{readers[0].file.name} has {', '.join(first)}: give all files of a split the same columns."
                 )
             if reader.features != readers[0].features:
-                raise UserError(
+                raise DataError(
                     f"{reader.file.name} in {self.data.path!r} has other column types or class names than "
                     f"{readers[0].file.name}: give all files of a split the same."
                 )

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..utils.errors import UserError
+from ..utils.errors import DataError
 from .arguments import DataArguments
 from .encodings import COMPRESSIONS, ending_of, open_utf8, stem_of, wrong_encoding
 from .files import Files
@@ -42,7 +42,7 @@ def splits_in_folder(folder: Path, data: DataArguments, tagged: bool) -> Mapping
         Splits by their names: [`Files`] whose rows are not read yet, or data sets of texts.
 
     Raises:
-        UserError: There is nothing to read, or the choice of files is unclear.
+        DataError: There is nothing to read, or the choice of files is unclear.
     """
     there = [path for path in sorted(folder.iterdir()) if _is_data(path)]
     by_split: dict[str, list[Path]] = {}
@@ -71,7 +71,7 @@ def splits_in_folder(folder: Path, data: DataArguments, tagged: bool) -> Mapping
         texts = [path for path in there if path.is_file() and ending_of(path) == ".txt"]
         found = {"train": _texts(dict.fromkeys(texts, folder.name), data)} if texts else {}
     if not found:
-        raise UserError(
+        raise DataError(
             f"the folder {str(folder)!r} has neither files of {', '.join(READERS)} "
             "nor one subfolder of .txt files per class."
         )
@@ -86,7 +86,7 @@ def _is_data(path: Path) -> bool:
 def _check_pieces(split: str, files: list[Path], data: DataArguments) -> None:
     whole = [file.name for file in files if not re.search(r"-\d{5}-of-\d{5}$", stem_of(file))]
     if len(files) > 1 and whole:
-        raise UserError(
+        raise DataError(
             f"the folder {data.path!r} has several files for the split {split}: "
             f"{', '.join(file.name for file in files)}. Keep one of them, or call its pieces "
             f"{split}-00000-of-{len(files):05} and so on."
@@ -102,16 +102,16 @@ def reader_of(files: list[Path], data: DataArguments, tagged: bool) -> type[Read
         tagged: True if .txt files have the CoNLL format; False if they have one text per line.
 
     Raises:
-        UserError: The files have different formats, or one that no reader of [`READERS`] reads.
+        DataError: The files have different formats, or one that no reader of [`READERS`] reads.
     """
     kinds = sorted({ending_of(file) for file in files})
     readers = {READERS.get(kind) for kind in kinds}
     if len(readers) > 1:
-        raise UserError(f"the folder {data.path!r} mixes {', '.join(kinds)} files: keep one kind.")
+        raise DataError(f"the folder {data.path!r} mixes {', '.join(kinds)} files: keep one kind.")
     reader = readers.pop()
     if reader is None:
         hint = " Save it as .xlsx." if kinds == [".xls"] else ""
-        raise UserError(
+        raise DataError(
             f"{data.path!r} has none of the supported endings: {', '.join(READERS)}; all but Parquet and Excel "
             f"files may also be compressed ({', '.join(COMPRESSIONS)}).{hint}"
         )
@@ -129,7 +129,7 @@ def _languages(there: list[Path]) -> dict[str, dict[str, Path]]:
         return {}
     if len({frozenset(files) for files in found.values()}) > 1:
         listed = "; ".join(f"{split}: {', '.join(files)}" for split, files in found.items())
-        raise UserError(
+        raise DataError(
             f"the parallel files in {str(there[0].parent)!r} are not in the same languages ({listed}): give each split "
             "a file in each language."
         )
@@ -146,7 +146,7 @@ def _class_folders(folders: list[Path], data: DataArguments) -> dict[str, Datase
         split = SPLITS.get(folder.name.lower())
         if split is not None and any(map(_files_in, _inside(folder))):
             if split in splits:
-                raise UserError(
+                raise DataError(
                     f"the folder {data.path!r} has several folders for the split {split}: {splits[split].name}, "
                     f"{folder.name}. Keep one of them."
                 )

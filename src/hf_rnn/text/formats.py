@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..utils.errors import UserError, first_line
+from ..utils.errors import DataError, first_line
 from .arguments import DataArguments
 from .delimited import DelimitedFile
 from .dialects import has_header, names_of
@@ -88,8 +88,8 @@ class Parquet(Reader):
         except (OSError, pa.ArrowException) as error:
             raise self._error(error) from error
 
-    def _error(self, error: Exception) -> UserError:
-        return UserError(f"{str(self.file)!r} cannot be read as .parquet: {first_line(error)}. Write it again.")
+    def _error(self, error: Exception) -> DataError:
+        return DataError(f"{str(self.file)!r} cannot be read as .parquet: {first_line(error)}. Write it again.")
 
 
 class Lines(Reader):
@@ -123,7 +123,7 @@ class Conll(Reader):
                 continue
             if not line.strip() or line.startswith(_DOCUMENT):
                 if len(words) > 1 and [word[0] for word in words] == [str(n) for n in range(1, len(words) + 1)]:
-                    raise UserError(
+                    raise DataError(
                         f"{str(self.file)!r} numbers the words of its sentences, as CoNLL-U does, but here the word "
                         "must be first and its tag last: keep those two columns, for example with cut -f2,4."
                     )
@@ -141,7 +141,7 @@ class Conll(Reader):
             elif words or not line.startswith("#"):
                 bad = number
                 if self.data.on_bad_rows != "skip":
-                    raise UserError(
+                    raise DataError(
                         f"line {number} of {str(self.file)!r} has {len(columns)} columns, and the first has "
                         f"{len(names)}: {line[:80]!r}. Give each word the same columns, the word first and its tag "
                         "last, with blank lines between sentences; or write --data.on_bad_rows skip."
@@ -178,28 +178,28 @@ class Excel(Reader):
         try:
             import openpyxl
         except ImportError:
-            raise UserError('Excel files are read by openpyxl: pip install openpyxl (or "hf-rnn[excel]").') from None
+            raise DataError('Excel files are read by openpyxl: pip install openpyxl (or "hf-rnn[excel]").') from None
         try:
             with warnings.catch_warnings():
                 # The warnings concern styles and extensions, which are not read.
                 warnings.simplefilter("ignore")
                 book = openpyxl.load_workbook(self.file, read_only=True, data_only=True)
         except Exception as error:
-            raise UserError(
+            raise DataError(
                 f"{str(self.file)!r} cannot be read as .xlsx: {first_line(error)}. Save it again, or as CSV."
             ) from error
         names, wanted = book.sheetnames, self.data.name
         if wanted is not None and wanted not in names:
-            raise UserError(f"{str(self.file)!r} has no sheet {wanted!r}, only {', '.join(names)}: write --data.name.")
+            raise DataError(f"{str(self.file)!r} has no sheet {wanted!r}, only {', '.join(names)}: write --data.name.")
         sheets = [book[wanted]] if wanted is not None else [book[name] for name in names]
         filled = [sheet for sheet in sheets if any(any(cell is not None for cell in row) for row in _cells(sheet))]
         if len(filled) > 1:
-            raise UserError(
+            raise DataError(
                 f"{str(self.file)!r} has several sheets, {', '.join(names)}: write --data.name {filled[0].title}, or "
                 "the name of another."
             )
         if not filled:
-            raise UserError(f"the file {str(self.file)!r} is empty.")
+            raise DataError(f"the file {str(self.file)!r} is empty.")
         return book, filled[0]
 
     def rows(self) -> Iterator[dict[str, Any]]:
@@ -216,7 +216,7 @@ class Excel(Reader):
             names = names_of(self.file, texts[0] if header else None, width)
             for row in chain(sample[1:] if header else sample, filled):
                 if len(row) > width:
-                    raise UserError(
+                    raise DataError(
                         f"{str(self.file)!r} has a row of {len(row)} cells, and the first rows have {width}: {row}. "
                         "Give all rows the same columns."
                     )
@@ -268,7 +268,7 @@ class Parallel(Reader):
         for number, lines in enumerate(zip_longest(*columns, fillvalue=missing), 1):
             short = [file.name for file, line in zip(self.files.values(), lines, strict=True) if line is missing]
             if short:
-                raise UserError(
+                raise DataError(
                     f"{short[0]} in {str(self.file.parent)!r} has {number - 1} lines, fewer than "
                     f"{', '.join(file.name for file in self.files.values() if file.name not in short)}: give "
                     "parallel files the same number of lines."

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from typing import Any
 
-from ..utils.errors import UserError, first_line
+from ..utils.errors import DataError, first_line
 from .encodings import Utf8Stream, encoding_name, ending_of, lines_of, wrong_encoding
 from .reader import Reader
 
@@ -32,7 +32,7 @@ class Json(Reader):
                 if self.data.on_bad_rows == "skip":
                     logger.warning(f"{self.file.name}: row {number} is not an object and was left out.")
                     continue
-                raise UserError(
+                raise DataError(
                     f"row {number} of {str(self.file)!r} is {json.dumps(row, ensure_ascii=False)[:80]}: write an "
                     'object for each row, such as {"text": "a text", "label": "a label"}, or --data.on_bad_rows skip.'
                 )
@@ -138,21 +138,21 @@ class Json(Reader):
     def _inside(self, value: Any) -> list[Any]:
         """Return the rows in the only value of a file: the list of objects under its key `data`, or the value itself.
 
-        Raise [`UserError`] for one object that holds columns.
+        Raise [`DataError`] for one object that holds columns.
         """
         rows = value.get("data") if isinstance(value, dict) else None
         if isinstance(rows, list) and rows and all(isinstance(row, dict) for row in rows):
             return rows
         if _holds_columns(value):
-            raise UserError(
+            raise DataError(
                 f"{str(self.file)!r} is one object of columns, {', '.join(value)[:80]}, as pandas writes by default: "
                 'write an object for each row, such as {"text": "a text", "label": "a label"} '
                 '(pandas: to_json(…, orient="records", lines=True)).'
             )
         return [value]
 
-    def _error(self, line: int, error: Exception) -> UserError:
-        return UserError(
+    def _error(self, line: int, error: Exception) -> DataError:
+        return DataError(
             f"line {line} of {str(self.file)!r} cannot be read as {ending_of(self.file)}: {first_line(error)}. Write "
             "one object a line, or one list of objects; or leave such lines out, --data.on_bad_rows skip."
         )

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from ..utils.errors import UserError
+from ..utils.errors import DataError
 from .arguments import DataArguments
 from .columns import bit_of
 
@@ -147,7 +147,7 @@ def find_form(
         The problem type, and the format.
 
     Raises:
-        UserError: The values are ambiguous, or do not fit the problem type.
+        DataError: The values are ambiguous, or do not fit the problem type.
     """
     if isinstance(data.label_column, list):
         form = LabelForm("columns", classes=tuple(data.label_column))
@@ -171,11 +171,11 @@ def _decimal_comma(texts: list[str], where: str) -> str | None:
     """Return the decimal comma of numbers such as 3,5; None if they have none.
 
     Raises:
-        UserError: Each comma stands before three digits at the end, and may separate thousands.
+        DataError: Each comma stands before three digits at the end, and may separate thousands.
     """
     commas = [text for text in texts if "," in text and _DECIMAL_COMMA.fullmatch(text)]
     if commas and all(re.search(r",\d{3}\s*$", text) for text in commas):
-        raise UserError(
+        raise DataError(
             f"{where} has the value {commas[0]!r}, which may be {commas[0].replace(',', '.')} or "
             f"{commas[0].replace(',', '')}: write numbers with a point for decimals and no thousands separator."
         )
@@ -184,7 +184,7 @@ def _decimal_comma(texts: list[str], where: str) -> str | None:
 
 def _fitting(found: str, problem_type: str | None, form: LabelForm, where: str) -> str:
     if problem_type not in (None, found):
-        raise UserError(
+        raise DataError(
             f"the labels of {where} are {form}, and data.problem_type={problem_type!r} needs one per row: write "
             f"--data.problem_type {found}, or --data.label_column NAME for another column."
         )
@@ -213,12 +213,12 @@ def _of_lists(lists: list, data: DataArguments, where: str) -> LabelForm:
         return LabelForm("bits", classes=tuple(data.label_names))
     wrong = next((each for value in lists for each in value if not isinstance(each, (str, int, float))), None)
     if wrong is not None:
-        raise UserError(f"{where} has {wrong!r} inside a list of labels: write lists of words or whole numbers.")
+        raise DataError(f"{where} has {wrong!r} inside a list of labels: write lists of words or whole numbers.")
     twice = next((value for value in lists if len(set(map(str, value))) < len(value)), None)
     if bits or twice is not None:
         shown = lists[0] if twice is None else twice
         what = "one of them twice" if twice is not None else "and all rows contain only 0 and 1"
-        raise UserError(
+        raise DataError(
             f"{where} has the labels {list(shown)}, {what}: write lists of the labels of the row, such as "
             "[0, 2]; for lists with a 0 or 1 for each class, write --data.label_names '[…]' with the class names."
         )
@@ -244,7 +244,7 @@ def _of_texts(
         return _of_decimals(counts, rows, where)
     if problem_type is None and any("," in t for t in counts) and all(_DECIMAL_COMMA.fullmatch(t) for t in counts):
         example = next(text for text in counts if "," in text)
-        raise UserError(
+        raise DataError(
             f"{where} has the label {example!r}, which may be a number with a decimal comma or several labels: write "
             "--data.problem_type regression, or multi_label_classification."
         )
@@ -261,7 +261,7 @@ def _of_decimals(counts: Counter, rows: int, where: str) -> tuple[str, LabelForm
     versions 3.1 and 3.10, there are few different ones, and each of these occurs more than once.
 
     Raises:
-        UserError: All are whole numbers and some rows have no label. A program may have added the point to classes.
+        DataError: All are whole numbers and some rows have no label. A program may have added the point to classes.
     """
     spellings = Counter(map(float, counts))
     twice = next((number for number, count in spellings.items() if count > 1), None)
@@ -273,7 +273,7 @@ def _of_decimals(counts: Counter, rows: int, where: str) -> tuple[str, LabelForm
         )
         return SINGLE, LabelForm("word")
     if counts.total() < rows and all(number.is_integer() for number in spellings):
-        raise UserError(
+        raise DataError(
             f"{where} has whole numbers with a point, such as {next(iter(counts))!r}, and rows without one: they may "
             "be classes or values. Write --data.problem_type single_label_classification, or regression."
         )
@@ -286,7 +286,7 @@ def _separator(counts: Counter, problem_type: str | None, where: str) -> str | N
     More than half of the joined parts must occur in other values too, unless the problem type is known to be MULTI.
 
     Raises:
-        UserError: Several separators are possible, or fewer of the parts occur in other values.
+        DataError: Several separators are possible, or fewer of the parts occur in other values.
     """
     meant = {}
     for separator in SEPARATORS:
@@ -304,12 +304,12 @@ def _separator(counts: Counter, problem_type: str | None, where: str) -> str | N
         unsure = next((s for s, share in meant.items() if 0 < share <= 0.5), None)
         if not chosen and unsure is not None:
             example = next(text for text in counts if unsure in text)
-            raise UserError(
+            raise DataError(
                 f"{where} has the label {example!r}, which may be one label or several joined by {unsure!r}: write "
                 f"--data.problem_type single_label_classification, or --data.label_separator {unsure!r}."
             )
     if len(chosen) > 1:
-        raise UserError(
+        raise DataError(
             f"the labels of {where} may be joined by {' or '.join(map(repr, chosen))}: write --data.label_separator "
             f"{chosen[0]!r}, or the other."
         )

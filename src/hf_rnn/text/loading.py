@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from ..utils.errors import UserError
+from ..utils.errors import DataError
 from .arguments import DataArguments
 from .files import Files, Whole
 from .sources import open_splits, reading
@@ -31,7 +31,7 @@ def load(data: DataArguments, split: str | None = None, source: Any = None, tagg
         Splits by their names. Nested columns become columns such as `translation.en`.
 
     Raises:
-        UserError: Nothing is found, a file cannot be read, or a split has no rows.
+        DataError: Nothing is found, a file cannot be read, or a split has no rows.
     """
     from datasets import DatasetDict
 
@@ -45,7 +45,7 @@ def load(data: DataArguments, split: str | None = None, source: Any = None, tagg
             read[name] = _read(rows)
     empty = [name for name, rows in read.items() if not len(rows)]
     if empty or not read:
-        raise UserError(f"the data set {data.path!r} has no rows in {', '.join(empty) or 'any split'}.")
+        raise DataError(f"the data set {data.path!r} has no rows in {', '.join(empty) or 'any split'}.")
     return DatasetDict(read)
 
 
@@ -57,7 +57,7 @@ def _read(rows: Any) -> Dataset:
     inside = [f"{name}.{key}" for name in names if isinstance(rows.features[name], dict) for key in rows.features[name]]
     twice = next((name for name in inside if name in names), None)
     if twice is not None:
-        raise UserError(f"the rows have {twice!r} both as a column and as a nested column: rename one of them.")
+        raise DataError(f"the rows have {twice!r} both as a column and as a nested column: rename one of them.")
     rows = rows.flatten()
     rows.info.description = how
     return rows
@@ -71,7 +71,7 @@ def read_first(rows: Any, data: DataArguments) -> Dataset:
         data: Settings; `streaming_sample` is the maximum number of rows.
 
     Raises:
-        UserError: There are no rows, or they cannot be read.
+        DataError: There are no rows, or they cannot be read.
     """
     from datasets import Dataset
 
@@ -84,7 +84,7 @@ def read_first(rows: Any, data: DataArguments) -> Dataset:
         if len(read) == data.streaming_sample:
             logger.info(f"only the first {len(read):,} rows of a split are read (data.streaming_sample).")
         if not read:
-            raise UserError(f"the data set {data.path!r} has no rows in a split that is needed.")
+            raise DataError(f"the data set {data.path!r} has no rows in a split that is needed.")
         if stream.features is not None:
             first = Dataset.from_list(read, features=stream.features)
         else:
@@ -101,11 +101,11 @@ def open_alone(data: DataArguments, tagged: bool = False) -> Files | Whole:
         tagged: True if .txt files have the CoNLL format; False if they have one text per line.
 
     Raises:
-        UserError: Nothing is found, or the data set has several splits.
+        DataError: Nothing is found, or the data set has several splits.
     """
     found = open_splits(data, tagged=tagged)
     if len(found) > 1:
-        raise UserError(f"{data.path!r} has the splits {', '.join(found)}: name one file.")
+        raise DataError(f"{data.path!r} has the splits {', '.join(found)}: name one file.")
     (rows,) = found.values()
     return rows if isinstance(rows, Files) else Whole(rows)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from ..utils.errors import UserError
+from ..utils.errors import DataError
 from .splits import SPLITS
 from .tables import column_of, in_memory, table_of
 
@@ -26,7 +26,7 @@ def splits_in(source: Any) -> dict[str, Dataset]:
             has one such table for each split name.
 
     Raises:
-        UserError: The object is of another type or has no rows, its columns do not fit together, or two tables are for
+        DataError: The object is of another type or has no rows, its columns do not fit together, or two tables are for
             the same split.
     """
     if isinstance(source, Mapping) and source and not all(map(_is_column, source.values())):
@@ -34,7 +34,7 @@ def splits_in(source: Any) -> dict[str, Dataset]:
         for name, rows in source.items():
             split = SPLITS.get(str(name).lower(), str(name))
             if split in found:
-                raise UserError(
+                raise DataError(
                     f"there are several tables for the split {split}: {', '.join(map(str, source))}. Pass one."
                 )
             found[split] = _rows_in(rows)
@@ -79,12 +79,12 @@ def _rows_in(rows: Any) -> Dataset:
         names = [str(name) for name in rows.columns]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
-            raise UserError(f"the DataFrame has several columns called {twice!r}: give each its own name.")
+            raise DataError(f"the DataFrame has several columns called {twice!r}: give each its own name.")
         return in_memory(pa.table({n: _series(rows.iloc[:, place]) for place, n in enumerate(names)}))
     if isinstance(rows, Mapping) and rows and all(map(_is_column, rows.values())):
         lengths = {str(name): len(values) for name, values in rows.items()}
         if len(set(lengths.values())) > 1:
-            raise UserError(f"the columns have different lengths, {lengths}: give each row a value in each column.")
+            raise DataError(f"the columns have different lengths, {lengths}: give each row a value in each column.")
         return in_memory(pa.table({str(name): column_of(list(map(_plain, values))) for name, values in rows.items()}))
     if isinstance(rows, (list, tuple)) and rows:
         if all(isinstance(row, Mapping) for row in rows):
@@ -94,7 +94,7 @@ def _rows_in(rows: Any) -> Dataset:
         if all(isinstance(row, str) for row in rows):
             return in_memory(table_of([{"text": text} for text in rows]))
     what = f"{type(rows).__module__}.{type(rows).__qualname__}"
-    raise UserError(
+    raise DataError(
         f"{what}{' without rows' if hasattr(rows, '__len__') and not len(rows) else ''} cannot be read as rows: pass a "
         "pandas or polars DataFrame, a datasets.Dataset, a list of dicts, or a list of pairs (text, label)."
     )

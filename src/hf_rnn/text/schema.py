@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..utils.errors import UserError, first_line
+from ..utils.errors import DataError, first_line
 from .arguments import DataArguments
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Schema:
             folder: Folder of the model.
 
         Raises:
-            UserError: The file cannot be read.
+            DataError: The file cannot be read.
         """
         file = folder / SCHEMA_FILE
         if not file.is_file():
@@ -104,7 +104,7 @@ class Schema:
             found = json.loads(file.read_text(encoding="utf-8"))
             return cls(**{name: value for name, value in found.items() if name in known})
         except (ValueError, TypeError, AttributeError) as error:
-            raise UserError(
+            raise DataError(
                 f"{str(file)!r} is not the {SCHEMA_FILE} of a training run ({first_line(error)}): put it back as it "
                 "was, or delete it and name the columns, --text_column NAME."
             ) from error

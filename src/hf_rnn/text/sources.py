@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import HfApi
 
-from ..utils.errors import UserError, did_you_mean, first_line, looks_local
+from ..utils.errors import DataError, HfRnnError, did_you_mean, first_line, looks_local
 from ..utils.hub_errors import LONGEST_QUESTION, PATIENCE, NotServed, as_user_error, patiently
 from .arguments import BUILT_IN, FORMER_BUILT_IN, IN_MEMORY, DataArguments
 from .encodings import ending_of
@@ -52,12 +52,12 @@ def open_splits(data: DataArguments, source: Any = None, tagged: bool = False) -
         Hub (streams with `data.streaming`).
 
     Raises:
-        UserError: Nothing readable is found.
+        DataError: Nothing readable is found.
     """
     if source is not None:
         return splits_in(source)
     if data.path == IN_MEMORY:
-        raise UserError("the rows of the run were passed in Python and are not saved: name a file, --data PATH.")
+        raise DataError("the rows of the run were passed in Python and are not saved: name a file, --data PATH.")
     path = Path(data.path)
     if data.path == BUILT_IN:
         from datasets import Dataset
@@ -67,12 +67,12 @@ def open_splits(data: DataArguments, source: Any = None, tagged: bool = False) -
         splits = {"train": slice(0, cut), "test": slice(cut, None)}
         return {split: Dataset.from_dict({k: v[rows_of] for k, v in rows.items()}) for split, rows_of in splits.items()}
     if data.path == FORMER_BUILT_IN and not path.exists():
-        raise UserError(
+        raise DataError(
             f"data.path={data.path!r}: these rows are no longer part of hf_rnn. Name a file, a folder or a data set on "
             f"the Hub, or write --data.path {BUILT_IN}."
         )
     if not data.path:
-        raise UserError("data.path is empty: name a file, a folder or a data set on the Hub.")
+        raise DataError("data.path is empty: name a file, a folder or a data set on the Hub.")
     if path.is_dir():
         with reading(data):
             return splits_in_folder(path, data, tagged)
@@ -81,7 +81,7 @@ def open_splits(data: DataArguments, source: Any = None, tagged: bool = False) -
     if is_on_hub(data):
         with reading(data):
             return _on_hub(data)
-    raise UserError(
+    raise DataError(
         f"there is no file or folder {data.path!r}: name one that exists, or a data set on the Hub, OWNER/NAME."
         f"{did_you_mean(data.path)}"
     )
@@ -113,7 +113,7 @@ def _on_hub(data: DataArguments) -> Any:
                 logger.warning(f"{error} Until then {data.path!r} is read from the cache, as it was fetched last.")
                 return cached
             ask(PATIENCE)
-    except UserError as error:
+    except HfRnnError as error:
         raise _not_on_hub(data, str(error)) from error
     return load()
 
@@ -131,8 +131,8 @@ def _in_cache(load: Callable[[], Any]) -> Any:
         config.HF_HUB_OFFLINE = False
 
 
-def _not_on_hub(data: DataArguments, reason: str) -> UserError:
-    return UserError(
+def _not_on_hub(data: DataArguments, reason: str) -> DataError:
+    return DataError(
         f"the data set {data.path!r} is neither a file or folder here nor readable on the Hub: {reason} "
         "To read a copy that you have, write --data.path FOLDER."
     )
@@ -148,24 +148,24 @@ def _errors() -> tuple[type[Exception], ...]:
 
 @contextmanager
 def reading(data: DataArguments) -> Iterator[None]:
-    """Convert exceptions of readers and of the Hub inside the block to [`UserError`].
+    """Convert exceptions of readers and of the Hub inside the block to [`DataError`].
 
     Args:
         data: Settings of the data that the block reads; used in errors.
 
     Raises:
-        UserError: The block raised such an exception.
+        DataError: The block raised such an exception.
     """
     try:
         yield
-    except UserError:
+    except HfRnnError:
         raise
     except _errors() as error:
         if is_on_hub(data):
             explained = as_user_error(error, data.path, data.revision, repo_type="dataset")
             raise _not_on_hub(data, str(explained or f"{first_line(error)}.")) from error
         cause = error.__cause__ or error
-        raise UserError(
+        raise DataError(
             f"{data.path!r} cannot be read: {first_line(cause)}. Write or fetch it again, if it is truncated."
         ) from error
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..utils.errors import UserError
+from ..utils.errors import DataError
 from .arguments import DataArguments
 from .encodings import stem_of
 
@@ -63,17 +63,17 @@ def split_validation(rows: Dataset, data: DataArguments, stratify_by: str | None
         The training rows and the validation rows, each in the order of `rows`.
 
     Raises:
-        UserError: `validation_size` is not between 0 and 1, or there are too few rows.
+        DataError: `validation_size` is not between 0 and 1, or there are too few rows.
     """
     from sklearn.model_selection import train_test_split
 
     share = data.validation_size
     if not 0 < share < 1:
-        raise UserError(f"data.validation_size={share} must be a share between 0 and 1, such as 0.1.")
+        raise DataError(f"data.validation_size={share} must be a share between 0 and 1, such as 0.1.")
     groups = None if stratify_by is None else np.asarray(rows[stratify_by])
     held_out = max(2, round(share * len(rows)))
     if held_out >= len(rows):
-        raise UserError(
+        raise DataError(
             f"{len(rows)} training rows are too few to hold {held_out} out for validation: name a data set of more "
             "rows (a .txt file has one for each line), or one with a validation split, --data.validation_split NAME."
         )
@@ -149,15 +149,15 @@ def split_test(
         single: True if each row has one class.
 
     Raises:
-        UserError: `test_size` is not between 0 and 1, or leaves no training row, or no training row of a class.
+        DataError: `test_size` is not between 0 and 1, or leaves no training row, or no training row of a class.
     """
     share = data.test_size
     if share is None or not 0 < share < 1:
-        raise UserError(f"data.test_size={share} must be a share between 0 and 1, such as 0.1.")
+        raise DataError(f"data.test_size={share} must be a share between 0 and 1, such as 0.1.")
     labelled = [place for place in range(len(rows)) if classes is None or classes[place] is not None]
     count = max(1, round(share * len(labelled)))
     if len(labelled) - count < 1:
-        raise UserError(
+        raise DataError(
             f"data.test_size={share} leaves no training row of the {len(labelled)} rows of {data.path!r}: write a "
             "smaller one, such as --data.test_size 0.1, or use a data set of more rows."
         )
@@ -184,20 +184,20 @@ def _of_each_class(order: np.ndarray, classes: Sequence[str], share: float, coun
 
 
 def _check_classes(classes: Sequence[Collection[str] | None], test: np.ndarray, data: DataArguments) -> None:
-    """Raise [`UserError`] for a class without a training row; log a warning for classes without a test row."""
+    """Raise [`DataError`] for a class without a training row; log a warning for classes without a test row."""
     rows = Counter(name for of_row in classes for name in of_row or ())
     tested = Counter(name for place in test.tolist() for name in classes[place] or ())
     for name, count in rows.items():
         if tested[name] < count:
             continue
         if count == 1:
-            raise UserError(
+            raise DataError(
                 f"the class {name!r} of {data.path!r} has 1 row, which cannot be both in the training split and in "
                 f"the test split of data.test_size={data.test_size}: give the class more rows, take the row out, or "
                 "write --data.test_size null."
             )
         less = "--data.test_size 0.1" if (data.test_size or 0) > 0.1 else "another --data.seed"
-        raise UserError(
+        raise DataError(
             f"data.test_size={data.test_size} leaves no training row of the class {name!r} of {data.path!r}, which "
             f"has {count} rows: write {'--data.validation_from random' if data.validation_from == 'end' else less}."
         )

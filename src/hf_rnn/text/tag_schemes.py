@@ -11,7 +11,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from ..utils.errors import UserError
+from ..utils.errors import DataError
 from .bio import OUTSIDE, begun, goes_on, is_bio, kind_of, of_span
 
 logger = logging.getLogger(__name__)
@@ -45,13 +45,13 @@ def find_scheme(rows: Rows, name: str, split: str) -> str | None:
         split: Name of the split, for errors.
 
     Raises:
-        UserError: The tags mix two schemes, mix a scheme with other tags, or have spans that break the scheme of their
+        DataError: The tags mix two schemes, mix a scheme with other tags, or have spans that break the scheme of their
             letters. The message names a row, its tag and the tag to write.
     """
     seen = {tag for row in rows for tag in row}
     spaced = next((tag for tag in sorted(seen) if tag != tag.strip()), None)
     if spaced is not None:
-        raise UserError(f"the tag {spaced!r} of {name!r} has spaces around it: write {spaced.strip()!r}.")
+        raise DataError(f"the tag {spaced!r} of {name!r} has spaces around it: write {spaced.strip()!r}.")
     tags = sorted(seen - {OUTSIDE})
     letters = set(map(_letter, tags))
     if letters and letters <= {"B", "I"}:
@@ -67,7 +67,7 @@ def find_scheme(rows: Rows, name: str, split: str) -> str | None:
         _check_nearly(tags, OUTSIDE in seen, name)
         return None
     if fitting and len(wrong) <= others:
-        raise UserError(_advice(*wrong[0], fitting[0], split))
+        raise DataError(_advice(*wrong[0], fitting[0], split))
     raise _strange(rows, tags, {"BIO": ("B", "I"), **({} if fitting else LETTERS)}, name, split)
 
 
@@ -83,14 +83,14 @@ def converted(rows: Rows, scheme: str | None, split: str) -> tuple[list[list[str
         split: Name of the split, for errors.
 
     Raises:
-        UserError: The spans break a scheme of `LETTERS`.
+        DataError: The spans break a scheme of `LETTERS`.
     """
     if scheme is None:
         return [list(row) for row in rows], 0
     if scheme in LETTERS:
         wrong = next(_broken(rows, scheme), None)
         if wrong is not None:
-            raise UserError(_advice(*wrong, scheme, split))
+            raise DataError(_advice(*wrong, scheme, split))
         of_scheme = set(LETTERS[scheme])
         rows = [[_bio_tag(tag) if _letter(tag) in of_scheme else tag for tag in row] for row in rows]
     if scheme == "IOB1":
@@ -105,7 +105,7 @@ def _bio_tag(tag: str) -> str:
 def _bio_or_iob1(rows: Rows, split: str) -> str:
     """Return IOB1 if all spans fit it and some begin with `I-`; otherwise return BIO.
 
-    Raise [`UserError`] if fewer tags break IOB1 than BIO. An `I-` at the first word of a row does not count as breaking
+    Raise [`DataError`] if fewer tags break IOB1 than BIO. An `I-` at the first word of a row does not count as breaking
     BIO, because the row may be a part of a longer text.
     """
     not_bio = first_inside = not_iob1 = 0
@@ -122,7 +122,7 @@ def _bio_or_iob1(rows: Rows, split: str) -> str:
         return "IOB1" if not_bio or first_inside else "BIO"
     if not_bio > not_iob1:
         number, place, tag, before = misplaced
-        raise UserError(
+        raise DataError(
             f"row {number} of the split {split!r} has the tag {tag!r} at its word {place}, after {before!r}, but most "
             "spans begin with I-, as in the scheme IOB1, where B- comes only right after a span of the same kind: "
             f"write I-{tag[2:]} there, or begin all spans with B-."
@@ -154,10 +154,10 @@ def _advice(number: int, place: int, tag: str, beside: str, better: str, scheme:
 
 
 def _check_nearly(tags: list[str], outside: bool, name: str) -> None:
-    """Raise [`UserError`] for tags such as b-per or B_PER, which are almost BIO; warn of a bare B beside O."""
+    """Raise [`DataError`] for tags such as b-per or B_PER, which are almost BIO; warn of a bare B beside O."""
     bare = next((tag for tag in tags if tag.upper() in ("B-", "I-")), None)
     if bare is not None:
-        raise UserError(
+        raise DataError(
             f"the tag {bare!r} of {name!r} does not name the kind of its span: write {bare.upper()}KIND, such as "
             f"{bare.upper()}TERM where there is one kind, and O for words outside of all spans."
         )
@@ -168,7 +168,7 @@ def _check_nearly(tags: list[str], outside: bool, name: str) -> None:
         )
     behind = [tag for tag in tags if len(tag) > 2 and tag[-2] in "-_" and tag[-1].upper() in _ALL]
     if outside and behind and behind == tags:
-        raise UserError(
+        raise DataError(
             f"the tag {behind[0]!r} of {name!r} has the letter of the scheme after its kind: write "
             f"{behind[0][-1].upper()}-{behind[0][:-2]}, and O for words outside of all spans."
         )
@@ -179,13 +179,13 @@ def _check_nearly(tags: list[str], outside: bool, name: str) -> None:
     low = [tag for tag in tags if tag[1:2] == "_" and tag[2:] and tag[0].upper() in _ALL]
     nearly = lower or (low if outside and low == tags else [])
     if nearly:
-        raise UserError(
+        raise DataError(
             f"the tag {nearly[0]!r} of {name!r} is almost a tag of the BIO scheme: write "
             f"{nearly[0][0].upper()}-{nearly[0][2:]}, and O for words outside of all spans."
         )
 
 
-def _strange(rows: Rows, tags: list[str], schemes: dict[str, tuple[str, ...]], name: str, split: str) -> UserError:
+def _strange(rows: Rows, tags: list[str], schemes: dict[str, tuple[str, ...]], name: str, split: str) -> DataError:
     """Return the error for tags that are not of the scheme of the other tags."""
     counts = Counter(tag for row in rows for tag in row)
     others = {of: [tag for tag in tags if _letter(tag) not in letters] for of, letters in schemes.items()}
@@ -203,7 +203,7 @@ def _strange(rows: Rows, tags: list[str], schemes: dict[str, tuple[str, ...]], n
     if kind in _NEARLY_OUTSIDE or not any(map(str.isalpha, kind)):
         remedy = "write O for words outside of all spans"
     one = next(tag for tag in tags if _letter(tag) in schemes[scheme])
-    return UserError(
+    return DataError(
         f"the tag {tag!r} of {name!r} is not in the {scheme} scheme, but {one!r} is: {remedy}. It is the tag of word "
         f"{place} of row {row} of the split {split!r}. (Whole data sets in IOB1, {', '.join(LETTERS)} are converted.)"
     )

@@ -13,7 +13,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedToken
 from transformers.utils import CONFIG_NAME
 
 from ..models.weight_files import is_intact
-from ..utils.errors import UserError, check_choice, first_line, looks_local
+from ..utils.errors import ConfigError, check_choice, first_line, looks_local
 from ..utils.hub_download import snapshot
 
 PAD, UNK, BOS, EOS = SPECIAL_TOKENS = ["<pad>", "<unk>", "<s>", "</s>"]
@@ -105,14 +105,14 @@ def train_tokenizer(
         offsets. Pairs are joined as `first </s> second`. It has no maximum length, because its models have none.
 
     Raises:
-        UserError: The kind is unknown, there is no text, or the vocabulary is too small for the kind.
+        ConfigError: The kind is unknown, there is no text, or the vocabulary is too small for the kind.
     """
     check_choice("kind", kind, KINDS)
     if isinstance(texts, str):
-        raise UserError("texts is one string: pass a list of texts, train_tokenizer([text]).")
+        raise ConfigError("texts is one string: pass a list of texts, train_tokenizer([text]).")
     smallest = len(SPECIAL_TOKENS) + (256 if kind == "bpe" else 1)
     if vocab_size < smallest:
-        raise UserError(f"vocab_size={vocab_size} is too small for kind={kind!r}: write at least {smallest}.")
+        raise ConfigError(f"vocab_size={vocab_size} is too small for kind={kind!r}: write at least {smallest}.")
     model, pre_tokenizer, decoder, trainer = _parts(kind, vocab_size, min_frequency, show_progress)
     steps: list[Any] = [normalizers.NFC()]
     if strip_html:
@@ -143,7 +143,7 @@ def train_tokenizer(
         tokenizer.model = _numbered_alike(tokenizer)
     tokenizer.pre_tokenizer = pre_tokenizer
     if not counted.characters:
-        raise UserError("there is no text to train a tokenizer from: the column is empty, or all its rows are.")
+        raise ConfigError("there is no text to train a tokenizer from: the column is empty, or all its rows are.")
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token=PAD,
@@ -255,18 +255,18 @@ def load_tokenizer(path: str, **kwargs: Any) -> PreTrainedTokenizerBase:
         **kwargs: Options of `AutoTokenizer.from_pretrained`. `trust_remote_code` is False by default.
 
     Raises:
-        UserError: The tokenizer cannot be loaded, or it has no padding token.
+        ConfigError: The tokenizer cannot be loaded, or it has no padding token.
     """
     try:
         folder, options = _fetched(path, {"trust_remote_code": False, **kwargs})
         tokenizer = AutoTokenizer.from_pretrained(folder, **options)
     except (OSError, ValueError) as error:
-        raise UserError(
+        raise ConfigError(
             f"no tokenizer can be loaded from {path!r} ({first_line(error)}): name a folder that "
             "tokenizer.save_pretrained wrote, or a Hub id."
         ) from error
     if tokenizer.pad_token_id is None:
-        raise UserError(
+        raise ConfigError(
             f"the tokenizer {path!r} has no padding token: load it, set tokenizer.pad_token = tokenizer.eos_token "
             "(or add one), save it, and name that folder."
         )
@@ -334,12 +334,12 @@ def as_text(value: Any) -> str:
         value: String, number or None. Unpaired surrogates in a string become question marks.
 
     Raises:
-        UserError: The value has another type.
+        ConfigError: The value has another type.
     """
     if value is None or value != value:  # NaN is a missing value.
         return ""
     if not isinstance(value, (str, int, float)):
-        raise UserError(f"{str(value)[:60]!r} is of type {type(value).__name__}: pass texts, as strings.")
+        raise ConfigError(f"{str(value)[:60]!r} is of type {type(value).__name__}: pass texts, as strings.")
     text = str(value)
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
@@ -382,7 +382,7 @@ def pair_encodings(tokenizer: PreTrainedTokenizerBase, pairs: Sequence[tuple[str
         return []
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
-        raise UserError(
+        raise ConfigError(
             f"{type(tokenizer).__name__} does not map tokens to the texts of a pair: use a fast tokenizer, or "
             "leave data.max_length out."
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..utils.errors import UserError
+from ..utils.errors import DataError, HfRnnError
 from .encodings import COMPRESSIONS
 from .vector_reader import VectorReader, split_archive
 
@@ -28,7 +28,7 @@ class FastTextVectors(VectorReader):
         path: File to read.
 
     Raises:
-        UserError: The file is compressed or truncated, or its version is not 11 or 12.
+        DataError: The file is compressed or truncated, or its version is not 11 or 12.
     """
 
     format = "fastText binary"
@@ -38,7 +38,7 @@ class FastTextVectors(VectorReader):
     def __init__(self, path: Path):
         super().__init__(path)
         if path.suffix.lower() in COMPRESSIONS or split_archive(path)[0]:
-            raise UserError(
+            raise DataError(
                 f"{str(self.path)!r} is a compressed model of fastText, which cannot be read at random positions: "
                 "decompress it (gunzip), and name the .bin file."
             )
@@ -50,7 +50,7 @@ class FastTextVectors(VectorReader):
             self.nwords = 0
             self.matrix = np.zeros((0, self.width), dtype=np.float32)
         if version not in (11, 12):
-            raise UserError(
+            raise DataError(
                 f"{str(path)!r} has version {version} of fastText's format, but only 11 and 12 can be read: save the "
                 "model with fastText 0.9."
             )
@@ -63,10 +63,10 @@ class FastTextVectors(VectorReader):
     def _whole(self) -> Iterator[None]:
         try:
             yield
-        except UserError:
+        except HfRnnError:
             raise
         except (struct.error, ValueError, IndexError) as error:
-            raise UserError(
+            raise DataError(
                 f"{str(self.path)!r} is a truncated or damaged model of fastText: fetch the file again."
             ) from error
 
@@ -91,14 +91,14 @@ class FastTextVectors(VectorReader):
                 self.pruned = dict(pairs.tolist())
                 at += 8 * pruned
             if self.data[at]:
-                raise UserError(
+                raise DataError(
                     f"{str(self.path)!r} is a quantized model of fastText: name the .bin file that it was made from."
                 )
             rows, columns = struct.unpack_from("<2q", self.data, at + 1)
             ngrams = self.bucket if self.pruned is None else 1 + max(self.pruned.values(), default=-1)
             needed = self.nwords + (ngrams if self.most > 0 else 0)
             if columns != self.width or rows < needed:
-                raise UserError(
+                raise DataError(
                     f"{str(self.path)!r} declares width {self.width} and {needed:,} words and n-grams, but its matrix "
                     f"has {rows:,} rows of {columns}: fetch the file again."
                 )

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, ClassVar
 import numpy as np
 import pyarrow as pa
 
-from ..utils.errors import UserError, first_line
+from ..utils.errors import DataError, first_line
 from .encodings import open_bytes
 
 NOT_UTF8, DUPLICATES, NOT_FINITE = (
@@ -50,7 +50,7 @@ class VectorReader:
             words: Words to look up, in exactly this spelling.
 
         Raises:
-            UserError: The file breaks its format.
+            DataError: The file breaks its format.
         """
         raise NotImplementedError
 
@@ -115,7 +115,7 @@ def open_file(path: Path) -> BinaryIO:
         path: File to open. A member of an archive is `ARCHIVE.zip/MEMBER`.
 
     Raises:
-        UserError: The archive has several files and none is named, or it has no such member.
+        DataError: The archive has several files and none is named, or it has no such member.
     """
     archive, member = split_archive(path)
     if archive is None:
@@ -127,7 +127,7 @@ def open_file(path: Path) -> BinaryIO:
         if member not in names:
             has = f"has {', '.join(sorted(names)) or 'no files'}"
             one = sorted(names)[0] if names else "FILE"
-            raise UserError(f"{str(archive)!r} {has}: name one, --model.vectors {archive.as_posix()}/{one}.")
+            raise DataError(f"{str(archive)!r} {has}: name one, --model.vectors {archive.as_posix()}/{one}.")
         # The member keeps the archive open after this block.
         stream: Any = opened.open(str(member))
         return io.BufferedReader(stream)
@@ -147,7 +147,7 @@ def split_archive(path: Path) -> tuple[Path | None, str | None]:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Convert read and decompression errors inside the block to [`UserError`].
+    """Convert read and decompression errors inside the block to [`DataError`].
 
     Args:
         path: File that the block reads, for the message.
@@ -155,7 +155,7 @@ def reading(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, EOFError, RuntimeError, pa.ArrowException, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(
+        raise DataError(
             f"{str(path)!r} cannot be read: {first_line(error)}. Fetch it again, if it is truncated."
         ) from error
 

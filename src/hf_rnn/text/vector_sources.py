@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from ..models.weight_files import is_intact, is_pointer
-from ..utils.errors import UserError, looks_local
+from ..utils.errors import DataError, HfRnnError, looks_local
 from ..utils.hub_download import snapshot
 from .tokenization import TOKENIZER_FILES
 from .vector_fasttext import MAGIC, FastTextVectors
@@ -39,7 +39,7 @@ def open_vectors(path: str) -> VectorReader:
             static embeddings, or a transformers model, whose input embeddings are used.
 
     Raises:
-        UserError: The source does not exist or is damaged, or its format is not supported.
+        DataError: The source does not exist or is damaged, or its format is not supported.
     """
     place = Path(path)
     if path and place.is_dir():
@@ -47,13 +47,13 @@ def open_vectors(path: str) -> VectorReader:
     if place.is_file() or split_archive(place)[0]:
         return reader_of(place)
     if not path or looks_local(path) or place.suffix.lower() in ENDINGS:
-        raise UserError(f"model.vectors={path!r}: there is no such file or folder: name {_FILES}.")
+        raise DataError(f"model.vectors={path!r}: there is no such file or folder: name {_FILES}.")
     try:
         return _reader_of_folder(_fetch(path))
-    except UserError as error:
+    except HfRnnError as error:
         if repr(path) in str(error):
             raise
-        raise UserError(f"model.vectors={path!r}: there is no such file or folder, and on the Hub: {error}") from error
+        raise DataError(f"model.vectors={path!r}: there is no such file or folder, and on the Hub: {error}") from error
 
 
 def _fetch(repo_id: str) -> Path:
@@ -83,7 +83,7 @@ def _reader_of_folder(folder: Path) -> VectorReader:
     if len(files) == 1:
         return reader_of(files[0])
     several = f"it has {', '.join(file.name for file in files)}; name one of them" if files else "it has none"
-    raise UserError(f"the folder {str(folder)!r} has no single file of vectors ({several}): name {_FILES}.")
+    raise DataError(f"the folder {str(folder)!r} has no single file of vectors ({several}): name {_FILES}.")
 
 
 def reader_of(path: Path) -> VectorReader:
@@ -93,24 +93,24 @@ def reader_of(path: Path) -> VectorReader:
         path: File to read. A member of an archive is `ARCHIVE.zip/MEMBER`.
 
     Raises:
-        UserError: The file is empty or damaged, or its format is not supported.
+        DataError: The file is empty or damaged, or its format is not supported.
     """
     if path.is_file() and is_pointer(path):
-        raise UserError(f"{str(path)!r} is a pointer of Git LFS, not the file itself: git lfs pull.")
+        raise DataError(f"{str(path)!r} is a pointer of Git LFS, not the file itself: git lfs pull.")
     with reading(path), open_file(path) as stream:
         head = stream.read(_HEAD)
     if not head.strip():
-        raise UserError(f"{str(path)!r} is empty: name another file of vectors.")
+        raise DataError(f"{str(path)!r} is empty: name another file of vectors.")
     if head.startswith(MAGIC):
         return FastTextVectors(path)
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise UserError(f"{str(path)!r} is UTF-16: write it as UTF-8 (iconv -f utf-16 -t utf-8 FILE > NEW).")
+        raise DataError(f"{str(path)!r} is UTF-16: write it as UTF-8 (iconv -f utf-16 -t utf-8 FILE > NEW).")
     first, _, rest = head.partition(b"\n")
     header = header_of(first.removeprefix(codecs.BOM_UTF8))
     if header and header[1] and is_binary(rest, header[1]):
         return BinaryVectors(path, header)
     if b"\0" in head:
-        raise UserError(
+        raise DataError(
             f"{str(path)!r} is neither text nor a model of fastText nor word2vec's binary format: save the vectors in "
             "one of them (with gensim: vectors.save_word2vec_format('vectors.txt'))."
         )

@@ -17,7 +17,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.initialization import no_init_weights
 from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
-from ..utils.errors import UserError, first_line
+from ..utils.errors import DataError, first_line
 from .vector_reader import VectorReader
 
 TOKENIZER_FILE = "tokenizer.json"
@@ -40,7 +40,7 @@ class TableVectors(VectorReader):
         mapping: Row of `table` for each token, shape [V]; None if the row is the token id.
 
     Raises:
-        UserError: The shapes of the tensors do not fit together.
+        DataError: The shapes of the tensors do not fit together.
     """
 
     format = "embeddings"
@@ -55,11 +55,11 @@ class TableVectors(VectorReader):
     ):
         super().__init__(path)
         if table.dim() != 2:
-            raise UserError(f"the vectors of {str(path)!r} have the shape {list(table.shape)}, and not [V, E].")
+            raise DataError(f"the vectors of {str(path)!r} have the shape {list(table.shape)}, and not [V, E].")
         entries = len(table if mapping is None else mapping)
         last = 0 if mapping is None or not entries else int(mapping.max())
         if (weights is not None and len(weights) < entries) or last >= max(1, len(table)):
-            raise UserError(
+            raise DataError(
                 f"the tensors of {str(path)!r} do not fit together: {len(table):,} vectors"
                 + ("" if weights is None else f", {len(weights):,} weights")
                 + ("" if mapping is None else f", {entries:,} entries, one of which refers to vector {last:,}")
@@ -131,7 +131,7 @@ def static_folder(folder: Path) -> Path | None:
         folder: Folder to search.
 
     Raises:
-        UserError: A weights file is damaged.
+        DataError: A weights file is damaged.
     """
     for place in (folder, folder / STATIC_FOLDER):
         file = place / SAFE_WEIGHTS_NAME
@@ -147,7 +147,7 @@ def static_vectors(folder: Path) -> StaticVectors:
         folder: Folder that [`static_folder`] returned.
 
     Raises:
-        UserError: A file is damaged, or its tensors do not fit together.
+        DataError: A file is damaged, or its tensors do not fit together.
     """
     file = folder / SAFE_WEIGHTS_NAME
     names = _names(file)
@@ -166,7 +166,7 @@ def input_embeddings(folder: Path) -> InputEmbeddings:
         folder: Folder with the configuration, the safetensors files and the tokenizer of the model.
 
     Raises:
-        UserError: The model has no input embeddings in safetensors, or files are missing or damaged.
+        DataError: The model has no input embeddings in safetensors, or files are missing or damaged.
     """
     name = embedding_name(folder)
     for file in sorted(folder.glob("*.safetensors")):
@@ -175,7 +175,7 @@ def input_embeddings(folder: Path) -> InputEmbeddings:
             return InputEmbeddings(folder, _tokenizer(folder), _tensor(file, key))
     pickles = any(folder.glob("*.bin"))
     why = " (its pickle files are not read, because a pickle can run any code)" if pickles else ""
-    raise UserError(
+    raise DataError(
         f"{str(folder)!r} has no safetensors file with the input embeddings, {name!r}{why}: save the model with "
         "model.save_pretrained."
     )
@@ -188,7 +188,7 @@ def embedding_name(folder: Path) -> str:
         folder: Folder with the configuration of the model.
 
     Raises:
-        UserError: transformers does not know the model, or the model does not embed tokens.
+        DataError: transformers does not know the model, or the model does not embed tokens.
     """
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
@@ -197,7 +197,7 @@ def embedding_name(folder: Path) -> str:
         weight = model.get_input_embeddings().weight
         return next(name for name, parameter in model.named_parameters() if parameter is weight)
     except (OSError, ValueError, TypeError, AttributeError, KeyError, ImportError, NotImplementedError) as error:
-        raise UserError(
+        raise DataError(
             f"the input embeddings of {str(folder)!r} cannot be found ({first_line(error)}): name a model of "
             "transformers that reads tokens, or a file of vectors."
         ) from error
@@ -222,7 +222,7 @@ def shard_of_embeddings(folder: Path) -> str:
         folder: Folder with the configuration of the model and, for sharded weights, their index.
 
     Raises:
-        UserError: Same as in [`embedding_name`].
+        DataError: Same as in [`embedding_name`].
     """
     index = folder / SAFE_WEIGHTS_INDEX_NAME
     if not index.is_file():
@@ -236,7 +236,7 @@ def _names(file: Path) -> list[str]:
         with safe_open(file, framework="pt") as tensors:
             return list(tensors.keys())
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{str(file)!r} is damaged ({first_line(error)}): fetch it again.") from error
+        raise DataError(f"{str(file)!r} is damaged ({first_line(error)}): fetch it again.") from error
 
 
 def _tensor(file: Path, name: str) -> torch.Tensor:
@@ -253,7 +253,7 @@ def _tokenizer(folder: Path) -> Tokenizer:
         return found.backend_tokenizer
     # tokenizers raises a plain Exception for an invalid file.
     except Exception as error:
-        raise UserError(
+        raise DataError(
             f"no fast tokenizer can be loaded from {str(folder)!r} ({first_line(error)}): save it with "
             "tokenizer.save_pretrained beside the weights."
         ) from error

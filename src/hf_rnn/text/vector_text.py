@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ..utils.errors import UserError
+from ..utils.errors import DataError
 from .vector_reader import VectorReader, open_file, reading
 
 WITH_SPACES = "words with spaces"
@@ -31,7 +31,7 @@ class TextVectors(VectorReader):
         head: First bytes of the file, at least its first line.
 
     Raises:
-        UserError: The first line is neither a header nor a word with numbers.
+        DataError: The first line is neither a header nor a word with numbers.
     """
 
     format = "text"
@@ -42,7 +42,7 @@ class TextVectors(VectorReader):
         self.header = header_of(first)
         self.width = self.header[1] if self.header else _numbers_at_end(first.split())
         if not self.width:
-            raise UserError(
+            raise DataError(
                 f"line 1 of {str(path)!r} is {_shown(first)}, and not a word followed by numbers: name vectors in "
                 "the format of GloVe, word2vec or fastText."
             )
@@ -71,7 +71,7 @@ class TextVectors(VectorReader):
     def _uneven(self, line: bytes, number: int) -> tuple[bytes, bytes]:
         """Return the word and the numbers of a line that does not have exactly one space before each number.
 
-        A word that contains spaces is counted as skipped, and both results are empty. Raise [`UserError`] for a line of
+        A word that contains spaces is counted as skipped, and both results are empty. Raise [`DataError`] for a line of
         another width.
         """
         fields = line.split()
@@ -81,7 +81,7 @@ class TextVectors(VectorReader):
             return b"", b""
         if more:
             says = f"the first line declares width {self.width}" if self.header else f"line 1 has {self.width}"
-            raise UserError(
+            raise DataError(
                 f"line {number} of {str(self.path)!r} has {len(fields) - 1} numbers ({_shown(line)}), but {says}: all "
                 "vectors must have the same width. Fetch the file again, or correct that line."
             )
@@ -96,16 +96,16 @@ class TextVectors(VectorReader):
                 return np.array([float(value) for value in values], dtype=np.float32)
         except ValueError:
             wrong = next((value for value in values if not _is_number(value)), b"  ")
-            raise UserError(
+            raise DataError(
                 f"line {number} of {str(self.path)!r} has {_shown(wrong)} instead of a number: correct that line."
             ) from None
 
     def _check_lines(self, lines: int) -> None:
-        """Raise [`UserError`] if the file has no vectors, or not as many as its header says."""
+        """Raise [`DataError`] if the file has no vectors, or not as many as its header says."""
         if not lines:
-            raise UserError(f"{str(self.path)!r} has no vectors: name another file.")
+            raise DataError(f"{str(self.path)!r} has no vectors: name another file.")
         if self.header and lines != self.header[0]:
-            raise UserError(
+            raise DataError(
                 f"the first line of {str(self.path)!r} declares {self.header[0]:,} vectors, but the file has "
                 f"{lines:,}: fetch the file again if it is truncated; if not, delete that line (sed -i 1d FILE)."
             )
@@ -155,8 +155,8 @@ class BinaryVectors(VectorReader):
         if (buffer[at:] + stream.read(8)).strip():
             raise self._other_number("more")
 
-    def _other_number(self, there: str) -> UserError:
-        return UserError(
+    def _other_number(self, there: str) -> DataError:
+        return DataError(
             f"the first line of {str(self.path)!r} declares {self.count:,} vectors of width {self.width}, but the file "
             f"has {there}: fetch the file again."
         )

@@ -18,7 +18,7 @@ import numpy as np
 from tokenizers import models
 from transformers import PreTrainedTokenizerBase
 
-from ..utils.errors import UserError
+from ..utils.errors import DataError
 from .vector_reader import VectorReader
 
 # Spellings under which a word is looked up, in this order.
@@ -99,7 +99,7 @@ def find_vectors(
             come after them.
 
     Raises:
-        UserError: No token has a vector, the vectors found are all 0 or have a huge number, or the source breaks its
+        DataError: No token has a vector, the vectors found are all 0 or have a huge number, or the source breaks its
             format.
     """
     V = len(tokenizer) if V is None else V
@@ -234,23 +234,23 @@ def _filled(vectors: dict[int, np.ndarray], V: int, E: int, seed: int) -> np.nda
 
 
 def _spread(vectors: dict[int, np.ndarray], name: str) -> float:
-    """Return the standard deviation of all numbers; raise [`UserError`] if all are 0 or one is far too large."""
+    """Return the standard deviation of all numbers; raise [`DataError`] if all are 0 or one is far too large."""
     numbers = np.stack(list(vectors.values())).astype(np.float64)
     sizes = np.abs(numbers[numbers != 0])
     spread = float(numbers.std())
     if not len(sizes) or spread > MOST_SPREAD * np.median(sizes):
         largest = sizes.max() if len(sizes) else 0.0
-        raise UserError(
+        raise DataError(
             f"the {len(vectors):,} vectors that model.vectors={name!r} has for the vocabulary have numbers up to "
             f"{largest:g}: all are 0, or one is far too large. Name other vectors, or fetch the file again."
         )
     return spread
 
 
-def _nothing_found(source: VectorReader, name: str, tokenizer: PreTrainedTokenizerBase, special: set[int]) -> UserError:
+def _nothing_found(source: VectorReader, name: str, tokenizer: PreTrainedTokenizerBase, special: set[int]) -> DataError:
     ours = [word for word in list(_own_words(tokenizer, special).values())[-3:] if word]
     passed = "".join(f", {count:,} {what} skipped" for what, count in source.skipped.items())
-    return UserError(
+    return DataError(
         f"model.vectors={name!r} has none of the {len(tokenizer) - len(special):,} entries of the vocabulary: it has "
         f"words such as {', '.join(map(repr, source.examples)) or '(none)'}{passed}, and the vocabulary has words "
         f"such as {', '.join(map(repr, ours))}. Name vectors of the language of the texts, written in UTF-8."

@@ -10,7 +10,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from ..models.configuration_rnn import RNNConfig
-from ..utils.errors import UserError
+from ..utils.errors import DataError
 from .tokenization import TOKENIZER_FILES, load_tokenizer
 
 # Number of vocabulary entries that a fingerprint tokenizes.
@@ -45,7 +45,7 @@ def _read(backend: Any, text: str) -> list[int]:
 
 
 def check_vocabulary(folder: Path, config: RNNConfig, name: str) -> None:
-    """Raise [`UserError`] if the tokenizer in a folder is not the one of a model.
+    """Raise [`DataError`] if the tokenizer in a folder is not the one of a model.
 
     Args:
         folder: Folder of the tokenizer.
@@ -56,7 +56,7 @@ def check_vocabulary(folder: Path, config: RNNConfig, name: str) -> None:
     stats = [file.stat() for file in files]
     entries, found = _identity(str(folder), tuple((stat.st_mtime_ns, stat.st_size) for stat in stats))
     if config.wide_vocabulary not in (None, found):
-        raise UserError(
+        raise DataError(
             f"the tokenizer in {name!r} is not the one that the n-grams of the model's wide path were fitted with: put "
             "the tokenizer files of the training run back, or train the model again."
         )
@@ -64,7 +64,7 @@ def check_vocabulary(folder: Path, config: RNNConfig, name: str) -> None:
         grow = f"call model.resize_token_embeddings({entries}) and save the model again"
         if config.num_rare_tokens:
             grow = "train the model again with them in its training rows, because its wide path uses the next ids"
-        raise UserError(
+        raise DataError(
             f"the tokenizer in {name!r} has {entries} entries and the model a vocab_size of "
             f"{config.vocab_size}: they do not belong together. Put the tokenizer files of the training run back; or, "
             f"if you added tokens, {grow}."
@@ -83,7 +83,7 @@ def _identity(folder: str, state: tuple[tuple[int, int], ...]) -> tuple[int, str
 
 
 def check_folder(folder: Path, config: RNNConfig) -> None:
-    """Raise [`UserError`] if the folder of a model has a tokenizer that is not the one of the model.
+    """Raise [`DataError`] if the folder of a model has a tokenizer that is not the one of the model.
 
     Args:
         folder: Folder of the weights.

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from transformers import TrainingArguments
 
-from ..utils.errors import UserError, check_choice
+from ..utils.errors import ConfigError, check_choice
 from ..utils.output import bars_are_seen
 from ..utils.processes import join_after_restart
 from .averaging import AVERAGINGS
@@ -88,7 +88,7 @@ class RNNTrainingArguments(TrainingArguments):
             0 disables them. Read by text classifiers and language models.
 
     Raises:
-        UserError: A setting is out of range, not supported, or contradicts another one.
+        ConfigError: A setting is out of range, not supported, or contradicts another one.
     """
 
     output_dir: str | None = "rnn-model"
@@ -152,33 +152,33 @@ class RNNTrainingArguments(TrainingArguments):
         super().__post_init__()
 
     def _check_refused(self) -> None:
-        """Raise [`UserError`] if an argument is not supported, or needs another argument that is missing."""
+        """Raise [`ConfigError`] if an argument is not supported, or needs another argument that is missing."""
         for name, why in REFUSED.items():
             default = type(self).__dataclass_fields__[name].default
             if getattr(self, name) not in (default, None, False if default is None else default):
-                raise UserError(f"training.{name}={getattr(self, name)} is not supported: {why}. Leave it out.")
+                raise ConfigError(f"training.{name}={getattr(self, name)} is not supported: {why}. Leave it out.")
         if self.dataloader_persistent_workers and not self.dataloader_num_workers:
-            raise UserError(
+            raise ConfigError(
                 "training.dataloader_persistent_workers=True needs workers: write --training.dataloader_num_workers 2 "
                 "too, or leave it out."
             )
 
     def _check_ranges(self) -> None:
-        """Raise [`UserError`] if a number is out of range, or the sampling strategy is unknown."""
+        """Raise [`ConfigError`] if a number is out of range, or the sampling strategy is unknown."""
         for name in OBJECTIVES:
             if getattr(self, name) < 0:
-                raise UserError(f"training.{name}={getattr(self, name)} must be 0 or greater.")
+                raise ConfigError(f"training.{name}={getattr(self, name)} must be 0 or greater.")
         if self.gradient_flow_steps < 0:
-            raise UserError(f"training.gradient_flow_steps={self.gradient_flow_steps} must be 0 (none) or greater.")
+            raise ConfigError(f"training.gradient_flow_steps={self.gradient_flow_steps} must be 0 (none) or greater.")
         check_choice("training.train_sampling_strategy", self.train_sampling_strategy, SAMPLINGS)
         for name, least in LEAST.items():
             if (getattr(self, name) or 0) < least:
-                raise UserError(f"training.{name}={getattr(self, name)} must be {least} or greater.")
+                raise ConfigError(f"training.{name}={getattr(self, name)} must be {least} or greater.")
         if self.num_train_epochs <= 0 or self.max_steps == 0:
             name = "max_steps" if self.max_steps == 0 else "num_train_epochs"
-            raise UserError(f"training.{name}={getattr(self, name)} trains nothing: write one greater than 0.")
+            raise ConfigError(f"training.{name}={getattr(self, name)} trains nothing: write one greater than 0.")
         if not 0 < self.layer_lr_decay <= 1:
-            raise UserError(
+            raise ConfigError(
                 f"training.layer_lr_decay={self.layer_lr_decay} must be greater than 0 and at most 1, such as 0.4."
             )
 
@@ -186,50 +186,50 @@ class RNNTrainingArguments(TrainingArguments):
         if self.averaging is not None:
             check_choice("training.averaging", self.averaging, AVERAGINGS)
         if self.averaging == "nt_asgd" and self.eval_strategy == "no":
-            raise UserError(
+            raise ConfigError(
                 "training.averaging=nt_asgd begins after an evaluation, and training.eval_strategy is no: write "
                 "--training.eval_strategy epoch, or --training.averaging swa."
             )
         for name in ("averaging_decay", "averaging_start"):
             if not 0 <= getattr(self, name) < 1:
-                raise UserError(f"training.{name}={getattr(self, name)} must be at least 0 and less than 1.")
+                raise ConfigError(f"training.{name}={getattr(self, name)} must be at least 0 and less than 1.")
         if self.averaging_patience < 1:
-            raise UserError(f"training.averaging_patience={self.averaging_patience} must be 1 or greater, such as 5.")
+            raise ConfigError(f"training.averaging_patience={self.averaging_patience} must be 1 or greater, such as 5.")
 
     def _check_stopping(self) -> None:
         patience = self.early_stopping_patience
         if patience is not None and patience < 1:
-            raise UserError(f"training.early_stopping_patience={patience} must be 1 or greater, or null for never.")
+            raise ConfigError(f"training.early_stopping_patience={patience} must be 1 or greater, or null for never.")
         if patience is not None and self.eval_strategy == "no":
-            raise UserError(
+            raise ConfigError(
                 f"training.early_stopping_patience={patience} counts evaluations, and training.eval_strategy is no: "
                 "write --training.eval_strategy epoch, or leave it out."
             )
 
     def _check_batches(self) -> None:
         if self.window < 1:
-            raise UserError(f"training.window={self.window} must be 1 or greater, such as 70.")
+            raise ConfigError(f"training.window={self.window} must be 1 or greater, such as 70.")
         if self.train_batch_tokens is not None and self.train_batch_tokens < 1:
-            raise UserError(
+            raise ConfigError(
                 f"training.train_batch_tokens={self.train_batch_tokens} must be 1 or greater, such as 16384, or null "
                 "for per_device_train_batch_size rows."
             )
         if self.train_batch_tokens is not None and self.auto_find_batch_size:
-            raise UserError(
+            raise ConfigError(
                 "training.auto_find_batch_size looks for a number of rows, and training.train_batch_tokens sets a "
                 "number of tokens: leave one of them out."
             )
 
     def _check_saving(self) -> None:
-        """Raise [`UserError`] if the best model would have no checkpoint, or FSDP or DeepSpeed is set."""
+        """Raise [`ConfigError`] if the best model would have no checkpoint, or FSDP or DeepSpeed is set."""
         if self.load_best_model_at_end and self.save_strategy not in ("best", self.eval_strategy):
-            raise UserError(
+            raise ConfigError(
                 f"training.load_best_model_at_end needs a checkpoint at each evaluation, and training.save_strategy is "
                 f"{self.save_strategy} where training.eval_strategy is {self.eval_strategy}: make them the same, or "
                 "write --training.load_best_model_at_end false."
             )
         if self.fsdp or self.deepspeed or os.environ.get("ACCELERATE_USE_FSDP") == "true":
-            raise UserError(
+            raise ConfigError(
                 "FSDP and DeepSpeed split models that are too large for one device, and recurrent models are not: "
                 "leave training.fsdp and training.deepspeed out, or write distributed_type: MULTI_GPU for accelerate. "
                 "The processes then share the rows of each step."

@@ -11,7 +11,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import seed_worker
 
 from ..text.batching import EpochLengthSampler, ShardedBatches, TokenBatchSampler
-from ..utils.errors import UserError
+from ..utils.errors import HfRnnError
 from .callbacks import EpochCallback
 from .stopping import start_worker
 from .streaming import EncodedStream, StreamedBatches
@@ -49,7 +49,7 @@ class BatchedLoading(TrainerHooks):
         stream gives endless batches. In all other cases the loader is that of transformers.
 
         Raises:
-            UserError: `train_batch_tokens` is set, and the rows have no `length` column, which `task.encode` makes.
+            HfRnnError: `train_batch_tokens` is set, and the rows have no `length` column, which `task.encode` makes.
         """
         args, rows = self.args, self.train_dataset
         loading = {
@@ -81,7 +81,7 @@ class BatchedLoading(TrainerHooks):
             batches = TokenBatchSampler(rows["length"], args.train_batch_tokens, args.order_seed)
             self.add_callback(EpochCallback(batches))
         else:
-            raise UserError(
+            raise HfRnnError(
                 f"train_batch_tokens needs a column 'length', and the rows have {', '.join(rows.column_names)}: pass "
                 "train_dataset=task.encode(rows, tokenizer), or leave train_batch_tokens out."
             )

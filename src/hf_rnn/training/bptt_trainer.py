@@ -15,7 +15,7 @@ from transformers.trainer_utils import EvalLoopOutput
 from ..models.recurrent_cache import RNNCache
 from ..tasks import Task
 from ..text.bptt_windows import IGNORED, BPTTWindows, perplexities, read_streams, streams_to_read
-from ..utils.errors import UserError
+from ..utils.errors import HfRnnError
 from .arguments import RNNTrainingArguments
 from .callbacks import EpochCallback
 from .streaming import EncodedStream, StreamedText
@@ -51,7 +51,7 @@ class TruncatedBPTT(TrainerHooks):
         kwargs: Keyword arguments of the Trainer.
 
     Raises:
-        UserError: One process has several GPUs, or `label_smoothing_factor` is set.
+        HfRnnError: One process has several GPUs, or `label_smoothing_factor` is set.
     """
 
     _carried: RNNCache | None = None
@@ -60,24 +60,24 @@ class TruncatedBPTT(TrainerHooks):
         super().__init__(*args, **kwargs)
         trainer: Any = self
         if trainer.args.n_gpu > 1:
-            raise UserError(
+            raise HfRnnError(
                 f"one process cannot carry the states of streams on {trainer.args.n_gpu} GPUs: write accelerate launch "
                 f"--multi_gpu --num_processes {trainer.args.n_gpu} scripts/train.py …, or CUDA_VISIBLE_DEVICES=0."
             )
         if trainer.label_smoother is not None:
-            raise UserError(
+            raise HfRnnError(
                 f"label_smoothing_factor={trainer.args.label_smoothing_factor} would not be used: the model computes "
                 "its loss itself, over each window. Leave it out."
             )
 
     def get_train_dataloader(self: Any) -> DataLoader:
         if not isinstance(self.train_dataset, BPTTWindows | StreamedText):
-            raise UserError(
+            raise HfRnnError(
                 f"train_dataset is a {type(self.train_dataset).__name__}, and TruncatedBPTT reads streams: pass "
                 "TextStreams(ids_of_each_document, batch_size=32, window=70, separator=tokenizer.eos_token_id)."
             )
         if self.train_dataset.world_size != self.args.world_size:
-            raise UserError(
+            raise HfRnnError(
                 f"the streams of train_dataset are for {self.train_dataset.world_size} processes, and this run has "
                 f"{self.args.world_size}: pass TextStreams(…, rank=args.process_index, world_size=args.world_size)."
             )
@@ -167,12 +167,12 @@ class TruncatedBPTT(TrainerHooks):
             folder: Folder of the checkpoint.
 
         Raises:
-            UserError: The checkpoint is from another number of processes or of streams.
+            HfRnnError: The checkpoint is from another number of processes or of streams.
         """
         super().checkpoint_loaded(folder)
         saved, processes = len(list(folder.glob(STATE_FILE.format("*")))), self.args.world_size
         if saved not in (0, processes):
-            raise UserError(
+            raise HfRnnError(
                 f"the checkpoint has the state of {saved} processes, and this run has {processes}: resume with "
                 f"accelerate launch --num_processes {saved}."
             )
@@ -181,7 +181,7 @@ class TruncatedBPTT(TrainerHooks):
             parts = load_file(file, device=str(self.args.device))
             rows, expected = len(parts["0"]), self.train_dataset.batch_size
             if rows != expected:
-                raise UserError(
+                raise HfRnnError(
                     f"the checkpoint has the state of {rows} streams, and this run has {expected}: resume with "
                     f"--training.per_device_train_batch_size {rows}."
                 )
@@ -208,7 +208,7 @@ class LanguageModelTrainer(TruncatedBPTT, RNNTrainer):
         kwargs: Further arguments of [`RNNTrainer`].
 
     Raises:
-        UserError: The text is shorter than one window of all streams, or `window` is too short to vary;
+        HfRnnError: The text is shorter than one window of all streams, or `window` is too short to vary;
             `train_batch_tokens` or `auto_find_batch_size` is set; one process has several GPUs; the model has
             independent directions and `train_dataset` is a stream; or `sampled_softmax` is set and the tokenizer does
             not number its entries by frequency.
@@ -225,19 +225,19 @@ class LanguageModelTrainer(TruncatedBPTT, RNNTrainer):
         **kwargs: Any,
     ):
         if args.train_batch_tokens is not None:
-            raise UserError(
+            raise HfRnnError(
                 f"training.train_batch_tokens={args.train_batch_tokens} is for rows, and a language model reads "
                 "streams: write --training.per_device_train_batch_size and --training.window instead."
             )
         if args.auto_find_batch_size:
-            raise UserError(
+            raise HfRnnError(
                 "training.auto_find_batch_size=True is for rows, and a language model reads a fixed number of streams: "
                 "leave it out, and write a smaller --training.per_device_train_batch_size."
             )
         backend = getattr(processing_class, "backend_tokenizer", None)
         kind = "" if backend is None else type(backend.model).__name__
         if model.config.sampled_softmax and kind in ("BPE", "WordPiece"):
-            raise UserError(
+            raise HfRnnError(
                 f"model.sampled_softmax={model.config.sampled_softmax} draws entries by rank, and a {kind} tokenizer "
                 "does not number them by how frequent they are: write --model.sampled_softmax 0, or --tokenizer.kind "
                 "word."
@@ -246,7 +246,7 @@ class LanguageModelTrainer(TruncatedBPTT, RNNTrainer):
         self.both_ways = model.config.independent_directions
         if isinstance(train_dataset, EncodedStream):
             if self.both_ways:
-                raise UserError(
+                raise HfRnnError(
                     "model.independent_directions=True reads each text from its end too, and a stream has none: write "
                     "--model.bidirectional false --model.independent_directions false, or leave data.streaming out."
                 )

@@ -16,7 +16,7 @@ from huggingface_hub.utils.sha import sha_fileobj
 from safetensors import SafetensorError
 from transformers.trainer import TRAINER_STATE_NAME
 
-from ..utils.errors import UserError, first_line
+from ..utils.errors import CheckpointError, first_line
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ def newest_whole(folder: Path, with_best: bool = False) -> Path | None:
     return newest
 
 
-def nothing_whole(folder: Path) -> UserError | None:
+def nothing_whole(folder: Path) -> CheckpointError | None:
     """Return the error for a folder whose checkpoints are all damaged; None if the folder has no checkpoints.
 
     The caller has found no complete checkpoint before.
@@ -117,7 +117,7 @@ def nothing_whole(folder: Path) -> UserError | None:
     if not found:
         return None
     each = "; ".join(f"{path.name}: {damage(path)}" for path in found)
-    return UserError(
+    return CheckpointError(
         f"no checkpoint in {str(folder)!r} is complete ({each}): restore the files from a copy, or start a new run "
         "with --training.overwrite true."
     )
@@ -187,7 +187,7 @@ def best_of(checkpoint: Path) -> str | None:
 
 @contextmanager
 def writing(what: str, folder: Path, unfinished: Path, then: str) -> Iterator[None]:
-    """Convert errors of a full or write-protected disk inside the block into [`UserError`], and delete partial files.
+    """Convert errors of a full or write-protected disk in the block into [`CheckpointError`]; delete partial files.
 
     Args:
         what: Description of the files, for the error.
@@ -196,7 +196,7 @@ def writing(what: str, folder: Path, unfinished: Path, then: str) -> Iterator[No
         then: Advice for the user after making room on the disk, for the error.
 
     Raises:
-        UserError: The disk is full or cannot be written to.
+        CheckpointError: The disk is full or cannot be written to.
     """
     try:
         yield
@@ -205,7 +205,7 @@ def writing(what: str, folder: Path, unfinished: Path, then: str) -> Iterator[No
         if not of_the_disk:
             raise
         shutil.rmtree(unfinished, ignore_errors=True)
-        raise UserError(
+        raise CheckpointError(
             f"{what} could not be written to {str(folder)!r} ({first_line(error)}): free disk space there, or grant "
             f"write permission; then {then}"
         ) from error

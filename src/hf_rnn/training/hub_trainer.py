@@ -41,7 +41,7 @@ class PushingTrainer(TrainerHooks, Trainer):
             private: True to create a private repository; None for `args.hub_private_repo`.
 
         Raises:
-            UserError: There is no token, it has no write permission, or the name is taken by another kind of model.
+            HubError: There is no token, it has no write permission, or the name is taken by another kind of model.
         """
         if self.is_world_process_zero():
             private = self.args.hub_private_repo if private is None else private

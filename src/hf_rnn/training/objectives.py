@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..tasks import TaskAnswers
-from ..utils.errors import UserError
+from ..utils.errors import ConfigError
 
 # Length of the random first step of virtual adversarial training, relative to the whole perturbation. At this length
 # the divergence is still quadratic.
@@ -165,7 +165,7 @@ class UnlabelledRows:
 
 
 def check_objectives(args: Any, task: TaskAnswers, objectives: Objectives, unlabelled: Any) -> None:
-    """Raise [`UserError`] if the task or another setting does not support the objectives or label smoothing.
+    """Raise [`ConfigError`] if the task or another setting does not support the objectives or label smoothing.
 
     Args:
         args: Training arguments.
@@ -174,22 +174,22 @@ def check_objectives(args: Any, task: TaskAnswers, objectives: Objectives, unlab
         unlabelled: Rows without labels; None for no such rows.
 
     Raises:
-        UserError: The task is not single-label classification; objectives and label smoothing are both set; an
+        ConfigError: The task is not single-label classification; objectives and label smoothing are both set; an
             adversarial objective is set with fp16; or no objective uses the unlabelled rows.
     """
     chosen = ", ".join(f"training.{name}={getattr(args, name)}" for name in OBJECTIVES[:3] if getattr(args, name))
     smoothed = f"training.label_smoothing_factor={args.label_smoothing_factor}" if args.label_smoothing_factor else ""
     if (chosen or smoothed) and task.problem_type != "single_label_classification":
-        raise UserError(
+        raise ConfigError(
             f"{chosen or smoothed} needs one label per text, and the problem type is {task.problem_type}: leave it out."
         )
     if chosen and smoothed:
-        raise UserError(f"{smoothed} does not go with {chosen}: leave one of them out.")
+        raise ConfigError(f"{smoothed} does not go with {chosen}: leave one of them out.")
     if args.fp16 and (objectives.adversarial or objectives.virtual_adversarial):
         # These objectives compute gradients within a step, which would need their own loss scale in fp16.
-        raise UserError(f"training.fp16 does not go with {chosen}: write --training.bf16 true, or leave it out.")
+        raise ConfigError(f"training.fp16 does not go with {chosen}: write --training.bf16 true, or leave it out.")
     if unlabelled is not None and not objectives.read_unlabelled:
-        raise UserError(
+        raise ConfigError(
             f"{len(unlabelled)} rows without labels would not be read: write --training.virtual_adversarial 1 (or "
             "entropy_minimisation), or leave data.unlabelled_splits out."
         )

@@ -17,7 +17,7 @@ from ..models.configuration_rnn import RNNConfig
 from ..models.modeling_causal_rnn import RNNForCausalLM
 from ..models.modeling_rnn import RNNModel
 from ..text.tokenization import load_tokenizer
-from ..utils.errors import UserError
+from ..utils.errors import HfRnnError
 from .run_config import RunConfig, checked_config
 
 logger = getLogger(__name__)
@@ -62,23 +62,23 @@ def take_encoder(
         The new model.
 
     Raises:
-        UserError: There is no such model; `settings` contradict the size of the pretrained encoder; a language model is
-            to use a bidirectional encoder whose directions are not independent; or `forward_only` is set for an encoder
-            without independent directions.
+        HfRnnError: There is no such model; `settings` contradict the size of the pretrained encoder; a language model
+            is to use a bidirectional encoder whose directions are not independent; or `forward_only` is set for an
+            encoder without independent directions.
     """
     folder, config = find_model(path)
     if forward_only:
         _take_one_direction(config, path)
     goes_on = architecture(config) == RNNForCausalLM.__name__ == model_class.__name__
     if model_class is RNNForCausalLM and config.bidirectional and not config.independent_directions:
-        raise UserError(
+        raise HfRnnError(
             f"the encoder of {path!r} has bidirectional=True, and a language model on it would read the token that it "
             "predicts: name a model with independent_directions=True, or with bidirectional=False."
         )
     for name in (*ENCODER, *(OUTPUT if goes_on else ())):
         theirs = getattr(config, name)
         if settings.get(name, theirs) != theirs:
-            raise UserError(
+            raise HfRnnError(
                 f"model.{name}={settings[name]!r}, and the encoder of {path!r} has {theirs!r}: leave it out, or train "
                 "a language model of that size."
             )
@@ -126,7 +126,7 @@ def warn_of_unknown_tokens(run: RunConfig, tokenizer: PreTrainedTokenizerBase, r
 def _take_one_direction(config: RNNConfig, path: str) -> None:
     """Change a configuration with independent directions to the left-to-right direction only."""
     if not config.independent_directions:
-        raise UserError(
+        raise HfRnnError(
             f"model.forward_only takes one of two independent directions, and the encoder of {path!r} has "
             f"independent_directions=False: leave it out."
         )

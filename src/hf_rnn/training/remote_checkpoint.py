@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from huggingface_hub import HfApi
 
 from ..hub.folder import RUN_FILE
-from ..utils.errors import UserError
+from ..utils.errors import CheckpointError
 from ..utils.hub_answers import head_of
 from ..utils.hub_download import matches
 from ..utils.hub_errors import NotThere, patiently
@@ -34,7 +34,7 @@ def fetch_checkpoint(repo_id: str, folder: Path, revision: str | None = None, to
         token: Access token of the Hub; None for the token of `hf auth login` or HF_TOKEN.
 
     Raises:
-        UserError: The repository cannot be read, it has no run.yaml, or a checkpoint is damaged.
+        CheckpointError: The repository cannot be read, it has no run.yaml, or a checkpoint is damaged.
     """
     api = HfApi(token=token)
     if "/" not in repo_id:
@@ -42,13 +42,15 @@ def fetch_checkpoint(repo_id: str, folder: Path, revision: str | None = None, to
     try:
         head = patiently(lambda: head_of(api.model_info(repo_id, revision=revision)), repo_id, token, revision)
     except NotThere as error:
-        raise UserError(f"{error} If the run has not pushed anything yet, leave out --training.resume.") from error
+        raise CheckpointError(
+            f"{error} If the run has not pushed anything yet, leave out --training.resume."
+        ) from error
     sha, paths = head[0], [path for path in head[1] if _is_plain(path)]
     newest = _newest_checkpoint(paths)
     if newest is None:
         return
     if RUN_FILE not in paths:
-        raise UserError(
+        raise CheckpointError(
             f"{repo_id!r} has a checkpoint but no {RUN_FILE}, so it is not a run of hf-rnn train: leave out "
             "--training.resume, or name another --training.hub_model_id."
         )
@@ -75,7 +77,7 @@ def fetch_checkpoint(repo_id: str, folder: Path, revision: str | None = None, to
     for source in places:
         harm = damage(fetching / source)
         if harm is not None:
-            raise UserError(
+            raise CheckpointError(
                 f"{source} of {repo_id!r} is not complete ({harm}): leave out --training.resume to start a new run, "
                 "or name another --training.hub_revision."
             )

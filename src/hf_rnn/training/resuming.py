@@ -14,7 +14,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from ..hub.folder import RUN_FILE
 from ..text.arguments import BUILT_IN
 from ..text.schema import Schema
-from ..utils.errors import UserError
+from ..utils.errors import CheckpointError, HfRnnError
 from ..utils.processes import job_id, was_restarted
 from .arguments import RNNTrainingArguments
 from .checkpoints import LOSS_FILE, newest_whole, nothing_whole
@@ -38,20 +38,20 @@ def find_checkpoint(run: RunConfig, text: str) -> tuple[RunConfig, str, Path | N
         chose at the start.
 
     Raises:
-        UserError: The folder cannot be written to or contains another run, or there is no checkpoint to resume from.
+        CheckpointError: The folder is not writable or contains another run, or there is no checkpoint to resume from.
     """
     args, folder = run.training, Path(run.training.output_dir)
     if folder.exists() and not folder.is_dir():
-        raise UserError(f"training.output_dir={str(folder)!r} is a file: name a folder.")
+        raise CheckpointError(f"training.output_dir={str(folder)!r} is a file: name a folder.")
     check_writable(folder)
     _resume_restarted_job(args, folder)
     held = traces_of_a_run(folder)
     if args.resume and args.overwrite:
-        raise UserError("training.resume and training.overwrite exclude each other: write one of them.")
+        raise CheckpointError("training.resume and training.overwrite exclude each other: write one of them.")
     if args.resume:
         return _checkpoint_to_go_on_from(run, text, folder)
     if held and not args.overwrite:
-        raise UserError(
+        raise CheckpointError(
             f"{str(folder)!r} already holds a run ({held[0].name}): write --training.resume true to resume it, "
             "--training.overwrite true to replace it, or name another --training.output_dir."
         )
@@ -71,7 +71,7 @@ def _checkpoint_to_go_on_from(run: RunConfig, text: str, folder: Path) -> tuple[
         checkpoint = _fetch(args, folder)
     if checkpoint is None:
         where = f", and {args.hub_name!r} has none on the Hub" if fetched else ""
-        raise nothing_whole(folder) or UserError(
+        raise nothing_whole(folder) or HfRnnError(
             f"{str(folder)!r} has no checkpoint to resume from{where}: leave out --training.resume."
         )
     begun, _ = parse_run(folder / RUN_FILE)
@@ -106,7 +106,7 @@ def _fetch(args: RNNTrainingArguments, folder: Path) -> Path | None:
 
 
 def _check_same_run(run: RunConfig, begun: RunConfig, folder: Path, checkpoint: Path, elsewhere: bool) -> None:
-    """Raise [`UserError`] if a run started with other data, tokenizer, model or settings.
+    """Raise [`CheckpointError`] if a run started with other data, tokenizer, model or settings.
 
     Args:
         run: Resumed run.
@@ -122,35 +122,35 @@ def _check_same_run(run: RunConfig, begun: RunConfig, folder: Path, checkpoint: 
         if section == "data" and (elsewhere or by_rows):
             before = replace(before, path=now.path)
         if before != now:
-            raise UserError(
+            raise CheckpointError(
                 f"the run in {str(folder)!r} was begun with another {section} section: write --config "
                 f"{quote(str(folder / RUN_FILE))} --training.resume true to resume it."
             )
     if begun.training.save_only_model:
-        raise UserError(
+        raise CheckpointError(
             f"the run in {str(folder)!r} was begun with training.save_only_model=True, and its checkpoints "
             "have no optimizer state: write --training.overwrite true to start a new run."
         )
     before, now = _reading(run, begun.training), _reading(run, run.training)
     for name in before:
         if before[name] != now[name]:
-            raise UserError(
+            raise CheckpointError(
                 f"the run in {str(folder)!r} was begun with training.{name}={before[name]}, and this is "
                 f"{now[name]}: write --config {quote(str(folder / RUN_FILE))} --training.resume true to resume it."
             )
 
 
 def _check_steps(args: RNNTrainingArguments, checkpoint: Path) -> None:
-    """Raise [`UserError`] if a checkpoint has another number of processes, or more steps than `max_steps`."""
+    """Raise [`CheckpointError`] if a checkpoint has another number of processes, or more steps than `max_steps`."""
     saved = len(list(checkpoint.glob(LOSS_FILE.format("*"))))
     if saved not in (0, args.world_size):
-        raise UserError(
+        raise CheckpointError(
             f"{checkpoint.name} was saved by {saved} processes, and this run has {args.world_size}: resume with "
             f"{'--nproc-per-node ' + str(saved) if saved > 1 else 'one process'}, so that the same rows are read."
         )
     done = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME)).global_step
     if 0 < args.max_steps < done:
-        raise UserError(
+        raise CheckpointError(
             f"{checkpoint.name} is at step {done}, and training.max_steps={args.max_steps} is lower: "
             "write that number of steps, or more."
         )
@@ -174,7 +174,7 @@ def _reading(run: RunConfig, args: RNNTrainingArguments) -> dict[str, Any]:
 
 
 def check_same_data(run: RunConfig, checkpoint: Path | None, schema: Schema) -> None:
-    """Raise [`UserError`] if the rows or labels differ from those at the start of the run, whatever their path.
+    """Raise [`CheckpointError`] if the rows or labels differ from those at the start of the run, whatever their path.
 
     Args:
         run: Configuration of the run.
@@ -185,7 +185,7 @@ def check_same_data(run: RunConfig, checkpoint: Path | None, schema: Schema) -> 
     if begun is None or begun.fingerprint == schema.fingerprint:
         return
     labels = f", with the labels {', '.join(begun.labels)}" if begun.labels != schema.labels else ""
-    raise UserError(
+    raise CheckpointError(
         f"the run in {run.training.output_dir!r} was begun with other rows than {run.data.path!r} has "
         f"now{labels}: restore the data, or write --training.overwrite true to start a new run."
     )

@@ -28,7 +28,7 @@ from ..text.loading import load
 from ..text.schema import SCHEMA_FILE, Schema
 from ..text.tokenization import BY_FREQUENCY, TokenizerArguments, load_tokenizer, train_tokenizer
 from ..text.vectors import FoundVectors
-from ..utils.errors import UserError
+from ..utils.errors import HfRnnError
 from ..utils.figures import draw_confusion, draw_curves
 from ..utils.machine import hardware, versions
 from ..utils.output import say
@@ -63,18 +63,18 @@ def train(config: str | Path | dict | list[str] | None = None, *, data: Any = No
         Content of `metrics.json`: metrics of the `validation` and, if there is one, `test` split, and facts on the run.
 
     Raises:
-        UserError: The configuration, data or output folder is invalid (an older run is unchanged), or training fails.
+        HfRnnError: The configuration, data or output folder is invalid (an older run is unchanged), or training fails.
     """
     config = {} if config is None else config
     if isinstance(config, dict) and isinstance(section := config.get("data"), dict):
         path = section.get("path")
         if path is not None and not isinstance(path, (str, os.PathLike)):
             if data is not None:
-                raise UserError("there are rows both in data= and in data.path: leave one of them out.")
+                raise HfRnnError("there are rows both in data= and in data.path: leave one of them out.")
             config, data = {**config, "data": {k: v for k, v in section.items() if k != "path"}}, path
     if data is not None:
         if not isinstance(config, dict):
-            raise UserError(
+            raise HfRnnError(
                 f"data= needs config as a dict of sections, and config is {config!r}: write train({{…}}, data=…)."
             )
         config = {**config, "data": {**(config.get("data") or {}), "path": IN_MEMORY}}
@@ -159,7 +159,7 @@ class Run:
         run, stream = self.config, None
         task: Any = task_class(run.task)(run.data)
         if run.data.streaming and self.source is not None:
-            raise UserError("data.streaming=True reads files, and rows were handed over in Python: leave it out.")
+            raise HfRnnError("data.streaming=True reads files, and rows were handed over in Python: leave it out.")
         if run.data.streaming:
             splits, stream, data = load_streaming(task, self.args)
             task = task_class(run.task)(data)
@@ -256,7 +256,7 @@ class Run:
         try:
             model = task.model_class(config)
         except ValueError as error:
-            raise UserError(f"model: {error}") from error
+            raise HfRnnError(f"model: {error}") from error
         model.use_vocabulary(tokenizer)
         if vectors is not None:
             put_vectors(model, vectors.matrix)
@@ -282,20 +282,20 @@ class Run:
             return load_tokenizer(str(self.checkpoint))
         if path is None and settings["kind"] is None and self.config.model.pretrained is not None:
             if self.config.tokenizer != TokenizerArguments():
-                raise UserError(
+                raise HfRnnError(
                     "the tokenizer is that of model.pretrained, and its settings are fixed: leave the tokenizer "
                     "section out, or write --tokenizer.kind word (or bpe, …) too, to train a new one."
                 )
             folder, _ = find_model(self.config.model.pretrained)
             path = str(folder)
         elif path is not None and self.config.tokenizer != TokenizerArguments(path=path):
-            raise UserError(
+            raise HfRnnError(
                 f"tokenizer.path={path!r} names a tokenizer, and its settings are fixed: leave the other settings of "
                 "the tokenizer section out."
             )
         if path is not None:
             if self.config.data.normalize_digits:
-                raise UserError(
+                raise HfRnnError(
                     f"data.normalize_digits=True needs a tokenizer that this run trains, and that of {path!r} is "
                     "already trained: leave it out."
                 )
@@ -304,7 +304,7 @@ class Run:
         settings["kind"] = settings["kind"] or task.tokenizer_kind
         rare = settings.pop("rare_tokens")
         if rare and settings["kind"] not in BY_FREQUENCY:
-            raise UserError(
+            raise HfRnnError(
                 f"tokenizer.rare_tokens={rare} are the least frequent entries, and kind={settings['kind']} does not "
                 f"number entries by frequency: leave it out, or write --tokenizer.kind word."
             )

@@ -6,14 +6,14 @@ from dataclasses import MISSING
 from ..models.cells import find_cell
 from ..models.configuration_rnn import RNNConfig, fields_read_by
 from ..tasks.base import TaskModel
-from ..utils.errors import UserError
+from ..utils.errors import ConfigError
 from ..utils.machine import runs_bf16
 from .presets import rules_of, without_rules
 from .run_config import RunConfig
 
 
 def check_use(run: RunConfig, task: type[TaskModel]) -> None:
-    """Raise [`UserError`] for a setting without effect in a task, or without another setting that it needs.
+    """Raise [`ConfigError`] for a setting without effect in a task, or without another setting that it needs.
 
     Args:
         run: Configuration of the run.
@@ -21,30 +21,30 @@ def check_use(run: RunConfig, task: type[TaskModel]) -> None:
     """
     args = run.training
     if run.preset != "none" and "preset" in run.given and (why := without_rules(run)):
-        raise UserError(f"preset={run.preset!r} chooses settings by rules, and {why}: leave it out.")
+        raise ConfigError(f"preset={run.preset!r} chooses settings by rules, and {why}: leave it out.")
     if run.model.wide_ngrams and run.data.streaming:
-        raise UserError(
+        raise ConfigError(
             f"model.wide_ngrams={run.model.wide_ngrams} are fitted on all training rows at once, and "
             "data.streaming=True never loads all of them: leave one of them out."
         )
     will_be_wide = run.model.wide_ngrams or any(rule.key == "model.wide_ngrams" for rule in rules_of(run))
     if run.tokenizer.rare_tokens and not will_be_wide:
-        raise UserError(
+        raise ConfigError(
             f"tokenizer.rare_tokens={run.tokenizer.rare_tokens} are read by the wide path alone: leave it out, or "
             "write --model.wide_ngrams 200000 too."
         )
     if args.gradual_unfreezing and run.model.pretrained is None:
-        raise UserError(
+        raise ConfigError(
             "training.gradual_unfreezing=True freezes layers at first, and without model.pretrained they are "
             "untrained: leave it out, or name a model, --model.pretrained FOLDER."
         )
     if args.vectors_frozen_epochs and run.model.vectors is None:
-        raise UserError(
+        raise ConfigError(
             f"training.vectors_frozen_epochs={args.vectors_frozen_epochs} freezes the embedding at first, "
             "and without model.vectors it is untrained: leave it out, or name vectors, --model.vectors FILE."
         )
     if args.bf16 and args.use_cpu and find_cell(run.model.cell_type).mode == "LSTM" and not runs_bf16():
-        raise UserError(
+        raise ConfigError(
             "training.bf16=True: this processor has no instructions for an LSTM in bf16. Leave it out, or write "
             "--model.cell_type gru."
         )
@@ -55,7 +55,7 @@ def check_use(run: RunConfig, task: type[TaskModel]) -> None:
         settings = getattr(run, section)
         value, field = getattr(settings, key), type(settings).__dataclass_fields__[key]
         if value != (field.default if field.default is not MISSING else field.default_factory()):
-            raise UserError(f"{name}={value!r} has no use in the task {run.task}: leave it out.")
+            raise ConfigError(f"{name}={value!r} has no use in the task {run.task}: leave it out.")
 
 
 __all__ = ["check_use"]

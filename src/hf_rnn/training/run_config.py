@@ -19,7 +19,7 @@ from ..hub.saved_run import Loader, check_sections, path_from, path_to, write_ya
 from ..models.configuration_rnn import RNNConfig
 from ..text.arguments import DataArguments
 from ..text.tokenization import TokenizerArguments
-from ..utils.errors import UserError, check_choice
+from ..utils.errors import ConfigError, HfRnnError, check_choice
 from ..utils.unknown_keys import name_unknown_key
 from .arguments import RNNTrainingArguments
 from .run_help import as_docstring, describe_section, field_words
@@ -105,7 +105,7 @@ class ReportArguments:
             a list of numbers above 0 and at most 1. true means 0.1, 0.25, 0.5 and 1; false disables it.
 
     Raises:
-        UserError: A share is not above 0 and at most 1.
+        ConfigError: A share is not above 0 and at most 1.
     """
 
     baseline: bool = True
@@ -114,7 +114,7 @@ class ReportArguments:
     def __post_init__(self) -> None:
         for share in self.shares:
             if isinstance(share, bool) or not 0 < share <= 1:
-                raise UserError(
+                raise ConfigError(
                     f"report.learning_curve has the share {share}, which must be above 0 and at most 1: write "
                     f"--report.learning_curve '[{', '.join(map(str, SHARES))}]', or true."
                 )
@@ -175,7 +175,7 @@ class RunConfig:
 
 
 class RunParser(ArgumentParser):
-    """Parser of a run that raises [`~hf_rnn.utils.errors.UserError`]."""
+    """Parser of a run that raises [`~hf_rnn.utils.errors.ConfigError`]."""
 
     # False for the help of those keys that people use first.
     helps_with_all = True
@@ -197,7 +197,7 @@ class RunParser(ArgumentParser):
         for file in _files(self.args):
             check_sections(file)
         keys = (action.dest for action in self._actions)
-        raise UserError(name_unknown_key(message.replace(AS_WRITTEN, ""), keys)) from ex
+        raise ConfigError(name_unknown_key(message.replace(AS_WRITTEN, ""), keys)) from ex
 
 
 def run_parser() -> RunParser:
@@ -232,7 +232,7 @@ def parse_run(arguments: list[str] | dict | str | Path) -> tuple[RunConfig, str]
         The run, and the YAML text that reproduces it.
 
     Raises:
-        UserError: A key is unknown (the error names the nearest one), a value is invalid, or values contradict.
+        ConfigError: A key is unknown (the error names the nearest one), a value is invalid, or values contradict.
     """
     parser = run_parser()
     given_to: Any = arguments if isinstance(arguments, (dict, list)) else ["--config", str(arguments)]
@@ -250,7 +250,7 @@ def parse_run(arguments: list[str] | dict | str | Path) -> tuple[RunConfig, str]
         given = frozenset(key for key, value in written.items() if "." in key or (key == "preset" and value))
         return _instantiated(parser, namespace, given)
     except (ArgumentError, TypeError, ValueError, OSError, yaml.YAMLError) as error:
-        if isinstance(error, UserError):
+        if isinstance(error, HfRnnError):
             raise
         parser.error(str(error), error)
 
@@ -263,7 +263,7 @@ def with_values(run: RunConfig, values: dict[str, Any]) -> tuple[RunConfig, str]
         values: New values by key, such as `model.hidden_size`.
 
     Raises:
-        UserError: Values contradict each other.
+        ConfigError: Values contradict each other.
     """
     namespace = run.parsed.clone()
     for key, value in values.items():
@@ -284,18 +284,18 @@ def _instantiated(
 
 
 def _check_model(model: Any) -> None:
-    """Raise [`UserError`] if the model section breaks a rule of [`RNNConfig`] or contradicts itself."""
+    """Raise [`ConfigError`] if the model section breaks a rule of [`RNNConfig`] or contradicts itself."""
     settings = {name: value for name, value in dataclasses.asdict(model).items() if hasattr(RNNConfig, name)}
     if model.pretrained is not None:
         settings = {name: value for name, value in settings.items() if name not in _JUDGED_BY_ENCODER}
     checked_config(settings)
     if model.vectors is not None and model.pretrained is not None:
-        raise UserError(
+        raise ConfigError(
             f"model.vectors={model.vectors!r} and model.pretrained={model.pretrained!r} both bring vectors of tokens: "
             "leave one of them out."
         )
     if model.forward_only and model.pretrained is None:
-        raise UserError("model.forward_only selects a direction of model.pretrained, which is not set: leave it out.")
+        raise ConfigError("model.forward_only selects a direction of model.pretrained, which is not set: leave it out.")
 
 
 def _find_data(namespace: Namespace, written: Namespace, arguments: list[str] | dict) -> None:
@@ -327,12 +327,12 @@ def checked_config(settings: dict[str, Any]) -> RNNConfig:
         settings: Fields of [`RNNConfig`], such as those of the model section.
 
     Raises:
-        UserError: The settings break a rule of [`RNNConfig`].
+        ConfigError: The settings break a rule of [`RNNConfig`].
     """
     try:
         return RNNConfig(**settings)
     except StrictDataclassError as error:
-        raise UserError(f"model: {str(error).splitlines()[-1].strip().removeprefix('ValueError: ')}") from error
+        raise ConfigError(f"model: {str(error).splitlines()[-1].strip().removeprefix('ValueError: ')}") from error
 
 
 def _dump(parser: ArgumentParser, namespace: Namespace, chosen: Iterable[str]) -> str:

@@ -22,7 +22,7 @@ from ..hub.folder import (
     RUN_FILE,
 )
 from ..text.schema import SCHEMA_FILE
-from ..utils.errors import UserError
+from ..utils.errors import HfRnnError
 from ..utils.processes import job_id
 from .checkpoints import ASIDE, claim, numbered, remove
 
@@ -48,14 +48,14 @@ _RUN_FILES = (
 
 
 def check_writable(folder: Path) -> None:
-    """Raise [`UserError`] if a folder is not writable or cannot be created.
+    """Raise [`HfRnnError`] if a folder is not writable or cannot be created.
 
     Args:
         folder: Output folder; it need not exist.
     """
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not os.access(there, os.W_OK | os.X_OK):
-        raise UserError(
+        raise HfRnnError(
             f"training.output_dir={str(folder)!r} cannot be written to (no write permission in {str(there)!r}): grant "
             "the permission, or name another folder."
         )
@@ -115,7 +115,7 @@ def write_results(results: dict, whole: Path, folder: Path, model_id: str) -> No
     try:
         card = merge(card, read_card(folder / CARD_FILE), title=folder.absolute().name)
         replace_text(whole / CARD_FILE, card)
-    except UserError as error:
+    except HfRnnError as error:
         logger.warning(f"{folder / CARD_FILE} is left as it is: {error}")
 
 

@@ -10,7 +10,7 @@ from ..inference.predictor import Predictor
 from ..models.label_checks import IGNORED
 from ..tasks import Task
 from ..text.batching import BATCH_TOKENS
-from ..utils.errors import UserError
+from ..utils.errors import HfRnnError
 from .arguments import RNNTrainingArguments
 from .trainer import RNNTrainer
 
@@ -33,7 +33,7 @@ class TranslationTrainer(RNNTrainer):
         kwargs: Further arguments of [`RNNTrainer`].
 
     Raises:
-        UserError: `label_smoothing_factor` is set; the setting for this task is `model.label_smoothing`.
+        HfRnnError: `label_smoothing_factor` is set; the setting for this task is `model.label_smoothing`.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class TranslationTrainer(RNNTrainer):
         **kwargs: Any,
     ):
         if args.label_smoothing_factor:
-            raise UserError(
+            raise HfRnnError(
                 f"training.label_smoothing_factor={args.label_smoothing_factor} does not apply to a decoder: write "
                 f"--model.label_smoothing {args.label_smoothing_factor}."
             )

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from ..utils.errors import UserError, nearest
+from ..utils.errors import ConfigError, nearest
 
 # Options that take no value.
 FLAGS = ("-h", "--help", "--print_config")
@@ -31,7 +31,7 @@ def written_out(arguments: list[str], keys: Collection[str]) -> list[str]:
         keys: Keys of a run, such as `training.learning_rate`.
 
     Raises:
-        UserError: Several data sets, or a key that several sections have.
+        ConfigError: Several data sets, or a key that several sections have.
     """
     written: list[str] = []
     data: list[str] = []
@@ -51,12 +51,12 @@ def written_out(arguments: list[str], keys: Collection[str]) -> list[str]:
     if data:
         named = [value for option, value in _pairs(written) if option == "--data.path"]
         if len(data) + len(named) > 1:
-            raise UserError(
+            raise ConfigError(
                 f"a run has one data set, and the command names {', '.join(map(repr, [*data, *map(str, named)]))}: "
                 "name one file, folder or Hub data set, hf-rnn train reviews.csv. A name with spaces needs quotes."
             )
         if data[0].endswith((".yaml", ".yml")):
-            raise UserError(f"{data[0]!r} is a configuration, not data: write --config {data[0]}.")
+            raise ConfigError(f"{data[0]!r} is a configuration, not data: write --config {data[0]}.")
         written += ["--data.path", data[0]]
     return written
 
@@ -98,7 +98,7 @@ def _with_section(name: str, keys: Collection[str]) -> str:
         return name
     found = [key for key in keys if key.partition(".")[2] == bare]
     if len(found) > 1:
-        raise UserError(f"--{bare} is a key of several sections: write {' or '.join(f'--{key}' for key in found)}.")
+        raise ConfigError(f"--{bare} is a key of several sections: write {' or '.join(f'--{key}' for key in found)}.")
     return f"{found[0]}{plus}" if found else name
 
 
@@ -113,9 +113,9 @@ def _config(value: str) -> str:
             return str(shipped[value])
         near = nearest(value, shipped)
         hint = f"did you mean {near!r}?" if near else f"those that come with hf_rnn are {', '.join(shipped)}."
-        raise UserError(f"there is no configuration {value!r}: {hint}")
+        raise ConfigError(f"there is no configuration {value!r}: {hint}")
     if path.stem in shipped:
-        raise UserError(
+        raise ConfigError(
             f"there is no file {value!r} here, and one of this name comes with hf_rnn: write --config {path.stem}."
         )
     return value

@@ -23,7 +23,7 @@ from ..text.columns import choose_text, find_columns, named_columns
 from ..text.files import Files
 from ..text.loading import read_first
 from ..text.sources import open_splits, reading
-from ..utils.errors import UserError
+from ..utils.errors import DataError
 from .arguments import RNNTrainingArguments
 
 logger = logging.getLogger(__name__)
@@ -46,17 +46,17 @@ def load_streaming(task: TaskData, args: RNNTrainingArguments) -> tuple[DatasetD
         the `data` settings of the task, completed with the columns found in the first training rows.
 
     Raises:
-        UserError: The data cannot be streamed; the training or validation split does not exist; a setting is not
+        DataError: The data cannot be streamed; the training or validation split does not exist; a setting is not
             supported with a stream; or `max_steps` is not set.
     """
     data = task.data
     _check(data, args)
     found = open_splits(data, tagged=task.tagged)
     if any(isinstance(rows, Dataset) for rows in found.values()):
-        raise UserError(f"{data.path!r} cannot be streamed: leave data.streaming out.")
+        raise DataError(f"{data.path!r} cannot be streamed: leave data.streaming out.")
     train, validation = task.chosen_splits(found)
     if validation is None:
-        raise UserError(
+        raise DataError(
             "validation rows cannot be split from a stream without end: name another split of "
             f"{', '.join(map(repr, found))} with --data.validation_split, or put a file validation.* beside train.*."
         )
@@ -76,12 +76,12 @@ def load_streaming(task: TaskData, args: RNNTrainingArguments) -> tuple[DatasetD
 
 def _check(data: DataArguments, args: RNNTrainingArguments) -> None:
     if args.max_steps <= 0:
-        raise UserError(
+        raise DataError(
             "a stream has no end, so data.streaming needs training.max_steps: write --training.max_steps "
             "10000 (and --training.eval_strategy steps --training.eval_steps 1000 to evaluate during training)."
         )
     if data.streaming_sample < 1:
-        raise UserError(f"data.streaming_sample={data.streaming_sample} must be 1 or greater, such as 50000.")
+        raise DataError(f"data.streaming_sample={data.streaming_sample} must be 1 or greater, such as 50000.")
     useless = {
         f"data.unlabelled_splits={data.unlabelled_splits}": bool(data.unlabelled_splits),
         f"data.test_size={data.test_size}": data.test_size is not None,
@@ -90,16 +90,16 @@ def _check(data: DataArguments, args: RNNTrainingArguments) -> None:
     }
     for setting, given in useless.items():
         if given:
-            raise UserError(f"{setting} has no use where data.streaming reads one split without end: leave it out.")
+            raise DataError(f"{setting} has no use where data.streaming reads one split without end: leave it out.")
 
 
 def _check_kind(labels: Iterable, data: DataArguments) -> None:
-    """Raise [`UserError`] if all labels are floats with whole values, which may be classes or regression values.
+    """Raise [`DataError`] if all labels are floats with whole values, which may be classes or regression values.
 
     Readers turn an integer column with missing values into floats, and the missing value may stand after the sample.
     """
     if data.problem_type is None and all(isinstance(label, float) and label.is_integer() for label in labels):
-        raise UserError(
+        raise DataError(
             f"the labels in the column {data.label_column!r} of {data.path!r} may be classes or values: write "
             "--data.problem_type single_label_classification, or regression."
         )
@@ -147,7 +147,7 @@ class EncodedStream:
                     empty = False
                     yield row
             if empty:
-                raise UserError(
+                raise DataError(
                     f"a process, or a worker that loads its data, found no row of {self.task.data.path!r} to train on: "
                     "there are fewer files or rows than processes and workers. Write --training.dataloader_num_workers "
                     "0, or start fewer processes."
@@ -167,7 +167,7 @@ class EncodedStream:
         for name in named_columns(data):
             lacking = next((row for row in rows if name not in row), None)
             if lacking is not None:
-                raise UserError(
+                raise DataError(
                     f"a file of {data.path!r} has no column {name!r}, only {', '.join(lacking)}: give all files of a "
                     "split the same columns."
                 )
@@ -236,7 +236,7 @@ class StreamedText(IterableDataset):
         world_size: Number of processes.
 
     Raises:
-        UserError: `window` is too short for window lengths to vary.
+        DataError: `window` is too short for window lengths to vary.
     """
 
     def __init__(

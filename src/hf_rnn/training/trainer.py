@@ -17,7 +17,7 @@ from ..models.label_checks import IGNORED
 from ..models.ragged import may_ask
 from ..tasks import Task, TaskAnswers
 from ..text.schema import SCHEMA_FILE, Schema
-from ..utils.errors import UserError, check_choice
+from ..utils.errors import HfRnnError, check_choice
 from ..utils.machine import bound_kernel_caches, is_out_of_memory, keep_freed_memory, on_device
 from .arguments import RNNTrainingArguments
 from .averaging import WeightAverage
@@ -56,7 +56,7 @@ class RNNTrainer(BatchedLoading, WholeCheckpoints, PushingTrainer):
         kwargs: Further arguments of `Trainer`, such as `callbacks`.
 
     Raises:
-        UserError: The task does not have the metric, or does not support label smoothing or an additional objective
+        HfRnnError: The task does not have the metric, or does not support label smoothing or an additional objective
             (see [`~hf_rnn.training.objectives.check_objectives`]); or gradual unfreezing is set in several processes.
     """
 
@@ -98,7 +98,7 @@ class RNNTrainer(BatchedLoading, WholeCheckpoints, PushingTrainer):
             callbacks.append(EarlyStopping(args.early_stopping_patience))
         if args.gradual_unfreezing:
             if args.world_size > 1:
-                raise UserError(
+                raise HfRnnError(
                     "training.gradual_unfreezing works in one process, and this run has "
                     f"{args.world_size}: leave it out, and write a larger training.layer_lr_decay."
                 )
@@ -123,11 +123,11 @@ class RNNTrainer(BatchedLoading, WholeCheckpoints, PushingTrainer):
         try:
             with self.stop.listening():
                 return super().train(*args, **kwargs)
-        except UserError as error:
+        except HfRnnError as error:
             # A DataLoader worker puts its traceback into the message; keep the message of the original error only.
-            if not str(error).startswith("Caught UserError in DataLoader worker"):
+            if not str(error).startswith("Caught HfRnnError in DataLoader worker"):
                 raise
-            raise UserError(str(error).strip().rpartition("UserError: ")[2]) from error
+            raise HfRnnError(str(error).strip().rpartition("HfRnnError: ")[2]) from error
 
     def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
         """Run one training step as transformers does; stop training if the loss is not finite.
@@ -140,7 +140,7 @@ class RNNTrainer(BatchedLoading, WholeCheckpoints, PushingTrainer):
             num_items_in_batch: Number of labels in all batches of the optimizer step.
 
         Raises:
-            UserError: The loss is NaN or infinite, or the batch does not fit into memory.
+            HfRnnError: The loss is NaN or infinite, or the batch does not fit into memory.
         """
         try:
             loss = super().training_step(model, inputs, num_items_in_batch)
@@ -225,9 +225,9 @@ class RNNTrainer(BatchedLoading, WholeCheckpoints, PushingTrainer):
             self._measured.append(torch.stack([loss.float() * known, known.float()]))
         return loss, *rest
 
-    def _no_room_for(self, inputs: dict, smaller: str) -> UserError:
+    def _no_room_for(self, inputs: dict, smaller: str) -> HfRnnError:
         rows, longest = inputs["input_ids"].shape
-        return UserError(
+        return HfRnnError(
             f"there was no memory for a batch of {rows} rows, the longest of {longest} tokens, at step "
             f"{self.state.global_step + 1}: write {smaller}."
         )
@@ -284,7 +284,7 @@ class RNNTrainer(BatchedLoading, WholeCheckpoints, PushingTrainer):
         self.average.load(self.model, folder)
 
     def _check_loss(self) -> None:
-        """Raise [`UserError`] if a loss since the last check is NaN or infinite.
+        """Raise [`HfRnnError`] if a loss since the last check is NaN or infinite.
 
         A check at every step would make a GPU wait for the host, so losses on a GPU are summed and checked less often.
         """
@@ -294,7 +294,7 @@ class RNNTrainer(BatchedLoading, WholeCheckpoints, PushingTrainer):
         assert self.args.output_dir is not None
         saved = newest_whole(Path(self.args.output_dir))
         go_on = f" Resume from {saved.name} with --training.resume true, or" if saved else " So"
-        raise UserError(
+        raise HfRnnError(
             f"the loss became {float(total)} by step {self.state.global_step + 1} (epoch {self.state.epoch or 0:.2f}), "
             f"and training was stopped.{go_on} start a new run with a smaller --training.learning_rate than "
             f"{self.args.learning_rate:g}."

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import DataLoader, Sampler
 
-from ..utils.errors import UserError, first_line
+from ..utils.errors import HfRnnError, first_line
 from ..utils.output import unsaid
 
 
@@ -261,11 +261,11 @@ class TrainerHooks:
 
 @contextmanager
 def _without_code(checkpoint: str | None) -> Iterator[None]:
-    """Raise [`UserError`] if a file of a checkpoint is a pickle that torch refuses to load."""
+    """Raise [`HfRnnError`] if a file of a checkpoint is a pickle that torch refuses to load."""
     try:
         yield
     except pickle.UnpicklingError as error:
-        raise UserError(
+        raise HfRnnError(
             f"a file in {str(checkpoint)!r} is not from a checkpoint, or is a pickle that could run code, and was not "
             f"read ({first_line(error)}). Delete that folder, and resume from another checkpoint, or start a new run."
         ) from error

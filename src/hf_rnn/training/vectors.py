@@ -17,7 +17,7 @@ from ..tasks import Task
 from ..text.vector_reader import VectorReader
 from ..text.vector_sources import open_vectors
 from ..text.vectors import FoundVectors, find_vectors
-from ..utils.errors import UserError
+from ..utils.errors import DataError
 from ..utils.output import say
 from .callbacks import epoch_of
 from .run_config import RunConfig
@@ -30,7 +30,7 @@ def open_for(run: RunConfig) -> VectorReader | None:
         run: Run that will start from the vectors.
 
     Raises:
-        UserError: There are no vectors at the path, or their width is not the embedding size that the user wrote.
+        DataError: There are no vectors at the path, or their width is not the embedding size that the user wrote.
     """
     path = run.model.vectors
     if path is None:
@@ -39,7 +39,7 @@ def open_for(run: RunConfig) -> VectorReader | None:
         source = open_vectors(path)
     size = run.model.embedding_size
     if "model.embedding_size" in run.given and size != source.width:
-        raise UserError(
+        raise DataError(
             f"model.embedding_size={size}, and the vectors of {path!r} have a width of {source.width}: leave "
             f"embedding_size out, or write --model.embedding_size {source.width}."
         )
@@ -68,7 +68,7 @@ def vectors_for(
         encoded: The same rows as token ids.
 
     Raises:
-        UserError: No entry of the vocabulary was found, or the source breaks its format.
+        DataError: No entry of the vocabulary was found, or the source breaks its format.
     """
     found = None
     if run.training.process_index == 0:

@@ -11,7 +11,7 @@ from transformers import EarlyStoppingCallback, TrainerCallback, TrainerState
 from transformers.trainer import TRAINER_STATE_NAME, TRAINING_ARGS_NAME
 from transformers.trainer_callback import ExportableState
 
-from ..utils.errors import UserError
+from ..utils.errors import CheckpointError, HfRnnError
 from .checkpoints import (
     ASIDE,
     LOSS_FILE,
@@ -76,7 +76,7 @@ class WholeCheckpoints(TrainerHooks):
             kwargs: Further keyword arguments of `Trainer.train`.
 
         Raises:
-            UserError: There is no complete checkpoint, or the named checkpoint is damaged.
+            CheckpointError: There is no complete checkpoint, or the named checkpoint is damaged.
         """
         folder = Path(self.args.output_dir)
         # This callback must run last, because the others may request a checkpoint.
@@ -85,7 +85,7 @@ class WholeCheckpoints(TrainerHooks):
         if resume_from_checkpoint is True:
             found = newest_whole(folder, self.args.load_best_model_at_end)
             if found is None:
-                raise nothing_whole(folder) or UserError(
+                raise nothing_whole(folder) or HfRnnError(
                     f"{str(folder)!r} has no checkpoint to resume from: leave out resume_from_checkpoint."
                 )
             self.accelerator.wait_for_everyone()
@@ -95,7 +95,7 @@ class WholeCheckpoints(TrainerHooks):
         elif resume_from_checkpoint:
             harm = damage(Path(resume_from_checkpoint))
             if harm is not None:
-                raise UserError(
+                raise CheckpointError(
                     f"the checkpoint {str(resume_from_checkpoint)!r} is not complete ({harm}): name another one, or "
                     "write resume_from_checkpoint=True for the newest complete one."
                 )

@@ -6,8 +6,28 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
-class UserError(ValueError):
-    """Mistake in the data, the configuration or the folders; the message names the mistake and the fix."""
+class HfRnnError(ValueError):
+    """Error that a user can correct. The message names the cause and what to write instead."""
+
+
+class ConfigError(HfRnnError):
+    """Error in the settings of a run: an unknown key, a wrong value, or values that do not go together."""
+
+
+class DataError(HfRnnError):
+    """Error in a data set, its columns or labels, or in pretrained vectors."""
+
+
+class HubError(HfRnnError):
+    """Error in an exchange with the Hub: a missing repository, a refused token, or a server that does not answer."""
+
+
+class CheckpointError(HfRnnError):
+    """Error in a checkpoint, or in the folder of a run that is resumed or replaced."""
+
+
+# Former name.
+UserError = HfRnnError
 
 
 def first_line(error: BaseException) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
-from .errors import UserError
+from .errors import HubError
 from .hub_answers import head_of
 from .hub_errors import LONGEST_QUESTION, PATIENCE, NotServed, patiently
 
@@ -58,7 +58,7 @@ def snapshot(
 
     Raises:
         NotServed: If the download fails and the cache is not whole.
-        UserError: If the name or revision does not exist, or a file is damaged after both downloads. Also if the name
+        HubError: If the name or revision does not exist, or a file is damaged after both downloads. Also if the name
             of a file leads out of the repository's folder.
     """
     where: dict[str, Any] = {"token": token, "cache_dir": cache_dir, "allow_patterns": list(patterns)}
@@ -83,7 +83,7 @@ def snapshot(
             file.resolve().unlink(missing_ok=True)
             file.unlink(missing_ok=True)
     else:
-        raise UserError(f"{damaged[0].name} of {repo_id!r} arrives damaged each time: tell the model's owner.")
+        raise HubError(f"{damaged[0].name} of {repo_id!r} arrives damaged each time: tell the model's owner.")
     return folder
 
 
@@ -122,7 +122,7 @@ def _fetch(
     except ValueError as error:
         if "Invalid filename" not in str(error):
             raise
-        raise UserError(f"{repo_id!r} has a file whose name leads out of its folder: do not use it.") from error
+        raise HubError(f"{repo_id!r} has a file whose name leads out of its folder: do not use it.") from error
     name = revision or "main"
     if name != sha:
         reference = folder.parents[1] / "refs" / name

@@ -20,7 +20,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import _http
 
-from .errors import UserError, first_line
+from .errors import HfRnnError, HubError, first_line
 from .hub_answers import (
     answer_of,
     cause_of,
@@ -53,7 +53,7 @@ LONGEST_SILENCE, LONGEST_QUESTION = 60, 10
 clock, sleep = time.monotonic, time.sleep
 
 
-class NotServed(UserError):
+class NotServed(HubError):
     """The Hub did not deliver what was requested; a cached copy may replace it."""
 
 
@@ -112,13 +112,13 @@ def patiently(
 
     Raises:
         NotServed: If all tries failed, or the Hub refused.
-        UserError: If the name or the revision does not exist.
+        HubError: If the name or the revision does not exist.
     """
     begun, step, promised = clock(), 1, 0.0
     while True:
         try:
             return call()
-        except UserError:
+        except HfRnnError:
             raise
         except Exception as error:
             now, told = clock(), min(retry_after(error) or 0, LONGEST_WAIT)
@@ -169,7 +169,7 @@ def as_user_error(
     revision: str | None = None,
     token: str | None = None,
     repo_type: str = "model",
-) -> UserError | None:
+) -> HubError | None:
     """Return an error with a one-line message that names the fix, for an error of the Hub or its client.
 
     Args:
@@ -193,7 +193,7 @@ def as_user_error(
     if line is None:
         return None
     if is_among(error, HFValidationError, RevisionNotFoundError):
-        return UserError(line)
+        return HubError(line)
     return NotThere(line) if is_absent(error) else NotServed(line)
 
 

@@ -6,7 +6,7 @@ with `hf-rnn` are examples. A file has these functions:
 
 - `parser()` returns a [`~hf_rnn.cli.options.CommandParser`] with the options of the command.
 - `run(options)` calls one function of the package and prints its result. The models are registered before.
-- `check(options)` is optional. It raises [`~hf_rnn.utils.errors.UserError`] for invalid options, before any model is
+- `check(options)` is optional. It raises [`~hf_rnn.utils.errors.HfRnnError`] for invalid options, before any model is
   loaded.
 - `imports(options)` is optional. It returns a context manager in which the models are registered and `run` is called.
 - `after_interrupt(options)` is optional. It returns a sentence that says how to continue an interrupted command.

@@ -7,7 +7,7 @@ hf-rnn demo MODEL --space USER/NAME
 
 from typing import Any
 
-from ...utils.errors import UserError
+from ...utils.errors import HfRnnError
 from ..options import CommandParser, add_model
 
 
@@ -29,9 +29,9 @@ def parser() -> CommandParser:
 def check(options: Any) -> None:
     for name in ("output", "private"):
         if options[name] and not options.space:
-            raise UserError(f"--{name} applies to a Space only: write --space USER/NAME too.")
+            raise HfRnnError(f"--{name} applies to a Space only: write --space USER/NAME too.")
     if not options.space and options.port is not None and not 0 < options.port < 65536:
-        raise UserError(f"--port {options.port} must be from 1 to 65535.")
+        raise HfRnnError(f"--port {options.port} must be from 1 to 65535.")
 
 
 def run(options: Any) -> None:

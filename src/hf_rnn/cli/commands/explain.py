@@ -9,7 +9,7 @@ hf-rnn explain MODEL "some text" --output alignment.png
 import logging
 from typing import Any
 
-from ...utils.errors import UserError
+from ...utils.errors import HfRnnError
 from ..options import (
     CommandParser,
     add_max_length,
@@ -49,9 +49,9 @@ def parser() -> CommandParser:
 def check(options: Any) -> None:
     check_max_length(options)
     if options.output and len(options.texts) > 1:
-        raise UserError(f"--output holds one text, but {len(options.texts)} were given: explain them one by one.")
+        raise HfRnnError(f"--output holds one text, but {len(options.texts)} were given: explain them one by one.")
     if options.how_it_read and (options.method or options.target):
-        raise UserError("--how_it_read shows all labels and uses no method: leave --method and --target out.")
+        raise HfRnnError("--how_it_read shows all labels and uses no method: leave --method and --target out.")
 
 
 def run(options: Any) -> None:
@@ -69,7 +69,7 @@ def _align(options: Any, predictor: Any) -> None:
 
     outputs = output_files(options, pages=False)
     if options.how_it_read or options.method:
-        raise UserError("a translation model has alignments only: leave out --method and --how_it_read.")
+        raise HfRnnError("a translation model has alignments only: leave out --method and --how_it_read.")
     for text in options.texts:
         alignment = align(predictor, text, options.target)
         print(" ".join(alignment.target), *alignment.lines(), sep="\n")

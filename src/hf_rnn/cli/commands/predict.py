@@ -13,7 +13,7 @@ from itertools import tee
 from pathlib import Path
 from typing import Any
 
-from ...utils.errors import UserError
+from ...utils.errors import HfRnnError
 from ..options import (
     CommandParser,
     add_answer_options,
@@ -68,15 +68,15 @@ def check(options: Any) -> None:
     check_least(options, 1, "batch_tokens", "part_rows")
     check_least(options, 0, "top_k", meaning="all labels")
     if options.texts and options.file:
-        raise UserError(f"{options.texts[0]!r} and --file {options.file} are both given: write either texts or a file.")
+        raise HfRnnError(f"{options.texts[0]!r} and --file {options.file} are both given: write one of them.")
     if options.output and not options.file:
-        raise UserError(
+        raise HfRnnError(
             f"--output {options.output} is for the answers to a file: write --file in.csv, or leave it out."
         )
     if options.texts == ["-"] or not (options.texts or options.file or _is_terminal()):
         options.texts = _lines()
     elif not options.texts and not options.file:
-        raise UserError('there is no text: write hf-rnn predict MODEL "some text", or --file in.csv, or - for lines.')
+        raise HfRnnError('there is no text: write hf-rnn predict MODEL "some text", or --file in.csv, or - for lines.')
     if options.output:
         from ...inference.answer_files import check_format
 
@@ -94,7 +94,7 @@ def _lines() -> Iterator[str]:
     try:
         yield from (line.rstrip("\r\n") for line in sys.stdin or ())
     except UnicodeDecodeError as error:
-        raise UserError(
+        raise HfRnnError(
             f"standard input is not {error.encoding} ({error.reason}): convert it first, iconv -f latin1 -t utf-8, or "
             "write --file FILE --encoding latin1."
         ) from error
@@ -129,7 +129,7 @@ def run(options: Any) -> None:
         shown = text if len(text) <= 60 else text[:59] + "…"
         print(f"{predictor.task.shown(answer)}\t{shown}")
     if none:
-        raise UserError('standard input has no line: write hf-rnn predict MODEL "some text", or pipe lines into it.')
+        raise HfRnnError('standard input has no line: write hf-rnn predict MODEL "some text", or pipe lines into it.')
 
 
 def _write_file(options: Any, predictor: Any) -> None:
