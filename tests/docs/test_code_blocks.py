@@ -1,0 +1,154 @@
+"""Each code block of README, get started and the guides runs alone in a fresh process, on small data and models.
+
+In a block that is marked as needing the network, lines that need it are only parsed.
+"""
+
+import csv
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+
+import pytest
+from markdown_it import MarkdownIt
+from support import ROOT, tagging, translating
+from support.reviews import made_up_reviews
+from support.waiting import PATIENCE
+
+import hf_rnn
+from hf_rnn.cli.main import _command, _parser
+
+PAGES = ["README.md", "docs/get_started.md", *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/guides/*.md"))]
+MARK = "<!-- needs the network -->"
+# Lines that need the network, or a server that does not end.
+ELSEWHERE = re.compile(r"--config |USER/|hf-rnn demo ")
+# Other programs, which set up the machine or are run by other tests.
+SKIPPED = ("make ", "pip ", "hf auth ")
+SMALL = "--training.max_steps 2 --model.hidden_size 8 --training.early_stopping_patience null"
+# A process of its own for each block. The libraries are imported once, and hf_rnn is not among them.
+DRIVER = """
+import json, os, sys, traceback
+import torch, transformers, datasets, sklearn.linear_model
+torch.set_num_threads(1)
+for place, (kind, code) in enumerate(json.load(sys.stdin)):
+    child = os.fork()
+    if child:
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        continue
+    failed = 1
+    try:
+        os.chdir(f"block{place}")
+        out = os.open("output.txt", os.O_WRONLY | os.O_CREAT)
+        os.dup2(out, 1)
+        os.dup2(out, 2)
+        if kind == "python":
+            exec(compile(code, "block", "exec"), {"__name__": "__main__"})
+        else:
+            from hf_rnn.cli.main import main
+            for line in code:
+                print(">>>", line, flush=True)
+                if main(line):
+                    raise SystemExit("failed: " + " ".join(line))
+        failed = 0
+    except BaseException:
+        traceback.print_exc()
+    sys.stdout.flush()
+    os._exit(failed)
+"""
+
+
+def blocks(page: str) -> list[tuple[str, str, bool]]:
+    """Return the kind and the code of each block of a page, and True if it is marked as needing the network."""
+    tokens = MarkdownIt().parse((ROOT / page).read_text(encoding="utf-8"))
+    found = []
+    for before, token in zip([None, *tokens], tokens, strict=False):
+        if token.type == "fence" and token.info in ("python", "bash"):
+            marked = before is not None and before.type == "html_block" and before.content.strip() == MARK
+            found.append((token.info, token.content, marked))
+    return found
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """Return a folder with the files and the trained models that the pages name."""
+    folder = tmp_path_factory.mktemp("docs")
+    reviews = made_up_reviews(60)
+    rows = [(text, ("negative", "positive")[label]) for text, label in zip(*reviews.values(), strict=True)]
+    for name in ("reviews.csv", "more_reviews.csv", "messages.csv", "new_messages.csv", "in.csv"):
+        with (folder / name).open("w", newline="") as file:
+            csv.writer(file).writerows([("text", "label"), *rows])
+    vectors = [f"{word} {' '.join(['0.5', '-0.5'] * 50)}" for word in ("film", "soup", "good", "bad")]
+    (folder / "glove.6B.100d.txt").write_text("\n".join(vectors))
+    (folder / "tagged.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in tagging.sentences(60)))
+    (folder / "pairs.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in translating.pairs(60)))
+    model, few = {"hidden_size": 8, "embedding_size": 8}, {"max_steps": 2, "per_device_train_batch_size": 4}
+    for task, output, data in (
+        ("text_classification", "my-model", {"path": "reviews.csv"}),
+        ("language_modeling", "runs/imdb_lm", {"path": "reviews.csv", "text_column": "text"}),
+        ("token_classification", "runs/conll2003", {"path": "tagged.jsonl"}),
+        ("translation", "runs/multi30k", {"path": "pairs.jsonl", "text_column": "en", "label_column": "de"}),
+    ):
+        data["path"] = str(folder / data["path"])
+        training = {"output_dir": str(folder / output), **few}
+        hf_rnn.train({"task": task, "preset": "none", "data": data, "model": model, "training": training})
+    for name in ("imdb", "first", "second"):
+        shutil.copytree(folder / "my-model", folder / "runs" / name)
+    return folder
+
+
+def lines_of(code: str) -> list[list[str]]:
+    """Return the arguments of the `hf-rnn` lines of a block; fail on a program that is not known."""
+    found = []
+    for line in code.splitlines():
+        words = shlex.split(line, comments=True)
+        if words[:1] == ["hf-rnn"]:
+            found.append(words[1:])
+        elif words:
+            assert line.startswith(SKIPPED), line
+    return found
+
+
+def parse(arguments: list[str]) -> None:
+    name = arguments[0]
+    _parser((name,), _command(name).parser()).parse_args(arguments)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES)
+def test_every_block_runs_alone(page, models, tmp_path):
+    jobs = []
+    for kind, code, marked in blocks(page):
+        job = code
+        if kind == "bash":
+            lines = lines_of(code)
+            local = [line for line in lines if not ELSEWHERE.search(f"hf-rnn {' '.join(line)} ")]
+            assert marked or local == lines, code
+            for line in lines:
+                if line not in local:
+                    parse(line)
+            job = [[*line, *(shlex.split(SMALL) if line[0] == "train" else [])] for line in local]
+        elif marked:
+            compile(code, page, "exec")
+            continue
+        if job:
+            folder = tmp_path / f"block{len(jobs)}"
+            shutil.copytree(models, folder)
+            if "output_dir my-model" in code or '"output_dir": "my-model"' in code:
+                shutil.rmtree(folder / "my-model")
+            jobs.append((kind, job))
+    done = subprocess.run(
+        [sys.executable, "-c", DRIVER],
+        input=json.dumps(jobs),
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "src")},
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=PATIENCE,
+    )
+    for place, failed in enumerate(done.stdout.split()):
+        output = (tmp_path / f"block{place}" / "output.txt").read_text()
+        assert failed == "0", f"{jobs[place][1]}\n{output[-3000:]}"
+    assert len(done.stdout.split()) == len(jobs)
