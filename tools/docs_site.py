@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import html
+import io
 import os
 import re
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,7 @@ TITLES = {
     "hub": "Hub",
     "utils": "Errors",
 }
-CONFIGURATION = "reference/configuration.md"
+CONFIGURATION, COMMANDS = "reference/configuration.md", "reference/commands.md"
 _LINK = re.compile(r"(\]\()([^)\s]+)(\))")
 _CODE = re.compile(r"(```.*?```|`[^`]*`)", re.DOTALL)
 
@@ -43,7 +45,7 @@ def on_files(files: Any, config: Any) -> Any:
         config: Configuration of mkdocs.
     """
     pages = {uri: (ROOT / name).read_text(encoding="utf-8") for name, uri in OF_ROOT.items()}
-    for uri, content in {**pages, **reference(), CONFIGURATION: configuration()}.items():
+    for uri, content in {**pages, **reference(), CONFIGURATION: configuration(), COMMANDS: commands()}.items():
         files.append(File.generated(config, uri, content=content))
     return files
 
@@ -133,6 +135,31 @@ def configuration() -> str:
         lines += ["", f"## {section or 'The run'}", "", "| key | default | |", "|---|---|---|"]
         lines += [f"| `{key}` | {_default(actions[key].default)} | {_cell(actions[key].help)} |" for key in keys]
     return "\n".join([*lines, ""])
+
+
+def commands() -> str:
+    """Return the page with the help of all commands."""
+    from hf_rnn.cli.main import command_names
+
+    lines = ["# Commands", ""]
+    for name in ("", *command_names()):
+        asked = [*([name] if name else []), "--help"]
+        lines += [f"## hf-rnn {name}".rstrip(), "", "```text", _printed(asked).strip(), "```", ""]
+    return "\n".join(lines)
+
+
+def _printed(arguments: list[str]) -> str:
+    """Return the output of a command."""
+    from hf_rnn.cli.main import main
+
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = "100"
+    try:
+        with redirect_stdout(io.StringIO()) as printed:
+            main(arguments)
+    finally:
+        os.environ.pop("COLUMNS") if before is None else os.environ.update(COLUMNS=before)
+    return printed.getvalue()
 
 
 def _default(value: Any) -> str:

@@ -6,6 +6,7 @@ import yaml
 from support import ROOT
 
 import hf_rnn
+from hf_rnn.cli.main import command_names, main
 from hf_rnn.training.run_config import run_parser
 
 
@@ -42,7 +43,22 @@ def test_links_lead_to_pages_or_to_the_repository(page):
 def test_every_page_is_in_the_navigation():
     text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     pages = {str(file.relative_to(ROOT / "docs")) for file in (ROOT / "docs").rglob("*.md")}
-    pages |= {*docs_site.OF_ROOT.values(), docs_site.CONFIGURATION}
+    pages |= {*docs_site.OF_ROOT.values(), docs_site.CONFIGURATION, docs_site.COMMANDS}
     pages |= {f"reference/{package}.md" for package in docs_site.TITLES}
     assert {page for page in pages if f": {page}" not in text} == set()
     assert yaml.safe_load(text)["strict"]
+
+
+def test_the_commands_have_their_help():
+    page = docs_site.commands()
+    for name in command_names():
+        assert f"## hf-rnn {name}\n" in page
+    assert "hf-rnn predict MODEL - < texts.txt" in page
+    assert "hf-rnn train --help all" in page
+
+
+def test_the_error_of_the_page_is_the_error_of_the_command(capsys, tmp_path):
+    (tmp_path / "r.csv").write_text("text,label\na,b\nc,d\n")
+    assert main(["train", str(tmp_path / "r.csv"), "--model.pooling", "avg", "--output_dir", str(tmp_path / "m")]) == 1
+    page = (ROOT / "docs" / "guides" / "command_line.md").read_text(encoding="utf-8")
+    assert f"```text\n{capsys.readouterr().err.strip()}\n```" in page

@@ -3,7 +3,7 @@
 
 hf-rnn predict MODEL "some text" "another text"
 hf-rnn predict MODEL --file in.csv --output out.csv
-cat texts.txt | hf-rnn predict MODEL -
+hf-rnn predict MODEL - < texts.txt
 """
 
 import sys
