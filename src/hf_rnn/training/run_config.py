@@ -188,9 +188,12 @@ class RunParser(ArgumentParser):
             args = ["--help"]
         return super().parse_args(written_out(args, [action.dest for action in self._actions]), *others, **how)
 
-    def format_help(self) -> str:
+    def format_help(self, formatter: Any = None) -> str:
         """Return the help of all keys or, after `--help` alone, of those that people use first."""
-        return super().format_help() if self.helps_with_all else short_help(self._actions, self.epilog)
+        if not self.helps_with_all:
+            return short_help(self._actions, self.epilog)
+        # Older releases of jsonargparse take no formatter.
+        return super().format_help(*([] if formatter is None else [formatter]))
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise an error about the YAML files or about `message`; name the nearest known key for an unknown one."""
