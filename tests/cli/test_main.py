@@ -145,7 +145,7 @@ def test_evaluating_finds_the_columns_of_training_or_those_that_are_there(capsys
         (["train", "--model.hiden_size", "3"], 1, "did you mean 'model.hidden_size'"),
         (["train", "--task", "text_clasification"], 1, "did you mean task='text_classification'"),
         (["train", "--data.path", "./nowhere.csv"], 1, "there is no file or folder './nowhere.csv'"),
-        (["predict", "MODEL", "a", "--file", "b.csv"], 1, "write either texts"),
+        (["predict", "MODEL", "a", "--file", "b.csv"], 1, "'a' and --file b.csv are both given: write one of them"),
         (["predict", "MODEL", "--file", "./b.csv"], 1, "there is no file or folder './b.csv'"),
         (["predict", "MODEL", "--file", "./b.csv", "--output", "./c.jsonl"], 1, "there is no file or folder './b.csv'"),
         (["predict", "./nowhere", "text"], 1, "there is no folder './nowhere'"),

@@ -46,6 +46,9 @@ def test_standard_input_in_another_encoding_is_an_error(tiny_run, capsys, monkey
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("déjà vu\n".encode("latin-1")), encoding="utf-8"))
     assert main(["predict", str(tiny_run), "-"]) == 1
     assert "standard input is not utf-8" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO("déjà vu\n".encode("latin-1")), encoding="utf-8"))
+    assert main(["predict", str(tiny_run), "-", "--encoding", "latin1"]) == 0
+    assert capsys.readouterr().out.split("\t")[2] == "déjà vu\n"
 
 
 def test_a_file_without_output_is_printed(tiny_run, rows_csv, capsys):
@@ -72,6 +75,21 @@ def test_the_ending_of_the_output_says_its_format(tiny_run, rows_csv, tmp_path, 
     assert sorted(file.name for file in tmp_path.iterdir() if file.name != "cache") == ["in.csv", output.name]
 
 
+def test_a_carriage_return_in_a_text_stays_in_its_field(tiny_run, tmp_path):
+    (tmp_path / "in.jsonl").write_text(json.dumps({"text": "the film\rwas good ."}))
+    output = tmp_path / "out.csv"
+    assert main(["predict", str(tiny_run), "--file", str(tmp_path / "in.jsonl"), "--output", str(output)]) == 0
+    with output.open(newline="") as file:
+        assert [row["text"] for row in csv.DictReader(file)] == ["the film\rwas good ."]
+
+
+def test_answers_of_another_model_are_not_written_over(tiny_run, tmp_path, capsys):
+    (tmp_path / "in.csv").write_text("text,prediction.label\na,b\n")
+    output = tmp_path / "out.csv"
+    assert main(["predict", str(tiny_run), "--file", str(tmp_path / "in.csv"), "--output", str(output)]) == 1
+    assert "has a column 'prediction.label'" in capsys.readouterr().err
+
+
 def test_answers_of_several_labels_are_json_in_a_csv_file(tiny_run, rows_csv, tmp_path):
     output = tmp_path / "out.csv"
     arguments = ["predict", str(tiny_run), "--file", str(rows_csv), "--output", str(output), "--top_k", "0"]
@@ -86,7 +104,7 @@ def test_answers_of_several_labels_are_json_in_a_csv_file(tiny_run, rows_csv, tm
     ("arguments", "message"),
     [
         (["a", "--output", "o.csv"], "--output o.csv is for the answers to a file"),
-        (["a", "--file", "in.csv"], "'a' and --file in.csv: write either texts or a file"),
+        (["a", "--file", "in.csv"], "'a' and --file in.csv are both given: write one of them"),
         (["--file", "in.csv", "--output", "o.xlsx"], "not written as '.xlsx', only as .jsonl, .csv, .tsv, .parquet"),
     ],
 )

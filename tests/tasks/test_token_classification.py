@@ -330,7 +330,7 @@ def test_a_language_model_of_byte_pairs_is_no_beginning_of_a_tagger(tmp_path):
     settings = run("rows", tmp_path / "model", num_train_epochs=1)
     del settings["data"], settings["tokenizer"]
     settings["model"] = {"pretrained": str(tmp_path / "lm"), "crf": True}
-    with pytest.raises(UserError, match=r"the text 'a\.', .*--tokenizer.kind wordpiece.*model.pretrained"):
+    with pytest.raises(UserError, match=r"the text 'a\.' into .*--tokenizer.kind wordpiece.*model.pretrained"):
         hf_rnn.train(settings, data=sentences(60))
     settings["tokenizer"] = {"kind": "wordpiece", "vocab_size": 70}
     assert "f1" in hf_rnn.train(settings, data=sentences(60))["validation"]
@@ -540,7 +540,7 @@ def test_what_is_for_labels_of_whole_texts_says_so(tagger):
         UserError, match="model for token classification, but only the labels of text classifiers can be explained"
     ):
         explainable(predictor)
-    with pytest.raises(UserError, match="RNNForTokenClassification has none"):
+    with pytest.raises(UserError, match="RNNForTokenClassification does not have"):
         diagnose(predictor, predictor.task.data)
     with pytest.raises(UserError, match=r"training.window=7 has no use in the task token_classification"):
         hf_rnn.train(run(folder.parent / "data", folder.parent / "other", window=7))

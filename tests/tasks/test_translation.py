@@ -250,7 +250,7 @@ def test_what_a_translator_cannot_do_says_so(translator, caplog):
         predictor(["one ."], ["two ."])
     with pytest.raises(UserError, match="a stream needs a single text classifier"):
         predictor.open()
-    with pytest.raises(UserError, match="RNNForConditionalGeneration has none"):
+    with pytest.raises(UserError, match="RNNForConditionalGeneration does not have"):
         diagnose(predictor, predictor.task.data)
     with pytest.raises(UserError, match=r"label_smoothing_factor=0.1: .* --model.label_smoothing 0.1"):
         hf_rnn.train(run(data, folder.parent / "other", label_smoothing_factor=0.1))

@@ -18,6 +18,7 @@ from hf_rnn.utils.errors import UserError
         ["--data=reviews.csv", "--training.learning_rate", "0.5"],
         ["--data.path", "reviews.csv", "--training.learning_rate=0.5"],
         ["--data", "{path: reviews.csv}", "--learning_rate", "0.5"],
+        ["--learning_rate", "0.5", "--", "reviews.csv"],
     ],
 )
 def test_short_forms_mean_the_whole_keys(arguments):
@@ -58,6 +59,7 @@ def test_an_own_file_goes_before_a_configuration_of_the_package(tmp_path, monkey
         (["--config", "nowhere/imdb.yaml"], "no file 'nowhere/imdb.yaml' here.*write --config imdb"),
         (["--learning_rat", "1"], "no key 'learning_rat': did you mean 'training.learning_rate'"),
         (["a.csv", "--learning_rate"], "expected one argument"),
+        (["-lr", "1", "a.csv"], "'-lr' is neither a file nor an option"),
     ],
 )
 def test_wrong_short_forms_are_explained(arguments, message, tmp_path, monkeypatch):
@@ -83,3 +85,19 @@ def test_help_shows_the_keys_that_people_use_first(option, capsys):
 def test_train_without_arguments_shows_the_short_help(capsys):
     assert main(["train"]) == 0
     assert "hf-rnn train --help all" in capsys.readouterr().out
+
+
+def test_values_may_begin_with_dashes_and_paths_may_hold_equals_signs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lr=1").mkdir()
+    (tmp_path / "lr=1" / "run.yaml").write_text("data:\n  path: rows.csv\n")
+    (tmp_path / "lr=1" / "rows.csv").write_text("text,label\na,b\n")
+    run, _ = parse_run(["--config", "lr=1/run.yaml", "--output_dir=-x"])
+    assert run.data.path.replace("\\", "/").endswith("lr=1/rows.csv")
+    assert (run.training.output_dir, run.preset) == ("-x", "none")
+
+
+def test_a_folder_is_no_configuration(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "imdb").mkdir()
+    assert parse_run(["--config", "imdb"])[0].data.path == "stanfordnlp/imdb"

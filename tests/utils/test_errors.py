@@ -14,7 +14,7 @@ def test_every_class_is_a_value_error_and_has_one_base():
 
 
 def test_the_class_says_what_is_wrong(tmp_path):
-    (tmp_path / "a.csv").write_text("text,label\na,b\nc,d\n")
+    (tmp_path / "a.csv").write_text("text,label\n" + "a,b\nc,d\n" * 20)
     output = {"training": {"output_dir": str(tmp_path / "model")}}
     with pytest.raises(hf_rnn.ConfigError, match="hiden_size"):
         hf_rnn.train({"model": {"hiden_size": 3}, **output})
@@ -22,7 +22,8 @@ def test_the_class_says_what_is_wrong(tmp_path):
         hf_rnn.train({"data": {"path": str(tmp_path / "b.csv")}, **output})
     with pytest.raises(hf_rnn.DataError, match="textt"):
         hf_rnn.train({"data": {"path": str(tmp_path / "a.csv"), "text_column": "textt"}, **output})
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "run.yaml").write_text("task: text_classification\n")
+    small = {"model": {"hidden_size": 8}, "preset": "none", "data": {"path": str(tmp_path / "a.csv")}}
+    small["training"] = {**output["training"], "max_steps": 1}
+    hf_rnn.train(small)
     with pytest.raises(hf_rnn.CheckpointError, match="already"):
-        hf_rnn.train({"data": {"path": str(tmp_path / "a.csv")}, "preset": "none", **output})
+        hf_rnn.train(small)

@@ -9,7 +9,7 @@ from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHT
 
 from ..models.configuration_rnn import RNNConfig
 from ..models.weight_files import is_intact
-from ..utils.errors import HfRnnError, HubError, did_you_mean, looks_local
+from ..utils.errors import HfRnnError, HubError, did_you_mean, is_mistyped, looks_local
 from ..utils.hub_download import snapshot
 from .folder import MODEL_FILES, check_model
 
@@ -28,7 +28,7 @@ def find_model(path: str, **where) -> tuple[Path, RNNConfig]:
     """
     folder = Path(path)
     if not folder.is_dir():
-        if looks_local(path):
+        if looks_local(path) or is_mistyped(path):
             raise HubError(
                 f"there is no folder {path!r}: name the output_dir of a training run that ended.{did_you_mean(path)}"
             )

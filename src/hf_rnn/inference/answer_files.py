@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from ..text.tables import collect, spelled, tables_of
-from ..utils.errors import HfRnnError
+from ..utils.errors import DataError, HfRnnError, first_line
 
 
 def write_answers(parts: Sequence[Path], output: Path) -> None:
@@ -40,9 +42,8 @@ def check_format(output: Path) -> None:
     """
     if output.suffix.lower() not in _WRITERS:
         endings = ", ".join(filter(None, _WRITERS))
-        raise HfRnnError(
-            f"answers are not written as {output.suffix!r}, only as {endings}: write --output {output.stem}.csv."
-        )
+        other = output.with_suffix(".csv")
+        raise HfRnnError(f"answers are not written as {output.suffix!r}, only as {endings}: write --output {other}.")
 
 
 def _rows(parts: Sequence[Path]) -> Iterator[dict[str, Any]]:
@@ -62,7 +63,7 @@ def _write_csv(parts: Sequence[Path], file: Path, delimiter: str = ",") -> None:
     # Rows of JSON may lack columns that later ones have.
     names = list(dict.fromkeys(name for row in _rows(parts) for name in _flat(row)))
     with file.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, names, delimiter=delimiter, lineterminator="\n")
+        writer = csv.DictWriter(stream, names, delimiter=delimiter)
         writer.writeheader()
         writer.writerows(map(_flat, _rows(parts)))
 
@@ -81,7 +82,13 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _write_parquet(parts: Sequence[Path], file: Path) -> None:
-    collect(tables_of(_rows(parts))).to_parquet(str(file))
+    try:
+        collect(tables_of(_rows(parts))).to_parquet(str(file))
+    except pa.ArrowException as error:
+        raise DataError(
+            f"the answers cannot be written as .parquet ({first_line(error)}): write --output with another ending. "
+            f"The answers are kept in {str(parts[0].parent)!r}."
+        ) from error
 
 
 _WRITERS: dict[str, Callable[[Sequence[Path], Path], None]] = {

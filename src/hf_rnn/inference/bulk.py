@@ -223,8 +223,9 @@ def _claim(parts: Path, job: dict, overwrite: bool) -> None:
 
 
 def _check_no_answers(rows: list[dict], path: str) -> None:
-    if any("prediction" in row for row in rows):
-        raise HfRnnError(f"{path!r} has a column 'prediction', which the answers would replace: give it another name.")
+    taken = next((name for row in rows for name in row if name.partition(".")[0] == "prediction"), None)
+    if taken is not None:
+        raise HfRnnError(f"{path!r} has a column {taken!r}, which the answers would replace: give it another name.")
 
 
 def _json(row: dict) -> str:

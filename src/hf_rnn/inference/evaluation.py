@@ -15,7 +15,7 @@ from ..text.batching import BATCH_TOKENS
 from ..text.loading import load
 from ..text.schema import fingerprint
 from ..text.splits import SPLITS, choose_split
-from ..utils.errors import HfRnnError
+from ..utils.errors import DataError, HfRnnError
 from .columns import own_columns
 from .predictor import Predictor
 
@@ -87,43 +87,42 @@ def evaluate(
     splits, task = labelled_rows(predictor, data, split, given)
     for how in dict.fromkeys(rows.info.description for rows in splits.values() if rows.info.description):
         logger.info(f"{task.data.path}: {how}.")
-    of_run = data is None and not task.data.streaming
-    if of_run:
-        split = split or _split_of_run(task, splits)
-    if of_run and split not in splits and SPLITS.get(str(split)) == VALIDATION:
-        rows = _held_out(task, splits, predictor.model.config)
+    if data is None:
+        split = _split_of_run(task, splits, split)
+    if data is None and split not in splits and split == VALIDATION and not task.data.streaming:
+        rows = _held_out(task, splits)
     else:
         rows = task.prepare_split(splits, split)
-        _warn_of_training_rows(predictor, task, splits, split)
+    _warn_of_seen_rows(predictor, task, splits, split)
     rows = task.encode(rows, predictor.tokenizer)
     return {"rows": len(rows), **task.judge(predictor, rows, batch_tokens)}
 
 
-def _split_of_run(task: Task, splits: DatasetDict) -> str:
-    """Return the test split of a training run, or else its validation split, which may have been held out."""
-    test = task.data.test_split
-    return test if test in splits else choose_split(splits, task.data.validation_split) or VALIDATION
+def _split_of_run(task: Task, splits: DatasetDict, split: str | None) -> str:
+    """Return the named split of a training run; or its test split, or else its validation split.
+
+    `VALIDATION` stands for validation rows that the run held out.
+    """
+    validation = choose_split(splits, task.data.validation_split) or VALIDATION
+    if split is None:
+        return str(task.data.test_split) if task.data.test_split in splits else validation
+    return validation if split not in splits and SPLITS.get(split) == VALIDATION else split
 
 
-def _held_out(task: Task, splits: DatasetDict, config: Any) -> Dataset:
+def _held_out(task: Task, splits: DatasetDict) -> Dataset:
     """Return the validation rows that the training run held out of its training split."""
     prepared = task.prepare(splits)
     if task.fingerprint not in (None, fingerprint(prepared, task.label_names)):
-        raise HfRnnError(
-            f"the validation rows were held out of {task.data.path!r}, but its rows have changed since training: "
-            "restore the data, or name other rows, --data PATH."
+        raise DataError(
+            f"the validation rows were held out of {task.data.path!r}, but its rows, or the columns that are "
+            "read, have changed since training: restore them, or name other rows, --data PATH."
         )
     logger.info(f"evaluating on the validation rows that the training run held out of {task.data.path}.")
-    if getattr(config, "wide_ngrams", 0):
-        logger.warning(
-            "The n-grams of this model were fitted to its validation rows too, so the score is too high. metrics.json "
-            "has the score from before that."
-        )
     return prepared[VALIDATION]
 
 
-def _warn_of_training_rows(predictor: Predictor, task: Task, splits: DatasetDict, split: str | None) -> None:
-    """Warn where the rows are those that the model was trained on."""
+def _warn_of_seen_rows(predictor: Predictor, task: Task, splits: DatasetDict, split: str | None) -> None:
+    """Warn if the model, or the n-grams of its wide path, were trained on the rows."""
     of_run, path = predictor.task.data, task.data.path
     if not of_run.path or path == IN_MEMORY or Path(path).absolute() != Path(of_run.path).absolute():
         return
@@ -133,6 +132,15 @@ def _warn_of_training_rows(predictor: Predictor, task: Task, splits: DatasetDict
             f"the model was trained on rows of the split {name} of {path}, so the score is too high: leave --data and "
             "--split out, or name other rows, --data PATH."
         )
+    elif name in (VALIDATION, choose_split(splits, of_run.validation_split)) and _has_wide_path(predictor):
+        logger.warning(
+            "the n-grams of this model were fitted to its validation rows after training, so the score is too high: "
+            "metrics.json has the score from before. For rows that nothing saw, train with --data.test_size 0.1."
+        )
+
+
+def _has_wide_path(predictor: Predictor) -> bool:
+    return bool(getattr(predictor.model.config, "wide_ngrams", 0))
 
 
 __all__ = ["evaluate", "labelled_rows"]

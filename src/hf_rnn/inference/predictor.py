@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,9 +29,6 @@ from ..utils.machine import default_device, keep_freed_memory, on_device
 from .columns import own_columns, text_columns
 from .long_text import LONG_TEXT_WINDOW, logits_of
 from .text_stream import TextStream
-
-if TYPE_CHECKING:
-    pass
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import HfApi
 
-from ..utils.errors import DataError, HfRnnError, did_you_mean, first_line, looks_local
+from ..utils.errors import DataError, HfRnnError, did_you_mean, first_line, is_mistyped, looks_local
 from ..utils.hub_errors import LONGEST_QUESTION, PATIENCE, NotServed, as_user_error, patiently
 from .arguments import BUILT_IN, FORMER_BUILT_IN, IN_MEMORY, DataArguments
 from .encodings import ending_of
@@ -36,7 +36,7 @@ def is_on_hub(data: DataArguments) -> bool:
     """
     path = Path(data.path)
     here = data.path in (BUILT_IN, IN_MEMORY) or path.exists()
-    return not (here or ending_of(path) in READERS or looks_local(data.path))
+    return not (here or ending_of(path) in READERS or looks_local(data.path) or is_mistyped(data.path))
 
 
 def open_splits(data: DataArguments, source: Any = None, tagged: bool = False) -> Mapping[str, Files | Dataset | Any]:

@@ -5,7 +5,6 @@ import dataclasses
 from argparse import ArgumentError
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -191,7 +190,7 @@ class RunParser(ArgumentParser):
     def format_help(self, formatter: Any = None) -> str:
         """Return the help of all keys or, after `--help` alone, of those that people use first."""
         if not self.helps_with_all:
-            return short_help(self._actions, self.epilog)
+            return short_help(self._actions, self.description, self.epilog)
         # Older releases of jsonargparse take no formatter.
         return super().format_help(*([] if formatter is None else [formatter]))
 
@@ -319,8 +318,7 @@ def _find_preset(namespace: Namespace, written: Namespace, arguments: list[str] 
 
 def _files(arguments: list[str]) -> list[Path]:
     """Return the YAML files that the command line names with `--config`."""
-    words = [word for argument in arguments for word in argument.split("=", 1)]
-    return [Path(word) for option, word in pairwise(words) if option == "--config"]
+    return [Path(each.removeprefix("--config=")) for each in arguments if each.startswith("--config=")]
 
 
 def checked_config(settings: dict[str, Any]) -> RNNConfig:

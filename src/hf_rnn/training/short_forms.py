@@ -16,8 +16,8 @@ PACKAGE = Path(__file__).parents[1]
 def shipped_configs() -> dict[str, Path]:
     """Return the configurations that come with the package, by their names."""
     # A wheel has them in the package, and a source tree beside `src`.
-    folders = (PACKAGE / "configs", PACKAGE.parents[1] / "configs")
-    return {file.stem: file for folder in folders for file in sorted(folder.glob("*.yaml"))}
+    folder = next(each for each in (PACKAGE / "configs", PACKAGE.parents[1] / "configs") if each.is_dir())
+    return {file.stem: file for file in sorted(folder.glob("*.yaml"))}
 
 
 def written_out(arguments: list[str], keys: Collection[str]) -> list[str]:
@@ -47,9 +47,12 @@ def written_out(arguments: list[str], keys: Collection[str]) -> list[str]:
             value = _config(value)
         elif option.startswith("--"):
             option = f"--{_with_section(name, keys)}"
-        written += [option] if value is None else [option, value]
+        written.append(option if value is None else f"{option}={value}")
     if data:
         named = [value for option, value in _pairs(written) if option == "--data.path"]
+        wrong = next((each for each in data if each.startswith("-") and not Path(each).exists()), None)
+        if wrong is not None:
+            raise ConfigError(f"{wrong!r} is neither a file nor an option: options begin with two dashes, --KEY VALUE.")
         if len(data) + len(named) > 1:
             raise ConfigError(
                 f"a run has one data set, and the command names {', '.join(map(repr, [*data, *map(str, named)]))}: "
@@ -57,7 +60,7 @@ def written_out(arguments: list[str], keys: Collection[str]) -> list[str]:
             )
         if data[0].endswith((".yaml", ".yml")):
             raise ConfigError(f"{data[0]!r} is a configuration, not data: write --config {data[0]}.")
-        written += ["--data.path", data[0]]
+        written.append(f"--data.path={data[0]}")
     return written
 
 
@@ -73,7 +76,9 @@ def _pairs(arguments: list[str]) -> Iterator[tuple[str | None, str | None]]:
                 continue
             yield waiting, None
             waiting = None
-        if argument in FLAGS:
+        if argument == "--":
+            yield from ((None, each) for each in rest)
+        elif argument in FLAGS:
             yield argument, None
         elif argument.startswith("--"):
             name, equals, value = argument.partition("=")
@@ -106,7 +111,7 @@ def _config(value: str) -> str:
     """Return the path of a configuration that comes with the package; another path as it is."""
     shipped = shipped_configs()
     path = Path(value)
-    if path.exists():
+    if path.is_file():
         return value
     if path.name == value and not path.suffix:
         if value in shipped:

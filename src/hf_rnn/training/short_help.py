@@ -27,9 +27,7 @@ FIRST = {
         "training.push_to_hub",
     ),
 }
-_USAGE = """usage: hf-rnn train [DATA] [--config NAME] [--KEY VALUE ...]
-
-Train a model on DATA: a CSV, TSV, JSON, Parquet or Excel file, a folder, or a data set on the Hub."""
+_USAGE = "usage: hf-rnn train [DATA] [--config NAME] [--KEY VALUE ...]"
 _END = """
 Rules choose the values that are left out, see preset. A key without its section, such as --learning_rate, is
 found where one section alone has it. hf-rnn train --help all lists all keys.
@@ -37,15 +35,16 @@ found where one section alone has it. hf-rnn train --help all lists all keys.
 _INDENT, _WIDTH = 10, 110
 
 
-def short_help(actions: Iterable[Any], epilog: str | None) -> str:
+def short_help(actions: Iterable[Any], description: str | None, epilog: str | None) -> str:
     """Return the help of the keys in `FIRST`.
 
     Args:
         actions: Options of the parser.
+        description: First line of the help.
         epilog: Examples of the command; None for none.
     """
     by_key = {action.dest: action for action in actions}
-    lines = [_USAGE]
+    lines = [_USAGE, "", description or ""]
     for heading, keys in FIRST.items():
         lines += ["", f"{heading}:"]
         for key in keys:

@@ -125,9 +125,10 @@ class RNNTrainer(BatchedLoading, WholeCheckpoints, PushingTrainer):
                 return super().train(*args, **kwargs)
         except HfRnnError as error:
             # A DataLoader worker puts its traceback into the message; keep the message of the original error only.
-            if not str(error).startswith("Caught HfRnnError in DataLoader worker"):
+            name = type(error).__name__
+            if not str(error).startswith(f"Caught {name} in DataLoader worker"):
                 raise
-            raise HfRnnError(str(error).strip().rpartition("HfRnnError: ")[2]) from error
+            raise type(error)(str(error).strip().rpartition(f"{name}: ")[2]) from error
 
     def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
         """Run one training step as transformers does; stop training if the loss is not finite.

@@ -5,6 +5,9 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
+# Endings of files that are neither data nor models.
+NO_DATA = (".ipynb", ".log", ".md", ".py", ".sh", ".toml", ".yaml", ".yml")
+
 
 class HfRnnError(ValueError):
     """Error that a user can correct. The message names the cause and what to write instead."""
@@ -67,8 +70,18 @@ def looks_local(path: str) -> bool:
         path: Path or name of a repository, as the user wrote it.
     """
     folder, _, _ = path.rpartition("/")
-    local = path.startswith((".", "/", "~")) or path.count("/") > 1 or (folder != "" and Path(folder).is_dir())
-    return local or ("/" not in path and near_path(path) is not None)
+    return path.startswith((".", "/", "~")) or path.count("/") > 1 or (folder != "" and Path(folder).is_dir())
+
+
+def is_mistyped(path: str) -> bool:
+    """Return True for a missing path without folder that is nearly the name of data or of a folder here.
+
+    The Hub is not asked for it: names there have the form OWNER/NAME.
+
+    Args:
+        path: Path that does not exist.
+    """
+    return "/" not in path and near_path(path) is not None
 
 
 def near_path(path: str) -> str | None:
@@ -85,9 +98,10 @@ def near_path(path: str) -> str | None:
 
 def _beside(place: Path) -> list[Path]:
     try:
-        return sorted(each for each in place.parent.iterdir() if not each.name.startswith("."))
+        found = sorted(each for each in place.parent.iterdir() if not each.name.startswith("."))
     except OSError:
         return []
+    return [each for each in found if each.suffix not in NO_DATA]
 
 
 def did_you_mean(path: str) -> str:
@@ -101,7 +115,7 @@ def did_you_mean(path: str) -> str:
 
 
 def check_choice(name: str, value: str, choices: Iterable[str]) -> None:
-    """Raise [`UserError`] for a value that is not among the choices, and suggest the nearest choice.
+    """Raise [`ConfigError`] for a value that is not among the choices, and suggest the nearest choice.
 
     Args:
         name: Name of the argument; used in the error.
@@ -112,4 +126,4 @@ def check_choice(name: str, value: str, choices: Iterable[str]) -> None:
     if value not in choices:
         near = nearest(value, choices)
         hint = f": did you mean {name}={near!r}?" if near else "."
-        raise UserError(f"{name}={value!r} is not one of {', '.join(choices)}{hint}")
+        raise ConfigError(f"{name}={value!r} is not one of {', '.join(choices)}{hint}")

@@ -6,6 +6,7 @@ hf-rnn predict MODEL --file in.csv --output out.csv
 hf-rnn predict MODEL - < texts.txt
 """
 
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -26,6 +27,8 @@ from ..options import (
     load_predictor,
     new_file,
 )
+
+logger = logging.getLogger(__name__)
 
 
 def parser() -> CommandParser:
@@ -74,7 +77,7 @@ def check(options: Any) -> None:
             f"--output {options.output} is for the answers to a file: write --file in.csv, or leave it out."
         )
     if options.texts == ["-"] or not (options.texts or options.file or _is_terminal()):
-        options.texts = _lines()
+        options.texts = _lines(options.encoding)
     elif not options.texts and not options.file:
         raise HfRnnError('there is no text: write hf-rnn predict MODEL "some text", or --file in.csv, or - for lines.')
     if options.output:
@@ -89,15 +92,20 @@ def _is_terminal() -> bool:
     return sys.stdin is None or sys.stdin.closed or sys.stdin.isatty()
 
 
-def _lines() -> Iterator[str]:
+def _lines(encoding: str | None) -> Iterator[str]:
     """Yield the lines of standard input, without their ends."""
+    logger.info("reading the lines of standard input.")
     try:
+        if hasattr(sys.stdin, "reconfigure"):
+            # Whatever the locale, errors are not hidden.
+            sys.stdin.reconfigure(encoding=encoding or "utf-8-sig", errors="strict")
         yield from (line.rstrip("\r\n") for line in sys.stdin or ())
     except UnicodeDecodeError as error:
         raise HfRnnError(
-            f"standard input is not {error.encoding} ({error.reason}): convert it first, iconv -f latin1 -t utf-8, or "
-            "write --file FILE --encoding latin1."
+            f"standard input is not {error.encoding} ({error.reason}): name its encoding, such as --encoding latin1."
         ) from error
+    except LookupError as error:
+        raise HfRnnError(f"--encoding {encoding} is not an encoding that Python knows, such as latin1.") from error
 
 
 def imports(options: Any) -> AbstractContextManager:

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Train a model from a YAML file; each key of the file is also an option.
+"""Train a model on a file, a folder or a data set on the Hub; or from a YAML file.
 
 hf-rnn train reviews.csv --output_dir my-model
 hf-rnn train --config FILE.yaml
@@ -35,7 +35,7 @@ def run(options: Any) -> None:
     for split in ("validation", "test"):
         if split in results:
             print(f"{split:<11}{metrics_line(results[split])}")
-    facts, folder = results["run"], quote(str(run.folder))
+    facts, folder = results["run"], quote(run.folder.as_posix())
     done = f"{run.args.max_steps:,} steps" if run.config.data.streaming else f"{facts['epochs']:g} epochs"
     print(
         f"{facts['parameters']:,} parameters, {done} in {facts['train_seconds']:.0f} s. "
