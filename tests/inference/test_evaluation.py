@@ -47,9 +47,7 @@ def test_validation_rows_of_a_file_that_changed_are_refused(reviews_csv, tmp_pat
     hf_rnn.train(tiny_config(reviews_csv, tmp_path / "model"))
     lines = reviews_csv.read_text().splitlines()
     reviews_csv.write_text("\n".join([lines[0], *reversed(lines[1:])]))
-    with pytest.raises(
-        UserError, match=r"validation rows were held out of .* have changed since training"
-    ):
+    with pytest.raises(UserError, match=r"validation rows were held out of .* have changed since training"):
         hf_rnn.evaluate(tmp_path / "model")
 
 
