@@ -237,7 +237,8 @@ def _spread(vectors: dict[int, np.ndarray], name: str) -> float:
     """Return the standard deviation of all numbers; raise [`DataError`] if all are 0 or one is far too large."""
     numbers = np.stack(list(vectors.values())).astype(np.float64)
     sizes = np.abs(numbers[numbers != 0])
-    spread = float(numbers.std())
+    # The last digits of a sum depend on where the numbers are in memory, and processes have to agree.
+    spread = float(f"{numbers.std():.9g}")
     if not len(sizes) or spread > MOST_SPREAD * np.median(sizes):
         largest = sizes.max() if len(sizes) else 0.0
         raise DataError(

@@ -15,8 +15,9 @@ PACKAGE = Path(__file__).parents[1]
 
 def shipped_configs() -> dict[str, Path]:
     """Return the configurations that come with the package, by their names."""
-    # A wheel has them in the package, and a source tree beside `src`.
-    folder = next(each for each in (PACKAGE / "configs", PACKAGE.parents[1] / "configs") if each.is_dir())
+    # A source tree has them beside `src`, and an installed wheel beside the package.
+    tree = PACKAGE.parents[1]
+    folder = tree / "configs" if (tree / "pyproject.toml").is_file() else PACKAGE.parent / "hf_rnn_configs"
     return {file.stem: file for file in sorted(folder.glob("*.yaml"))}
 
 
