@@ -12,7 +12,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import torch
 from support import tiny_config
-from support.reviews import made_up_reviews
+from support.reviews import reviews_as_csv
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -65,11 +65,12 @@ def tiny_run(tmp_path_factory) -> Path:
     import hf_rnn
 
     folder = tmp_path_factory.mktemp("tiny")
-    reviews = made_up_reviews(300)
-    lines = ["text,label"] + [
-        f'"{text}",{("negative", "positive")[label]}'
-        for text, label in zip(reviews["text"], reviews["label"], strict=True)
-    ]
-    (folder / "reviews.csv").write_text("\n".join(lines), encoding="utf-8")
+    reviews_as_csv(folder / "reviews.csv", 300)
     hf_rnn.train(tiny_config(folder / "reviews.csv", folder / "model"))
     return folder / "model"
+
+
+@pytest.fixture
+def reviews_csv(tmp_path) -> Path:
+    """Return a CSV file of 200 reviews."""
+    return reviews_as_csv(tmp_path / "reviews.csv", 200)

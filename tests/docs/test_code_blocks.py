@@ -13,8 +13,8 @@ import subprocess
 import sys
 
 import pytest
-from markdown_it import MarkdownIt
 from support import ROOT, tagging, translating
+from support.code_blocks import code_blocks
 from support.reviews import made_up_reviews
 from support.waiting import PATIENCE
 
@@ -62,10 +62,9 @@ for place, (kind, code) in enumerate(json.load(sys.stdin)):
 
 def blocks(page: str) -> list[tuple[str, str, bool]]:
     """Return the kind and the code of each block of a page, and True if it is marked as needing the network."""
-    tokens = MarkdownIt().parse((ROOT / page).read_text(encoding="utf-8"))
     found = []
-    for before, token in zip([None, *tokens], tokens, strict=False):
-        if token.type == "fence" and token.info in ("python", "bash"):
+    for token, before in code_blocks(ROOT / page):
+        if token.info in ("python", "bash"):
             marked = before is not None and before.type == "html_block" and before.content.strip() == MARK
             found.append((token.info, token.content, marked))
     return found

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from markdown_it import MarkdownIt
 from support import ROOT
+from support.code_blocks import code_blocks
 from support.reviews import made_up_reviews
 from support.waiting import PATIENCE
 
@@ -43,8 +43,7 @@ for kind, code in json.load(sys.stdin):
 
 
 def blocks(tutorial: Path) -> list[tuple[str, str]]:
-    tokens = MarkdownIt().parse(tutorial.read_text(encoding="utf-8"))
-    return [(token.info, token.content) for token in tokens if token.type == "fence"]
+    return [(token.info, token.content) for token, _ in code_blocks(tutorial)]
 
 
 @pytest.mark.slow

@@ -12,15 +12,6 @@ from hf_rnn import Predictor
 from hf_rnn.utils.errors import UserError
 
 
-@pytest.fixture
-def reviews_csv(tmp_path):
-    rows = made_up_reviews(200)
-    names = ("negative", "positive")
-    lines = [f'"{text}",{names[label]}' for text, label in zip(rows["text"], rows["label"], strict=True)]
-    (tmp_path / "reviews.csv").write_text("\n".join(["text,label", *lines]), encoding="utf-8")
-    return tmp_path / "reviews.csv"
-
-
 def test_without_data_the_held_out_validation_rows_are_measured(reviews_csv, tmp_path, caplog):
     trained = hf_rnn.train(tiny_config(reviews_csv, tmp_path / "model"))["validation"]
     for split in (None, "validation", "dev"):

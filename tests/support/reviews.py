@@ -61,3 +61,12 @@ def reviews_by_split(folder: Path) -> Path:
     write_jsonl(folder / "train.jsonl", rows[:4000])
     write_jsonl(folder / "test.jsonl", rows[4000:])
     return folder
+
+
+def reviews_as_csv(file: Path, rows: int) -> Path:
+    """Write reviews with the labels negative and positive into a CSV file, and return its path."""
+    reviews = made_up_reviews(rows)
+    names = ("negative", "positive")
+    lines = [f'"{text}",{names[label]}' for text, label in zip(reviews["text"], reviews["label"], strict=True)]
+    file.write_text("\n".join(["text,label", *lines]), encoding="utf-8")
+    return file

@@ -5,7 +5,6 @@ import json
 import pytest
 from datasets import Dataset, DatasetDict
 from support import tiny_config
-from support.reviews import made_up_reviews
 
 import hf_rnn
 from hf_rnn.cli.main import main
@@ -116,12 +115,3 @@ def test_a_stream_has_no_rows_to_hold_out(reviews_csv, tmp_path):
     config["data"] |= {"test_size": 0.1, "streaming": True}
     with pytest.raises(UserError, match=r"data.test_size=0.1 has no use where data.streaming"):
         hf_rnn.train(config)
-
-
-@pytest.fixture
-def reviews_csv(tmp_path):
-    rows = made_up_reviews(200)
-    names = ("negative", "positive")
-    lines = [f'"{text}",{names[label]}' for text, label in zip(rows["text"], rows["label"], strict=True)]
-    (tmp_path / "reviews.csv").write_text("\n".join(["text,label", *lines]), encoding="utf-8")
-    return tmp_path / "reviews.csv"

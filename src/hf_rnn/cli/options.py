@@ -291,7 +291,7 @@ def data_of(predictor: Any, options: Namespace, path: str | None = None) -> Any:
             the training run.
     """
     data = predictor.task.data
-    if path is not None and (not data.path or Path(path).absolute() != Path(data.path).absolute()):
+    if path is not None and not data.reads(path):
         data = data.elsewhere(path)
     given = {name: options.get(name) for name in (*COLUMN_OPTIONS, *FILE_OPTIONS)}
     data = replace(data, **{name: value for name, value in given.items() if value is not None})

@@ -124,7 +124,7 @@ def _held_out(task: Task, splits: DatasetDict) -> Dataset:
 def _warn_of_seen_rows(predictor: Predictor, task: Task, splits: DatasetDict, split: str | None) -> None:
     """Warn if the model, or the n-grams of its wide path, were trained on the rows."""
     of_run, path = predictor.task.data, task.data.path
-    if not of_run.path or path == IN_MEMORY or Path(path).absolute() != Path(of_run.path).absolute():
+    if path == IN_MEMORY or not of_run.reads(path):
         return
     name = split or (next(iter(splits)) if len(splits) == 1 else task.data.test_split)
     if name == choose_split(splits, of_run.train_split) or name in of_run.unlabelled_splits:

@@ -2,6 +2,7 @@
 """The data section of a run: location of the rows, file format, columns and splits."""
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from ..utils.errors import ConfigError, check_choice
@@ -130,6 +131,14 @@ class DataArguments:
             )
         if self.label_separator == "":
             raise ConfigError("data.label_separator is empty: write a character, such as | or ;.")
+
+    def reads(self, path: str) -> bool:
+        """Return True if a path names the data of these arguments.
+
+        Args:
+            path: Path of a file or folder.
+        """
+        return bool(self.path) and Path(path).absolute() == Path(self.path).absolute()
 
     def elsewhere(self, path: str) -> "DataArguments":
         """Return the arguments to read other data with a trained model.

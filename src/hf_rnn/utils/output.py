@@ -63,25 +63,25 @@ def progress_bars(shown: bool) -> Iterator[None]:
     Args:
         shown: False to disable them.
     """
-    import datasets
-    from transformers.utils import logging as transformers_logging
-
     if shown:
         yield
         return
-    of_datasets, of_transformers = (
+    import datasets
+    from transformers.utils import logging as of_transformers
+
+    datasets_had, transformers_had = (
         not datasets.are_progress_bars_disabled(),
-        transformers_logging.is_progress_bar_enabled(),
+        of_transformers.is_progress_bar_enabled(),
     )
     datasets.disable_progress_bars()
-    transformers_logging.disable_progress_bar()
+    of_transformers.disable_progress_bar()
     try:
         yield
     finally:
-        if of_datasets:
+        if datasets_had:
             datasets.enable_progress_bars()
-        if of_transformers:
-            transformers_logging.enable_progress_bar()
+        if transformers_had:
+            of_transformers.enable_progress_bar()
 
 
 __all__ = ["bars_are_seen", "disable_progress_bars", "progress_bars", "say", "unsaid"]
