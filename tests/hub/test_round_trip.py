@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from support import ROOT
 from support.hub import calls
 from support.hub.client import WHOLE, tiny_training, titles
@@ -184,8 +185,9 @@ def test_the_hf_command_line_uploads_lists_and_downloads(server, client, model, 
 
 
 def test_prediction_from_the_hub_cuts_as_in_training(client, model, repo_id, tmp_path):
-    run = (model / "run.yaml").read_text().replace("data:", "data:\n  max_length: 3\n  truncation: head")
-    (model / "run.yaml").write_text(run)
+    run = yaml.safe_load((model / "run.yaml").read_text())
+    run["data"] |= {"max_length": 3, "truncation": "head"}
+    (model / "run.yaml").write_text(yaml.safe_dump(run))
     assert client.cli("push", model, repo_id)[0] == 0
     long, short = (client.cli("predict", repo_id, text)[1].split("\t")[1] for text in ("it is a bad film", "it is a"))
     assert long == short

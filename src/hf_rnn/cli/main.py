@@ -3,9 +3,9 @@
 
 import logging
 import os
-import re
 import sys
 from contextlib import nullcontext, suppress
+from functools import partial
 from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
@@ -14,10 +14,11 @@ from typing import Any, NoReturn
 from jsonargparse import ArgumentParser
 
 from ..utils.errors import HfRnnError, nearest
-from ..utils.output import bars_are_seen, disable_progress_bars
+from ..utils.output import WORDING, bars_are_seen, disable_progress_bars
 from ..utils.processes import is_one_of_several, leave_processes
 from . import commands
 from .options import CommandParser, RawHelpFormatter, VersionAction, first_line_and_examples, is_first_process
+from .wording import OptionsFormatter, as_options
 
 HELP = ("-h", "--help")
 QUIET = "--quiet"
@@ -73,13 +74,18 @@ def _run(name: str, arguments: list[str]) -> int:
     arguments, quiet = _without_quiet(arguments)
     if quiet or not bars_are_seen():
         disable_progress_bars()
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    to_stderr = logging.StreamHandler()
+    to_stderr.setFormatter(OptionsFormatter())
+    logging.basicConfig(handlers=[to_stderr], level=logging.WARNING)
     level = logging.WARNING if quiet else logging.INFO
     logging.getLogger("hf_rnn").setLevel(level if is_first_process() else logging.ERROR)
-    command, options = _command(name), None
+    command, options, before = _command(name), None, WORDING.set(as_options)
     try:
         try:
-            options = _parser((name,), command.parser()).parse_args(arguments)[name]
+            of_command = command.parser()
+            names = {action.dest for action in of_command._actions if action.option_strings}
+            WORDING.set(partial(as_options, options=names))
+            options = _parser((name,), of_command).parse_args(arguments)[name]
         except SystemExit as ended:
             # argparse raises SystemExit after `--help`.
             return int(ended.code or 0)
@@ -100,8 +106,10 @@ def _run(name: str, arguments: list[str]) -> int:
     except Exception as error:
         if os.environ.get("HF_RNN_TRACEBACK"):
             raise
-        print(f"hf-rnn {name}: {_message(error, options)}", file=sys.stderr)
+        print(f"hf-rnn {name}: {_message(error)}", file=sys.stderr)
         return 1
+    finally:
+        WORDING.reset(before)
     return 0
 
 
@@ -112,12 +120,11 @@ def _without_quiet(arguments: list[str]) -> tuple[list[str], bool]:
     return [*kept, *arguments[end:]], len(kept) < end
 
 
-def _message(error: Exception, options: Any) -> str:
-    """Return the message of an error, with options written as the command has them."""
+def _message(error: Exception) -> str:
+    """Return the message of an error, with arguments written as options of the command."""
     if not isinstance(error, HfRnnError):
         return f"{type(error).__name__}: {error} (HF_RNN_TRACEBACK=1 shows the traceback)"
-    # Only `train` has options in sections: another command has `--text_column` for `--data.text_column`.
-    return re.sub(r"--data\.(\w+)\b", lambda key: f"--{key[1]}" if key[1] in (options or ()) else key[0], str(error))
+    return WORDING.get()(str(error))
 
 
 def _command(name: str) -> ModuleType:

@@ -19,19 +19,10 @@ from ..models.modeling_rnn import RNNModel
 from ..text.tokenization import load_tokenizer
 from ..utils.errors import HfRnnError
 from .run_config import RunConfig, checked_config
+from .run_yaml import ENCODER, OUTPUT
 
 logger = getLogger(__name__)
 
-# Configuration fields fixed by the pretrained weights: those of the encoder, and of a language model's output layer.
-ENCODER = (
-    "embedding_size",
-    "hidden_size",
-    "num_hidden_layers",
-    "cell_type",
-    "bidirectional",
-    "independent_directions",
-)
-OUTPUT = ("tie_word_embeddings",)
 # Number of training rows to check for unknown tokens, and the largest share of unknown tokens without a warning.
 SAMPLE, MOST_UNKNOWN = 10_000, 0.1
 SPECIAL_IDS = ("pad_token_id", "bos_token_id", "eos_token_id")

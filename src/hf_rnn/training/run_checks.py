@@ -22,6 +22,11 @@ def check_use(run: RunConfig, task: type[TaskModel]) -> None:
     args = run.training
     if run.preset != "none" and "preset" in run.given and (why := without_rules(run)):
         raise ConfigError(f"preset={run.preset!r} chooses settings by rules, and {why}: leave it out.")
+    if run.preset != "none" and "preset" in run.given and not rules_of(run):
+        raise ConfigError(
+            f"preset={run.preset!r} chooses the settings that are not given, and all of them are given, as in the "
+            "run.yaml of a model: leave the preset out, or leave out the settings that it should choose."
+        )
     if run.model.wide_ngrams and run.data.streaming:
         raise ConfigError(
             f"model.wide_ngrams={run.model.wide_ngrams} are fitted on all training rows at once, and "

@@ -3,7 +3,6 @@
 
 import dataclasses
 from argparse import ArgumentError
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -14,7 +13,7 @@ from jsonargparse import ArgumentParser, Namespace, set_dumper, set_loader
 from transformers import PreTrainedTokenizerBase
 
 from ..hub.folder import RUN_FILE
-from ..hub.saved_run import Loader, check_sections, path_from, path_to, write_yaml
+from ..hub.saved_run import check_sections, path_from, write_yaml
 from ..models.configuration_rnn import RNNConfig
 from ..text.arguments import DataArguments
 from ..text.tokenization import TokenizerArguments
@@ -23,6 +22,7 @@ from ..utils.unknown_keys import name_unknown_key
 from .arguments import RNNTrainingArguments
 from .run_help import as_docstring, describe_section, field_words
 from .run_values import AS_WRITTEN, as_meant, as_yaml, load_value
+from .run_yaml import run_yaml
 from .short_forms import written_out
 from .short_help import short_help
 
@@ -218,6 +218,7 @@ def run_parser() -> RunParser:
     )
     words = "rules that choose the settings that are not given: fast, default, best, or none for the defaults below"
     parser.add_argument("--preset", type=str, default=DEFAULT_PRESET, help=words)
+    parser.add_argument("--hf_rnn_version", type=str, help="release that wrote this run.yaml; it changes nothing")
     for section, arguments in SECTIONS.items():
         parser.add_class_arguments(arguments, section)
         describe_section(parser, section, arguments)
@@ -270,19 +271,17 @@ def with_values(run: RunConfig, values: dict[str, Any]) -> tuple[RunConfig, str]
     namespace = run.parsed.clone()
     for key, value in values.items():
         namespace[key] = value
-    return _instantiated(run_parser(), namespace, run.given, values)
+    return _instantiated(run_parser(), namespace, run.given)
 
 
-def _instantiated(
-    parser: RunParser, namespace: Namespace, given: frozenset[str], chosen: Iterable[str] = ()
-) -> tuple[RunConfig, str]:
-    """Build a run from parsed values, and its YAML text, which has the keys in `chosen` even at their defaults."""
+def _instantiated(parser: RunParser, namespace: Namespace, given: frozenset[str]) -> tuple[RunConfig, str]:
+    """Build a run from parsed values, and the YAML text that reproduces it."""
     check_choice("preset", namespace.preset, PRESETS)
     parts = parser.instantiate(namespace)
     _check_model(parts.model)
     sections = {name: parts[name] for name in SECTIONS}
     run = RunConfig(parts.task, **sections, given=given, preset=parts.preset, parsed=namespace)
-    return run, _dump(parser, namespace, chosen)
+    return run, run_yaml(parser, _MODE, namespace, given)
 
 
 def _check_model(model: Any) -> None:
@@ -334,28 +333,6 @@ def checked_config(settings: dict[str, Any]) -> RNNConfig:
         return RNNConfig(**settings)
     except StrictDataclassError as error:
         raise ConfigError(f"model: {str(error).splitlines()[-1].strip().removeprefix('ValueError: ')}") from error
-
-
-def _dump(parser: ArgumentParser, namespace: Namespace, chosen: Iterable[str]) -> str:
-    """Return the YAML text of a run.
-
-    It omits the Hub settings, overwrite and resume: the user sets them anew each time the file is run.
-    """
-    namespace = namespace.clone()
-    for key in ("config", "training.overwrite", "training.resume"):
-        namespace.pop(key, None)
-    for key in [key for key in vars(namespace.training) if key.startswith(("hub_", "push_to_hub"))]:
-        namespace.pop(f"training.{key}")
-    namespace["data.path"] = path_to(namespace["data.path"], Path(namespace["training.output_dir"]))
-    task = namespace.pop("task")
-    namespace.pop("preset")  # The values that it chose are written out.
-    # `skip_default` omits defaults. A null that is not the default must be written, hence `skip_unset=False`.
-    dumped = parser.dump(namespace, format=_MODE, skip_default=True, skip_unset=False, skip_validation=True)
-    sections = yaml.load(dumped, Loader=Loader) or {}
-    for key in chosen:  # They are written even at their defaults, which a later release may change.
-        section, _, name = key.partition(".")
-        sections.setdefault(section, {}).setdefault(name, namespace[key])
-    return f"task: {task}\npreset: none\n" + (write_yaml(sections) if sections else "")
 
 
 set_loader(_MODE, load_value, (yaml.YAMLError,))

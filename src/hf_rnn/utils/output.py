@@ -4,8 +4,13 @@
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+
+# Function that messages pass through before they are shown. A message names arguments as a Python user writes them, and
+# the command line writes them as its options.
+WORDING: ContextVar[Callable[[str], str]] = ContextVar("wording", default=str)
 
 
 def say(text: str) -> None:
@@ -15,6 +20,7 @@ def say(text: str) -> None:
         text: One or more lines.
     """
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    text = WORDING.get()(text)
     print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
 
@@ -84,4 +90,4 @@ def progress_bars(shown: bool) -> Iterator[None]:
             of_transformers.enable_progress_bar()
 
 
-__all__ = ["bars_are_seen", "disable_progress_bars", "progress_bars", "say", "unsaid"]
+__all__ = ["WORDING", "bars_are_seen", "disable_progress_bars", "progress_bars", "say", "unsaid"]

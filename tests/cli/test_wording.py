@@ -1,0 +1,45 @@
+"""Messages name arguments as Python writes them; the command line writes them as its options."""
+
+import logging
+
+import pytest
+
+from hf_rnn.cli.wording import OptionsFormatter, as_options
+from hf_rnn.utils.output import WORDING
+
+
+@pytest.mark.parametrize(
+    ("message", "written"),
+    [
+        ("write data.header=True, or data.header=False.", "write --data.header true, or --data.header false."),
+        ("write card.dataset=None.", "write --card.dataset null."),
+        ("training.window=0 must be 1 or greater.", "--training.window 0 must be 1 or greater."),
+        ("training.learning_rate=1e-05. Then", "--training.learning_rate 1e-05. Then"),
+        ("data.test_size=0.1.", "--data.test_size 0.1."),
+        ("data.text_column='the text', or", "--data.text_column 'the text', or"),
+        ("data.label_names=['O', 'B-PER', …].", "--data.label_names '[O, B-PER, …]'."),
+        ("data.label_column=NAME for another", "--data.label_column NAME for another"),
+        ("leave data.streaming out", "leave data.streaming out"),
+        ("method='lime' is unknown", "--method lime is unknown"),
+        ("others='a'; https://x/?method=1", "others='a'; https://x/?method=1"),
+    ],
+)
+def test_arguments_become_options_of_the_command(message, written):
+    assert as_options(message, ("method",)) == written
+
+
+def test_a_command_has_settings_of_data_without_their_section():
+    assert as_options("write data.delimiter='comma'.", ("delimiter",)) == "write --delimiter comma."
+
+
+def test_log_records_of_this_package_name_options():
+    def formatted(name):
+        return OptionsFormatter().format(logging.LogRecord(name, logging.WARNING, "", 0, "a.b data.seed=1", None, None))
+
+    before = WORDING.set(as_options)
+    try:
+        assert formatted("hf_rnn.text") == "a.b --data.seed 1"
+        assert formatted("transformers") == "a.b data.seed=1"
+    finally:
+        WORDING.reset(before)
+    assert formatted("hf_rnn.text") == "a.b data.seed=1"
