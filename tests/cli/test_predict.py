@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import subprocess
 import sys
 
 import pytest
@@ -88,6 +89,32 @@ def test_answers_of_another_model_are_not_written_over(tiny_run, tmp_path, capsy
     output = tmp_path / "out.csv"
     assert main(["predict", str(tiny_run), "--file", str(tmp_path / "in.csv"), "--output", str(output)]) == 1
     assert "has a column 'prediction.label'" in capsys.readouterr().err
+
+
+def test_printed_answers_replace_no_column(tiny_run, tmp_path, capsys):
+    (tmp_path / "in.csv").write_text("text,prediction\nthe film was good .,mine\n")
+    assert main(["predict", str(tiny_run), "--file", str(tmp_path / "in.csv")]) == 0
+    assert capsys.readouterr().out.endswith("the film was good .\n")
+
+
+@pytest.mark.slow
+def test_a_reader_that_ends_early_is_no_error(tiny_run, tmp_path):
+    (tmp_path / "in.txt").write_text("the film was good .\n" * 2000)
+    command = [sys.executable, "-m", "hf_rnn", "predict", str(tiny_run), "--file", str(tmp_path / "in.txt")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as predicting:
+        assert predicting.stdout.readline().endswith("the film was good .\n")
+        predicting.stdout.close()
+        told = predicting.stderr.read()
+        assert predicting.wait() == 141
+    assert "BrokenPipe" not in told
+
+
+@pytest.mark.parametrize("command", [["predict", "the film was good ."], ["evaluate"]])
+def test_one_of_several_processes_prints(tiny_run, capsys, monkeypatch, command):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    assert main([command[0], str(tiny_run), *command[1:]]) == 0
+    assert not capsys.readouterr().out
 
 
 def test_answers_of_several_labels_are_json_in_a_csv_file(tiny_run, rows_csv, tmp_path):

@@ -5,6 +5,7 @@ import logging
 import pytest
 
 from hf_rnn.cli.wording import OptionsFormatter, as_options
+from hf_rnn.hub.saved_run import SECTION_NAMES
 from hf_rnn.utils.output import WORDING
 
 
@@ -26,6 +27,11 @@ from hf_rnn.utils.output import WORDING
 )
 def test_arguments_become_options_of_the_command(message, written):
     assert as_options(message, ("method",)) == written
+
+
+def test_every_section_of_a_run_is_known():
+    for name in SECTION_NAMES:
+        assert as_options(f"{name}.key=1") == f"--{name}.key 1"
 
 
 def test_a_command_has_settings_of_data_without_their_section():

@@ -5,18 +5,15 @@ In a block that is marked as needing the network, lines that need it are only pa
 
 import csv
 import json
-import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 
 import pytest
 from support import ROOT, tagging, translating
 from support.code_blocks import code_blocks
+from support.fresh_processes import Job, run_each
 from support.reviews import made_up_reviews
-from support.waiting import PATIENCE
 
 import hf_rnn
 from hf_rnn.cli.main import _command, _parser
@@ -28,36 +25,6 @@ ELSEWHERE = re.compile(r"--config |USER/|hf-rnn demo ")
 # Other programs, which set up the machine or are run by other tests.
 SKIPPED = ("make ", "pip ", "hf auth ")
 SMALL = "--training.max_steps 2 --model.hidden_size 8 --training.early_stopping_patience null"
-# A process of its own for each block. The libraries are imported once, and hf_rnn is not among them.
-DRIVER = """
-import json, os, sys, traceback
-import torch, transformers, datasets, sklearn.linear_model
-torch.set_num_threads(1)
-for place, (kind, code) in enumerate(json.load(sys.stdin)):
-    child = os.fork()
-    if child:
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-        continue
-    failed = 1
-    try:
-        os.chdir(f"block{place}")
-        out = os.open("output.txt", os.O_WRONLY | os.O_CREAT)
-        os.dup2(out, 1)
-        os.dup2(out, 2)
-        if kind == "python":
-            exec(compile(code, "block", "exec"), {"__name__": "__main__"})
-        else:
-            from hf_rnn.cli.main import main
-            for line in code:
-                print(">>>", line, flush=True)
-                if main(line):
-                    raise SystemExit("failed: " + " ".join(line))
-        failed = 0
-    except BaseException:
-        traceback.print_exc()
-    sys.stdout.flush()
-    os._exit(failed)
-"""
 
 
 def blocks(page: str) -> list[tuple[str, str, bool]]:
@@ -137,17 +104,15 @@ def test_every_block_runs_alone(page, models, tmp_path):
             shutil.copytree(models, folder)
             if "output_dir my-model" in code or '"output_dir": "my-model"' in code:
                 shutil.rmtree(folder / "my-model")
-            jobs.append((kind, job))
-    done = subprocess.run(
-        [sys.executable, "-c", DRIVER],
-        input=json.dumps(jobs),
-        cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT / "src")},
-        stdout=subprocess.PIPE,
-        text=True,
-        timeout=PATIENCE,
-    )
-    for place, failed in enumerate(done.stdout.split()):
-        output = (tmp_path / f"block{place}" / "output.txt").read_text()
-        assert failed == "0", f"{jobs[place][1]}\n{output[-3000:]}"
-    assert len(done.stdout.split()) == len(jobs)
+            jobs.append(Job(folder, job))
+    run_each(jobs, tmp_path)
+
+
+def test_commands_of_several_processes_have_options_that_exist():
+    """The commands need several processes or machines, which other tests start."""
+    text = "".join(token.content for token, _ in code_blocks(ROOT / "docs/scaling.md")).replace("\\\n", " ")
+    commands = re.findall(r"(?:scripts/train\.py|-m hf_rnn) +(.*)", text)
+    assert len(commands) == text.count("scripts/train.py") + text.count("-m hf_rnn") > 5
+    for command in commands:
+        words = shlex.split(command, comments=True)
+        parse(words if words[0] == "predict" else ["train", *words])

@@ -1,18 +1,15 @@
-"""Tests that the code blocks of the tutorial run in order on small data."""
+"""Tests that the code blocks of the tutorial run on small data, each in a fresh process."""
 
 import csv
-import json
-import os
 import re
-import subprocess
-import sys
+import shlex
 from pathlib import Path
 
 import pytest
 from support import ROOT
 from support.code_blocks import code_blocks
+from support.fresh_processes import Job, run_each
 from support.reviews import made_up_reviews
-from support.waiting import PATIENCE
 
 TUTORIALS = [ROOT / "docs" / name for name in ("tutorial.md", "tutorial.zh-CN.md")]
 # Replacements in the tutorial's code that reduce data, sizes and steps. Each key occurs in the tutorial.
@@ -26,20 +23,6 @@ SMALLER = {
     '"num_train_epochs": 1': '"max_steps": 2',
     "USER": "user",
 }
-# The commands run in the process of the Python blocks, because a new process takes seconds to start.
-DRIVER = """
-import json, shlex, sys
-from hf_rnn.cli.main import main
-names = {"__name__": "__main__"}
-for kind, code in json.load(sys.stdin):
-    print(">>>", code, flush=True)
-    if kind == "python":
-        exec(compile(code, code, "exec"), names)
-        continue
-    for line in code.splitlines():
-        command, *arguments = shlex.split(line)
-        assert command == "hf-rnn" and main(arguments) == 0, line
-"""
 
 
 def blocks(tutorial: Path) -> list[tuple[str, str]]:
@@ -55,30 +38,18 @@ def test_every_block_runs(server, client, tmp_path):
             table = csv.writer(file)
             table.writerow(["text", "label"])
             table.writerows(zip(rows["text"][part], rows["label"][part], strict=True))
-    code, used = [], set()
+    jobs, used = [], set()
     for kind, text in blocks(TUTORIALS[0]):
         for old, new in SMALLER.items():
             if old in text:
                 text = text.replace(old, new.replace("DATA", str(tmp_path / "data")))
                 used.add(old)
-        code.append((kind, text))
+        assert kind in ("python", "bash")
+        lines = [shlex.split(line) for line in text.splitlines()] if kind == "bash" else []
+        assert all(line[0] == "hf-rnn" for line in lines)
+        jobs.append(Job(tmp_path, [line[1:] for line in lines] or text))
     assert used == SMALLER.keys()
-    assert {kind for kind, _ in code} == {"python", "bash"}
-    environment = {
-        **os.environ,
-        **server.environment(client.home),
-        "OMP_NUM_THREADS": "1",
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", DRIVER],
-        input=json.dumps(code),
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-    )
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
+    run_each(jobs, tmp_path, **server.environment(client.home))
     for made in ("why.html", "why.png", "curve.png", "runs/imdb/gradient_flow.png"):
         assert (tmp_path / made).exists()
     assert "model.safetensors" in server.repo("user/my-first-model").files()

@@ -34,6 +34,14 @@ def test_rows_that_the_model_was_trained_on_are_measured_with_a_warning(reviews_
     assert "was trained on" not in caplog.text
 
 
+def test_columns_of_a_path_are_found_by_name_as_on_the_command_line(reviews_csv, tmp_path):
+    hf_rnn.train(tiny_config(reviews_csv, tmp_path / "model"))
+    (tmp_path / "other.csv").write_text(reviews_csv.read_text().replace("text,label", "review,sentiment", 1))
+    assert hf_rnn.evaluate(tmp_path / "model", tmp_path / "other.csv")["rows"] == 200
+    with pytest.raises(UserError, match="text_column"):
+        hf_rnn.evaluate(tmp_path / "model", tmp_path / "other.csv", given=["text_column"])
+
+
 def test_validation_rows_of_a_file_that_changed_are_refused(reviews_csv, tmp_path):
     hf_rnn.train(tiny_config(reviews_csv, tmp_path / "model"))
     lines = reviews_csv.read_text().splitlines()

@@ -22,6 +22,8 @@ from .wording import OptionsFormatter, as_options
 
 HELP = ("-h", "--help")
 QUIET = "--quiet"
+# Exit code of a program that SIGPIPE ends.
+_BROKEN_PIPE = 141
 
 
 def command_names() -> tuple[str, ...]:
@@ -36,8 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: Name of the command and its arguments; None for those of the process.
 
     Returns:
-        0 on success, 1 after an error, 2 for an unknown or missing command, 130 after an interrupt. A training run that
-        receives SIGTERM ends the process with 143.
+        0 on success, 1 after an error, 2 for an unknown or missing command, 130 after an interrupt, 141 if the reader of
+        the output has ended. A training run that receives SIGTERM ends the process with 143.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     for stream in (sys.stdout, sys.stderr):
@@ -90,6 +92,8 @@ def _run(name: str, arguments: list[str]) -> int:
             # argparse raises SystemExit after `--help`.
             return int(ended.code or 0)
         options.command_line = arguments[1:]
+        if not is_first_process() and not (hasattr(command, "shares_work") and command.shares_work(options)):
+            return 0
         if hasattr(command, "check"):
             command.check(options)
         with command.imports(options) if hasattr(command, "imports") else nullcontext():
@@ -97,6 +101,11 @@ def _run(name: str, arguments: list[str]) -> int:
             command.run(options)
         if is_one_of_several():
             leave_processes()
+        print(end="", flush=True)
+    except BrokenPipeError:
+        # The reader of the output, such as `head`, has ended. What is left in the buffer goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
     except KeyboardInterrupt as interrupt:
         # A training run raises KeyboardInterrupt with arguments after it has reported its own checkpoint.
         if not interrupt.args:

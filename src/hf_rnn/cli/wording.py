@@ -7,7 +7,6 @@ from ast import literal_eval
 from collections.abc import Container
 from shlex import quote
 
-from ..hub.saved_run import SECTION_NAMES
 from ..utils.output import WORDING
 
 # An argument as Python writes it. The value is a literal, a placeholder such as NAME, or a list.
@@ -18,6 +17,8 @@ _ARGUMENT = re.compile(
     | False | [A-Z_]+\b )""",
     re.VERBOSE,
 )
+# Sections of a run, as `hub.saved_run.SECTION_NAMES`, whose import takes seconds.
+_SECTIONS = ("data", "tokenizer", "model", "training", "report", "card")
 _IN_SHELL = {"None": "null", "True": "true", "False": "false"}
 
 
@@ -33,7 +34,7 @@ def as_options(message: str, options: Container[str] = ()) -> str:
 
     def written(found: re.Match) -> str:
         section, name = found["section"], found["name"]
-        if name not in options and section not in SECTION_NAMES:
+        if name not in options and section not in _SECTIONS:
             return found[0]
         return f"--{name if name in options else f'{section}.{name}'} {_in_shell(found['value'])}"
 

@@ -47,11 +47,13 @@ class OpenFile:
         predictor: Trained model, with the columns of the file.
         rows: Rows of the file, which are read one after the other.
         columns: Names of the columns of texts.
+        all_columns: Names of the columns of the first rows.
     """
 
     predictor: Predictor
     rows: Any
     columns: list[str]
+    all_columns: list[str]
 
     @classmethod
     def of(cls, predictor: Predictor, data: DataArguments, given: Collection[str]) -> OpenFile:
@@ -63,7 +65,7 @@ class OpenFile:
             given: Same as in [`predict_file`].
 
         Raises:
-            HfRnnError: The file has several splits, no rows, no such column or a column `prediction`.
+            HfRnnError: The file has several splits, no rows or no such column.
         """
         data = replace(data, streaming=False)
         tagged = predictor.task.tagged and Path(data.path).is_file() and looks_tagged(Path(data.path), data.encoding)
@@ -74,14 +76,13 @@ class OpenFile:
             sample = collect(tables_of(islice(found.rows(), SAMPLE)))
         if not len(sample):
             raise HfRnnError(f"the data set {data.path!r} has no rows.")
-        _check_no_answers([dict.fromkeys(sample.column_names)], data.path)
-        sample = sample.flatten()
+        names, sample = sample.column_names, sample.flatten()
         of_training, task = predictor.task.data, predictor.task.with_data(data)
         named = {*given, *(key for key in COLUMNS if getattr(data, key) != getattr(of_training, key))}
         task = task.with_data(own_columns(task, sample, named))
         columns = text_columns(task, sample)
         logger.info(f"{data.path}: the text is read from {' and '.join(map(repr, columns))}.")
-        return cls(replace(predictor, task=task), found, columns)
+        return cls(replace(predictor, task=task), found, columns, names)
 
     def texts(self, rows: list[dict]) -> list[Any]:
         """Return the texts of some rows, or pairs of texts.
@@ -90,10 +91,9 @@ class OpenFile:
             rows: Rows of the file.
 
         Raises:
-            HfRnnError: A row has a column `prediction`, or no text in a column of texts.
+            HfRnnError: A row has no text in a column of texts.
         """
         path = self.predictor.task.data.path
-        _check_no_answers(rows, path)
         return [
             tuple(text_of(value_at(row, name), f"the column {name!r} of {path!r}") for name in self.columns)
             for row in rows
@@ -117,7 +117,7 @@ def answers_of_file(
         given: Same as in [`predict_file`].
 
     Raises:
-        HfRnnError: The file has several splits, no rows, no such column or a column `prediction`.
+        HfRnnError: The file has several splits, no rows or no such column.
     """
     file = OpenFile.of(predictor, data, given)
     with reading(data):
@@ -165,6 +165,7 @@ def predict_file(
     """
     check_format(output)
     file = OpenFile.of(predictor, data, given)
+    _check_no_answers([dict.fromkeys(file.all_columns)], data.path)
     job = {"rows": file.rows.fingerprint(), "model": _weights(predictor), "columns": file.columns, "top_k": top_k}
     job["max_length"], job["part_rows"] = data.max_length, part_rows
     processes = _processes()
@@ -178,6 +179,7 @@ def predict_file(
     with reading(data):
         rows = file.rows.rows()
         while part := list(islice(rows, part_rows)):
+            _check_no_answers(part, data.path)
             names.append(parts / f"{count:012}.jsonl")
             count += len(part)
             if len(names) % world_size == rank and not names[-1].exists():

@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 VALIDATION = "validation"
+_COLUMNS = ("text_column", "text_pair_column", "label_column")
 
 
 def labelled_rows(
-    predictor: Predictor, data: Any, split: str | None, given: Collection[str]
+    predictor: Predictor, data: Any, split: str | None, given: Collection[str] | None
 ) -> tuple[DatasetDict, Task]:
     """Return the splits of a labelled data set, and the task of the model with the columns of that data set.
 
@@ -41,19 +42,21 @@ def labelled_rows(
     Raises:
         HfRnnError: Same as in [`evaluate`].
     """
-    source = None
-    data = predictor.task.data if data is None else data
-    if isinstance(data, (str, Path)):
-        data = predictor.task.data.elsewhere(str(data))
-    if not isinstance(data, DataArguments):
-        source, data, given = data, predictor.task.data.elsewhere(IN_MEMORY), ()
+    source, of_run = None, predictor.task.data
+    data = of_run if data is None else data
+    if isinstance(data, DataArguments):
+        given = _COLUMNS if given is None else given
+    elif isinstance(data, (str, Path)):
+        data = of_run if of_run.reads(str(data)) else of_run.elsewhere(str(data))
+    else:
+        source, data, given = data, of_run.elsewhere(IN_MEMORY), None
     if not data.path:
         raise HfRnnError(f"the model has no {RUN_FILE} that names its data: name a data set, --data PATH.")
     task = predictor.task.with_data(data)
     splits = task.hold_out_test(load(data, split or data.test_split, source, task.tagged))
     wanted = splits[split] if split in splits else next(iter(splits.values()))
     labels = task.problem_type != "language_modeling"
-    return splits, task.with_data(own_columns(task, wanted, given, labels))
+    return splits, task.with_data(own_columns(task, wanted, given or (), labels))
 
 
 def evaluate(
@@ -61,7 +64,7 @@ def evaluate(
     data: Any = None,
     split: str | None = None,
     batch_tokens: int = BATCH_TOKENS,
-    given: Collection[str] = ("text_column", "text_pair_column", "label_column"),
+    given: Collection[str] | None = None,
 ) -> dict:
     """Evaluate a model on labelled rows.
 
@@ -72,8 +75,8 @@ def evaluate(
         split: Name of the split to evaluate on. None selects, of the data of the training run, the test split, or
             else the validation rows; of other data, the only split, or else the test split.
         batch_tokens: Maximum number of tokens in a batch, padding included.
-        given: Keys of column settings in `data` whose columns must exist. Missing columns of other keys are searched
-            for by name. Ignored for rows in memory.
+        given: Keys of column settings, such as `text_column`, whose columns must exist. Missing columns of other keys
+            are searched for by name. None selects all columns of a [`DataArguments`], and none of other data.
 
     Returns:
         Number of rows as `rows`, and the metrics of the task.

@@ -69,7 +69,7 @@ class GradientFlow:
         return curve / end if end else curve
 
     def lost_after(self, layer: str) -> int | None:
-        """Return the number of steps back after which the gradient stays below 1 % of that at the end.
+        """Return the number of steps back after which the gradient stays below 1 % of its norm at the end.
 
         Args:
             layer: Name of the layer in `curves`.

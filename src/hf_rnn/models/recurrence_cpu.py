@@ -98,7 +98,10 @@ class CPUPass:
 
 
 class GRUPass(CPUPass):
-    """GRU: n = tanh(W_n x + b_n + r ∘ (U_n h + c_n)), h' = (1 - z) ∘ n + z ∘ h; `inner` is U_n h + c_n."""
+    """Pass of a GRU.
+
+    n = tanh(W_n x + b_n + r ∘ (U_n h + c_n)), h' = (1 - z) ∘ n + z ∘ h; `inner` is U_n h + c_n.
+    """
 
     num_blocks, has_inner = 3, True
 
@@ -146,7 +149,7 @@ class GRUPass(CPUPass):
 
 
 class _RNNPass(CPUPass):
-    """Plain RNN: h' = f(W x + b + U h)."""
+    """Pass of a plain RNN: h' = f(W x + b + U h)."""
 
     num_blocks, has_inner = 1, False
 
@@ -180,7 +183,7 @@ class _RNNPass(CPUPass):
 
 
 class TanhRNNPass(_RNNPass):
-    """Plain RNN with a tanh."""
+    """Pass of a plain RNN whose activation is tanh."""
 
     @staticmethod
     def activate(x: Tensor) -> Tensor:
@@ -192,7 +195,7 @@ class TanhRNNPass(_RNNPass):
 
 
 class ReluRNNPass(_RNNPass):
-    """Plain RNN with a ReLU."""
+    """Pass of a plain RNN whose activation is a ReLU."""
 
     @staticmethod
     def activate(x: Tensor) -> Tensor:

@@ -45,8 +45,8 @@ def find_scheme(rows: Rows, name: str, split: str) -> str | None:
         split: Name of the split, for errors.
 
     Raises:
-        DataError: The tags mix two schemes, mix a scheme with other tags, or have spans that break the scheme of their
-            letters. The message names a row, its tag and the tag to write.
+        DataError: The tags mix two schemes, mix a scheme with other tags, or form spans that the scheme does not allow.
+            The message names a row, its tag and the tag to write.
     """
     seen = {tag for row in rows for tag in row}
     spaced = next((tag for tag in sorted(seen) if tag != tag.strip()), None)

@@ -157,5 +157,9 @@ def _write_file(options: Any, predictor: Any) -> None:
         print(f"{rows} answers written to {options.output}")
 
 
+def shares_work(options: Any) -> bool:
+    return bool(options.output)
+
+
 def after_interrupt(options: Any) -> str:
     return "The same command resumes after the parts that it has written." if options.output else ""

@@ -49,6 +49,10 @@ def run(options: Any) -> None:
         print(f'Predict: hf-rnn predict {folder} "some text"')
 
 
+def shares_work(options: Any) -> bool:
+    return True
+
+
 def after_interrupt(options: Any) -> str:
     from pathlib import Path
 
