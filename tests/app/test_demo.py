@@ -166,6 +166,13 @@ def test_a_language_model_has_no_page(tiny_run):
         Page(predictor)
 
 
+def test_a_file_without_a_clear_column_names_the_field_of_the_page(tiny_run, tmp_path):
+    file = tmp_path / "in.csv"
+    file.write_text("one,two\ngood words,bad words\nfine words,poor words\n")
+    with pytest.raises(UserError, match=r"'in\.csv' has .*Write its name above( to choose one)?\.$"):
+        Page(Predictor.from_pretrained(tiny_run)).answer_file(str(file), None)
+
+
 @pytest.mark.slow
 def test_a_space_runs_by_itself(tiny_run, tmp_path):
     folder = write_space(str(tiny_run), tmp_path / "space", "user/page")

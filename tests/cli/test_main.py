@@ -8,6 +8,7 @@ import pytest
 from support import ROOT, tiny_config
 
 from hf_rnn.cli.main import command_names, main
+from hf_rnn.cli.wording import as_options
 
 
 def run(capsys, *arguments) -> tuple[int, str, str]:
@@ -82,7 +83,7 @@ def test_diagnosing(capsys, tmp_path, tiny_run):
     assert code == 0
     assert out.startswith("layer 1: ")
     told = json.loads((tmp_path / "flow.json").read_text())
-    assert told["verdict"][0] == out.splitlines()[0]
+    assert as_options(told["verdict"][0]) == out.splitlines()[0]
     assert len(told["flows"][0]["curves"]["layer 1"]) > 10
     data = tiny_run.parent / "reviews.csv"
     code, out, _ = run(capsys, "diagnose", tiny_run, "--data", data, "--steps", "5", "--output", tmp_path / "flow.png")
@@ -94,9 +95,9 @@ def test_diagnosing(capsys, tmp_path, tiny_run):
     ("arguments", "message"),
     [
         (["explain", "MODEL", ""], "no words to explain"),
-        (["explain", "MODEL", "text", "--target", "negativ"], "did you mean --target negative"),
+        (["explain", "MODEL", "text", "--target", "negativ"], "did you mean --target negative?"),
         (["explain", "MODEL", "text", "--target", "²"], "--target '²' is not one of the labels"),
-        (["explain", "MODEL", "text", "--method", "atention"], "did you mean --method attention"),
+        (["explain", "MODEL", "text", "--method", "atention"], "did you mean --method attention?"),
         (["explain", "MODEL", "text", "--method", "attention"], "--model.pooling attention"),
         (
             ["explain", "MODEL", "text", "--output", "it.pdf"],
@@ -143,7 +144,7 @@ def test_evaluating_finds_the_columns_of_training_or_those_that_are_there(capsys
     [
         (["trian"], 2, "did you mean train?"),
         (["train", "--model.hiden_size", "3"], 1, "did you mean 'model.hidden_size'"),
-        (["train", "--task", "text_clasification"], 1, "did you mean --task text_classification"),
+        (["train", "--task", "text_clasification"], 1, "did you mean --task text_classification?"),
         (["train", "--data.path", "./nowhere.csv"], 1, "there is no file or folder './nowhere.csv'"),
         (["predict", "MODEL", "a", "--file", "b.csv"], 1, "'a' and --file b.csv are both given: write one of them"),
         (["predict", "MODEL", "--file", "./b.csv"], 1, "there is no file or folder './b.csv'"),

@@ -19,6 +19,13 @@ from hf_rnn.utils.output import WORDING
         ("data.test_size=0.1.", "--data.test_size 0.1."),
         ("data.text_column='the text', or", "--data.text_column 'the text', or"),
         ("data.label_names=['O', 'B-PER', …].", "--data.label_names '[O, B-PER, …]'."),
+        (
+            "data.label_names=['a, b', 'c d', \"it's]\"].",
+            """--data.label_names '['"'"'a, b'"'"', c d, "it'"'"'s]"]'.""",
+        ),
+        ("data.label_names=[…] with", "--data.label_names '[…]' with"),
+        ("data.escapechar='\\\\' if", "--data.escapechar '\\' if"),
+        ("(data.test_size=0.1, or training.max_steps=10)", "(--data.test_size 0.1, or --training.max_steps 10)"),
         ("data.label_column=NAME for another", "--data.label_column NAME for another"),
         ("leave data.streaming out", "leave data.streaming out"),
         ("method='lime' is unknown", "--method lime is unknown"),
@@ -35,7 +42,17 @@ def test_every_section_of_a_run_is_known():
 
 
 def test_a_command_has_settings_of_data_without_their_section():
-    assert as_options("write data.delimiter='comma'.", ("delimiter",)) == "write --delimiter comma."
+    options = ("delimiter", "revision", "overwrite")
+    assert as_options("write data.delimiter='comma'.", options) == "write --delimiter comma."
+    # Other settings of a run may have the name of an option of the command.
+    assert as_options("write data.revision='v1'.", options) == "write --data.revision v1."
+    assert as_options("write training.overwrite=True.", options) == "write --training.overwrite true."
+
+
+def test_an_option_without_a_value_stands_alone():
+    flags = ("overwrite",)
+    assert as_options("or write overwrite=True to delete", flags, flags) == "or write --overwrite to delete"
+    assert as_options("overwrite=False keeps it", flags, flags) == "overwrite=False keeps it"
 
 
 def test_log_records_of_this_package_name_options():

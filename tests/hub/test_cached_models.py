@@ -180,5 +180,5 @@ def test_vectors_of_a_model_on_the_hub_and_in_the_cache(server, client, tiny_run
         assert (report["source"], report["format"], report["types"]) == (repo_id, "input embeddings", 1)
     server.faults.clear()
     error = begin("nowhere", "user/never-here")[2]
-    assert "model.vectors='user/never-here'" in error or "'user/never-here'" in error
+    assert "--model.vectors user/never-here" in error or "'user/never-here'" in error
     assert not (tmp_path / "nowhere").exists()

@@ -179,7 +179,7 @@ def test_a_run_is_refused_before_training_where_it_cannot_be_pushed(client, tiny
     assert not (tmp_path / "run" / "config.json").exists()
     error = client.fails("train", *run, *hub, "--training.resume=true")
     assert "is not on the Hub" in error
-    assert "has not pushed anything yet, leave out --training.resume" in error
+    assert "has not pushed anything yet, leave out training.resume" in error
 
 
 @pytest.mark.slow

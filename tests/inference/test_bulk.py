@@ -86,7 +86,7 @@ def test_parts_of_another_prediction_are_not_mixed_in(rows, tiny_run, tmp_path, 
         with pytest.raises(KeyboardInterrupt):
             predict_file(predictor, rows, tmp_path / "out.jsonl", part_rows=3)
     before = sorted(path.name for path in (tmp_path / "out.jsonl.parts").iterdir())
-    with pytest.raises(UserError, match=r"out.jsonl.parts' holds parts of a prediction of other rows.*--overwrite"):
+    with pytest.raises(UserError, match=r"out.jsonl.parts' holds parts of a prediction of other rows.*overwrite=True"):
         predict_file(predictor, rows, tmp_path / "out.jsonl", top_k=None, part_rows=3)
     assert sorted(path.name for path in (tmp_path / "out.jsonl.parts").iterdir()) == before
     predict_file(predictor, rows, tmp_path / "out.jsonl", top_k=None, overwrite=True, part_rows=3)

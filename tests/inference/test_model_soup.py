@@ -50,7 +50,7 @@ def test_ngrams_of_different_models_have_no_mean(folders, tmp_path):
     for name in ("one", "other"):
         shutil.copytree(folders / "a", tmp_path / name)
         model.save_pretrained(tmp_path / name)
-    with pytest.raises(UserError, match=r"has a wide path \(wide_ngrams=4\).*--model.wide_ngrams 0"):
+    with pytest.raises(UserError, match=r"has a wide path \(wide_ngrams=4\).*model.wide_ngrams=0"):
         hf_rnn.average([tmp_path / "one", tmp_path / "other"], tmp_path / "mean")
 
 

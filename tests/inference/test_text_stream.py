@@ -140,7 +140,7 @@ def test_real_reviews_cut_anywhere_are_answered_as_the_whole(real_data):
 def test_a_predictor_answers_a_stream(tiny_run):
     predictor = Predictor.from_pretrained(tiny_run)
     if predictor.model.config.bidirectional:
-        with pytest.raises(UserError, match=r"reads each text from its end too.*--model.bidirectional false"):
+        with pytest.raises(UserError, match=r"reads each text from its end too.*model.bidirectional=False"):
             predictor.open()
         return
     stream = predictor.open()

@@ -239,7 +239,7 @@ def test_what_was_not_read_is_not_told_of(planted):
         ({"target": "plai"}, "did you mean target='plain'"),
         ({"target": 2}, "target=2 is not one of the labels plain, planted"),
         ({"target": -1}, "target=-1"),
-        ({"method": "attention"}, "--model.pooling attention"),
+        ({"method": "attention"}, "model.pooling='attention'"),
         ({"method": "integrated"}, "did you mean method='integrated_gradients'"),
         ({"n_steps": 0}, "n_steps=0"),
         ({"n_steps": 1.5}, "n_steps=1.5"),

@@ -96,12 +96,12 @@ def flow_of(curve, **settings) -> GradientFlow:
         (
             [0.8**t for t in range(60)],
             {},
-            "layer 1: the gradient falls below 1 % after 21 steps: --model.forget_gate_bias",
+            "layer 1: the gradient falls below 1 % after 21 steps: model.forget_gate_bias=",
         ),
-        ([0.8**t for t in range(60)], {"cell_type": "rnn_tanh"}, "--model.cell_type lstm"),
+        ([0.8**t for t in range(60)], {"cell_type": "rnn_tanh"}, "model.cell_type='lstm'"),
         ([0.8**t for t in range(60)], {"pooling": "mean"}, r"cells that hold it longer\.$"),
         ([0.99**t for t in range(60)], {}, r"layer 1: 55\.3 % of the gradient is left after all 59 steps."),
-        ([1.2**t for t in range(60)], {}, "grows .* times back in time: write --training.max_grad_norm 1.0"),
+        ([1.2**t for t in range(60)], {}, "grows .* times back in time: write training.max_grad_norm=1.0"),
         ([0.0] * 60, {}, "the gradient is zero at all time steps"),
     ],
 )

@@ -126,7 +126,7 @@ def test_rows_without_label_are_left_out_and_texts_that_are_missing_are_empty():
         ({"train": ["a", "b"] * 9}, {"problem_type": "multi"}, "did you mean data.problem_type='multi_label"),
         ({"train": ["a", "b"] * 9}, {"truncation": "tale"}, "did you mean data.truncation='tail'"),
         ({"train": ["a", "b"] * 9}, {"max_length": 0}, "data.max_length=0 must be 1 or greater"),
-        ({"validation": ["a", "b"]}, {}, "no split train, only validation: write --data.train_split validation"),
+        ({"validation": ["a", "b"]}, {}, "no split train, only validation: write data.train_split='validation'"),
         ({"validation": ["a", "b"]}, {"train_split": "mine"}, "no split mine, only validation"),
         ({"train": ["a", "b"] * 9}, {"validation_split": ["train"]}, "must be different ones"),
     ],
@@ -140,7 +140,7 @@ def test_the_labels_of_a_trained_model_hold():
     config = RNNConfig(id2label={0: "neg", 1: "pos"}, label2id={"neg": 0, "pos": 1})
     task = TextClassification(DataArguments(path="x"), config)
     assert list(task.prepare_split(splits(only=["pos", "neg"]), None)["labels"]) == [1, 0]
-    with pytest.raises(UserError, match=r"label 1, which is not in id2label \(neg, pos\).*label_names '\[neg, pos\]'"):
+    with pytest.raises(UserError, match=r"1, which is not in id2label \(neg, pos\).*label_names=\['neg', 'pos'\]"):
         task.prepare_split(splits(test=[1, 0], train=[0, 0]), "test")
     task = TextClassification(DataArguments(path="x", label_names=["neg", "pos"]), config)
     assert list(task.prepare_split(splits(test=[1, 0], train=[0, 0]), "test")["labels"]) == [1, 0]

@@ -226,7 +226,7 @@ def test_words_and_tags_that_do_not_fit_are_named(words, tags, message):
         ({"tokens": "a b", "ner_tags": "_ B-PER"}, r"the tag '_' .* write O for words outside of all spans"),
         (
             {"tokens": "a b", "ner_tags": "0 1"},
-            r"row 0 .* the tag 0, and there are no names: write --data.label",
+            r"row 0 .* the tag 0, and there are no names: write data.label_names=\['O', ",
         ),
         ({"tokens": ["a"], "ner_tags": [["O"]]}, r"row 0 .* has \['O'\] for a tag: write its name"),
     ],
@@ -245,9 +245,9 @@ def test_words_may_be_numbers_and_rows_of_one_word_are_warned_of(caplog):
 def test_one_tag_strange_columns_and_lengths_are_refused():
     with pytest.raises(UserError, match=r"all words of 'rows' have the tag 'O'"):
         prepared([{"tokens": ["a"], "ner_tags": ["O"]}] * 20)
-    with pytest.raises(UserError, match=r"column of the tags of 'rows' .*'tokens', 'marks'. Write --data.label_column"):
+    with pytest.raises(UserError, match=r"column of the tags of 'rows' .*'tokens', 'marks'. Write data.label_column="):
         prepared([{"tokens": ["a"], "marks": ["O"]}] * 20)
-    with pytest.raises(UserError, match=r"has the tag 7, and there are no names: write --data.label_names"):
+    with pytest.raises(UserError, match=r"has the tag 7, and there are no names: write data.label_names="):
         prepared([{"tokens": ["a"], "ner_tags": [7]}] * 20)
     with pytest.raises(UserError, match=r"max_length=5 would cut off words"):
         prepared(sentences(20), max_length=5)
@@ -292,7 +292,7 @@ def test_a_tokenizer_that_reads_a_mark_after_a_word_otherwise_is_refused(kind, t
     settings = run("rows", tmp_path / "model")
     settings["tokenizer"] = {"kind": kind, "vocab_size": 300}
     del settings["data"]
-    with pytest.raises(UserError, match=r"but the text 'a[ .].*--tokenizer.kind wordpiece"):
+    with pytest.raises(UserError, match=r"but the text 'a[ .].*tokenizer.kind='wordpiece'"):
         hf_rnn.train(settings, data=sentences(30))
     assert not (tmp_path / "model" / "config.json").exists()
 
@@ -330,7 +330,7 @@ def test_a_language_model_of_byte_pairs_is_no_beginning_of_a_tagger(tmp_path):
     settings = run("rows", tmp_path / "model", num_train_epochs=1)
     del settings["data"], settings["tokenizer"]
     settings["model"] = {"pretrained": str(tmp_path / "lm"), "crf": True}
-    with pytest.raises(UserError, match=r"the text 'a\.' into .*--tokenizer.kind wordpiece.*model.pretrained"):
+    with pytest.raises(UserError, match=r"the text 'a\.' into .*tokenizer.kind='wordpiece'.*model.pretrained"):
         hf_rnn.train(settings, data=sentences(60))
     settings["tokenizer"] = {"kind": "wordpiece", "vocab_size": 70}
     assert "f1" in hf_rnn.train(settings, data=sentences(60))["validation"]

@@ -102,7 +102,7 @@ def test_it_shows_where_it_looked(translator, capsys, tmp_path):
         assert message in capsys.readouterr().err
     with pytest.raises(UserError, match="'' has no words to explain"):
         hf_rnn.align(predictor, "")
-    with pytest.raises(UserError, match=r"the translation of 'two \.' is empty: give a translation to align, --target"):
+    with pytest.raises(UserError, match=r"the translation of 'two \.' is empty: give a translation to align, written="):
         hf_rnn.align(predictor, "two .", " ")
 
 
@@ -253,12 +253,12 @@ def test_what_a_translator_cannot_do_says_so(translator, caplog):
     with pytest.raises(UserError, match="RNNForConditionalGeneration does not have"):
         diagnose(predictor, predictor.task.data)
     with pytest.raises(
-        UserError, match=r"label_smoothing_factor=0.1 does not apply to a decoder: write --model.label_smoothing 0.1"
+        UserError, match=r"label_smoothing_factor=0.1 does not apply to a decoder: write model.label_smoothing=0.1"
     ):
         hf_rnn.train(run(data, folder.parent / "other", label_smoothing_factor=0.1))
     settings = run(data, folder.parent / "other")
     del settings["data"]["label_column"]
-    with pytest.raises(UserError, match=r"column of the target texts of .* 'en', 'de'. Write --data.label_column"):
+    with pytest.raises(UserError, match=r"column of the target texts of .* 'en', 'de'. Write data.label_column=NAME"):
         hf_rnn.train(settings)
     predictor.task.data.max_length = 3
     with caplog.at_level(logging.WARNING):

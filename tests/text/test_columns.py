@@ -59,13 +59,13 @@ def test_a_named_column_wins_over_a_guess():
     ("rows", "message"),
     [
         ({"sentence": TEXT, "comment": TEXT, "label": [0, 1] * 5},
-         r"text column of 'x.csv' may be 'sentence' or 'comment': write --data.text_column sentence"),
+         r"text column of 'x.csv' may be 'sentence' or 'comment': write data.text_column='sentence'"),
         ({"text": TEXT, "sentiment": [0, 1] * 5, "rating": [0, 1] * 5},
-         r"label column of 'x.csv' may be 'sentiment' or 'rating': write --data.label_column sentiment"),
+         r"label column of 'x.csv' may be 'sentiment' or 'rating': write data.label_column='sentiment'"),
         ({"text": TEXT, "Text": TEXT, "label": [0, 1] * 5}, r"may be 'text' or 'Text'"),
         ({"premise": TEXT, "hypothesis": TEXT, "question": TEXT, "answer": TEXT, "label": [0, 1] * 5},
          r"pair of texts of 'x.csv' may be 'premise' with 'hypothesis' or 'question' with 'answer': write "
-         r"--data.text_column premise --data.text_pair_column hypothesis"),
+         r"data.text_column='premise' and data.text_pair_column='hypothesis'"),
         ({"text": TEXT, "spam": ["0", "1"] * 5, "author": ["ann", "bob"] * 5},
          r"label column .*'text', 'spam', 'author'"),
         ({"a": ["1", "2"] * 5, "b": ["3", "4"] * 5}, r"text column .* cannot be determined from the column names"),
@@ -78,7 +78,8 @@ def test_columns_that_could_both_be_meant_are_listed(rows, message):
 
 def test_one_text_of_a_pair_has_to_be_named():
     rows = Dataset.from_dict({"premise": TEXT, "hypothesis": TEXT})
-    with pytest.raises(UserError, match=r"has a pair of text columns.*write --data.text_column premise, or hypothesis"):
+    told = r"has a pair of text columns.*write data.text_column='premise', or data.text_column='hypothesis'"
+    with pytest.raises(UserError, match=told):
         choose_text(rows, DataArguments(path="x"))
 
 

@@ -95,7 +95,7 @@ def test_the_committed_configs_read_their_real_data_with_one_override(real_data,
 
 def test_other_encodings_and_byte_order_marks(tmp_path):
     (tmp_path / "a.csv").write_text("评论,情感\n很好,好\n不好,坏\n", encoding="gb18030")
-    with pytest.raises(UserError, match=r"is not utf-8 \(byte 0x[0-9a-f]+\).*--data.encoding gb18030"):
+    with pytest.raises(UserError, match=r"is not utf-8 \(byte 0x[0-9a-f]+\).*data.encoding='gb18030'"):
         read(tmp_path / "a.csv")
     assert read(tmp_path / "a.csv", encoding="gb18030")["train"].column_names == ["评论", "情感"]
     write(tmp_path, "b.csv", encoding="utf-8-sig")
@@ -129,7 +129,7 @@ def test_a_folder_with_nothing_in_it_and_an_unknown_encoding(tmp_path):
 
 
 def test_an_unreachable_hub_data_set_says_what_to_write():
-    with pytest.raises(UserError, match=r"neither a file or folder here nor readable on the Hub.*--data.path FOLDER"):
+    with pytest.raises(UserError, match=r"neither a file or folder here nor readable on the Hub.*data.path=FOLDER"):
         read("nobody/nothing")
 
 
@@ -156,9 +156,9 @@ def test_columns_are_found_by_name_then_by_content():
     [
         ({"text": TEXT, "label": [0, 1] * 5}, {"text_column": "txt"}, r"text_column 'txt' .*'text', 'label'.*'text'\?"),
         ({"text": TEXT, "label": [0, 1] * 5}, {"label_column": "lable"}, r"did you mean 'label'"),
-        ({"a": TEXT, "b": TEXT, "label": [0, 1] * 5}, {}, r"text column .* 'a', 'b', 'label'.*--data.text_column a"),
-        ({"text": TEXT, "b": [0, 1] * 5, "c": [0, 1] * 5}, {}, r"label column .*--data.label_column b"),
-        ({"n": list(range(10)), "label": [0, 1] * 5}, {}, r"--data.text_column NAME"),
+        ({"a": TEXT, "b": TEXT, "label": [0, 1] * 5}, {}, r"text column .* 'a', 'b', 'label'.*data.text_column='a'"),
+        ({"text": TEXT, "b": [0, 1] * 5, "c": [0, 1] * 5}, {}, r"label column .*data.label_column='b'"),
+        ({"n": list(range(10)), "label": [0, 1] * 5}, {}, r"data.text_column=NAME"),
     ],
 )
 def test_columns_that_are_not_plain_are_listed(rows, arguments, message):

@@ -45,7 +45,7 @@ def test_a_delimiter_can_be_named(delimiter, tmp_path):
 
 def test_delimiters_that_fit_alike_are_asked_about(tmp_path):
     (tmp_path / "a.csv").write_text("one;two,three\nfour;five,six\n")
-    with pytest.raises(UserError, match=r"separated by comma or semicolon: write --data.delimiter comma"):
+    with pytest.raises(UserError, match=r"separated by comma or semicolon: write data.delimiter='comma'"):
         rows_of(tmp_path / "a.csv")
 
 
@@ -117,7 +117,7 @@ def test_a_first_row_like_all_others_is_a_row(text, header, tmp_path):
 def test_a_header_that_is_not_plain_is_asked_about(tmp_path):
     rows = "a good day\tpos\na bad day\tneg\n" * 4
     (tmp_path / "a.tsv").write_text(f"such a long first row it was\tmixed\n{rows}")
-    with pytest.raises(UserError, match=r"may be a header or a row.*--data.header true, or --data.header false"):
+    with pytest.raises(UserError, match=r"may be a header or a row.*data.header=True, or data.header=False"):
         rows_of(tmp_path / "a.tsv")
     assert len(rows_of(tmp_path / "a.tsv", header=False)) == 9
     assert len(rows_of(tmp_path / "a.tsv", header=True)) == 8
@@ -326,7 +326,7 @@ def test_names_that_end_in_digits_are_a_header(form, tmp_path):
 def test_a_first_row_that_is_like_the_others_and_unlike_them_is_asked_about(names, tmp_path):
     rows = [[f"the lamp was good {n}", str(n), ("pos", "neg")[n % 2]] for n in range(40)]
     with pytest.raises(
-        UserError, match=rf"{names[2]!r} does not occur again in its column. Write --data.header true, or"
+        UserError, match=rf"{names[2]!r} does not occur again in its column. Write data.header=True, or"
     ):
         rows_of(write(tmp_path / "a.csv", rows, header=names))
     assert rows_of(tmp_path / "a.csv", header=True) == rows

@@ -56,16 +56,16 @@ def test_several_labels_and_values_are_drawn_at_random():
 @pytest.mark.parametrize(
     ("labels", "settings", "message"),
     [
-        (["a"] * 9 + ["rare"], {"test_size": 0.2}, "class 'rare' .* has 1 row, .*--data.test_size null"),
+        (["a"] * 9 + ["rare"], {"test_size": 0.2}, "class 'rare' .* has 1 row, .*data.test_size=None"),
         (
             ["a"] * 20 + ["rare"] * 3,
             {"test_size": 0.95},
-            "no training row of the class 'rare' .* 3 rows.*test_size 0.1",
+            "no training row of the class 'rare' .* 3 rows.*data.test_size=0.1",
         ),
         (
             ["a"] * 18 + ["b"] * 2,
             {"test_size": 0.1, "validation_from": "end"},
-            "class 'b' .* 2 rows: write --data.validation_from random",
+            "class 'b' .* 2 rows: write data.validation_from='random'",
         ),
         (["a", "b"] * 20, {"test_size": 0}, "test_size=0 must be a share between 0 and 1, such as 0.1"),
         (["a", "b"] * 20, {"test_size": 500}, "test_size=500 must be a share"),

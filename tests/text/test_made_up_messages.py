@@ -39,7 +39,7 @@ def test_words_and_pairs_of_words_are_not_enough():
 
 
 def test_the_rows_of_older_releases_are_named_in_an_error(tmp_path):
-    with pytest.raises(UserError, match=r"'made_up_reviews': these rows are no longer.*--data.path made_up_messages"):
+    with pytest.raises(UserError, match=r"'made_up_reviews': these rows are no longer.*data.path='made_up_messages'"):
         hf_rnn.train({"data": {"path": "made_up_reviews"}, "training": {"output_dir": str(tmp_path / "model")}})
     assert not (tmp_path / "model").exists()
 

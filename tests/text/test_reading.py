@@ -110,7 +110,7 @@ def test_rows_in_python_through_every_door(kind, tmp_path):
     assert hf_rnn.evaluate(predictor, source)["accuracy"] == pytest.approx(results["test"]["accuracy"])
     if kind != "pairs":
         assert predictor(source) == predictor([row["text"] for row in of])
-    with pytest.raises(UserError, match=r"passed in Python and are not saved: name a file, --data PATH"):
+    with pytest.raises(UserError, match=r"passed in Python and are not saved: name a file, data=PATH"):
         hf_rnn.evaluate(predictor, predictor.task.data)
     again = run(tmp_path / "again")
     again["data"]["path"] = source
@@ -186,9 +186,7 @@ def test_a_run_goes_on_with_the_same_rows_alone(change, tmp_path, monkeypatch):
     if change in ("none", "delimiter"):
         assert hf_rnn.train(config)["run"]["epochs"] == 3
     else:
-        with pytest.raises(
-            UserError, match=r"begun with other rows than .*--training.overwrite true to start a new run"
-        ):
+        with pytest.raises(UserError, match=r"begun with other rows than .*training.overwrite=True to start a new run"):
             hf_rnn.train(config)
 
 

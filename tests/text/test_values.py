@@ -216,7 +216,7 @@ def test_excel_files(tmp_path, predictor):
     assert [row["id"] for row in answered(predictor, tmp_path / "a.xlsx", tmp_path)] == ["01", "2", "x"]
     book.create_sheet("more").append(["text"])
     book.save(tmp_path / "b.xlsx")
-    with pytest.raises(UserError, match=r"several sheets, Sheet, more: write --data.name Sheet"):
+    with pytest.raises(UserError, match=r"several sheets, Sheet, more: write data.name='Sheet'"):
         read(tmp_path / "b.xlsx")
     assert len(read(tmp_path / "b.xlsx", name="Sheet")) == 3
     (tmp_path / "c.xlsx").write_text("no workbook")

@@ -76,7 +76,7 @@ def test_a_member_of_an_archive_and_the_only_file_of_a_folder(tmp_path):
     source = open_vectors(str(tmp_path / "glove.zip" / "in" / "a.100d.txt"))
     assert source.read(["bad"])["bad"].tolist() == WORDS["bad"]
     for wrong in ("glove.zip", "glove.zip/b.txt"):
-        with pytest.raises(UserError, match=r"has a\.50d\.txt, in/a\.100d\.txt: name one, --model\.vectors .*a\.50d"):
+        with pytest.raises(UserError, match=r"has a\.50d\.txt, in/a\.100d\.txt: name one, model\.vectors='.*a\.50d"):
             open_vectors(str(tmp_path / wrong))
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "model.bin").write_bytes(fasttext())

@@ -188,7 +188,7 @@ def test_the_best_mean_is_the_model(tmp_path):
     [
         ({"averaging": "mean"}, r"training\.averaging='mean' is not one of ema, swa, nt_asgd"),
         ({"averaging_decay": 1.0}, r"training\.averaging_decay=1\.0 must be at least 0 and less than 1"),
-        ({"averaging": "nt_asgd", "eval_strategy": "no"}, r"averaging=nt_asgd begins after an evaluation"),
+        ({"averaging": "nt_asgd", "eval_strategy": "no"}, r"averaging='nt_asgd' begins after an evaluation"),
         ({"layer_lr_decay": 2.6}, r"layer_lr_decay=2\.6 must be greater than 0 and at most 1, such as 0\.4"),
         ({"averaging_patience": 0}, r"training\.averaging_patience=0 must be 1 or greater"),
     ],

@@ -111,7 +111,7 @@ def test_where_all_are_damaged_each_is_named_and_nothing_changes(cut_run):
     for path in numbered(cut):
         truncate(path / "model.safetensors")
     with pytest.raises(
-        UserError, match=r"(?s)no checkpoint .* is complete \(checkpoint-3: model.*--training.overwrite true"
+        UserError, match=r"(?s)no checkpoint .* is complete \(checkpoint-3: model.*training.overwrite=True"
     ):
         hf_rnn.train(go_on)
     assert len(numbered(cut)) == 4
@@ -190,7 +190,7 @@ def test_a_full_disk_ends_the_run_with_what_was_saved(error, whole_run, tmp_path
 
     monkeypatch.setattr(torch, "save", full)
     with pytest.raises(
-        UserError, match=r"checkpoint-6 could not be written .*free disk space there.*--training.resume true"
+        UserError, match=r"checkpoint-6 could not be written .*free disk space there.*training.resume=True"
     ):
         hf_rnn.train(config(tmp_path / "run"))
     monkeypatch.undo()

@@ -145,7 +145,7 @@ def test_a_run_goes_on_where_what_it_began_with_is_gone(tmp_path, lender):
 
 def test_the_settings_of_a_tokenizer_that_is_taken_over_are_refused(tmp_path, lender):
     sections = {"model": {"pretrained": str(lender)}, "tokenizer": {"lowercase": True}}
-    with pytest.raises(UserError, match=r"leave the tokenizer section out, or write --tokenizer\.kind"):
+    with pytest.raises(UserError, match=r"leave the tokenizer section out, or write tokenizer\.kind='word'"):
         hf_rnn.train({**sections, "training": {"output_dir": str(tmp_path / "new")}})
 
 
@@ -212,7 +212,7 @@ def test_texts_that_the_encoder_s_tokenizer_does_not_know_are_told(tmp_path, len
     settings = {"output_dir": str(tmp_path / "clf"), "max_steps": 2, "disable_tqdm": True}
     hf_rnn.train({"preset": "none", "model": {"pretrained": str(lender)}, "training": settings}, data=rows)
     assert "100% of the training tokens are unknown to the tokenizer of" in caplog.text
-    assert "--tokenizer.kind word" in caplog.text
+    assert "tokenizer.kind='word'" in caplog.text
 
 
 def test_a_size_that_is_not_the_encoders_is_refused(tmp_path, lender):

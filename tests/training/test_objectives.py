@@ -167,7 +167,9 @@ def test_labels_that_are_smoothed_are_refused(tmp_path):
 
 
 def test_rows_without_labels_that_nothing_reads_are_refused(tmp_path):
-    with pytest.raises(UserError, match=r"200 rows without labels would not be read: write --training\.virtual"):
+    with pytest.raises(
+        UserError, match=r"200 rows without labels would not be read: write training\.virtual_adversarial=1 "
+    ):
         hf_rnn.train(run(tmp_path, adversarial=1.0))
 
 

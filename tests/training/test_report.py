@@ -90,8 +90,8 @@ def test_signs_of_a_model_that_has_learnt_too_little(run):
     report = run[1]["report"]
     assert report["few_rows"] == {"rare": pytest.approx(3, abs=1)}
     assert report["few_steps"]["steps"] < 100
-    assert report["few_steps"]["advice"].startswith("--training.")
-    assert "optimizer steps, which may be too few: write --training." in report_text(report)
+    assert report["few_steps"]["advice"].startswith("training.")
+    assert "optimizer steps, which may be too few: write training." in report_text(report)
 
 
 def test_rows_in_two_splits_are_counted_and_named_as_they_stand_in_the_data(run):
@@ -182,7 +182,7 @@ def test_rows_of_a_held_out_split_have_the_numbers_of_the_data_set(tmp_path):
 
 @pytest.mark.parametrize("shares", [[0], [1.5], [-0.1, 1]])
 def test_a_share_that_is_none_is_refused(tmp_path, shares):
-    with pytest.raises(UserError, match=r"share .* must be above 0 and at most 1: write --report.learning_curve '\["):
+    with pytest.raises(UserError, match=r"share .* must be above 0 and at most 1: write report.learning_curve=\[0.1, "):
         trained(tmp_path / "model", topics(60), report={"learning_curve": shares})
 
 
@@ -268,7 +268,7 @@ def test_a_run_that_ended_early_is_not_advised_to_take_more_epochs(tmp_path):
     patience = {"early_stopping_patience": 1, "learning_rate": 0.0, "num_train_epochs": 20}
     results = trained(tmp_path / "model", topics(60), **patience)
     assert results["run"]["epochs"] < 20
-    assert results["report"]["few_steps"]["advice"].startswith("--training.early_stopping_patience 7")
+    assert results["report"]["few_steps"]["advice"].startswith("training.early_stopping_patience=7")
 
 
 def test_vowels_of_indian_scripts_and_of_thai_are_no_punctuation():

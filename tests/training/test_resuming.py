@@ -42,7 +42,9 @@ def test_resuming_with_something_else_is_refused_and_changes_nothing(tiny_run, t
     before = {name: (folder / name).read_bytes() for name in files(folder)}
     config = tiny_config(tiny_run.parent / "reviews.csv", folder, resume=True)
     config[section] |= changes
-    with pytest.raises(UserError, match=rf"begun with another {section} section: write --config .*run.yaml"):
+    with pytest.raises(
+        UserError, match=rf"begun with another {section} section: resume it with hf-rnn train --config .*run.yaml"
+    ):
         hf_rnn.train(config)
     assert {name: (folder / name).read_bytes() for name in files(folder)} == before
 
@@ -102,7 +104,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoi
         "made_up_messages", tmp_path / "run", save_strategy="steps", save_steps=2, eval_strategy="steps", eval_steps=2
     )
     monkeypatch.setattr(RNNTrainer, "compute_loss", break_down)
-    with pytest.raises(UserError, match=r"became nan by step 6 .*Resume from checkpoint-4 with --training.resume true"):
+    with pytest.raises(UserError, match=r"became nan by step 6 .*Resume from checkpoint-4 with training.resume=True"):
         hf_rnn.train(run)
     monkeypatch.setattr(RNNTrainer, "compute_loss", compute_loss)
     run["training"]["resume"] = True
@@ -135,7 +137,7 @@ def test_a_run_that_was_cut_knows_how_long_it_waited_and_how_long_it_took(tiny_r
 def test_checkpoints_without_optimizer_are_nothing_to_go_on_with(tiny_run, tmp_path):
     data = tiny_run.parent / "reviews.csv"
     hf_rnn.train(tiny_config(data, tmp_path / "model", save_only_model=True, load_best_model_at_end=False))
-    with pytest.raises(UserError, match=r"begun with training\.save_only_model=True.*--training.overwrite true"):
+    with pytest.raises(UserError, match=r"begun with training\.save_only_model=True.*training.overwrite=True"):
         hf_rnn.train(tiny_config(data, tmp_path / "model", num_train_epochs=2, resume=True))
 
 
@@ -297,12 +299,12 @@ def test_a_run_that_was_moved_still_has_its_best_model(tiny_run, tmp_path, monke
         (
             torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB."),
             {},
-            r"--training.per_device_train_batch_size 16",
+            r"training.per_device_train_batch_size=16",
         ),
         (
             RuntimeError("[enforce] DefaultCPUAllocator: can't allocate memory"),
             {"train_batch_tokens": 400},
-            r"--training.train_batch_tokens 200",
+            r"training.train_batch_tokens=200",
         ),
         (MemoryError(), {}, "the same training in smaller parts"),
     ],

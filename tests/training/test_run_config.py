@@ -55,8 +55,8 @@ def test_what_happens_to_an_older_run_is_no_part_of_a_run():
         ({"model": {"classifier_dropout": 2}}, r"classifier_dropout=2.* is a probability"),
         ({"model": {"hidden_dropout": 0.3}}, r"no second layer"),
         (["--training.nonsense", "1"], r"no key 'training.nonsense'; the keys are (training\.\w+, )+training\.\w+\.$"),
-        ({"training": {"save_strategy": "steps"}}, r"save_strategy is steps where .*write --training.load_best_model"),
-        ({"training": {"eval_strategy": "no"}}, r"write --training.load_best_model_at_end false"),
+        ({"training": {"save_strategy": "steps"}}, r"save_strategy is steps where .*write training.load_best_model"),
+        ({"training": {"eval_strategy": "no"}}, r"write training.load_best_model_at_end=False"),
         (["--config", "nowhere.yaml"], r"nowhere.yaml"),
     ],
 )

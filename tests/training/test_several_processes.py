@@ -147,7 +147,7 @@ def test_a_job_that_is_told_to_stop_saves_a_checkpoint_of_both_and_goes_on(revie
         p.name for p in checkpoint.iterdir()
     }
     with pytest.raises(
-        UserError, match=r"was saved by 2 processes, and this run has 1: resume with --nproc-per-node 2"
+        UserError, match=r"was saved by 2 processes, and this run has 1: resume with torchrun --nproc-per-node 2"
     ):
         hf_rnn.train([*options(reviews, tmp_path / "run", 8), "--training.resume=true"])
     resumed = torchrun(2, *options(reviews, tmp_path / "run", 8), "--training.resume=true")

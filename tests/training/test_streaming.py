@@ -157,7 +157,7 @@ def test_whole_numbers_written_as_others_are_asked_about(tmp_path):
     for name, rows in {"train": 120, "validation": 2}.items():
         lines = "".join(json.dumps({"text": f"t {n}", "label": float(n % 2)}) + "\n" for n in range(rows))
         (tmp_path / f"{name}.jsonl").write_text(lines)
-    with pytest.raises(UserError, match=r"may be classes or values: write --data.problem_type"):
+    with pytest.raises(UserError, match=r"may be classes or values: write data.problem_type="):
         encoded(tmp_path)
     one_label = encoded(tmp_path, problem_type="single_label_classification")
     assert {row["labels"] for row in islice(one_label, 99)} == {0, 1}
@@ -267,7 +267,7 @@ def test_two_processes_train_on_one_stream(corpus, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"training": {"max_steps": -1}}, r"write --training.max_steps 10000"),
+        ({"training": {"max_steps": -1}}, r"write training.max_steps=10000"),
         ({"data": {"validation_split": "no"}}, r"data.validation_split 'no' is not a split"),
         ({"data": {"path": "made_up_messages"}}, r"cannot be streamed: leave data.streaming out"),
         ({"data": {"streaming_sample": 0}}, r"streaming_sample=0 must be 1 or greater"),

@@ -220,7 +220,7 @@ def test_vectors_of_another_language_leave_an_older_run_alone(reviews, vectors, 
 def test_the_command_line(reviews, vectors, tmp_path, capsys):
     arguments = options(reviews, tmp_path / "model", 16, **{"model.vectors": vectors})
     assert main(["train", *arguments]) == 1
-    assert "model.embedding_size=16, and the vectors" in capsys.readouterr().err
+    assert "--model.embedding_size 16, and the vectors" in capsys.readouterr().err
     arguments = [argument for argument in arguments if "embedding_size" not in argument]
     assert main(["train", *arguments, "--training.max_steps=1"]) == 0
     assert embedding(tmp_path / "model").shape[1] == WIDTH

@@ -34,6 +34,8 @@ ASKED = 24
 # Seconds after which uploaded files and their answers are deleted.
 FORGOTTEN = 3600
 COLOURS = ("#1565c0", "#e65100", "#2e7d32", "#6a1b9a")
+# The argument in messages that the field of the page for the column sets.
+_TEXT_COLUMN = re.compile(r"""data\.text_column=('[^']*'|"[^"]*"|\w+)""")
 HEAD = """
 # {title}
 {kind}. This server answers your texts and sends them nowhere else.
@@ -154,9 +156,9 @@ class Page:
         try:
             rows = predict_file(self.predictor, data, output, given=given, overwrite=True)
         except HfRnnError as error:
-            # Visitors know the file by its name and set the column in a field, not with an option.
+            # Visitors know the file by its name and set the column in a field, not with an argument.
             told = str(error).replace(path, Path(path).name)
-            raise HfRnnError(re.sub(r"--(data\.)?text_column \S+", "its name above", told)) from error
+            raise HfRnnError(_TEXT_COLUMN.sub("its name above", told)) from error
         return str(output), f"{rows:,} rows were answered."
 
 
@@ -255,7 +257,9 @@ def demo(model: str, host: str = "127.0.0.1", port: int | None = None, revision:
         try:
             blocks.launch(server_name=host, server_port=port, share=False, ssr_mode=False, footer_links=[])
         except OSError as error:
-            raise HfRnnError(f"the page cannot be served on {host}:{port}: {error} Write another --port.") from error
+            raise HfRnnError(
+                f"the page cannot be served on {host}:{port}: {error} Write another port, port=NUMBER."
+            ) from error
 
 
 __all__ = ["build", "demo"]

@@ -38,8 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
         arguments: Name of the command and its arguments; None for those of the process.
 
     Returns:
-        0 on success, 1 after an error, 2 for an unknown or missing command, 130 after an interrupt, 141 if the reader of
-        the output has ended. A training run that receives SIGTERM ends the process with 143.
+        0 on success, 1 after an error, 2 for an unknown or missing command, 130 after an interrupt, 141 if the reader
+        of the output has ended. A training run that receives SIGTERM ends the process with 143.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     for stream in (sys.stdout, sys.stderr):
@@ -85,8 +85,9 @@ def _run(name: str, arguments: list[str]) -> int:
     try:
         try:
             of_command = command.parser()
-            names = {action.dest for action in of_command._actions if action.option_strings}
-            WORDING.set(partial(as_options, options=names))
+            named = [action for action in of_command._actions if action.option_strings]
+            flags = {action.dest for action in named if action.nargs == 0}
+            WORDING.set(partial(as_options, options={action.dest for action in named}, flags=flags))
             options = _parser((name,), of_command).parse_args(arguments)[name]
         except SystemExit as ended:
             # argparse raises SystemExit after `--help`.

@@ -85,7 +85,8 @@ def check_model(folder: Path, name: str | None = None) -> RNNConfig:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, TypeError, AttributeError, KeyError, StrictDataclassError) as error:
         hint = (
-            f" Its training has not ended: resume with --config {quote(str(folder / RUN_FILE))} --training.resume true."
+            f" Its training has not ended: resume it with hf-rnn train --config {quote(str(folder / RUN_FILE))} "
+            "--training.resume true."
         )
         raise HfRnnError(
             f"{name!r} holds no model that can be loaded ({first_line(error)}): name the output_dir of a training run "
@@ -126,7 +127,7 @@ def check_alike(
         )
     if other_tokenizer.get_vocab() != tokenizer.get_vocab():
         raise HfRnnError(
-            f"{name!r} has another tokenizer than the first model: train both with the same, --tokenizer.path FIRST."
+            f"{name!r} has another tokenizer than the first model: train both with the same, tokenizer.path=FIRST."
         )
 
 

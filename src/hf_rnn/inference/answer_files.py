@@ -43,7 +43,9 @@ def check_format(output: Path) -> None:
     if output.suffix.lower() not in _WRITERS:
         endings = ", ".join(filter(None, _WRITERS))
         other = output.with_suffix(".csv")
-        raise HfRnnError(f"answers are not written as {output.suffix!r}, only as {endings}: write --output {other}.")
+        raise HfRnnError(
+            f"answers are not written as {output.suffix!r}, only as {endings}: write output={str(other)!r}."
+        )
 
 
 def _rows(parts: Sequence[Path]) -> Iterator[dict[str, Any]]:
@@ -86,7 +88,7 @@ def _write_parquet(parts: Sequence[Path], file: Path) -> None:
         collect(tables_of(_rows(parts))).to_parquet(str(file))
     except pa.ArrowException as error:
         raise DataError(
-            f"the answers cannot be written as .parquet ({first_line(error)}): write --output with another ending. "
+            f"the answers cannot be written as .parquet ({first_line(error)}): write output=FILE with another ending. "
             f"The answers are kept in {str(parts[0].parent)!r}."
         ) from error
 

@@ -215,7 +215,7 @@ def _claim(parts: Path, job: dict, overwrite: bool) -> None:
         if not same:
             raise HfRnnError(
                 f"{str(parts)!r} holds parts of a prediction of other rows, or by another model or with other "
-                "options: finish that one first, or write --overwrite to delete them."
+                "options: finish that one first, or write overwrite=True to delete them."
             )
         done = len(list(parts.glob("*.jsonl")))
         logger.info(f"{done} parts of {job['part_rows']:,} rows were answered before; resuming after them.")

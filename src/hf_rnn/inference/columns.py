@@ -75,7 +75,7 @@ def own_columns(task: Task, rows: Dataset, given: Collection[str], labels: bool 
     if missing is not None:
         raise HfRnnError(
             f"the model was trained on the column {names[missing]!r}, but {data.path!r} has "
-            f"{', '.join(map(repr, rows.column_names))}. Write --{missing} NAME to choose one."
+            f"{', '.join(map(repr, rows.column_names))}. Write data.{missing}=NAME to choose one."
         )
     for key, name in found.items():
         logger.info(

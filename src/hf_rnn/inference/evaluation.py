@@ -51,7 +51,7 @@ def labelled_rows(
     else:
         source, data, given = data, of_run.elsewhere(IN_MEMORY), None
     if not data.path:
-        raise HfRnnError(f"the model has no {RUN_FILE} that names its data: name a data set, --data PATH.")
+        raise HfRnnError(f"the model has no {RUN_FILE} that names its data: name a data set, data=PATH.")
     task = predictor.task.with_data(data)
     splits = task.hold_out_test(load(data, split or data.test_split, source, task.tagged))
     wanted = splits[split] if split in splits else next(iter(splits.values()))
@@ -118,7 +118,7 @@ def _held_out(task: Task, splits: DatasetDict) -> Dataset:
     if task.fingerprint not in (None, fingerprint(prepared, task.label_names)):
         raise DataError(
             f"the validation rows were held out of {task.data.path!r}, but its rows, or the columns that are "
-            "read, have changed since training: restore them, or name other rows, --data PATH."
+            "read, have changed since training: restore them, or name other rows, data=PATH."
         )
     logger.info(f"evaluating on the validation rows that the training run held out of {task.data.path}.")
     return prepared[VALIDATION]
@@ -132,13 +132,13 @@ def _warn_of_seen_rows(predictor: Predictor, task: Task, splits: DatasetDict, sp
     name = split or (next(iter(splits)) if len(splits) == 1 else task.data.test_split)
     if name == choose_split(splits, of_run.train_split) or name in of_run.unlabelled_splits:
         logger.warning(
-            f"the model was trained on rows of the split {name} of {path}, so the score is too high: leave --data and "
-            "--split out, or name other rows, --data PATH."
+            f"the model was trained on rows of the split {name} of {path}, so the score is too high: leave data and "
+            "split out, or name other rows, data=PATH."
         )
     elif name in (VALIDATION, choose_split(splits, of_run.validation_split)) and _has_wide_path(predictor):
         logger.warning(
             "the n-grams of this model were fitted to its validation rows after training, so the score is too high: "
-            "metrics.json has the score from before. For rows that nothing saw, train with --data.test_size 0.1."
+            "metrics.json has the score from before. For rows that nothing saw, train with data.test_size=0.1."
         )
 
 

@@ -45,7 +45,7 @@ def average(models: Sequence[str | Path], output: str | Path) -> Path:
         raise HfRnnError(f"models is one path: pass a list of two or more, [{str(models)!r}, …].")
     output = Path(output)
     if output.exists():
-        raise HfRnnError(f"{str(output)!r} exists already: name a new folder, --output FOLDER.")
+        raise HfRnnError(f"{str(output)!r} exists already: name a new folder, output=FOLDER.")
     if len(models) < 2:
         raise HfRnnError(
             f"a model soup needs two models or more, but got {len(models)}: write hf-rnn average A B --output FOLDER, "
@@ -107,7 +107,7 @@ def _check_same_network(
         if each.wide_ngrams:
             raise HfRnnError(
                 f"{path!r} has a wide path (wide_ngrams={each.wide_ngrams}), whose n-grams differ between models: "
-                "average the logits, hf-rnn evaluate A --others B, or train with --model.wide_ngrams 0."
+                "average the logits, hf-rnn evaluate A --others B, or train with model.wide_ngrams=0."
             )
     for field in ("cell_type", "pooling", "target_mean", "target_std"):
         ours, theirs = getattr(config, field), getattr(other, field)

@@ -88,7 +88,7 @@ class Predictor:
             if not predictor.task.one_answer:
                 raise HfRnnError(
                     f"{path!r} is not a text classifier, and only logits of text classifiers can be averaged: "
-                    "leave others (--others) out."
+                    "leave others out."
                 )
             kwargs.pop("revision", None)
             predictor.others = [

@@ -55,7 +55,7 @@ class TextStream:
         if model.config.bidirectional:
             raise HfRnnError(
                 "bidirectional=True: this model needs the end of each text, which a stream does not have yet. Train "
-                "one with --model.bidirectional false, or read the whole text, model(**tokenizer(text))."
+                "one with model.bidirectional=False, or read the whole text, model(**tokenizer(text))."
             )
         if streams < 1:
             raise HfRnnError(f"streams={streams} must be 1 or greater.")

@@ -79,7 +79,8 @@ def align(predictor: Predictor, text: str, written: str | None = None) -> Alignm
     texts = [as_text(text), written]
     if texts[0].strip() and not written.strip():
         raise HfRnnError(
-            f"the translation of {text[:60]!r} is empty: give a translation to align, --target TEXT (written=TEXT)."
+            f"the translation of {text[:60]!r} is empty: give a translation to align, written=TEXT "
+            "(on the command line --target TEXT)."
         )
     tokenizer, model = predictor.tokenizer, predictor.model
     read, said = (torch.tensor([ids], device=model.device) for ids in task.ids(tokenizer, texts))

@@ -92,7 +92,7 @@ def _check(model: Any, text: str | Sequence[str], method: str, n_steps: int | No
     if method == "attention" and model.config.pooling != "attention":
         raise HfRnnError(
             f"method='attention' needs attention pooling, which this model does not have (pooling="
-            f"{model.config.pooling!r}): write method='integrated_gradients', or train with --model.pooling attention."
+            f"{model.config.pooling!r}): write method='integrated_gradients', or train with model.pooling='attention'."
         )
     for name, value in (("n_steps", n_steps), ("batch_tokens", batch_tokens)):
         if value is not None and not (isinstance(value, int) and value >= 1):

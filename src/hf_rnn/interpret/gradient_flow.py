@@ -248,7 +248,7 @@ def verdict(flow: GradientFlow) -> list[str]:
         shares = flow.shares(name)
         if not np.isfinite(shares).all():
             sentences.append(
-                f"{name}: the gradient is NaN or infinite: train again with a smaller --training.learning_rate."
+                f"{name}: the gradient is NaN or infinite: train again with a smaller training.learning_rate."
             )
         elif len(curve) == 1:
             sentences.append(f"{name}: a text of one token has no earlier time steps: read longer texts.")
@@ -256,8 +256,8 @@ def verdict(flow: GradientFlow) -> list[str]:
             sentences.append(f"{name}: the gradient is zero at all time steps.")
         elif shares.max() > EXPLODED:
             sentences.append(
-                f"{name}: the gradient grows {shares.max():,.0f} times back in time: write --training.max_grad_norm "
-                "1.0, and a smaller --training.learning_rate."
+                f"{name}: the gradient grows {shares.max():,.0f} times back in time: write "
+                "training.max_grad_norm=1.0, and a smaller training.learning_rate."
             )
         elif lost is None:
             left = f"{100 * shares[-1]:.3g} % of the gradient is left after all {len(curve) - 1} steps"
@@ -273,16 +273,16 @@ def _more_reach(flow: GradientFlow, name: str) -> str:
     settings, advice = flow.settings, []
     cell = find_cell(settings["cell_type"])
     if not cell.gates:
-        advice.append("--model.cell_type lstm carries it further")
+        advice.append("model.cell_type='lstm' carries it further")
     elif "forget" not in cell.bias_fields:
-        advice.append("--model.cell_type lstm with its --model.forget_gate_bias can carry it further")
+        advice.append("model.cell_type='lstm' with its model.forget_gate_bias can carry it further")
     else:
         # With a forget gate bias of b, a cell keeps its state for about e^b steps (Tallec and Ollivier 2018).
         bias = round(math.log(2 * len(flow.curves[name])))
         if bias > settings["forget_gate_bias"]:
-            advice.append(f"--model.forget_gate_bias {bias} begins with cells that hold it longer")
+            advice.append(f"model.forget_gate_bias={bias} begins with cells that hold it longer")
     if settings["pooling"] == "last" and not settings["language_model"]:
-        advice.append("--model.pooling concat gives each token a short way to the loss")
+        advice.append("model.pooling='concat' gives each token a short way to the loss")
     return "; ".join(advice) or "more training may carry it further"
 
 
@@ -290,8 +290,8 @@ def _of_units(flow: GradientFlow, name: str) -> list[str]:
     sentences = []
     if flow.dead[name] >= 0.1:
         sentences.append(
-            f"{name}: {flow.dead[name]:.0%} of the units are dead: a smaller --training.learning_rate can prevent "
-            "this, and a smaller --model.hidden_size may be enough."
+            f"{name}: {flow.dead[name]:.0%} of the units are dead: a smaller training.learning_rate can prevent "
+            "this, and a smaller model.hidden_size may be enough."
         )
     for gate, (shut, opened) in flow.gates[name].items():
         if shut > 0.9 or opened > 0.9:
@@ -299,7 +299,7 @@ def _of_units(flow: GradientFlow, name: str) -> list[str]:
             what = "the state is saturated" if gate == "state" else f"the {gate} gate is {state}"
             sentences.append(
                 f"{name}: {what} for over 90 % of the values, which slows down learning: a smaller "
-                "--training.learning_rate, or --training.weight_decay 0.01, can prevent this."
+                "training.learning_rate, or training.weight_decay=0.01, can prevent this."
             )
     return sentences
 

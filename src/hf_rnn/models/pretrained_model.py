@@ -94,7 +94,7 @@ class RNNPreTrainedModel(PreTrainedModel):
             raise ValueError(
                 f"resize_token_embeddings({new_num_tokens}): the {rare} ids from vocab_size={V} on are rare tokens of "
                 "the wide path and cannot change. Train the model again with the new tokens in its training rows, or "
-                "without rare tokens, --tokenizer.rare_tokens 0."
+                "without rare tokens, tokenizer.rare_tokens=0."
             )
         return super().resize_token_embeddings(new_num_tokens, *args, **kwargs)
 

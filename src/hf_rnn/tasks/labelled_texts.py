@@ -190,7 +190,7 @@ class LabelledTexts(TaskWithLabels):
         if missing:
             raise DataError(
                 f"the split {split!r} has no column {missing[0]!r}, only {', '.join(rows.column_names)}. Give all "
-                "splits the same columns, or leave this one out, --data.test_split null."
+                "splits the same columns, or leave this one out, data.test_split=None."
             )
         values = self._values(rows)
         kept = [place for place, value in enumerate(values) if value is not None]

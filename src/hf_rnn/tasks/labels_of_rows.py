@@ -95,12 +95,12 @@ class TaskWithLabels(TextTask):
         if len(seen) < 2 and len(self.label_names) < 2:
             raise DataError(
                 f"all rows of {self.data.path!r} have the label {seen[0] if seen else None!r}: a classifier needs two "
-                "classes or more. Is --data.label_column the right one?"
+                "classes or more. Is data.label_column the right one?"
             )
         if self.problem_type == SINGLE and len(seen) > 50 and len(seen) > len(values) / 2:
             raise DataError(
                 f"{len(seen)} different labels in {len(values)} rows are values or texts, not classes: write "
-                "--data.label_column NAME for another column, or --data.problem_type regression."
+                "data.label_column=NAME for another column, or data.problem_type='regression'."
             )
         if not self.label_names:
             self.label_names = [str(v) for v in seen]
@@ -123,7 +123,7 @@ class TaskWithLabels(TextTask):
                 parsed.append(self.form.parse(value))
             except (ValueError, TypeError):
                 needs = (
-                    "and regression needs numbers: write --data.problem_type single_label_classification"
+                    "and regression needs numbers: write data.problem_type='single_label_classification'"
                     if self.problem_type == REGRESSION
                     else f"and the others are {self.form}: correct it, or leave it empty"
                 )
@@ -153,14 +153,14 @@ class TaskWithLabels(TextTask):
         if number is not None and not any(_is_whole(name) for name in self.label_names):
             raise DataError(
                 f"the split {split!r} of {self.data.path!r} has the label {value!r}, which is not in id2label "
-                f"({named}), and data.label_names does not say which number is which class: write --data.label_names "
-                f"'[{named}]' if 0 is {self.label_names[0]!r}, or the names in another order."
+                f"({named}), and data.label_names does not say which number is which class: write data.label_names="
+                f"{self.label_names[:20]} if 0 is {self.label_names[0]!r}, or the names in another order."
             )
         raise DataError(
             f"the split {split!r} of {self.data.path!r} has the label {value!r}, which is not in id2label "
             f"({named})"
             + (f"; the nearest is {near!r}" if near else "")
-            + ": correct the rows, or name all labels with --data.label_names '[…]'"
+            + ": correct the rows, or name all labels with data.label_names=[…]"
             + (" and train again." if self.trained else ".")
         )
 

@@ -148,7 +148,7 @@ class LanguageModeling(TextTask):
         if tokenizer.eos_token_id is None:
             raise DataError(
                 "the tokenizer has no end-of-text token, which a language model needs between documents: set "
-                "tokenizer.eos_token, save the tokenizer, and name its folder with --tokenizer.path."
+                "tokenizer.eos_token, save the tokenizer, and name its folder, tokenizer.path=FOLDER."
             )
 
         backend = getattr(tokenizer, "backend_tokenizer", None)

@@ -222,7 +222,7 @@ def _name(tag: Any, names: list[str] | None, where: str) -> str:
     if names is None or not 0 <= number < len(names):
         given = f"data.label_names has {len(names)} names" if names else "there are no names"
         raise DataError(
-            f"{where} has the tag {number}, and {given}: write --data.label_names '[O, B-PER, …]', the names of "
+            f"{where} has the tag {number}, and {given}: write data.label_names=['O', 'B-PER', …], the names of "
             "the tags 0, 1, … in this order."
         )
     return names[number]

@@ -56,7 +56,9 @@ class TextTask(TaskFacts):
         check_choice("data.truncation", data.truncation, TRUNCATIONS)
         check_choice("data.validation_from", data.validation_from, VALIDATIONS)
         if data.max_length is not None and data.max_length < 1:
-            raise DataError(f"data.max_length={data.max_length} must be 1 or greater, or null for no limit.")
+            raise DataError(
+                f"data.max_length={data.max_length} must be 1 or greater; write data.max_length=None for no limit."
+            )
         self.data = data
         # Columns that were read, by the name of their setting, such as `text_column`.
         self.chosen: dict[str, Any] = {}
@@ -103,7 +105,7 @@ class TextTask(TaskFacts):
         name = choose_split(splits, self.data.train_split)
         if name is None:
             given = self.data.train_split
-            self._missing(splits, given if isinstance(given, str) else " or ".join(given), "--data.train_split")
+            self._missing(splits, given if isinstance(given, str) else " or ".join(given), "data.train_split")
         return str(name)
 
     def chosen_splits(self, splits: DatasetDict) -> tuple[str, str | None]:
@@ -146,18 +148,18 @@ class TextTask(TaskFacts):
         split = split or (next(iter(splits)) if len(splits) == 1 else self.data.test_split)
         if split is None:
             raise DataError(
-                f"the run had no test split, and {self.data.path!r} has {', '.join(splits)}: write --split with one of "
-                "them."
+                f"the run had no test split, and {self.data.path!r} has {', '.join(splits)}: name one of them, "
+                "split=NAME."
             )
         if split not in splits:
-            self._missing(splits, repr(split), "--split")
+            self._missing(splits, repr(split), "split")
         logger.info(f"evaluating on the split {split} of {self.data.path}.")
         return str(split)
 
-    def _missing(self, splits: DatasetDict, wanted: str, option: str) -> None:
+    def _missing(self, splits: DatasetDict, wanted: str, argument: str) -> None:
         raise DataError(
             f"the data set {self.data.path!r} has no split {wanted}, only {', '.join(splits)}: "
-            f"write {option} {next(iter(splits))}."
+            f"write {argument}={next(iter(splits))!r}."
         )
 
     @staticmethod
@@ -248,7 +250,7 @@ class TextTask(TaskFacts):
                 near = nearest(split, apart) or next(iter(apart), None)
                 raise DataError(
                     f"the data set {self.data.path!r} has no split {split!r}, only {', '.join(splits)}: "
-                    + (f"write --data.unlabelled_splits '[{near}]'." if near else "leave data.unlabelled_splits out.")
+                    + (f"write data.unlabelled_splits={[near]}." if near else "leave data.unlabelled_splits out.")
                 )
             column = choose_text(splits[split], self.data)
             self.chosen.setdefault("text_column", column)
@@ -277,7 +279,7 @@ class TextTask(TaskFacts):
         if data.test_split in splits:
             raise DataError(
                 f"data.test_size={data.test_size} makes a test split, and {data.path!r} has one, {data.test_split!r}: "
-                "leave data.test_size out, or write --data.test_split null to hold out training rows instead."
+                "leave data.test_size out, or write data.test_split=None to hold out training rows instead."
             )
         rows, test = splits[train], data.test_split or "test"
         kept, held_out = split_test(rows, data, *self.classes_of(rows))
@@ -285,7 +287,7 @@ class TextTask(TaskFacts):
         if self.test_fingerprint not in (None, found):
             raise DataError(
                 f"the test split was held out of {data.path!r}, whose rows have changed since the training run: "
-                "restore the data, or name other rows, --data PATH."
+                "restore the data, or name other rows, data=PATH."
             )
         self.rows_after_test = {train: (train, kept), test: (train, held_out)}
         self.row_numbers = dict(self.rows_after_test)

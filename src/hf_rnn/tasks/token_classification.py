@@ -84,7 +84,7 @@ class TokenClassification(TaggedWords):
                 raise DataError(
                     f"the tokenizer splits the words {', '.join(map(repr, words))} into the tokens {of_words}, but the "
                     f"text {text!r} into {of_text}. A tagger is trained on the first and used on the second. Train a "
-                    "tokenizer that splits both alike, --tokenizer.kind wordpiece, instead of bpe, unigram, whitespace "
+                    "tokenizer that splits both alike, tokenizer.kind='wordpiece', instead of bpe, unigram, whitespace "
                     "or char, or of the tokenizer of model.pretrained or tokenizer.path (a byte-level one with "
                     "add_prefix_space=True still splits a mark after a word, and a word after a bracket, differently)."
                 )

@@ -162,7 +162,7 @@ class Translation(TextTask):
             if getattr(tokenizer, name) is None:
                 raise DataError(
                     f"the tokenizer has no {name}, which {what} each target text: set tokenizer.{name}, save the "
-                    "tokenizer, and name its folder with --tokenizer.path."
+                    "tokenizer, and name its folder, tokenizer.path=FOLDER."
                 )
         backend: Any = getattr(tokenizer, "backend_tokenizer", None)
         if backend is not None and not backend.encode("").ids:
@@ -203,7 +203,9 @@ class Translation(TextTask):
         sides = zip(encoded["input_ids"], encoded["labels"], strict=True)
         kept = [place for place, side in enumerate(sides) if max(map(len, side)) <= most]
         if not kept:
-            raise DataError(f"data.max_length={most} leaves no training row: write a greater one, or null.")
+            raise DataError(
+                f"data.max_length={most} leaves no training row: write a greater one, or data.max_length=None."
+            )
         if len(kept) < len(rows):
             logger.info(f"{len(rows) - len(kept)} training rows are longer than data.max_length={most}: left out.")
         return encoded.select(kept)

@@ -84,8 +84,8 @@ class BPTTWindows(Dataset):
         if self.num_tokens < of_all * window:
             raise DataError(
                 f"the text has {self.num_tokens + 1} tokens, too few for {of_all} streams with one window of "
-                f"{window} tokens each: write a smaller --training.per_device_train_batch_size, or a smaller "
-                "--training.window."
+                f"{window} tokens each: write a smaller training.per_device_train_batch_size, or a smaller "
+                "training.window."
             )
         self.length = -(-self.num_tokens // of_all)
         self.epoch: int | None = None
@@ -143,7 +143,7 @@ def check_window(window: int) -> None:
     """
     if window < SHORTEST:
         raise DataError(
-            f"window={window} is too short to vary: write {SHORTEST} or greater, such as --training.window 70."
+            f"window={window} is too short to vary: write {SHORTEST} or greater, such as training.window=70."
         )
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -96,7 +95,7 @@ def check_column(rows: Dataset, key: str, data: DataArguments) -> None:
             near = nearest(name, rows.column_names)
             raise DataError(
                 f"{key} {name!r} is not a column of {data.path!r}, which has {_listed(rows.column_names)}"
-                + (f": did you mean {near!r}?" if near else f": write --data.{key} with one of them.")
+                + (f": did you mean {near!r}?" if near else f": write one of them, data.{key}=NAME.")
             )
 
 
@@ -129,7 +128,7 @@ def choose_text(rows: Dataset, data: DataArguments) -> str:
     if pair is not None and data.text_pair_column is None:
         raise DataError(
             f"{data.path!r} has a pair of text columns, {text!r} and {pair!r}, but one is expected: write "
-            f"--data.text_column {quote(text)}, or {quote(pair)}."
+            f"data.text_column={text!r}, or data.text_column={pair!r}."
         )
     return text
 
@@ -251,9 +250,7 @@ def _pair_in(columns: Sequence[str], data: DataArguments) -> tuple[str, str] | N
         # A column `text` is always the first text, so that only pairs with it count.
         whole = [pair for pair in whole if pair[0].strip().lower() == "text"]
     if len(whole) > 1:
-        options = [
-            (f"--data.text_column {quote(a)} --data.text_pair_column {quote(b)}", f"{a!r} with {b!r}") for a, b in whole
-        ]
+        options = [(f"data.text_column={a!r} and data.text_pair_column={b!r}", f"{a!r} with {b!r}") for a, b in whole]
         raise _several("pair of texts", options, data)
     return whole[0] if whole else None
 
@@ -278,12 +275,12 @@ def _one_called(
     winning = next((found for name in names[:first] if (found := _called(columns, [name]))), None)
     found = winning or _called(columns, names)
     if len(found) > 1:
-        raise _several(what, [(f"--data.{key} {quote(name)}", repr(name)) for name in found], data)
+        raise _several(what, [(f"data.{key}={name!r}", repr(name)) for name in found], data)
     return found[0] if found else None
 
 
 def _several(what: str, found: Sequence[tuple[str, str]], data: DataArguments) -> DataError:
-    """Return the error for several possible columns. `found` holds the option to write and the name of each."""
+    """Return the error for several possible columns. `found` holds the argument to write and the name of each."""
     return DataError(
         f"the {what} of {data.path!r} may be {' or '.join(name for _, name in found)}: write {found[0][0]}, or the "
         "other."
@@ -306,7 +303,7 @@ def _choose_text(rows: Dataset, others: list[str], data: DataArguments) -> str:
     if not ranked or (len(ranked) > 1 and length[ranked[0]] < 2 * length[ranked[1]]):
         raise DataError(
             f"the text column of {data.path!r} cannot be determined from the column names: it has "
-            f"{_listed(rows.column_names)}. Write --data.text_column {quote(ranked[0]) if ranked else 'NAME'}."
+            f"{_listed(rows.column_names)}. Write data.text_column={repr(ranked[0]) if ranked else 'NAME'}."
         )
     return ranked[0]
 
@@ -351,7 +348,7 @@ def _choose_label(rows: Dataset, texts: tuple[str, str | None], data: DataArgume
         candidates = repeated or others
         raise DataError(
             f"the label column of {data.path!r} cannot be determined from the column names: it has "
-            f"{_listed(rows.column_names)}. Write --data.label_column {quote(candidates[0]) if candidates else 'NAME'}."
+            f"{_listed(rows.column_names)}. Write data.label_column={repr(candidates[0]) if candidates else 'NAME'}."
         )
     return repeated[0]
 
@@ -386,7 +383,7 @@ def column_for(rows: Dataset, key: str, names: Sequence[str], what: str, data: D
     if not found:
         raise DataError(
             f"the column of the {what} of {data.path!r}{f', split {split!r},' if split else ''} cannot be determined "
-            f"from the column names: it has {_listed(rows.column_names)}. Write --data.{key} NAME."
+            f"from the column names: it has {_listed(rows.column_names)}. Write data.{key}=NAME."
         )
     return found[0]
 

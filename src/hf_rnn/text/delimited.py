@@ -122,7 +122,7 @@ class DelimitedFile:
                 if not read and len(ahead.rest) > LONGEST:
                     raise DataError(
                         f"line {self._line(ahead.offset)} of {str(self.file)!r} begins a row that does not end within "
-                        f"{LONGEST >> 20} MB: close its quotes, or write --data.quotechar none."
+                        f"{LONGEST >> 20} MB: close its quotes, or write data.quotechar='none'."
                     )
                 ahead.take(ahead.rest, read)
         if self.bad.count:
@@ -251,14 +251,14 @@ class DelimitedFile:
         if record.fields is None:
             return DataError(
                 f"{where} has broken quotes: {shown!r}. Check that quotes are closed, and that those inside a field "
-                "are doubled; or write --data.quotechar none if quotes are ordinary characters, --data.escapechar '\\' "
-                "if a backslash comes before them, or --data.on_bad_rows skip."
+                "are doubled; or write data.quotechar='none' if quotes are ordinary characters, data.escapechar='\\\\' "
+                "if a backslash comes before them, or data.on_bad_rows='skip'."
             )
         return DataError(
             f"{where} has {len(record.fields)} fields, and the first row has {len(self.names)}: {shown!r}. Give all "
             "rows the same columns, with quotes around a field that holds a "
-            f"{DELIMITERS.get(self.dialect.delimiter, self.dialect.delimiter)}; or write --data.delimiter or "
-            "--data.quotechar for other characters, or --data.on_bad_rows skip."
+            f"{DELIMITERS.get(self.dialect.delimiter, self.dialect.delimiter)}; or write "
+            "data.delimiter=CHARACTER or data.quotechar=CHARACTER for other characters, or data.on_bad_rows='skip'."
         )
 
 

@@ -191,7 +191,7 @@ def find_dialect(file: Path, stream: Utf8Stream, data: DataArguments, known: Col
     ):
         raise DataError(
             f"{str(file)!r} is a .tsv file, but its first row, {line[:60].decode('utf-8', 'replace')!r}, has no tab: "
-            "write --data.delimiter comma or another delimiter, or tab if the file has one column."
+            "write data.delimiter='comma' or another delimiter, or data.delimiter='tab' if the file has one column."
         )
     header = data.header if data.header is not None else has_header(file, chosen.rows(), known)
     return replace(chosen.dialect, header=header)
@@ -256,8 +256,8 @@ def _choose(file: Path, tried: list[_Trial], known: Collection[str]) -> _Trial:
     if len(parting) > 1 and fit(parting[0]) == fit(parting[1]):
         first, second = (DELIMITERS.get(trial.dialect.delimiter, trial.dialect.delimiter) for trial in parting[:2])
         raise DataError(
-            f"the fields of {str(file)!r} may be separated by {first} or {second}: write --data.delimiter {first}, or "
-            f"--data.delimiter {second}."
+            f"the fields of {str(file)!r} may be separated by {first} or {second}: write data.delimiter={first!r}, "
+            f"or data.delimiter={second!r}."
         )
     return parting[0]
 
@@ -335,8 +335,8 @@ def has_header(file: Path, rows: list[list[str]], known: Collection[str]) -> boo
     if like_the_others is not None and strange is not None and not a_class_again:
         raise DataError(
             f"the first row of {str(file)!r} may be a header or a row: {like_the_others[:60]!r} is like the fields "
-            f"below it, but {strange[:60]!r} does not occur again in its column. Write --data.header true, or "
-            "--data.header false."
+            f"below it, but {strange[:60]!r} does not occur again in its column. Write data.header=True, or "
+            "data.header=False."
         )
     if like_the_others is not None:
         return False
@@ -349,7 +349,7 @@ def has_header(file: Path, rows: list[list[str]], known: Collection[str]) -> boo
     if words is not None:
         raise DataError(
             f"the first row of {str(file)!r} may be a header or a row, because {words[:60]!r} may be a column name or "
-            "a text: write --data.header true, or --data.header false."
+            "a text: write data.header=True, or data.header=False."
         )
     return True
 
@@ -370,7 +370,7 @@ def names_of(file: Path, first: Sequence[str] | None, width: int) -> list[str]:
     if twice is not None:
         raise DataError(
             f"{str(file)!r} has several columns called {twice!r} ({', '.join(names)}): give each its own name; if the "
-            "first row is no header, write --data.header false."
+            "first row is no header, write data.header=False."
         )
     return names
 

@@ -116,8 +116,8 @@ def wrong_encoding(file: Path, encoding: str, byte: int) -> DataError:
     """
     return DataError(
         f"{str(file)!r} is not {encoding} (byte {byte:#04x}): name its encoding, "
-        "for example --data.encoding gb18030 (Chinese) or --data.encoding cp1252 (Western European), cp1250 (Central "
-        "European), cp1251 (Cyrillic), cp1254 (Turkish) or shift_jis (Japanese)."
+        "for example data.encoding='gb18030' (Chinese) or data.encoding='cp1252' (Western European). Others are cp1250 "
+        "(Central European), cp1251 (Cyrillic), cp1254 (Turkish) and shift_jis (Japanese)."
     )
 
 
@@ -169,7 +169,7 @@ def find_encoding(file: Path, given: str | None = None) -> str:
                 example = re.search(rf"\w*[{_LETTERS}]\w*", text) or re.search(r"[^\x00-\x7f]", text)
                 logger.warning(
                     f"{file.name} is not UTF-8 and is read as cp1252 (Western European); it contains "
-                    f"{example[0] if example else ''!r}. If that is wrong, write --data.encoding."
+                    f"{example[0] if example else ''!r}. If that is wrong, write data.encoding=NAME."
                 )
                 return "cp1252"
             part = following

@@ -144,7 +144,7 @@ class Conll(Reader):
                     raise DataError(
                         f"line {number} of {str(self.file)!r} has {len(columns)} columns, and the first has "
                         f"{len(names)}: {line[:80]!r}. Give each word the same columns, the word first and its tag "
-                        "last, with blank lines between sentences; or write --data.on_bad_rows skip."
+                        "last, with blank lines between sentences; or write data.on_bad_rows='skip'."
                     )
         if left_out:
             logger.warning(f"{self.file.name}: {left_out} sentences with a bad line were left out.")
@@ -190,12 +190,14 @@ class Excel(Reader):
             ) from error
         names, wanted = book.sheetnames, self.data.name
         if wanted is not None and wanted not in names:
-            raise DataError(f"{str(self.file)!r} has no sheet {wanted!r}, only {', '.join(names)}: write --data.name.")
+            raise DataError(
+                f"{str(self.file)!r} has no sheet {wanted!r}, only {', '.join(names)}: write data.name=SHEET."
+            )
         sheets = [book[wanted]] if wanted is not None else [book[name] for name in names]
         filled = [sheet for sheet in sheets if any(any(cell is not None for cell in row) for row in _cells(sheet))]
         if len(filled) > 1:
             raise DataError(
-                f"{str(self.file)!r} has several sheets, {', '.join(names)}: write --data.name {filled[0].title}, or "
+                f"{str(self.file)!r} has several sheets, {', '.join(names)}: write data.name={filled[0].title!r}, or "
                 "the name of another."
             )
         if not filled:

@@ -34,7 +34,8 @@ class Json(Reader):
                     continue
                 raise DataError(
                     f"row {number} of {str(self.file)!r} is {json.dumps(row, ensure_ascii=False)[:80]}: write an "
-                    'object for each row, such as {"text": "a text", "label": "a label"}, or --data.on_bad_rows skip.'
+                    'object for each row, such as {"text": "a text", "label": "a label"}, or '
+                    "data.on_bad_rows='skip'."
                 )
             yield row
 
@@ -154,7 +155,7 @@ class Json(Reader):
     def _error(self, line: int, error: Exception) -> DataError:
         return DataError(
             f"line {line} of {str(self.file)!r} cannot be read as {ending_of(self.file)}: {first_line(error)}. Write "
-            "one object a line, or one list of objects; or leave such lines out, --data.on_bad_rows skip."
+            "one object a line, or one list of objects; or leave such lines out, data.on_bad_rows='skip'."
         )
 
 

@@ -186,7 +186,7 @@ def _fitting(found: str, problem_type: str | None, form: LabelForm, where: str) 
     if problem_type not in (None, found):
         raise DataError(
             f"the labels of {where} are {form}, and data.problem_type={problem_type!r} needs one per row: write "
-            f"--data.problem_type {found}, or --data.label_column NAME for another column."
+            f"data.problem_type={found!r}, or data.label_column=NAME for another column."
         )
     return found
 
@@ -220,7 +220,7 @@ def _of_lists(lists: list, data: DataArguments, where: str) -> LabelForm:
         what = "one of them twice" if twice is not None else "and all rows contain only 0 and 1"
         raise DataError(
             f"{where} has the labels {list(shown)}, {what}: write lists of the labels of the row, such as "
-            "[0, 2]; for lists with a 0 or 1 for each class, write --data.label_names '[…]' with the class names."
+            "[0, 2]; for lists with a 0 or 1 for each class, write data.label_names=[…] with the class names."
         )
     return LabelForm("list")
 
@@ -246,7 +246,7 @@ def _of_texts(
         example = next(text for text in counts if "," in text)
         raise DataError(
             f"{where} has the label {example!r}, which may be a number with a decimal comma or several labels: write "
-            "--data.problem_type regression, or multi_label_classification."
+            "data.problem_type='regression', or data.problem_type='multi_label_classification'."
         )
     separator = data.label_separator or _separator(counts, problem_type, where)
     if separator is not None:
@@ -269,13 +269,14 @@ def _of_decimals(counts: Counter, rows: int, where: str) -> tuple[str, LabelForm
         same = " and ".join(sorted(text for text in counts if float(text) == twice))
         logger.warning(
             f"{where} has the labels {same}, one number in two spellings: they are read as words. For numbers write "
-            "--data.problem_type regression."
+            "data.problem_type='regression'."
         )
         return SINGLE, LabelForm("word")
     if counts.total() < rows and all(number.is_integer() for number in spellings):
         raise DataError(
             f"{where} has whole numbers with a point, such as {next(iter(counts))!r}, and rows without one: they may "
-            "be classes or values. Write --data.problem_type single_label_classification, or regression."
+            "be classes or values. Write data.problem_type='single_label_classification', or "
+            "data.problem_type='regression'."
         )
     return REGRESSION, LabelForm("number")
 
@@ -306,12 +307,12 @@ def _separator(counts: Counter, problem_type: str | None, where: str) -> str | N
             example = next(text for text in counts if unsure in text)
             raise DataError(
                 f"{where} has the label {example!r}, which may be one label or several joined by {unsure!r}: write "
-                f"--data.problem_type single_label_classification, or --data.label_separator {unsure!r}."
+                f"data.problem_type='single_label_classification', or data.label_separator={unsure!r}."
             )
     if len(chosen) > 1:
         raise DataError(
-            f"the labels of {where} may be joined by {' or '.join(map(repr, chosen))}: write --data.label_separator "
-            f"{chosen[0]!r}, or the other."
+            f"the labels of {where} may be joined by {' or '.join(map(repr, chosen))}: write "
+            f"data.label_separator={chosen[0]!r}, or the other."
         )
     return chosen[0] if chosen else None
 

@@ -106,7 +106,7 @@ class Schema:
         except (ValueError, TypeError, AttributeError) as error:
             raise DataError(
                 f"{str(file)!r} is not the {SCHEMA_FILE} of a training run ({first_line(error)}): put it back as it "
-                "was, or delete it and name the columns, --text_column NAME."
+                "was, or delete it and name the columns, data.text_column=NAME."
             ) from error
 
 

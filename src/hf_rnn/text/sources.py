@@ -57,7 +57,7 @@ def open_splits(data: DataArguments, source: Any = None, tagged: bool = False) -
     if source is not None:
         return splits_in(source)
     if data.path == IN_MEMORY:
-        raise DataError("the rows of the run were passed in Python and are not saved: name a file, --data PATH.")
+        raise DataError("the rows of the run were passed in Python and are not saved: name a file, data=PATH.")
     path = Path(data.path)
     if data.path == BUILT_IN:
         from datasets import Dataset
@@ -69,7 +69,7 @@ def open_splits(data: DataArguments, source: Any = None, tagged: bool = False) -
     if data.path == FORMER_BUILT_IN and not path.exists():
         raise DataError(
             f"data.path={data.path!r}: these rows are no longer part of hf_rnn. Name a file, a folder or a data set on "
-            f"the Hub, or write --data.path {BUILT_IN}."
+            f"the Hub, or write data.path={BUILT_IN!r}."
         )
     if not data.path:
         raise DataError("data.path is empty: name a file, a folder or a data set on the Hub.")
@@ -134,7 +134,7 @@ def _in_cache(load: Callable[[], Any]) -> Any:
 def _not_on_hub(data: DataArguments, reason: str) -> DataError:
     return DataError(
         f"the data set {data.path!r} is neither a file or folder here nor readable on the Hub: {reason} "
-        "To read a copy that you have, write --data.path FOLDER."
+        "To read a copy that you have, write data.path=FOLDER."
     )
 
 

@@ -75,7 +75,7 @@ def split_validation(rows: Dataset, data: DataArguments, stratify_by: str | None
     if held_out >= len(rows):
         raise DataError(
             f"{len(rows)} training rows are too few to hold {held_out} out for validation: name a data set of more "
-            "rows (a .txt file has one for each line), or one with a validation split, --data.validation_split NAME."
+            "rows (a .txt file has one for each line), or one with a validation split, data.validation_split=NAME."
         )
     if data.validation_from == "end":
         return rows.select(range(len(rows) - held_out)), rows.select(range(len(rows) - held_out, len(rows)))
@@ -159,7 +159,7 @@ def split_test(
     if len(labelled) - count < 1:
         raise DataError(
             f"data.test_size={share} leaves no training row of the {len(labelled)} rows of {data.path!r}: write a "
-            "smaller one, such as --data.test_size 0.1, or use a data set of more rows."
+            "smaller one, such as data.test_size=0.1, or use a data set of more rows."
         )
     # `hf-rnn evaluate` draws the same rows again, and RandomState gives the same numbers in all releases of numpy.
     order = np.asarray(labelled)
@@ -194,12 +194,14 @@ def _check_classes(classes: Sequence[Collection[str] | None], test: np.ndarray, 
             raise DataError(
                 f"the class {name!r} of {data.path!r} has 1 row, which cannot be both in the training split and in "
                 f"the test split of data.test_size={data.test_size}: give the class more rows, take the row out, or "
-                "write --data.test_size null."
+                "write data.test_size=None."
             )
-        less = "--data.test_size 0.1" if (data.test_size or 0) > 0.1 else "another --data.seed"
+        less = "data.test_size=0.1" if (data.test_size or 0) > 0.1 else "another data.seed"
+        if data.validation_from == "end":
+            less = "data.validation_from='random'"
         raise DataError(
             f"data.test_size={data.test_size} leaves no training row of the class {name!r} of {data.path!r}, which "
-            f"has {count} rows: write {'--data.validation_from random' if data.validation_from == 'end' else less}."
+            f"has {count} rows: write {less}."
         )
     missing = [name for name in rows if name not in tested]
     if missing:

@@ -126,8 +126,8 @@ def open_file(path: Path) -> BinaryIO:
             member = names[0]
         if member not in names:
             has = f"has {', '.join(sorted(names)) or 'no files'}"
-            one = sorted(names)[0] if names else "FILE"
-            raise DataError(f"{str(archive)!r} {has}: name one, --model.vectors {archive.as_posix()}/{one}.")
+            one = f"{archive.as_posix()}/{sorted(names)[0] if names else 'FILE'}"
+            raise DataError(f"{str(archive)!r} {has}: name one, model.vectors={one!r}.")
         # The member keeps the archive open after this block.
         stream: Any = opened.open(str(member))
         return io.BufferedReader(stream)

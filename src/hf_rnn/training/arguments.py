@@ -159,7 +159,7 @@ class RNNTrainingArguments(TrainingArguments):
                 raise ConfigError(f"training.{name}={getattr(self, name)} is not supported: {why}. Leave it out.")
         if self.dataloader_persistent_workers and not self.dataloader_num_workers:
             raise ConfigError(
-                "training.dataloader_persistent_workers=True needs workers: write --training.dataloader_num_workers 2 "
+                "training.dataloader_persistent_workers=True needs workers: write training.dataloader_num_workers=2 "
                 "too, or leave it out."
             )
 
@@ -187,8 +187,8 @@ class RNNTrainingArguments(TrainingArguments):
             check_choice("training.averaging", self.averaging, AVERAGINGS)
         if self.averaging == "nt_asgd" and self.eval_strategy == "no":
             raise ConfigError(
-                "training.averaging=nt_asgd begins after an evaluation, and training.eval_strategy is no: write "
-                "--training.eval_strategy epoch, or --training.averaging swa."
+                "training.averaging='nt_asgd' begins after an evaluation, and training.eval_strategy is no: write "
+                "training.eval_strategy='epoch', or training.averaging='swa'."
             )
         for name in ("averaging_decay", "averaging_start"):
             if not 0 <= getattr(self, name) < 1:
@@ -199,11 +199,14 @@ class RNNTrainingArguments(TrainingArguments):
     def _check_stopping(self) -> None:
         patience = self.early_stopping_patience
         if patience is not None and patience < 1:
-            raise ConfigError(f"training.early_stopping_patience={patience} must be 1 or greater, or null for never.")
+            raise ConfigError(
+                f"training.early_stopping_patience={patience} must be 1 or greater; write "
+                "training.early_stopping_patience=None for never."
+            )
         if patience is not None and self.eval_strategy == "no":
             raise ConfigError(
                 f"training.early_stopping_patience={patience} counts evaluations, and training.eval_strategy is no: "
-                "write --training.eval_strategy epoch, or leave it out."
+                "write training.eval_strategy='epoch', or leave it out."
             )
 
     def _check_batches(self) -> None:
@@ -211,8 +214,8 @@ class RNNTrainingArguments(TrainingArguments):
             raise ConfigError(f"training.window={self.window} must be 1 or greater, such as 70.")
         if self.train_batch_tokens is not None and self.train_batch_tokens < 1:
             raise ConfigError(
-                f"training.train_batch_tokens={self.train_batch_tokens} must be 1 or greater, such as 16384, or null "
-                "for per_device_train_batch_size rows."
+                f"training.train_batch_tokens={self.train_batch_tokens} must be 1 or greater, such as 16384; write "
+                "training.train_batch_tokens=None for training.per_device_train_batch_size rows."
             )
         if self.train_batch_tokens is not None and self.auto_find_batch_size:
             raise ConfigError(
@@ -226,7 +229,7 @@ class RNNTrainingArguments(TrainingArguments):
             raise ConfigError(
                 f"training.load_best_model_at_end needs a checkpoint at each evaluation, and training.save_strategy is "
                 f"{self.save_strategy} where training.eval_strategy is {self.eval_strategy}: make them the same, or "
-                "write --training.load_best_model_at_end false."
+                "write training.load_best_model_at_end=False."
             )
         if self.fsdp or self.deepspeed or os.environ.get("ACCELERATE_USE_FSDP") == "true":
             raise ConfigError(

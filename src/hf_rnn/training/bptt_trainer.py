@@ -183,7 +183,7 @@ class TruncatedBPTT(TrainerHooks):
             if rows != expected:
                 raise HfRnnError(
                     f"the checkpoint has the state of {rows} streams, and this run has {expected}: resume with "
-                    f"--training.per_device_train_batch_size {rows}."
+                    f"training.per_device_train_batch_size={rows}."
                 )
             self._carried = RNNCache(tuple(parts[name] for name in sorted(parts)))
 
@@ -227,20 +227,20 @@ class LanguageModelTrainer(TruncatedBPTT, RNNTrainer):
         if args.train_batch_tokens is not None:
             raise HfRnnError(
                 f"training.train_batch_tokens={args.train_batch_tokens} is for rows, and a language model reads "
-                "streams: write --training.per_device_train_batch_size and --training.window instead."
+                "streams: set training.per_device_train_batch_size and training.window instead."
             )
         if args.auto_find_batch_size:
             raise HfRnnError(
                 "training.auto_find_batch_size=True is for rows, and a language model reads a fixed number of streams: "
-                "leave it out, and write a smaller --training.per_device_train_batch_size."
+                "leave it out, and write a smaller training.per_device_train_batch_size."
             )
         backend = getattr(processing_class, "backend_tokenizer", None)
         kind = "" if backend is None else type(backend.model).__name__
         if model.config.sampled_softmax and kind in ("BPE", "WordPiece"):
             raise HfRnnError(
                 f"model.sampled_softmax={model.config.sampled_softmax} draws entries by rank, and a {kind} tokenizer "
-                "does not number them by how frequent they are: write --model.sampled_softmax 0, or --tokenizer.kind "
-                "word."
+                "does not number them by how frequent they are: write model.sampled_softmax=0, or "
+                "tokenizer.kind='word'."
             )
         self.separator = processing_class.eos_token_id
         self.both_ways = model.config.independent_directions
@@ -248,7 +248,7 @@ class LanguageModelTrainer(TruncatedBPTT, RNNTrainer):
             if self.both_ways:
                 raise HfRnnError(
                     "model.independent_directions=True reads each text from its end too, and a stream has none: write "
-                    "--model.bidirectional false --model.independent_directions false, or leave data.streaming out."
+                    "model.bidirectional=False and model.independent_directions=False, or leave data.streaming out."
                 )
             size, window = args.per_device_train_batch_size, args.window
             train_dataset = StreamedText(train_dataset, size, window, self.separator, args.order_seed, args.world_size)
@@ -280,7 +280,7 @@ class LanguageModelTrainer(TruncatedBPTT, RNNTrainer):
     def _smaller_batches(self) -> str:
         args = self.args
         return (
-            f"--training.window {max(1, args.window // 2)} or --training.per_device_train_batch_size "
+            f"training.window={max(1, args.window // 2)} or training.per_device_train_batch_size="
             f"{max(1, args.per_device_train_batch_size // 2)}, and start a new run"
         )
 

@@ -119,7 +119,7 @@ def nothing_whole(folder: Path) -> CheckpointError | None:
     each = "; ".join(f"{path.name}: {damage(path)}" for path in found)
     return CheckpointError(
         f"no checkpoint in {str(folder)!r} is complete ({each}): restore the files from a copy, or start a new run "
-        "with --training.overwrite true."
+        "with training.overwrite=True."
     )
 
 

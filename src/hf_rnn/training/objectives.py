@@ -187,11 +187,11 @@ def check_objectives(args: Any, task: TaskAnswers, objectives: Objectives, unlab
         raise ConfigError(f"{smoothed} does not go with {chosen}: leave one of them out.")
     if args.fp16 and (objectives.adversarial or objectives.virtual_adversarial):
         # These objectives compute gradients within a step, which would need their own loss scale in fp16.
-        raise ConfigError(f"training.fp16 does not go with {chosen}: write --training.bf16 true, or leave it out.")
+        raise ConfigError(f"training.fp16 does not go with {chosen}: write training.bf16=True, or leave it out.")
     if unlabelled is not None and not objectives.read_unlabelled:
         raise ConfigError(
-            f"{len(unlabelled)} rows without labels would not be read: write --training.virtual_adversarial 1 (or "
-            "entropy_minimisation), or leave data.unlabelled_splits out."
+            f"{len(unlabelled)} rows without labels would not be read: write training.virtual_adversarial=1 (or "
+            "training.entropy_minimisation=1), or leave data.unlabelled_splits out."
         )
 
 

@@ -321,7 +321,7 @@ def summary(facts: Facts, chosen: dict[str, Any]) -> str:
         chosen: Chosen values by key.
     """
     rows = f"{facts.rows:,} rows of {facts.words:.0f} words"
-    lines = [("preset", f"{facts.preset}, for {rows}, sets what is not given (--preset none to disable):")]
+    lines = [("preset", f"{facts.preset}, for {rows}, sets what is not given (preset='none' to disable):")]
     for section in ("tokenizer", "model", "training"):
         keys = [key for key, value in chosen.items() if key.startswith(section) and value is not None]
         values = [f"{key.partition('.')[2]} {chosen[key]}" for key in keys]

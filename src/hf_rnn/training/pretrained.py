@@ -109,7 +109,7 @@ def warn_of_unknown_tokens(run: RunConfig, tokenizer: PreTrainedTokenizerBase, r
     if share > MOST_UNKNOWN:
         logger.warning(
             f"{share:.0%} of the training tokens are unknown to the tokenizer of {taken!r}, and share one embedding: "
-            "write --tokenizer.kind word (or char, bpe, …) for a vocabulary of these rows, or take a model of their "
+            "write tokenizer.kind='word' (or char, bpe, …) for a vocabulary of these rows, or take a model of their "
             "language."
         )
 

@@ -42,9 +42,7 @@ def fetch_checkpoint(repo_id: str, folder: Path, revision: str | None = None, to
     try:
         head = patiently(lambda: head_of(api.model_info(repo_id, revision=revision)), repo_id, token, revision)
     except NotThere as error:
-        raise CheckpointError(
-            f"{error} If the run has not pushed anything yet, leave out --training.resume."
-        ) from error
+        raise CheckpointError(f"{error} If the run has not pushed anything yet, leave out training.resume.") from error
     sha, paths = head[0], [path for path in head[1] if _is_plain(path)]
     newest = _newest_checkpoint(paths)
     if newest is None:
@@ -52,7 +50,7 @@ def fetch_checkpoint(repo_id: str, folder: Path, revision: str | None = None, to
     if RUN_FILE not in paths:
         raise CheckpointError(
             f"{repo_id!r} has a checkpoint but no {RUN_FILE}, so it is not a run of hf-rnn train: leave out "
-            "--training.resume, or name another --training.hub_model_id."
+            "training.resume, or name another training.hub_model_id."
         )
     fetching = folder / ".fetching"
     shutil.rmtree(fetching, ignore_errors=True)
@@ -78,8 +76,8 @@ def fetch_checkpoint(repo_id: str, folder: Path, revision: str | None = None, to
         harm = damage(fetching / source)
         if harm is not None:
             raise CheckpointError(
-                f"{source} of {repo_id!r} is not complete ({harm}): leave out --training.resume to start a new run, "
-                "or name another --training.hub_revision."
+                f"{source} of {repo_id!r} is not complete ({harm}): leave out training.resume to start a new run, "
+                "or name another training.hub_revision."
             )
     _move_in(fetching, folder, places)
 

@@ -268,18 +268,18 @@ class _Report:
         if steps >= FEW_STEPS:
             return None
         batch, epochs = args.per_device_train_batch_size, max(1.0, float(state.epoch or 1))
-        advice = f"--training.num_train_epochs {math.ceil(epochs * 2 * FEW_STEPS / max(steps, 1))}"
+        advice = f"training.num_train_epochs={math.ceil(epochs * 2 * FEW_STEPS / max(steps, 1))}"
         if args.max_steps > 0:
-            advice = f"--training.max_steps {10 * FEW_STEPS}"
+            advice = f"training.max_steps={10 * FEW_STEPS}"
         elif epochs < args.num_train_epochs - 0.5:
             # Early stopping ended the training before its number of epochs.
             patience = args.early_stopping_patience or 0
-            advice = f"--training.early_stopping_patience {2 * patience + 5}, since training ended early"
+            advice = f"training.early_stopping_patience={2 * patience + 5}, since training ended early"
         elif args.train_batch_tokens is None and batch > 8:
             smaller = max(8, 2 ** int(math.log2(max(8, batch * steps / FEW_STEPS))))
             epochs = math.ceil(epochs * FEW_STEPS / max(1, steps * batch / smaller))
-            advice = f"--training.per_device_train_batch_size {smaller}"
-            advice += f" --training.num_train_epochs {epochs}" if epochs > args.num_train_epochs else ""
+            advice = f"training.per_device_train_batch_size={smaller}"
+            advice += f" and training.num_train_epochs={epochs}" if epochs > args.num_train_epochs else ""
         return {"steps": steps, "advice": advice}
 
     def duplicates(self) -> list[dict]:

@@ -52,8 +52,8 @@ def find_checkpoint(run: RunConfig, text: str) -> tuple[RunConfig, str, Path | N
         return _checkpoint_to_go_on_from(run, text, folder)
     if held and not args.overwrite:
         raise CheckpointError(
-            f"{str(folder)!r} already holds a run ({held[0].name}): write --training.resume true to resume it, "
-            "--training.overwrite true to replace it, or name another --training.output_dir."
+            f"{str(folder)!r} already holds a run ({held[0].name}): write training.resume=True to resume it, "
+            "training.overwrite=True to replace it, or name another training.output_dir."
         )
     return run, text, None
 
@@ -72,7 +72,7 @@ def _checkpoint_to_go_on_from(run: RunConfig, text: str, folder: Path) -> tuple[
     if checkpoint is None:
         where = f", and {args.hub_name!r} has none on the Hub" if fetched else ""
         raise nothing_whole(folder) or HfRnnError(
-            f"{str(folder)!r} has no checkpoint to resume from{where}: leave out --training.resume."
+            f"{str(folder)!r} has no checkpoint to resume from{where}: leave out training.resume."
         )
     begun, _ = parse_run(folder / RUN_FILE)
     if rules_of(run):
@@ -123,20 +123,21 @@ def _check_same_run(run: RunConfig, begun: RunConfig, folder: Path, checkpoint: 
             before = replace(before, path=now.path)
         if before != now:
             raise CheckpointError(
-                f"the run in {str(folder)!r} was begun with another {section} section: write --config "
-                f"{quote(str(folder / RUN_FILE))} --training.resume true to resume it."
+                f"the run in {str(folder)!r} was begun with another {section} section: resume it with "
+                f"hf-rnn train --config {quote(str(folder / RUN_FILE))} --training.resume true."
             )
     if begun.training.save_only_model:
         raise CheckpointError(
             f"the run in {str(folder)!r} was begun with training.save_only_model=True, and its checkpoints "
-            "have no optimizer state: write --training.overwrite true to start a new run."
+            "have no optimizer state: write training.overwrite=True to start a new run."
         )
     before, now = _reading(run, begun.training), _reading(run, run.training)
     for name in before:
         if before[name] != now[name]:
             raise CheckpointError(
                 f"the run in {str(folder)!r} was begun with training.{name}={before[name]}, and this is "
-                f"{now[name]}: write --config {quote(str(folder / RUN_FILE))} --training.resume true to resume it."
+                f"{now[name]}: resume it with hf-rnn train --config {quote(str(folder / RUN_FILE))} "
+                "--training.resume true."
             )
 
 
@@ -146,7 +147,7 @@ def _check_steps(args: RNNTrainingArguments, checkpoint: Path) -> None:
     if saved not in (0, args.world_size):
         raise CheckpointError(
             f"{checkpoint.name} was saved by {saved} processes, and this run has {args.world_size}: resume with "
-            f"{'--nproc-per-node ' + str(saved) if saved > 1 else 'one process'}, so that the same rows are read."
+            f"{f'torchrun --nproc-per-node {saved}' if saved > 1 else 'one process'}, so that the same rows are read."
         )
     done = TrainerState.load_from_json(str(checkpoint / TRAINER_STATE_NAME)).global_step
     if 0 < args.max_steps < done:
@@ -187,7 +188,7 @@ def check_same_data(run: RunConfig, checkpoint: Path | None, schema: Schema) -> 
     labels = f", with the labels {', '.join(begun.labels)}" if begun.labels != schema.labels else ""
     raise CheckpointError(
         f"the run in {run.training.output_dir!r} was begun with other rows than {run.data.path!r} has "
-        f"now{labels}: restore the data, or write --training.overwrite true to start a new run."
+        f"now{labels}: restore the data, or write training.overwrite=True to start a new run."
     )
 
 

@@ -106,7 +106,7 @@ class Run:
         if run.card.dataset and run.card.dataset != run.data.path and args.should_log:
             logger.info(
                 f"the card will say that {run.data.path} is a copy of {run.card.dataset}: if it is not, write "
-                "--card.dataset null."
+                "card.dataset=None."
             )
         set_seed(args.seed)
         check_use(run, task_class(run.task))
@@ -285,7 +285,7 @@ class Run:
             if self.config.tokenizer != TokenizerArguments():
                 raise HfRnnError(
                     "the tokenizer is that of model.pretrained, and its settings are fixed: leave the tokenizer "
-                    "section out, or write --tokenizer.kind word (or bpe, …) too, to train a new one."
+                    "section out, or write tokenizer.kind='word' (or bpe, …) too, to train a new one."
                 )
             folder, _ = find_model(self.config.model.pretrained)
             path = str(folder)
@@ -306,8 +306,8 @@ class Run:
         rare = settings.pop("rare_tokens")
         if rare and settings["kind"] not in BY_FREQUENCY:
             raise HfRnnError(
-                f"tokenizer.rare_tokens={rare} are the least frequent entries, and kind={settings['kind']} does not "
-                f"number entries by frequency: leave it out, or write --tokenizer.kind word."
+                f"tokenizer.rare_tokens={rare} are the least frequent entries, and tokenizer.kind={settings['kind']!r} "
+                "does not number entries by frequency: leave it out, or write tokenizer.kind='word'."
             )
         settings["vocab_size"] += rare
         tokenizer = None

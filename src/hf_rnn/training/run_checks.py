@@ -36,22 +36,22 @@ def check_use(run: RunConfig, task: type[TaskModel]) -> None:
     if run.tokenizer.rare_tokens and not will_be_wide:
         raise ConfigError(
             f"tokenizer.rare_tokens={run.tokenizer.rare_tokens} are read by the wide path alone: leave it out, or "
-            "write --model.wide_ngrams 200000 too."
+            "write model.wide_ngrams=200000 too."
         )
     if args.gradual_unfreezing and run.model.pretrained is None:
         raise ConfigError(
             "training.gradual_unfreezing=True freezes layers at first, and without model.pretrained they are "
-            "untrained: leave it out, or name a model, --model.pretrained FOLDER."
+            "untrained: leave it out, or name a model, model.pretrained=FOLDER."
         )
     if args.vectors_frozen_epochs and run.model.vectors is None:
         raise ConfigError(
             f"training.vectors_frozen_epochs={args.vectors_frozen_epochs} freezes the embedding at first, "
-            "and without model.vectors it is untrained: leave it out, or name vectors, --model.vectors FILE."
+            "and without model.vectors it is untrained: leave it out, or name vectors, model.vectors=FILE."
         )
     if args.bf16 and args.use_cpu and find_cell(run.model.cell_type).mode == "LSTM" and not runs_bf16():
         raise ConfigError(
             "training.bf16=True: this processor has no instructions for an LSTM in bf16. Leave it out, or write "
-            "--model.cell_type gru."
+            "model.cell_type='gru'."
         )
     read = fields_read_by(task.model_class.__name__)
     unread = [f"model.{name}" for name in vars(run.model) if hasattr(RNNConfig, name) and name not in read]

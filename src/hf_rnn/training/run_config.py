@@ -115,7 +115,7 @@ class ReportArguments:
             if isinstance(share, bool) or not 0 < share <= 1:
                 raise ConfigError(
                     f"report.learning_curve has the share {share}, which must be above 0 and at most 1: write "
-                    f"--report.learning_curve '[{', '.join(map(str, SHARES))}]', or true."
+                    f"report.learning_curve={list(SHARES)}, or report.learning_curve=True."
                 )
 
     @property

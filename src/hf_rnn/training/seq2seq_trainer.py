@@ -48,7 +48,7 @@ class TranslationTrainer(RNNTrainer):
         if args.label_smoothing_factor:
             raise HfRnnError(
                 f"training.label_smoothing_factor={args.label_smoothing_factor} does not apply to a decoder: write "
-                f"--model.label_smoothing {args.label_smoothing_factor}."
+                f"model.label_smoothing={args.label_smoothing_factor}."
             )
         super().__init__(model, args, task, processing_class, train_dataset=train_dataset, **kwargs)
         longest = max(map(len, train_dataset["labels"])) if train_dataset is not None else 0

@@ -58,7 +58,7 @@ def load_streaming(task: TaskData, args: RNNTrainingArguments) -> tuple[DatasetD
     if validation is None:
         raise DataError(
             "validation rows cannot be split from a stream without end: name another split of "
-            f"{', '.join(map(repr, found))} with --data.validation_split, or put a file validation.* beside train.*."
+            f"{', '.join(map(repr, found))} with data.validation_split, or put a file validation.* beside train.*."
         )
     names = [train, validation, *([data.test_split] if data.test_split in found else [])]
     read = DatasetDict({name: read_first(found[name], data) for name in names})
@@ -77,8 +77,9 @@ def load_streaming(task: TaskData, args: RNNTrainingArguments) -> tuple[DatasetD
 def _check(data: DataArguments, args: RNNTrainingArguments) -> None:
     if args.max_steps <= 0:
         raise DataError(
-            "a stream has no end, so data.streaming needs training.max_steps: write --training.max_steps "
-            "10000 (and --training.eval_strategy steps --training.eval_steps 1000 to evaluate during training)."
+            "a stream has no end, so data.streaming needs training.max_steps: write "
+            "training.max_steps=10000 (and training.eval_strategy='steps' and training.eval_steps=1000 to evaluate "
+            "during training)."
         )
     if data.streaming_sample < 1:
         raise DataError(f"data.streaming_sample={data.streaming_sample} must be 1 or greater, such as 50000.")
@@ -101,7 +102,7 @@ def _check_kind(labels: Iterable, data: DataArguments) -> None:
     if data.problem_type is None and all(isinstance(label, float) and label.is_integer() for label in labels):
         raise DataError(
             f"the labels in the column {data.label_column!r} of {data.path!r} may be classes or values: write "
-            "--data.problem_type single_label_classification, or regression."
+            "data.problem_type='single_label_classification', or data.problem_type='regression'."
         )
 
 
@@ -149,8 +150,8 @@ class EncodedStream:
             if empty:
                 raise DataError(
                     f"a process, or a worker that loads its data, found no row of {self.task.data.path!r} to train on: "
-                    "there are fewer files or rows than processes and workers. Write --training.dataloader_num_workers "
-                    "0, or start fewer processes."
+                    "there are fewer files or rows than processes and workers. Write "
+                    "training.dataloader_num_workers=0, or start fewer processes."
                 )
 
     def _rows(self, time: int) -> Rows:

@@ -219,7 +219,7 @@ class RNNTrainer(BatchedLoading, WholeCheckpoints, PushingTrainer):
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            smaller = f"--training.per_device_eval_batch_size {max(1, self.args.per_device_eval_batch_size // 2)}"
+            smaller = f"training.per_device_eval_batch_size={max(1, self.args.per_device_eval_batch_size // 2)}"
             raise self._no_room_for(inputs, smaller) from error
         if self.task.counts_tokens and loss is not None:
             known = (inputs["labels"] != IGNORED).sum().to(loss.device)
@@ -236,12 +236,12 @@ class RNNTrainer(BatchedLoading, WholeCheckpoints, PushingTrainer):
     def _smaller_batches(self) -> str:
         args = self.args
         if args.train_batch_tokens is not None:
-            return f"--training.train_batch_tokens {max(1, args.train_batch_tokens // 2)}"
+            return f"training.train_batch_tokens={max(1, args.train_batch_tokens // 2)}"
         rows, steps = args.per_device_train_batch_size, args.gradient_accumulation_steps
         return (
-            f"--training.per_device_train_batch_size {max(1, rows // 2)} --training.gradient_accumulation_steps "
+            f"training.per_device_train_batch_size={max(1, rows // 2)} and training.gradient_accumulation_steps="
             f"{steps * 2} (the same training in smaller parts)"
-            + (", or --data.max_length for shorter texts" if self.task.one_answer else "")
+            + (", or data.max_length=NUMBER for shorter texts" if self.task.one_answer else "")
         )
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
@@ -294,10 +294,10 @@ class RNNTrainer(BatchedLoading, WholeCheckpoints, PushingTrainer):
             return
         assert self.args.output_dir is not None
         saved = newest_whole(Path(self.args.output_dir))
-        go_on = f" Resume from {saved.name} with --training.resume true, or" if saved else " So"
+        go_on = f" Resume from {saved.name} with training.resume=True, or" if saved else " So"
         raise HfRnnError(
             f"the loss became {float(total)} by step {self.state.global_step + 1} (epoch {self.state.epoch or 0:.2f}), "
-            f"and training was stopped.{go_on} start a new run with a smaller --training.learning_rate than "
+            f"and training was stopped.{go_on} start a new run with a smaller training.learning_rate than "
             f"{self.args.learning_rate:g}."
         )
 

@@ -41,7 +41,7 @@ def open_for(run: RunConfig) -> VectorReader | None:
     if "model.embedding_size" in run.given and size != source.width:
         raise DataError(
             f"model.embedding_size={size}, and the vectors of {path!r} have a width of {source.width}: leave "
-            f"embedding_size out, or write --model.embedding_size {source.width}."
+            f"embedding_size out, or write model.embedding_size={source.width}."
         )
     return source
 

@@ -111,7 +111,7 @@ class WholeCheckpoints(TrainerHooks):
         folder = self.checkpoints_folder(trial)
         place = folder / f"checkpoint-{self.state.global_step}"
         aside = folder / ASIDE / place.name
-        then = "resume with --training.resume true. Earlier checkpoints are not changed."
+        then = "resume with training.resume=True. Earlier checkpoints are not changed."
         with writing(place.name, folder, folder / ASIDE, then):
             if self.args.should_save:
                 if (folder / ASIDE).exists():

@@ -291,7 +291,7 @@ def _other_kind(repo_id: str, token: str | None, repo_type: str) -> str | None:
     """Return the message for a name that belongs to another kind of repository, or None."""
     kinds = {
         "model": f"a model on the Hub, not a data set: name a data set, or use the model, hf-rnn predict {repo_id}",
-        "dataset": f"a data set on the Hub, not a model: name a model, or train one, --data.path {repo_id}",
+        "dataset": f"a data set on the Hub, not a model: name a model, or train one, data.path={repo_id!r}",
         "space": f"a Space on the Hub, not a {'model' if repo_type == 'model' else 'data set'}: name one",
     }
     for kind in [kind for kind in kinds if kind != repo_type]:
@@ -310,8 +310,8 @@ def _revisions(repo_id: str, token: str | None, repo_type: str) -> str:
     except Exception:
         return ": name a branch, a tag or a commit."
     names = [ref.name for ref in [*refs.branches, *refs.tags]]
-    option = "--data.revision" if repo_type == "dataset" else "--revision"
-    return f", only {', '.join(names)}: write {option} {names[0]}." if names else ": it is empty."
+    argument = "data.revision" if repo_type == "dataset" else "revision"
+    return f", only {', '.join(names)}: write {argument}={names[0]!r}." if names else ": it is empty."
 
 
 # Pairs of a condition on a refusal and the message for it. The first condition that holds counts.

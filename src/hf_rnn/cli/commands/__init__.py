@@ -9,8 +9,8 @@ with `hf-rnn` are examples. A file has these functions:
 - `check(options)` is optional. It raises [`~hf_rnn.utils.errors.HfRnnError`] for invalid options, before any model is
   loaded.
 - `imports(options)` is optional. It returns a context manager in which the models are registered and `run` is called.
-- `shares_work(options)` is optional. It returns True if the processes of a launcher share the work. Other commands run in
-  the first process only.
+- `shares_work(options)` is optional. It returns True if the processes of a launcher share the work. Other commands run
+  in the first process only.
 - `after_interrupt(options)` is optional. It returns a sentence that says how to continue an interrupted command.
 
 `options.command_line` is the list of the arguments as they were written.

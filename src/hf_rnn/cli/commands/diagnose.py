@@ -6,6 +6,7 @@ hf-rnn diagnose MODEL --data reviews.csv --output flow.png
 
 from typing import Any
 
+from ...utils.output import say
 from ..options import (
     CommandParser,
     add_data,
@@ -52,5 +53,5 @@ def run(options: Any) -> None:
     predictor = load_predictor(options)
     data = data_of(predictor, options, options.data)
     flow = diagnose(predictor, data, options.split, options.rows, options.steps, given_columns(options))
-    print(*verdict(flow), sep="\n")
+    say("\n".join(verdict(flow)))
     write_outputs(outputs, save_flow, flow)
