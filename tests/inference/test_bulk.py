@@ -33,7 +33,7 @@ def test_pairs_of_a_file_are_read_as_pairs(tiny_run, tmp_path):
     answers = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     expected = predictor(["the film </s> was good .", "the soup </s> was bad ."])
     assert [a["prediction"]["score"] for a in answers] == pytest.approx([e["score"] for e in expected], abs=1e-6)
-    with pytest.raises(UserError, match="text_pair_column 'c' is not a column"):
+    with pytest.raises(UserError, match=r"data\.text_pair_column='c' is not a column"):
         predict_file(predictor, replace(data, text_pair_column="c"), tmp_path / "other.jsonl")
 
 

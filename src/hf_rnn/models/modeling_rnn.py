@@ -176,7 +176,8 @@ class RNNModel(RNNPreTrainedModel):
             if stack is None:
                 raise ValueError(
                     f"direction={direction!r} has no separate stack in a model with bidirectional="
-                    f"{self.config.bidirectional}, independent_directions={self.config.independent_directions}."
+                    f"{self.config.bidirectional}, independent_directions={self.config.independent_directions}: leave "
+                    "direction out."
                 )
             return self._through(stack, x, attention_mask, state, output_cell_state)
         if self.backward_recurrence is None:

@@ -127,7 +127,10 @@ class TaggedWords(TextTask):
                     f"{tags_of!r}."
                 )
         if not any(words):
-            raise DataError(f"the column {words_of!r} of the split {split!r} of {data.path!r} has no words.")
+            raise DataError(
+                f"the column {words_of!r} of the split {split!r} of {data.path!r} has no words: name the column "
+                "of the words, data.text_column=NAME."
+            )
         if len(words) > 1 and max(map(len, words)) == 1:
             logger.warning(
                 f"each row of the split {split} is one word without its context: write one sentence per row."

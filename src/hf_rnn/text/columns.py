@@ -90,11 +90,11 @@ def check_column(rows: Dataset, key: str, data: DataArguments) -> None:
     given = getattr(data, key)
     for name in given if isinstance(given, list) else [given]:
         if isinstance(given, list) and len(set(given)) < len(given):
-            raise DataError(f"{key}={given} names a column twice: name each once.")
+            raise DataError(f"data.{key}={given} names a column twice: name each once.")
         if name is not None and name not in rows.column_names:
             near = nearest(name, rows.column_names)
             raise DataError(
-                f"{key} {name!r} is not a column of {data.path!r}, which has {_listed(rows.column_names)}"
+                f"data.{key}={name!r} is not a column of {data.path!r}, which has {_listed(rows.column_names)}"
                 + (f": did you mean {near!r}?" if near else f": write one of them, data.{key}=NAME.")
             )
 

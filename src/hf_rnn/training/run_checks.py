@@ -1,15 +1,18 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """Checks of settings that have no effect in a run, or that need another setting."""
 
+import logging
 from dataclasses import MISSING
 
 from ..models.cells import find_cell
 from ..models.configuration_rnn import RNNConfig, fields_read_by
 from ..tasks.base import TaskModel
 from ..utils.errors import ConfigError
-from ..utils.machine import runs_bf16
+from ..utils.machine import emulates_bf16, runs_bf16
 from .presets import rules_of, without_rules
 from .run_config import RunConfig
+
+logger = logging.getLogger(__name__)
 
 
 def check_use(run: RunConfig, task: type[TaskModel]) -> None:
@@ -35,7 +38,7 @@ def check_use(run: RunConfig, task: type[TaskModel]) -> None:
     will_be_wide = run.model.wide_ngrams or any(rule.key == "model.wide_ngrams" for rule in rules_of(run))
     if run.tokenizer.rare_tokens and not will_be_wide:
         raise ConfigError(
-            f"tokenizer.rare_tokens={run.tokenizer.rare_tokens} are read by the wide path alone: leave it out, or "
+            f"tokenizer.rare_tokens={run.tokenizer.rare_tokens} is read only by the wide path: leave it out, or "
             "write model.wide_ngrams=200000 too."
         )
     if args.gradual_unfreezing and run.model.pretrained is None:
@@ -52,6 +55,11 @@ def check_use(run: RunConfig, task: type[TaskModel]) -> None:
         raise ConfigError(
             "training.bf16=True: this processor has no instructions for an LSTM in bf16. Leave it out, or write "
             "model.cell_type='gru'."
+        )
+    if args.bf16 and args.use_cpu and args.should_log and emulates_bf16():
+        logger.warning(
+            "training.bf16=True: this processor has no instructions for bf16 (AVX512_BF16 or AMX) and emulates them, "
+            "which is slower than float32: leave it out, or write training.bf16=False."
         )
     read = fields_read_by(task.model_class.__name__)
     unread = [f"model.{name}" for name in vars(run.model) if hasattr(RNNConfig, name) and name not in read]

@@ -28,6 +28,15 @@ def runs_bf16() -> bool:
     return True
 
 
+def emulates_bf16() -> bool:
+    """Return True if this is an x86 processor without instructions for bf16, on which bf16 is slower than float32.
+
+    Releases of torch that do not know the processor's instructions give False.
+    """
+    known = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return known.get("architecture") == "x86_64" and not (known.get("avx512_bf16") or known.get("amx_bf16"))
+
+
 def hardware() -> str:
     """Return the name and number of the GPUs, or the name and number of cores of the processor."""
     if torch.cuda.is_available():
@@ -141,6 +150,7 @@ def default_device() -> str:
 __all__ = [
     "bound_kernel_caches",
     "default_device",
+    "emulates_bf16",
     "give_back_freed_memory",
     "hardware",
     "is_out_of_memory",
