@@ -18,17 +18,18 @@ from hf_rnn.utils.output import WORDING
         ("training.learning_rate=1e-05. Then", "--training.learning_rate 1e-05. Then"),
         ("data.test_size=0.1.", "--data.test_size 0.1."),
         ("data.text_column='the text', or", "--data.text_column 'the text', or"),
-        ("data.label_names=['O', 'B-PER', …].", "--data.label_names '[O, B-PER, …]'."),
-        (
-            "data.label_names=['a, b', 'c d', \"it's]\"].",
-            """--data.label_names '['"'"'a, b'"'"', c d, "it'"'"'s]"]'.""",
-        ),
+        ("data.label_names=['no', 'B-PER', …].", """--data.label_names '["no", "B-PER", …]'."""),
+        ("data.label_names=['a, b', \"it's]\"].", """--data.label_names '["a, b", "it'"'"'s]"]'."""),
         ("data.label_names=[…] with", "--data.label_names '[…]' with"),
         ("data.escapechar='\\\\' if", "--data.escapechar '\\' if"),
         ("(data.test_size=0.1, or training.max_steps=10)", "(--data.test_size 0.1, or --training.max_steps 10)"),
         ("data.label_column=NAME for another", "--data.label_column NAME for another"),
         ("leave data.streaming out", "leave data.streaming out"),
         ("method='lime' is unknown", "--method lime is unknown"),
+        ("write data.name='x' and data.seed=2.", "write --data.name x --data.seed 2."),
+        ("data.name='x' and data.seed=2 differ", "--data.name x and --data.seed 2 differ"),
+        ("training.output_dir=Nonesuch", "training.output_dir=Nonesuch"),
+        ("'data.seed=1' exists; data.name='C:\\Users'", "'data.seed=1' exists; data.name='C:\\Users'"),
         ("others='a'; https://x/?method=1", "others='a'; https://x/?method=1"),
     ],
 )
@@ -44,6 +45,9 @@ def test_every_section_of_a_run_is_known():
 def test_a_command_has_settings_of_data_without_their_section():
     options = ("delimiter", "revision", "overwrite")
     assert as_options("write data.delimiter='comma'.", options) == "write --delimiter comma."
+    assert as_options("write data.path=FOLDER.", ("data", "split")) == "write --data FOLDER."
+    assert as_options("write data.path=FOLDER.", ("file",)) == "write --file FOLDER."
+    assert as_options("write data.path=FOLDER.", ("data", "data.path")) == "write --data.path FOLDER."
     # Other settings of a run may have the name of an option of the command.
     assert as_options("write data.revision='v1'.", options) == "write --data.revision v1."
     assert as_options("write training.overwrite=True.", options) == "write --training.overwrite true."

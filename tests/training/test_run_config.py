@@ -39,7 +39,9 @@ def test_the_command_line_overrides_the_file():
 
 def test_what_happens_to_an_older_run_is_no_part_of_a_run():
     _, text = parse_run({"training": {"overwrite": True, "seed": 5}})
-    assert yaml.safe_load(text)["training"] == {"seed": 5}
+    written = yaml.safe_load(text)["training"]
+    assert written["seed"] == 5
+    assert not {"overwrite", "resume"} & set(written)
 
 
 @pytest.mark.parametrize(

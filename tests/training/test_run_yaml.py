@@ -1,6 +1,6 @@
 """run.yaml holds all settings that a later release could change."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 import yaml
@@ -8,9 +8,11 @@ import yaml
 import hf_rnn
 from hf_rnn.tasks import task_class
 from hf_rnn.training.arguments import RNNTrainingArguments
+from hf_rnn.training.fine_tuning import ENCODER
+from hf_rnn.training.presets import RULES
 from hf_rnn.training.run_checks import check_use
 from hf_rnn.training.run_config import SECTIONS, parse_run
-from hf_rnn.training.run_yaml import ENCODER
+from hf_rnn.training.run_yaml import _WITHOUT_EFFECT
 from hf_rnn.utils.errors import ConfigError
 
 
@@ -23,7 +25,7 @@ def test_the_file_has_each_default_and_the_release_that_wrote_it():
     assert sections["hf_rnn_version"] == hf_rnn.__version__
     for name in ("data", "tokenizer", "report", "card"):
         assert set(sections[name]) == {each.name for each in fields(SECTIONS[name])}
-    ours = set(RNNTrainingArguments.__annotations__) - {"overwrite", "resume", "window"}
+    ours = set(RNNTrainingArguments.__annotations__) - {"overwrite", "resume", "window", *_WITHOUT_EFFECT}
     assert ours <= set(sections["training"])
     assert {"seed", "weight_decay", "max_grad_norm"} <= set(sections["training"])
     assert sections["model"]["hidden_size"] == 64
@@ -61,9 +63,22 @@ def test_what_a_pretrained_model_vectors_or_a_tokenizer_bring_is_left_out():
     assert written("--tokenizer.path", "folder")["tokenizer"] == {"path": "folder"}
 
 
-def test_a_preset_for_a_file_that_has_all_settings_is_an_error(tmp_path):
+def test_nobody_wrote_the_defaults_of_the_file(tmp_path):
     file = tmp_path / "run.yaml"
-    file.write_text(parse_run(["--data.path", "reviews.csv"])[1])
-    run, _ = parse_run(["--config", str(file), "--preset", "best"])
+    file.write_text(parse_run(["--model.hidden_size", "64"])[1])
+    run, text = parse_run(["--config", str(file), "--model.num_hidden_layers=1"])
+    assert {"model.hidden_size", "model.num_hidden_layers"} <= run.given
+    assert not {"model.embedding_size", "tokenizer.vocab_size", "training.learning_rate"} & run.given
+    assert text == file.read_text()
+
+
+def test_the_output_layer_of_a_language_model_comes_from_a_pretrained_one():
+    assert "tie_word_embeddings" not in written("--task", "language_modeling", "--model.pretrained", "lm")["model"]
+    assert "tie_word_embeddings" in written("--task", "translation", "--model.pretrained", "lm")["model"]
+
+
+def test_a_preset_with_nothing_left_to_choose_is_an_error():
+    run, _ = parse_run(["--preset", "best"])
+    run = replace(run, given=run.given.union(rule.key for rule in RULES[run.task]))
     with pytest.raises(ConfigError, match=r"preset='best' chooses the settings that are not given, and all .* given"):
         check_use(run, task_class(run.task))

@@ -3,7 +3,9 @@
 
 import logging
 import os
+import select
 import sys
+from argparse import SUPPRESS
 from contextlib import nullcontext, suppress
 from functools import partial
 from importlib import import_module
@@ -85,7 +87,7 @@ def _run(name: str, arguments: list[str]) -> int:
     try:
         try:
             of_command = command.parser()
-            named = [action for action in of_command._actions if action.option_strings]
+            named = [each for each in of_command._actions if each.option_strings and each.help != SUPPRESS]
             flags = {action.dest for action in named if action.nargs == 0}
             WORDING.set(partial(as_options, options={action.dest for action in named}, flags=flags))
             options = _parser((name,), of_command).parse_args(arguments)[name]
@@ -103,17 +105,16 @@ def _run(name: str, arguments: list[str]) -> int:
         if is_one_of_several():
             leave_processes()
         print(end="", flush=True)
-    except BrokenPipeError:
-        # The reader of the output, such as `head`, has ended. What is left in the buffer goes nowhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _BROKEN_PIPE
     except KeyboardInterrupt as interrupt:
         # A training run raises KeyboardInterrupt with arguments after it has reported its own checkpoint.
         if not interrupt.args:
-            goes_on = options is not None and hasattr(command, "after_interrupt") and command.after_interrupt(options)
-            print(f"hf-rnn: interrupted.{f' {goes_on}' if goes_on else ''}", file=sys.stderr)
+            print(f"hf-rnn: interrupted.{_how_to_go_on(command, options)}", file=sys.stderr)
         return 130
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and hasattr(select, "poll") and _reader_has_ended():
+            if goes_on := _how_to_go_on(command, options):
+                print(f"hf-rnn: the reader of the output has ended.{goes_on}", file=sys.stderr)
+            return _BROKEN_PIPE
         if os.environ.get("HF_RNN_TRACEBACK"):
             raise
         print(f"hf-rnn {name}: {_message(error)}", file=sys.stderr)
@@ -121,6 +122,22 @@ def _run(name: str, arguments: list[str]) -> int:
     finally:
         WORDING.reset(before)
     return 0
+
+
+def _how_to_go_on(command: ModuleType, options: Any) -> str:
+    """Return the sentence, after a space, that says how to continue a command; an empty text if there is none."""
+    told = command.after_interrupt(options) if options is not None and hasattr(command, "after_interrupt") else ""
+    return f" {told}" if told else ""
+
+
+def _reader_has_ended() -> bool:
+    """Return True if the reader of the standard output, such as `head`, has ended, and discard the buffer."""
+    output, pipe = sys.stdout.fileno(), select.poll()
+    pipe.register(output, 0)
+    if not any(events & select.POLLERR for _, events in pipe.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    return True
 
 
 def _without_quiet(arguments: list[str]) -> tuple[list[str], bool]:

@@ -10,11 +10,11 @@ from typing import Any, NoReturn
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 
+from ..text.arguments import COLUMN_SETTINGS
 from ..utils.errors import HfRnnError
 from ..utils.unknown_keys import name_unknown_key
 
 # Keys of the data section of a run that are top-level options of other commands.
-COLUMN_OPTIONS = ("text_column", "text_pair_column", "label_column")
 FILE_OPTIONS = (
     "name",
     "label_names",
@@ -278,7 +278,7 @@ def given_columns(options: Namespace) -> list[str]:
     Args:
         options: Parsed options of the command.
     """
-    return [name for name in COLUMN_OPTIONS if options.get(name) is not None]
+    return [name for name in COLUMN_SETTINGS if options.get(name) is not None]
 
 
 def data_of(predictor: Any, options: Namespace, path: str | None = None) -> Any:
@@ -293,7 +293,7 @@ def data_of(predictor: Any, options: Namespace, path: str | None = None) -> Any:
     data = predictor.task.data
     if path is not None and not data.reads(path):
         data = data.elsewhere(path)
-    given = {name: options.get(name) for name in (*COLUMN_OPTIONS, *FILE_OPTIONS)}
+    given = {name: options.get(name) for name in (*COLUMN_SETTINGS, *FILE_OPTIONS)}
     data = replace(data, **{name: value for name, value in given.items() if value is not None})
     return data if options.max_length is None else replace(data, max_length=options.max_length or None)
 

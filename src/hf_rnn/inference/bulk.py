@@ -165,7 +165,7 @@ def predict_file(
     """
     check_format(output)
     file = OpenFile.of(predictor, data, given)
-    _check_no_answers([dict.fromkeys(file.all_columns)], data.path)
+    _check_no_answers(file.all_columns, data.path)
     job = {"rows": file.rows.fingerprint(), "model": _weights(predictor), "columns": file.columns, "top_k": top_k}
     job["max_length"], job["part_rows"] = data.max_length, part_rows
     processes = _processes()
@@ -179,10 +179,11 @@ def predict_file(
     with reading(data):
         rows = file.rows.rows()
         while part := list(islice(rows, part_rows)):
-            _check_no_answers(part, data.path)
             names.append(parts / f"{count:012}.jsonl")
             count += len(part)
             if len(names) % world_size == rank and not names[-1].exists():
+                # Rows of JSON may have columns that earlier ones lack.
+                _check_no_answers([name for row in part for name in row], data.path)
                 answers = file.predictor.stream(file.texts(part), top_k=top_k, batch_tokens=batch_tokens)
                 lines = (_json({**row, "prediction": answer}) for row, answer in zip(part, answers, strict=True))
                 _write(names[-1], "".join(f"{line}\n" for line in lines))
@@ -224,8 +225,8 @@ def _claim(parts: Path, job: dict, overwrite: bool) -> None:
     _write(file, json.dumps(job))
 
 
-def _check_no_answers(rows: list[dict], path: str) -> None:
-    taken = next((name for row in rows for name in row if name.partition(".")[0] == "prediction"), None)
+def _check_no_answers(columns: list[str], path: str) -> None:
+    taken = next((name for name in columns if name.partition(".")[0] == "prediction"), None)
     if taken is not None:
         raise HfRnnError(f"{path!r} has a column {taken!r}, which the answers would replace: give it another name.")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..hub.folder import RUN_FILE
 from ..tasks import Task
-from ..text.arguments import IN_MEMORY, DataArguments
+from ..text.arguments import COLUMN_SETTINGS, IN_MEMORY, DataArguments
 from ..text.batching import BATCH_TOKENS
 from ..text.loading import load
 from ..text.schema import fingerprint
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 VALIDATION = "validation"
-_COLUMNS = ("text_column", "text_pair_column", "label_column")
 
 
 def labelled_rows(
@@ -45,7 +44,7 @@ def labelled_rows(
     source, of_run = None, predictor.task.data
     data = of_run if data is None else data
     if isinstance(data, DataArguments):
-        given = _COLUMNS if given is None else given
+        given = COLUMN_SETTINGS if given is None else given
     elif isinstance(data, (str, Path)):
         data = of_run if of_run.reads(str(data)) else of_run.elsewhere(str(data))
     else:
@@ -71,7 +70,7 @@ def evaluate(
     Args:
         predictor: Trained model, or its folder or Hub id.
         data: A [`DataArguments`], the path or Hub id of a data set, or rows as in `hf_rnn.train`. None for the data of
-            the training run.
+            the training run. The path of that data is read with the settings of the run, such as `data.test_size`.
         split: Name of the split to evaluate on. None selects, of the data of the training run, the test split, or
             else the validation rows; of other data, the only split, or else the test split.
         batch_tokens: Maximum number of tokens in a batch, padding included.

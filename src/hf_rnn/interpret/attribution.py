@@ -248,8 +248,8 @@ def explainable(predictor: Predictor) -> tuple[Any, PreTrainedTokenizerBase, Cal
         )
     if predictor.task.data.text_pair_column:
         raise HfRnnError(
-            f"this model reads pairs of texts (data.text_pair_column={predictor.task.data.text_pair_column!r}), but "
-            "only single texts can be explained: name a model of single texts."
+            f"this model reads pairs of texts (the second one from {predictor.task.data.text_pair_column!r}), but only "
+            "single texts can be explained: name a model of single texts."
         )
     return predictor.model, predictor.tokenizer, predictor.task.cut
 

@@ -23,7 +23,7 @@ def diagnose(
     split: str | None = None,
     rows: int = ROWS,
     steps: int = STEPS,
-    given: Collection[str] = ("text_column", "label_column"),
+    given: Collection[str] | None = None,
 ) -> GradientFlow:
     """Measure the [`GradientFlow`] of a saved model on texts of a labelled data set.
 
@@ -34,12 +34,11 @@ def diagnose(
             first split, whichever exists first.
         rows: Maximum number of texts.
         steps: Maximum number of tokens of each text.
-        given: Keys of column settings in `data` whose columns must exist, as in
-            [`~hf_rnn.inference.predictor.evaluate`].
+        given: Keys of column settings whose columns must exist, as in [`~hf_rnn.inference.evaluation.evaluate`].
 
     Raises:
         HfRnnError: The model is of another class, no text has a token, or the data cannot be read (see
-            [`~hf_rnn.inference.predictor.evaluate`]).
+            [`~hf_rnn.inference.evaluation.evaluate`]).
     """
     check_measurable(predictor.model)
     splits, task = labelled_rows(predictor, data, split, given)

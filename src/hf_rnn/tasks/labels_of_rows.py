@@ -95,7 +95,7 @@ class TaskWithLabels(TextTask):
         if len(seen) < 2 and len(self.label_names) < 2:
             raise DataError(
                 f"all rows of {self.data.path!r} have the label {seen[0] if seen else None!r}: a classifier needs two "
-                "classes or more. Is data.label_column the right one?"
+                "classes or more. Name the column of the labels, data.label_column=NAME."
             )
         if self.problem_type == SINGLE and len(seen) > 50 and len(seen) > len(values) / 2:
             raise DataError(

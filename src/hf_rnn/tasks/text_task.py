@@ -321,7 +321,7 @@ class TextTask(TaskFacts):
         train, validation = rows.select(kept), rows.select(held_out)
         logger.info(
             f"{len(validation)} rows of {name} were set aside as the validation split "
-            f"(data.validation_from={self.data.validation_from})."
+            f"(data.validation_from={self.data.validation_from!r})."
         )
         return train, validation
 

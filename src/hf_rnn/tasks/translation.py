@@ -342,7 +342,7 @@ class Translation(TextTask):
         ids = self.ids(predictor.tokenizer, texts)
         longest, most = max(map(len, ids)), self.data.max_length
         if most is not None and longest > most:
-            logger.warning(f"a text has {longest} tokens, more than any training text (data.max_length={most}).")
+            logger.warning(f"a text has {longest} tokens, more than the {most} of the longest training text.")
         return [{"text": said} for said in self._written(predictor, ids, batch_tokens)]
 
     @torch.inference_mode()

@@ -12,6 +12,8 @@ BUILT_IN = "made_up_messages"
 FORMER_BUILT_IN = "made_up_reviews"
 # Value of `path` for rows that were passed in Python.
 IN_MEMORY = "(rows handed over in Python)"
+# Settings that name columns.
+COLUMN_SETTINGS = ("text_column", "text_pair_column", "label_column")
 VALIDATIONS = ("random", "end")
 ON_BAD_ROWS = ("error", "skip")
 # Names for characters that are hard to write in a shell or in YAML.
@@ -171,4 +173,4 @@ def _character(name: str, given: str) -> str:
     return character
 
 
-__all__ = ["BUILT_IN", "FORMER_BUILT_IN", "IN_MEMORY", "VALIDATIONS", "DataArguments"]
+__all__ = ["BUILT_IN", "COLUMN_SETTINGS", "FORMER_BUILT_IN", "IN_MEMORY", "VALIDATIONS", "DataArguments"]

@@ -78,7 +78,7 @@ def scheme(seen: Iterable[str], name: str) -> list[str]:
     if len(tags) < 2:
         raise DataError(
             f"all words of {name!r} have the tag {tags[0] if tags else None!r}: a tagger needs two different "
-            "tags. Check data.label_column."
+            "tags. Name their column, data.label_column=NAME."
         )
     if not is_bio(tags):
         return tags

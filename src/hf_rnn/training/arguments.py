@@ -156,7 +156,7 @@ class RNNTrainingArguments(TrainingArguments):
         for name, why in REFUSED.items():
             default = type(self).__dataclass_fields__[name].default
             if getattr(self, name) not in (default, None, False if default is None else default):
-                raise ConfigError(f"training.{name}={getattr(self, name)} is not supported: {why}. Leave it out.")
+                raise ConfigError(f"training.{name}={getattr(self, name)!r} is not supported: {why}. Leave it out.")
         if self.dataloader_persistent_workers and not self.dataloader_num_workers:
             raise ConfigError(
                 "training.dataloader_persistent_workers=True needs workers: write training.dataloader_num_workers=2 "

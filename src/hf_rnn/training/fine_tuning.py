@@ -10,6 +10,17 @@ from transformers import TrainerCallback
 
 from .callbacks import epoch_of
 
+# Configuration fields fixed by the pretrained weights: those of the encoder, and of a language model's output layer.
+ENCODER = (
+    "embedding_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "cell_type",
+    "bidirectional",
+    "independent_directions",
+)
+OUTPUT = ("tie_word_embeddings",)
+
 
 def layers(model: Any) -> list[list[nn.Parameter]]:
     """Return the parameters of a model by layer from the bottom up, without empty layers.

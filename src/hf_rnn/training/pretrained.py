@@ -18,8 +18,8 @@ from ..models.modeling_causal_rnn import RNNForCausalLM
 from ..models.modeling_rnn import RNNModel
 from ..text.tokenization import load_tokenizer
 from ..utils.errors import HfRnnError
+from .fine_tuning import ENCODER, OUTPUT
 from .run_config import RunConfig, checked_config
-from .run_yaml import ENCODER, OUTPUT
 
 logger = getLogger(__name__)
 

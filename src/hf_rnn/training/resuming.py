@@ -135,8 +135,8 @@ def _check_same_run(run: RunConfig, begun: RunConfig, folder: Path, checkpoint: 
     for name in before:
         if before[name] != now[name]:
             raise CheckpointError(
-                f"the run in {str(folder)!r} was begun with training.{name}={before[name]}, and this is "
-                f"{now[name]}: resume it with hf-rnn train --config {quote(str(folder / RUN_FILE))} "
+                f"the run in {str(folder)!r} was begun with training.{name}={before[name]!r}, and this is "
+                f"{now[name]!r}: resume it with hf-rnn train --config {quote(str(folder / RUN_FILE))} "
                 "--training.resume true."
             )
 
@@ -170,7 +170,7 @@ def _reading(run: RunConfig, args: RNNTrainingArguments) -> dict[str, Any]:
         return {name: getattr(args, name) for name in [*names, "window", *parts]}
     # The batch size per optimizer step must stay, but it may be split differently, such as on a machine with less
     # memory.
-    rows = {" * training.".join(parts): math.prod(getattr(args, part) for part in parts)}
+    rows = {" * training.".join(parts) + " ": math.prod(getattr(args, part) for part in parts)}
     return {name: getattr(args, name) for name in names} | rows
 
 

@@ -33,6 +33,7 @@ from ..utils.figures import draw_confusion, draw_curves
 from ..utils.machine import hardware, versions
 from ..utils.output import say
 from .checkpoints import ASIDE, writing
+from .fine_tuning import ENCODER, OUTPUT
 from .presets import choose, rules_of
 from .pretrained import take_encoder, warn_of_unknown_tokens
 from .progress import bars_as_asked
@@ -41,7 +42,6 @@ from .resuming import check_same_data, find_checkpoint
 from .run_checks import check_use
 from .run_config import RunConfig, parse_run
 from .run_folder import claim_folder, put_in_place, write_results
-from .run_yaml import ENCODER, OUTPUT
 from .streaming import EncodedStream, load_streaming
 from .trainer import RNNTrainer
 from .trainers import trainer_class

@@ -5,12 +5,12 @@ import logging
 from dataclasses import MISSING
 
 from ..models.cells import find_cell
-from ..models.configuration_rnn import RNNConfig, fields_read_by
 from ..tasks.base import TaskModel
 from ..utils.errors import ConfigError
 from ..utils.machine import emulates_bf16, runs_bf16
 from .presets import rules_of, without_rules
 from .run_config import RunConfig
+from .run_yaml import unread_by
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ def check_use(run: RunConfig, task: type[TaskModel]) -> None:
     if run.preset != "none" and "preset" in run.given and not rules_of(run):
         raise ConfigError(
             f"preset={run.preset!r} chooses the settings that are not given, and all of them are given, as in the "
-            "run.yaml of a model: leave the preset out, or leave out the settings that it should choose."
+            "run.yaml of a model: leave the preset out, or delete the settings that it should choose."
         )
     if run.model.wide_ngrams and run.data.streaming:
         raise ConfigError(
@@ -61,9 +61,7 @@ def check_use(run: RunConfig, task: type[TaskModel]) -> None:
             "training.bf16=True: this processor has no instructions for bf16 (AVX512_BF16 or AMX) and emulates them, "
             "which is slower than float32: leave it out, or write training.bf16=False."
         )
-    read = fields_read_by(task.model_class.__name__)
-    unread = [f"model.{name}" for name in vars(run.model) if hasattr(RNNConfig, name) and name not in read]
-    for name in (*unread, *task.no_use):
+    for name in sorted(unread_by(task, vars(run.model))):
         section, _, key = name.partition(".")
         settings = getattr(run, section)
         value, field = getattr(settings, key), type(settings).__dataclass_fields__[key]

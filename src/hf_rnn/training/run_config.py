@@ -2,7 +2,7 @@
 """Configuration of a training run: the sections of its YAML file, parsed and checked by jsonargparse."""
 
 import dataclasses
-from argparse import ArgumentError
+from argparse import SUPPRESS, ArgumentError
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -218,7 +218,8 @@ def run_parser() -> RunParser:
     )
     words = "rules that choose the settings that are not given: fast, default, best, or none for the defaults below"
     parser.add_argument("--preset", type=str, default=DEFAULT_PRESET, help=words)
-    parser.add_argument("--hf_rnn_version", type=str, help="release that wrote this run.yaml; it changes nothing")
+    # A saved run.yaml has the release that wrote it.
+    parser.add_argument("--hf_rnn_version", type=str | float, help=SUPPRESS)
     for section, arguments in SECTIONS.items():
         parser.add_class_arguments(arguments, section)
         describe_section(parser, section, arguments)
@@ -250,7 +251,7 @@ def parse_run(arguments: list[str] | dict | str | Path) -> tuple[RunConfig, str]
         given_to = parser.args if isinstance(given_to, list) else given_to
         _find_data(namespace, written, given_to)
         _find_preset(namespace, written, given_to)
-        given = frozenset(key for key, value in written.items() if "." in key or (key == "preset" and value))
+        given = _given(parser, written, given_to)
         return _instantiated(parser, namespace, given)
     except (ArgumentError, TypeError, ValueError, OSError, yaml.YAMLError) as error:
         if isinstance(error, HfRnnError):
@@ -281,7 +282,7 @@ def _instantiated(parser: RunParser, namespace: Namespace, given: frozenset[str]
     _check_model(parts.model)
     sections = {name: parts[name] for name in SECTIONS}
     run = RunConfig(parts.task, **sections, given=given, preset=parts.preset, parsed=namespace)
-    return run, run_yaml(parser, _MODE, namespace, given)
+    return run, run_yaml(parser, namespace, given)
 
 
 def _check_model(model: Any) -> None:
@@ -297,6 +298,16 @@ def _check_model(model: Any) -> None:
         )
     if model.forward_only and model.pretrained is None:
         raise ConfigError("model.forward_only selects a direction of model.pretrained, which is not set: leave it out.")
+
+
+def _given(parser: RunParser, written: Namespace, arguments: list[str] | dict) -> frozenset[str]:
+    """Return the keys that the user wrote. A saved run.yaml has defaults, too, which nobody wrote."""
+    given = {key for key, value in written.items() if "." in key or (key == "preset" and value)}
+    if written.get("hf_rnn_version") is None:
+        return frozenset(given)
+    typed = set() if isinstance(arguments, dict) else {each.partition("=")[0].removeprefix("--") for each in arguments}
+    defaults = parser.get_defaults()
+    return frozenset(key for key in given if key in typed or written[key] != defaults.get(key))
 
 
 def _find_data(namespace: Namespace, written: Namespace, arguments: list[str] | dict) -> None:

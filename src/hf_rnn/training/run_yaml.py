@@ -1,6 +1,7 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """Write run.yaml, the file that reproduces a training run."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from textwrap import indent
 
@@ -8,24 +9,15 @@ import yaml
 from jsonargparse import ArgumentParser, Namespace
 
 from ..hub.saved_run import Loader, path_to, write_yaml
-from ..models.configuration_rnn import __version__, fields_read_by
+from ..models.configuration_rnn import RNNConfig, __version__, fields_read_by
 from ..tasks import task_class
+from ..tasks.base import TaskModel
 from .arguments import RNNTrainingArguments
-
-# Configuration fields fixed by the pretrained weights: those of the encoder, and of a language model's output layer.
-ENCODER = (
-    "embedding_size",
-    "hidden_size",
-    "num_hidden_layers",
-    "cell_type",
-    "bidirectional",
-    "independent_directions",
-)
-OUTPUT = ("tie_word_embeddings",)
+from .fine_tuning import ENCODER, OUTPUT
 
 # The user sets these, and the settings of the Hub, anew each time the file is run.
 _ANEW = ("overwrite", "resume")
-# Fields of transformers' TrainingArguments that change the trained weights.
+# Fields of transformers' TrainingArguments that change the trained weights, or the step whose weights are kept.
 _OF_TRANSFORMERS = (
     "seed",
     "data_seed",
@@ -40,12 +32,23 @@ _OF_TRANSFORMERS = (
     "label_smoothing_factor",
     "metric_for_best_model",
     "greater_is_better",
+    "eval_steps",
+    "dataloader_drop_last",
+    "auto_find_batch_size",
     "bf16",
     "fp16",
 )
+# Fields of RNNTrainingArguments that change neither.
+_WITHOUT_EFFECT = (
+    "logging_strategy",
+    "logging_nan_inf_filter",
+    "report_to",
+    "ddp_find_unused_parameters",
+    "restore_callback_states_from_checkpoint",
+)
 
 
-def run_yaml(parser: ArgumentParser, mode: str, namespace: Namespace, given: frozenset[str]) -> str:
+def run_yaml(parser: ArgumentParser, namespace: Namespace, given: frozenset[str]) -> str:
     """Return the YAML text of a run.
 
     Each section begins with the values that are not defaults. The defaults follow, since a later release may change
@@ -54,7 +57,6 @@ def run_yaml(parser: ArgumentParser, mode: str, namespace: Namespace, given: fro
 
     Args:
         parser: Parser of runs.
-        mode: Name of its YAML format.
         namespace: All keys and values as parsed.
         given: Keys that the user wrote, such as `model.hidden_size`.
     """
@@ -62,13 +64,11 @@ def run_yaml(parser: ArgumentParser, mode: str, namespace: Namespace, given: fro
     namespace["data.path"] = path_to(namespace["data.path"], Path(namespace["training.output_dir"]))
     # `skip_default` omits defaults. A null that is not the default must be written, hence `skip_unset=False`.
     changed, everything = (
-        yaml.load(
-            parser.dump(namespace, format=mode, skip_default=skip, skip_unset=False, skip_validation=True), Loader
-        )
+        yaml.load(parser.dump(namespace, skip_default=skip, skip_unset=False, skip_validation=True), Loader)
         for skip in (True, False)
     )
     # The values that the preset chose are written out.
-    text = f"task: {namespace.task}\npreset: none\nhf_rnn_version: {__version__}\n"
+    text = write_yaml({"task": namespace.task, "preset": "none", "hf_rnn_version": __version__})
     unread = _unread(namespace, given)
     for name, section in everything.items():
         if not isinstance(section, dict):
@@ -90,22 +90,31 @@ def _may_be_written(section: str, key: str) -> bool:
 
 
 def _is_ours(section: str, key: str) -> bool:
-    """Return True for a setting whose default this package, or transformers in a way that changes weights, sets."""
+    """Return True for a setting of this package, and for one of transformers that changes the trained model."""
     if section != "training":
         return True
-    ours = key in RNNTrainingArguments.__annotations__ or key in _OF_TRANSFORMERS
-    return ours and _may_be_written(section, key)
+    ours = key in RNNTrainingArguments.__annotations__ and key not in _WITHOUT_EFFECT
+    return (ours or key in _OF_TRANSFORMERS) and _may_be_written(section, key)
+
+
+def unread_by(task: type[TaskModel], of_model: Iterable[str]) -> set[str]:
+    """Return the settings that a task does not read, such as `model.crf`.
+
+    Args:
+        task: Class of the task.
+        of_model: Names of the settings of the model section.
+    """
+    read = fields_read_by(task.model_class.__name__)
+    return {*task.no_use, *(f"model.{name}" for name in of_model if hasattr(RNNConfig, name) and name not in read)}
 
 
 def _unread(namespace: Namespace, given: frozenset[str]) -> set[str]:
     """Return the keys that a run does not read."""
-    task = task_class(namespace.task)
     model, tokenizer = namespace.model, namespace.tokenizer
-    unread = set(task.no_use)
-    read = fields_read_by(task.model_class.__name__) | {"pretrained", "vectors", "forward_only"}
-    unread |= {f"model.{name}" for name in vars(model) if name not in read}
+    unread = unread_by(task_class(namespace.task), vars(model))
     if model.pretrained is not None:
-        unread |= {f"model.{name}" for name in (*ENCODER, *OUTPUT)} - given
+        taken = (*ENCODER, *OUTPUT) if namespace.task == "language_modeling" else ENCODER
+        unread |= {f"model.{name}" for name in taken} - given
     if model.vectors is not None:
         unread |= {"model.embedding_size"} - given
     if tokenizer.path is not None or (model.pretrained is not None and tokenizer.kind is None):
@@ -113,4 +122,4 @@ def _unread(namespace: Namespace, given: frozenset[str]) -> set[str]:
     return unread
 
 
-__all__ = ["ENCODER", "OUTPUT", "run_yaml"]
+__all__ = ["run_yaml", "unread_by"]

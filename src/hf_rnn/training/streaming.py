@@ -87,7 +87,7 @@ def _check(data: DataArguments, args: RNNTrainingArguments) -> None:
         f"data.unlabelled_splits={data.unlabelled_splits}": bool(data.unlabelled_splits),
         f"data.test_size={data.test_size}": data.test_size is not None,
         "training.gradual_unfreezing=True": args.gradual_unfreezing,
-        "training.train_sampling_strategy=batch_rebalance": args.train_sampling_strategy == "batch_rebalance",
+        "training.train_sampling_strategy='batch_rebalance'": args.train_sampling_strategy == "batch_rebalance",
     }
     for setting, given in useless.items():
         if given:
