@@ -39,7 +39,7 @@ def as_options(message: str, options: Container[str] = (), flags: Container[str]
     Args:
         message: Message that names arguments as a Python user writes them.
         options: Names of the options of the command.
-        flags: Those of them that take no value.
+        flags: Names of the options that take no value.
     """
 
     def written(found: re.Match) -> str:

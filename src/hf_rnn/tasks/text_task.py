@@ -56,9 +56,7 @@ class TextTask(TaskFacts):
         check_choice("data.truncation", data.truncation, TRUNCATIONS)
         check_choice("data.validation_from", data.validation_from, VALIDATIONS)
         if data.max_length is not None and data.max_length < 1:
-            raise DataError(
-                f"data.max_length={data.max_length} must be 1 or greater; write data.max_length=None for no limit."
-            )
+            raise DataError(f"data.max_length={data.max_length} must be 1 or greater: leave it out for no limit.")
         self.data = data
         # Columns that were read, by the name of their setting, such as `text_column`.
         self.chosen: dict[str, Any] = {}
