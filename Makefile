@@ -11,7 +11,7 @@ WITH_DATA = --data $(DATA)
 DATA ?= ../shared/data
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: quickstart test test-slow test-all test-lowest lint format counts conformance docs docs-serve mutants chaos fuzz soak audit bench bench-accuracy bench-parts bench-gpu results gpu-test gpu-check works-with clean
+.PHONY: quickstart test test-slow test-proofs test-all test-lowest lint format counts conformance docs docs-serve mutants chaos fuzz soak audit bench bench-accuracy bench-parts bench-gpu results gpu-test gpu-check works-with clean
 
 # torch is installed first, so that no other package decides which build of torch is used.
 $(READY): pyproject.toml $(CONSTRAINTS)
@@ -30,10 +30,14 @@ test: $(READY)
 	$(PYTEST) -m "not slow" tests
 
 test-slow: $(READY)
-	$(PYTEST) -m slow tests
+	$(PYTEST) -m "slow and not proof" tests
+
+# Slow tests that repeat others at length or on real data.
+test-proofs: $(READY)
+	$(PYTEST) -m proof tests
 
 # All tests, each once.
-test-all: test test-slow
+test-all: test test-slow test-proofs
 
 # Runs the tests of `make test` with the lowest versions that pyproject.toml allows, in a separate environment.
 # Deprecation warnings are ignored, because old libraries call functions that their newer dependencies have deprecated.

@@ -117,6 +117,7 @@ def test_a_long_text_without_a_place_to_cut_is_tokenized_as_a_whole(tokenizer, m
     assert token_ids(tokenizer, [endless]) == expected
 
 
+@pytest.mark.proof
 @pytest.mark.slow
 def test_real_reviews_cut_anywhere_are_answered_as_the_whole(real_data):
     from datasets import load_dataset

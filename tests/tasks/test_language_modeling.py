@@ -112,6 +112,7 @@ def test_what_cannot_be_written(language_model, tiny_run, capsys, options, messa
     assert "is not a language model and cannot continue texts: write hf-rnn predict" in capsys.readouterr().err
 
 
+@pytest.mark.proof
 @pytest.mark.slow
 def test_what_it_does_not_know_stays_in_the_text(tmp_path, reviews, caplog):
     hf_rnn.train(lm(tmp_path / "lm", reviews, kind="char"))
@@ -309,7 +310,7 @@ def test_an_encoder_alone_answers_nothing(language_model, tmp_path):
         hf_rnn.Predictor.from_pretrained(tmp_path / "encoder")
 
 
-@pytest.mark.parametrize("hidden_size", [8, 12])
+@pytest.mark.parametrize("hidden_size", [8, pytest.param(12, marks=pytest.mark.proof)])
 @pytest.mark.slow
 def test_a_language_model_goes_on_with_the_output_layer_of_another(tmp_path, reviews, hidden_size):
     first = lm(tmp_path / "first", reviews, tie_word_embeddings=False, hidden_size=hidden_size)
@@ -361,6 +362,7 @@ def test_settings_of_classifiers_are_refused(tmp_path, reviews, section, setting
     assert not (tmp_path / "lm").exists()
 
 
+@pytest.mark.proof
 @pytest.mark.slow
 def test_the_model_of_the_least_perplexity_is_kept(tmp_path, reviews):
     run = lm(tmp_path / "lm", reviews)

@@ -560,6 +560,7 @@ def test_spans_are_read_as_conlleval_reads_them():
     assert (found["precision"], found["recall"], found["f1/B"], found["support/A"]) == (0.5, 0.5, 0, 2)
 
 
+@pytest.mark.proof
 @pytest.mark.slow
 def test_real_news_is_tagged(real_data, tmp_path):
     settings = run(real_data / "conll2003", tmp_path / "model", num_train_epochs=1, max_steps=3)

@@ -280,6 +280,7 @@ def test_bleu_of_texts_as_they_stand_and_lower_cased():
     assert found["bleu"] < 60
 
 
+@pytest.mark.proof
 @pytest.mark.slow
 def test_real_captions_are_translated(real_data, tmp_path):
     settings = run(real_data / "multi30k", tmp_path / "model", num_train_epochs=1, max_steps=2)

@@ -9,6 +9,7 @@ from support import ROOT
 from support.waiting import PATIENCE
 
 
+@pytest.mark.proof
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="chaos.py forks")
 def test_runs_that_were_killed_starved_and_damaged_end_as_if_nothing_had_been():

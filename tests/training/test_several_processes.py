@@ -85,6 +85,7 @@ def test_two_processes_train_a_language_model_as_one_with_all_streams(reviews, t
     assert second["validation"] == pytest.approx(first["validation"], rel=1e-5)
 
 
+@pytest.mark.proof
 @pytest.mark.slow
 def test_two_processes_train_a_tagger_as_one(tagged, tmp_path):
     more = {"task": "token_classification", "model.crf": "true", "model.character_encoder": "cnn"}
@@ -93,6 +94,7 @@ def test_two_processes_train_a_tagger_as_one(tagged, tmp_path):
         assert second["validation"][name] == pytest.approx(first["validation"][name], abs=1e-6)
 
 
+@pytest.mark.proof
 @pytest.mark.slow
 def test_two_processes_train_a_translator_as_one(translated, tmp_path):
     more = {"task": "translation", "data.text_column": "en", "data.label_column": "de", "model.input_feeding": "true"}
@@ -108,7 +110,7 @@ def test_batches_by_tokens_in_two_processes(reviews, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["SIGKILL", "error"])
+@pytest.mark.parametrize("how", ["SIGKILL", pytest.param("error", marks=pytest.mark.proof)])
 def test_a_worker_that_dies_ends_the_job_at_once_and_a_restart_goes_on(how, reviews, tmp_path):
     assert torchrun(2, *options(reviews, tmp_path / "whole", 8)).returncode == 0
     # Step 11 is within the second epoch of 8 steps.

@@ -218,7 +218,7 @@ def test_windows_go_through_whole_documents(corpus):
 @pytest.mark.parametrize(
     ("task", "training"),
     [
-        ("text_classification", {}),
+        pytest.param("text_classification", {}, marks=pytest.mark.proof),
         ("text_classification", {"train_batch_tokens": 200, "dataloader_num_workers": 2}),
         ("language_modeling", {"per_device_train_batch_size": 4, "window": 10}),
     ],
