@@ -82,3 +82,8 @@ def test_held_out_rows_of_other_tasks(task, tmp_path):
     common = [name for name in again if name in trained and name != "rows"]
     assert common
     assert {name: again[name] for name in common} == pytest.approx({name: trained[name] for name in common}, rel=1e-4)
+
+
+def test_no_bars_where_nobody_sees_them(tiny_run, capfd):
+    assert hf_rnn.evaluate(tiny_run)["rows"] > 0
+    assert "\r" not in capfd.readouterr().err

@@ -1,16 +1,13 @@
 """run.yaml holds all settings that a later release could change."""
 
-from dataclasses import fields, replace
+from dataclasses import fields
 
 import pytest
 import yaml
 
 import hf_rnn
-from hf_rnn.tasks import task_class
 from hf_rnn.training.arguments import RNNTrainingArguments
 from hf_rnn.training.fine_tuning import ENCODER
-from hf_rnn.training.presets import RULES
-from hf_rnn.training.run_checks import check_use
 from hf_rnn.training.run_config import SECTIONS, parse_run
 from hf_rnn.training.run_yaml import _WITHOUT_EFFECT
 from hf_rnn.utils.errors import ConfigError
@@ -77,8 +74,15 @@ def test_the_output_layer_of_a_language_model_comes_from_a_pretrained_one():
     assert "tie_word_embeddings" in written("--task", "translation", "--model.pretrained", "lm")["model"]
 
 
-def test_a_preset_with_nothing_left_to_choose_is_an_error():
-    run, _ = parse_run(["--preset", "best"])
-    run = replace(run, given=run.given.union(rule.key for rule in RULES[run.task]))
-    with pytest.raises(ConfigError, match=r"preset='best' chooses the settings that are not given, and all .* given"):
-        check_use(run, task_class(run.task))
+def test_a_preset_for_a_file_that_has_all_settings_is_an_error(tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text(parse_run(["--model.hidden_size", "64"])[1])
+    with pytest.raises(ConfigError, match=r"preset='best' chooses the settings that are not given.* gives all of them"):
+        parse_run(["--config", str(file), "--preset", "best"])
+
+
+def test_a_file_of_another_release_is_told(tmp_path, caplog):
+    file = tmp_path / "run.yaml"
+    file.write_text(parse_run([])[1].replace(hf_rnn.__version__, "0.0.9", 1))
+    parse_run(file)
+    assert f"hf_rnn 0.0.9 wrote this run.yaml, and this is {hf_rnn.__version__}" in caplog.text

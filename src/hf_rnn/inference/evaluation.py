@@ -15,7 +15,8 @@ from ..text.batching import BATCH_TOKENS
 from ..text.loading import load
 from ..text.schema import fingerprint
 from ..text.splits import SPLITS, choose_split
-from ..utils.errors import DataError, HfRnnError
+from ..utils.errors import DataError, HfRnnError, nearest
+from ..utils.output import bars_if_seen
 from .columns import own_columns
 from .predictor import Predictor
 
@@ -58,6 +59,7 @@ def labelled_rows(
     return splits, task.with_data(own_columns(task, wanted, given or (), labels))
 
 
+@bars_if_seen()
 def evaluate(
     predictor: Predictor | str | Path,
     data: Any = None,
@@ -104,11 +106,22 @@ def _split_of_run(task: Task, splits: DatasetDict, split: str | None) -> str:
     """Return the named split of a training run; or its test split, or else its validation split.
 
     `VALIDATION` stands for validation rows that the run held out.
+
+    Raises:
+        DataError: The split does not exist.
     """
     validation = choose_split(splits, task.data.validation_split) or VALIDATION
     if split is None:
         return str(task.data.test_split) if task.data.test_split in splits else validation
-    return validation if split not in splits and SPLITS.get(split) == VALIDATION else split
+    if split in splits:
+        return split
+    if SPLITS.get(split) == VALIDATION:
+        return validation
+    near = nearest(split, [*splits, VALIDATION]) or validation
+    raise DataError(
+        f"the data of the run, {task.data.path!r}, have no split {split!r}, only "
+        f"{', '.join(dict.fromkeys([*splits, validation]))}: write split={near!r}."
+    )
 
 
 def _held_out(task: Task, splits: DatasetDict) -> Dataset:

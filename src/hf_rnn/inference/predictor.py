@@ -26,6 +26,7 @@ from ..text.python_rows import is_table, splits_in
 from ..text.tokenization import as_text, load_tokenizer, token_ids
 from ..utils.errors import HfRnnError
 from ..utils.machine import default_device, keep_freed_memory, on_device
+from ..utils.output import bars_if_seen
 from .columns import own_columns, text_columns
 from .long_text import LONG_TEXT_WINDOW, logits_of
 from .text_stream import TextStream
@@ -64,6 +65,7 @@ class Predictor:
     others: Sequence[PreTrainedModel] = ()
 
     @classmethod
+    @bars_if_seen(of_datasets=False)
     def from_pretrained(
         cls, path: str | Path, device: str | None = None, others: Sequence[str | Path] = (), **kwargs: Any
     ) -> Predictor:

@@ -160,8 +160,12 @@ class TaskWithLabels(TextTask):
             f"the split {split!r} of {self.data.path!r} has the label {value!r}, which is not in id2label "
             f"({named})"
             + (f"; the nearest is {near!r}" if near else "")
-            + ": correct the rows, or name all labels with data.label_names=[…]"
-            + (" and train again." if self.trained else ".")
+            + ": correct the rows, or "
+            + (
+                "name the column of the labels, data.label_column=NAME. A model learns new labels by training."
+                if self.trained
+                else "name all labels with data.label_names=[…]."
+            )
         )
 
     @property

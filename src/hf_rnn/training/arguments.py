@@ -5,11 +5,13 @@ import json
 import os
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import TrainingArguments
+from transformers import IntervalStrategy, SchedulerType, TrainingArguments
+from transformers.trainer_utils import SaveStrategy
 
 from ..utils.errors import ConfigError, check_choice
 from ..utils.output import bars_are_seen
@@ -26,12 +28,19 @@ REFUSED = {
     "use_liger_kernel": "its kernels are for layers that a recurrent network does not have",
     "gradient_checkpointing": "a recurrent network saves memory with model.backprop_window",
 }
+CHOICES: dict[str, type[Enum]] = {
+    "eval_strategy": IntervalStrategy,
+    "logging_strategy": IntervalStrategy,
+    "save_strategy": SaveStrategy,
+    "lr_scheduler_type": SchedulerType,
+}
 LEAST = {
     "per_device_train_batch_size": 1,
     "per_device_eval_batch_size": 1,
     "gradient_accumulation_steps": 1,
     "learning_rate": 0,
     "vectors_frozen_epochs": 0,
+    "weight_decay": 0,
     "seed": 0,
     "data_seed": 0,
 }
@@ -171,6 +180,13 @@ class RNNTrainingArguments(TrainingArguments):
         if self.gradient_flow_steps < 0:
             raise ConfigError(f"training.gradient_flow_steps={self.gradient_flow_steps} must be 0 (none) or greater.")
         check_choice("training.train_sampling_strategy", self.train_sampling_strategy, SAMPLINGS)
+        for name, choices in CHOICES.items():
+            value = getattr(self, name)
+            check_choice(f"training.{name}", getattr(value, "value", value), [each.value for each in choices])
+        if not 0 <= self.label_smoothing_factor < 1:
+            raise ConfigError(
+                f"training.label_smoothing_factor={self.label_smoothing_factor} must be at least 0 and less than 1."
+            )
         for name, least in LEAST.items():
             if (getattr(self, name) or 0) < least:
                 raise ConfigError(f"training.{name}={getattr(self, name)} must be {least} or greater.")

@@ -28,7 +28,7 @@ from ..text.loading import load
 from ..text.schema import SCHEMA_FILE, Schema
 from ..text.tokenization import BY_FREQUENCY, TokenizerArguments, load_tokenizer, train_tokenizer
 from ..text.vectors import FoundVectors
-from ..utils.errors import HfRnnError
+from ..utils.errors import ConfigError, HfRnnError
 from ..utils.figures import draw_confusion, draw_curves
 from ..utils.machine import hardware, versions
 from ..utils.output import say
@@ -56,7 +56,8 @@ def train(config: str | Path | dict | list[str] | None = None, *, data: Any = No
 
     Args:
         config: Path of a YAML file, its sections as a dict, or a list of command-line arguments; None for the defaults.
-            A dict looks like `{"data": {"path": "reviews.csv"}, "training": {"output_dir": "my-model"}}`.
+            A dict looks like `{"data": {"path": "reviews.csv"}, "training": {"output_dir": "my-model"}}`, or
+            `{"data": "reviews.csv"}`.
         data: Rows in memory that replace `data.path`: a pandas or polars DataFrame, a `datasets.Dataset`, or a list of
             dicts or of pairs (text, label). A `datasets.DatasetDict` or a dict holds several splits.
 
@@ -67,6 +68,13 @@ def train(config: str | Path | dict | list[str] | None = None, *, data: Any = No
         HfRnnError: The configuration, data or output folder is invalid (an older run is unchanged), or training fails.
     """
     config = {} if config is None else config
+    if isinstance(config, dict) and isinstance(config.get("data"), (str, os.PathLike)):
+        config = {**config, "data": {"path": config["data"]}}
+    if isinstance(config, (str, os.PathLike)) and Path(config).suffix not in (".yaml", ".yml"):
+        name = os.fspath(config)
+        raise ConfigError(
+            f"config={name!r} is not the YAML file of a run: write train({{'data': {name!r}}}) to train on this data."
+        )
     if isinstance(config, dict) and isinstance(section := config.get("data"), dict):
         path = section.get("path")
         if path is not None and not isinstance(path, (str, os.PathLike)):
@@ -103,11 +111,6 @@ class Run:
     def train(self) -> dict:
         """Train, evaluate and save the model; return the content of `metrics.json`."""
         run, args = self.config, self.args
-        if run.card.dataset and run.card.dataset != run.data.path and args.should_log:
-            logger.info(
-                f"the card will say that {run.data.path} is a copy of {run.card.dataset}: if it is not, write "
-                "card.dataset=None."
-            )
         set_seed(args.seed)
         check_use(run, task_class(run.task))
         source = open_for(run) if self.checkpoint is None else None

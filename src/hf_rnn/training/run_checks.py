@@ -6,7 +6,8 @@ from dataclasses import MISSING
 
 from ..models.cells import find_cell
 from ..tasks.base import TaskModel
-from ..utils.errors import ConfigError
+from ..text.tokenization import KINDS
+from ..utils.errors import ConfigError, check_choice
 from ..utils.machine import emulates_bf16, runs_bf16
 from .presets import rules_of, without_rules
 from .run_config import RunConfig
@@ -25,11 +26,8 @@ def check_use(run: RunConfig, task: type[TaskModel]) -> None:
     args = run.training
     if run.preset != "none" and "preset" in run.given and (why := without_rules(run)):
         raise ConfigError(f"preset={run.preset!r} chooses settings by rules, and {why}: leave it out.")
-    if run.preset != "none" and "preset" in run.given and not rules_of(run):
-        raise ConfigError(
-            f"preset={run.preset!r} chooses the settings that are not given, and all of them are given, as in the "
-            "run.yaml of a model: leave the preset out, or delete the settings that it should choose."
-        )
+    if run.tokenizer.kind is not None:
+        check_choice("tokenizer.kind", run.tokenizer.kind, KINDS)
     if run.model.wide_ngrams and run.data.streaming:
         raise ConfigError(
             f"model.wide_ngrams={run.model.wide_ngrams} are fitted on all training rows at once, and "

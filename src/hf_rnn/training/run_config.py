@@ -2,6 +2,8 @@
 """Configuration of a training run: the sections of its YAML file, parsed and checked by jsonargparse."""
 
 import dataclasses
+import logging
+import re
 from argparse import SUPPRESS, ArgumentError
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 
 from ..hub.folder import RUN_FILE
 from ..hub.saved_run import check_sections, path_from, write_yaml
-from ..models.configuration_rnn import RNNConfig
+from ..models.configuration_rnn import RNNConfig, __version__
 from ..text.arguments import DataArguments
 from ..text.tokenization import TokenizerArguments
 from ..utils.errors import ConfigError, HfRnnError, check_choice
@@ -25,6 +27,8 @@ from .run_values import AS_WRITTEN, as_meant, as_yaml, load_value
 from .run_yaml import run_yaml
 from .short_forms import written_out
 from .short_help import short_help
+
+logger = logging.getLogger(__name__)
 
 _MODE = "hf_rnn"
 
@@ -251,6 +255,7 @@ def parse_run(arguments: list[str] | dict | str | Path) -> tuple[RunConfig, str]
         given_to = parser.args if isinstance(given_to, list) else given_to
         _find_data(namespace, written, given_to)
         _find_preset(namespace, written, given_to)
+        _drop_card_of_other_data(namespace, given_to)
         given = _given(parser, written, given_to)
         return _instantiated(parser, namespace, given)
     except (ArgumentError, TypeError, ValueError, OSError, yaml.YAMLError) as error:
@@ -324,6 +329,31 @@ def _find_preset(namespace: Namespace, written: Namespace, arguments: list[str] 
     files = [] if isinstance(arguments, dict) else _files(arguments)
     if written.get("preset") is None and any(file.name == RUN_FILE for file in files):
         namespace["preset"] = "none"
+    version = namespace.hf_rnn_version
+    if version is not None and namespace.preset != "none":
+        raise ConfigError(
+            f"preset={namespace.preset!r} chooses the settings that are not given, and the {RUN_FILE} of a model gives "
+            "all of them: leave the preset out, or name the data instead of the file."
+        )
+    if version not in (None, __version__):
+        logger.warning(f"hf_rnn {version} wrote this {RUN_FILE}, and this is {__version__}: its settings are kept.")
+
+
+def _drop_card_of_other_data(namespace: Namespace, arguments: list[str] | dict) -> None:
+    """Remove data set and language of a configuration's card if the command line names other data."""
+    if isinstance(arguments, dict) or not _files(arguments):
+        return
+    typed = {each.partition("=")[0] for each in arguments}
+    card = {name: namespace[f"card.{name}"] for name in ("dataset", "language") if f"--card.{name}" not in typed}
+    if "--data.path" not in typed or namespace["data.path"] == namespace["card.dataset"] or not any(card.values()):
+        return
+    for name in card:
+        namespace[f"card.{name}"] = None
+    logger.info(
+        f"the card will not say what the configuration says about its own data ({', '.join(card)}): if "
+        f"{namespace['data.path']} is a copy of that, write "
+        f"{' and '.join(f'card.{name}={value!r}' for name, value in card.items() if value)}."
+    )
 
 
 def _files(arguments: list[str]) -> list[Path]:
@@ -343,7 +373,9 @@ def checked_config(settings: dict[str, Any]) -> RNNConfig:
     try:
         return RNNConfig(**settings)
     except StrictDataclassError as error:
-        raise ConfigError(f"model: {str(error).splitlines()[-1].strip().removeprefix('ValueError: ')}") from error
+        message = str(error).splitlines()[-1].strip().removeprefix("ValueError: ")
+        names = "|".join(each.name for each in _MODEL_FIELDS)
+        raise ConfigError(re.sub(rf"(?<![\w.])({names})=", r"model.\1=", message)) from error
 
 
 set_loader(_MODE, load_value, (yaml.YAMLError,))

@@ -91,7 +91,8 @@ def near_path(path: str) -> str | None:
         path: Path that does not exist.
     """
     place = Path(path)
-    names = {name: each.name for each in _beside(place) for name in (each.name, each.stem)}
+    beside = [each for each in _beside(place) if each.name != place.name]
+    names = {name: each.name for each in beside for name in (each.name, each.stem)}
     near = difflib.get_close_matches(place.name, names, n=1, cutoff=0.75)
     return str(place.with_name(names[near[0]])) if near else None
 

@@ -90,4 +90,27 @@ def progress_bars(shown: bool) -> Iterator[None]:
             of_transformers.enable_progress_bar()
 
 
-__all__ = ["WORDING", "bars_are_seen", "disable_progress_bars", "progress_bars", "say", "unsaid"]
+@contextmanager
+def bars_if_seen(of_datasets: bool = True) -> Iterator[None]:
+    """Disable progress bars inside the block if nobody sees them. It can decorate a function, too.
+
+    Args:
+        of_datasets: False for the bars of transformers only: importing datasets takes long.
+    """
+    if of_datasets:
+        with progress_bars(bars_are_seen()):
+            yield
+        return
+    from transformers.utils import logging as of_transformers
+
+    hidden = not bars_are_seen() and of_transformers.is_progress_bar_enabled()
+    if hidden:
+        of_transformers.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if hidden:
+            of_transformers.enable_progress_bar()
+
+
+__all__ = ["WORDING", "bars_are_seen", "bars_if_seen", "disable_progress_bars", "progress_bars", "say", "unsaid"]

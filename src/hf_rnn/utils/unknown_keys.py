@@ -6,6 +6,16 @@ from collections.abc import Iterable
 
 from .errors import nearest
 
+# Names of other programs for keys.
+_ELSEWHERE = {
+    "lr": "learning_rate",
+    "batch_size": "per_device_train_batch_size",
+    "epochs": "num_train_epochs",
+    "num_epochs": "num_train_epochs",
+    "dropout": "classifier_dropout",
+    "vocabulary_size": "vocab_size",
+}
+
 
 def name_unknown_key(message: str, keys: Iterable[str]) -> str:
     """Return a clearer message for an unknown key, or the given message if it is about something else.
@@ -25,7 +35,8 @@ def name_unknown_key(message: str, keys: Iterable[str]) -> str:
     section, _, last = name.rpartition(".")
     inside = {key.rpartition(".")[2]: key for key in keys if key.rpartition(".")[0] == section}
     # Within a known section, only the last part of the key is compared: the section's name would add similarity.
-    near = inside.get(nearest(last, inside) or "") if inside else nearest(name, keys)
+    known = next((key for key in keys if key.rpartition(".")[2] == _ELSEWHERE.get(last)), None)
+    near = known or (inside.get(nearest(last, inside) or "") if inside else nearest(name, keys))
     if not near and not section:
         # A key that lacks its section.
         lasts = {key.rpartition(".")[2]: key for key in keys}

@@ -1,0 +1,70 @@
+"""Short forms in Python, names of other programs, and configurations with other data."""
+
+import pytest
+import yaml
+from support import ROOT, tiny_config
+
+import hf_rnn
+from hf_rnn.training.run_config import parse_run
+from hf_rnn.utils.errors import ConfigError, DataError
+
+
+def test_the_data_section_may_be_a_path(reviews_csv, tmp_path):
+    config = tiny_config(reviews_csv, tmp_path / "model")
+    path = config["data"].pop("path")
+    assert not config["data"]
+    assert hf_rnn.train({**config, "data": path})["run"]["train_rows"] == 180
+
+
+@pytest.mark.parametrize("path", ["reviews.csv", "owner/reviews"])
+def test_data_in_the_place_of_a_configuration_is_told(path):
+    with pytest.raises(ConfigError, match=rf"is not the YAML file of a run: write train\({{'data': '{path}'}}\)"):
+        hf_rnn.train(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [("lr", "learning_rate"), ("batch_size", "per_device_train_batch_size"), ("epochs", "num_train_epochs")],
+)
+def test_names_of_other_programs_are_known(name, key):
+    with pytest.raises(ConfigError, match=f"no key '{name}': did you mean 'training.{key}'"):
+        parse_run([f"--{name}", "3"])
+
+
+def test_the_card_does_not_call_other_data_a_copy(caplog):
+    config = str(ROOT / "configs" / "imdb.yaml")
+    with caplog.at_level("INFO"):
+        run, text = parse_run(["--config", config, "--data.path", "mine.csv"])
+    assert (run.card.dataset, run.card.language) == (None, None)
+    assert yaml.safe_load(text)["card"]["dataset"] is None
+    assert "write card.dataset='stanfordnlp/imdb' and card.language='en'" in caplog.text
+    for options in (["--card.dataset", "stanfordnlp/imdb"], ["--data.path", "stanfordnlp/imdb"]):
+        run, _ = parse_run(["--config", config, "--data.path", "mine.csv", *options])
+        assert run.card.dataset == "stanfordnlp/imdb"
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"eval_strategy": "never"}, "training.eval_strategy='never' is not one of no, steps, epoch"),
+        ({"lr_scheduler_type": "cosin"}, "did you mean training.lr_scheduler_type='cosine'"),
+        ({"weight_decay": -1}, "training.weight_decay=-1.0 must be 0 or greater"),
+        ({"label_smoothing_factor": 2}, "training.label_smoothing_factor=2.0 must be at least 0 and less than 1"),
+    ],
+)
+def test_settings_of_transformers_are_checked_before_the_run(setting, message):
+    with pytest.raises(ConfigError, match=message):
+        parse_run({"training": setting})
+
+
+def test_settings_of_model_and_tokenizer_are_named_with_their_section():
+    with pytest.raises(ConfigError, match=r"^model\.pooling='avg' must be one of .*: write model\.pooling='mean'"):
+        parse_run({"model": {"pooling": "avg"}})
+    with pytest.raises(ConfigError, match=r"^tokenizer\.kind='words' .*tokenizer\.kind='word'"):
+        hf_rnn.train({"tokenizer": {"kind": "words"}})
+
+
+@pytest.mark.parametrize(("split", "near"), [("vlidation", "validation"), ("test", "validation")])
+def test_a_split_that_a_run_does_not_have(tiny_run, split, near):
+    with pytest.raises(DataError, match=f"no split '{split}', only train, validation: write split='{near}'"):
+        hf_rnn.evaluate(tiny_run, split=split)
