@@ -193,7 +193,7 @@ def _parser(names: tuple[str, ...], asked: ArgumentParser | None = None) -> Argu
         prog="hf-rnn",
         description="Train recurrent networks on texts, use them, and share them.",
         epilog=f"examples:\n{examples}\n\nhf-rnn COMMAND --help lists all options of a command. With "
-        "--quiet, a command shows no progress bars and no notes.",
+        "--quiet, a command shows no progress bars and no notes, only decisions, warnings and results.",
         formatter_class=RawHelpFormatter,
         parser_mode=asked.parser_mode if asked else "yaml",
     )
