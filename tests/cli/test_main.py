@@ -291,7 +291,7 @@ def test_an_option_that_is_missing_is_named_as_it_is_written(capsys):
     code, _, err = run(capsys, "push", "folder")
     assert code == 1
     assert err.startswith(
-        "hf-rnn push: the following arguments are required: repo_id (hf-rnn push --help lists the options)"
+        "hf-rnn push: the following arguments are required: REPO_ID (hf-rnn push --help lists the options)"
     )
 
 

@@ -5,6 +5,7 @@ import yaml
 from support import ROOT, tiny_config
 
 import hf_rnn
+from hf_rnn.cli.main import main
 from hf_rnn.training.run_config import parse_run
 from hf_rnn.utils.errors import ConfigError, DataError
 
@@ -68,3 +69,19 @@ def test_settings_of_model_and_tokenizer_are_named_with_their_section():
 def test_a_split_that_a_run_does_not_have(tiny_run, split, near):
     with pytest.raises(DataError, match=f"no split '{split}', only train, validation: write split='{near}'"):
         hf_rnn.evaluate(tiny_run, split=split)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "--learning_rate", "abc"], "hf-rnn train: --training.learning_rate abc must be a number.\n"),
+        (["train", "--data.header", "maybe"], "hf-rnn train: --data.header maybe must be true or false or null.\n"),
+        (["train", "--data.max_length", "1.5"], "--data.max_length 1.5 must be a whole number or null.\n"),
+        (["predict", "model", "text", "--top_k", "two"], "hf-rnn predict: --top_k two must be a whole number. ("),
+        (["average", "a", "b"], "the following arguments are required: --output ("),
+        (["predict"], "the following arguments are required: MODEL ("),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_told_in_one_line(arguments, message, capsys):
+    assert main(arguments) == 1
+    assert message in capsys.readouterr().err

@@ -53,8 +53,18 @@ class CommandParser(ArgumentParser):
             message: Message of the parser.
             ex: Error that led to it, if any.
         """
-        said = name_unknown_key(message, (action.dest for action in self._actions))
+        said = name_unknown_key(self._with_missing_options(message), (action.dest for action in self._actions))
         raise HfRnnError(f"{said} ({self.prog} --help lists the options)") from ex
+
+    def _with_missing_options(self, message: str) -> str:
+        """Return a message about missing arguments with the names that a user writes; another message as it is."""
+        start, required, names = message.partition("arguments are required: ")
+        actions = {action.dest: action for action in self._actions}
+        if not required or not set(names.split(", ")) <= set(actions):
+            return message
+        missing = [actions[name] for name in names.split(", ") if actions[name].nargs != "*"]
+        written = [each.option_strings[0] if each.option_strings else each.dest.upper() for each in missing]
+        return start + required + ", ".join(written)
 
     def parse_args(self, args: Any = None, *others: Any, **how: Any) -> Namespace:  # type: ignore[override]
         """Move the texts to the end of the arguments, after `--`, and parse them.

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Suggestions for unknown keys on the command line or in a YAML file."""
+"""Clear messages for unknown keys and values of the wrong type, on the command line or in a YAML file."""
 
 import re
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ _ELSEWHERE = {
 
 
 def name_unknown_key(message: str, keys: Iterable[str]) -> str:
-    """Return a clearer message for an unknown key, or the given message if it is about something else.
+    """Return a clearer message for an unknown key or a wrong type, or the given message if it is about something else.
 
     Args:
         message: Message of an error of jsonargparse.
@@ -31,7 +31,7 @@ def name_unknown_key(message: str, keys: Iterable[str]) -> str:
     keys = [key for key in keys if key not in ("help", "config", "print_config", "print_shtab")]
     name = _unknown_key(message)
     if name is None:
-        return message
+        return _name_wrong_type(message)
     section, _, last = name.rpartition(".")
     inside = {key.rpartition(".")[2]: key for key in keys if key.rpartition(".")[0] == section}
     # Within a known section, only the last part of the key is compared: the section's name would add similarity.
@@ -59,6 +59,34 @@ def _unknown_key(message: str) -> str | None:
     """Return the unknown key that a message of jsonargparse names, or None."""
     found = (re.search(pattern, message) for pattern in _UNKNOWN)
     return next((f"{match[1]}.{match[2]}".strip(".") for match in found if match), None)
+
+
+# Messages of jsonargparse about a value of the wrong type, where one type or several are allowed.
+_WRONG_TYPE = re.compile(
+    r"""Parser\ key\ "(?P<key>[^"]+)":\s+
+    (?: Expected\ a\ (?P<one>.+?)\.\ Got\ value:\ (?P<got>.*)
+    | Does\ not\ validate\ .*?Subtypes:\ \[(?P<several>.*?)\]\n.*Given\ value:\ (?P<given>.*))""",
+    re.DOTALL | re.VERBOSE,
+)
+_TYPES = {
+    "<class 'float'>": "a number",
+    "<class 'int'>": "a whole number",
+    "<class 'bool'>": "true or false",
+    "<class 'str'>": "text",
+    "<class 'NoneType'>": "null",
+    "list[str]": "a list, such as [a, b]",
+    "list[float]": "a list of numbers, such as [0.1, 1.0]",
+}
+
+
+def _name_wrong_type(message: str) -> str:
+    found = _WRONG_TYPE.match(message)
+    types = [] if found is None else [found["one"]] if found["one"] else found["several"].split(", ")
+    if found is None or not set(types) <= set(_TYPES):
+        return message
+    value = found["got"] if found["one"] else found["given"]
+    value = value if value.startswith("[") else repr(value)
+    return f"{found['key']}={value} must be {' or '.join(_TYPES[each] for each in types)}."
 
 
 __all__ = ["name_unknown_key"]
