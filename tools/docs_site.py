@@ -11,6 +11,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
+from latex2mathml.converter import convert
 from mkdocs.structure.files import File
 
 ROOT = Path(__file__).parents[1]
@@ -34,6 +35,7 @@ TITLES = {
 }
 CONFIGURATION, COMMANDS = "reference/configuration.md", "reference/commands.md"
 _LINK = re.compile(r"(\]\()([^)\s]+)(\))")
+_EQUATION = re.compile(r'<div class="arithmatex">\\\[(.*?)\\\]</div>', re.DOTALL)
 _CODE = re.compile(r"(```.*?```|`[^`]*`)", re.DOTALL)
 
 
@@ -80,11 +82,12 @@ def on_page_markdown(markdown: str, page: Any, config: Any, **_: Any) -> str:
 
 
 def on_page_content(content: str, **_: Any) -> str:
-    """Show references of docstrings, written as a name in brackets and backticks, as code.
+    """Show references of docstrings, written as a name in brackets and backticks, as code; and equations as MathML.
 
     Args:
         content: HTML of the page.
     """
+    content = _EQUATION.sub(lambda found: convert(html.unescape(found[1]), display="block"), content)
     return re.sub(r"\[<code>~?([\w.]+)</code>\]", lambda match: f"<code>{match[1].rpartition('.')[2]}</code>", content)
 
 

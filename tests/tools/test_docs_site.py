@@ -62,3 +62,10 @@ def test_the_error_of_the_page_is_the_error_of_the_command(capsys, tmp_path):
     assert main(["train", str(tmp_path / "r.csv"), "--model.pooling", "avg", "--output_dir", str(tmp_path / "m")]) == 1
     page = (ROOT / "docs" / "guides" / "command_line.md").read_text(encoding="utf-8")
     assert f"```text\n{capsys.readouterr().err.strip()}\n```" in page
+
+
+def test_equations_are_shown_without_a_script():
+    shown = docs_site.on_page_content(r'<p>a</p><div class="arithmatex">\[h_t = \tanh(x &lt; 1)\]</div>')
+    assert "<math" in shown
+    assert "<msub><mi>h</mi><mi>t</mi></msub>" in shown
+    assert "arithmatex" not in shown
