@@ -58,7 +58,7 @@ def test_a_name_that_cannot_be_pushed_to(server, client, model, token, name, mes
         (
             ["user/reviews"],
             None,
-            "is a data set on the Hub, not a model: name a model, or train one, --data.path user/r",
+            "is a data set on the Hub, not a model: name a model, or train one, hf-rnn train user/r",
         ),
         (["user/page"], None, "is a Space on the Hub, not a model"),
     ],

@@ -273,7 +273,7 @@ def test_models_of_pairs_are_not_explained_by_half(planted):
     models, tokenizer = planted
     config = models["concat"].config
     task = TextClassification(DataArguments(text_pair_column="second"), config)
-    with pytest.raises(UserError, match="text_pair_column='second'"):
+    with pytest.raises(UserError, match="the second one from 'second'"):
         explainable(Predictor(models["concat"], tokenizer, task))
 
 

@@ -150,7 +150,9 @@ def test_the_labels_of_a_trained_model_hold():
             stars.prepare_split(splits(test=[wrong]), "test")
     with pytest.raises(UserError, match="no split 'dev', only train"):
         task.prepare_split(splits(train=[0, 1]), "dev")
-    with pytest.raises(UserError, match=r"label 'positive'.*the nearest is 'pos'.*train again"):
+    with pytest.raises(
+        UserError, match=r"label 'positive'.*the nearest is 'pos'.*A model learns new labels by training"
+    ):
         task.prepare_split(splits(test=["positive", "neg"]), "test")
 
 

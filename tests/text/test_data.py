@@ -154,7 +154,11 @@ def test_columns_are_found_by_name_then_by_content():
 @pytest.mark.parametrize(
     ("rows", "arguments", "message"),
     [
-        ({"text": TEXT, "label": [0, 1] * 5}, {"text_column": "txt"}, r"text_column 'txt' .*'text', 'label'.*'text'\?"),
+        (
+            {"text": TEXT, "label": [0, 1] * 5},
+            {"text_column": "txt"},
+            r"data.text_column='txt' .*'text', 'label'.*'text'\?",
+        ),
         ({"text": TEXT, "label": [0, 1] * 5}, {"label_column": "lable"}, r"did you mean 'label'"),
         ({"a": TEXT, "b": TEXT, "label": [0, 1] * 5}, {}, r"text column .* 'a', 'b', 'label'.*data.text_column='a'"),
         ({"text": TEXT, "b": [0, 1] * 5, "c": [0, 1] * 5}, {}, r"label column .*data.label_column='b'"),

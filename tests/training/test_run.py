@@ -69,7 +69,7 @@ def test_a_run_is_not_overwritten_unless_told_to(tiny_run, tmp_path):
     shutil.copytree(tiny_run, folder)
     before = {name: (folder / name).read_bytes() for name in files(folder)}
     config = tiny_config(tiny_run.parent / "reviews.csv", folder)
-    with pytest.raises(UserError, match=r"already holds a run.*--training.overwrite true"):
+    with pytest.raises(UserError, match=r"already holds a run.*training\.overwrite=True"):
         hf_rnn.train(config)
     assert {name: (folder / name).read_bytes() for name in files(folder)} == before
     config["training"]["overwrite"] = True

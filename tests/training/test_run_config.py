@@ -53,7 +53,7 @@ def test_what_happens_to_an_older_run_is_no_part_of_a_run():
         ({"training": {"eval_stratgy": "no"}}, r"did you mean 'training.eval_strategy'"),
         (["--data.pth=x"], r"no key 'data.pth': did you mean 'data.path'"),
         ({"training": {"learning_rate": "fast"}}, r"training.learning_rate"),
-        ({"model": {"cell_type": "lstn"}}, r"cell_type='lstn' must be one of lstm, .*write cell_type='lstm'"),
+        ({"model": {"cell_type": "lstn"}}, r"cell_type='lstn' must be one of lstm, .*write model.cell_type='lstm'"),
         ({"model": {"classifier_dropout": 2}}, r"classifier_dropout=2.* is a probability"),
         ({"model": {"hidden_dropout": 0.3}}, r"no second layer"),
         (["--training.nonsense", "1"], r"no key 'training.nonsense'; the keys are (training\.\w+, )+training\.\w+\.$"),

@@ -272,7 +272,7 @@ def test_two_processes_train_on_one_stream(corpus, tmp_path):
         ({"data": {"path": "made_up_messages"}}, r"cannot be streamed: leave data.streaming out"),
         ({"data": {"streaming_sample": 0}}, r"streaming_sample=0 must be 1 or greater"),
         ({"data": {"unlabelled_splits": ["test"]}}, r"unlabelled_splits=\['test'\] has no use.*leave it out"),
-        ({"training": {"train_sampling_strategy": "batch_rebalance"}}, r"batch_rebalance has no use"),
+        ({"training": {"train_sampling_strategy": "batch_rebalance"}}, r"'batch_rebalance' has no use"),
         ({"data": {"label_names": ["negative", "other"]}}, r"has the label 'positive'.*name all labels"),
         (
             {"task": "language_modeling", "model": {"bidirectional": True, "independent_directions": True}},

@@ -291,7 +291,7 @@ def _other_kind(repo_id: str, token: str | None, repo_type: str) -> str | None:
     """Return the message for a name that belongs to another kind of repository, or None."""
     kinds = {
         "model": f"a model on the Hub, not a data set: name a data set, or use the model, hf-rnn predict {repo_id}",
-        "dataset": f"a data set on the Hub, not a model: name a model, or train one, data.path={repo_id!r}",
+        "dataset": f"a data set on the Hub, not a model: name a model, or train one, hf-rnn train {repo_id}",
         "space": f"a Space on the Hub, not a {'model' if repo_type == 'model' else 'data set'}: name one",
     }
     for kind in [kind for kind in kinds if kind != repo_type]:
