@@ -83,7 +83,7 @@ def test_a_run_that_goes_on_elsewhere_warns_of_nothing(server, client, tiny_run,
     again = tiny_training(copy, tmp_path / "second", num_train_epochs=3, **worst)
     assert client.told("train", *again, *hub, "--training.resume=true") == [
         f"the run in {tmp_path / 'second'} resumes from checkpoint-18.",
-        "30 rows of train were set aside as the validation split (data.validation_from=random).",
+        "30 rows of train were set aside as the validation split (data.validation_from='random').",
         f"pushed: {server.url}/{repo_id}/commit/{server.repo(repo_id).branches['main']}",
     ]
 

@@ -134,8 +134,10 @@ def _check_same_run(run: RunConfig, begun: RunConfig, folder: Path, checkpoint: 
     before, now = _reading(run, begun.training), _reading(run, run.training)
     for name in before:
         if before[name] != now[name]:
+            # A product is not an argument, which the command line would write as its option.
+            equals = " = " if " " in name else "="
             raise CheckpointError(
-                f"the run in {str(folder)!r} was begun with training.{name}={before[name]!r}, and this is "
+                f"the run in {str(folder)!r} was begun with training.{name}{equals}{before[name]!r}, and this is "
                 f"{now[name]!r}: resume it with hf-rnn train --config {quote(str(folder / RUN_FILE))} "
                 "--training.resume true."
             )
@@ -170,7 +172,7 @@ def _reading(run: RunConfig, args: RNNTrainingArguments) -> dict[str, Any]:
         return {name: getattr(args, name) for name in [*names, "window", *parts]}
     # The batch size per optimizer step must stay, but it may be split differently, such as on a machine with less
     # memory.
-    rows = {" * training.".join(parts) + " ": math.prod(getattr(args, part) for part in parts)}
+    rows = {" * training.".join(parts): math.prod(getattr(args, part) for part in parts)}
     return {name: getattr(args, name) for name in names} | rows
 
 
