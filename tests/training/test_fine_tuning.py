@@ -94,7 +94,7 @@ def test_the_encoder_decides_what_its_layers_can_have(tmp_path, lender):
     fields = RNNConfig.from_pretrained(lender).to_dict()
     RNNForCausalLM(RNNConfig(**{**fields, "num_hidden_layers": 1})).save_pretrained(tmp_path / "one")
     hf_rnn.load_tokenizer(str(lender)).save_pretrained(tmp_path / "one")
-    with pytest.raises(UserError, match=r"model\.hidden_dropout=0\.2 .* num_hidden_layers=1"):
+    with pytest.raises(UserError, match=r"model\.hidden_dropout=0\.2.*model\.num_hidden_layers=1"):
         hf_rnn.train({**settings, "training": {"output_dir": str(tmp_path / "other")}})
     assert not (tmp_path / "other").exists()
 
