@@ -1,5 +1,7 @@
 """Short forms in Python, names of other programs, and configurations with other data."""
 
+import json
+
 import pytest
 import yaml
 from support import ROOT, tiny_config
@@ -85,3 +87,25 @@ def test_a_split_that_a_run_does_not_have(tiny_run, split, near):
 def test_a_value_of_the_wrong_type_is_told_in_one_line(arguments, message, capsys):
     assert main(arguments) == 1
     assert message in capsys.readouterr().err
+
+
+def test_an_interrupt_before_a_checkpoint_promises_none(tmp_path, monkeypatch, capsys):
+    def interrupted(self):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hf_rnn.training.run.Run.train", interrupted)
+    command = ["train", "made_up_messages", "--output_dir", str(tmp_path / "model")]
+    assert main(command) == 130
+    assert "There is no checkpoint yet: nothing was saved." in capsys.readouterr().err
+    (tmp_path / "model" / "checkpoint-1").mkdir(parents=True)
+    assert main([*command, "--training.overwrite", "true"]) == 130
+    assert "--training.resume true resumes from the last checkpoint." in capsys.readouterr().err
+
+
+def test_an_error_about_a_table_by_columns_is_short(tmp_path):
+    columns = {"text": {str(n): f"a good film {n}" for n in range(500)}, "label": {str(n): n % 2 for n in range(500)}}
+    (tmp_path / "columns.json").write_text(json.dumps(columns))
+    with pytest.raises(DataError) as error:
+        hf_rnn.train({"data": str(tmp_path / "columns.json"), "training": {"output_dir": str(tmp_path / "model")}})
+    assert len(str(error.value)) < 1000
+    assert str(error.value).count("\n") < 10

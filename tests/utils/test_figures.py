@@ -35,3 +35,17 @@ def test_of_many_classes_those_with_the_most_errors_are_drawn(tmp_path, monkeypa
     names = [label.get_text() for label in drawn[0].axes[0].get_yticklabels()]
     assert len(names) == 30
     assert {"topic 77", "topic 140"} <= set(names)
+
+
+def test_the_matrix_of_many_classes_has_those_with_the_most_errors(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("hf_rnn.utils.figures.new_figure", lambda *size: drawn.append(new_figure(*size)) or drawn[-1])
+    labels = np.arange(150)
+    predicted = labels.copy()
+    predicted[[7, 140]] = [140, 7]
+    draw_confusion(predicted, labels, [f"class {n}" for n in labels], "test", tmp_path / "matrix.png")
+    axes = drawn[0].axes[0]
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert len(names) == 30
+    assert {"class 7", "class 140"} <= set(names)
+    assert "the 30 of 150 classes with the most errors" in axes.get_title()
