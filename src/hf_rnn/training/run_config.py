@@ -310,14 +310,18 @@ def _given(parser: RunParser, written: Namespace, arguments: list[str] | dict) -
     given = {key for key, value in written.items() if "." in key or (key == "preset" and value)}
     if written.get("hf_rnn_version") is None:
         return frozenset(given)
-    typed = set() if isinstance(arguments, dict) else {each.partition("=")[0].removeprefix("--") for each in arguments}
-    defaults = parser.get_defaults()
+    typed, defaults = _typed(arguments), parser.get_defaults()
     return frozenset(key for key in given if key in typed or written[key] != defaults.get(key))
+
+
+def _typed(arguments: list[str] | dict) -> set[str]:
+    """Return the keys that a command line has outside its YAML files."""
+    return set() if isinstance(arguments, dict) else {each.partition("=")[0].removeprefix("--") for each in arguments}
 
 
 def _find_data(namespace: Namespace, written: Namespace, arguments: list[str] | dict) -> None:
     """Resolve a relative `data.path` of a YAML file against the folder of that file first."""
-    if isinstance(arguments, dict) or any(argument.split("=")[0] == "--data.path" for argument in arguments):
+    if isinstance(arguments, dict) or "data.path" in _typed(arguments):
         return
     files = _files(arguments)
     if files and written.get("data.path") is not None:
@@ -325,7 +329,11 @@ def _find_data(namespace: Namespace, written: Namespace, arguments: list[str] | 
 
 
 def _find_preset(namespace: Namespace, written: Namespace, arguments: list[str] | dict) -> None:
-    """Set the preset of a saved `run.yaml` without one to none: an older release, without presets, wrote it."""
+    """Set the preset of a saved `run.yaml` without one to none: an older release, without presets, wrote it.
+
+    Raises:
+        ConfigError: A preset is named together with a `run.yaml` that has all settings.
+    """
     files = [] if isinstance(arguments, dict) else _files(arguments)
     if written.get("preset") is None and any(file.name == RUN_FILE for file in files):
         namespace["preset"] = "none"
@@ -343,9 +351,9 @@ def _drop_card_of_other_data(namespace: Namespace, arguments: list[str] | dict) 
     """Remove data set and language of a configuration's card if the command line names other data."""
     if isinstance(arguments, dict) or not _files(arguments):
         return
-    typed = {each.partition("=")[0] for each in arguments}
-    card = {name: namespace[f"card.{name}"] for name in ("dataset", "language") if f"--card.{name}" not in typed}
-    if "--data.path" not in typed or namespace["data.path"] == namespace["card.dataset"] or not any(card.values()):
+    typed = _typed(arguments)
+    card = {name: namespace[f"card.{name}"] for name in ("dataset", "language") if f"card.{name}" not in typed}
+    if "data.path" not in typed or namespace["data.path"] == namespace["card.dataset"] or not any(card.values()):
         return
     for name in card:
         namespace[f"card.{name}"] = None

@@ -63,31 +63,32 @@ def disable_progress_bars() -> None:
 
 
 @contextmanager
-def progress_bars(shown: bool) -> Iterator[None]:
+def progress_bars(shown: bool, of_datasets: bool = True) -> Iterator[None]:
     """Disable the progress bars of datasets and transformers inside the block, or leave them as they are.
 
     Args:
         shown: False to disable them.
+        of_datasets: False for the bars of transformers only: importing datasets takes long.
     """
     if shown:
         yield
         return
-    import datasets
     from transformers.utils import logging as of_transformers
 
-    datasets_had, transformers_had = (
-        not datasets.are_progress_bars_disabled(),
-        of_transformers.is_progress_bar_enabled(),
-    )
-    datasets.disable_progress_bars()
+    transformers_had = of_transformers.is_progress_bar_enabled()
     of_transformers.disable_progress_bar()
+    if of_datasets:
+        import datasets
+
+        datasets_had = not datasets.are_progress_bars_disabled()
+        datasets.disable_progress_bars()
     try:
         yield
     finally:
-        if datasets_had:
-            datasets.enable_progress_bars()
         if transformers_had:
             of_transformers.enable_progress_bar()
+        if of_datasets and datasets_had:
+            datasets.enable_progress_bars()
 
 
 @contextmanager
@@ -95,22 +96,10 @@ def bars_if_seen(of_datasets: bool = True) -> Iterator[None]:
     """Disable progress bars inside the block if nobody sees them. It can decorate a function, too.
 
     Args:
-        of_datasets: False for the bars of transformers only: importing datasets takes long.
+        of_datasets: Same as in [`progress_bars`].
     """
-    if of_datasets:
-        with progress_bars(bars_are_seen()):
-            yield
-        return
-    from transformers.utils import logging as of_transformers
-
-    hidden = not bars_are_seen() and of_transformers.is_progress_bar_enabled()
-    if hidden:
-        of_transformers.disable_progress_bar()
-    try:
+    with progress_bars(bars_are_seen(), of_datasets):
         yield
-    finally:
-        if hidden:
-            of_transformers.enable_progress_bar()
 
 
 __all__ = ["WORDING", "bars_are_seen", "bars_if_seen", "disable_progress_bars", "progress_bars", "say", "unsaid"]
