@@ -25,6 +25,19 @@ def test_answers_are_those_of_the_pipeline_in_order(tiny_run):
     assert predictor([]) == []
 
 
+def test_scores_are_the_probabilities_of_all_labels_in_the_order_of_the_labels(tiny_run):
+    predictor = Predictor.from_pretrained(tiny_run)
+    scores, names = predictor.scores(TEXTS), predictor.task.label_names
+    assert scores.shape == (len(TEXTS), len(names))
+    assert scores.sum(1) == pytest.approx(1, abs=1e-6)
+    for row, answer in zip(scores, predictor(TEXTS, top_k=None), strict=True):
+        expected = dict(zip(answer["labels"], answer["scores"], strict=True))
+        assert dict(zip(names, row, strict=True)) == pytest.approx(expected)
+    assert predictor.scores([]).shape == (0, len(names))
+    with pytest.raises(UserError, match=r"one string: pass a list of texts, \[text\]"):
+        predictor.scores(TEXTS[0])
+
+
 def test_a_stream_is_answered_in_order_and_read_a_window_at_a_time(tiny_run, monkeypatch):
     monkeypatch.setattr(prediction, "TEXTS_AT_ONCE", 4)
     predictor = Predictor.from_pretrained(tiny_run)

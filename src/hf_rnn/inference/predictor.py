@@ -146,9 +146,38 @@ class Predictor:
         if isinstance(texts, str):
             (answer,) = self([texts], None if pairs is None else [pairs], top_k=top_k, batch_tokens=batch_tokens)
             return answer
+        return list(self.stream(self._rows(texts, pairs), top_k=top_k, batch_tokens=batch_tokens))
+
+    def scores(self, texts: Any, pairs: Any = None, *, batch_tokens: int = BATCH_TOKENS) -> np.ndarray:
+        """Return the probabilities of all labels for each text, `[N, C]`; in regression, the values, `[N, 1]`.
+
+        The columns are in the order of `task.label_names`.
+
+        Args:
+            texts: Same as in [`__call__`], but not a single string.
+            pairs: Same as in [`__call__`].
+            batch_tokens: Same as in [`__call__`].
+
+        Raises:
+            HfRnnError: The model is not a text classifier, or an error of [`stream`].
+        """
+        if not self.task.one_answer:
+            raise HfRnnError(
+                "only text classifiers have scores of labels: call predictor(texts) for the answers of this model."
+            )
+        if isinstance(texts, (str, bytes)):
+            raise HfRnnError("texts is one string: pass a list of texts, [text].")
+        rows = list(self._rows(texts, pairs))
+        if not rows:
+            return np.empty((0, len(self.task.label_names)), dtype=np.float32)
+        task: Any = self.task
+        _, ids = task.read_and_cut(self.tokenizer, *self._columns(rows))
+        return task.scores(self.logits(ids, batch_tokens))
+
+    def _rows(self, texts: Any, pairs: Any) -> Any:
+        """Return the texts, or the pairs of texts, of a list or of a table."""
         rows: Any = self._in_table(texts) if is_table(texts) else texts
-        rows = rows if pairs is None else zip(rows, pairs, strict=True)
-        return list(self.stream(rows, top_k=top_k, batch_tokens=batch_tokens))
+        return rows if pairs is None else zip(rows, pairs, strict=True)
 
     def stream(
         self, texts: Iterable[str | tuple[str, str]], *, top_k: int | None = 1, batch_tokens: int = BATCH_TOKENS
@@ -204,16 +233,19 @@ class Predictor:
 
     def _stream(self, texts: Iterator, top_k: int | None, batch_tokens: int) -> Iterator[dict]:
         while window := list(islice(texts, TEXTS_AT_ONCE)):
-            rows = [row if isinstance(row, (tuple, list)) else (row,) for row in window]
-            wrong = next((row for row in rows if len(row) != len(rows[0]) or len(row) not in (1, 2)), None)
-            if wrong is not None:
-                raise HfRnnError(
-                    f"a row of {len(wrong)} texts, {str(wrong)[:60]}, cannot be read (the first has {len(rows[0])}): "
-                    "pass one text a row, or a pair (text, second text) in each."
-                )
-            self._check_pairs(len(rows[0]))
-            columns = [[as_text(text) for text in column] for column in zip(*rows, strict=True)]
-            yield from self.task.reply(self, columns, top_k, batch_tokens)
+            yield from self.task.reply(self, self._columns(window), top_k, batch_tokens)
+
+    def _columns(self, texts: list) -> list[list[str]]:
+        """Return texts, or pairs of texts, as one or two columns."""
+        rows = [row if isinstance(row, (tuple, list)) else (row,) for row in texts]
+        wrong = next((row for row in rows if len(row) != len(rows[0]) or len(row) not in (1, 2)), None)
+        if wrong is not None:
+            raise HfRnnError(
+                f"a row of {len(wrong)} texts, {str(wrong)[:60]}, cannot be read (the first has {len(rows[0])}): "
+                "pass one text a row, or a pair (text, second text) in each."
+            )
+        self._check_pairs(len(rows[0]))
+        return [[as_text(text) for text in column] for column in zip(*rows, strict=True)]
 
     def _check_pairs(self, given: int) -> None:
         """Raise [`HfRnnError`] if a model of pairs is given one text a row."""

@@ -261,6 +261,13 @@ class TaskAnswers(Protocol):
             batch_tokens: Maximum number of tokens in a batch, padding included.
         """
 
+    def scores(self, logits: np.ndarray) -> np.ndarray:
+        """Return the probabilities of all labels, `[B, C]`; in regression, the values. Only text classifiers have it.
+
+        Args:
+            logits: Logits of B texts.
+        """
+
     def answers(self, logits: np.ndarray, top_k: int | None = 1) -> list[dict]:
         """Return the answer to each row of logits `[B, C]`. Only tasks with `one_answer` have it.
 

@@ -236,6 +236,17 @@ class TextClassification(LabelledTexts):
         pairs = zip(answer["labels"], answer["scores"], strict=True)
         return ", ".join(f"{label} {score:.4f}" for label, score in pairs)
 
+    def scores(self, logits: np.ndarray) -> np.ndarray:
+        """Return the probabilities of the labels, `[B, C]`; in regression, the values, `[B, 1]`.
+
+        Args:
+            logits: Logits, `[B, C]`.
+        """
+        if self.problem_type == REGRESSION:
+            return logits
+        # Above 500, the exponential function overflows, and the probability is 0 or 1 long before.
+        return 1 / (1 + np.exp(-np.clip(logits, -500, 500))) if self.problem_type == MULTI else softmax(logits)
+
     def answers(self, logits: np.ndarray, top_k: int | None = 1) -> list[dict]:
         """Return the `label` and `score`, the `labels` and `scores`, or the `value` of each row.
 
@@ -244,12 +255,9 @@ class TextClassification(LabelledTexts):
             top_k: Number of labels of a row, most likely first; None for all. For several labels per row, any number
                 selects the labels with a probability over 0.5.
         """
+        scores = self.scores(logits)
         if self.problem_type == REGRESSION:
-            return [{"value": float(value)} for value in logits.reshape(len(logits))]
-        if self.problem_type == MULTI:
-            scores = 1 / (1 + np.exp(-logits))
-        else:
-            scores = softmax(logits)
+            return [{"value": float(value)} for value in scores.reshape(len(scores))]
         answers = []
         for row in scores:
             order = np.argsort(-row).tolist()

@@ -19,7 +19,7 @@ import numpy as np
 from ..hub.card_report import report_text
 from ..hub.folder import ERRORS_FILE
 from ..tasks.text_classification import TextClassification
-from ..tasks.text_task import EXAMPLE_LENGTH, softmax
+from ..tasks.text_task import EXAMPLE_LENGTH
 from ..text.labels import MULTI, REGRESSION, SINGLE
 from ..utils.errors import first_line
 from ..utils.output import say
@@ -343,11 +343,11 @@ class _Report:
 
         It is the probability of the predicted class, the largest error of a label's probability, or the absolute error.
         """
-        logits, labels = self.logits["validation"], self.labels["validation"]
+        labels, scores = self.labels["validation"], self.task.scores(self.logits["validation"])
         if self.task.problem_type == SINGLE:
-            return softmax(logits).max(1)
+            return scores.max(1)
         if self.task.problem_type == MULTI:
-            return np.abs(1 / (1 + np.exp(-np.clip(logits, -500, 500))) - labels).max(1)
+            return np.abs(scores - labels).max(1)
         return np.abs(self.predicted["validation"] - labels)
 
     def _rows_of_errors(self, places: Iterable[int]) -> list[dict[str, str]]:
