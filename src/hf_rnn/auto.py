@@ -15,12 +15,14 @@ from transformers import (
 )
 from transformers.initialization import no_init_weights
 from transformers.models.auto import modeling_auto
+from transformers.pipelines import PIPELINE_REGISTRY
 
 from .models.configuration_rnn import RNNConfig, __version__
 from .models.modeling_causal_rnn import RNNForCausalLM
 from .models.modeling_rnn import RNNForSequenceClassification, RNNModel
 from .models.modeling_seq2seq_rnn import RNNForConditionalGeneration
 from .models.modeling_token_rnn import RNNForTokenClassification
+from .models.pipeline_rnn import RNNTextClassificationPipeline
 from .models.pretrained_model import RNNPreTrainedModel
 
 _AUTO_CLASSES = {
@@ -67,6 +69,8 @@ for model_class, auto_class in _AUTO_CLASSES.items():
         setattr(library, model_class.__name__, model_class)
 # With label smoothing, the Trainer shifts the labels of models in this mapping, which `register` does not change.
 modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES[RNNConfig.model_type] = RNNForCausalLM.__name__
+# `register_pipeline` would warn that the task exists, and would write the class into each saved configuration.
+PIPELINE_REGISTRY.supported_tasks["text-classification"]["impl"] = RNNTextClassificationPipeline
 
 __all__ = [
     "RNNConfig",

@@ -148,7 +148,7 @@ def naive_wide_path(path: WidePath, ids: list[int]) -> Tensor:
             if key in places:
                 total = total + path.weight[places[key]]
                 squares += float(path.scale[places[key]]) ** 2
-    return path.bias + (total / squares**0.5 if squares else total)
+    return (path.bias + (total / squares**0.5 if squares else total)) / path.config.temperature
 
 
 __all__ = ["naive_decoder", "naive_recurrence", "naive_wide_path"]

@@ -147,7 +147,7 @@ def test_the_curve_is_drawn_within_its_frame():
     for scores in ([[0.2, 0.8]], [[0.5, 0.5], [1.0, 0.0], [0.1, 0.9]], [[-3.0], [7.5]]):
         words = ["<b>", "fine", "film"][: len(scores)]
         labels = ["a", "b"][: len(scores[0])]
-        drawn = curve_svg(ReadingCurve("", labels, words, [0] * len(words), np.array(scores)))
+        drawn = curve_svg(ReadingCurve("", labels, words, [0] * len(words), np.array(scores), []))
         assert "<b>" not in drawn
         for points in re.findall(r'points="([^"]+)"', drawn):
             for point in points.split():

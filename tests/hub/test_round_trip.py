@@ -49,6 +49,11 @@ def test_what_was_pushed_loads_in_three_ways_bit_by_bit(server, client, tmp_path
         settings = {"bidirectional": cell != "gru", "pooling": "attention" if cell == "gru" else "concat"}
         random_model(tokenizer, cell_type=cell, **settings).save_pretrained(tmp_path / cell)
         models[cell] = (tmp_path / cell, [], {})
+    # These thresholds choose the same label for each text.
+    for name, threshold in (("cautious", 1.0), ("bold", 0.0)):
+        settings = {"temperature": 1.5, "num_labels": 2, "thresholds": {"LABEL_1": threshold}}
+        random_model(tokenizer, **settings).save_pretrained(tmp_path / name)
+        models[name] = (tmp_path / name, [], {})
     both_ways = {"bidirectional": True, "independent_directions": True}
     language_model = hf_rnn.RNNForCausalLM(random_model(tokenizer, **both_ways, eos_token_id=3).config)
     language_model.save_pretrained(tmp_path / "language_model")
@@ -98,6 +103,8 @@ def test_what_was_pushed_loads_in_three_ways_bit_by_bit(server, client, tmp_path
         "code": client.process(bare_python, *load, "code", home=tmp_path / "other", text=places),
         "offline": client.process(sys.executable, *load, "package", home=home, text=places, HF_HUB_OFFLINE="1"),
     }
+    of_name = dict(zip(models, expected, strict=True))
+    assert [[label for _, label in of_name[name]["answers"]] for name in ("cautious", "bold")] == [[0] * 3, [1] * 3]
     assert server.repo("user/private").private
     for way, printed in found.items():
         for name, here, there in zip(models, expected, json.loads(printed), strict=True):
@@ -130,14 +137,15 @@ def test_pushing_the_same_again_adds_no_commit(server, client, model, repo_id):
 def test_a_later_model_leaves_no_file_of_an_earlier_one(server, client, model, repo_id):
     (model / "crf.py").write_text("# of a tagger")
     assert client.cli("push", model, repo_id)[0] == 0
-    for name in ("training_curves.png", "confusion_matrix.png", "metrics.json", "crf.py"):
+    gone = {"training_curves.png", "confusion_matrix.png", "calibration.png", "metrics.json", "crf.py"}
+    for name in gone:
         (model / name).unlink()
     loaded = hf_rnn.RNNForSequenceClassification.from_pretrained(model)
     (model / "model.safetensors").unlink()
     loaded.save_pretrained(model, max_shard_size="4KB")
     assert client.cli("push", model, repo_id)[0] == 0
     names = set(server.repo(repo_id).files())
-    assert not names & {"training_curves.png", "confusion_matrix.png", "metrics.json", "model.safetensors", "crf.py"}
+    assert not names & {*gone, "model.safetensors"}
     assert "model.safetensors.index.json" in names
 
 
@@ -152,6 +160,7 @@ def test_transformers_own_push_leaves_a_model_that_loads_and_a_card(server, clie
         "schema.json",
         "metrics.json",
         "training_curves.png",
+        "calibration.png",
         "confusion_matrix.png",
     }
     card = repo.files()["README.md"].decode()

@@ -18,7 +18,8 @@ from hf_rnn import (
     RNNModel,
 )
 from hf_rnn.models import configuration_rnn
-from hf_rnn.models.configuration_rnn import code_files, fields_read_by
+from hf_rnn.models.code_files import code_files
+from hf_rnn.models.configuration_rnn import fields_read_by
 
 
 @pytest.mark.parametrize(
@@ -98,8 +99,9 @@ RUNS = {
     RNNForCausalLM: [({"sampled_softmax": 5}, {"labels": TEXT["input_ids"]})],
     RNNForConditionalGeneration: [({"scheduled_sampling": 0.1, "bos_token_id": 1}, {"labels": TEXT["input_ids"]})],
 }
-# transformers reads these fields. hf_rnn reads `wide_vocabulary` to compare it with the tokenizer.
-OF_OTHERS = {"initializer_range", "bos_token_id", "eos_token_id", "wide_vocabulary"}
+# transformers reads these fields. hf_rnn reads `wide_vocabulary` to compare it with the tokenizer, and `thresholds` to
+# turn scores into labels.
+OF_OTHERS = {"initializer_range", "bos_token_id", "eos_token_id", "wide_vocabulary", "thresholds"}
 
 
 @pytest.mark.parametrize("model_class", RUNS)

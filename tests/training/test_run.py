@@ -12,7 +12,7 @@ from support.reviews import made_up_reviews
 from transformers import PreTrainedTokenizerFast, pipeline
 
 import hf_rnn
-from hf_rnn.models.configuration_rnn import code_files
+from hf_rnn.models.code_files import code_files
 from hf_rnn.text.collation import RaggedCollator
 from hf_rnn.utils.errors import UserError
 
@@ -27,6 +27,7 @@ WHOLE = {
     "schema.json",
     "metrics.json",
     "training_curves.png",
+    "calibration.png",
     "confusion_matrix.png",
     "errors.csv",
 }
@@ -39,7 +40,7 @@ def test_a_run_leaves_a_whole_model_folder(tiny_run):
     assert {"precision/negative", "recall/positive", "matthews_correlation"} <= metrics["validation"].keys()
     assert metrics["run"]["epochs"] == 1
     assert json.loads((tiny_run / "config.json").read_text())["id2label"] == {"0": "negative", "1": "positive"}
-    for name in ("training_curves.png", "confusion_matrix.png"):
+    for name in ("training_curves.png", "confusion_matrix.png", "calibration.png"):
         with Image.open(tiny_run / name) as image:
             assert min(image.size) > 200
 

@@ -115,7 +115,7 @@ class Page:
         Args:
             text: Text to classify.
             method: Attribution method.
-            target: Label to explain; None or an empty string for the most probable one.
+            target: Label to explain; None or an empty string for the one that the model chooses.
 
         Returns:
             Probabilities of all labels (in regression, the value as a string), the coloured text as HTML, and the
@@ -131,7 +131,16 @@ class Page:
             places = ASKED if self.model.config.bidirectional else None
             read = how_it_read(self.model, self.tokenizer, text, places, cut=self.cut)
         scores = f"{explanation.score:.4f}" if is_regression(self.model.config) else explanation.scores
-        return scores, coloured(explanation), curve_svg(read)
+        return scores, self._decision(read) + coloured(explanation), curve_svg(read)
+
+    def _decision(self, read: ReadingCurve) -> str:
+        """Return the labels that thresholds choose, as HTML; the bars above it show the most probable label first."""
+        thresholds = self.model.config.thresholds
+        if not thresholds:
+            return ""
+        chosen = ", ".join(read.labels[n] for n in read.chosen[-1]) or "no label"
+        shown = ", ".join(f"{name} {value:.3g}" for name, value in list(thresholds.items())[:CURVES])
+        return f"<p>Answer with the thresholds of the model ({escape(shown)}): <b>{escape(chosen)}</b></p>"
 
     def answer_file(self, path: str | None, text_column: str | None) -> tuple[str, str]:
         """Compute the answers for all rows of a file, and write them as JSON Lines into the same folder.
@@ -198,7 +207,7 @@ def _text_tab(gr: Any, page: Page) -> None:
     with gr.Row():
         methods = [(name.replace("_", " "), name) for name in page.methods]
         method = gr.Dropdown(methods, value=METHOD, label="Explained by")
-        targets = [("the most probable label", ""), *((label, label) for label in labels)]
+        targets = [("the label of the answer", ""), *((label, label) for label in labels)]
         target = gr.Dropdown(targets, value="", label="Explained label", visible=len(labels) > 1)
     ask = gr.Button("Answer", variant="primary", elem_id="ask")
     with gr.Row():

@@ -79,6 +79,16 @@ def task_in_words(config: RNNConfig) -> str:
     return f"gives a text one of {len(labels)} labels"
 
 
+def _decisions(config: RNNConfig) -> str:
+    """Return the description of temperature and thresholds; an empty text without them."""
+    parts = [f"logits divided by the temperature {config.temperature:g}"] if config.temperature != 1 else []
+    thresholds = list((config.thresholds or {}).items())
+    if thresholds:
+        shown = ", ".join(f"{escape(name)} {value:.3g}" for name, value in thresholds[:SHOWN_LABELS])
+        parts.append(f"chosen over the probability {shown}{', …' if len(thresholds) > SHOWN_LABELS else ''}")
+    return "; ".join(parts)
+
+
 def architecture_table(config: RNNConfig) -> list[tuple[str, str]]:
     """Return the rows of the architecture table, as pairs of name and value.
 
@@ -99,6 +109,7 @@ def architecture_table(config: RNNConfig) -> list[tuple[str, str]]:
             "characters",
             "not read" if config.character_encoder == "none" else config.character_encoder.upper(),
         ),
+        "temperature": ("labels", _decisions(config)),
         "crf": ("tags", "chosen together, by a conditional random field" if config.crf else "chosen one by one"),
         "attention_type": (
             "decoder",
@@ -109,7 +120,7 @@ def architecture_table(config: RNNConfig) -> list[tuple[str, str]]:
         ("parameters", f"{count_parameters(config):,}"),
         ("embedding", f"{config.vocab_size:,} entries of {config.embedding_size}"),
         ("recurrent layers", f"{layers}, {directions}"),
-        *(row for name, row in rows.items() if name in read),
+        *(row for name, row in rows.items() if name in read and row[1]),
         *([("wide path", wide)] if config.wide_ngrams else []),
         ("dropout", ", ".join(f"`{name}` {value:g}" for name, value in dropouts.items()) or "none"),
     ]

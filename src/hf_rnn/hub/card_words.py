@@ -24,6 +24,8 @@ METRICS = {
     "f1_micro": ("micro F1", "f1"),
     "matthews_correlation": ("Matthews correlation", "matthews_correlation"),
     "subset_accuracy": ("subset accuracy", "accuracy"),
+    "ece": ("expected calibration error", "ece"),
+    "brier": ("Brier score", "brier_score"),
     "mse": ("mean squared error", "mse"),
     "mae": ("mean absolute error", "mae"),
     "r2": ("R²", "r_squared"),
@@ -44,7 +46,7 @@ EXAMPLES = {
     "tag": "the text whose words are tagged",
     "translate": "the text to translate",
 }
-_SHARES = ("accuracy", "f1", "precision", "recall", "f1_macro", "f1_micro", "subset_accuracy")
+_SHARES = ("accuracy", "f1", "precision", "recall", "f1_macro", "f1_micro", "subset_accuracy", "ece")
 
 
 def clean(text: object) -> str:

@@ -10,7 +10,8 @@ from transformers import AutoConfig, PreTrainedTokenizerBase
 from transformers.utils import CONFIG_NAME, GENERATION_CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
 from ..auto import MODELS, architecture, model_without_weights
-from ..models.configuration_rnn import RNNConfig, code_files
+from ..models.code_files import code_files
+from ..models.configuration_rnn import RNNConfig
 from ..models.weight_files import is_pointer
 from ..text.schema import SCHEMA_FILE
 from ..text.tokenization import TOKENIZER_FILES
@@ -22,6 +23,7 @@ RUN_FILE = "run.yaml"
 METRICS_FILE = "metrics.json"
 CARD_FILE = "README.md"
 CONFUSION_MATRIX, TRAINING_CURVES = "confusion_matrix.png", "training_curves.png"
+CALIBRATION = "calibration.png"
 # A push includes the picture of the gradient flow, but not its numbers.
 GRADIENT_FLOW, GRADIENT_FLOW_FILE = "gradient_flow.png", "gradient_flow.json"
 # The worst errors of a classifier. The file quotes texts of the data set, so a push leaves it out.
@@ -30,6 +32,7 @@ ERRORS_FILE = "errors.csv"
 PICTURES = {
     CONFUSION_MATRIX: "confusion matrix",
     TRAINING_CURVES: "training curves",
+    CALIBRATION: "calibration of the scores",
     GRADIENT_FLOW: "gradient through time",
 }
 WEIGHT_FILES = (SAFE_WEIGHTS_NAME, "model-*-of-*.safetensors")

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
+from ..models.decisions import decide
 from ..models.label_checks import labels_of
 from ..text.labels import is_regression
 from ..utils.errors import HfRnnError, nearest
@@ -69,12 +71,26 @@ def scores_of(config: Any, logits: Tensor) -> Tensor:
     return logits.softmax(-1) if is_one_of_several(config) else logits.sigmoid()
 
 
+def chosen_labels(config: Any, scores: np.ndarray) -> list[list[int]]:
+    """Return the indices of the labels that a model chooses for each row of scores; in regression, the only one.
+
+    Args:
+        config: Configuration of the model.
+        scores: Scores as [`scores_of`] returns them, `[N, C]`.
+    """
+    if is_regression(config):
+        return [list(range(scores.shape[1])) for _ in scores]
+    decided = decide(scores, config)
+    return [[int(row)] if decided.ndim == 1 else np.flatnonzero(row).tolist() for row in decided]
+
+
 def target_index(config: Any, target: str | int | None, logits: Tensor) -> int:
     """Return the index of a label.
 
     Args:
         config: Configuration of the model.
-        target: Label, or its index as a number or a string; the most probable label if None.
+        target: Label, or its index as a number or a string. None for the label that the model chooses; of several
+            labels, the most probable one.
         logits: Logits of the text, shape [C]; they select the label if `target` is None.
 
     Raises:
@@ -82,6 +98,8 @@ def target_index(config: Any, target: str | int | None, logits: Tensor) -> int:
     """
     names = labels_of(config)
     if target is None:
+        if is_one_of_several(config):
+            return chosen_labels(config, scores_of(config, logits[None].float()).cpu().numpy())[0][0]
         return int(logits.argmax())
     if isinstance(target, str) and target in names:
         return names.index(target)
@@ -92,4 +110,4 @@ def target_index(config: Any, target: str | int | None, logits: Tensor) -> int:
     raise HfRnnError(f"target={target!r} is not one of the labels {', '.join(names[:20])}{hint}")
 
 
-__all__ = ["is_one_of_several", "margin", "reading_mode", "scores_of", "target_index"]
+__all__ = ["chosen_labels", "is_one_of_several", "margin", "reading_mode", "scores_of", "target_index"]

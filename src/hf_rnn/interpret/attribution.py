@@ -56,7 +56,7 @@ def explain(
         model: An [`RNNForSequenceClassification`] on any device. It runs in eval mode and is not changed.
         tokenizer: Fast tokenizer of the model.
         text: One text or a list of texts; pairs of texts are not supported.
-        target: Label to explain, or its index; the most probable label if None.
+        target: Label to explain, or its index; the label that the model chooses if None.
         method: Attribution method of the table.
         n_steps: Number of points on the path of integrated gradients. None starts with 32 and doubles it, up to 2,048,
             until the sum of the scores is within 1 % of the difference from the baseline.

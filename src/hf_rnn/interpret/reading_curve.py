@@ -18,7 +18,7 @@ from ..text.tokenization import as_text
 from ..utils.errors import HfRnnError
 from ..utils.figures import boxes_for_missing_glyphs, font_families, new_figure
 from ..utils.machine import on_device
-from .answers import is_one_of_several, reading_mode, scores_of
+from .answers import chosen_labels, is_one_of_several, reading_mode, scores_of
 from .segmentation import tokens_of, words_of
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class ReadingCurve:
         words: The N words after which the model was evaluated.
         ends: Position in the text after each of these words, in characters.
         scores: Probability of each label for the text up to each word, `[N, C]`; in regression, the predicted value.
+        chosen: Indices of the labels that the model chooses for the text up to each word.
         kind: Kind of the scores: `"one label"` for probabilities of labels that exclude each other, `"several labels"`
             for probabilities of labels that do not, `"value"` for regression.
     """
@@ -49,6 +50,7 @@ class ReadingCurve:
     words: list[str]
     ends: list[int]
     scores: np.ndarray
+    chosen: list[list[int]]
     kind: str = "one label"
 
     def as_dict(self) -> dict:
@@ -60,17 +62,9 @@ class ReadingCurve:
         return {"text": self.text, "read": rows}
 
     def lines(self) -> list[str]:
-        """Return a line for each word, with the predicted labels after it, their scores, and the word.
-
-        For labels that do not exclude each other, these are all labels with a probability over one half.
-        """
+        """Return a line for each word, with the labels that the model chooses after it, their scores, and the word."""
         lines = []
-        for row, word in zip(self.scores, self.words, strict=True):
-            shown = {
-                "one label": [int(row.argmax())],
-                "several labels": np.flatnonzero(row > 0.5).tolist(),
-                "value": list(range(len(row))),
-            }[self.kind]
+        for row, shown, word in zip(self.scores, self.chosen, self.words, strict=True):
             lines.append(", ".join(f"{self.labels[n]}\t{row[n]:.4f}" for n in shown) + f"\t{word}")
         return lines
 
@@ -131,7 +125,8 @@ def how_it_read(
     kind = "value" if is_regression(model.config) else "several labels"
     kind = "one label" if is_one_of_several(model.config) else kind
     read, ends = [word.word for word in words], [word.end for word in words]
-    return ReadingCurve(text, labels_of(model.config), read, ends, scores, kind)
+    chosen = chosen_labels(model.config, scores)
+    return ReadingCurve(text, labels_of(model.config), read, ends, scores, chosen, kind)
 
 
 def _in_one_pass(model: RNNForSequenceClassification, ids: list[int], lengths: list[int]) -> torch.Tensor:

@@ -1,8 +1,8 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """Configuration of every hf_rnn model: pure data, checked when it is created.
 
-This file and those that [`code_files`] names are saved with each model. It then also loads where hf_rnn is not
-installed (`trust_remote_code=True`). These files import only each other.
+This file and those that [`~hf_rnn.models.code_files.code_files`] names are saved with each model. It then also loads
+where hf_rnn is not installed (`trust_remote_code=True`). These files import only each other.
 """
 
 import difflib
@@ -16,23 +16,17 @@ from typing import Any
 from huggingface_hub.dataclasses import strict
 from packaging.version import InvalidVersion, Version
 from transformers import PreTrainedConfig
-from transformers.dynamic_module_utils import get_relative_imports
 
 from .cells import CELLS
 from .choices import check_choice
+from .code_files import AUTO_MAP, CUSTOM_PIPELINES, code_files
+from .decisions import check_thresholds
+from .label_checks import labels_of
 from .pooling import POOLINGS
 
 __version__ = "0.1.0"
 # The oldest release that can read every configuration of this version.
 FORMAT_VERSION = "0.1.0"
-AUTO_MAP = {
-    "AutoConfig": "configuration_rnn.RNNConfig",
-    "AutoModel": "modeling_rnn.RNNModel",
-    "AutoModelForCausalLM": "modeling_causal_rnn.RNNForCausalLM",
-    "AutoModelForSeq2SeqLM": "modeling_seq2seq_rnn.RNNForConditionalGeneration",
-    "AutoModelForSequenceClassification": "modeling_rnn.RNNForSequenceClassification",
-    "AutoModelForTokenClassification": "modeling_token_rnn.RNNForTokenClassification",
-}
 # A field's metadata names the models that read it; all models read a field without such metadata.
 _WRITERS = {"read_by": ("RNNForCausalLM", "RNNForConditionalGeneration")}
 _HEADS = {"read_by": ("RNNForSequenceClassification", "RNNForTokenClassification")}
@@ -67,6 +61,7 @@ _POSITIVE = (
     "character_hidden_size",
     "initializer_range",
     "target_std",
+    "temperature",
     "wide_order",
 )
 DROPOUTS = (
@@ -159,6 +154,10 @@ class RNNConfig(PreTrainedConfig):
         target_mean: Mean of the training targets in regression. The network learns
             `(value - target_mean) / target_std`, and logits are in the unit of the targets.
         target_std: Standard deviation of the training targets in regression.
+        temperature: Number by which a text classifier divides its logits, so that its scores are calibrated
+            probabilities (Guo et al. 2017).
+        thresholds: Probability over which a label is chosen, by the name of the label: of any labels of a multi-label
+            model (0.5 for the others), or of one of two classes. None: 0.5, or the most probable class.
         forget_gate_bias: Initial bias of the LSTM's forget gate (Jozefowicz et al. 2015); unused by other cells.
         initializer_range: Standard deviation of the normal distribution of initial embeddings and linear weights.
         pad_token_id: Id of the padding token, or None. Its embedding starts at zero and stays zero, unless it is also a
@@ -235,6 +234,8 @@ class RNNConfig(PreTrainedConfig):
     scheduled_sampling: float | int = field(default=0.0, metadata=_SEQ2SEQ)
     target_mean: float | int = field(default=0.0, metadata=_HEADS)
     target_std: float | int = field(default=1.0, metadata=_HEADS)
+    temperature: float | int = field(default=1.0, metadata=_HEADS)
+    thresholds: dict[str, float | int] | None = field(default=None, metadata=_TEXT_CLASSIFIER)
     forget_gate_bias: float | int = 1.0
     initializer_range: float | int = 0.1
     pad_token_id: int | None = 0
@@ -248,6 +249,10 @@ class RNNConfig(PreTrainedConfig):
         # The file's map only decides which models are left out, since their code is not there.
         there = kwargs.pop("auto_map", None) or AUTO_MAP
         kwargs.pop("trust_remote_code", None)
+        kwargs.pop("custom_pipelines", None)
+        if __name__.startswith("transformers_modules") and self.thresholds:
+            # hf_rnn registers the pipeline itself if it is imported, and then no code of a repository runs.
+            self.custom_pipelines = CUSTOM_PIPELINES
         _check_version(kwargs.pop("hf_rnn_version", FORMAT_VERSION))
         self.auto_map = {name: reference for name, reference in AUTO_MAP.items() if name in there}
         self.hf_rnn_version = FORMAT_VERSION
@@ -315,6 +320,9 @@ class RNNConfig(PreTrainedConfig):
         if self.classifier_hidden_size < 0:
             raise ValueError(f"classifier_hidden_size={self.classifier_hidden_size} must be 0 (no layer) or greater.")
 
+    def validate_thresholds(self) -> None:
+        check_thresholds(self.thresholds, labels_of(self), self.problem_type)
+
     def validate_together(self) -> None:
         if self.independent_directions and not self.bidirectional:
             raise ValueError(
@@ -353,29 +361,6 @@ class RNNConfig(PreTrainedConfig):
             )
 
 
-def code_files(*architectures: str) -> tuple[str, ...]:
-    """Return the names of the code files that models need, found by following relative imports.
-
-    Args:
-        architectures: Class names of the models. Without a known name, all models of the package.
-
-    Returns:
-        Names in alphabetical order, without files that are missing here: a model that was loaded from a repository's
-        code has only the files that it needs.
-    """
-    of_class = {reference.split(".")[1]: reference.split(".")[0] for reference in AUTO_MAP.values()}
-    ahead = [of_class[name] for name in architectures if name in of_class] or list(of_class.values())
-    ahead.append(of_class["RNNConfig"])
-    found: set[str] = set()
-    while ahead:
-        file = Path(__file__).with_name(f"{ahead.pop()}.py")
-        if file.name not in found and file.exists():
-            found.add(file.name)
-            # transformers follows the same imports when it loads the model.
-            ahead += get_relative_imports(file)
-    return tuple(sorted(found))
-
-
 def fields_read_by(model: str) -> frozenset[str]:
     """Return the names of the fields of [`RNNConfig`] that a model reads.
 
@@ -397,4 +382,4 @@ def _check_version(needed: str) -> None:
         )
 
 
-__all__ = ["RNNConfig", "code_files", "fields_read_by"]
+__all__ = ["RNNConfig", "fields_read_by"]

@@ -11,7 +11,7 @@ class ClassificationHead(nn.Module):
     """Classification or regression head: dropout and a linear layer.
 
     `classifier_hidden_size` adds a ReLU layer before the linear one. `target_mean` and `target_std` bring regression
-    outputs to the unit of the targets.
+    outputs to the unit of the targets. `temperature` divides the logits.
 
     Args:
         config: Configuration of the model.
@@ -24,16 +24,19 @@ class ClassificationHead(nn.Module):
         self.dense = nn.Linear(input_size, config.classifier_hidden_size) if config.classifier_hidden_size else None
         assert config.num_labels is not None
         self.out_proj = nn.Linear(config.classifier_hidden_size or input_size, config.num_labels)
-        self.scale = (config.target_mean, config.target_std)
+        self.config = config
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.dropout(x)
         if self.dense is not None:
             x = self.dropout(torch.relu(self.dense(x)))
         x = self.out_proj(x)
-        if self.scale == (0, 1):
+        # The temperature is fitted after training, so it is read at each call.
+        if self.config.temperature != 1:
+            x = x / self.config.temperature
+        mean, std = self.config.target_mean, self.config.target_std
+        if (mean, std) == (0, 1):
             return x
-        mean, std = self.scale
         # In float32, since half precision cannot distinguish 300,000 from 300,100.
         return x.float() * std + mean
 

@@ -240,6 +240,7 @@ class RNNForSequenceClassification(RNNPreTrainedModel):
 
     def __init__(self, config: RNNConfig):
         super().__init__(config)
+        config.validate_thresholds()
         self.num_labels = config.num_labels
         self.model = RNNModel(config)
         self.pooling = pooling_class(config.pooling)(config.output_size)
@@ -381,8 +382,7 @@ class RNNForSequenceClassification(RNNPreTrainedModel):
         ):
             labels = labels.to(logits.dtype)
         mean, std = self.config.target_mean, self.config.target_std
-        if (mean, std) != (0, 1):
-            labels, logits = (labels - mean) / std, (logits - mean) / std
+        labels, logits = ((labels - mean) / std, (logits - mean) / std) if (mean, std) != (0, 1) else (labels, logits)
         return self.loss_function(labels, logits, self.config)
 
     def _check_labels(self, labels: Tensor, logits: Tensor) -> None:

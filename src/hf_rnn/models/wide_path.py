@@ -5,7 +5,9 @@ The wide path is a linear model over a bag of n-grams. `hf_rnn.training.wide_pat
 was trained; Cheng et al. 2016 call such a pair wide and deep. Its features are weighted by their naive-Bayes ratios
 (Wang and Manning 2012) and their inverse document frequencies:
 
-    logits = a · recurrent logits + Σ_j w_j / sqrt(Σ_j s_j²) + bias,     j over the known n-grams of the text
+    logits = a · recurrent logits + (Σ_j w_j / sqrt(Σ_j s_j²) + bias) / temperature,     j over the known n-grams
+
+The head of the recurrent network has divided its logits by the same temperature.
 
 Shape letters: B batch, T time, C labels, K known n-grams.
 """
@@ -45,6 +47,7 @@ class WidePath(nn.Module):
     def __init__(self, config: RNNConfig):
         super().__init__()
         assert config.num_labels is not None
+        self.config = config
         K, C = config.wide_ngrams, config.num_labels
         self.num_ngrams, self.order = K, config.wide_order
         self.register_buffer("keys", torch.zeros(K, dtype=torch.long))
@@ -74,7 +77,7 @@ class WidePath(nn.Module):
             sums: First tensor that [`parts`] returns, summed over the text, shape `[B, C]`.
             squares: Second tensor that [`parts`] returns, summed over the text, shape `[B]`.
         """
-        wide = sums / _norm(squares) + self.bias
+        wide = (sums / _norm(squares) + self.bias) / self.config.temperature
         return (logits * self.recurrent_weight + wide).to(logits.dtype)
 
     def parts(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -153,7 +156,7 @@ class WidePath(nn.Module):
             shares = self.weight[places[0]] * known[0].unsqueeze(-1) / order
             for back in range(order):
                 scores[: len(scores) - back] += shares[back:]
-        return scores / _norm(squares.sum(1))
+        return scores / _norm(squares.sum(1)) / self.config.temperature
 
     def _zeros(self, *shape: int) -> Tensor:
         """Return zeros `[…, C]` to sum scores in, in float32 even if the weights are in half precision."""

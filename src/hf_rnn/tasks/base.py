@@ -77,6 +77,8 @@ class TaskData(Protocol):
     # The name of the task, or of its kind of labels.
     problem_type: str
     label_names: list[str]
+    # Configuration of the trained model, from which the thresholds of a text classifier are read; None before training.
+    config: RNNConfig | None
     # True if rows are read in their order and not sorted by length.
     in_order: bool
     # True if .txt files are CoNLL files; False if they are plain texts.

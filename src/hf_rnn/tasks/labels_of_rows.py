@@ -55,6 +55,8 @@ class TaskWithLabels(TextTask):
             self.problem_type = config.problem_type or (REGRESSION if config.num_labels == 1 else SINGLE)
             self.label_names = labels_of(config)
         self.trained = config is not None
+        # Configuration of the trained model, which has the thresholds of the labels.
+        self.config = config
         # The `LabelForm` after labels have been read.
         self.form: Any = None
         # Mean and standard deviation of the training values of a regression.

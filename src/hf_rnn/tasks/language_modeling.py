@@ -15,6 +15,7 @@ from ..text.arguments import DataArguments
 from ..text.bptt_windows import BPTT_WINDOW, STREAMS, perplexities, read_streams, streams_to_read
 from ..text.collation import RaggedCollator
 from ..utils.errors import DataError
+from .settings import OF_TEXT_CLASSIFIERS
 from .text_task import TextTask
 
 if TYPE_CHECKING:
@@ -41,11 +42,9 @@ class LanguageModeling(TextTask):
     problem_type = "language_modeling"
     in_order = True
     no_use = (
-        "report.baseline",
-        "report.learning_curve",
+        *OF_TEXT_CLASSIFIERS,
         # The setting for truncated BPTT is training.window.
         "model.backprop_length",
-        "data.text_pair_column",
         "training.bf16_full_eval",
         "training.fp16_full_eval",
     )

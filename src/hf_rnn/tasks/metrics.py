@@ -19,6 +19,11 @@ from sklearn import metrics as sk
 from ..text.bio import OUTSIDE
 from ..utils.errors import DataError
 
+# Number of bins of probabilities in a reliability diagram and in the expected calibration error.
+CALIBRATION_BINS = 15
+# Least scores for which the report gives coverage and accuracy.
+LEAST_SCORES = (0.7, 0.9)
+
 
 def needed(module: str, extra: str) -> Any:
     """Import a library that only one task needs for its metrics.
@@ -90,6 +95,72 @@ def _per_class(references: Any, predictions: Any, labels: Sequence[str]) -> dict
         for name, values in (("precision", precision), ("recall", recall), ("f1", f1), ("support", support))
         for label, value in zip(labels, values, strict=True)
     }
+
+
+def calibration(scores: np.ndarray, references: np.ndarray) -> dict[str, float]:
+    """Compute the expected calibration error and the Brier score of probabilities.
+
+    For one label per row, the error compares the probability of the most probable class with the accuracy, in
+    `CALIBRATION_BINS` bins of equal width (Guo et al. 2017). For several labels per row, it compares each probability
+    with the frequency of its label. The Brier score (Brier 1950) is the mean squared error of the probabilities, summed
+    over the classes if there are more than two; it is from 0 to 2 then, and from 0 to 1 otherwise.
+
+    Args:
+        scores: Probabilities, `[N, C]`.
+        references: True class indices `[N]`, or true labels as 0 and 1 `[N, C]`.
+    """
+    if references.ndim == 2:
+        confidence, right = scores.reshape(-1), references.reshape(-1)
+        brier = float(np.square(scores - references).mean())
+    else:
+        confidence, right = scores.max(1), scores.argmax(1) == references
+        errors = np.square(scores - np.eye(scores.shape[1])[references.astype(int)]).sum(1)
+        brier = float(errors.mean()) / (2 if scores.shape[1] == 2 else 1)
+    bins = reliability(confidence, right)
+    ece = sum(rows * abs(mean - share) for rows, mean, share in bins) / max(1, len(confidence))
+    return {"ece": float(ece), "brier": brier}
+
+
+def reliability(confidence: np.ndarray, right: np.ndarray) -> list[tuple[int, float, float]]:
+    """Return the number of rows, the mean probability and the share of right predictions of each bin that has rows.
+
+    Args:
+        confidence: Probabilities, `[N]`.
+        right: True or 1 if the prediction is right, `[N]`.
+    """
+    place = np.clip((confidence * CALIBRATION_BINS).astype(int), 0, CALIBRATION_BINS - 1)
+    parts = [place == each for each in range(CALIBRATION_BINS)]
+    return [(int(p.sum()), float(confidence[p].mean()), float(right[p].mean())) for p in parts if p.any()]
+
+
+def coverage_curve(confidence: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the accuracy of the most confident predictions by the share of rows that they are.
+
+    Args:
+        confidence: Score of the prediction of each row, `[N]`.
+        right: True if the prediction is right, `[N]`.
+
+    Returns:
+        Share of the rows that are answered, accuracy on them, and the lowest score among them, each `[N]`.
+    """
+    order = np.argsort(-confidence, kind="stable")
+    count = np.arange(1, len(order) + 1)
+    return count / len(order), np.cumsum(right[order]) / count, confidence[order]
+
+
+def coverage_table(confidence: np.ndarray, right: np.ndarray) -> list[dict[str, float]]:
+    """Return the share of rows that are answered, and the accuracy on them, for some least scores.
+
+    Args:
+        confidence: Same as in [`coverage_curve`].
+        right: Same as in [`coverage_curve`].
+    """
+    found = [(least, confidence >= least) for least in LEAST_SCORES]
+    return [
+        {"min_score": least, "coverage": float(some.mean()), "accuracy": float(right[some].mean())}
+        for least, some in found
+        if some.any()
+    ]
 
 
 def regression(predictions: Sequence[float], references: Sequence[float]) -> dict[str, float]:
@@ -256,4 +327,14 @@ class TranslationMetrics(_OfflineMetric):
         return translation(predictions, references)
 
 
-__all__ = ["MultiLabelMetrics", "RegressionMetrics", "SingleLabelMetrics", "SpanMetrics", "TranslationMetrics"]
+__all__ = [
+    "MultiLabelMetrics",
+    "RegressionMetrics",
+    "SingleLabelMetrics",
+    "SpanMetrics",
+    "TranslationMetrics",
+    "calibration",
+    "coverage_curve",
+    "coverage_table",
+    "reliability",
+]

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
+from ..models.decisions import decide
 from ..models.modeling_rnn import RNNForSequenceClassification
 from ..text.arguments import DataArguments
 from ..text.collation import RaggedCollator
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
     from .base import PredictorLike
+
+
+# Metrics of probabilities, each with False because less is better.
+CALIBRATION = {"ece": False, "brier": False}
 
 
 class TextClassification(LabelledTexts):
@@ -80,12 +85,22 @@ class TextClassification(LabelledTexts):
         """
         return RaggedCollator(tokenizer.pad_token_id, torch.long if self.problem_type == SINGLE else torch.float)
 
+    @property
+    def id2label(self) -> dict[int, str]:
+        """The names of the labels by their indices, as a configuration has them."""
+        return dict(enumerate(self.label_names))
+
+    @property
+    def thresholds(self) -> dict[str, float] | None:
+        """The probabilities over which labels are chosen, as the configuration of the model has them."""
+        return None if self.config is None else self.config.thresholds
+
     def config_fields(self) -> dict:
         """Return the configuration fields that describe the labels."""
         scale = {"target_mean": self.target[0], "target_std": self.target[1]} if self.problem_type == REGRESSION else {}
         return {
             "problem_type": self.problem_type,
-            "id2label": dict(enumerate(self.label_names)),
+            "id2label": self.id2label,
             "label2id": {name: i for i, name in enumerate(self.label_names)},
             **scale,
         }
@@ -154,8 +169,8 @@ class TextClassification(LabelledTexts):
     def measures(self) -> dict[str, bool]:
         """The metrics of a split, with True if greater is better. The first one selects the best checkpoint."""
         return {
-            SINGLE: {"accuracy": True, "f1_macro": True, "matthews_correlation": True},
-            MULTI: {"f1_micro": True, "f1_macro": True, "subset_accuracy": True},
+            SINGLE: {"accuracy": True, "f1_macro": True, "matthews_correlation": True, **CALIBRATION},
+            MULTI: {"f1_micro": True, "f1_macro": True, "subset_accuracy": True, **CALIBRATION},
             REGRESSION: {"mse": False, "mae": False, "r2": True, "pearson": True, "spearman": True},
         }[str(self.problem_type)]
 
@@ -166,12 +181,11 @@ class TextClassification(LabelledTexts):
             logits: Logits, `[B, C]`.
 
         Returns:
-            Class indices `[B]` for one label; 0 and 1 `[B, C]` for several labels, 1 if the probability is over 0.5;
-            values `[B]` for regression.
+            Class indices `[B]` for one label; 0 and 1 `[B, C]` for several labels; values `[B]` for regression.
         """
-        if self.problem_type == SINGLE:
-            return logits.argmax(-1)
-        return (logits > 0).astype(int) if self.problem_type == MULTI else logits.reshape(len(logits))
+        if self.problem_type == REGRESSION:
+            return logits.reshape(len(logits))
+        return decide(self.scores(logits), self)
 
     def metrics(self, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         """Compute the metrics of logits against labels.
@@ -180,7 +194,14 @@ class TextClassification(LabelledTexts):
             logits: Logits, `[B, C]`.
             labels: Class indices `[B]`, 0 and 1 `[B, C]`, or values `[B]`.
         """
-        return self.measured(self.predicted(logits), labels)
+        measured = self.measured(self.predicted(logits), labels)
+        if self.problem_type == REGRESSION:
+            return measured
+        from .metrics import calibration
+
+        found = calibration(self.scores(logits), np.asarray(labels))
+        # The metrics of each class, whose names have a slash, come last.
+        return {name: measured[name] for name in measured if "/" not in name} | found | measured
 
     def measured(self, predicted: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         """Compute the metrics of predictions against labels.
@@ -230,7 +251,8 @@ class TextClassification(LabelledTexts):
             answer: Answer as `reply` returns it.
         """
         if "label" in answer:
-            return f"{answer['label']}\t{answer['score']:.4f}"
+            # An answer that abstains has no label.
+            return f"{'(none)' if answer['label'] is None else answer['label']}\t{answer['score']:.4f}"
         if "value" in answer:
             return f"{answer['value']:.4f}"
         pairs = zip(answer["labels"], answer["scores"], strict=True)
@@ -252,17 +274,22 @@ class TextClassification(LabelledTexts):
 
         Args:
             logits: Logits, `[B, C]`.
-            top_k: Number of labels of a row, most likely first; None for all. For several labels per row, any number
-                selects the labels with a probability over 0.5.
+            top_k: Number of labels of a row, most likely first; None for all. 1 selects the label that the model
+                chooses, which with thresholds need not be the most likely one. For several labels per row, any number
+                selects the labels that the model chooses.
         """
         scores = self.scores(logits)
         if self.problem_type == REGRESSION:
             return [{"value": float(value)} for value in scores.reshape(len(scores))]
         answers = []
-        for row in scores:
+        for row, chosen in zip(scores, decide(scores, self), strict=True):
             order = np.argsort(-row).tolist()
-            if top_k is not None:
-                order = [i for i in order if row[i] > 0.5] if self.problem_type == MULTI else order[:top_k]
+            if self.problem_type == MULTI and top_k is not None:
+                order = [i for i in order if chosen[i]]
+            elif top_k == 1:
+                order = [int(chosen)]
+            else:
+                order = order[:top_k]
             names, values = [self.label_names[i] for i in order], [float(row[i]) for i in order]
             if self.problem_type == SINGLE and top_k == 1:
                 answers.append({"label": names[0], "score": values[0]})
@@ -278,6 +305,7 @@ class TextClassification(LabelledTexts):
         """
         task = TextClassification(data)
         task.problem_type, task.label_names, task.trained = self.problem_type, self.label_names, self.trained
+        task.config = self.config
         return self.keep(task)
 
 

@@ -20,6 +20,7 @@ from ..text.bio import OUTSIDE, kind_of, spans_of
 from ..text.collation import RaggedCollator
 from ..text.written_text import as_written, evenly_spaced, is_seen
 from ..utils.errors import DataError
+from .settings import OF_TEXT_CLASSIFIERS
 from .tagged_words import TaggedWords
 from .text_task import FOR_TRAINING, quotable, softmax
 
@@ -52,9 +53,7 @@ class TokenClassification(TaggedWords):
     # BPE and unigram tokenizers split a word after a space differently from the same word after a bracket or a quote.
     tokenizer_kind = "wordpiece"
     no_use = (
-        "report.baseline",
-        "report.learning_curve",
-        "data.text_pair_column",
+        *OF_TEXT_CLASSIFIERS,
         "data.problem_type",
         "data.unlabelled_splits",
         "data.streaming",

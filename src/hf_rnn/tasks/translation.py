@@ -22,6 +22,7 @@ from ..text.collation import RaggedCollator
 from ..text.columns import SOURCE_COLUMNS, TARGET_COLUMNS
 from ..text.tokenization import token_ids
 from ..utils.errors import DataError
+from .settings import OF_TEXT_CLASSIFIERS
 from .text_task import FOR_TRAINING, TextTask, quotable
 
 if TYPE_CHECKING:
@@ -49,9 +50,7 @@ class Translation(TextTask):
     in_order = False
     counts_tokens = True
     no_use = (
-        "report.baseline",
-        "report.learning_curve",
-        "data.text_pair_column",
+        *OF_TEXT_CLASSIFIERS,
         "data.label_names",
         "data.problem_type",
         "data.truncation",

@@ -40,6 +40,7 @@ LEAST = {
     "gradient_accumulation_steps": 1,
     "learning_rate": 0,
     "vectors_frozen_epochs": 0,
+    "focal_gamma": 0,
     "weight_decay": 0,
     "seed": 0,
     "data_seed": 0,
@@ -92,6 +93,23 @@ class RNNTrainingArguments(TrainingArguments):
             uses the texts of data.unlabelled_splits. Read by text classifiers with one label per text.
         perturbation: Distance by which adversarial and virtual_adversarial move an embedded text, as a fraction of its
             norm.
+        class_weights: Weights of the classes in the loss: balanced for weights that give all classes the same sum, a
+            list with a weight for each class, or weights by class, such as {spam: 5}, with 1 for the others. With
+            several labels per text, the weight of a label is that of the texts which have it. null disables them. Read
+            by text classifiers.
+        focal_gamma: Focusing parameter of the focal loss, which reduces the loss of rows that are predicted well; 2 is
+            usual (Lin et al. 2017). 0 disables it. Read by text classifiers.
+        balanced_sampling: Repeat the training rows of rare classes until all classes are equally frequent. Read by text
+            classifiers with one label per text.
+        calibrate: Fit a temperature on the validation rows after training, by which the logits are divided, so that
+            scores are calibrated probabilities (Guo et al. 2017). Read by text classifiers.
+        thresholds: Probabilities over which labels are chosen, of all labels of a multi-label classifier or of one of
+            two classes. f1 fits them to the F1 on the validation rows. precision fits them to the highest recall with a
+            precision of at least min_precision. Numbers by label, such as {spam: 0.3}, set them. null for 0.5. Read by
+            text classifiers.
+        min_precision: Least precision on the validation rows of each label that thresholds chooses. Read with
+            thresholds=precision only.
+        positive_class: Class of two that has the threshold; the rarer one if null.
         gradient_flow_steps: Number of optimizer steps between measurements of the gradient flow through time. They are
             saved as gradient_flow.png and gradient_flow.json; see [`~hf_rnn.interpret.gradient_flow.GradientFlow`].
             0 disables them. Read by text classifiers and language models.
@@ -117,6 +135,13 @@ class RNNTrainingArguments(TrainingArguments):
     adversarial: float = 0.0
     virtual_adversarial: float = 0.0
     perturbation: float = 0.1
+    class_weights: str | list[float] | dict[str, float] | None = None
+    focal_gamma: float = 0.0
+    balanced_sampling: bool = False
+    calibrate: bool = False
+    thresholds: str | dict[str, float] | None = None
+    min_precision: float = 0.9
+    positive_class: str | None = None
     gradient_flow_steps: int = 0
 
     learning_rate: float = 2e-3
@@ -193,6 +218,10 @@ class RNNTrainingArguments(TrainingArguments):
         if self.num_train_epochs <= 0 or self.max_steps == 0:
             name = "max_steps" if self.max_steps == 0 else "num_train_epochs"
             raise ConfigError(f"training.{name}={getattr(self, name)} trains nothing: write one greater than 0.")
+        if not 0 < self.min_precision <= 1:
+            raise ConfigError(
+                f"training.min_precision={self.min_precision} must be greater than 0 and at most 1, such as 0.9."
+            )
         if not 0 < self.layer_lr_decay <= 1:
             raise ConfigError(
                 f"training.layer_lr_decay={self.layer_lr_decay} must be greater than 0 and at most 1, such as 0.4."

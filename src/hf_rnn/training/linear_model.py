@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,11 +30,13 @@ class Labels:
         problem_type: Problem type of the task.
         values: Class indices or regression values `[N]`, or multi-label indicators (0 or 1) `[N, C]`.
         num_labels: Number of labels, C.
+        weights: Weight of each class in the loss, `[C]`, of multi-label rows of the labels that a row has; None for 1.
     """
 
     problem_type: str
     values: np.ndarray
     num_labels: int
+    weights: np.ndarray | None = None
 
     def joined(self, others: Labels) -> Labels:
         """Return these labels followed by those of other rows.
@@ -42,7 +44,7 @@ class Labels:
         Args:
             others: Labels of the same problem type.
         """
-        return Labels(self.problem_type, np.concatenate([self.values, others.values]), self.num_labels)
+        return replace(self, values=np.concatenate([self.values, others.values]))
 
     def some(self, places: np.ndarray) -> Labels:
         """Return the labels of a selection of rows.
@@ -50,7 +52,17 @@ class Labels:
         Args:
             places: Indices of the rows.
         """
-        return Labels(self.problem_type, self.values[places], self.num_labels)
+        return replace(self, values=self.values[places])
+
+    def effective_rows(self) -> float:
+        """Return the number of rows of equal weights that determine the loss as well as these rows (Kish 1965).
+
+        A few rows of a large weight say little, however many rows of a small weight there are.
+        """
+        if self.weights is None or self.problem_type == MULTI:
+            return float(len(self.values))
+        of_rows = self.weights[self.values]
+        return float(of_rows.sum() ** 2 / np.square(of_rows).sum())
 
     def indicators(self) -> np.ndarray:
         """Return 0/1 indicators of the labels, `[N, C]`; in regression, of values above the mean, `[N, 1]`."""
@@ -69,7 +81,7 @@ class Labels:
         return float(self.torch_loss(torch.from_numpy(logits.astype(np.float64))))
 
     def torch_loss(self, logits: Tensor) -> Tensor:
-        """Return the mean loss.
+        """Return the mean loss, with the weights of the classes.
 
         It is the cross-entropy for one label per row, the binary cross-entropy of each label for multi-label rows, or
         the mean squared error for regression.
@@ -79,9 +91,15 @@ class Labels:
         """
         if self.problem_type == REGRESSION:
             return F.mse_loss(logits.reshape(-1), torch.as_tensor(self.values).to(logits).reshape(-1))
+        weights = None if self.weights is None else torch.as_tensor(self.weights).to(logits)
         if self.problem_type == MULTI:
-            return F.binary_cross_entropy_with_logits(logits, torch.as_tensor(self.values).to(logits))
-        return F.cross_entropy(logits, torch.as_tensor(self.values.astype(np.int64)))
+            values = torch.as_tensor(self.values).to(logits)
+            return F.binary_cross_entropy_with_logits(logits, values, pos_weight=weights)
+        values = torch.as_tensor(self.values.astype(np.int64))
+        if weights is None:
+            return F.cross_entropy(logits, values)
+        # torch would divide by the sum of the weights, and the loss of single rows would depend on the other rows.
+        return F.cross_entropy(logits, values, weight=weights, reduction="sum") / len(values)
 
 
 class LinearModel:

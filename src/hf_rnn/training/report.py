@@ -23,6 +23,7 @@ from ..tasks.text_task import EXAMPLE_LENGTH
 from ..text.labels import MULTI, REGRESSION, SINGLE
 from ..utils.errors import first_line
 from ..utils.output import say
+from .calibration import coverage
 from .duplicates import find_duplicates
 from .run_config import ReportArguments
 from .run_folder import write_results
@@ -134,6 +135,7 @@ class _Report:
             "baseline": lambda: self.add_baseline(facts["scores"]) if self.settings.baseline else None,
             "learning_curve": self.learning_curve,
             "never_predicted": self.never_predicted,
+            "coverage": lambda: coverage(self.task, self.logits, self.labels),
             "few_rows": self.few_rows,
             "few_steps": self.few_steps,
             "duplicates": self.duplicates,
@@ -234,7 +236,8 @@ class _Report:
 
     def _measured(self, predicted: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         found = self.task.measured(predicted, labels)
-        return {name: found[name] for name in self.task.measures}
+        # The majority baseline has no probabilities, and therefore no metrics of them.
+        return {name: found[name] for name in self.task.measures if name in found}
 
     # Signs -----------------------------------------------------------------------------------------------------------
 

@@ -32,12 +32,12 @@ logger = logging.getLogger(__name__)
 
 _MODE = "hf_rnn"
 
-# The other fields of RNNConfig follow from the tokenizer and the training rows.
+# The other fields of RNNConfig follow from the tokenizer, the training rows and the validation rows.
 _MODEL_FIELDS = [
     each
     for each in dataclasses.fields(RNNConfig)
     if each.name in RNNConfig.__annotations__
-    and each.name not in ("vocab_size", "num_rare_tokens", "wide_vocabulary")
+    and each.name not in ("vocab_size", "num_rare_tokens", "wide_vocabulary", "temperature", "thresholds")
     and not each.name.endswith("_token_id")
     and not each.name.startswith("target_")
 ]

@@ -23,6 +23,7 @@ from ..models.wide_path import WidePath
 from ..text.labels import REGRESSION
 from ..text.vocabulary import fingerprint
 from ..utils.output import say
+from .class_balance import weights_in_effect
 from .linear_model import Labels
 from .ngrams import MIN_CV_ROWS, Bag, choose_bag, fit_bag
 
@@ -65,11 +66,12 @@ def mixing_weights(recurrent: np.ndarray, wide: np.ndarray, labels: Labels, all_
         # So few validation rows cannot determine the weights. The recurrent network is overconfident, because it has
         # memorised its few training rows.
         return FEW_ROWS_SPREAD * _spread(wide) / max(_spread(recurrent), 1e-6), 1.0
+    rows = labels.effective_rows() * labels.values.size / len(labels.values)
     unit = float(np.var(labels.values)) or 1.0 if labels.problem_type == REGRESSION else 1.0
 
     def loss(weights: np.ndarray) -> float:
         prior = PRIOR_HALF * np.square(weights - 0.5).sum() + PRIOR_EQUAL * (weights[0] - weights[1]) ** 2
-        return labels.loss(weights[0] * recurrent + weights[1] * wide) / unit + prior / labels.values.size
+        return labels.loss(weights[0] * recurrent + weights[1] * wide) / unit + prior / rows
 
     # The last two starting points are those of one part alone, which may be scaled too.
     starts: list[tuple[float, float]] = [(0.5, 0.5), (1.0, 0.0), (0.0, 1.0)]
@@ -98,7 +100,13 @@ class WidePaths:
 
 
 def fit_wide_paths(
-    config: Any, train: Dataset, validation: Dataset, most: int, recurrent: np.ndarray, unk_token_id: int | None
+    config: Any,
+    train: Dataset,
+    validation: Dataset,
+    most: int,
+    recurrent: np.ndarray,
+    unk_token_id: int | None,
+    class_weights: np.ndarray | None = None,
 ) -> WidePaths:
     """Fit the wide paths of a trained text classifier.
 
@@ -110,13 +118,14 @@ def fit_wide_paths(
         recurrent: Logits of the recurrent network for the validation rows, `[N, C]`.
         unk_token_id: Id of the unknown token; None if the tokenizer has none. No n-gram contains it: it is rarer in the
             training rows, which the vocabulary comes from, than in other texts.
+        class_weights: Weight of each class in the loss, `[C]`; None for 1.
     """
 
     def rows_and_labels(rows: Dataset) -> tuple[list[np.ndarray], Labels]:
         ids = [np.asarray(each, np.int64) for each in rows.with_format("numpy")["input_ids"][:]]
         if unk_token_id is not None:
             ids = [np.where(each == unk_token_id, -1, each) for each in ids]
-        return ids, Labels(str(config.problem_type), np.asarray(rows["labels"]), config.num_labels)
+        return ids, Labels(str(config.problem_type), np.asarray(rows["labels"]), config.num_labels, class_weights)
 
     places = _some([train, validation], config.num_labels)
     of_train, (rows, labels) = rows_and_labels(train.select(places[0])), rows_and_labels(validation.select(places[1]))
@@ -193,7 +202,8 @@ def add_wide_path(
         validation = encoded["validation"].with_format("numpy")["input_ids"][:]
         recurrent = Predictor(model.eval(), tokenizer, trainer.task).logits(validation)
         splits = encoded["train"], encoded["validation"]
-        fitted = fit_wide_paths(model.config, *splits, most, recurrent, tokenizer.unk_token_id)
+        weights = weights_in_effect(trainer.args, trainer.task, encoded["train"])
+        fitted = fit_wide_paths(model.config, *splits, most, recurrent, tokenizer.unk_token_id, weights)
     paths: WidePaths = broadcast_object_list([fitted])[0]
     paths.seconds = time.monotonic() - begun
     model.config.wide_ngrams = 0
@@ -214,7 +224,7 @@ def put_wide_path(trainer: RNNTrainer, path: WidePath) -> None:
     """
     model: Any = trainer.accelerator.unwrap_model(trainer.model)
     model.config.wide_ngrams, model.config.wide_order = len(path.keys), path.order
-    model.wide_path = path.to(model.device)
+    model.wide_path, path.config = path.to(model.device), model.config
 
 
 def summary(decisions: dict[str, Any]) -> str:

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Figures in a model's folder: training curves and the confusion matrix."""
+"""Figures in a model's folder: training curves, the confusion matrix and the calibration of the scores."""
 
 import warnings
 from collections.abc import Iterator
@@ -121,4 +121,37 @@ def draw_confusion(predicted: np.ndarray, labels: np.ndarray, names: list[str], 
     if len(shown) <= 15:
         for i, j in np.ndindex(counts.shape):
             axes.text(j, i, counts[i, j], ha="center", va="center", color="white" if shares[i, j] > 0.5 else "black")
+    figure.savefig(path, dpi=120)
+
+
+def draw_calibration(
+    bins: list[tuple[int, float, float]], coverage: tuple[np.ndarray, np.ndarray] | None, split: str, path: Path
+) -> None:
+    """Draw the reliability diagram of a classifier, and the accuracy of its most confident answers by their share.
+
+    Args:
+        bins: Rows, mean score and share of right answers of each bin of scores.
+        coverage: Share of the rows that are answered and accuracy on them, each `[N]`; None for no second panel.
+        split: Name of the split, for the titles.
+        path: Path of the PNG file to write.
+    """
+    figure = new_figure(9 if coverage else 4.6, 4)
+    panels = figure.subplots(1, 2 if coverage else 1, squeeze=False)[0]
+    rows, mean, right = (np.array(part) for part in zip(*bins, strict=True))
+    # The areas of the dots show where the rows are.
+    panels[0].plot([0, 1], [0, 1], color="gray", linestyle="--", linewidth=1, label="calibrated")
+    panels[0].plot(mean, right, color="C0", linewidth=1)
+    panels[0].scatter(mean, right, s=20 + 180 * rows / rows.max(), color="C0", alpha=0.7, label="this model")
+    panels[0].set(xlabel="score", ylabel="share of right answers", title=f"reliability, {split}")
+    panels[0].set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal")
+    panels[0].legend(loc="upper left")
+    if coverage:
+        answered, accuracy = coverage
+        # The first few answers say little, and would stretch the axis.
+        first = min(len(answered) - 1, max(20, len(answered) // 20))
+        panels[1].plot(answered[first:], accuracy[first:])
+        panels[1].set(xlabel="share of rows answered, the most confident first", ylabel="accuracy on them")
+        panels[1].set(title=f"accuracy and coverage, {split}", xlim=(0, 1))
+    for axes in panels:
+        axes.grid(alpha=0.3)
     figure.savefig(path, dpi=120)

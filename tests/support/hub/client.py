@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from support import tiny_config
 from support.waiting import PATIENCE
 
-from hf_rnn.models.configuration_rnn import code_files
+from hf_rnn.models.code_files import code_files
 
 from . import calls
 from .server import HubServer
@@ -22,6 +22,7 @@ WHOLE = {
     ".gitattributes",
     "README.md",
     "config.json",
+    "calibration.png",
     "confusion_matrix.png",
     "metrics.json",
     "model.safetensors",

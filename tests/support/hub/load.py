@@ -60,7 +60,7 @@ def look(path: str, options: dict) -> dict:
         answers = write(TEXTS[0], max_new_tokens=5, do_sample=False, return_tensors=True)[0]["generated_token_ids"]
     else:
         classify = pipeline("text-classification", model=path, **options)
-        answers = [row["score"] for row in classify(TEXTS, batch_size=2)]
+        answers = [[row["score"], model.config.label2id[row["label"]]] for row in classify(TEXTS, batch_size=2)]
     return {
         "module": type(model).__module__.split(".")[0],
         "dtype": str(model.dtype),
