@@ -11,7 +11,7 @@ WITH_DATA = --data $(DATA)
 DATA ?= ../shared/data
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: quickstart test test-slow test-proofs test-all test-lowest lint format counts conformance docs docs-serve mutants chaos fuzz soak audit bench bench-accuracy bench-parts bench-gpu results gpu-test gpu-check works-with clean
+.PHONY: quickstart test test-slow test-proofs test-all test-lowest lint format counts conformance docs docs-serve mutants chaos fuzz soak audit bench bench-accuracy bench-parts bench-scores bench-gpu results gpu-test gpu-check works-with clean
 
 # torch is installed first, so that no other package decides which build of torch is used.
 $(READY): pyproject.toml $(CONSTRAINTS)
@@ -129,6 +129,10 @@ bench-accuracy: $(BENCH_READY)
 # writes docs/benchmarks.md. VECTORS holds an option, such as VECTORS='--vectors glove.6B.100d.txt'.
 bench-parts: $(BENCH_READY)
 	$(BIN)/python benchmarks/parts.py $(WITH_DATA) $(SETS) $(VECTORS) $(SEEDS)
+
+# Measures rare classes and the calibration of scores (half an hour on two cores), and writes docs/benchmarks.md.
+bench-scores: $(BENCH_READY)
+	$(BIN)/python benchmarks/scores.py $(WITH_DATA)
 
 # Tries small models with other programs, and writes the results into docs/works_with.md.
 works-with: $(READY)

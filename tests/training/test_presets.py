@@ -250,6 +250,7 @@ class _Texts:
     """Minimal task that gives the texts of its rows."""
 
     label_names = ("good", "bad")
+    problem_type = None
 
     def texts(self, rows):
         return iter(rows["text"])

@@ -70,10 +70,13 @@ def test_two_processes_end_with_the_weights_and_figures_of_one(more, reviews, tm
 
 
 @pytest.mark.slow
-def test_two_processes_have_the_same_wide_path(reviews, tmp_path):
+def test_two_processes_have_the_same_wide_path_and_calibration(reviews, tmp_path):
     # An iterative search finds the mixing weights. It ends at other values if the last digits of the logits differ.
     wide = {"model.wide_ngrams": 300, "tokenizer.kind": "word"}
-    first, second = one_and_two(reviews, tmp_path, 16, tolerance=1e-3, **wide)
+    fitted = {"training.class_weights": "balanced", "training.calibrate": "true", "training.thresholds": "f1"}
+    first, second = one_and_two(reviews, tmp_path, 16, tolerance=1e-3, **wide, **fitted)
+    temperatures = [metrics["run"]["calibration"]["temperature"] for metrics in (first, second)]
+    assert temperatures[1] == pytest.approx(temperatures[0], abs=0.01)
     assert second["run"]["wide_path"]["ngrams"] == first["run"]["wide_path"]["ngrams"] > 0
     assert second["validation"] == pytest.approx(first["validation"], abs=1e-3)
 

@@ -100,7 +100,13 @@ def sentences(report: dict, quote: Callable[[object], str]) -> Iterator[str]:
     never = report.get("never_predicted")
     if never:
         where = " and ".join(report["scores"])
-        yield f"The model never predicts {_classes(never, quote)} on the {where} rows."
+        yield (
+            f"The model never predicts {_classes(never, quote)} on the {where} rows: more rows of it, or "
+            "training.class_weights='balanced', may help."
+        )
+    coverage = report.get("coverage")
+    if coverage:
+        yield _coverage(coverage, "test" if "test" in report["scores"] else "validation")
     few = report.get("few_rows")
     if few:
         yield f"Classes with few training rows: {_classes(few, quote)}."
@@ -156,6 +162,15 @@ def _comparison(report: dict) -> Iterator[str]:
     metrics = report["metrics"] if better else [metric]
     if ours and majority and not any(_is_better(ours[each], majority[each], better) for each in metrics):
         yield f"The model is no better than one constant answer on the {split} rows: it has learnt nothing yet."
+
+
+def _coverage(coverage: list[dict], split: str) -> str:
+    parts = [
+        f"{each['coverage']:.0%} of the {split} rows with an accuracy of {each['accuracy']:.2%} (min_score="
+        f"{each['min_score']:g})"
+        for each in coverage
+    ]
+    return f"Without the answers whose score is lower, the model answers {', '.join(parts)}."
 
 
 def _is_better(ours: float, theirs: float, greater: bool) -> bool:

@@ -35,6 +35,9 @@ OPTIONAL = {
     "adversarial": 0.0,
     "virtual_adversarial": 0.0,
     "perturbation": 0.1,
+    "class_weights": None,
+    "focal_gamma": 0.0,
+    "balanced_sampling": False,
 }
 
 

@@ -47,7 +47,14 @@ class Objectives:
         """True if an objective uses texts without labels."""
         return bool(self.entropy_minimisation or self.virtual_adversarial)
 
-    def loss(self, wrapped: Any, model: Any, labelled: dict[str, Tensor], unlabelled: dict[str, Tensor] | None):
+    def loss(
+        self,
+        wrapped: Any,
+        model: Any,
+        labelled: dict[str, Tensor],
+        unlabelled: dict[str, Tensor] | None,
+        of_labels: Callable[[Tensor, Tensor], Tensor] = F.cross_entropy,
+    ):
         """Compute the total loss of a training step.
 
         Args:
@@ -55,6 +62,7 @@ class Objectives:
             model: Same model without the wrapper.
             labelled: Labelled batch from the collator, B rows.
             unlabelled: Unlabelled batch from the collator, U rows; None for no such rows.
+            of_labels: Function that computes the loss of the labels from logits `[B, C]` and class indices `[B]`.
 
         Returns:
             The loss, a scalar, and the logits of the labelled rows, `[B, C]`.
@@ -70,7 +78,7 @@ class Objectives:
         moving = self.adversarial or self.virtual_adversarial
         read = model if moving else wrapped
         clean = read(inputs_embeds=embedded if moving else words, attention_mask=mask).logits.float()
-        loss = F.cross_entropy(clean[:B], labels)
+        loss = of_labels(clean[:B], labels)
         if self.entropy_minimisation:
             loss = loss + self.entropy_minimisation * entropy(clean)
         if not moving:
@@ -94,7 +102,7 @@ class Objectives:
         loss = loss.detach() + (carried - carried.detach())
         others = list(logits.split([len(part) for part, _ in moved]))
         if self.adversarial:
-            loss = loss + self.adversarial * F.cross_entropy(others.pop(0), labels)
+            loss = loss + self.adversarial * of_labels(others.pop(0), labels)
         if self.virtual_adversarial:
             loss = loss + self.virtual_adversarial * divergence(clean.detach(), others.pop(0))
         return loss, clean[:B].detach()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..text.dialects import WORD
+from ..text.labels import SINGLE
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -25,6 +26,8 @@ LONG, MOST_TOKENS = 100, 2**15
 # after twice the epochs of classifiers; configs/conll2003.yaml has ten.
 _CLASSIFIER = {"fast": (400, 2, 4e6, 20), "default": (1000, 2, 10.5e6, 60), "best": (2000, 4, 30e6, 100)}
 _TAGGER = {"fast": (1200, 4, 8e6, 40), "default": (4000, 10, 18e6, 120), "best": (10_000, 16, 60e6, 200)}
+# Ratio of the largest to the smallest class from which on classes count as skewed. In TREC it is 15.
+SKEWED = 20
 # Letters of Thai, Lao, Burmese and Khmer.
 _UNSPACED_LETTER = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
 _TAG = re.compile(r"<(?:br|p|div|span|a|b|i)\b[^<>]{0,200}>", re.IGNORECASE)
@@ -44,6 +47,8 @@ class Facts:
             `tokenizer.kind=char`.
         tags: Number of texts with an HTML tag, per row.
         labels: Number of labels.
+        kind: Problem type of a text classifier, else None.
+        skew: Number of rows of the largest class over that of the smallest one, with one label per row; else 1.
         tagged: True for token classification, which has batches of at most 16 rows, and more epochs.
         written_batch: Rows in a batch if the user wrote a batch size or a token budget, else None.
         written_epochs: Number of epochs if the user wrote it, else None.
@@ -58,6 +63,8 @@ class Facts:
     unspaced_letters: float = 0.0
     tags: float = 0.0
     labels: int = 2
+    kind: str | None = None
+    skew: float = 1.0
     tagged: bool = False
     written_batch: float | None = None
     written_epochs: float | None = None
@@ -99,6 +106,8 @@ class Facts:
             unspaced_letters=1.0 if by_character else letters / words,
             tags=tags / len(sample),
             labels=max(1, len(task.label_names)),
+            kind=task.problem_type if run.task == "text_classification" else None,
+            skew=_skew(rows) if task.problem_type == SINGLE else 1.0,
             tagged=run.task == "token_classification",
             written_batch=written_batch,
             written_epochs=args.num_train_epochs if "training.num_train_epochs" in run.given else None,
@@ -115,6 +124,11 @@ class Facts:
             best: Value for the preset best.
         """
         return {"fast": fast, "default": default, "best": best}[self.preset]
+
+    @property
+    def is_skewed(self) -> bool:
+        """True if a class has SKEWED times as many rows as another one."""
+        return self.skew >= SKEWED
 
     @property
     def batch(self) -> int:
@@ -165,6 +179,11 @@ class Facts:
     def averaging_decay(self) -> float:
         """The EMA decay that averages about the last tenth of the steps."""
         return round(min(0.999, max(0.9, 1 - 10 / self.steps)), 4)
+
+
+def _skew(rows: Dataset) -> float:
+    counts = Counter(rows["labels"])
+    return max(counts.values()) / min(counts.values())
 
 
 __all__ = ["Facts"]

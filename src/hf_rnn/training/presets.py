@@ -12,8 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..text.labels import MULTI, SINGLE
 from ..text.tokenization import BY_FREQUENCY
 from ..utils.output import say
+from .class_balance import BALANCED
 from .ngrams import MOST_WEIGHTS
 from .preset_facts import Facts
 from .run_config import RunConfig, with_values
@@ -88,6 +90,12 @@ def _may_look_ahead(run: RunConfig) -> bool:
     return _from_nothing(run) and (not run.model.backprop_length or run.model.independent_directions)
 
 
+def _is_free(run: RunConfig) -> bool:
+    """Return True if the user wrote no setting for skewed classes, which a chosen one could contradict."""
+    written = {f"training.{name}" for name in ("class_weights", "balanced_sampling", "thresholds")}
+    return not written & run.given
+
+
 def _averages(run: RunConfig) -> bool:
     return run.training.averaging == "ema" or "training.averaging" not in run.given
 
@@ -127,6 +135,10 @@ _REGULARISED = (
     ),
 )
 
+_SKEW = (
+    "Without weights, a class of one row in a hundred is seldom predicted. With more than two classes, the accuracy"
+    " would fall."
+)
 _FINE_TUNED = "Most of the measured configs/*_finetune.yaml use this value."
 
 
@@ -217,6 +229,28 @@ TEXT_CLASSIFICATION = (
     ),
     Rule("training.learning_rate", lambda facts: 0.002, _FINE_TUNED, _on_encoder),
     *_REGULARISED,
+    Rule(
+        "training.calibrate",
+        lambda facts: facts.kind in (SINGLE, MULTI),
+        "Scores are then probabilities, and no prediction changes.",
+    ),
+    Rule(
+        "training.class_weights",
+        lambda facts: BALANCED if facts.is_skewed and facts.labels == 2 else None,
+        _SKEW,
+        _is_free,
+    ),
+    Rule(
+        "training.metric_for_best_model",
+        lambda facts: "f1_macro" if facts.is_skewed else None,
+        "With skewed classes, the accuracy of a model that never predicts the rare class is high.",
+    ),
+    Rule(
+        "training.thresholds",
+        lambda facts: "f1" if facts.kind == MULTI else None,
+        "A label of few texts seldom has a probability over 0.5.",
+        _is_free,
+    ),
 )
 _TAGGER = "The value of configs/conll2003.yaml, which was measured."
 TOKEN_CLASSIFICATION = (

@@ -17,13 +17,14 @@ from datasets import DatasetDict, IterableDataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from ..hub.fetch import find_model
-from ..hub.folder import CONFUSION_MATRIX, RUN_FILE, TRAINING_CURVES
+from ..hub.folder import CALIBRATION, CONFUSION_MATRIX, RUN_FILE, TRAINING_CURVES
 from ..hub.push import kept_for_later, push
 from ..interpret.diagnosis import flow_batch
 from ..interpret.gradient_flow_callback import GradientFlowCallback
 from ..models.configuration_rnn import RNNConfig
 from ..tasks import Task, TaskModel, task_class
 from ..text.arguments import IN_MEMORY
+from ..text.labels import MULTI, SINGLE
 from ..text.loading import load
 from ..text.schema import SCHEMA_FILE, Schema
 from ..text.tokenization import BY_FREQUENCY, TokenizerArguments, load_tokenizer, train_tokenizer
@@ -32,7 +33,9 @@ from ..utils.errors import ConfigError, HfRnnError
 from ..utils.figures import draw_confusion, draw_curves
 from ..utils.machine import hardware, versions
 from ..utils.output import say
+from .calibration import calibrate, check_calibration, draw
 from .checkpoints import ASIDE, writing
+from .class_balance import balanced_rows
 from .fine_tuning import ENCODER, OUTPUT
 from .presets import choose, rules_of
 from .pretrained import take_encoder, warn_of_unknown_tokens
@@ -123,6 +126,7 @@ class Run:
             self.config, self.text = choose(run, task, prepared["train"])
             run, args = self.config, self.config.training
             self.args = args
+        check_calibration(args, task)
         tokenizer = task.fitted(self._tokenizer(task, prepared["train"]), resumed=self.checkpoint is not None)
         encoded, order = DatasetDict(), {}
         with args.main_process_first(desc="tokenizing"):
@@ -147,8 +151,10 @@ class Run:
         trainer.run_text, trainer.facts, trainer.schema = self.text, {"data": facts}, schema
         trainer.train(resume_from_checkpoint=self.folder / self.checkpoint.name if self.checkpoint else None)
         wide = add_wide_path(trainer, tokenizer, encoded, run.model.wide_ngrams) if run.model.wide_ngrams else None
+        calibration = calibrate(trainer, tokenizer, encoded)
         results, figures = self._evaluate(trainer, encoded, wide)
         results["run"] = self._facts(trainer, None if run.data.streaming else len(encoded["train"]), wide)
+        results["run"] |= {"calibration": calibration} if calibration else {}
         results["data"] = facts
         if args.should_save:
             self._save(trainer, tokenizer, results, figures)
@@ -184,6 +190,8 @@ class Run:
         vectors: FoundVectors | None,
     ) -> RNNTrainer:
         args, train_rows = self.args, encoded["train"]
+        if args.balanced_sampling and task.problem_type == SINGLE:
+            train_rows = balanced_rows(train_rows, args.order_seed)
         if stream is not None:
             shuffle = args.train_sampling_strategy != "sequential"
             place = {"rank": args.process_index, "world_size": args.world_size}
@@ -350,12 +358,12 @@ class Run:
         assert trainer.schema is not None
         (saving / SCHEMA_FILE).write_text(trainer.schema.to_json(), encoding="utf-8")
         draw_curves(trainer.state.log_history, str(trainer.args.metric_for_best_model), saving / TRAINING_CURVES)
-        if trainer.task.problem_type == "single_label_classification":
-            split = "test" if "test" in predicted else "validation"
+        task, split = trainer.task, "test" if "test" in predicted else "validation"
+        if task.problem_type in (SINGLE, MULTI):
             logits, labels = predicted[split]
-            draw_confusion(
-                trainer.task.predicted(logits), labels, trainer.task.label_names, split, saving / CONFUSION_MATRIX
-            )
+            draw(task, logits, labels, split, saving / CALIBRATION)
+            if task.problem_type == SINGLE:
+                draw_confusion(task.predicted(logits), labels, task.label_names, split, saving / CONFUSION_MATRIX)
         for callback in trainer.callback_handler.callbacks:
             if isinstance(callback, GradientFlowCallback):
                 callback.save(saving)

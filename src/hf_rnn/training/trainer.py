@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset
-from torch import distributed, nn
+from torch import nn
+from torch.nn import functional as F
 from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerBase
 from transformers.trainer_utils import EvalLoopOutput
@@ -24,10 +25,12 @@ from .averaging import WeightAverage
 from .batched_loading import BatchedLoading
 from .callbacks import EarlyStopping, Stopwatch, best_loss
 from .checkpoints import newest_whole
+from .class_balance import class_loss
 from .fine_tuning import GradualUnfreezing, discriminative_learning_rates
 from .hub_trainer import PushingTrainer
 from .objectives import OBJECTIVES, Objectives, UnlabelledRows, check_objectives
 from .progress import use_log_lines
+from .share_of_all import ShareOfAll
 from .stopping import GracefulStop
 from .whole_checkpoints import WholeCheckpoints
 
@@ -56,8 +59,9 @@ class RNNTrainer(BatchedLoading, WholeCheckpoints, PushingTrainer):
         kwargs: Further arguments of `Trainer`, such as `callbacks`.
 
     Raises:
-        HfRnnError: The task does not have the metric, or does not support label smoothing or an additional objective
-            (see [`~hf_rnn.training.objectives.check_objectives`]); or gradual unfreezing is set in several processes.
+        HfRnnError: The task does not have the metric, or does not support label smoothing, an additional objective or
+            class weights (see [`~hf_rnn.training.objectives.check_objectives`] and
+            [`~hf_rnn.training.class_balance.class_loss`]); or gradual unfreezing is set in several processes.
     """
 
     # Decisions about the data; each checkpoint contains them.
@@ -84,6 +88,7 @@ class RNNTrainer(BatchedLoading, WholeCheckpoints, PushingTrainer):
         self.task = task
         self.objectives = Objectives(**{name: getattr(args, name) for name in OBJECTIVES})
         check_objectives(args, task, self.objectives, unlabelled_dataset)
+        self.class_loss = class_loss(args, task, kwargs.get("train_dataset"))
         collator = task.collator(processing_class)
         place = args.process_index
         self.unlabelled = (
@@ -180,13 +185,18 @@ class RNNTrainer(BatchedLoading, WholeCheckpoints, PushingTrainer):
         return (loss, outputs) if return_outputs else loss
 
     def _loss(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any) -> tuple[torch.Tensor, Any]:
-        if not (self.objectives and model.training):
+        if not (model.training and (self.objectives or self.class_loss)):
             return super().compute_loss(model, inputs, True, num_items_in_batch)  # type: ignore[return-value]
+        if not self.objectives:
+            labels = inputs["labels"]
+            outputs = model(**{name: value for name, value in inputs.items() if name != "labels"})
+            return self.class_loss(outputs.logits.float(), labels), outputs
         unlabelled = None
         if self.unlabelled is not None:
             unlabelled = on_device(self.unlabelled.batch(inputs, self.state.global_step), self.args.device)
         plain = self.accelerator.unwrap_model(model)
-        loss, logits = self.objectives.loss(model, plain, inputs, unlabelled)
+        of_labels = self.class_loss or F.cross_entropy
+        loss, logits = self.objectives.loss(model, plain, inputs, unlabelled, of_labels)
         return loss, {"loss": loss, "logits": logits}
 
     def evaluation_loop(
@@ -349,31 +359,6 @@ class RNNTrainer(BatchedLoading, WholeCheckpoints, PushingTrainer):
             back = np.argsort(self.evaluation_order(rows))
             judged = output.predictions[back], np.asarray(output.label_ids)[back]
         return {"loss": float(output.metrics[f"{split}_loss"]), **metrics}, judged
-
-
-class ShareOfAll:
-    """Weight of the loss of one process in the mean over all processes.
-
-    Data parallelism averages the losses of the processes, each a mean over some items. With these weights, the result
-    is the mean over all items. The constructor starts the sum over processes, which runs while each computes its loss.
-
-    Args:
-        items: Number of items in the loss of this process, a scalar tensor.
-    """
-
-    def __init__(self, items: torch.Tensor):
-        self.items = items.float()
-        self.all = self.items.clone()
-        self.sum: Any = distributed.all_reduce(self.all, async_op=True)
-
-    def weigh(self, loss: torch.Tensor) -> torch.Tensor:
-        """Return the loss of this process, weighted by its share of the items of all processes.
-
-        Args:
-            loss: Mean loss of the items of this process, a scalar.
-        """
-        self.sum.wait()
-        return loss * self.items * (distributed.get_world_size() / self.all)
 
 
 def _choose_metric(args: RNNTrainingArguments, task: TaskAnswers, eval_dataset: Any) -> None:
