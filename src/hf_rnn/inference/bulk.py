@@ -27,6 +27,7 @@ from ..text.sources import reading
 from ..text.tables import collect, tables_of
 from ..utils.errors import HfRnnError
 from ..utils.processes import is_one_of_several, join_after_restart
+from .abstaining import check_min_score
 from .answer_files import check_format, write_answers
 from .columns import own_columns, text_columns
 from .predictor import BATCH_TOKENS, TEXTS_AT_ONCE, Predictor
@@ -106,6 +107,7 @@ def answers_of_file(
     batch_tokens: int = BATCH_TOKENS,
     top_k: int | None = 1,
     given: Collection[str] = (),
+    min_score: float = 0.0,
 ) -> Iterator[tuple[str, dict]]:
     """Yield the text and the answer of each row of a file, in bounded memory.
 
@@ -115,16 +117,17 @@ def answers_of_file(
         batch_tokens: Same as in [`predict_file`].
         top_k: Same as in [`predict_file`].
         given: Same as in [`predict_file`].
+        min_score: Same as in [`predict_file`].
 
     Raises:
-        HfRnnError: The file has several splits, no rows or no such column.
+        HfRnnError: The file has several splits, no rows or no such column; or the least score does not fit the model.
     """
     file = OpenFile.of(predictor, data, given)
     with reading(data):
         rows = file.rows.rows()
         while part := list(islice(rows, TEXTS_AT_ONCE)):
             texts = file.texts(part)
-            answers = file.predictor.stream(texts, top_k=top_k, batch_tokens=batch_tokens)
+            answers = file.predictor.stream(texts, top_k=top_k, min_score=min_score, batch_tokens=batch_tokens)
             yield from zip((" / ".join(row) for row in texts), answers, strict=True)
 
 
@@ -137,6 +140,7 @@ def predict_file(
     given: Collection[str] = (),
     overwrite: bool = False,
     part_rows: int = PART,
+    min_score: float = 0.0,
 ) -> int:
     """Answer all rows of a file, and write a row for each: its columns, and the answer as `prediction`.
 
@@ -155,6 +159,7 @@ def predict_file(
         given: Keys of column settings that were given for this file, such as `text_column`. Their columns must exist.
         overwrite: True to delete the parts of another prediction; False to raise an error.
         part_rows: Number of rows in a part.
+        min_score: Least score of a label in an answer of a text classifier; see [`Predictor.__call__`].
 
     Returns:
         Number of rows.
@@ -164,10 +169,11 @@ def predict_file(
             another ending; or `OUTPUT.parts` holds parts of another prediction and `overwrite` is False.
     """
     check_format(output)
+    check_min_score(min_score, predictor.task)
     file = OpenFile.of(predictor, data, given)
     _check_no_answers(file.all_columns, data.path)
     job = {"rows": file.rows.fingerprint(), "model": _weights(predictor), "columns": file.columns, "top_k": top_k}
-    job["max_length"], job["part_rows"] = data.max_length, part_rows
+    job |= {"max_length": data.max_length, "part_rows": part_rows, "min_score": min_score}
     processes = _processes()
     rank, world_size = (processes.process_index, processes.num_processes) if processes else (0, 1)
     parts = output.with_name(output.name + ".parts")
@@ -184,7 +190,8 @@ def predict_file(
             if len(names) % world_size == rank and not names[-1].exists():
                 # Rows of JSON may have columns that earlier ones lack.
                 _check_no_answers([name for row in part for name in row], data.path)
-                answers = file.predictor.stream(file.texts(part), top_k=top_k, batch_tokens=batch_tokens)
+                how: Any = {"top_k": top_k, "min_score": min_score, "batch_tokens": batch_tokens}
+                answers = file.predictor.stream(file.texts(part), **how)
                 lines = (_json({**row, "prediction": answer}) for row, answer in zip(part, answers, strict=True))
                 _write(names[-1], "".join(f"{line}\n" for line in lines))
     if processes:

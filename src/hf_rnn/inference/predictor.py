@@ -27,6 +27,7 @@ from ..text.tokenization import as_text, load_tokenizer, token_ids
 from ..utils.errors import HfRnnError
 from ..utils.machine import default_device, keep_freed_memory, on_device
 from ..utils.output import bars_if_seen
+from .abstaining import abstaining, check_min_score
 from .columns import own_columns, text_columns
 from .long_text import LONG_TEXT_WINDOW, logits_of
 from .text_stream import TextStream
@@ -128,6 +129,7 @@ class Predictor:
         pairs: Any = None,
         *,
         top_k: int | None = 1,
+        min_score: float = 0.0,
         batch_tokens: int = BATCH_TOKENS,
     ) -> Any:
         """Return one answer for each text, in the order of the texts.
@@ -137,6 +139,8 @@ class Predictor:
                 table has the text columns of training, or columns with well-known names. Or one string.
             pairs: Second text of each row, for a model that was trained on pairs of texts; one string for one string.
             top_k: Number of labels in an answer; None or 0 for all.
+            min_score: Least score of a label in an answer of a text classifier, from 0 to 1. The model abstains from
+                labels with a lower one: `label` is then None, or `labels` has fewer of them.
             batch_tokens: Maximum number of tokens in a batch, padding included. A classifier reads a longer text in
                 windows, so that memory does not grow with the text.
 
@@ -144,9 +148,10 @@ class Predictor:
             A list of answers, as the `reply` of the task returns them; one answer for one string.
         """
         if isinstance(texts, str):
-            (answer,) = self([texts], None if pairs is None else [pairs], top_k=top_k, batch_tokens=batch_tokens)
-            return answer
-        return list(self.stream(self._rows(texts, pairs), top_k=top_k, batch_tokens=batch_tokens))
+            texts, pairs = [texts], None if pairs is None else [pairs]
+            return self(texts, pairs, top_k=top_k, min_score=min_score, batch_tokens=batch_tokens)[0]
+        rows = self._rows(texts, pairs)
+        return list(self.stream(rows, top_k=top_k, min_score=min_score, batch_tokens=batch_tokens))
 
     def scores(self, texts: Any, pairs: Any = None, *, batch_tokens: int = BATCH_TOKENS) -> np.ndarray:
         """Return the probabilities of all labels for each text, `[N, C]`; in regression, the values, `[N, 1]`.
@@ -180,7 +185,12 @@ class Predictor:
         return rows if pairs is None else zip(rows, pairs, strict=True)
 
     def stream(
-        self, texts: Iterable[str | tuple[str, str]], *, top_k: int | None = 1, batch_tokens: int = BATCH_TOKENS
+        self,
+        texts: Iterable[str | tuple[str, str]],
+        *,
+        top_k: int | None = 1,
+        min_score: float = 0.0,
+        batch_tokens: int = BATCH_TOKENS,
     ) -> Iterator[dict]:
         """Return an iterator over the answers to any number of texts, in order and in bounded memory.
 
@@ -189,11 +199,13 @@ class Predictor:
         Args:
             texts: Strings, or pairs of strings. None counts as an empty text.
             top_k: Number of labels in an answer; None or 0 for all.
+            min_score: Same as in [`__call__`].
             batch_tokens: Maximum number of tokens in a batch, padding included.
 
         Raises:
             HfRnnError: `texts` is a single string, mixes texts with pairs, has a row of more than two texts, or has a
-                value that is not a text; or `batch_tokens` is under 1, or `top_k` under 0.
+                value that is not a text; `batch_tokens` is under 1, or `top_k` under 0; or `min_score` is not from 0 to
+                1, or the answers of the model have no scores.
         """
         if isinstance(texts, (str, bytes)):
             raise HfRnnError("texts is one string: pass a list of texts, [text].")
@@ -202,7 +214,9 @@ class Predictor:
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 other = "" if least else ", or 0 for all labels"
                 raise HfRnnError(f"{name}={value!r} must be a whole number, 1 or greater{other}.")
-        return self._stream(iter(texts), top_k or None, batch_tokens)
+        check_min_score(min_score, self.task)
+        answers = self._stream(iter(texts), top_k or None, batch_tokens)
+        return (abstaining(answer, min_score) for answer in answers) if min_score else answers
 
     def _in_table(self, table: Any) -> list[Any]:
         """Return the text of each row of a table, or the pair of texts for a model of pairs."""

@@ -57,6 +57,12 @@ def parser() -> CommandParser:
         help="number of labels of a text, 0 for all; a multi-label model gives the labels over 0.5, or with 0 all",
     )
     parser.add_argument(
+        "--min_score",
+        type=float,
+        default=0.0,
+        help="least score of a label, from 0 to 1; the model abstains from a less certain answer",
+    )
+    parser.add_argument(
         "--part_rows",
         type=int,
         default=16384,
@@ -123,13 +129,14 @@ def run(options: Any) -> None:
         from ...inference.bulk import answers_of_file
 
         data, given = data_of(predictor, options, options.file), given_columns(options)
-        pairs = answers_of_file(predictor, data, options.batch_tokens, options.top_k, given)
+        pairs = answers_of_file(predictor, data, options.batch_tokens, options.top_k, given, options.min_score)
     else:
         if "datasets" in sys.modules:
             sys.modules["datasets"].disable_progress_bars()
         predictor.task = predictor.task.with_data(data_of(predictor, options))
         texts, again = tee(options.texts)
-        pairs = zip(texts, predictor.stream(again, top_k=options.top_k, batch_tokens=options.batch_tokens), strict=True)
+        how = {"top_k": options.top_k, "min_score": options.min_score, "batch_tokens": options.batch_tokens}
+        pairs = zip(texts, predictor.stream(again, **how), strict=True)
     none = True
     for text, answer in pairs:
         none = False
@@ -152,6 +159,7 @@ def _write_file(options: Any, predictor: Any) -> None:
         given_columns(options),
         options.overwrite,
         options.part_rows,
+        options.min_score,
     )
     if is_first_process():
         print(f"{rows} answers written to {options.output}")
