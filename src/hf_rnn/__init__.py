@@ -52,6 +52,8 @@ _LAZY = {
     "LanguageModelTrainer": "training.bptt_trainer",
     "Predictor": "inference.predictor",
     "RaggedCollator": "text.collation",
+    "RNNClassifier": "training.estimators",
+    "RNNRegressor": "training.estimators",
     "RNNTrainer": "training.trainer",
     "RNNTrainingArguments": "training.arguments",
     "TextClassification": "tasks.text_classification",

@@ -27,3 +27,16 @@ def tagged(tmp_path_factory) -> Path:
 def translated(tmp_path_factory) -> Path:
     """Return a file of 131 pairs of texts."""
     return write_jsonl(tmp_path_factory.mktemp("translated") / "rows.jsonl", pairs(131))
+
+
+@pytest.fixture(scope="module")
+def lean_runs():
+    """Let runs of a module draw no pictures and write neither report nor card, which take most of a short run."""
+    from hf_rnn.training import run, run_folder
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("draw_curves", "draw_confusion", "add_report"):
+            patch.setattr(run, name, lambda *_: None)
+        patch.setattr(run_folder, "render_folder", lambda *_: "# A model")
+        patch.setattr(run_folder, "merge", lambda card, *_, **__: card)
+        yield

@@ -22,6 +22,8 @@ from ..utils.hub_download import matches
 RUN_FILE = "run.yaml"
 METRICS_FILE = "metrics.json"
 CARD_FILE = "README.md"
+# The classes of an estimator for scikit-learn with their types. config.json has only their names, which are strings.
+CLASSES_FILE = "classes.json"
 CONFUSION_MATRIX, TRAINING_CURVES = "confusion_matrix.png", "training_curves.png"
 CALIBRATION = "calibration.png"
 # A push includes the picture of the gradient flow, but not its numbers.
@@ -49,6 +51,7 @@ MODEL_FILES = (
     RUN_FILE,
     METRICS_FILE,
     SCHEMA_FILE,
+    CLASSES_FILE,
     *PICTURES,
 )
 

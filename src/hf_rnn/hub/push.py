@@ -24,12 +24,12 @@ from ..utils.hub_errors import PATIENCE, PATIENCE_OF_A_PUSH, BadCard, as_user_er
 from ..utils.output import unsaid
 from .card import render_folder
 from .card_merge import add_tags, check_card, decode, is_untouched, merge, read_card
-from .folder import CARD_FILE, CODE_FILES, METRICS_FILE, PICTURES, WEIGHTS, check_model, model_files
+from .folder import CARD_FILE, CLASSES_FILE, CODE_FILES, METRICS_FILE, PICTURES, WEIGHTS, check_model, model_files
 
 logger = logging.getLogger(__name__)
 
 # Patterns of files that a push deletes from the repository if the new model does not have them.
-STALE = (*WEIGHTS, *CODE_FILES, METRICS_FILE, *PICTURES)
+STALE = (*WEIGHTS, *CODE_FILES, METRICS_FILE, CLASSES_FILE, *PICTURES)
 
 
 def push(

@@ -13,6 +13,7 @@ from ..hub.card import render_folder
 from ..hub.card_merge import merge, read_card
 from ..hub.folder import (
     CARD_FILE,
+    CLASSES_FILE,
     CODE_FILES,
     ERRORS_FILE,
     GRADIENT_FLOW,
@@ -38,6 +39,7 @@ _RUN_FILES = (
     *_RUN_TRACES,
     RUN_FILE,
     SCHEMA_FILE,
+    CLASSES_FILE,
     *CODE_FILES,
     "tokenizer*.json",
     ASIDE,

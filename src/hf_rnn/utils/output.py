@@ -11,6 +11,7 @@ from contextvars import ContextVar
 # Function that messages pass through before they are shown. A message names arguments as a Python user writes them, and
 # the command line writes them as its options.
 WORDING: ContextVar[Callable[[str], str]] = ContextVar("wording", default=str)
+_SAYS: ContextVar[bool] = ContextVar("says", default=True)
 
 
 def say(text: str) -> None:
@@ -19,9 +20,25 @@ def say(text: str) -> None:
     Args:
         text: One or more lines.
     """
+    if not _SAYS.get():
+        return
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     text = WORDING.get()(text)
     print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+
+
+@contextmanager
+def silence(silent: bool) -> Iterator[None]:
+    """Let [`say`] print nothing inside the block.
+
+    Args:
+        silent: False to print as usual.
+    """
+    token = _SAYS.set(not silent)
+    try:
+        yield
+    finally:
+        _SAYS.reset(token)
 
 
 @contextmanager
@@ -102,4 +119,13 @@ def bars_if_seen(of_datasets: bool = True) -> Iterator[None]:
         yield
 
 
-__all__ = ["WORDING", "bars_are_seen", "bars_if_seen", "disable_progress_bars", "progress_bars", "say", "unsaid"]
+__all__ = [
+    "WORDING",
+    "bars_are_seen",
+    "bars_if_seen",
+    "disable_progress_bars",
+    "progress_bars",
+    "say",
+    "silence",
+    "unsaid",
+]
