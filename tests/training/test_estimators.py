@@ -195,6 +195,7 @@ def test_a_saved_folder_is_a_model_like_others(fitted, tmp_path):
         Predictor.from_pretrained(tmp_path / "model").scores(TEXTS), fitted.predict_proba(TEXTS)
     )
     loaded = RNNClassifier.from_pretrained(tmp_path / "model")
+    assert loaded.metrics_ == fitted.metrics_
     assert {name: value for name, value in loaded.get_params(deep=False).items() if value} == {
         **SHORT,
         "random_state": 3,
@@ -207,6 +208,8 @@ def test_saving_does_not_overwrite_a_model(fitted, tmp_path):
     (tmp_path / "mine.txt").write_text("kept")
     with pytest.raises(HfRnnError, match="already holds a model: name another folder, or write overwrite=True"):
         fitted.save_pretrained(tmp_path)
+    with pytest.raises(HfRnnError, match=r"mine.txt' is a file: name a folder"):
+        fitted.save_pretrained(tmp_path / "mine.txt")
     fitted.save_pretrained(tmp_path, overwrite=True)
     assert (tmp_path / "mine.txt").read_text() == "kept"
     assert RNNClassifier.from_pretrained(tmp_path).predict(TEXTS[:1]) == fitted.predict(TEXTS[:1])

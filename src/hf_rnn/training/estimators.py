@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ import sklearn.exceptions
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
 from ..hub.fetch import find_model
-from ..hub.folder import CARD_FILE, RUN_FILE, model_files
+from ..hub.folder import METRICS_FILE, RUN_FILE, model_files
 from ..hub.saved_run import read_sections
 from ..inference.predictor import Predictor
 from ..text.labels import MULTI, REGRESSION
@@ -24,7 +25,7 @@ from .estimator_parameters import SECTIONS, check_known, parameters_of, run_of, 
 from .estimator_rows import LABEL, TEXTS, Targets, labels_in, numbers_in, read_classes, texts_in, write_classes
 from .run import train
 from .run_config import DEFAULT_PRESET
-from .run_folder import claim_folder, put_in_place, traces_of_a_run
+from .run_folder import claim_folder, put_in_place, traces_of_a_run, write_results
 
 
 class NotFittedError(HfRnnError, sklearn.exceptions.NotFittedError):
@@ -123,12 +124,11 @@ class _RNNEstimator(BaseEstimator):
         with tempfile.TemporaryDirectory(prefix="hf_rnn-", ignore_cleanup_errors=True) as folder:
             run = run_of(self.get_params(deep=False), targets, len(columns) > 1, folder)
             with silence(not self.verbose):
-                metrics = train(run, data=table)
+                train(run, data=table)
             trained = Path(run["training"]["output_dir"])
             if targets.classes is not None:
                 write_classes(targets.classes, trained)
             self._load(trained)
-        self.metrics_ = metrics
         return self
 
     def _targets(self, y: Any, rows: int) -> Targets:
@@ -203,15 +203,21 @@ class _RNNEstimator(BaseEstimator):
         """
         self._check_fitted()
         folder = Path(folder)
+        if folder.is_file():
+            raise CheckpointError(f"{str(folder)!r} is a file: name a folder.")
         if traces_of_a_run(folder) and not overwrite:
             raise CheckpointError(
                 f"{str(folder)!r} already holds a model: name another folder, or write overwrite=True to replace it."
             )
         saving = folder / ".saving"
         with writing("the model", folder, saving, "save it again."):
-            claim_folder(folder, None, self._files[RUN_FILE].decode())
+            claim_folder(folder, None, self._files.get(RUN_FILE, b"").decode())
             _write(self._files, saving)
+            # The card names the folder.
+            write_results(self.metrics_, saving, folder, folder.absolute().name)
             put_in_place(saving, folder, with_flow=False, keep_only=None)
+            if RUN_FILE not in self._files:
+                (folder / RUN_FILE).unlink()
 
     @classmethod
     def from_pretrained(cls, path: str | Path, revision: str | None = None) -> Any:
@@ -238,11 +244,8 @@ class _RNNEstimator(BaseEstimator):
         """Take the model of a folder, and keep its files for pickles."""
         predictor = Predictor.from_pretrained(folder)
         self._take(predictor, folder)
-        self._files = {
-            file.name: file.read_bytes()
-            for file in (*map(Path, map(str, model_files(folder).values())), folder / CARD_FILE)
-            if file.is_file()
-        }
+        self._files = {name: (folder / name).read_bytes() for name in model_files(folder)}
+        self.metrics_ = json.loads(self._files.get(METRICS_FILE, b"{}"))
         self.predictor_ = predictor
 
     def _take(self, predictor: Predictor, folder: Path) -> None:
@@ -282,7 +285,7 @@ class RNNClassifier(ClassifierMixin, _RNNEstimator):
         classes_: Classes, sorted, with their own type, `[C]`. For several labels a row, the names of the columns of a
             DataFrame, or else 0 to C - 1.
         predictor_: Trained model, a [`~hf_rnn.Predictor`].
-        metrics_: Result of `hf_rnn.train`: metrics on the validation rows and facts on the run.
+        metrics_: Content of `metrics.json`: metrics on the validation rows and facts on the run.
 
     Keys of the sections can be set one by one, as a search does: `set_params(training__learning_rate=1e-3)`.
 
