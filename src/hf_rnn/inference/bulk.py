@@ -31,6 +31,7 @@ from .abstaining import check_min_score
 from .answer_files import check_format, write_answers
 from .columns import own_columns, text_columns
 from .predictor import BATCH_TOKENS, TEXTS_AT_ONCE, Predictor
+from .sorting import check_sort, numbered_answers, sort_parts
 
 logger = logging.getLogger(__name__)
 
@@ -141,6 +142,7 @@ def predict_file(
     overwrite: bool = False,
     part_rows: int = PART,
     min_score: float = 0.0,
+    sort: str | None = None,
 ) -> int:
     """Answer all rows of a file, and write a row for each: its columns, and the answer as `prediction`.
 
@@ -160,20 +162,28 @@ def predict_file(
         overwrite: True to delete the parts of another prediction; False to raise an error.
         part_rows: Number of rows in a part.
         min_score: Least score of a label in an answer of a text classifier; see [`Predictor.__call__`].
+        sort: Measure of [`~hf_rnn.inference.uncertainty.uncertainty`] by which the rows are sorted, the least certain
+            first, so that people label those. An answer then has its `uncertainty` too, and the number of its `row` in
+            the file, from 1. `disagreement` is that of the models of an ensemble. None for the order of the file.
 
     Returns:
         Number of rows.
 
     Raises:
         HfRnnError: The file has several splits, no rows, no such column or a column `prediction`; the output has
-            another ending; or `OUTPUT.parts` holds parts of another prediction and `overwrite` is False.
+            another ending; the model has no such measure of uncertainty; or `OUTPUT.parts` holds parts of another
+            prediction and `overwrite` is False.
     """
     check_format(output)
     check_min_score(min_score, predictor.task)
+    if sort is not None:
+        check_sort(predictor, sort)
     file = OpenFile.of(predictor, data, given)
     _check_no_answers(file.all_columns, data.path)
     job = {"rows": file.rows.fingerprint(), "model": _weights(predictor), "columns": file.columns, "top_k": top_k}
-    job |= {"max_length": data.max_length, "part_rows": part_rows, "min_score": min_score}
+    # A job of an older release lacks the last two keys.
+    newer = {key: value for key, value in {"min_score": min_score, "sort": sort}.items() if value}
+    job |= {"max_length": data.max_length, "part_rows": part_rows, **newer}
     processes = _processes()
     rank, world_size = (processes.process_index, processes.num_processes) if processes else (0, 1)
     parts = output.with_name(output.name + ".parts")
@@ -185,19 +195,23 @@ def predict_file(
     with reading(data):
         rows = file.rows.rows()
         while part := list(islice(rows, part_rows)):
-            names.append(parts / f"{count:012}.jsonl")
-            count += len(part)
+            start, count = count, count + len(part)
+            names.append(parts / f"{start:012}.jsonl")
             if len(names) % world_size == rank and not names[-1].exists():
                 # Rows of JSON may have columns that earlier ones lack.
                 _check_no_answers([name for row in part for name in row], data.path)
                 how: Any = {"top_k": top_k, "min_score": min_score, "batch_tokens": batch_tokens}
-                answers = file.predictor.stream(file.texts(part), **how)
+                texts = file.texts(part)
+                if sort is None:
+                    answers = file.predictor.stream(texts, **how)
+                else:
+                    answers = numbered_answers(file.predictor, texts, sort, start + 1, **how)
                 lines = (_json({**row, "prediction": answer}) for row, answer in zip(part, answers, strict=True))
                 _write(names[-1], "".join(f"{line}\n" for line in lines))
     if processes:
         processes.wait_for_everyone()
     if rank == 0:
-        write_answers(names, output)
+        write_answers(names if sort is None else [sort_parts(names, parts / "sorted")], output)
         shutil.rmtree(parts)
     return count
 

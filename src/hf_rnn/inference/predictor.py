@@ -176,7 +176,7 @@ class Predictor:
         if not rows:
             return np.empty((0, len(self.task.label_names)), dtype=np.float32)
         task: Any = self.task
-        _, ids = task.read_and_cut(self.tokenizer, *self._columns(rows))
+        _, ids = task.read_and_cut(self.tokenizer, *self.columns(rows))
         return task.scores(self.logits(ids, batch_tokens))
 
     def _rows(self, texts: Any, pairs: Any) -> Any:
@@ -247,10 +247,17 @@ class Predictor:
 
     def _stream(self, texts: Iterator, top_k: int | None, batch_tokens: int) -> Iterator[dict]:
         while window := list(islice(texts, TEXTS_AT_ONCE)):
-            yield from self.task.reply(self, self._columns(window), top_k, batch_tokens)
+            yield from self.task.reply(self, self.columns(window), top_k, batch_tokens)
 
-    def _columns(self, texts: list) -> list[list[str]]:
-        """Return texts, or pairs of texts, as one or two columns."""
+    def columns(self, texts: list) -> list[list[str]]:
+        """Return texts, or pairs of texts, as one or two columns.
+
+        Args:
+            texts: Strings, or pairs of strings. None counts as an empty text.
+
+        Raises:
+            HfRnnError: Rows have different numbers of texts, or one text for a model of pairs.
+        """
         rows = [row if isinstance(row, (tuple, list)) else (row,) for row in texts]
         wrong = next((row for row in rows if len(row) != len(rows[0]) or len(row) not in (1, 2)), None)
         if wrong is not None:

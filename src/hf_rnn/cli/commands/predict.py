@@ -14,7 +14,7 @@ from itertools import tee
 from pathlib import Path
 from typing import Any
 
-from ...utils.errors import HfRnnError
+from ...utils.errors import HfRnnError, check_choice
 from ..options import (
     CommandParser,
     add_answer_options,
@@ -68,6 +68,12 @@ def parser() -> CommandParser:
         default=16384,
         help="rows of a part; an interrupted prediction keeps its finished parts",
     )
+    parser.add_argument(
+        "--sort",
+        type=str,
+        help="write the least certain rows of --file first, with their numbers: uncertainty (= margin), entropy, "
+        "least_confidence, or disagreement with --others",
+    )
     add_answer_options(parser)
     return parser
 
@@ -82,6 +88,16 @@ def check(options: Any) -> None:
         raise HfRnnError(
             f"--output {options.output} is for the answers to a file: write --file in.csv, or leave it out."
         )
+    if options.sort is not None:
+        from ...inference.uncertainty import DISAGREEMENT, SORTS
+
+        check_choice("sort", options.sort, SORTS)
+        if not options.output:
+            raise HfRnnError(
+                f"--sort {options.sort} sorts the answers to a whole file: write --file in.csv --output FILE too."
+            )
+        if options.sort == DISAGREEMENT and not options.others:
+            raise HfRnnError(f"--sort {options.sort} compares several models: name the others too, --others MODEL.")
     if options.texts == ["-"] or not (options.texts or options.file or _is_terminal()):
         options.texts = _lines(options.encoding)
     elif not options.texts and not options.file:
@@ -160,6 +176,7 @@ def _write_file(options: Any, predictor: Any) -> None:
         options.overwrite,
         options.part_rows,
         options.min_score,
+        options.sort,
     )
     if is_first_process():
         print(f"{rows} answers written to {options.output}")
