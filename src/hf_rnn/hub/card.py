@@ -12,6 +12,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from ..models.cells import find_cell
 from ..models.configuration_rnn import RNNConfig, __version__
 from ..text.bio import is_bio
+from .card_folds import folds_section
 from .card_merge import INVITATION, MARKER
 from .card_model import FEW, SHOWN_LABELS, answers_of, architecture_table, count_parameters, pipeline_of, task_in_words
 from .card_report import report_section
@@ -99,6 +100,7 @@ def render(
         scores=scores_table(facts),
         classes=classes_table(facts, labels),
         pictures=[(name, PICTURES[name]) for name in pictures],
+        folds=folds_section(facts),
         report=report_section(facts),
         dataset=dataset_line(data, run),
         count_names=list(map(escape, labels)) if 0 < len(labels) <= FEW else [],

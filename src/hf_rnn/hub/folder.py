@@ -30,12 +30,15 @@ CALIBRATION = "calibration.png"
 GRADIENT_FLOW, GRADIENT_FLOW_FILE = "gradient_flow.png", "gradient_flow.json"
 # The worst errors of a classifier. The file quotes texts of the data set, so a push leaves it out.
 ERRORS_FILE = "errors.csv"
+# Results of a cross-validation. A push includes the picture only, because the tables quote texts of the data set.
+CROSS_VALIDATION, OUT_OF_FOLD, LABEL_ERRORS = "cross_validation.png", "out_of_fold.csv", "label_errors.csv"
 # Pictures, and their names in the card.
 PICTURES = {
     CONFUSION_MATRIX: "confusion matrix",
     TRAINING_CURVES: "training curves",
     CALIBRATION: "calibration of the scores",
     GRADIENT_FLOW: "gradient through time",
+    CROSS_VALIDATION: "cross-validation",
 }
 WEIGHT_FILES = (SAFE_WEIGHTS_NAME, "model-*-of-*.safetensors")
 WEIGHTS = (*WEIGHT_FILES, SAFE_WEIGHTS_INDEX_NAME)

@@ -80,9 +80,10 @@ class TextTask(TaskFacts):
         read = [name for value in self.chosen.values() for name in (value if isinstance(value, list) else [value])]
         return Schema(
             **self.chosen,
+            group_column=self.data.group_column,
             problem_type=self.problem_type,
             labels=self.label_names,
-            not_read=[name for name in splits[train].column_names if name not in read],
+            not_read=[name for name in splits[train].column_names if name not in (*read, self.data.group_column)],
             files={split: rows.info.description for split, rows in splits.items()},
             splits=uses,
             fingerprint=fingerprint(prepared, self.label_names),

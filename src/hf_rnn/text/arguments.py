@@ -39,6 +39,8 @@ class DataArguments:
         label_column: Column of the label (token classification: the tags; translation: the target text). For text
             classification it may be a list of columns with 0 or 1, one per class. null to find it by its name or, for
             text classification, by its content. Language models do not read it.
+        group_column: Column whose rows with the same value stay in one fold of a cross-validation, such as the author
+            of the text. null for folds of single rows. Read with cross_validate only.
         label_names: Names of the labels 0, 1, …, if the column holds their numbers, or lists with a 0 or 1 per class.
             null to take the names from the data. Text and token classification only.
         label_separator: Separator of several labels in one field, such as | or ;; text classification only. null to
@@ -96,6 +98,7 @@ class DataArguments:
     text_column: str | None = None
     text_pair_column: str | None = None
     label_column: str | list[str] | None = None
+    group_column: str | None = None
     label_names: list[str] | None = None
     label_separator: str | None = None
     problem_type: str | None = None
@@ -157,6 +160,7 @@ class DataArguments:
             name=None,
             revision=None,
             test_size=None,
+            group_column=None,
             streaming=False,
             on_bad_rows="error",
             **as_written,

@@ -29,6 +29,7 @@ class Schema:
         text_column: Column of the text.
         text_pair_column: Column of the second text; None for single texts.
         label_column: Column of the label, or a list with one column per class; None without labels.
+        group_column: Column whose rows with the same value stay in one fold of the cross-validation; None for none.
         label_separator: Separator of several labels in one field; None for none.
         problem_type: Problem type of the task, such as `single_label_classification`.
         label_form: Description of the format of the labels.
@@ -43,6 +44,7 @@ class Schema:
     text_column: str
     text_pair_column: str | None = None
     label_column: str | list[str] | None = None
+    group_column: str | None = None
     label_separator: str | None = None
     problem_type: str | None = None
     label_form: str | None = None
@@ -69,6 +71,8 @@ class Schema:
         if self.labels:
             more = f" and {len(self.labels) - SHOWN} more" if len(self.labels) > SHOWN else ""
             lines.append(("classes", ", ".join(map(repr, self.labels[:SHOWN])) + more))
+        if self.group_column is not None:
+            lines.append(("groups", repr(self.group_column)))
         if self.not_read:
             lines.append(("not read", ", ".join(map(repr, self.not_read))))
         lines += [("splits", " · ".join(f"{use}: {split}" for use, split in self.splits.items()))]

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,7 +20,7 @@ from ..hub.saved_run import read_sections
 from ..inference.predictor import Predictor
 from ..text.labels import MULTI, REGRESSION
 from ..utils.errors import CheckpointError, ConfigError, DataError, HfRnnError
-from ..utils.output import silence
+from ..utils.output import hushed
 from .checkpoints import writing
 from .estimator_parameters import SECTIONS, check_known, parameters_of, run_of, section_of
 from .estimator_rows import LABEL, TEXTS, Targets, labels_in, numbers_in, read_classes, texts_in, write_classes
@@ -123,7 +124,7 @@ class _RNNEstimator(BaseEstimator):
         table = dict(zip(TEXTS, columns, strict=False)) | {LABEL: targets.values}
         with tempfile.TemporaryDirectory(prefix="hf_rnn-", ignore_cleanup_errors=True) as folder:
             run = run_of(self.get_params(deep=False), targets, len(columns) > 1, folder)
-            with silence(not self.verbose):
+            with nullcontext() if self.verbose else hushed():
                 train(run, data=table)
             trained = Path(run["training"]["output_dir"])
             if targets.classes is not None:

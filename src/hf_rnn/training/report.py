@@ -19,13 +19,13 @@ import numpy as np
 from ..hub.card_report import report_text
 from ..hub.folder import ERRORS_FILE
 from ..tasks.text_classification import TextClassification
-from ..tasks.text_task import EXAMPLE_LENGTH
 from ..text.labels import MULTI, REGRESSION, SINGLE
 from ..utils.errors import first_line
 from ..utils.output import say
 from .calibration import coverage
 from .duplicates import find_duplicates
-from .run_config import ReportArguments
+from .report_arguments import ReportArguments
+from .rows import label_name, row_name, short
 from .run_folder import write_results
 from .tfidf import TfidfBaseline, margin
 
@@ -297,14 +297,14 @@ class _Report:
                 row[name] = {
                     "row": self._row(row["split"], places[0]),
                     "other_row": self._row(row["other"], places[1]),
-                    **({"text": _short(texts[row["split"]][places[0]])} if self.examples else {}),
+                    **({"text": short(texts[row["split"]][places[0]])} if self.examples else {}),
                 }
         return found
 
     def _row(self, split: str, place: int) -> str:
         """Return the name of a row: its number, from 1, and the split of the data set that it was read from."""
         source, numbers = self.task.row_numbers.get(split, (split, None))
-        return f"row {(place if numbers is None else int(numbers[place])) + 1} of {source}"
+        return row_name(source, place if numbers is None else int(numbers[place]))
 
     # Errors ----------------------------------------------------------------------------------------------------------
 
@@ -315,7 +315,7 @@ class _Report:
         found: dict[str, Any] = {"rows": count, "wrong": None if self.task.problem_type == REGRESSION else len(wrong)}
         if self.examples:
             rows = self._rows_of_errors(wrong[:SHOWN])
-            found["worst"] = [{name: _short(value) for name, value in row.items()} for row in rows]
+            found["worst"] = [{name: short(value) for name, value in row.items()} for row in rows]
         if self.task.problem_type == SINGLE and len(self.task.label_names) > 2:
             found["confused"] = self._confused()
         return found
@@ -359,20 +359,13 @@ class _Report:
         return [
             {
                 **{name: texts[place] for name, texts in zip(("text", "text_pair"), columns, strict=False)},
-                "label": self._named(labels[place]),
-                "predicted": self._named(predicted[place]),
+                "label": label_name(self.task, labels[place]),
+                "predicted": label_name(self.task, predicted[place]),
                 "score": f"{scores[place]:.4f}",
                 "row": self._row("validation", place),
             }
             for place in places
         ]
-
-    def _named(self, label: Any) -> str:
-        if self.task.problem_type == REGRESSION:
-            return f"{label:.6g}"
-        if self.task.problem_type == MULTI:
-            return "|".join(name for name, holds in zip(self.task.label_names, label, strict=True) if holds)
-        return self.task.label_names[int(label)]
 
     def _confused(self) -> list[dict]:
         labels, predicted = self.labels["validation"], self.predicted["validation"]
@@ -389,10 +382,6 @@ class _Report:
             }
             for n in np.argsort(-counts, kind="stable")[:SHOWN]
         ]
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 2 * EXAMPLE_LENGTH else text[: 2 * EXAMPLE_LENGTH - 1] + "…"
 
 
 __all__ = ["add_report"]

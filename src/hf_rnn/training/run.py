@@ -36,6 +36,7 @@ from ..utils.output import say
 from .calibration import calibrate, check_calibration, draw
 from .checkpoints import ASIDE, writing
 from .class_balance import balanced_rows
+from .cross_validation import CrossValidation
 from .fine_tuning import ENCODER, OUTPUT
 from .presets import choose, rules_of
 from .pretrained import take_encoder, warn_of_unknown_tokens
@@ -90,8 +91,27 @@ def train(config: str | Path | dict | list[str] | None = None, *, data: Any = No
                 f"data= needs config as a dict of sections, and config is {config!r}: write train({{…}}, data=…)."
             )
         config = {**config, "data": {**(config.get("data") or {}), "path": IN_MEMORY}}
-    run, text = parse_run(config)
-    return Run(run, text, data).train()
+    return train_run(*parse_run(config), data)
+
+
+def train_run(run: RunConfig, text: str, source: Any = None) -> dict:
+    """Train and save the model of a parsed run, after its cross-validation if it has one; return its metrics.
+
+    Args:
+        run: Parsed configuration.
+        text: YAML text that reproduces the run.
+        source: Rows in memory that replace `data.path`; None to read `data.path`.
+    """
+    if not run.cross_validate:
+        return Run(run, text, source).train()
+    check_use(run, task_class(run.task))
+    folds = CrossValidation(run, text, source)
+    for fold in folds.unfinished():
+        with folds.showing():
+            Run(*folds.run_of(fold), with_report=False).train()
+        folds.measure(fold)
+    folds.finish()
+    return Run(*folds.last_run(), source, folds).train()
 
 
 class Run:
@@ -101,10 +121,19 @@ class Run:
         run: Parsed configuration.
         text: YAML text that reproduces the run.
         source: Rows in memory that replace `data.path`; None to read `data.path`.
+        folds: Finished cross-validation, whose results are saved with the model; None for none.
+        with_report: False for no report on the model.
     """
 
-    def __init__(self, run: RunConfig, text: str, source: Any = None):
-        self.source = source
+    def __init__(
+        self,
+        run: RunConfig,
+        text: str,
+        source: Any = None,
+        folds: CrossValidation | None = None,
+        with_report: bool = True,
+    ):
+        self.source, self.folds, self.with_report = source, folds, with_report
         self.config, self.text, self.checkpoint = find_checkpoint(run, text)
         self.args = self.config.training
         assert self.args.output_dir is not None
@@ -156,9 +185,12 @@ class Run:
         results["run"] = self._facts(trainer, None if run.data.streaming else len(encoded["train"]), wide)
         results["run"] |= {"calibration": calibration} if calibration else {}
         results["data"] = facts
+        if self.folds is not None:
+            results["cross_validation"] = self.folds.facts
         if args.should_save:
             self._save(trainer, tokenizer, results, figures)
-            add_report(run.report, trainer, prepared, figures, order, results, run.card.examples)
+            if self.with_report:
+                add_report(run.report, trainer, prepared, figures, order, results, run.card.examples)
             if args.push_to_hub:
                 self._push(trainer.hub_model_id)
         args.distributed_state.wait_for_everyone()
@@ -367,6 +399,8 @@ class Run:
         for callback in trainer.callback_handler.callbacks:
             if isinstance(callback, GradientFlowCallback):
                 callback.save(saving)
+        if self.folds is not None:
+            self.folds.write(saving)
         write_results(results, saving, self.folder, trainer.hub_model_id or self.args.hub_name)
 
 

@@ -9,11 +9,15 @@ from ..tasks.base import TaskModel
 from ..text.tokenization import KINDS
 from ..utils.errors import ConfigError, check_choice
 from ..utils.machine import emulates_bf16, runs_bf16
+from .label_errors import find_label_issues
 from .presets import rules_of, without_rules
 from .run_config import RunConfig
 from .run_yaml import unread_by
 
 logger = logging.getLogger(__name__)
+
+# Tasks that have a cross-validation.
+CROSS_VALIDATED = ("text_classification",)
 
 
 def check_use(run: RunConfig, task: type[TaskModel]) -> None:
@@ -24,6 +28,7 @@ def check_use(run: RunConfig, task: type[TaskModel]) -> None:
         task: Class of its task.
     """
     args = run.training
+    _check_folds(run)
     if run.preset != "none" and "preset" in run.given and (why := without_rules(run)):
         raise ConfigError(f"preset={run.preset!r} chooses settings by rules, and {why}: leave it out.")
     if run.tokenizer.kind is not None:
@@ -65,6 +70,39 @@ def check_use(run: RunConfig, task: type[TaskModel]) -> None:
         value, field = getattr(settings, key), type(settings).__dataclass_fields__[key]
         if value != (field.default if field.default is not MISSING else field.default_factory()):
             raise ConfigError(f"{name}={value!r} has no use in the task {run.task}: leave it out.")
+
+
+def _check_folds(run: RunConfig) -> None:
+    """Raise [`ConfigError`] if the run cannot have its cross-validation, or has settings for one that it does not have.
+
+    cleanlab is looked for here, because it is used only after all folds have been trained.
+    """
+    folds = run.cross_validate
+    if folds < 0 or folds == 1:
+        raise ConfigError(f"cross_validate={folds} must be 2 or greater, such as 5, or 0 for no cross-validation.")
+    if not folds:
+        if run.data.group_column is not None:
+            raise ConfigError(
+                f"data.group_column={run.data.group_column!r} is read by a cross-validation only: write "
+                "cross_validate=5 too, or leave it out."
+            )
+        if run.report.label_errors:
+            raise ConfigError(
+                "report.label_errors=True needs the answers of a cross-validation: write cross_validate=5 too."
+            )
+        return
+    if run.task not in CROSS_VALIDATED:
+        raise ConfigError(
+            f"cross_validate={folds} is possible for {', '.join(CROSS_VALIDATED)}, and not for the task {run.task}: "
+            "leave it out."
+        )
+    if run.data.streaming:
+        raise ConfigError(
+            f"cross_validate={folds} divides all rows, and data.streaming=True never loads all of them: leave one of "
+            "them out."
+        )
+    if run.report.label_errors:
+        find_label_issues(multi_label=False)
 
 
 __all__ = ["check_use"]

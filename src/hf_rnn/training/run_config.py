@@ -22,6 +22,7 @@ from ..text.tokenization import TokenizerArguments
 from ..utils.errors import ConfigError, HfRnnError, check_choice
 from ..utils.unknown_keys import name_unknown_key
 from .arguments import RNNTrainingArguments
+from .report_arguments import ReportArguments
 from .run_help import as_docstring, describe_section, field_words
 from .run_values import AS_WRITTEN, as_meant, as_yaml, load_value
 from .run_yaml import run_yaml
@@ -94,42 +95,6 @@ class CardArguments:
 PRESETS = ("none", "fast", "default", "best")
 DEFAULT_PRESET = "default"
 
-# Default shares of the training rows in a learning curve.
-SHARES = (0.1, 0.25, 0.5, 1.0)
-
-
-@dataclass
-class ReportArguments:
-    """Settings of the report after the training of a text classifier.
-
-    Args:
-        baseline: Fit a TF-IDF baseline of scikit-learn on the training rows and evaluate it on the same splits.
-        learning_curve: Shares of the training rows to fit the TF-IDF baseline on, to estimate the gain from more rows:
-            a list of numbers above 0 and at most 1. true means 0.1, 0.25, 0.5 and 1; false disables it.
-
-    Raises:
-        ConfigError: A share is not above 0 and at most 1.
-    """
-
-    baseline: bool = True
-    learning_curve: bool | list[float] = False
-
-    def __post_init__(self) -> None:
-        for share in self.shares:
-            if isinstance(share, bool) or not 0 < share <= 1:
-                raise ConfigError(
-                    f"report.learning_curve has the share {share}, which must be above 0 and at most 1: write "
-                    f"report.learning_curve={list(SHARES)}, or report.learning_curve=True."
-                )
-
-    @property
-    def shares(self) -> list[float]:
-        """The shares of the training rows in ascending order; empty without a learning curve."""
-        if isinstance(self.learning_curve, bool):
-            return list(SHARES) if self.learning_curve else []
-        return sorted(set(self.learning_curve))
-
-
 SECTIONS = {
     "data": DataArguments,
     "tokenizer": TokenizerArguments,
@@ -154,6 +119,7 @@ class RunConfig:
         given: Keys that the user wrote, such as `model.hidden_size`.
         report: Report section, for text classifiers.
         preset: Name of the rules that choose the settings which the user did not write.
+        cross_validate: Number of folds of the cross-validation before the run; 0 for none.
         parsed: All keys and values as parsed.
     """
 
@@ -166,6 +132,7 @@ class RunConfig:
     given: frozenset[str] = frozenset()
     report: ReportArguments = field(default_factory=ReportArguments)
     preset: str = "none"
+    cross_validate: int = 0
     parsed: Namespace = field(default_factory=Namespace, compare=False, repr=False)
 
     def rare_tokens_of(self, tokenizer: PreTrainedTokenizerBase) -> int:
@@ -222,6 +189,8 @@ def run_parser() -> RunParser:
     )
     words = "rules that choose the settings that are not given: fast, default, best, or none for the defaults below"
     parser.add_argument("--preset", type=str, default=DEFAULT_PRESET, help=words)
+    words = "number of folds of a cross-validation, which comes before the training of the model; 0 for none"
+    parser.add_argument("--cross_validate", type=int, default=0, help=words)
     # A saved run.yaml has the release that wrote it.
     parser.add_argument("--hf_rnn_version", type=str | float, help=SUPPRESS)
     for section, arguments in SECTIONS.items():
@@ -286,7 +255,8 @@ def _instantiated(parser: RunParser, namespace: Namespace, given: frozenset[str]
     parts = parser.instantiate(namespace)
     _check_model(parts.model)
     sections = {name: parts[name] for name in SECTIONS}
-    run = RunConfig(parts.task, **sections, given=given, preset=parts.preset, parsed=namespace)
+    top = {"preset": parts.preset, "cross_validate": parts.cross_validate}
+    run = RunConfig(parts.task, **sections, given=given, **top, parsed=namespace)
     return run, run_yaml(parser, namespace, given)
 
 

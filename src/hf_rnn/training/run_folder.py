@@ -18,7 +18,9 @@ from ..hub.folder import (
     ERRORS_FILE,
     GRADIENT_FLOW,
     GRADIENT_FLOW_FILE,
+    LABEL_ERRORS,
     METRICS_FILE,
+    OUT_OF_FOLD,
     PICTURES,
     RUN_FILE,
 )
@@ -31,8 +33,8 @@ logger = logging.getLogger(__name__)
 
 # File in the folder of a run until the run ends: id of the launcher's or cluster's job that trains.
 JOB_FILE = ".job"
-# Subfolder in the folder of a run until the run ends: files of the run that it replaces.
-REPLACED = ".replaced"
+# Subfolders in the folder of a run until the run ends: files of the run that it replaces, and folds.
+REPLACED, FOLDS = ".replaced", ".cross_validation"
 # A folder with a match of the first patterns holds a run. The second patterns match all files that a run writes.
 _RUN_TRACES = (CONFIG_NAME, SAFE_WEIGHTS_NAME, METRICS_FILE, "checkpoint-*")
 _RUN_FILES = (
@@ -46,6 +48,8 @@ _RUN_FILES = (
     *PICTURES,
     GRADIENT_FLOW_FILE,
     ERRORS_FILE,
+    OUT_OF_FOLD,
+    LABEL_ERRORS,
 )
 
 
@@ -72,7 +76,7 @@ def traces_of_a_run(folder: Path) -> list[Path]:
     return [path for trace in _RUN_TRACES for path in folder.glob(trace)]
 
 
-def claim_folder(folder: Path, checkpoint: Path | None, text: str) -> None:
+def claim_folder(folder: Path, checkpoint: Path | None, text: str | None) -> None:
     """Prepare the output folder for a run, and move the files of an older run aside.
 
     The files of the older run are in a subfolder until the new run ends, so that they survive if it fails. Files that
@@ -81,7 +85,7 @@ def claim_folder(folder: Path, checkpoint: Path | None, text: str) -> None:
     Args:
         folder: Output folder of the run; it is created if it does not exist.
         checkpoint: Checkpoint to resume from; None for a new run.
-        text: YAML text that reproduces the run.
+        text: YAML text that reproduces the run; None before a cross-validation, whose presets have not chosen yet.
     """
     aside = folder / REPLACED
     folder.mkdir(parents=True, exist_ok=True)
@@ -99,7 +103,8 @@ def claim_folder(folder: Path, checkpoint: Path | None, text: str) -> None:
         aside.mkdir()
         for path in old:
             path.rename(aside / path.name)
-    (folder / RUN_FILE).write_text(text, encoding="utf-8")
+    if text is not None:
+        (folder / RUN_FILE).write_text(text, encoding="utf-8")
 
 
 def write_results(results: dict, whole: Path, folder: Path, model_id: str) -> None:
@@ -136,7 +141,7 @@ def replace_text(file: Path, text: str) -> None:
 def put_in_place(saving: Path, folder: Path, with_flow: bool, keep_only: str | None) -> None:
     """Move the files of a finished run into its folder, metrics.json last, and delete files that are no longer needed.
 
-    These are the files of the run that was replaced, the job file, and checkpoints other than `keep_only`.
+    These are the files of the run that was replaced, the folds, the job file, and checkpoints other than `keep_only`.
 
     Args:
         saving: Folder that the files were written to; it is deleted.
@@ -152,7 +157,8 @@ def put_in_place(saving: Path, folder: Path, with_flow: bool, keep_only: str | N
         for name in (GRADIENT_FLOW_FILE, GRADIENT_FLOW):
             (folder / name).unlink(missing_ok=True)
     (folder / JOB_FILE).unlink(missing_ok=True)
-    shutil.rmtree(folder / REPLACED, ignore_errors=True)
+    for name in (REPLACED, FOLDS):
+        shutil.rmtree(folder / name, ignore_errors=True)
     if keep_only:
         for checkpoint in numbered(folder):
             if checkpoint.name != Path(keep_only).name:

@@ -33,7 +33,16 @@ def load_value(text: str) -> Any:
 
 
 # Keys of the data section whose values are always text.
-_WORDS = ("name", "text_column", "text_pair_column", "label_column", "label_names", "label_separator", "test_split")
+_WORDS = (
+    "name",
+    "text_column",
+    "text_pair_column",
+    "label_column",
+    "label_names",
+    "label_separator",
+    "group_column",
+    "test_split",
+)
 
 
 def as_yaml(value: Any) -> Any:

@@ -68,7 +68,8 @@ def run_yaml(parser: ArgumentParser, namespace: Namespace, given: frozenset[str]
         for skip in (True, False)
     )
     # The values that the preset chose are written out.
-    text = write_yaml({"task": namespace.task, "preset": "none", "hf_rnn_version": __version__})
+    folds = {"cross_validate": namespace.cross_validate} if namespace.cross_validate else {}
+    text = write_yaml({"task": namespace.task, "preset": "none", **folds, "hf_rnn_version": __version__})
     unread = _unread(namespace, given)
     for name, section in everything.items():
         if not isinstance(section, dict):

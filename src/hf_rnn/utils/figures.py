@@ -155,3 +155,24 @@ def draw_calibration(
     for axes in panels:
         axes.grid(alpha=0.3)
     figure.savefig(path, dpi=120)
+
+
+def draw_folds(values: dict[str, list[float]], path: Path) -> None:
+    """Draw each metric of a cross-validation in a panel: a point for each fold, and the mean ± standard deviation.
+
+    Args:
+        values: Values of each metric in the order of the folds, by the name of the metric.
+        path: Path of the PNG file to write.
+    """
+    figure = new_figure(max(4.0, 3.2 * len(values)), 3.4)
+    for axes, (name, of_folds) in zip(figure.subplots(1, len(values), squeeze=False)[0], values.items(), strict=True):
+        mean, spread, folds = np.mean(of_folds), np.std(of_folds, ddof=1), np.arange(1, len(of_folds) + 1)
+        axes.axhspan(mean - spread, mean + spread, alpha=0.15, label="± standard deviation")
+        axes.axhline(mean, label="mean")
+        axes.plot(folds, of_folds, "o", color="black", label="fold")
+        axes.set(title=f"{name}\n{mean:.4g} ± {spread:.2g}", xlabel="fold", xlim=(0.5, len(of_folds) + 0.5))
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.3)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(handles))
+    figure.savefig(path, dpi=120)

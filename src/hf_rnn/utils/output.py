@@ -11,7 +11,7 @@ from contextvars import ContextVar
 # Function that messages pass through before they are shown. A message names arguments as a Python user writes them, and
 # the command line writes them as its options.
 WORDING: ContextVar[Callable[[str], str]] = ContextVar("wording", default=str)
-_SAYS: ContextVar[bool] = ContextVar("says", default=True)
+_HUSHED: ContextVar[bool] = ContextVar("hushed", default=False)
 
 
 def say(text: str) -> None:
@@ -20,7 +20,7 @@ def say(text: str) -> None:
     Args:
         text: One or more lines.
     """
-    if not _SAYS.get():
+    if _HUSHED.get():
         return
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     text = WORDING.get()(text)
@@ -28,17 +28,16 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def silence(silent: bool) -> Iterator[None]:
-    """Let [`say`] print nothing inside the block.
-
-    Args:
-        silent: False to print as usual.
-    """
-    token = _SAYS.set(not silent)
+def hushed() -> Iterator[None]:
+    """Show only the warnings of the package inside the block, and neither decisions nor notes."""
+    logger, before = logging.getLogger("hf_rnn"), _HUSHED.set(True)
+    level = logger.level
+    logger.setLevel(max(level, logging.WARNING))
     try:
         yield
     finally:
-        _SAYS.reset(token)
+        logger.setLevel(level)
+        _HUSHED.reset(before)
 
 
 @contextmanager
@@ -124,8 +123,8 @@ __all__ = [
     "bars_are_seen",
     "bars_if_seen",
     "disable_progress_bars",
+    "hushed",
     "progress_bars",
     "say",
-    "silence",
     "unsaid",
 ]
