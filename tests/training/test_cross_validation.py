@@ -139,7 +139,7 @@ def test_rows_of_a_group_stay_in_one_fold_and_are_not_trained_on(tmp_path, monke
         begin(self, *args, **more)
 
     monkeypatch.setattr(RNNTrainer, "__init__", kept)
-    found = hf_rnn.train(config(tmp_path / "m", data={"group_column": "author"}, max_steps=1), data=table())
+    found = hf_rnn.train(config(tmp_path / "m", 2, data={"group_column": "author"}, max_steps=1), data=table())
     answers = read(tmp_path / "m" / "out_of_fold.csv")
     fold_of: dict[str, set] = {}
     for row, answer in zip(table(), answers, strict=True):
@@ -149,7 +149,7 @@ def test_rows_of_a_group_stay_in_one_fold_and_are_not_trained_on(tmp_path, monke
     sizes = [fold["rows"] for fold in found["cross_validation"]["folds"]]
     assert seen == [*(120 - size for size in sizes), 120]
     printed = capsys.readouterr().out
-    assert "3 of 120 rows (train), 30 groups of 'author'; there is no test split" in printed
+    assert "2 of 120 rows (train), 30 groups of 'author'; there is no test split" in printed
     assert "StratifiedGroupKFold of scikit-learn, data.seed=0" in printed
     assert "groups     'author'" in printed
     assert json.loads((tmp_path / "m" / "schema.json").read_text())["group_column"] == "author"

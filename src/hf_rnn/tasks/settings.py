@@ -5,7 +5,9 @@
 OF_TEXT_CLASSIFIERS = (
     "report.baseline",
     "report.learning_curve",
+    "report.label_errors",
     "data.text_pair_column",
+    "data.group_column",
     *(
         f"training.{name}"
         for name in (

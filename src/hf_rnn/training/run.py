@@ -108,7 +108,7 @@ def train_run(run: RunConfig, text: str, source: Any = None) -> dict:
     folds = CrossValidation(run, text, source)
     for fold in folds.unfinished():
         with folds.showing():
-            Run(*folds.run_of(fold), with_report=False).train()
+            Run(*folds.run_of(fold), is_fold=True).train()
         folds.measure(fold)
     folds.finish()
     return Run(*folds.last_run(), source, folds).train()
@@ -122,18 +122,13 @@ class Run:
         text: YAML text that reproduces the run.
         source: Rows in memory that replace `data.path`; None to read `data.path`.
         folds: Finished cross-validation, whose results are saved with the model; None for none.
-        with_report: False for no report on the model.
+        is_fold: True for the run of a fold, whose model is deleted: it has no figures and no report.
     """
 
     def __init__(
-        self,
-        run: RunConfig,
-        text: str,
-        source: Any = None,
-        folds: CrossValidation | None = None,
-        with_report: bool = True,
+        self, run: RunConfig, text: str, source: Any = None, folds: CrossValidation | None = None, is_fold: bool = False
     ):
-        self.source, self.folds, self.with_report = source, folds, with_report
+        self.source, self.folds, self.is_fold = source, folds, is_fold
         self.config, self.text, self.checkpoint = find_checkpoint(run, text)
         self.args = self.config.training
         assert self.args.output_dir is not None
@@ -189,7 +184,7 @@ class Run:
             results["cross_validation"] = self.folds.facts
         if args.should_save:
             self._save(trainer, tokenizer, results, figures)
-            if self.with_report:
+            if not self.is_fold:
                 add_report(run.report, trainer, prepared, figures, order, results, run.card.examples)
             if args.push_to_hub:
                 self._push(trainer.hub_model_id)
@@ -250,7 +245,7 @@ class Run:
             where = f"--standalone --nproc-per-node {processes}" if one_host else "…"
             command = f"torchrun {where} -m hf_rnn"
         go_on = f"{command} train --config {quote(str(self.folder / RUN_FILE))} --training.resume true"
-        trainer.stop.how_to_go_on = go_on if self.source is None else "the same hf_rnn.train with training.resume=True"
+        trainer.stop.how_to_go_on = go_on if self.source is None else "the same run with training.resume=True"
         return trainer
 
     def _facts(self, trainer: RNNTrainer, train_rows: int | None, wide: WidePaths | None) -> dict[str, Any]:
@@ -389,6 +384,13 @@ class Run:
         (saving / RUN_FILE).write_text(self.text, encoding="utf-8")
         assert trainer.schema is not None
         (saving / SCHEMA_FILE).write_text(trainer.schema.to_json(), encoding="utf-8")
+        if not self.is_fold:
+            self._draw(saving, trainer, predicted)
+        if self.folds is not None:
+            self.folds.write(saving)
+        write_results(results, saving, self.folder, trainer.hub_model_id or self.args.hub_name)
+
+    def _draw(self, saving: Path, trainer: RNNTrainer, predicted: dict) -> None:
         draw_curves(trainer.state.log_history, str(trainer.args.metric_for_best_model), saving / TRAINING_CURVES)
         task, split = trainer.task, "test" if "test" in predicted else "validation"
         if task.problem_type in (SINGLE, MULTI):
@@ -399,9 +401,6 @@ class Run:
         for callback in trainer.callback_handler.callbacks:
             if isinstance(callback, GradientFlowCallback):
                 callback.save(saving)
-        if self.folds is not None:
-            self.folds.write(saving)
-        write_results(results, saving, self.folder, trainer.hub_model_id or self.args.hub_name)
 
 
 __all__ = ["Run", "train"]

@@ -13,6 +13,7 @@ import torch
 from accelerate.utils import reduce
 from transformers import TrainerCallback
 
+from ..utils.output import WORDING
 from ..utils.processes import leave_processes
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -95,12 +96,8 @@ class GracefulStop(TrainerCallback):
             return
         if state.is_world_process_zero:
             name = signal.Signals(self.agreed).name
-            print(
-                f"stopped by {name}; checkpoint-{state.global_step} in {args.output_dir} is complete. To resume: "
-                f"{self.how_to_go_on}",
-                file=sys.stderr,
-                flush=True,
-            )
+            words = f"stopped by {name}; checkpoint-{state.global_step} in {args.output_dir} is complete. To resume: "
+            print(WORDING.get()(words + self.how_to_go_on), file=sys.stderr, flush=True)
         leave_processes()
         if self.agreed == signal.SIGINT:
             raise KeyboardInterrupt("stopped after a checkpoint")

@@ -59,9 +59,11 @@ def shares_work(options: Any) -> bool:
 
 
 def after_interrupt(options: Any) -> str:
+    from ...training.run_folder import FOLDS
+
     folder = Path(options.training.output_dir)
     if any(folder.glob("checkpoint-*")):
         return "--training.resume true resumes from the last checkpoint."
-    if any(folder.glob(".cross_validation/*.json")):
+    if any((folder / FOLDS).glob("*.json")):
         return "--training.resume true resumes the cross-validation."
     return "There is no checkpoint yet: nothing was saved."
