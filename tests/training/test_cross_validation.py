@@ -16,6 +16,7 @@ from transformers import TrainerCallback
 
 import hf_rnn
 from hf_rnn.cli.main import main
+from hf_rnn.hub.folder import model_files
 from hf_rnn.training.trainer import RNNTrainer
 from hf_rnn.utils.errors import CheckpointError, ConfigError, DataError, HfRnnError
 
@@ -95,6 +96,9 @@ def test_the_folder_has_the_model_the_card_and_the_figure_and_no_folds(run):
     assert {"model.safetensors", "out_of_fold.csv", "cross_validation.png", "run.yaml"} <= files(folder)
     assert not (folder / ".cross_validation").exists()
     assert not (folder / ".replaced").exists()
+    # A push includes the figure, and no tables that quote texts.
+    assert "cross_validation.png" in model_files(folder)
+    assert not [name for name in model_files(folder) if name.endswith(".csv")]
     assert "test" in results
     with Image.open(folder / "cross_validation.png") as image:
         assert min(image.size) > 200

@@ -6,7 +6,7 @@ from typing import Any
 
 from .card_words import METRICS, clean, escape, figure
 
-# Share of suspected labels above which the models, and not the labels, are likely to be wrong.
+# Share of suspected labels above which many are likely to be errors of the models.
 _MANY = 0.2
 
 
@@ -70,7 +70,7 @@ def _suspected(errors: dict, facts: dict) -> str:
     are = "is" if errors["rows"] == 1 else "are"
     text = f"{share} {are} suspected to be wrong; label_errors.csv in the folder of the run lists the rows."
     if errors["rows"] > _MANY * facts["rows"]:
-        text += " So many suspected labels mean that the models of the folds have learnt little."
+        text += " Of so many, most may be errors of the models."
     return text
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -104,7 +105,7 @@ class FoldRows:
     def __len__(self) -> int:
         return len(self.places)
 
-    @property
+    @cached_property
     def labels(self) -> np.ndarray:
         """The labels of the rows: class indices `[N]`, 0 and 1 `[N, C]`, or values `[N]`."""
         return np.asarray(self.labelled["labels"])

@@ -9,7 +9,15 @@ from typing import Any
 
 FIRST = {
     "Data": ("data.path", "data.text_column", "data.label_column", "data.test_size", "data.max_length"),
-    "Run": ("config", "task", "preset", "training.output_dir", "training.overwrite", "training.resume"),
+    "Run": (
+        "config",
+        "task",
+        "preset",
+        "cross_validate",
+        "training.output_dir",
+        "training.overwrite",
+        "training.resume",
+    ),
     "Model": (
         "tokenizer.kind",
         "tokenizer.vocab_size",
