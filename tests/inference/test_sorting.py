@@ -135,6 +135,18 @@ def test_tables_have_columns_for_uncertainty_and_row(rows, tiny_run, tmp_path):
     assert all(int(row["prediction.row"]) == int(row["id"]) + 1 for row in found)
 
 
+def test_pairs_are_sorted(tiny_run, tmp_path):
+    (tmp_path / "in.csv").write_text("a,b\nthe film,was good .\nthe soup,was bad .\nthe lamp,was not dull .\n")
+    predictor = Predictor.from_pretrained(tiny_run)
+    data = DataArguments(path=str(tmp_path / "in.csv"), text_column="a", text_pair_column="b")
+    predict_file(predictor, data, tmp_path / "out.jsonl", sort="entropy")
+    found = answers(tmp_path / "out.jsonl")
+    scores = predictor.scores([row["a"] for row in found], [row["b"] for row in found])
+    values = [row["prediction"]["uncertainty"] for row in found]
+    assert values == pytest.approx(hf_rnn.uncertainty(scores, "entropy"), abs=1e-6)
+    assert values == sorted(values, reverse=True)
+
+
 def test_a_sorted_prediction_that_was_cut_goes_on(rows, tiny_run, tmp_path, monkeypatch):
     predictor, data = Predictor.from_pretrained(tiny_run), DataArguments(path=str(rows))
     predict_file(predictor, data, tmp_path / "whole.jsonl", sort="margin", part_rows=7)
