@@ -122,6 +122,7 @@ def read_run(folder: Path) -> SavedRun:
             f"{str(file)!r} is not the {RUN_FILE} of a training run ({first_line(error)}): correct it."
         ) from error
     found.path = path_from(found.path, file.parent)
+    found.replay = found.replay and path_from(found.replay, file.parent)
     schema = Schema.read(folder) or Schema.read(file.parent)
     task = sections.get("task", "text_classification")
     return SavedRun(task, found if schema is None else schema.applied(found), pretrained, schema)
@@ -144,7 +145,7 @@ def path_from(path: str, folder: Path) -> str:
 
 
 def copy_run(file: Path, to: Path) -> None:
-    """Copy the YAML file of a run, and change a relative `data.path` so that it names the same data.
+    """Copy the YAML file of a run, and change the relative paths of its data section so that they name the same data.
 
     Args:
         file: YAML file of the run.
@@ -152,13 +153,15 @@ def copy_run(file: Path, to: Path) -> None:
     """
     sections = read_sections(file)
     data = sections.get("data") or {}
-    before = data.get("path", BUILT_IN)
-    path = path_to(path_from(str(before), file.parent), to.parent)
-    if path == before:
+    moved = {
+        key: path_to(path_from(str(path), file.parent), to.parent)
+        for key, path in (("path", data.get("path", BUILT_IN)), ("replay", data.get("replay")))
+        if path is not None
+    }
+    if all(data.get(key, BUILT_IN) == path for key, path in moved.items()):
         shutil.copyfile(file, to)
         return
-    data["path"] = path
-    to.write_text(write_yaml(sections), encoding="utf-8")
+    to.write_text(write_yaml({**sections, "data": {**data, **moved}}), encoding="utf-8")
 
 
 def path_to(path: str, folder: Path) -> str:

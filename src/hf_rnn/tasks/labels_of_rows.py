@@ -23,6 +23,7 @@ from ..text.labels import (
     warn_of_likeness,
 )
 from ..utils.errors import DataError, check_choice, nearest
+from .kept_labels import KeptLabels
 from .text_task import TextTask
 
 if TYPE_CHECKING:
@@ -57,6 +58,10 @@ class TaskWithLabels(TextTask):
         self.trained = config is not None
         # Configuration of the trained model, which has the thresholds of the labels.
         self.config = config
+        # Labels of the pretrained classifier whose head the model keeps; None for a new head.
+        self.kept: KeptLabels | None = None
+        # Origin of the old rows after the rows of `row_numbers`, in the same form.
+        self.replayed_rows: dict[str, tuple[str, np.ndarray]] = {}
         # The `LabelForm` after labels have been read.
         self.form: Any = None
         # Mean and standard deviation of the training values of a regression.
@@ -87,13 +92,17 @@ class TaskWithLabels(TextTask):
             The parsed labels.
         """
         where = self._where()
-        self.problem_type, self.form = find_form(values, rows, self._data_of_labels(), self.problem_type, where)
+        find = find_form if self.kept is None else self.kept.find_form
+        self.problem_type, self.form = find(values, rows, self._data_of_labels(), self.problem_type, where)
         values = self._parsed(values, split)
         if self.problem_type == REGRESSION:
-            self.label_names = ["value"]
+            self.label_names = ["value"] if self.kept is None else list(self.kept.names)
             self._learn_scale(values)
             return values
         seen = list(self.form.classes) if self.form.classes else in_order(classes_in(values))
+        if self.kept is not None:
+            labels, insisted = self.label_names or seen, self.data.label_names or []
+            self.label_names = self.kept.extended(labels, self._spellings, insisted, where)
         if len(seen) < 2 and len(self.label_names) < 2:
             raise DataError(
                 f"all rows of {self.data.path!r} have the label {seen[0] if seen else None!r}: a classifier needs two "
@@ -111,6 +120,9 @@ class TaskWithLabels(TextTask):
         return values
 
     def _learn_scale(self, values: list[float]) -> None:
+        if self.kept is not None:  # The kept head gives values in the scale that it was trained on.
+            self.target = self.kept.target
+            return
         with np.errstate(over="ignore"):
             mean, std = float(np.mean(values)), float(np.std(values))
         if not np.isfinite([mean, std]).all():

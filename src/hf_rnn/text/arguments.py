@@ -79,7 +79,13 @@ class DataArguments:
             column_1, column_2, …. null to detect it.
         on_bad_rows: Treatment of rows that cannot be read, such as rows with broken quotes or with more or fewer fields
             than the first row: error, or skip to leave them out with a warning.
-        seed: Seed of the random rows that validation_size and test_size take.
+        replay: Old rows for a text classifier that goes on from a pretrained one (model.keep_head): a file, a folder or
+            a data set on the Hub. They are read as the data of the pretrained classifier. A sample of them is added to
+            the training and to the validation rows, so that the model does not forget them. null for none.
+        replay_rows: Number of rows of replay that are added to the training rows or, as a number with a decimal point
+            up to 1.0, their share. null for at most four times as many as there are training rows. Each class keeps
+            its share. The validation rows grow by the same factor.
+        seed: Seed of the random rows that validation_size, test_size and replay_rows take.
         streaming: Read the training split row by row and repeatedly, without loading it. This is for data that fits
             neither on disk nor in memory. training.max_steps must set the end of training. Text classification and
             language models only.
@@ -89,7 +95,7 @@ class DataArguments:
 
     Raises:
         ConfigError: A delimiter, quote or escape is not one ASCII character, two of them are the same, label_separator
-            is empty, or on_bad_rows is not a valid choice.
+            is empty, on_bad_rows is not a valid choice, or replay_rows is not above 0 or has no replay.
     """
 
     path: str = BUILT_IN
@@ -118,6 +124,8 @@ class DataArguments:
     escapechar: str | None = None
     header: bool | None = None
     on_bad_rows: str = "error"
+    replay: str | None = None
+    replay_rows: int | float | None = None
     seed: int = 0
     streaming: bool = False
     streaming_sample: int = 50_000
@@ -136,6 +144,22 @@ class DataArguments:
             )
         if self.label_separator == "":
             raise ConfigError("data.label_separator is empty: write a character, such as | or ;.")
+        self._check_replay()
+
+    def _check_replay(self) -> None:
+        rows = self.replay_rows
+        if rows is None:
+            return
+        if isinstance(rows, bool) or not rows > 0 or (isinstance(rows, float) and rows > 1):
+            raise ConfigError(
+                f"data.replay_rows={rows} must be a whole number of rows from 1 on, such as 1000, or a share above 0 "
+                "and at most 1.0, such as 0.5."
+            )
+        if self.replay is None:
+            raise ConfigError(
+                f"data.replay_rows={rows} is the size of a sample of data.replay, which is not set: leave it out, or "
+                "name the old rows, data.replay=PATH."
+            )
 
     def reads(self, path: str) -> bool:
         """Return True if a path names the data of these arguments.
@@ -163,6 +187,8 @@ class DataArguments:
             group_column=None,
             streaming=False,
             on_bad_rows="error",
+            replay=None,
+            replay_rows=None,
             **as_written,
         )
 

@@ -39,6 +39,7 @@ class Schema:
         splits: Split, or rows held out of a split, by its use (train, validation, test).
         fingerprint: Hash of all rows that are read and of the label names; independent of the file names.
         test_fingerprint: Hash of the rows that `data.test_size` held out of the training split; None for none.
+        replay_fingerprint: Hash of the rows of `data.replay` that were added; None for none.
     """
 
     text_column: str
@@ -54,6 +55,7 @@ class Schema:
     splits: dict[str, str] = field(default_factory=dict)
     fingerprint: str | None = None
     test_fingerprint: str | None = None
+    replay_fingerprint: str | None = None
 
     def table(self, path: str) -> str:
         """Return the decisions as a few lines of text.

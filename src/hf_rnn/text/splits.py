@@ -166,7 +166,7 @@ def split_test(
     if data.validation_from == "random":
         order = np.random.RandomState(data.seed).permutation(order)
     if classes is not None and single and data.validation_from == "random":
-        test = _of_each_class(order, [next(iter(classes[place] or ())) for place in order], share, count)
+        test = of_each_class(order, [next(iter(classes[place] or ())) for place in order], share, count)
     else:
         test = order[-count:]
     if classes is not None:
@@ -174,8 +174,15 @@ def split_test(
     return np.setdiff1d(np.arange(len(rows)), test), np.sort(test)
 
 
-def _of_each_class(order: np.ndarray, classes: Sequence[str], share: float, count: int) -> np.ndarray:
-    """Return the first rows of each class in `order`: its share, and at least one; `count` rows in all if possible."""
+def of_each_class(order: np.ndarray, classes: Sequence[str], share: float, count: int) -> np.ndarray:
+    """Return the first rows of each class in `order`: its share, and at least one; `count` rows in all if possible.
+
+    Args:
+        order: Indices of the rows in the order of preference.
+        classes: Class of each row of `order`.
+        share: Share of the rows of each class.
+        count: Number of rows in all. There are more if each class would have none.
+    """
     names, which, sizes = np.unique(np.asarray(classes), return_inverse=True, return_counts=True)
     taken = np.maximum(1, np.floor(share * sizes)).astype(int)
     more = max(0, count - int(taken.sum()))
@@ -208,4 +215,4 @@ def _check_classes(classes: Sequence[Collection[str] | None], test: np.ndarray, 
         logger.warning(f"the test split has no row of the class {', '.join(map(repr, missing[:10]))}.")
 
 
-__all__ = ["SPLITS", "choose_split", "split_of", "split_test", "split_validation"]
+__all__ = ["SPLITS", "choose_split", "of_each_class", "split_of", "split_test", "split_validation"]

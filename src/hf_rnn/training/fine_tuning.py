@@ -10,7 +10,8 @@ from transformers import TrainerCallback
 
 from .callbacks import epoch_of
 
-# Configuration fields fixed by the pretrained weights: those of the encoder, and of a language model's output layer.
+# Configuration fields fixed by the pretrained weights: those of the encoder, of a language model's output layer, and of
+# a text classifier's pooling and head.
 ENCODER = (
     "embedding_size",
     "hidden_size",
@@ -20,6 +21,7 @@ ENCODER = (
     "independent_directions",
 )
 OUTPUT = ("tie_word_embeddings",)
+HEAD = ("pooling", "classifier_hidden_size")
 
 
 def layers(model: Any) -> list[list[nn.Parameter]]:

@@ -282,7 +282,13 @@ class Split:
         return self.validation[1].loss(logits) * len(self.validation[0])
 
 
-def choose_bag(train: tuple[Rows, Labels], validation: tuple[Rows, Labels], order: int, most: int) -> Bag:
+def choose_bag(
+    train: tuple[Rows, Labels],
+    validation: tuple[Rows, Labels],
+    order: int,
+    most: int,
+    chosen: Hyperparameters | None = None,
+) -> Bag:
     """Choose hyperparameters and fit a bag of n-grams to the training rows.
 
     Power and strength have the least loss on the validation rows. With few validation rows, 5-fold cross-validation
@@ -294,8 +300,11 @@ def choose_bag(train: tuple[Rows, Labels], validation: tuple[Rows, Labels], orde
         validation: Token ids of the validation rows, and their labels.
         order: Maximum number of tokens of an n-gram.
         most: Maximum number of n-grams to keep; those with the largest weights are kept.
+        chosen: Hyperparameters to use without a search; None to choose them.
     """
     whole, few = Split(train, validation), _are_few(train, validation)
+    if chosen is not None:
+        return whole.bag(chosen).pruned(whole.counts[chosen.order][1], train[1], most)
     if len(train[0]) + len(validation[0]) < MIN_CV_ROWS:
         return whole.bag(Hyperparameters(order, power=1.0))
     splits = folds(train, validation) if few else [whole]
@@ -370,4 +379,4 @@ def fit_bag(rows: Rows, labels: Labels, like: Bag, most: int) -> Bag:
     return fit.bag(like.strength).pruned(counts, labels, most)
 
 
-__all__ = ["Bag", "NGrams", "choose_bag", "fit_bag"]
+__all__ = ["Bag", "Hyperparameters", "NGrams", "choose_bag", "fit_bag"]

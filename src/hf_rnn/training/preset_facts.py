@@ -49,6 +49,7 @@ class Facts:
         labels: Number of labels.
         kind: Problem type of a text classifier, else None.
         skew: Number of rows of the largest class over that of the smallest one, with one label per row; else 1.
+        goes_on: True for a run that goes on from a text classifier, which has a third of the epochs.
         tagged: True for token classification, which has batches of at most 16 rows, and more epochs.
         written_batch: Rows in a batch if the user wrote a batch size or a token budget, else None.
         written_epochs: Number of epochs if the user wrote it, else None.
@@ -65,6 +66,7 @@ class Facts:
     labels: int = 2
     kind: str | None = None
     skew: float = 1.0
+    goes_on: bool = False
     tagged: bool = False
     written_batch: float | None = None
     written_epochs: float | None = None
@@ -108,6 +110,7 @@ class Facts:
             labels=max(1, len(task.label_names)),
             kind=task.problem_type if run.task == "text_classification" else None,
             skew=_skew(rows) if task.problem_type == SINGLE else 1.0,
+            goes_on=bool(run.model.keep_head),
             tagged=run.task == "token_classification",
             written_batch=written_batch,
             written_epochs=args.num_train_epochs if "training.num_train_epochs" in run.given else None,
@@ -153,11 +156,15 @@ class Facts:
 
     @property
     def epochs(self) -> int:
-        """The number of epochs: enough for the minimum of steps, within the maximum of words and of epochs."""
+        """The number of epochs: enough for the minimum of steps, within the maximum of words and of epochs.
+
+        A run that goes on from a text classifier has a third of them.
+        """
         steps, fewest, words, most = (_TAGGER if self.tagged else _CLASSIFIER)[self.preset]
         by_steps = math.ceil(steps / self.steps_of_an_epoch)
         by_words = max(1, round(words / (self.rows * max(1.0, self.words))))
-        return min(max(by_steps, fewest), by_words, most)
+        epochs = min(max(by_steps, fewest), by_words, most)
+        return math.ceil(epochs / 3) if self.goes_on else epochs
 
     @property
     def steps(self) -> float:

@@ -53,7 +53,16 @@ def _from_nothing(run: RunConfig) -> bool:
 
 
 def _on_encoder(run: RunConfig) -> bool:
-    return not _from_nothing(run)
+    return not _from_nothing(run) and not _goes_on(run)
+
+
+def _goes_on(run: RunConfig) -> bool:
+    """Return True if the run goes on from a text classifier, whose network keeps its settings."""
+    return bool(run.model.keep_head)
+
+
+def _has_new_head(run: RunConfig) -> bool:
+    return not _goes_on(run)
 
 
 def _trains_tokenizer(run: RunConfig) -> bool:
@@ -112,9 +121,11 @@ _REGULARISED = (
         "With one direction and no dropout, four classifiers lost 1 to 3 points of accuracy.",
         _may_look_ahead,
     ),
-    Rule("model.embedding_dropout", lambda facts: 0.1, "All measured configurations in configs/ use some."),
-    Rule("model.input_dropout", lambda facts: facts.dropout, _DROPOUT),
-    Rule("model.classifier_dropout", lambda facts: facts.dropout, _DROPOUT),
+    Rule(
+        "model.embedding_dropout", lambda facts: 0.1, "All measured configurations in configs/ use some.", _has_new_head
+    ),
+    Rule("model.input_dropout", lambda facts: facts.dropout, _DROPOUT, _has_new_head),
+    Rule("model.classifier_dropout", lambda facts: facts.dropout, _DROPOUT, _has_new_head),
     Rule(
         "training.early_stopping_patience",
         lambda facts: max(facts.by_preset(2, 3, 5), math.ceil(60 / facts.steps_of_an_epoch)),
@@ -140,6 +151,14 @@ _SKEW = (
     " would fall."
 )
 _FINE_TUNED = "Most of the measured configs/*_finetune.yaml use this value."
+
+
+# Measured on validation rows.
+_GOES_ON = (
+    "On 1,000 other training rows of TREC, after two epochs of old rows and those of a class that is new (seed 0), F1"
+    " of the new class was 0.796 with 0.005 and 0.787 with 0.002, and that of the old ones 0.850 and 0.849. A third"
+    " epoch gave 0.795 and 0.856; a new model, 0.823 and 0.859."
+)
 
 
 def _has_epochs(run: RunConfig) -> bool:
@@ -228,6 +247,7 @@ TEXT_CLASSIFICATION = (
         _from_nothing,
     ),
     Rule("training.learning_rate", lambda facts: 0.002, _FINE_TUNED, _on_encoder),
+    Rule("training.learning_rate", lambda facts: 0.005, _GOES_ON, _goes_on),
     *_REGULARISED,
     Rule(
         "training.calibrate",
@@ -309,13 +329,19 @@ def choose(run: RunConfig, task: Task, rows: Dataset) -> tuple[RunConfig, str]:
 
 
 def as_begun(run: RunConfig, begun: RunConfig) -> tuple[RunConfig, str]:
-    """Return a resumed run with the values that its preset chose at the start, and the YAML text that reproduces it.
+    """Return a resumed run with the values that were chosen at its start, and the YAML text that reproduces it.
+
+    A preset chose them, or they are those of a pretrained classifier.
 
     Args:
         run: Run as parsed.
         begun: Run as saved in its folder.
     """
     resume, overwrite = run.training.resume, run.training.overwrite
+    if begun.model.keep_head and run.model.keep_head is None:
+        # The pretrained classifier, whose settings these are, may no longer exist.
+        theirs = {f"model.{name}" for name in vars(begun.model)} - run.given
+        run, _ = with_values(run, {key: begun.parsed[key] for key in theirs})
     run, text = with_values(run, {rule.key: begun.parsed[rule.key] for rule in rules_of(run)})
     run.training.resume, run.training.overwrite = resume, overwrite
     return run, text

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Initialization of a new model from a pretrained one: its encoder, and the embeddings of shared tokens."""
+"""Initialization of a new model from a pretrained one: its encoder, its head, and the embeddings of shared tokens."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +18,8 @@ from ..models.modeling_causal_rnn import RNNForCausalLM
 from ..models.modeling_rnn import RNNModel
 from ..text.tokenization import load_tokenizer
 from ..utils.errors import HfRnnError
-from .fine_tuning import ENCODER, OUTPUT
+from ..utils.output import say
+from .fine_tuning import ENCODER, HEAD, OUTPUT
 from .run_config import RunConfig, checked_config
 
 logger = getLogger(__name__)
@@ -35,10 +36,12 @@ def take_encoder(
     task_fields: dict[str, Any],
     tokenizer: PreTrainedTokenizerBase,
     forward_only: bool = False,
+    keep_head: bool = False,
 ) -> PreTrainedModel:
     """Create a new model with the encoder of a pretrained model, usually of a language model.
 
-    The layers above the encoder are new. If both models are language models, the output layer is taken over too.
+    The layers above the encoder are new, with two exceptions. If both models are language models, the output layer is
+    taken over too. With `keep_head`, so are pooling and head of a text classifier.
 
     Args:
         path: Folder or Hub id of the pretrained model.
@@ -48,6 +51,8 @@ def take_encoder(
         tokenizer: Tokenizer of the new model. Tokens that the pretrained model knows keep their embeddings; new tokens
             get the mean embedding.
         forward_only: True to take only the left-to-right direction of an encoder with independent directions.
+        keep_head: True if both models are text classifiers, and the labels of the new one begin with those of the
+            pretrained one.
 
     Returns:
         The new model.
@@ -66,7 +71,7 @@ def take_encoder(
             f"the encoder of {path!r} has bidirectional=True, and a language model on it would read the token that it "
             "predicts: name a model with independent_directions=True, or with bidirectional=False."
         )
-    for name in (*ENCODER, *(OUTPUT if goes_on else ())):
+    for name in (*ENCODER, *(OUTPUT if goes_on else HEAD if keep_head else ())):
         theirs = getattr(config, name)
         if settings.get(name, theirs) != theirs:
             raise HfRnnError(
@@ -77,7 +82,7 @@ def take_encoder(
     before = load_tokenizer(str(folder))
     with _quiet():
         # The head of a classifier may not fit the encoder that is taken, so only the encoder is loaded.
-        lender: Any = (RNNForCausalLM if goes_on else RNNModel).from_pretrained(folder, config=config)
+        lender: Any = (model_class if goes_on or keep_head else RNNModel).from_pretrained(folder, config=config)
     same = tokenizer.get_vocab() == before.get_vocab()
     names = ("vocab_size", *SPECIAL_IDS, *(("num_rare_tokens", "unk_token_id") if same else ()))
     of_tokenizer = {name: getattr(config, name) for name in names}
@@ -87,14 +92,34 @@ def take_encoder(
         model.load_state_dict(lender.state_dict())
     else:
         model.base_model.load_state_dict(lender.base_model.state_dict())
+    if keep_head:
+        _take_head(model, lender)
     if not same:
         move_embeddings(model, before, tokenizer, output=goes_on)
     model.use_vocabulary(tokenizer)
     return model
 
 
+@torch.no_grad()
+def _take_head(model: Any, lender: Any) -> None:
+    """Copy pooling and head of a text classifier.
+
+    Labels that the classifier lacks keep their small random weights and get the mean bias of the others, so that they
+    begin neither likely nor unlikely.
+    """
+    model.pooling.load_state_dict(lender.pooling.state_dict())
+    theirs = lender.classifier.state_dict()
+    for name, parameter in model.classifier.named_parameters():
+        kept = theirs[name]
+        if name == "out_proj.bias":
+            parameter.fill_(kept.mean())
+        parameter[: len(kept)] = kept
+
+
 def warn_of_unknown_tokens(run: RunConfig, tokenizer: PreTrainedTokenizerBase, rows: Dataset) -> None:
     """Log a warning if a tokenizer of other texts does not know many tokens of the training rows.
+
+    A run that goes on from a text classifier prints their number in any case.
 
     Args:
         run: Run that uses the tokenizer.
@@ -105,7 +130,11 @@ def warn_of_unknown_tokens(run: RunConfig, tokenizer: PreTrainedTokenizerBase, r
     if taken is None or tokenizer.unk_token_id is None or not run.training.should_log:
         return
     ids = rows.with_format("arrow")[:SAMPLE]["input_ids"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    share = float((ids == tokenizer.unk_token_id).mean()) if len(ids) else 0.0
+    unknown = int((ids == tokenizer.unk_token_id).sum())
+    share = unknown / max(1, len(ids))
+    if run.model.keep_head:
+        counted = f"{unknown:,} of {len(ids):,} training tokens ({share:.1%})"
+        say(f"unknown    {counted} are not in the vocabulary of {taken!r}")
     if share > MOST_UNKNOWN:
         logger.warning(
             f"{share:.0%} of the training tokens are unknown to the tokenizer of {taken!r}, and share one embedding: "

@@ -304,6 +304,9 @@ class _Report:
     def _row(self, split: str, place: int) -> str:
         """Return the name of a row: its number, from 1, and the split of the data set that it was read from."""
         source, numbers = self.task.row_numbers.get(split, (split, None))
+        if numbers is not None and place >= len(numbers):
+            place -= len(numbers)
+            source, numbers = self.task.replayed_rows[split]
         return row_name(source, place if numbers is None else int(numbers[place]))
 
     # Errors ----------------------------------------------------------------------------------------------------------

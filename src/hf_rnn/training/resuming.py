@@ -75,7 +75,7 @@ def _checkpoint_to_go_on_from(run: RunConfig, text: str, folder: Path) -> tuple[
             f"{str(folder)!r} has no checkpoint to resume from{where}: leave out training.resume."
         )
     begun, _ = parse_run(folder / RUN_FILE)
-    if rules_of(run):
+    if begun.model.keep_head or rules_of(run):
         run, text = as_begun(run, begun)
     _check_same_run(run, begun, folder, checkpoint, elsewhere=fetched)
     _check_steps(args, checkpoint)
@@ -120,7 +120,7 @@ def _check_same_run(run: RunConfig, begun: RunConfig, folder: Path, checkpoint: 
         # `check_same_data` compares the rows by their fingerprint, so their path may differ.
         by_rows = BUILT_IN not in (begun.data.path, run.data.path) and Schema.read(checkpoint) is not None
         if section == "data" and (elsewhere or by_rows):
-            before = replace(before, path=now.path)
+            before = replace(before, path=now.path, replay=before.replay and (now.replay or before.replay))
         if before != now:
             raise CheckpointError(
                 f"the run in {str(folder)!r} was begun with another {section} section: resume it with "
@@ -186,6 +186,11 @@ def check_same_data(run: RunConfig, checkpoint: Path | None, schema: Schema) -> 
     """
     begun = Schema.read(checkpoint) if checkpoint else None
     if begun is None or begun.fingerprint == schema.fingerprint:
+        if begun is not None and begun.replay_fingerprint != schema.replay_fingerprint:
+            raise CheckpointError(
+                f"the run in {run.training.output_dir!r} was begun with other old rows than data.replay="
+                f"{run.data.replay!r} gives now: restore them, or write training.overwrite=True to start a new run."
+            )
         return
     labels = f", with the labels {', '.join(begun.labels)}" if begun.labels != schema.labels else ""
     raise CheckpointError(

@@ -38,6 +38,7 @@ from .checkpoints import ASIDE, writing
 from .class_balance import balanced_rows
 from .cross_validation import CrossValidation
 from .fine_tuning import ENCODER, OUTPUT
+from .going_on import GoingOn, go_on, kept_hyperparameters, kept_labels, with_pretrained_settings
 from .presets import choose, rules_of
 from .pretrained import take_encoder, warn_of_unknown_tokens
 from .progress import bars_as_asked
@@ -133,19 +134,27 @@ class Run:
         self.args = self.config.training
         assert self.args.output_dir is not None
         self.folder = Path(self.args.output_dir)
+        # Decisions of a run that goes on from a text classifier.
+        self.going_on: GoingOn | None = None
 
     @bars_as_asked
     def train(self) -> dict:
         """Train, evaluate and save the model; return the content of `metrics.json`."""
-        run, args = self.config, self.args
-        set_seed(args.seed)
+        set_seed(self.args.seed)
+        if self.checkpoint is None:
+            self.config, self.text = with_pretrained_settings(self.config, self.text)
+        run, args = self.config, self.config.training
+        self.args = args
         check_use(run, task_class(run.task))
         source = open_for(run) if self.checkpoint is None else None
         with args.main_process_first(desc="reading the data"):
             task, prepared, stream, schema = self._read()
-            check_same_data(run, self.checkpoint, schema)
         if args.should_log:
             say(schema.table(run.data.path))
+        if run.model.keep_head:
+            with args.main_process_first(desc="reading the old rows"):
+                prepared, self.going_on = go_on(run, task, prepared, schema, self.checkpoint is not None)
+        check_same_data(run, self.checkpoint, schema)
         if self.checkpoint is None and rules_of(run):
             self.config, self.text = choose(run, task, prepared["train"])
             run, args = self.config, self.config.training
@@ -174,7 +183,9 @@ class Run:
                     claim_folder(self.folder, self.checkpoint, self.text)
         trainer.run_text, trainer.facts, trainer.schema = self.text, {"data": facts}, schema
         trainer.train(resume_from_checkpoint=self.folder / self.checkpoint.name if self.checkpoint else None)
-        wide = add_wide_path(trainer, tokenizer, encoded, run.model.wide_ngrams) if run.model.wide_ngrams else None
+        wide: WidePaths | None = None
+        if most := run.model.wide_ngrams:
+            wide = add_wide_path(trainer, tokenizer, encoded, most, kept_hyperparameters(run))
         calibration = calibrate(trainer, tokenizer, encoded)
         results, figures = self._evaluate(trainer, encoded, wide)
         results["run"] = self._facts(trainer, None if run.data.streaming else len(encoded["train"]), wide)
@@ -193,13 +204,15 @@ class Run:
 
     def _read(self) -> tuple[Task, DatasetDict, IterableDataset | None, Schema]:
         """Return the task, its prepared rows, the streamed training rows (or None), and the schema of the data."""
-        run, stream = self.config, None
+        run, stream, kept = self.config, None, kept_labels(self.config, self.checkpoint)
         task: Any = task_class(run.task)(run.data)
+        task.kept = kept
         if run.data.streaming and self.source is not None:
             raise HfRnnError("data.streaming=True reads files, and rows were handed over in Python: leave it out.")
         if run.data.streaming:
             splits, stream, data = load_streaming(task, self.args)
             task = task_class(run.task)(data)
+            task.kept = kept
         else:
             splits = task.hold_out_test(load(run.data, source=self.source, tagged=task.tagged))
         prepared = task.prepare(splits)
@@ -258,6 +271,7 @@ class Run:
             "train_rows": train_rows,
             "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
             **({"vectors": reports[0]} if reports else {}),
+            **({"going_on": self.going_on.facts()} if self.going_on else {}),
             **({"wide_path": wide.decisions} if wide else {}),
             "world_size": self.args.world_size,
             "date": date.today().isoformat(),
@@ -272,13 +286,16 @@ class Run:
             return task.model_class.from_pretrained(self.checkpoint)  # `model.pretrained` may no longer exist.
         run = self.config
         settings = asdict(run.model)
-        pretrained, forward_only, _ = (settings.pop(name) for name in ("pretrained", "forward_only", "vectors"))
+        pretrained, forward_only, keep_head, _ = map(
+            settings.pop, ("pretrained", "forward_only", "keep_head", "vectors")
+        )
         del settings["wide_ngrams"]  # The wide path is added after the training of the recurrent network.
         if pretrained is not None:
-            # Settings that the user did not write come from the pretrained encoder.
-            taken = (*ENCODER, *OUTPUT)
+            # Settings that the user did not write come from the pretrained encoder. A kept head has set them already.
+            taken = () if keep_head else (*ENCODER, *OUTPUT)
             settings = {name: settings[name] for name in settings if name not in taken or f"model.{name}" in run.given}
-            return take_encoder(pretrained, task.model_class, settings, task.config_fields(), tokenizer, forward_only)
+            fields, kept = task.config_fields(), bool(keep_head)
+            return take_encoder(pretrained, task.model_class, settings, fields, tokenizer, forward_only, kept)
         if vectors is not None:
             settings["embedding_size"] = vectors.matrix.shape[1]
         rare = run.rare_tokens_of(tokenizer)

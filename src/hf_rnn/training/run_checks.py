@@ -36,7 +36,7 @@ def check_use(run: RunConfig, task: type[TaskModel]) -> None:
     if run.model.wide_ngrams and run.data.streaming:
         raise ConfigError(
             f"model.wide_ngrams={run.model.wide_ngrams} are fitted on all training rows at once, and "
-            "data.streaming=True never loads all of them: leave one of them out."
+            "data.streaming=True never loads all of them: leave one of them out, or write model.wide_ngrams=0."
         )
     will_be_wide = run.model.wide_ngrams or any(rule.key == "model.wide_ngrams" for rule in rules_of(run))
     if run.tokenizer.rare_tokens and not will_be_wide:

@@ -25,7 +25,7 @@ from .arguments import RNNTrainingArguments
 from .report_arguments import ReportArguments
 from .run_help import as_docstring, describe_section, field_words
 from .run_values import AS_WRITTEN, as_meant, as_yaml, load_value
-from .run_yaml import run_yaml
+from .run_yaml import PATHS, run_yaml
 from .short_forms import written_out
 from .short_help import short_help
 
@@ -54,6 +54,8 @@ def _model_words() -> dict[str, str]:
         "embedding_size becomes their width; they are scaled by one factor to a standard deviation of "
         "initializer_range.",
         "forward_only": "take only the left-to-right direction of a model with two independent directions.",
+        "keep_head": "go on from a pretrained text classifier: keep its pooling, head and network settings, and add "
+        "new labels to the head. false to take its encoder only. null to keep the head if both are text classifiers.",
     }
     read_by = {each.name: " and ".join(each.metadata.get("read_by", ())) for each in _MODEL_FIELDS}
     return of_encoder | {name: f"{words[name]}{f' Read by {by}.' if by else ''}" for name, by in read_by.items()}
@@ -65,6 +67,7 @@ ModelArguments = dataclasses.make_dataclass(
         ("pretrained", str | None, None),
         ("vectors", str | None, None),
         ("forward_only", bool, False),
+        ("keep_head", bool | None, None),
         *((each.name, each.type, dataclasses.field(default=each.default)) for each in _MODEL_FIELDS),
     ],
     namespace={"__doc__": as_docstring("The network.", _model_words())},
@@ -273,6 +276,10 @@ def _check_model(model: Any) -> None:
         )
     if model.forward_only and model.pretrained is None:
         raise ConfigError("model.forward_only selects a direction of model.pretrained, which is not set: leave it out.")
+    if model.keep_head is not None and model.pretrained is None:
+        raise ConfigError(
+            f"model.keep_head={model.keep_head} is about the head of model.pretrained, which is not set: leave it out."
+        )
 
 
 def _given(parser: RunParser, written: Namespace, arguments: list[str] | dict) -> frozenset[str]:
@@ -290,12 +297,11 @@ def _typed(arguments: list[str] | dict) -> set[str]:
 
 
 def _find_data(namespace: Namespace, written: Namespace, arguments: list[str] | dict) -> None:
-    """Resolve a relative `data.path` of a YAML file against the folder of that file first."""
-    if isinstance(arguments, dict) or "data.path" in _typed(arguments):
-        return
-    files = _files(arguments)
-    if files and written.get("data.path") is not None:
-        namespace["data.path"] = path_from(namespace["data.path"], files[-1].parent)
+    """Resolve the relative paths of the data section of a YAML file against the folder of that file first."""
+    files = [] if isinstance(arguments, dict) else _files(arguments)
+    for key in PATHS:
+        if files and key not in _typed(arguments) and written.get(key) is not None:
+            namespace[key] = path_from(namespace[key], files[-1].parent)
 
 
 def _find_preset(namespace: Namespace, written: Namespace, arguments: list[str] | dict) -> None:

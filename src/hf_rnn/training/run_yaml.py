@@ -15,6 +15,8 @@ from ..tasks.base import TaskModel
 from .arguments import RNNTrainingArguments
 from .fine_tuning import ENCODER, OUTPUT
 
+# Settings that name data. A relative path is relative to the folder of the YAML file.
+PATHS = ("data.path", "data.replay")
 # The user sets these, and the settings of the Hub, anew each time the file is run.
 _ANEW = ("overwrite", "resume")
 # Fields of transformers' TrainingArguments that change the trained weights, or the step whose weights are kept.
@@ -61,7 +63,9 @@ def run_yaml(parser: ArgumentParser, namespace: Namespace, given: frozenset[str]
         given: Keys that the user wrote, such as `model.hidden_size`.
     """
     namespace = namespace.clone()
-    namespace["data.path"] = path_to(namespace["data.path"], Path(namespace["training.output_dir"]))
+    for key in PATHS:
+        if namespace[key] is not None:
+            namespace[key] = path_to(namespace[key], Path(namespace["training.output_dir"]))
     # `skip_default` omits defaults. A null that is not the default must be written, hence `skip_unset=False`.
     changed, everything = (
         yaml.load(parser.dump(namespace, skip_default=skip, skip_unset=False, skip_validation=True), Loader)
@@ -113,7 +117,8 @@ def _unread(namespace: Namespace, given: frozenset[str]) -> set[str]:
     """Return the keys that a run does not read."""
     model, tokenizer = namespace.model, namespace.tokenizer
     unread = unread_by(task_class(namespace.task), vars(model))
-    if model.pretrained is not None:
+    # With a kept head, the settings of the pretrained network are those of this run, and the file has all of them.
+    if model.pretrained is not None and not model.keep_head:
         taken = (*ENCODER, *OUTPUT) if namespace.task == "language_modeling" else ENCODER
         unread |= {f"model.{name}" for name in taken} - given
     if model.vectors is not None:
@@ -123,4 +128,4 @@ def _unread(namespace: Namespace, given: frozenset[str]) -> set[str]:
     return unread
 
 
-__all__ = ["run_yaml", "unread_by"]
+__all__ = ["PATHS", "run_yaml", "unread_by"]

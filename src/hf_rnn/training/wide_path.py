@@ -25,7 +25,7 @@ from ..text.vocabulary import fingerprint
 from ..utils.output import say
 from .class_balance import weights_in_effect
 from .linear_model import Labels
-from .ngrams import MIN_CV_ROWS, Bag, choose_bag, fit_bag
+from .ngrams import MIN_CV_ROWS, Bag, Hyperparameters, choose_bag, fit_bag
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -107,6 +107,7 @@ def fit_wide_paths(
     recurrent: np.ndarray,
     unk_token_id: int | None,
     class_weights: np.ndarray | None = None,
+    chosen: Hyperparameters | None = None,
 ) -> WidePaths:
     """Fit the wide paths of a trained text classifier.
 
@@ -119,6 +120,7 @@ def fit_wide_paths(
         unk_token_id: Id of the unknown token; None if the tokenizer has none. No n-gram contains it: it is rarer in the
             training rows, which the vocabulary comes from, than in other texts.
         class_weights: Weight of each class in the loss, `[C]`; None for 1.
+        chosen: Hyperparameters of the n-grams; None to choose them.
     """
 
     def rows_and_labels(rows: Dataset) -> tuple[list[np.ndarray], Labels]:
@@ -130,7 +132,7 @@ def fit_wide_paths(
     places = _some([train, validation], config.num_labels)
     of_train, (rows, labels) = rows_and_labels(train.select(places[0])), rows_and_labels(validation.select(places[1]))
     recurrent = recurrent[places[1]]
-    bag = choose_bag(of_train, (rows, labels), config.wide_order, most)
+    bag = choose_bag(of_train, (rows, labels), config.wide_order, most, chosen)
     wide = bag.logits(rows)
     a, b = mixing_weights(recurrent, wide, labels, len(train) + len(validation))
     decisions = {
@@ -181,7 +183,11 @@ def _path_of(config: Any, bag: Bag, recurrent_weight: float, wide_weight: float)
 
 
 def add_wide_path(
-    trainer: RNNTrainer, tokenizer: PreTrainedTokenizerBase, encoded: DatasetDict, most: int
+    trainer: RNNTrainer,
+    tokenizer: PreTrainedTokenizerBase,
+    encoded: DatasetDict,
+    most: int,
+    chosen: Hyperparameters | None = None,
 ) -> WidePaths:
     """Fit a wide path, add it to a trained text classifier if the validation split favours it.
 
@@ -192,6 +198,7 @@ def add_wide_path(
         tokenizer: Tokenizer of the model.
         encoded: Encoded splits; train and validation are read.
         most: Maximum number of n-grams.
+        chosen: Hyperparameters of the n-grams; None to choose them.
 
     Returns:
         The wide paths. The model has `measured`; `final` may replace it after the evaluation on the validation split.
@@ -203,7 +210,7 @@ def add_wide_path(
         recurrent = Predictor(model.eval(), tokenizer, trainer.task).logits(validation)
         splits = encoded["train"], encoded["validation"]
         weights = weights_in_effect(trainer.args, trainer.task, encoded["train"])
-        fitted = fit_wide_paths(model.config, *splits, most, recurrent, tokenizer.unk_token_id, weights)
+        fitted = fit_wide_paths(model.config, *splits, most, recurrent, tokenizer.unk_token_id, weights, chosen)
     paths: WidePaths = broadcast_object_list([fitted])[0]
     paths.seconds = time.monotonic() - begun
     model.config.wide_ngrams = 0
