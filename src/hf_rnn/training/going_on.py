@@ -24,6 +24,7 @@ from ..inference.columns import own_columns
 from ..models.configuration_rnn import RNNConfig, fields_read_by
 from ..tasks import task_class
 from ..tasks.kept_labels import KeptLabels
+from ..text.arguments import DataArguments
 from ..text.labels import MULTI, REGRESSION, SINGLE
 from ..text.loading import load
 from ..text.schema import Schema, fingerprint
@@ -257,13 +258,33 @@ def _read(run: RunConfig, task: Any) -> tuple[Any, DatasetDict]:
     reader: Any = task_class(TASK)(data)
     reader.kept, reader.has_schema = replace(task.kept, names=tuple(task.label_names)), saved.schema is not None
     splits = reader.hold_out_test(load(data))
-    reader.data = own_columns(reader, splits[reader.train_split(splits)], (), labels=True)
+    reader.data = _columns_of(reader, splits[reader.train_split(splits)], task)
     old = reader.prepare(splits)
     _check_fit(task, reader, old, path)
     C = len(task.label_names)
     if task.problem_type == MULTI and len(reader.label_names) > C:
         old = old.map(lambda row: {"labels": row["labels"][:C]})
     return reader, old
+
+
+def _columns_of(reader: Any, rows: Dataset, task: Any) -> DataArguments:
+    """Return the data section for the old rows, with columns of the pretrained run, well-known ones, or ours.
+
+    Raises:
+        DataError: The old rows have none of these columns.
+    """
+    ours = {f"{name}_column": getattr(task.columns, name) for name in ("text", "text_pair", "label")}
+    try:
+        return own_columns(reader, rows, (), labels=True)
+    except HfRnnError as error:
+        named = np.hstack([name for name in ours.values() if name is not None]).tolist()
+        if set(named) <= set(rows.column_names):
+            return replace(reader.data, **ours)
+        raise DataError(
+            f"data.replay={reader.data.path!r} has the columns {', '.join(map(repr, rows.column_names))}, and neither "
+            f"those of the pretrained classifier nor those of the new rows ({', '.join(map(repr, named))}): give them "
+            "these names."
+        ) from error
 
 
 def _check_fit(task: Any, reader: Any, old: DatasetDict, path: str) -> None:
