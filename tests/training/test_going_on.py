@@ -118,6 +118,19 @@ def test_labels_without_a_row_are_kept_and_a_warning_names_the_replay(old, tmp_p
     assert "data.replay=PATH" in caplog.text
 
 
+def test_columns_are_those_of_the_pretrained_model_if_the_rows_have_them(tmp_path, capsys):
+    def named(data: list[dict]) -> list[dict]:
+        return [{"message": row["text"], "kind of request": row["label"], "note": "x"} for row in data]
+
+    train(
+        tmp_path / "old", named(rows("ham", "spam")), data={"text_column": "message", "label_column": "kind of request"}
+    )
+    train(tmp_path / "new", named(rows("news")), tmp_path / "old", max_steps=1)
+    assert labels_of(loaded(tmp_path / "new").config) == ["ham", "spam", "news"]
+    assert capsys.readouterr().out.count("label      'kind of request': one label") == 2
+    assert hf_rnn.evaluate(str(tmp_path / "new"), named(rows("news", "ham")))["rows"] == 40
+
+
 def test_only_the_encoder_is_taken_if_the_head_is_not_to_be_kept(old, tmp_path):
     train(tmp_path / "new", rows("news", "ham"), old, model={"keep_head": False}, learning_rate=0.0)
     model = loaded(tmp_path / "new")

@@ -115,6 +115,26 @@ def kept_labels(run: RunConfig, checkpoint: Path | None) -> KeptLabels | None:
     return KeptLabels.of(find_model(run.model.pretrained)[1], run.model.pretrained)
 
 
+def with_old_columns(run: RunConfig, checkpoint: Path | None, task: Any, splits: DatasetDict) -> DataArguments:
+    """Return the data section of a run with the columns of the pretrained classifier, if the new rows have them.
+
+    Rows of one new class would not tell which column has the labels. Columns that the user wrote stay. One column per
+    class stays for the task to find, since a new class has a column of its own.
+
+    Args:
+        run: Run that keeps the head of a text classifier.
+        checkpoint: Checkpoint from which the run resumes; None for a run that starts anew.
+        task: Task of the run.
+        splits: Splits of the new rows, as they were read.
+    """
+    data, schema = task.data, Schema.read(checkpoint or find_model(run.model.pretrained)[0])
+    if schema is None or not isinstance(schema.label_column, str):
+        return data
+    known = replace(schema.applied(data), label_separator=data.label_separator)
+    names = np.hstack([name for name in (known.text_column, known.text_pair_column, known.label_column) if name])
+    return known if set(names.tolist()) <= set(splits[task.train_split(splits)].column_names) else data
+
+
 def kept_hyperparameters(run: RunConfig) -> Hyperparameters | None:
     """Return the hyperparameters of the n-grams of the pretrained classifier; None to choose them anew.
 
@@ -305,4 +325,4 @@ def _check_fit(task: Any, reader: Any, old: DatasetDict, path: str) -> None:
         )
 
 
-__all__ = ["GoingOn", "go_on", "kept_labels", "with_pretrained_settings"]
+__all__ = ["GoingOn", "go_on", "kept_hyperparameters", "kept_labels", "with_old_columns", "with_pretrained_settings"]

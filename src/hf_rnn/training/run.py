@@ -38,7 +38,14 @@ from .checkpoints import ASIDE, writing
 from .class_balance import balanced_rows
 from .cross_validation import CrossValidation
 from .fine_tuning import ENCODER, OUTPUT
-from .going_on import GoingOn, go_on, kept_hyperparameters, kept_labels, with_pretrained_settings
+from .going_on import (
+    GoingOn,
+    go_on,
+    kept_hyperparameters,
+    kept_labels,
+    with_old_columns,
+    with_pretrained_settings,
+)
 from .presets import choose, rules_of
 from .pretrained import take_encoder, warn_of_unknown_tokens
 from .progress import bars_as_asked
@@ -214,7 +221,10 @@ class Run:
             task = task_class(run.task)(data)
             task.kept = kept
         else:
-            splits = task.hold_out_test(load(run.data, source=self.source, tagged=task.tagged))
+            splits = load(run.data, source=self.source, tagged=task.tagged)
+            if kept is not None:
+                task.data = with_old_columns(run, self.checkpoint, task, splits)
+            splits = task.hold_out_test(splits)
         prepared = task.prepare(splits)
         return task, prepared, stream, task.schema(splits, prepared)
 
