@@ -110,7 +110,12 @@ class _RNNEstimator(BaseEstimator):
         """
         if others:
             raise ConfigError(
-                f"{type(self).__name__}.fit does not support {', '.join(others)}: write fit(X, y) without it."
+                f"{type(self).__name__}.fit does not support {', '.join(others)}: write fit(X, y) without it"
+                + (
+                    ", and training={'class_weights': 'balanced'} for skewed classes."
+                    if "sample_weight" in others
+                    else "."
+                )
             )
         columns = texts_in(X)
         rows = len(columns[0])

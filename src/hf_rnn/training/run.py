@@ -5,29 +5,24 @@ import logging
 import os
 import shutil
 from contextlib import AbstractContextManager
-from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 from shlex import quote
 from typing import Any
 
 import numpy as np
-from accelerate.utils import broadcast_object_list
 from datasets import DatasetDict, IterableDataset
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
+from transformers import PreTrainedTokenizerBase, set_seed
 
-from ..hub.fetch import find_model
 from ..hub.folder import CALIBRATION, CONFUSION_MATRIX, RUN_FILE, TRAINING_CURVES
 from ..hub.push import kept_for_later, push
 from ..interpret.diagnosis import flow_batch
 from ..interpret.gradient_flow_callback import GradientFlowCallback
-from ..models.configuration_rnn import RNNConfig
-from ..tasks import Task, TaskModel, task_class
+from ..tasks import Task, task_class
 from ..text.arguments import IN_MEMORY
 from ..text.labels import MULTI, SINGLE
 from ..text.loading import load
 from ..text.schema import SCHEMA_FILE, Schema
-from ..text.tokenization import BY_FREQUENCY, TokenizerArguments, load_tokenizer, train_tokenizer
 from ..text.vectors import FoundVectors
 from ..utils.errors import ConfigError, HfRnnError
 from ..utils.figures import draw_confusion, draw_curves
@@ -37,7 +32,6 @@ from .calibration import calibrate, check_calibration, draw
 from .checkpoints import ASIDE, writing
 from .class_balance import balanced_rows
 from .cross_validation import CrossValidation
-from .fine_tuning import ENCODER, OUTPUT
 from .going_on import (
     GoingOn,
     go_on,
@@ -46,8 +40,9 @@ from .going_on import (
     with_old_columns,
     with_pretrained_settings,
 )
+from .new_model import model_of, tokenizer_of
 from .presets import choose, rules_of
-from .pretrained import take_encoder, warn_of_unknown_tokens
+from .pretrained import warn_of_unknown_tokens
 from .progress import bars_as_asked
 from .report import add_report
 from .resuming import check_same_data, find_checkpoint
@@ -57,7 +52,7 @@ from .run_folder import claim_folder, put_in_place, write_results
 from .streaming import EncodedStream, load_streaming
 from .trainer import RNNTrainer
 from .trainers import trainer_class
-from .vectors import VectorsAtStart, open_for, put_vectors, vectors_for
+from .vectors import VectorsAtStart, open_for, vectors_for
 from .wide_path import WidePaths, add_wide_path, put_wide_path
 
 logger = logging.getLogger(__name__)
@@ -167,7 +162,9 @@ class Run:
             run, args = self.config, self.config.training
             self.args = args
         check_calibration(args, task)
-        tokenizer = task.fitted(self._tokenizer(task, prepared["train"]), resumed=self.checkpoint is not None)
+        tokenizer = task.fitted(
+            tokenizer_of(run, self.checkpoint, task, prepared["train"]), resumed=self.checkpoint is not None
+        )
         encoded, order = DatasetDict(), {}
         with args.main_process_first(desc="tokenizing"):
             for split, rows in prepared.items():
@@ -246,7 +243,7 @@ class Run:
             shuffle = args.train_sampling_strategy != "sequential"
             place = {"rank": args.process_index, "world_size": args.world_size}
             train_rows = EncodedStream(stream, task, tokenizer, shuffle, args.order_seed, **place)
-        model = self._model(task, tokenizer, vectors)
+        model = model_of(self.config, self.checkpoint, task, tokenizer, vectors)
         with self._writing():  # The constructor creates the output folder.
             trainer = trainer_class(self.config.task)(
                 model,
@@ -289,45 +286,6 @@ class Run:
             "versions": versions(),
         }
 
-    def _model(
-        self, task: TaskModel, tokenizer: PreTrainedTokenizerBase, vectors: FoundVectors | None
-    ) -> PreTrainedModel:
-        if self.checkpoint is not None:
-            return task.model_class.from_pretrained(self.checkpoint)  # `model.pretrained` may no longer exist.
-        run = self.config
-        settings = asdict(run.model)
-        pretrained, forward_only, keep_head, _ = map(
-            settings.pop, ("pretrained", "forward_only", "keep_head", "vectors")
-        )
-        del settings["wide_ngrams"]  # The wide path is added after the training of the recurrent network.
-        if pretrained is not None:
-            # Settings that the user did not write come from the pretrained encoder. A kept head has set them already.
-            taken = () if keep_head else (*ENCODER, *OUTPUT)
-            settings = {name: settings[name] for name in settings if name not in taken or f"model.{name}" in run.given}
-            fields, kept = task.config_fields(), bool(keep_head)
-            return take_encoder(pretrained, task.model_class, settings, fields, tokenizer, forward_only, kept)
-        if vectors is not None:
-            settings["embedding_size"] = vectors.matrix.shape[1]
-        rare = run.rare_tokens_of(tokenizer)
-        config = RNNConfig(
-            vocab_size=len(tokenizer) - rare,
-            num_rare_tokens=rare,
-            unk_token_id=tokenizer.unk_token_id if rare else None,
-            pad_token_id=tokenizer.pad_token_id,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            **settings,
-            **task.config_fields(),
-        )
-        try:
-            model = task.model_class(config)
-        except ValueError as error:
-            raise HfRnnError(f"model: {error}") from error
-        model.use_vocabulary(tokenizer)
-        if vectors is not None:
-            put_vectors(model, vectors.matrix)
-        return model
-
     def _push(self, repo_id: str) -> None:
         args = self.args
         with kept_for_later(self.folder, repo_id, args.hub_revision):
@@ -339,46 +297,6 @@ class Run:
                 commit_message="End of training",
             )
         logger.info(f"pushed: {pushed.commit_url}")
-
-    def _tokenizer(self, task: Task, rows: Any) -> PreTrainedTokenizerBase:
-        """Return the tokenizer of the checkpoint, of `tokenizer.path` or of `model.pretrained`, or train one."""
-        settings = asdict(self.config.tokenizer)
-        path = settings.pop("path")
-        if self.checkpoint is not None:
-            return load_tokenizer(str(self.checkpoint))
-        if path is None and settings["kind"] is None and self.config.model.pretrained is not None:
-            if self.config.tokenizer != TokenizerArguments():
-                raise HfRnnError(
-                    "the tokenizer is that of model.pretrained, and its settings are fixed: leave the tokenizer "
-                    "section out, or write tokenizer.kind='word' (or bpe, …) too, to train a new one."
-                )
-            folder, _ = find_model(self.config.model.pretrained)
-            path = str(folder)
-        elif path is not None and self.config.tokenizer != TokenizerArguments(path=path):
-            raise HfRnnError(
-                f"tokenizer.path={path!r} names a tokenizer, and its settings are fixed: leave the other settings of "
-                "the tokenizer section out."
-            )
-        if path is not None:
-            if self.config.data.normalize_digits:
-                raise HfRnnError(
-                    f"data.normalize_digits=True needs a tokenizer that this run trains, and that of {path!r} is "
-                    "already trained: leave it out."
-                )
-            return load_tokenizer(path)
-        settings["normalize_digits"] = self.config.data.normalize_digits
-        settings["kind"] = settings["kind"] or task.tokenizer_kind
-        rare = settings.pop("rare_tokens")
-        if rare and settings["kind"] not in BY_FREQUENCY:
-            raise HfRnnError(
-                f"tokenizer.rare_tokens={rare} are the least frequent entries, and tokenizer.kind={settings['kind']!r} "
-                "does not number entries by frequency: leave it out, or write tokenizer.kind='word'."
-            )
-        settings["vocab_size"] += rare
-        tokenizer = None
-        if self.args.process_index == 0:  # Training may differ slightly between processes.
-            tokenizer = train_tokenizer(task.texts(rows), **settings, show_progress=not self.args.disable_tqdm)
-        return broadcast_object_list([tokenizer])[0]
 
     def _evaluate(self, trainer: RNNTrainer, encoded: DatasetDict, wide: WidePaths | None) -> tuple[dict, dict]:
         """Return the metrics of the validation and test splits, and their logits and labels, if there are any."""
