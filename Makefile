@@ -11,7 +11,7 @@ WITH_DATA = --data $(DATA)
 DATA ?= ../shared/data
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: quickstart test test-slow test-proofs test-all test-lowest lint format counts conformance docs docs-serve mutants chaos fuzz soak audit bench bench-accuracy bench-parts bench-scores bench-going-on bench-gpu results gpu-test gpu-check works-with clean
+.PHONY: quickstart test test-slow test-proofs test-all test-lowest lint format counts conformance docs docs-serve mutants chaos fuzz soak audit bench bench-accuracy bench-parts bench-scores bench-going-on bench-tune bench-gpu results gpu-test gpu-check works-with clean
 
 # torch is installed first, so that no other package decides which build of torch is used.
 $(READY): pyproject.toml $(CONSTRAINTS)
@@ -45,7 +45,7 @@ LOWEST := $(VENV)/lowest
 test-lowest: $(READY)
 	$(PYTHON) -m venv $(LOWEST)
 	$(BIN)/python tools/lowest.py > $(VENV)/lowest.txt
-	$(LOWEST)/bin/python -m pip install --quiet -c $(VENV)/lowest.txt -e ".[excel,explain,tagging,translation]" \
+	$(LOWEST)/bin/python -m pip install --quiet -c $(VENV)/lowest.txt -e ".[excel,explain,tagging,translation,tune]" \
 		hypothesis import-linter markdown-it-py polars pytest pytest-xdist
 	$(LOWEST)/bin/python -m pytest -n 2 --dist worksteal --ignore tests/conformance --ignore tests/clients \
 		-m "not slow" -W ignore::DeprecationWarning tests
@@ -138,6 +138,11 @@ bench-scores: $(BENCH_READY)
 # writes docs/benchmarks.md.
 bench-going-on: $(BENCH_READY)
 	$(BIN)/python benchmarks/going_on.py $(WITH_DATA) $(SEEDS)
+
+# Searches settings on TREC for ten minutes, trains the result beside configs/trec.yaml and the default with three seeds
+# (some 20 minutes on two cores), and writes docs/benchmarks.md. REMARK holds an option, as above.
+bench-tune: $(BENCH_READY)
+	$(BIN)/python benchmarks/tune.py $(WITH_DATA) $(REMARK)
 
 # Tries small models with other programs, and writes the results into docs/works_with.md.
 works-with: $(READY)

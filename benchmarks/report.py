@@ -23,6 +23,7 @@ QUESTIONS = (
     "accuracy",
     "parts",
     "going_on",
+    "tune",
     "training_step",
     "wide_step",
     "time_to_accuracy",

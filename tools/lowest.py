@@ -10,7 +10,7 @@ import tomllib
 
 ROOT = Path(__file__).parents[1]
 # Extras for users. Tools for development and comparison may be newer.
-EXTRAS = ("excel", "explain", "tagging", "translation")
+EXTRAS = ("excel", "explain", "tagging", "translation", "tune")
 REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9_.-]+)(\[[^]]*])?>=(?P<version>[0-9.]+)")
 
 

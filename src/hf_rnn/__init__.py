@@ -73,6 +73,7 @@ _LAZY = {
     "measure_faithfulness": "interpret.faithfulness",
     "train": "training.run",
     "train_tokenizer": "text.tokenization",
+    "tune": "training.tuning",
     "uncertainty": "inference.uncertainty",
 }
 # Public names that differ from the names inside the package.

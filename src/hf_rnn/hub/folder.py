@@ -32,6 +32,8 @@ GRADIENT_FLOW, GRADIENT_FLOW_FILE = "gradient_flow.png", "gradient_flow.json"
 ERRORS_FILE = "errors.csv"
 # Results of a cross-validation. A push includes the picture only, because the tables quote texts of the data set.
 CROSS_VALIDATION, OUT_OF_FOLD, LABEL_ERRORS = "cross_validation.png", "out_of_fold.csv", "label_errors.csv"
+# The trials of a search of settings.
+TRIALS_FILE = "tune.csv"
 # Pictures, and their names in the card.
 PICTURES = {
     CONFUSION_MATRIX: "confusion matrix",

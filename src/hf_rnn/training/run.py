@@ -74,6 +74,22 @@ def train(config: str | Path | dict | list[str] | None = None, *, data: Any = No
     Raises:
         HfRnnError: The configuration, data or output folder is invalid (an older run is unchanged), or training fails.
     """
+    return train_run(*read_config(config, data))
+
+
+def read_config(config: Any, data: Any) -> tuple[RunConfig, str, Any]:
+    """Parse a run that is configured in Python.
+
+    Args:
+        config: Configuration as [`train`] reads it.
+        data: Rows in memory that replace `data.path`; None for none.
+
+    Returns:
+        The run, the YAML text that reproduces it, and the rows in memory or None.
+
+    Raises:
+        HfRnnError: The configuration is invalid, or there are rows in two places.
+    """
     config = {} if config is None else config
     if isinstance(config, dict) and isinstance(config.get("data"), (str, os.PathLike)):
         config = {**config, "data": {"path": config["data"]}}
@@ -94,7 +110,7 @@ def train(config: str | Path | dict | list[str] | None = None, *, data: Any = No
                 f"data= needs config as a dict of sections, and config is {config!r}: write train({{…}}, data=…)."
             )
         config = {**config, "data": {**(config.get("data") or {}), "path": IN_MEMORY}}
-    return train_run(*parse_run(config), data)
+    return *parse_run(config), data
 
 
 def train_run(run: RunConfig, text: str, source: Any = None) -> dict:
@@ -162,16 +178,7 @@ class Run:
             run, args = self.config, self.config.training
             self.args = args
         check_calibration(args, task)
-        tokenizer = task.fitted(
-            tokenizer_of(run, self.checkpoint, task, prepared["train"]), resumed=self.checkpoint is not None
-        )
-        encoded, order = DatasetDict(), {}
-        with args.main_process_first(desc="tokenizing"):
-            for split, rows in prepared.items():
-                encoded[split] = task.encode(rows, tokenizer)
-                if split in ("validation", "test") and not task.in_order:
-                    order[split] = np.argsort(encoded[split]["length"], kind="stable")
-                    encoded[split] = encoded[split].select(order[split])
+        tokenizer, encoded, order = self._encode(task, prepared)
         facts = task.facts(prepared, encoded, run.card.examples)
         if args.should_log:
             say(task.summary(facts))
@@ -198,13 +205,19 @@ class Run:
         if self.folds is not None:
             results["cross_validation"] = self.folds.facts
         if args.should_save:
-            self._save(trainer, tokenizer, results, figures)
-            if not self.is_fold:
-                add_report(run.report, trainer, prepared, figures, order, results, run.card.examples)
-            if args.push_to_hub:
-                self._push(trainer.hub_model_id)
+            self._finish(trainer, tokenizer, prepared, figures, order, results)
         args.distributed_state.wait_for_everyone()
         return results
+
+    def _finish(
+        self, trainer: RNNTrainer, tokenizer: Any, prepared: DatasetDict, figures: dict, order: dict, results: dict
+    ) -> None:
+        """Save the trained model, report on it, and push it if the run asks for that."""
+        self._save(trainer, tokenizer, results, figures)
+        if not self.is_fold:
+            add_report(self.config.report, trainer, prepared, figures, order, results, self.config.card.examples)
+        if self.args.push_to_hub:
+            self._push(trainer.hub_model_id)
 
     def _read(self) -> tuple[Task, DatasetDict, IterableDataset | None, Schema]:
         """Return the task, its prepared rows, the streamed training rows (or None), and the schema of the data."""
@@ -224,6 +237,19 @@ class Run:
             splits = task.hold_out_test(splits)
         prepared = task.prepare(splits)
         return task, prepared, stream, task.schema(splits, prepared)
+
+    def _encode(self, task: Task, prepared: DatasetDict) -> tuple[PreTrainedTokenizerBase, DatasetDict, dict]:
+        """Return the tokenizer, the encoded splits, and the order by length of the rows of each evaluated split."""
+        tokenizer = tokenizer_of(self.config, self.checkpoint, task, prepared["train"])
+        tokenizer = task.fitted(tokenizer, resumed=self.checkpoint is not None)
+        encoded, order = DatasetDict(), {}
+        with self.args.main_process_first(desc="tokenizing"):
+            for split, rows in prepared.items():
+                encoded[split] = task.encode(rows, tokenizer)
+                if split in ("validation", "test") and not task.in_order:
+                    order[split] = np.argsort(encoded[split]["length"], kind="stable")
+                    encoded[split] = encoded[split].select(order[split])
+        return tokenizer, encoded, order
 
     def _writing(self) -> AbstractContextManager[None]:
         return writing("the run", self.folder, self.folder / ASIDE / "unfinished", "start the run again.")
@@ -348,4 +374,4 @@ class Run:
                 callback.save(saving)
 
 
-__all__ = ["Run", "train"]
+__all__ = ["Run", "read_config", "train"]

@@ -164,7 +164,7 @@ class RunParser(ArgumentParser):
     def format_help(self, formatter: Any = None) -> str:
         """Return the help of all keys or, after `--help` alone, of those that people use first."""
         if not self.helps_with_all:
-            return short_help(self._actions, self.description, self.epilog)
+            return short_help(self.prog, self._actions, self.description, self.epilog)
         # Older releases of jsonargparse take no formatter.
         return super().format_help(*([] if formatter is None else [formatter]))
 

@@ -23,6 +23,7 @@ from ..hub.folder import (
     OUT_OF_FOLD,
     PICTURES,
     RUN_FILE,
+    TRIALS_FILE,
 )
 from ..text.schema import SCHEMA_FILE
 from ..utils.errors import HfRnnError
@@ -50,6 +51,7 @@ _RUN_FILES = (
     ERRORS_FILE,
     OUT_OF_FOLD,
     LABEL_ERRORS,
+    TRIALS_FILE,
 )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 FIRST = {
+    "Search": ("minutes", "trials", "megabytes", "metric"),
     "Data": ("data.path", "data.text_column", "data.label_column", "data.test_size", "data.max_length"),
     "Run": (
         "config",
@@ -35,34 +36,36 @@ FIRST = {
         "training.push_to_hub",
     ),
 }
-_USAGE = "usage: hf-rnn train [DATA] [--config NAME] [--KEY VALUE ...]"
+_USAGE = "usage: {command} [DATA] [--config NAME] [--KEY VALUE ...]"
 _END = """
 Rules choose the values that are left out, see preset. A key without its section, such as --learning_rate, is
-found where one section alone has it. hf-rnn train --help all lists all keys.
+found where one section alone has it. {command} --help all lists all keys.
 """
 _INDENT, _WIDTH = 10, 110
 
 
-def short_help(actions: Iterable[Any], description: str | None, epilog: str | None) -> str:
-    """Return the help of the keys in `FIRST`.
+def short_help(command: str, actions: Iterable[Any], description: str | None, epilog: str | None) -> str:
+    """Return the help of the keys in `FIRST` that a command has.
 
     Args:
+        command: Command, such as hf-rnn train.
         actions: Options of the parser.
         description: First line of the help.
         epilog: Examples of the command; None for none.
     """
     by_key = {action.dest: action for action in actions}
-    lines = [_USAGE, "", description or ""]
+    lines = [_USAGE.format(command=command), "", description or ""]
     for heading, keys in FIRST.items():
-        lines += ["", f"{heading}:"]
-        for key in keys:
+        of_command = [key for key in keys if key in by_key]
+        lines += ["", f"{heading}:"] if of_command else []
+        for key in of_command:
             action = by_key[key]
             default = action.default
             plain = default is None or default == "==SUPPRESS==" or not isinstance(default, (str, int, float, bool))
             words = " ".join((action.help or "").split()) + ("" if plain else f" (default: {default})")
             lines.append(f"  --{key}")
             lines += textwrap.wrap(words, _WIDTH, initial_indent=" " * _INDENT, subsequent_indent=" " * _INDENT)
-    return "\n".join([*lines, _END, *([epilog, ""] if epilog else [])])
+    return "\n".join([*lines, _END.format(command=command), *([epilog, ""] if epilog else [])])
 
 
 __all__ = ["short_help"]

@@ -1,0 +1,102 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Study of optuna in the output folder of a search, which an interrupted search continues."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..utils.errors import CheckpointError, HfRnnError
+
+JOURNAL = "journal.log"
+# Number of trials before the sampler chooses the values.
+STARTS = 8
+# A trial is pruned after this number of finished ones, from this part of its training on.
+FINISHED_BEFORE_PRUNING, PARTS_BEFORE_PRUNING = 3, 3
+# Settings that may differ when a search continues; the fingerprint of the rows stands for their path.
+_MAY_DIFFER = ("data.path", "training.output_dir", "training.disable_tqdm")
+
+
+def check_optuna() -> None:
+    """Raise [`HfRnnError`] if optuna is not installed."""
+    if find_spec("optuna") is None:
+        raise HfRnnError('a search of settings needs optuna: pip install "hf-rnn[tune]".')
+
+
+def open_study(folder: Path, known: dict[str, Any], is_greater_better: bool, seed: int) -> tuple[Any, dict | None]:
+    """Open the study of a search, or create it.
+
+    Args:
+        folder: Folder of the search.
+        known: Settings that must be the same for a search to continue, from [`identity`].
+        is_greater_better: True if a greater metric is better.
+        seed: Seed of the sampler.
+
+    Returns:
+        The study, and the parameters of the trial that an interruption has ended; None if there is none.
+
+    Raises:
+        CheckpointError: The folder holds a search with other settings.
+    """
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+    from optuna.trial import TrialState
+
+    folder.mkdir(parents=True, exist_ok=True)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        storage=JournalStorage(JournalFileBackend(str(_mended(folder / JOURNAL)))),
+        study_name="tune",
+        direction="maximize" if is_greater_better else "minimize",
+        pruner=optuna.pruners.MedianPruner(FINISHED_BEFORE_PRUNING, PARTS_BEFORE_PRUNING),
+        load_if_exists=True,
+    )
+    before = study.user_attrs.setdefault("search", known)
+    if before != known:
+        raise CheckpointError(
+            f"{str(folder.parent)!r} holds an unfinished search with {_difference(before, known)}: write "
+            "training.overwrite=True to start a new one, or name another training.output_dir."
+        )
+    study.set_user_attr("search", known)
+    # The sampler of a continued search would repeat its random numbers with the same seed.
+    study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials), n_startup_trials=STARTS)
+    again = None
+    for trial in study.get_trials(states=[TrialState.RUNNING]):
+        study.tell(trial.number, state=TrialState.FAIL)
+        again = trial.params
+    return study, again
+
+
+def identity(text: str, **others: Any) -> dict[str, Any]:
+    """Return the settings that must be the same for a search to continue, by key.
+
+    Args:
+        text: YAML text of the run.
+        others: Other settings of the search.
+    """
+    sections = {name: values for name, values in yaml.safe_load(text).items() if isinstance(values, dict)}
+    settings = {f"{name}.{key}": value for name, values in sections.items() for key, value in values.items()}
+    return others | {key: value for key, value in settings.items() if key not in _MAY_DIFFER}
+
+
+def _mended(journal: Path) -> Path:
+    """Remove what a killed process leaves: the lock of optuna's journal, and half a line at its end."""
+    journal.with_name(f"{journal.name}.lock").unlink(missing_ok=True)
+    if journal.exists():
+        whole, end, rest = journal.read_bytes().rpartition(b"\n")
+        if rest:
+            journal.write_bytes(whole + end)
+    return journal
+
+
+def _difference(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """Return the first difference between two searches in words."""
+    key = next(key for key in {**now, **before} if before.get(key) != now.get(key))
+    return "other rows" if key == "rows" else f"{key}={before.get(key)!r}, and this one has {now.get(key)!r}"
+
+
+__all__ = ["STARTS", "check_optuna", "identity", "open_study"]
