@@ -171,10 +171,20 @@ def training_table(run: dict, facts: dict) -> list[tuple[str, str]]:
         *([("vectors at the start", _vectors(vectors))] if vectors else []),
         *([("besides", ", ".join(more))] if more else []),
         ("seed", f"{setting('seed')}"),
+        *([("settings", _search(facts["tune"]))] if "tune" in facts else []),
         ("time", f"{spent} on {escape(about['hardware'])}"),
         ("versions", escape(", ".join(f"{name} {version}" for name, version in about["versions"].items()))),
         ("date", escape(about["date"])),
     ]
+
+
+def _search(search: dict) -> str:
+    """Return the description of a search of settings."""
+    name = METRICS[search["metric"]][0].lower() if search["metric"] in METRICS else search["metric"]
+    return (
+        f"chosen from {len(search['trials'])} trials by {name} on the validation split in "
+        f"{search['minutes_used']:.1f} minutes; the validation figures above are therefore too good"
+    )
 
 
 def _vectors(report: dict) -> str:

@@ -39,7 +39,7 @@ class BatchedLoading(TrainerHooks):
         elif isinstance(sampler, RandomSampler):
             sampler = SeedableRandomSampler(sampler.data_source, data_seed=seed)
         if hasattr(sampler, "set_epoch"):
-            self.add_callback(EpochCallback(sampler))
+            EpochCallback(sampler).replace_in(self)
         return sampler
 
     def get_train_dataloader(self: Any) -> DataLoader:
@@ -79,7 +79,7 @@ class BatchedLoading(TrainerHooks):
             batches = BatchSampler(sampler, self._train_batch_size, args.dataloader_drop_last)
         elif "length" in rows.column_names:
             batches = TokenBatchSampler(rows["length"], args.train_batch_tokens, args.order_seed)
-            self.add_callback(EpochCallback(batches))
+            EpochCallback(batches).replace_in(self)
         else:
             raise HfRnnError(
                 f"train_batch_tokens needs a column 'length', and the rows have {', '.join(rows.column_names)}: pass "

@@ -82,7 +82,7 @@ class TruncatedBPTT(TrainerHooks):
                 f"{self.args.world_size}: pass TextStreams(…, rank=args.process_index, world_size=args.world_size)."
             )
         if isinstance(self.train_dataset, BPTTWindows):
-            self.add_callback(EpochCallback(self.train_dataset))
+            EpochCallback(self.train_dataset).replace_in(self)
         return self._windows(self.train_dataset)
 
     def get_eval_dataloader(self: Any, eval_dataset: Any = None) -> DataLoader:

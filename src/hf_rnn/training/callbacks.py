@@ -4,7 +4,7 @@
 import time
 from typing import Any
 
-from transformers import EarlyStoppingCallback, TrainerCallback, TrainerState
+from transformers import EarlyStoppingCallback, Trainer, TrainerCallback, TrainerState
 from transformers.trainer_callback import ExportableState
 
 
@@ -29,6 +29,15 @@ class EpochCallback(TrainerCallback):
 
     def __init__(self, listener):
         self.listener = listener
+
+    def replace_in(self, trainer: Trainer) -> None:
+        """Add the callback to a Trainer in the place of that of an earlier training, such as an earlier trial's.
+
+        Args:
+            trainer: Trainer to change.
+        """
+        trainer.remove_callback(EpochCallback)
+        trainer.add_callback(self)
 
     def on_epoch_begin(self, args, state, control, **kwargs):
         self.listener.set_epoch(epoch_of(state))

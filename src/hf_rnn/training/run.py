@@ -144,6 +144,9 @@ class Run:
         is_fold: True for the run of a fold, whose model is deleted: it has no figures and no report.
     """
 
+    # Fitted n-grams that several runs with the same tokens share; None for one run.
+    bags: dict | None = None
+
     def __init__(
         self, run: RunConfig, text: str, source: Any = None, folds: CrossValidation | None = None, is_fold: bool = False
     ):
@@ -196,7 +199,7 @@ class Run:
         trainer.train(resume_from_checkpoint=self.folder / self.checkpoint.name if self.checkpoint else None)
         wide: WidePaths | None = None
         if most := run.model.wide_ngrams:
-            wide = add_wide_path(trainer, tokenizer, encoded, most, kept_hyperparameters(run))
+            wide = add_wide_path(trainer, tokenizer, encoded, most, kept_hyperparameters(run), self.bags)
         calibration = calibrate(trainer, tokenizer, encoded)
         results, figures = self._evaluate(trainer, encoded, wide)
         results["run"] = self._facts(trainer, None if run.data.streaming else len(encoded["train"]), wide)

@@ -86,15 +86,16 @@ class Setting:
         """The name of the parameter in the study."""
         return f"{self.key} ({self.case})" if self.case else self.key
 
-    def around(self, default: Any, start: Start) -> tuple | Range:
+    def around(self, default: Any, start: Start, applies: bool = True) -> tuple | Range:
         """Return the values with the default among them.
 
         Args:
-            default: Value of the preset; None if the setting does not apply at the start.
+            default: Value of the preset.
             start: Start of the search.
+            applies: True if the setting applies at the start; else its default there says nothing.
         """
         values = self.values(default, start)
-        if default is None:
+        if not applies:
             return values
         if isinstance(values, Range):
             return Range(min(values.low, default), max(values.high, default), values.log)
@@ -313,8 +314,8 @@ class SearchSpace:
         """
         for setting in self.settings:
             if setting.when(values):
-                default = self.start.values[setting.key] if setting.when(self.start.values) else None
-                yield setting, default, setting.around(default, self.start)
+                default, applies = self.start.values[setting.key], setting.when(self.start.values)
+                yield setting, default if applies else None, setting.around(default, self.start, applies)
 
 
 def _has_choice(choices: tuple | Range) -> bool:

@@ -28,6 +28,7 @@ from .checkpoints import newest_whole
 from .class_balance import class_loss
 from .fine_tuning import GradualUnfreezing, discriminative_learning_rates
 from .hub_trainer import PushingTrainer
+from .hyperparameter_search import MetricSearch
 from .objectives import OBJECTIVES, Objectives, UnlabelledRows, check_objectives
 from .progress import use_log_lines
 from .share_of_all import ShareOfAll
@@ -37,7 +38,7 @@ from .whole_checkpoints import WholeCheckpoints
 logger = logging.getLogger(__name__)
 
 
-class RNNTrainer(BatchedLoading, WholeCheckpoints, PushingTrainer):
+class RNNTrainer(MetricSearch, BatchedLoading, WholeCheckpoints, PushingTrainer):
     """Trainer of transformers for the tasks of hf_rnn.
 
     It adds batches of rows of similar length ([`~hf_rnn.training.batched_loading.BatchedLoading`]), the metrics of the
@@ -49,7 +50,7 @@ class RNNTrainer(BatchedLoading, WholeCheckpoints, PushingTrainer):
     ([`~hf_rnn.utils.machine.bound_kernel_caches`]).
 
     Args:
-        model: Model of the task.
+        model: Model of the task; None with `model_init`, for `hyperparameter_search`.
         args: Training arguments, an [`RNNTrainingArguments`].
         task: Task that provides the collator and the metrics.
         processing_class: Tokenizer of the model; each checkpoint contains it.

@@ -49,12 +49,14 @@ class SharedRows:
         prepared: Prepared splits.
         schema: Decisions about the data.
         encoded: Tokenizer, encoded splits and order of rows by the settings of the tokenizer.
+        bags: Fitted n-grams by the settings of the tokenizer. They do not depend on the recurrent network.
     """
 
     task: Task
     prepared: DatasetDict
     schema: Schema
     encoded: dict[str, tuple] = field(default_factory=dict)
+    bags: dict[str, dict] = field(default_factory=dict)
 
 
 class TrialWatch(TrainerCallback):
@@ -119,6 +121,15 @@ class _SearchRun(Run):
     def _read(self) -> tuple[Task, DatasetDict, None, Schema]:
         return self.rows.task, self.rows.prepared, None, self.rows.schema
 
+    def _encode(self, task: Task, prepared: DatasetDict) -> tuple[PreTrainedTokenizerBase, DatasetDict, dict]:
+        self.bags = self.rows.bags.setdefault(self._tokens, {})
+        return super()._encode(task, prepared)
+
+    @property
+    def _tokens(self) -> str:
+        """The settings that decide about the tokens of the rows."""
+        return repr((self.config.tokenizer, self.config.model.pretrained))
+
 
 class TrialRun(_SearchRun):
     """Training run of a trial. It prints nothing, does not read the test split, and keeps its checkpoint only.
@@ -147,12 +158,13 @@ class TrialRun(_SearchRun):
         return task, DatasetDict({name: rows for name, rows in prepared.items() if name != "test"}), None, schema
 
     def _encode(self, task: Task, prepared: DatasetDict) -> tuple[PreTrainedTokenizerBase, DatasetDict, dict]:
-        key, encoded = repr((self.config.tokenizer, self.config.model.pretrained)), self.rows.encoded
-        if key not in encoded:
-            encoded[key] = super()._encode(task, prepared)
-            while len(encoded) > KEPT:
-                del encoded[next(iter(encoded))]
-        return encoded[key]
+        encoded = self.rows.encoded
+        while len(encoded) >= KEPT and self._tokens not in encoded:
+            oldest = next(iter(encoded))
+            del encoded[oldest], self.rows.bags[oldest]
+        fresh = encoded.get(self._tokens) or super()._encode(task, prepared)
+        self.bags = self.rows.bags[self._tokens]
+        return encoded.setdefault(self._tokens, fresh)
 
     def _trainer(self, task: Task, tokenizer: PreTrainedTokenizerBase, *others: Any) -> RNNTrainer:
         trainer = super()._trainer(task, tokenizer, *others)

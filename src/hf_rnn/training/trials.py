@@ -136,9 +136,9 @@ class Trials:
         return next((n for n, each in enumerate(reversed(self.counted)) if not each.is_too_large), len(self.counted))
 
     @property
-    def shortest(self) -> float:
-        """The duration of the fastest finished trial in seconds; 0 if there is none."""
-        return min((each.seconds for each in self.finished), default=0.0)
+    def shortest_training(self) -> float:
+        """The shortest training of a finished trial in seconds; 0 if there is none."""
+        return min((each.seconds - each.rest for each in self.finished), default=0.0)
 
     @property
     def longest_rest(self) -> float:

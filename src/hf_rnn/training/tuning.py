@@ -200,17 +200,17 @@ class Search:
     def seconds_left(self) -> float:
         """The time for further training, in seconds.
 
-        Besides training, a trial fits the n-grams. Saving the chosen model does that again, and fits the baseline of
-        the report, which takes about as long.
+        Two more things need time: a trial fits n-grams that no other trial has fitted yet, and saving the chosen model
+        fits the baseline of the report.
         """
-        return 60 * self.limits.minutes - self.seconds - 3 * self.trials.longest_rest
+        return 60 * self.limits.minutes - self.seconds - 2 * self.trials.longest_rest
 
     def _may_go_on(self) -> bool:
         """Return True if another trial may start."""
         most = math.inf if self.limits.trials is None else self.limits.trials
         if self.trials.too_large_in_a_row >= MOST_TOO_LARGE or len(self.trials.trained) >= most:
             return False
-        return self.seconds_left > self.trials.shortest
+        return self.seconds_left > self.trials.shortest_training
 
     def _keep_time(self) -> None:
         self.study.set_user_attr("seconds", self.seconds)

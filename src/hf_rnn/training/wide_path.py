@@ -108,6 +108,7 @@ def fit_wide_paths(
     unk_token_id: int | None,
     class_weights: np.ndarray | None = None,
     chosen: Hyperparameters | None = None,
+    bags: dict | None = None,
 ) -> WidePaths:
     """Fit the wide paths of a trained text classifier.
 
@@ -121,7 +122,10 @@ def fit_wide_paths(
             training rows, which the vocabulary comes from, than in other texts.
         class_weights: Weight of each class in the loss, `[C]`; None for 1.
         chosen: Hyperparameters of the n-grams; None to choose them.
+        bags: Fitted n-grams of earlier calls with the same rows, which are not fitted again; changed in place. None to
+            fit them.
     """
+    bags = {} if bags is None else bags
 
     def rows_and_labels(rows: Dataset) -> tuple[list[np.ndarray], Labels]:
         ids = [np.asarray(each, np.int64) for each in rows.with_format("numpy")["input_ids"][:]]
@@ -132,7 +136,10 @@ def fit_wide_paths(
     places = _some([train, validation], config.num_labels)
     of_train, (rows, labels) = rows_and_labels(train.select(places[0])), rows_and_labels(validation.select(places[1]))
     recurrent = recurrent[places[1]]
-    bag = choose_bag(of_train, (rows, labels), config.wide_order, most, chosen)
+    key = config.wide_order, most
+    if key not in bags:
+        bags[key] = choose_bag(of_train, (rows, labels), config.wide_order, most, chosen)
+    bag = bags[key]
     wide = bag.logits(rows)
     a, b = mixing_weights(recurrent, wide, labels, len(train) + len(validation))
     decisions = {
@@ -152,7 +159,10 @@ def fit_wide_paths(
     }
     if b == 0 or not len(bag.ngrams.keys):
         return WidePaths(None, None, decisions)
-    final = fit_bag([*of_train[0], *rows], of_train[1].joined(labels), bag, most)
+    of_both = (*key, "with validation")
+    if of_both not in bags:
+        bags[of_both] = fit_bag([*of_train[0], *rows], of_train[1].joined(labels), bag, most)
+    final = bags[of_both]
     decisions["ngrams"] = len(final.ngrams.keys)
     return WidePaths(_path_of(config, bag, a, b), _path_of(config, final, a, b), decisions)
 
@@ -188,6 +198,7 @@ def add_wide_path(
     encoded: DatasetDict,
     most: int,
     chosen: Hyperparameters | None = None,
+    bags: dict | None = None,
 ) -> WidePaths:
     """Fit a wide path, add it to a trained text classifier if the validation split favours it.
 
@@ -199,6 +210,7 @@ def add_wide_path(
         encoded: Encoded splits; train and validation are read.
         most: Maximum number of n-grams.
         chosen: Hyperparameters of the n-grams; None to choose them.
+        bags: Same as in [`fit_wide_paths`].
 
     Returns:
         The wide paths. The model has `measured`; `final` may replace it after the evaluation on the validation split.
@@ -210,7 +222,7 @@ def add_wide_path(
         recurrent = Predictor(model.eval(), tokenizer, trainer.task).logits(validation)
         splits = encoded["train"], encoded["validation"]
         weights = weights_in_effect(trainer.args, trainer.task, encoded["train"])
-        fitted = fit_wide_paths(model.config, *splits, most, recurrent, tokenizer.unk_token_id, weights, chosen)
+        fitted = fit_wide_paths(model.config, *splits, most, recurrent, tokenizer.unk_token_id, weights, chosen, bags)
     paths: WidePaths = broadcast_object_list([fitted])[0]
     paths.seconds = time.monotonic() - begun
     model.config.wide_ngrams = 0

@@ -1,0 +1,548 @@
+import csv
+import json
+import math
+import random
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from datasets import Dataset, DatasetDict
+from safetensors.torch import load_file
+from support import write_jsonl
+from support.reviews import made_up_reviews
+from support.tagging import sentences
+
+import hf_rnn
+from hf_rnn.training import search_study, trial_run, tuning
+from hf_rnn.training.run_config import run_parser
+from hf_rnn.training.search_space import SPACES, Range, SearchSpace, Start
+from hf_rnn.training.trial_run import TrialRun, TrialWatch
+from hf_rnn.training.trials import Trial, Trials
+from hf_rnn.training.tuning import Search
+from hf_rnn.utils.errors import ConfigError, HfRnnError
+
+pytest.importorskip("optuna", reason="optuna is not installed: pip install 'hf-rnn[tune]'")
+
+# Settings that keep a trial short. The search chooses all others.
+QUICK = {
+    "tokenizer.kind": "word",
+    "model.embedding_size": 8,
+    "model.hidden_size": 8,
+    "model.num_hidden_layers": 1,
+    "training.num_train_epochs": 2,
+    "training.per_device_train_batch_size": 32,
+}
+
+
+def sections(data, folder, **options) -> dict:
+    """Return the sections of a run, with options such as `training__seed=1`."""
+    nested: dict = {"preset": "default", "data": {"path": str(data)}, "report": {"baseline": False}}
+    written = {name.replace("__", "."): value for name, value in options.items()}
+    for key, value in {**QUICK, "training.output_dir": str(folder), **written}.items():
+        section, _, name = key.partition(".")
+        nested.setdefault(section, {})[name] = value
+    return nested
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Return a folder with reviews in the splits train, validation and test."""
+    folder = tmp_path_factory.mktemp("reviews")
+    columns = made_up_reviews(240)
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    for split, some in (("train", rows[:140]), ("validation", rows[140:200]), ("test", rows[200:])):
+        write_jsonl(folder / f"{split}.jsonl", some)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(data, tmp_path_factory):
+    """Return the folder, the results and the evaluated splits of a search."""
+    folder, judged = tmp_path_factory.mktemp("found") / "model", []
+    with pytest.MonkeyPatch.context() as patch:
+        judge = hf_rnn.RNNTrainer.judge
+        patch.setattr(
+            hf_rnn.RNNTrainer, "judge", lambda self, rows, split: judged.append(split) or judge(self, rows, split)
+        )
+        results = hf_rnn.tune(sections(data, folder), trials=4)
+    return SimpleNamespace(folder=folder, results=results, judged=judged, tune=results["tune"])
+
+
+def trial(results: dict, number: int) -> dict:
+    return next(each for each in results["tune"]["trials"] if each["trial"] == number)
+
+
+# The result ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_first_trial_is_the_run_of_the_preset(found, data, tmp_path):
+    first = trial(found.results, 0)
+    assert first["values"] == {}
+    alone = hf_rnn.train(sections(data, tmp_path / "alone"))
+    assert (first["accuracy"], first["loss"]) == (alone["validation"]["accuracy"], alone["validation"]["loss"])
+
+
+def test_the_model_is_that_of_the_chosen_trial(found):
+    chosen = trial(found.results, found.tune["chosen"])
+    for name in ("accuracy", "loss"):
+        assert found.results["validation"][name] == chosen[name]
+    assert chosen["accuracy"] >= trial(found.results, 0)["accuracy"]
+    assert found.tune["values"] == chosen["values"]
+
+
+def test_the_test_split_is_evaluated_once(found):
+    assert found.judged == ["validation"] * 4 + ["validation", "test"]
+
+
+def test_settings_that_the_user_wrote_are_kept(found):
+    changed = {key for each in found.tune["trials"] for key in each["values"]}
+    assert changed
+    assert not changed & QUICK.keys()
+
+
+def test_run_yaml_trains_the_same_model(found, tmp_path):
+    hf_rnn.train([f"--config={found.folder / 'run.yaml'}", f"--training.output_dir={tmp_path / 'again'}"])
+    ours, again = (load_file(folder / "model.safetensors") for folder in (found.folder, tmp_path / "again"))
+    assert ours.keys() == again.keys()
+    assert all(np.array_equal(ours[name], again[name]) for name in ours)
+
+
+def test_the_folder_is_that_of_a_model_and_has_all_trials(found):
+    assert not (found.folder / ".tune").exists()
+    assert json.loads((found.folder / "metrics.json").read_text())["tune"] == found.tune
+    with (found.folder / "tune.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["trial"] for row in rows] == ["0", "1", "2", "3"]
+    assert float(rows[0]["accuracy"]) == trial(found.results, 0)["accuracy"]
+    card = (found.folder / "README.md").read_text(encoding="utf-8")
+    assert "| settings | chosen from 4 trials by accuracy on the validation split" in card
+    assert hf_rnn.Predictor.from_pretrained(found.folder)("the film was good .")["label"] in ("0", "1")
+
+
+def test_a_second_search_needs_to_be_told_to_replace_a_model(found, data):
+    with pytest.raises(HfRnnError, match=r"already holds a run .*: write training.overwrite=True to replace it"):
+        hf_rnn.tune(sections(data, found.folder), trials=1)
+
+
+def test_taggers_are_searched_too(tmp_path):
+    data = write_jsonl(tmp_path / "rows.jsonl", sentences(80))
+    config = sections(data, tmp_path / "model", tokenizer__kind="wordpiece", training__num_train_epochs=1)
+    del config["report"]
+    results = hf_rnn.tune({**config, "task": "token_classification"}, trials=2, metric="recall")
+    assert results["tune"]["metric"] == "recall"
+    assert all(each["result"] == "finished" for each in results["tune"]["trials"])
+    assert "metric_for_best_model: recall" in (tmp_path / "model" / "run.yaml").read_text()
+
+
+# Interruptions -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def interrupted(data, tmp_path, monkeypatch):
+    """Return the folder of a search that ended in its second trial, and how often a trial began."""
+    begun = []
+    train = TrialRun.train
+
+    def until_the_second(run):
+        begun.append(run.config)
+        if len(begun) == 2:
+            raise KeyboardInterrupt
+        return train(run)
+
+    monkeypatch.setattr(TrialRun, "train", until_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        hf_rnn.tune(sections(data, tmp_path / "model"), trials=3)
+    return tmp_path / "model", begun
+
+
+def test_the_same_call_continues_an_interrupted_search(interrupted, data, found, capsys):
+    folder, begun = interrupted
+    journal = folder / ".tune" / "journal.log"
+    # A killed process may leave a lock and half a line.
+    journal.with_name("journal.log.lock").symlink_to(journal)
+    with journal.open("a") as file:
+        file.write('{"op_code":')
+    results = hf_rnn.tune(sections(data, folder), trials=3)
+    assert "continues after 1 trials" in capsys.readouterr().out
+    assert len(begun) == 4  # The first trial is not trained again, and the interrupted one is.
+    assert begun[1].model == begun[2].model
+    assert begun[1].training.learning_rate == begun[2].training.learning_rate
+    finished = results["tune"]["trials"]
+    assert [each["values"] for each in finished] == [trial(found.results, n)["values"] for n in range(3)]
+
+
+def test_the_time_before_an_interruption_counts(interrupted, data):
+    folder, _ = interrupted
+    study, _ = search_study.open_study(
+        folder / ".tune", search_study_of(folder).user_attrs["search"], is_greater_better=True, seed=0
+    )
+    study.set_user_attr("seconds", 570.0)
+    results = hf_rnn.tune(sections(data, folder), trials=2, minutes=20)
+    assert 9.5 < results["tune"]["minutes_used"] < 15
+
+
+def search_study_of(folder):
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    backend = JournalFileBackend(str(folder / ".tune" / "journal.log"))
+    return optuna.load_study(study_name="tune", storage=JournalStorage(backend))
+
+
+@pytest.mark.parametrize(
+    ("changes", "how", "message"),
+    [
+        ({"training__seed": 7}, {}, "with training.seed=42, and this one has 7: write training.overwrite=True"),
+        ({}, {"metric": "f1_macro"}, "with metric='accuracy', and this one has 'f1_macro'"),
+        ({}, {"megabytes": 5}, "with megabytes=None, and this one has 5"),
+        ({"data__path": "other"}, {}, "with other rows: write"),
+    ],
+)
+def test_another_search_in_the_folder_is_an_error(interrupted, data, changes, how, message):
+    folder, _ = interrupted
+    if "data__path" in changes:
+        changes = {"data__path": str(shutil.copytree(data, folder.parent / "other"))}
+        write_jsonl(folder.parent / "other" / "test.jsonl", [{"text": "good", "label": 1}])
+    with pytest.raises(HfRnnError, match=message):
+        hf_rnn.tune(sections(data, folder, **changes), trials=3, **how)
+    assert (folder / ".tune" / "journal.log").exists()
+
+
+def test_overwrite_begins_a_search_anew(interrupted, data):
+    folder, begun = interrupted
+    results = hf_rnn.tune(sections(data, folder, training__seed=7, training__overwrite=True), trials=1)
+    assert len(begun) == 3
+    assert len(results["tune"]["trials"]) == 1
+
+
+def test_an_interruption_while_the_model_is_saved(data, tmp_path, monkeypatch):
+    config = sections(data, tmp_path / "model")
+    with monkeypatch.context() as patch:
+        patch.setattr(trial_run.ChosenRun, "_write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            hf_rnn.tune(config, trials=1)
+    assert not (tmp_path / "model" / "metrics.json").exists()
+    monkeypatch.setattr(TrialRun, "train", lambda _: pytest.fail("a trial was trained again"))
+    results = hf_rnn.tune(config, trials=1)
+    assert results["validation"]["accuracy"] == trial(results, 0)["accuracy"]
+
+
+# Limits --------------------------------------------------------------------------------------------------------------
+
+
+def test_the_saved_files_are_not_larger_than_asked_for(data, tmp_path):
+    config = sections(data, tmp_path / "model")
+    del config["model"]
+    results = hf_rnn.tune(config, trials=2, megabytes=0.1)
+    assert trial(results, 0)["result"] == "too large"
+    size = sum((tmp_path / "model" / name).stat().st_size for name in ("model.safetensors", "tokenizer.json"))
+    assert size <= 100_000
+    assert trial(results, results["tune"]["chosen"])["megabytes"] == pytest.approx(size / 1e6, abs=0.002)
+
+
+def test_a_size_that_nothing_meets(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(tuning, "MOST_TOO_LARGE", 4)
+    monkeypatch.setattr(TrialRun, "_finish", lambda *_: pytest.fail("a model that is too large was trained"))
+    with pytest.raises(
+        HfRnnError, match=r"none of 4 models has at most megabytes=0.001: the smallest has 0\.0\d+"
+    ) as e:
+        hf_rnn.tune(sections(data, tmp_path / "model"), megabytes=0.001)
+    assert "Write megabytes=0.0" in str(e.value)
+
+
+def time_left(monkeypatch, *answers: float) -> None:
+    """Let the search find these numbers of seconds left; the last one counts from then on."""
+    rest = list(answers)
+    monkeypatch.setattr(Search, "seconds_left", property(lambda _: rest.pop(0) if len(rest) > 1 else rest[0]))
+
+
+def test_too_little_time_for_one_trial(data, tmp_path, monkeypatch):
+    time_left(monkeypatch, 10, 0)
+    with pytest.raises(HfRnnError) as e:
+        hf_rnn.tune(sections(data, tmp_path / "model"), minutes=0.5)
+    assert "minutes=0.5 are too few for one trial" in str(e.value)
+    assert "the first one was at 10% of its training, for which it needs up to" in str(e.value)
+    assert "Write minutes=" in str(e.value)
+    # With more time, the first trial is again that of the preset.
+    monkeypatch.undo()
+    results = hf_rnn.tune(sections(data, tmp_path / "model"), trials=1)
+    assert results["tune"]["trials"][0]["values"] == {}
+
+
+def test_no_time_at_all(data, tmp_path):
+    with pytest.raises(HfRnnError, match=r"minutes=1e-06 are over, and no trial has finished: write minutes=1 to"):
+        hf_rnn.tune(sections(data, tmp_path / "model"), minutes=1e-6)
+
+
+def test_a_later_trial_without_time_is_stopped_and_the_best_model_is_saved(data, tmp_path, monkeypatch):
+    steps = 10
+    time_left(monkeypatch, *[1000] * (1 + steps), 1000, 0)
+    results = hf_rnn.tune(sections(data, tmp_path / "model"))
+    assert [each["result"] for each in results["tune"]["trials"]] == ["finished", "out of time at 10% of its training"]
+    assert results["tune"]["chosen"] == 0
+
+
+def test_a_trial_that_fails_is_left_out(data, tmp_path, monkeypatch):
+    train, calls = TrialRun.train, []
+
+    def failing(run):
+        calls.append(run)
+        if len(calls) == 2:
+            raise HfRnnError("the loss became nan.")
+        return train(run)
+
+    monkeypatch.setattr(TrialRun, "train", failing)
+    results = hf_rnn.tune(sections(data, tmp_path / "model"), trials=3)
+    assert trial(results, 1)["result"] == "failed: the loss became nan"
+    assert results["tune"]["chosen"] != 1
+
+
+def test_an_error_in_the_first_trial_ends_the_search(data, tmp_path):
+    with pytest.raises(HfRnnError, match=r"tokenizer\.rare_tokens=5"):
+        hf_rnn.tune(sections(data, tmp_path / "model", tokenizer__rare_tokens=5, tokenizer__kind="bpe"), trials=2)
+
+
+# Wrong arguments -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"minutes": 0}, "minutes=0 must be greater than 0, such as minutes=10"),
+        ({"minutes": -1}, "minutes=-1 must be greater than 0"),
+        ({"minutes": math.nan}, "minutes=nan must be greater than 0"),
+        ({"trials": 0}, "trials=0 must be greater than 0, such as trials=20"),
+        ({"megabytes": 0}, "megabytes=0 must be greater than 0, such as megabytes=5"),
+        ({"metric": "f1macro"}, "metric='f1macro' is not one of accuracy, f1_macro, .*did you mean metric='f1_macro'"),
+    ],
+)
+def test_wrong_limits(data, tmp_path, how, message):
+    with pytest.raises(ConfigError, match=message):
+        hf_rnn.tune(sections(data, tmp_path / "model"), **how)
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"training__resume": True}, "a search continues by itself: leave training.resume=True out"),
+        ({"training__gradient_flow_steps": 5}, "training.gradient_flow_steps=5 measures one training"),
+        ({"data__streaming": True, "training__max_steps": 5}, "data.streaming=True never loads all rows"),
+    ],
+)
+def test_settings_without_use_in_a_search(data, tmp_path, options, message):
+    config = sections(data, tmp_path / "model", **options)
+    with pytest.raises(ConfigError, match=message):
+        hf_rnn.tune({**config, "preset": "none"})
+
+
+def test_tasks_without_settings_to_search(data, tmp_path):
+    config = {"task": "language_modeling", "data": str(data), "training": {"output_dir": str(tmp_path / "model")}}
+    with pytest.raises(ConfigError, match="name text_classification or token_classification, or train without a"):
+        hf_rnn.tune(config)
+
+
+def test_every_setting_is_written(data, tmp_path):
+    defaults = run_parser().get_defaults()
+    values = {each.key.replace(".", "__"): defaults[each.key] for each in SPACES["text_classification"]}
+    values |= {name.replace(".", "__"): value for name, value in QUICK.items()} | {"model__wide_ngrams": 5}
+    with pytest.raises(ConfigError, match="every setting that a search chooses is written already: leave one of them"):
+        hf_rnn.tune(sections(data, tmp_path / "model", **values))
+
+
+def test_without_optuna(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(search_study, "find_spec", lambda name: None)
+    with pytest.raises(HfRnnError, match=r'needs optuna: pip install "hf-rnn\[tune\]"'):
+        hf_rnn.tune(sections(data, tmp_path / "model"))
+
+
+# The choice ----------------------------------------------------------------------------------------------------------
+
+
+def trials_of(*results: tuple[float, float], metric: str = "accuracy", is_greater_better: bool = True) -> Trials:
+    """Return trials with these pairs of metric and loss; the first one has the values of the preset."""
+    trials = Trials(metric, is_greater_better, rows=100)
+    trials.counted = [
+        Trial(number, {}, {"model.hidden_size": number} if number else {}, "finished", value, loss, 0, 1.0, 0.1)
+        for number, (value, loss) in enumerate(results)
+    ]
+    return trials
+
+
+def test_of_near_ties_the_lowest_loss_is_chosen():
+    trials = trials_of((0.80, 0.5), (0.90, 0.4), (0.88, 0.3), (0.85, 0.1))
+    # One standard error of 100 rows is 0.03.
+    assert trials.chosen.number == 2
+    assert "within one standard error (0.0300) of the best, 0.9000 of trial 1" in trials.told(trials.chosen)
+
+
+def test_the_choice_is_not_worse_than_the_preset():
+    assert trials_of((0.89, 0.5), (0.90, 0.4), (0.88, 0.1)).chosen.number == 1
+    assert trials_of((0.90, 0.5), (0.88, 0.1)).chosen.number == 0
+
+
+def test_a_metric_without_standard_error_decides_alone():
+    trials = trials_of((4.0, 0.5), (3.0, 0.4), (3.1, 0.1), metric="mse", is_greater_better=False)
+    assert trials.chosen.number == 1
+
+
+def test_models_that_cannot_be_chosen_are_deleted():
+    trials = trials_of((0.80, 0.5), (0.90, 0.4), (0.90, 0.4), (0.85, 0.45), (0.88, 0.3))
+    assert [each.number for each in trials.undominated] == [1, 4]
+
+
+def test_a_trial_that_is_worse_than_others_is_pruned():
+    import optuna
+
+    reported = []
+    study = SimpleNamespace(report=lambda value, part: reported.append((part, value)), should_prune=lambda: True)
+    watch = TrialWatch(study, "accuracy", True, seconds_left=lambda: 1.0, after_evaluation=lambda: None)
+    state = SimpleNamespace(global_step=3, max_steps=10)
+    watch.on_step_end(None, state, None)
+    with pytest.raises(optuna.TrialPruned):
+        watch.on_evaluate(None, state, None, metrics={"eval_accuracy": 0.5})
+    state.global_step = 10
+    watch.on_step_end(None, state, None)
+    # A trial at its end is not pruned, and the best evaluation counts.
+    watch.on_evaluate(None, state, None, metrics={"eval_accuracy": 0.4})
+    assert reported == [(3, 0.5), (10, 0.5)]
+
+
+# The search space ----------------------------------------------------------------------------------------------------
+
+
+def space_of(task: str, megabytes: float | None = None, words: float = 5, **values) -> SearchSpace:
+    start = run_parser().get_defaults()
+    start.task = task
+    start["tokenizer.kind"] = "word" if task == "text_classification" else "wordpiece"
+    for key, value in values.items():
+        start[key.replace("__", ".")] = value
+    return SearchSpace(task, frozenset(), Start(start, words, megabytes))
+
+
+@pytest.mark.parametrize("task", SPACES)
+@pytest.mark.parametrize("megabytes", [None, 1.0])
+def test_random_values_make_runs_that_are_valid(task, megabytes):
+    from hf_rnn.training.run_config import parse_run, with_values
+
+    space = space_of(task, megabytes, model__wide_ngrams=1000 if task == "text_classification" else 0)
+    run, _ = parse_run({"task": task, "preset": "none"})
+    for seed in range(6):
+        drawn = space.drawn(random.Random(seed), share=0.7)
+        with_values(run, {name.partition(" ")[0]: value for name, value in drawn.items()})
+
+
+@pytest.mark.parametrize("task", SPACES)
+def test_every_setting_has_a_reason_and_a_key_of_a_run(task):
+    keys = set(run_parser().get_defaults().keys())
+    for setting in SPACES[task]:
+        assert setting.key in keys
+        assert setting.why.endswith(".")
+
+
+def test_the_default_is_among_the_values():
+    space = space_of("text_classification", model__hidden_size=1000, model__classifier_dropout=0.9)
+    assert space.drawn(random.Random(0), share=0.0)["model.hidden_size"] == 1000
+    dropout = next(each for each in space.settings if each.key == "model.classifier_dropout")
+    assert 0.9 in dropout.around(0.9, space.start)
+    assert 0.9 not in Range(0.0, 0.7)
+
+
+def test_settings_apply_where_they_have_an_effect():
+    assert "training.vectors_frozen_epochs" not in space_of("text_classification").keys
+    with_vectors = space_of("text_classification", model__vectors="glove.txt").keys
+    assert "training.vectors_frozen_epochs" in with_vectors
+    assert "model.embedding_size" not in with_vectors
+    on_encoder = space_of("text_classification", model__pretrained="encoder", tokenizer__kind=None).keys
+    assert "model.pooling" in on_encoder
+    assert not {"model.hidden_size", "model.cell_type", "tokenizer.kind", "tokenizer.vocab_size"} & set(on_encoder)
+    assert "training.num_train_epochs" not in space_of("text_classification", training__max_steps=10).keys
+
+
+def test_characters_are_tokens_of_short_texts_only():
+    (kind,) = (each for each in SPACES["text_classification"] if each.key == "tokenizer.kind")
+    for words, has_characters in ((3, True), (30, False)):
+        start = space_of("text_classification", words=words).start
+        assert ("char" in kind.around("word", start)) == has_characters
+
+
+# Trainer.hyperparameter_search ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def encoded():
+    """Return a task, a tokenizer and encoded splits."""
+    task = hf_rnn.TextClassification(hf_rnn.DataArguments(path="reviews"))
+    prepared = task.prepare(DatasetDict(train=Dataset.from_dict(made_up_reviews(120))))
+    tokenizer = hf_rnn.train_tokenizer(task.texts(prepared["train"]), kind="word", show_progress=False)
+    return task, tokenizer, {split: task.encode(rows, tokenizer) for split, rows in prepared.items()}
+
+
+def trainer_of(encoded, folder, **options):
+    task, tokenizer, splits = encoded
+    sizes = {"embedding_size": 8, "hidden_size": 8, "vocab_size": len(tokenizer)}
+    tokens = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("pad", "bos", "eos")}
+
+    def model_init(trial=None):
+        return hf_rnn.RNNForSequenceClassification(hf_rnn.RNNConfig(**sizes, **tokens, **task.config_fields()))
+
+    args = hf_rnn.RNNTrainingArguments(
+        str(folder), num_train_epochs=2, disable_tqdm=True, averaging="ema", early_stopping_patience=1
+    )
+    how = {"model": None, "model_init": model_init, **options}
+    data = {"train_dataset": splits["train"], "eval_dataset": splits["validation"]}
+    return hf_rnn.RNNTrainer(args=args, task=task, processing_class=tokenizer, **data, **how), model_init
+
+
+def learning_rates(trial) -> dict:
+    return {"learning_rate": trial.suggest_categorical("learning_rate", [1e-7, 0.05])}
+
+
+def test_hyperparameter_search_maximizes_the_metric_of_the_task(encoded, tmp_path):
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    trainer, _ = trainer_of(encoded, tmp_path / "search")
+    rates, evaluated = [], {}
+    trainer.create_optimizer, made = (
+        lambda *a: rates.append(trainer.args.learning_rate) or made(*a),
+        trainer.create_optimizer,
+    )
+    log, number = trainer.log, lambda: len(rates)
+
+    def keep(logs, *others):
+        if "eval_accuracy" in logs:
+            evaluated.setdefault(number(), []).append(logs["eval_accuracy"])
+        log(logs, *others)
+
+    trainer.log = keep
+    sampler = optuna.samplers.GridSampler({"learning_rate": [1e-7, 0.05]}, seed=0)
+    best = trainer.hyperparameter_search(hp_space=learning_rates, n_trials=2, backend="optuna", sampler=sampler)
+    assert sorted(rates) == [1e-7, 0.05]
+    assert best.objective == max(max(values) for values in evaluated.values())
+    assert all(any((tmp_path / "search" / f"run-{n}").glob("checkpoint-*")) for n in range(2))
+    # Each trial has the samples of its own training only.
+    epochs = [each for each in trainer.callback_handler.callbacks if type(each).__name__ == "EpochCallback"]
+    assert len(epochs) == 1
+
+
+def test_hyperparameter_search_with_an_objective_of_the_user(encoded, tmp_path):
+    trainer, _ = trainer_of(encoded, tmp_path / "search")
+    with pytest.raises(ConfigError, match="compute_objective needs a direction: write direction='maximize'"):
+        trainer.hyperparameter_search(learning_rates, lambda metrics: metrics["eval_loss"], n_trials=1)
+    best = trainer.hyperparameter_search(
+        learning_rates, lambda metrics: metrics["eval_loss"], n_trials=1, direction="minimize"
+    )
+    assert best.objective == pytest.approx(0.7, abs=0.1)
+
+
+def test_hyperparameter_search_needs_a_function_that_makes_models(encoded, tmp_path, monkeypatch):
+    _, model_init = trainer_of(encoded, tmp_path / "search")
+    trainer, _ = trainer_of(encoded, tmp_path / "search", model=model_init(), model_init=None)
+    with pytest.raises(ConfigError, match="write RNNTrainer\\(model=None, …, model_init=FUNCTION\\)"):
+        trainer.hyperparameter_search()
+    monkeypatch.setattr(search_study, "find_spec", lambda name: None)
+    with pytest.raises(HfRnnError, match=r'pip install "hf-rnn\[tune\]"'):
+        trainer.hyperparameter_search()
