@@ -25,6 +25,8 @@ ELSEWHERE = re.compile(r"--config |USER/|hf-rnn demo ")
 # Other programs, which set up the machine or are run by other tests.
 SKIPPED = ("make ", "pip ", "hf auth ")
 SMALL = "--training.max_steps 2 --model.hidden_size 8 --training.early_stopping_patience null"
+# Options that make commands short.
+SHORT = {"train": SMALL, "tune": f"{SMALL} --trials 1"}
 
 
 def blocks(page: str) -> list[tuple[str, str, bool]]:
@@ -95,7 +97,7 @@ def test_every_block_runs_alone(page, models, tmp_path):
             for line in lines:
                 if line not in local:
                     parse(line)
-            job = [[*line, *(shlex.split(SMALL) if line[0] == "train" else [])] for line in local]
+            job = [[*line, *shlex.split(SHORT.get(line[0], ""))] for line in local]
         elif marked:
             compile(code, page, "exec")
             continue

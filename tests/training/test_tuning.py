@@ -138,11 +138,10 @@ def test_taggers_are_searched_too(tmp_path):
 # Interruptions -------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def interrupted(data, tmp_path, monkeypatch):
-    """Return the folder of a search that ended in its second trial, and how often a trial began."""
-    begun = []
-    train = TrialRun.train
+@pytest.fixture(scope="module")
+def stopped(data, tmp_path_factory):
+    """Return the folder of a search that ended in its second trial, and the configuration of that trial."""
+    begun, train, folder = [], TrialRun.train, tmp_path_factory.mktemp("stopped") / "model"
 
     def until_the_second(run):
         begun.append(run.config)
@@ -150,13 +149,22 @@ def interrupted(data, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return train(run)
 
-    monkeypatch.setattr(TrialRun, "train", until_the_second)
-    with pytest.raises(KeyboardInterrupt):
-        hf_rnn.tune(sections(data, tmp_path / "model"), trials=3)
-    return tmp_path / "model", begun
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TrialRun, "train", until_the_second)
+        with pytest.raises(KeyboardInterrupt):
+            hf_rnn.tune(sections(data, folder), trials=3)
+    return folder, begun[1]
 
 
-def test_the_same_call_continues_an_interrupted_search(interrupted, data, found, capsys):
+@pytest.fixture
+def interrupted(stopped, tmp_path, monkeypatch):
+    """Return a copy of the folder of the interrupted search, and a list that gets the configuration of each trial."""
+    begun, train = [], TrialRun.train
+    monkeypatch.setattr(TrialRun, "train", lambda run: begun.append(run.config) or train(run))
+    return shutil.copytree(stopped[0], tmp_path / "model"), begun
+
+
+def test_the_same_call_continues_an_interrupted_search(stopped, interrupted, data, found, capsys):
     folder, begun = interrupted
     journal = folder / ".tune" / "journal.log"
     # A killed process may leave a lock and half a line.
@@ -165,20 +173,18 @@ def test_the_same_call_continues_an_interrupted_search(interrupted, data, found,
         file.write('{"op_code":')
     results = hf_rnn.tune(sections(data, folder), trials=3)
     assert "continues after 1 trials" in capsys.readouterr().out
-    assert len(begun) == 4  # The first trial is not trained again, and the interrupted one is.
-    assert begun[1].model == begun[2].model
-    assert begun[1].training.learning_rate == begun[2].training.learning_rate
+    # The first trial is not trained again, and the interrupted one is.
+    assert len(begun) == 2
+    assert begun[0].model == stopped[1].model
+    assert begun[0].training.learning_rate == stopped[1].training.learning_rate
     finished = results["tune"]["trials"]
     assert [each["values"] for each in finished] == [trial(found.results, n)["values"] for n in range(3)]
 
 
 def test_the_time_before_an_interruption_counts(interrupted, data):
     folder, _ = interrupted
-    study, _ = search_study.open_study(
-        folder / ".tune", search_study_of(folder).user_attrs["search"], is_greater_better=True, seed=0
-    )
-    study.set_user_attr("seconds", 570.0)
-    results = hf_rnn.tune(sections(data, folder), trials=2, minutes=20)
+    search_study_of(folder).set_user_attr("seconds", 570.0)
+    results = hf_rnn.tune(sections(data, folder), trials=1, minutes=20)
     assert 9.5 < results["tune"]["minutes_used"] < 15
 
 
@@ -213,8 +219,7 @@ def test_another_search_in_the_folder_is_an_error(interrupted, data, changes, ho
 def test_overwrite_begins_a_search_anew(interrupted, data):
     folder, begun = interrupted
     results = hf_rnn.tune(sections(data, folder, training__seed=7, training__overwrite=True), trials=1)
-    assert len(begun) == 3
-    assert len(results["tune"]["trials"]) == 1
+    assert len(begun) == len(results["tune"]["trials"]) == 1
 
 
 def test_an_interruption_while_the_model_is_saved(data, tmp_path, monkeypatch):

@@ -14,13 +14,14 @@ from .trainer_hooks import TrainerHooks
 class MetricSearch(TrainerHooks):
     """Mixin that gives `Trainer.hyperparameter_search` the objective and the direction of the best checkpoint."""
 
-    def hyperparameter_search(  # The order of the arguments is that of transformers.
+    def hyperparameter_search(
         self: Any,
         hp_space: Callable[[Any], dict[str, Any]] | None = None,
         compute_objective: Callable[[dict[str, float]], float] | None = None,
         n_trials: int = 20,
         direction: str | list[str] | None = None,
         backend: Any = "optuna",
+        hp_name: Callable[[Any], str] | None = None,
         **kwargs: Any,
     ) -> Any:
         """Search hyperparameters as transformers does.
@@ -37,7 +38,8 @@ class MetricSearch(TrainerHooks):
             direction: `"maximize"` or `"minimize"`, or a list of them for several objectives; None for the direction of
                 the metric.
             backend: Name of the library that searches, as in transformers.
-            kwargs: Further arguments of transformers' method, such as `hp_name`, and of the library, such as `sampler`.
+            hp_name: Function of the trial that returns the name of its folder; None for `run-N`.
+            kwargs: Further arguments of the library, such as `sampler`.
 
         Returns:
             The best trial, a [`~transformers.trainer_utils.BestRun`].
@@ -58,7 +60,7 @@ class MetricSearch(TrainerHooks):
             direction = "maximize" if self.args.greater_is_better else "minimize"
         objective = self._best_of_trial if compute_objective is None else compute_objective
         return super().hyperparameter_search(  # type: ignore[misc]
-            hp_space, objective, n_trials, direction, backend, **kwargs
+            hp_space, objective, n_trials, direction, backend, hp_name, **kwargs
         )
 
     def _best_of_trial(self: Any, metrics: dict[str, float]) -> float:
