@@ -65,7 +65,7 @@ def found(data, tmp_path_factory):
         patch.setattr(
             hf_rnn.RNNTrainer, "judge", lambda self, rows, split: judged.append(split) or judge(self, rows, split)
         )
-        results = hf_rnn.tune(sections(data, folder), trials=4)
+        results = hf_rnn.tune(sections(data, folder), trials=3)
     return SimpleNamespace(folder=folder, results=results, judged=judged, tune=results["tune"])
 
 
@@ -92,7 +92,7 @@ def test_the_model_is_that_of_the_chosen_trial(found):
 
 
 def test_the_test_split_is_evaluated_once(found):
-    assert found.judged == ["validation"] * 4 + ["validation", "test"]
+    assert found.judged == ["validation"] * 3 + ["validation", "test"]
 
 
 def test_settings_that_the_user_wrote_are_kept(found):
@@ -101,6 +101,7 @@ def test_settings_that_the_user_wrote_are_kept(found):
     assert not changed & QUICK.keys()
 
 
+@pytest.mark.slow
 def test_run_yaml_trains_the_same_model(found, tmp_path):
     hf_rnn.train([f"--config={found.folder / 'run.yaml'}", f"--training.output_dir={tmp_path / 'again'}"])
     ours, again = (load_file(folder / "model.safetensors") for folder in (found.folder, tmp_path / "again"))
@@ -113,10 +114,10 @@ def test_the_folder_is_that_of_a_model_and_has_all_trials(found):
     assert json.loads((found.folder / "metrics.json").read_text())["tune"] == found.tune
     with (found.folder / "tune.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [row["trial"] for row in rows] == ["0", "1", "2", "3"]
+    assert [row["trial"] for row in rows] == ["0", "1", "2"]
     assert float(rows[0]["accuracy"]) == trial(found.results, 0)["accuracy"]
     card = (found.folder / "README.md").read_text(encoding="utf-8")
-    assert "| settings | chosen from 4 trials by accuracy on the validation split" in card
+    assert "| settings | chosen from 3 trials by accuracy on the validation split" in card
     assert hf_rnn.Predictor.from_pretrained(found.folder)("the film was good .")["label"] in ("0", "1")
 
 
@@ -125,6 +126,7 @@ def test_a_second_search_needs_to_be_told_to_replace_a_model(found, data):
         hf_rnn.tune(sections(data, found.folder), trials=1)
 
 
+@pytest.mark.slow
 def test_taggers_are_searched_too(tmp_path):
     data = write_jsonl(tmp_path / "rows.jsonl", sentences(80))
     config = sections(data, tmp_path / "model", tokenizer__kind="wordpiece", training__num_train_epochs=1)
@@ -181,6 +183,7 @@ def test_the_same_call_continues_an_interrupted_search(stopped, interrupted, dat
     assert [each["values"] for each in finished] == [trial(found.results, n)["values"] for n in range(3)]
 
 
+@pytest.mark.slow
 def test_the_time_before_an_interruption_counts(interrupted, data):
     folder, _ = interrupted
     search_study_of(folder).set_user_attr("seconds", 570.0)
@@ -216,12 +219,14 @@ def test_another_search_in_the_folder_is_an_error(interrupted, data, changes, ho
     assert (folder / ".tune" / "journal.log").exists()
 
 
+@pytest.mark.slow
 def test_overwrite_begins_a_search_anew(interrupted, data):
     folder, begun = interrupted
     results = hf_rnn.tune(sections(data, folder, training__seed=7, training__overwrite=True), trials=1)
     assert len(begun) == len(results["tune"]["trials"]) == 1
 
 
+@pytest.mark.slow
 def test_an_interruption_while_the_model_is_saved(data, tmp_path, monkeypatch):
     config = sections(data, tmp_path / "model")
     with monkeypatch.context() as patch:
@@ -237,6 +242,7 @@ def test_an_interruption_while_the_model_is_saved(data, tmp_path, monkeypatch):
 # Limits --------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_saved_files_are_not_larger_than_asked_for(data, tmp_path):
     config = sections(data, tmp_path / "model")
     del config["model"]
@@ -281,6 +287,7 @@ def test_no_time_at_all(data, tmp_path):
         hf_rnn.tune(sections(data, tmp_path / "model"), minutes=1e-6)
 
 
+@pytest.mark.slow
 def test_a_later_trial_without_time_is_stopped_and_the_best_model_is_saved(data, tmp_path, monkeypatch):
     steps = 10
     time_left(monkeypatch, *[1000] * (1 + steps), 1000, 0)
@@ -289,6 +296,7 @@ def test_a_later_trial_without_time_is_stopped_and_the_best_model_is_saved(data,
     assert results["tune"]["chosen"] == 0
 
 
+@pytest.mark.slow
 def test_a_trial_that_fails_is_left_out(data, tmp_path, monkeypatch):
     train, calls = TrialRun.train, []
 
@@ -304,6 +312,7 @@ def test_a_trial_that_fails_is_left_out(data, tmp_path, monkeypatch):
     assert results["tune"]["chosen"] != 1
 
 
+@pytest.mark.slow
 def test_an_error_in_the_first_trial_ends_the_search(data, tmp_path):
     with pytest.raises(HfRnnError, match=r"tokenizer\.rare_tokens=5"):
         hf_rnn.tune(sections(data, tmp_path / "model", tokenizer__rare_tokens=5, tokenizer__kind="bpe"), trials=2)

@@ -6,6 +6,7 @@ import logging
 import re
 from argparse import SUPPRESS, ArgumentError
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -249,7 +250,13 @@ def with_values(run: RunConfig, values: dict[str, Any]) -> tuple[RunConfig, str]
     namespace = run.parsed.clone()
     for key, value in values.items():
         namespace[key] = value
-    return _instantiated(run_parser(), namespace, run.given)
+    return _instantiated(_parser_of_values(), namespace, run.given)
+
+
+@cache
+def _parser_of_values() -> RunParser:
+    """Return a parser that reads no command line. A search changes values often, and building a parser takes long."""
+    return run_parser()
 
 
 def _instantiated(parser: RunParser, namespace: Namespace, given: frozenset[str]) -> tuple[RunConfig, str]:
