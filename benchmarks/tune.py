@@ -20,9 +20,9 @@ from peers import Ours
 FOUND = "hf_rnn, run.yaml of the search"
 FIGURES = ["test accuracy", "macro F1", "validation accuracy", "training s"]
 NOTES = """`hf-rnn tune` chose the settings on the validation split, which is a tenth of the training split. The values
-that it found, those of configs/trec.yaml and those of the default preset were then trained with each seed. Test figures
-are means (with their range); the test split was used for no choice. Training time is the median; the
-report has no baseline. The default is left out if the search chose its values."""
+that it found, those of configs/trec.yaml and those of the default preset were then trained with each seed. The default
+is left out if the search chose its values. Test figures are means (with their range); the test split was used for no
+choice. Training time is the median, without the baseline of the report."""
 COMMAND = "make bench-tune DATA=…"
 
 

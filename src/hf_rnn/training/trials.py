@@ -61,8 +61,8 @@ class Trial:
     chosen: dict[str, Any]
     values: dict[str, Any]
     why: str
-    value: float | None
-    loss: float | None
+    value: Any
+    loss: Any
     bytes: int
     seconds: float
     rest: float
@@ -207,7 +207,7 @@ class Trials:
         Args:
             chosen: Chosen trial.
         """
-        best = self.best
+        best = self.best or chosen
         text = (
             f"chosen     trial {chosen.number} of {len(self.counted)}: {self.metric} {chosen.value:.4f} on validation"
         )
@@ -220,7 +220,7 @@ class Trials:
 
     def table(self) -> list[dict[str, Any]]:
         """Return one row per trial, with a column for each setting that a trial changed."""
-        first = dict.fromkeys(("trial", "result", self.metric, "loss", "seconds", "megabytes"))
+        first: dict[str, Any] = dict.fromkeys(("trial", "result", self.metric, "loss", "seconds", "megabytes"))
         rows = [first | each.to_dict(self.metric) for each in self.counted]
         return [row | row.pop("values") for row in rows]
 

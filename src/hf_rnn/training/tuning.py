@@ -13,6 +13,7 @@ import random
 import shutil
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -336,13 +337,13 @@ class Search:
         for checkpoint in numbered(trial):
             shutil.copytree(checkpoint, self.folder / checkpoint.name)
         config, text = self._with(chosen.chosen, {"training.resume": True})
-        results = ChosenRun(config, text, self.rows, self.source, self._entry, self.trials.table()).train()
+        entry = partial(self._entry, chosen)
+        results = ChosenRun(config, text, self.rows, self.source, entry, self.trials.table()).train()
         shutil.rmtree(self.place)
         return results
 
-    def _entry(self) -> dict[str, Any]:
+    def _entry(self, chosen: Trial) -> dict[str, Any]:
         """Return the entry `tune` of metrics.json."""
-        chosen = self.trials.chosen
         return {
             "metric": self.trials.metric,
             "chosen": chosen.number,
