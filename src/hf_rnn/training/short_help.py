@@ -7,8 +7,9 @@ import textwrap
 from collections.abc import Iterable
 from typing import Any
 
+# Keys of a search, which a training run does not have.
+SEARCH = ("minutes", "trials", "megabytes", "metric")
 FIRST = {
-    "Search": ("minutes", "trials", "megabytes", "metric"),
     "Data": ("data.path", "data.text_column", "data.label_column", "data.test_size", "data.max_length"),
     "Run": (
         "config",
@@ -45,7 +46,7 @@ _INDENT, _WIDTH = 10, 110
 
 
 def short_help(command: str, actions: Iterable[Any], description: str | None, epilog: str | None) -> str:
-    """Return the help of the keys in `FIRST` that a command has.
+    """Return the help of the keys in `SEARCH` and `FIRST` that a command has.
 
     Args:
         command: Command, such as hf-rnn train.
@@ -55,7 +56,7 @@ def short_help(command: str, actions: Iterable[Any], description: str | None, ep
     """
     by_key = {action.dest: action for action in actions}
     lines = [_USAGE.format(command=command), "", description or ""]
-    for heading, keys in FIRST.items():
+    for heading, keys in {"Search": SEARCH, **FIRST}.items():
         of_command = [key for key in keys if key in by_key]
         lines += ["", f"{heading}:"] if of_command else []
         for key in of_command:
