@@ -110,12 +110,8 @@ class _RNNEstimator(BaseEstimator):
         """
         if others:
             raise ConfigError(
-                f"{type(self).__name__}.fit does not support {', '.join(others)}: write fit(X, y) without it"
-                + (
-                    ", and training={'class_weights': 'balanced'} for skewed classes."
-                    if "sample_weight" in others
-                    else "."
-                )
+                f"{type(self).__name__}.fit does not support {', '.join(others)}: write fit(X, y) without it. For skewed "
+                "classes, write training={'class_weights': 'balanced'}."
             )
         columns = texts_in(X)
         rows = len(columns[0])

@@ -109,7 +109,7 @@ class Facts:
             tags=tags / len(sample),
             labels=max(1, len(task.label_names)),
             kind=task.problem_type if run.task == "text_classification" else None,
-            skew=_skew(rows) if task.problem_type == SINGLE else 1.0,
+            skew=skew_of(task, rows),
             goes_on=bool(run.model.keep_head),
             tagged=run.task == "token_classification",
             written_batch=written_batch,
@@ -188,9 +188,17 @@ class Facts:
         return round(min(0.999, max(0.9, 1 - 10 / self.steps)), 4)
 
 
-def _skew(rows: Dataset) -> float:
+def skew_of(task: Task, rows: Dataset) -> float:
+    """Return the number of rows of the largest class over that of the smallest one; 1 unless rows have one label each.
+
+    Args:
+        task: Task of the run.
+        rows: Prepared training rows.
+    """
+    if task.problem_type != SINGLE:
+        return 1.0
     counts = Counter(rows["labels"])
     return max(counts.values()) / min(counts.values())
 
 
-__all__ = ["Facts"]
+__all__ = ["SKEWED", "Facts", "skew_of"]

@@ -40,8 +40,8 @@ def check_use(run: RunConfig, task: type[TaskModel]) -> None:
         )
     if run.data.replay is not None and run.data.streaming:
         raise ConfigError(
-            f"data.replay={run.data.replay!r} mixes old rows into the training rows, and data.streaming=True never loads "
-            "all of them: leave one of them out."
+            f"data.replay={run.data.replay!r} mixes old rows into the training rows, and data.streaming=True never "
+            "loads all of them: leave one of them out."
         )
     will_be_wide = run.model.wide_ngrams or any(rule.key == "model.wide_ngrams" for rule in rules_of(run))
     if run.tokenizer.rare_tokens and not will_be_wide:

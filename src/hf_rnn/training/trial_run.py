@@ -15,7 +15,7 @@ from transformers import TrainerCallback
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 from ..hub.folder import TRIALS_FILE
-from ..utils.output import silence, unsaid
+from ..utils.output import hushed, unsaid
 from .run import Run
 
 if TYPE_CHECKING:
@@ -119,6 +119,8 @@ class _SearchRun(Run):
         self.rows = rows
 
     def _read(self) -> tuple[Task, DatasetDict, None, Schema]:
+        # The metrics of this run must not use the thresholds of an earlier trial.
+        self.rows.task.config = None
         return self.rows.task, self.rows.prepared, None, self.rows.schema
 
     def _encode(self, task: Task, prepared: DatasetDict) -> tuple[PreTrainedTokenizerBase, DatasetDict, dict]:
@@ -150,7 +152,7 @@ class TrialRun(_SearchRun):
         self.training_seconds = 0.0
 
     def train(self) -> dict:
-        with silence():
+        with hushed():
             return super().train()
 
     def _read(self) -> tuple[Task, DatasetDict, None, Schema]:
@@ -215,7 +217,7 @@ class ChosenRun(_SearchRun):
 
     def train(self) -> dict:
         # The search has printed the decisions about data and settings.
-        with silence():
+        with hushed():
             return super().train()
 
     def _evaluate(self, *arguments: Any) -> tuple[dict, dict]:
@@ -223,7 +225,7 @@ class ChosenRun(_SearchRun):
         return {**results, "tune": self.entry()}, predicted
 
     def _finish(self, *arguments: Any) -> None:
-        with silence(False):
+        with hushed(False):
             super()._finish(*arguments)
 
     def _write(self, saving: Path, *others: Any) -> None:

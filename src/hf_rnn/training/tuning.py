@@ -24,7 +24,7 @@ from ..tasks import task_class
 from ..utils.errors import CheckpointError, ConfigError, HfRnnError, check_choice, first_line
 from ..utils.output import say
 from .checkpoints import numbered
-from .preset_facts import Facts
+from .preset_facts import SKEWED, Facts, skew_of
 from .presets import choose, rules_of
 from .run import Run, read_config
 from .run_checks import check_use
@@ -71,7 +71,8 @@ def tune(
         megabytes: Maximum size of the weights and the tokenizer of the saved model, in millions of bytes; None for no
             maximum.
         metric: Metric of the validation split that the search improves, also over the epochs of a trial; None for
-            `training.metric_for_best_model`, or the first metric of the task.
+            `training.metric_for_best_model`, or the first metric of the task, or macro F1 if one class has 20 times as
+            many rows as another one.
 
     Returns:
         Content of `metrics.json`. The entry `tune` has all trials, and the number and the values of the chosen one.
@@ -152,7 +153,9 @@ class Search:
     def _trials(self, metric: str | None) -> Trials:
         args, directions = self.config.training, {**self.rows.task.measures, "loss": False}
         if metric is None:
-            metric = str(args.metric_for_best_model) if args.chose_metric else next(iter(directions))
+            is_skewed = skew_of(self.rows.task, self.rows.prepared["train"]) >= SKEWED
+            of_task = "f1_macro" if is_skewed else next(iter(directions))
+            metric = str(args.metric_for_best_model) if args.chose_metric else of_task
         metric = metric.removeprefix("eval_")
         check_choice("metric", metric, directions)
         return Trials(metric, directions[metric], len(self.rows.prepared["validation"]))

@@ -28,11 +28,16 @@ def say(text: str) -> None:
 
 
 @contextmanager
-def hushed() -> Iterator[None]:
-    """Show only the warnings of the package inside the block, and neither decisions nor notes."""
-    logger, before = logging.getLogger("hf_rnn"), _HUSHED.set(True)
+def hushed(is_hushed: bool = True) -> Iterator[None]:
+    """Show only the warnings of the package inside the block, and neither decisions nor notes.
+
+    Args:
+        is_hushed: False to show the decisions again, in a part of such a block.
+    """
+    logger, before = logging.getLogger("hf_rnn"), _HUSHED.set(is_hushed)
     level = logger.level
-    logger.setLevel(max(level, logging.WARNING))
+    if is_hushed:
+        logger.setLevel(max(level, logging.WARNING))
     try:
         yield
     finally:
