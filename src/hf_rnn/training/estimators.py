@@ -110,8 +110,8 @@ class _RNNEstimator(BaseEstimator):
         """
         if others:
             raise ConfigError(
-                f"{type(self).__name__}.fit does not support {', '.join(others)}: write fit(X, y) without it. For skewed "
-                "classes, write training={'class_weights': 'balanced'}."
+                f"{type(self).__name__}.fit does not support {', '.join(others)}: write fit(X, y) without it. For "
+                "skewed classes, write training={'class_weights': 'balanced'}."
             )
         columns = texts_in(X)
         rows = len(columns[0])
