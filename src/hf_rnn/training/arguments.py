@@ -166,6 +166,10 @@ class RNNTrainingArguments(TrainingArguments):
     def __post_init__(self) -> None:
         if self.disable_tqdm is None:
             self.disable_tqdm = not bars_are_seen()
+        for name in ("class_weights", "thresholds"):
+            if isinstance(numbers := getattr(self, name), dict):
+                # Labels are text, also those that look like numbers: {1: 5}.
+                setattr(self, name, {str(label): number for label, number in numbers.items()})
         self._check_refused()
         self._check_ranges()
         self._check_averaging()

@@ -26,10 +26,23 @@ def load_value(text: str) -> Any:
         return AS_WRITTEN + text
     if isinstance(value, list):
         return yaml.load(text, Loader=yaml.BaseLoader)  # Names such as no, 01 or 1.10 keep their spelling.
-    if isinstance(value, dict) and isinstance(value.get("data"), dict):
-        spelled = yaml.load(text, Loader=yaml.BaseLoader)["data"]
-        value["data"] |= {name: spelled[name] for name in _WORDS if value["data"].get(name) is not None}
-    return as_yaml(value) if isinstance(value, dict) else value
+    if not isinstance(value, dict):
+        return value
+    spelled = yaml.load(text, Loader=yaml.BaseLoader)
+    if isinstance(value.get("data"), dict):
+        value["data"] |= {name: spelled["data"][name] for name in _WORDS if value["data"].get(name) is not None}
+    if isinstance(section := value.get("training"), dict):
+        section |= {
+            name: _with_keys(section[name], spelled["training"][name])
+            for name in _BY_LABEL
+            if isinstance(section.get(name), dict)
+        }
+    return as_yaml(_with_keys(value, spelled))
+
+
+def _with_keys(values: dict, spelled: dict) -> dict:
+    """Return values with their keys as spelled: the label no is not false, and 01 is not 1."""
+    return dict(zip(spelled, values.values(), strict=True)) if len(spelled) == len(values) else values
 
 
 # Keys of the data section whose values are always text.
@@ -43,18 +56,20 @@ _WORDS = (
     "group_column",
     "test_split",
 )
+# Keys of the training section whose values are numbers by label.
+_BY_LABEL = ("class_weights", "thresholds")
 
 
 def as_yaml(value: Any) -> Any:
     """Convert a Python value to one that jsonargparse keeps as it is.
 
-    Paths and numpy values become plain values. Strings that read as null, a list or a dict get the mark `AS_WRITTEN`.
+    Paths and numpy values become plain values, and keys become strings. Strings that read as null, a list or a dict get the mark `AS_WRITTEN`.
 
     Args:
         value: Value, or a structure of dicts and lists of values.
     """
     if isinstance(value, dict):
-        return {key: as_yaml(inner) for key, inner in value.items()}
+        return {str(key): as_yaml(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [as_yaml(inner) for inner in value]
     if isinstance(value, os.PathLike):
