@@ -65,8 +65,8 @@ class ClassLoss:
             loss = F.cross_entropy(logits, labels, reduction="none")
             factor = 1 if weights is None else weights[labels]
         if self.gamma:
-            # 1 - p, as a difference of 1 and a number near 1, would lose digits.
-            factor = factor * (-torch.expm1(-loss)) ** self.gamma
+            # 1 - p, as a difference of 1 and a number near 1, would lose digits. A power below 1 has no gradient at 0.
+            factor = factor * (-torch.expm1(-loss)).clamp(min=1e-8) ** self.gamma
         return (factor * loss).mean()
 
 
