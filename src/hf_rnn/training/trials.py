@@ -10,6 +10,8 @@ from typing import Any
 from ..utils.errors import ConfigError
 
 FINISHED, TOO_LARGE = "finished", "too large"
+# Metrics whose greatest value is best, but whose error is not that of a share of the rows.
+_NO_SHARES = ("matthews_correlation", "r2", "pearson", "spearman")
 
 
 @dataclass(frozen=True)
@@ -176,9 +178,12 @@ class Trials:
 
     @property
     def standard_error(self) -> float:
-        """The standard error of the best metric: that of a share of the validation rows; 0 for other metrics."""
+        """The standard error of the best metric: that of a share of the validation rows; 0 for errors and correlations.
+
+        An F1 is no share, but about as exact.
+        """
         best = self.best
-        if best is None or not self.is_greater_better or not 0 <= best.value <= 1:
+        if best is None or not self.is_greater_better or self.metric in _NO_SHARES:
             return 0.0
         return math.sqrt(best.value * (1 - best.value) / self.rows)
 

@@ -24,6 +24,7 @@ from ..tasks import task_class
 from ..utils.errors import CheckpointError, ConfigError, HfRnnError, check_choice, first_line
 from ..utils.output import say
 from .checkpoints import numbered
+from .going_on import with_pretrained_settings
 from .preset_facts import SKEWED, Facts, skew_of
 from .presets import choose, rules_of
 from .run import Run, read_config
@@ -130,12 +131,22 @@ class Search:
             raise ConfigError(f"a search runs in one process, and there are {args.world_size}: start only one.")
         if args.resume:
             raise ConfigError("a search continues by itself: leave training.resume=True out.")
+        if run.cross_validate:
+            raise ConfigError(
+                f"cross_validate={run.cross_validate} measures one choice of settings, and a search has many: leave it "
+                "out, and cross-validate the run.yaml of the result."
+            )
         if args.gradient_flow_steps:
             raise ConfigError(
                 f"training.gradient_flow_steps={args.gradient_flow_steps} measures one training, and a search has "
                 "many: leave it out, and train with the run.yaml of the result."
             )
         check_use(run, task_class(run.task))
+        if with_pretrained_settings(run, self.text)[0].model.keep_head:
+            raise ConfigError(
+                f"a search does not go on from a text classifier, such as {run.model.pretrained!r}: write "
+                "model.keep_head=False to take its encoder only, or train without a search (hf-rnn train)."
+            )
         check_writable(self.folder)
         if not args.overwrite and not self.place.is_dir() and (held := traces_of_a_run(self.folder)):
             raise CheckpointError(
