@@ -81,6 +81,9 @@ def run_of(parameters: Mapping[str, Any], targets: Targets, pairs: bool, folder:
     data |= {"text_column": TEXTS[0], "label_column": LABEL, "problem_type": targets.problem_type}
     data |= {"text_pair_column": TEXTS[1]} if pairs else {}
     data |= {"label_names": targets.label_names} if targets.label_names else {}
+    if sections["model"].get("pretrained") is not None:
+        # A kept head has the labels of the pretrained classifier too, in its own order; the classes are those of y.
+        sections["model"].setdefault("keep_head", False)
     own = {"output_dir": folder} | ({} if parameters["verbose"] else {"disable_tqdm": True})
     # The TF-IDF baseline of the report would take longer than a small model, in each fit of a search.
     report = {"baseline": False}
