@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -212,6 +213,7 @@ class _RNNEstimator(BaseEstimator):
                 f"{str(folder)!r} already holds a model: name another folder, or write overwrite=True to replace it."
             )
         saving = folder / ".saving"
+        shutil.rmtree(saving, ignore_errors=True)
         with writing("the model", folder, saving, "save it again."):
             claim_folder(folder, None, self._files.get(RUN_FILE, b"").decode())
             _write(self._files, saving)
