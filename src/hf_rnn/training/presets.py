@@ -100,9 +100,14 @@ def _may_look_ahead(run: RunConfig) -> bool:
 
 
 def _is_free(run: RunConfig) -> bool:
-    """Return True if the user wrote no setting for skewed classes, which a chosen one could contradict."""
+    """Return True if the user wrote no setting that chosen class weights or thresholds could contradict."""
     written = {f"training.{name}" for name in ("class_weights", "balanced_sampling", "thresholds")}
     return not written & run.given
+
+
+def _may_weigh(run: RunConfig) -> bool:
+    # The loss with class weights has no label smoothing.
+    return _is_free(run) and not run.training.label_smoothing_factor
 
 
 def _averages(run: RunConfig) -> bool:
@@ -258,7 +263,7 @@ TEXT_CLASSIFICATION = (
         "training.class_weights",
         lambda facts: BALANCED if facts.is_skewed and facts.labels == 2 else None,
         _SKEW,
-        _is_free,
+        _may_weigh,
     ),
     Rule(
         "training.metric_for_best_model",

@@ -38,6 +38,11 @@ def check_use(run: RunConfig, task: type[TaskModel]) -> None:
             f"model.wide_ngrams={run.model.wide_ngrams} are fitted on all training rows at once, and "
             "data.streaming=True never loads all of them: leave one of them out, or write model.wide_ngrams=0."
         )
+    if args.balanced_sampling and run.data.streaming:
+        raise ConfigError(
+            "training.balanced_sampling=True repeats rows of rare classes, and data.streaming=True never loads all "
+            "rows: write training.class_weights={CLASS: WEIGHT} instead."
+        )
     if run.data.replay is not None and run.data.streaming:
         raise ConfigError(
             f"data.replay={run.data.replay!r} mixes old rows into the training rows, and data.streaming=True never "
