@@ -72,9 +72,10 @@ class LabelErrors:
         texts = rows.texts() if examples else {}
         found = []
         for place in map(int, suspected):
-            suggested = predicted[place]
+            # cleanlab does not know thresholds, by which a model may choose a class that is not the most probable one.
+            suggested = predicted[place] if several else scores[place].argmax()
             # With several labels, the label that the given ones and the model disagree on most.
-            doubt = np.abs(scores[place] - labels[place]).max() if several else scores[place][int(suggested)]
+            doubt = np.abs(scores[place] - labels[place]).max() if several else scores[place].max()
             names = [label_name(rows.task, label) for label in (labels[place], suggested)]
             found.append([rows.names[place], *(column[place] for column in texts.values()), *names, f"{doubt:.4f}"])
         return cls(["row", *texts, "label", "suggested", "confidence"], found)
