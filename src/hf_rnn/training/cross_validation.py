@@ -21,7 +21,7 @@ from ..hub.card_folds import folds_text
 from ..hub.folder import CROSS_VALIDATION, LABEL_ERRORS, METRICS_FILE, OUT_OF_FOLD
 from ..inference.predictor import Predictor
 from ..text.labels import REGRESSION
-from ..utils.errors import CheckpointError, HfRnnError, first_line
+from ..utils.errors import CheckpointError, ConfigError, HfRnnError, first_line
 from ..utils.figures import draw_folds
 from ..utils.output import hushed, progress_bars, say
 from ..utils.processes import job_id, was_restarted
@@ -80,6 +80,11 @@ class CrossValidation:
         with self.args.main_process_first(desc="reading the data"):
             self.rows = FoldRows.read(run, source)
             self.fold_of = assign_folds(self.rows, run)
+        if run.report.label_errors and self.rows.task.problem_type == REGRESSION:
+            raise ConfigError(
+                "report.label_errors=True finds wrong labels of classes, and the labels of this run are values: leave "
+                "it out."
+            )
         self.plan = {"rows": self.rows.fingerprint(), "folds": self.fold_of.tolist(), "settings": self.settings}
         self.results: dict[int, dict] = {}
         if self.args.resume:
@@ -94,7 +99,8 @@ class CrossValidation:
         self.args.distributed_state.wait_for_everyone()
         if self.args.should_log:
             say(self._table())
-        self.hushed = False
+        # Only this fold shows its decisions and its losses.
+        self.shown = next(iter(self.unfinished()), None)
 
     # Begin and resume ------------------------------------------------------------------------------------------------
 
@@ -167,14 +173,17 @@ class CrossValidation:
         resumed = newest_whole(folder) is not None
         values = _OF_FOLDS | {f"data.{name}": value for name, value in self.rows.values.items()}
         values |= {"training.output_dir": str(folder), "training.resume": resumed, "training.overwrite": not resumed}
-        if self.hushed:
+        if fold != self.shown:
             values["training.disable_tqdm"] = True
         return (*with_values(self.run, values), self.rows.training_rows(self.fold_of != fold))
 
-    def showing(self) -> AbstractContextManager[None]:
-        """Return the context of the run of a fold: only the first one shows its decisions and its losses."""
-        shown, self.hushed = not self.hushed, True
-        return nullcontext() if shown else hushed()
+    def showing(self, fold: int) -> AbstractContextManager[None]:
+        """Return the context of the run of a fold: only the first one shows its decisions and its losses.
+
+        Args:
+            fold: Index of the fold.
+        """
+        return nullcontext() if fold == self.shown else hushed()
 
     def measure(self, fold: int) -> None:
         """Measure the model of a fold on the rows of the fold, save the result, and delete the model.

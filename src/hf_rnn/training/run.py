@@ -126,7 +126,7 @@ def train_run(run: RunConfig, text: str, source: Any = None) -> dict:
     check_use(run, task_class(run.task))
     folds = CrossValidation(run, text, source)
     for fold in folds.unfinished():
-        with folds.showing():
+        with folds.showing(fold):
             Run(*folds.run_of(fold), is_fold=True).train()
         folds.measure(fold)
     folds.finish()
