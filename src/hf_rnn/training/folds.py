@@ -154,7 +154,7 @@ def _groups(raw: Dataset, places: np.ndarray, run: RunConfig, names: list[str]) 
     if column is None:
         return None
     check_column(raw, "group_column", run.data)
-    values = raw[column]
+    values = raw[column][:]
     missing = next(
         (place for place in places.tolist() if values[place] is None or not str(values[place]).strip()), None
     )

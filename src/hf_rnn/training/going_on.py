@@ -261,10 +261,10 @@ def _sample(rows: Dataset, count: int, seed: int, by_class: bool) -> np.ndarray:
     if count >= len(rows):
         return np.arange(len(rows))
     order = np.random.RandomState(seed).permutation(len(rows))
-    if by_class:
-        labels = np.asarray(rows["labels"])[order]
-        order = of_each_class(order, labels.tolist(), count / len(rows), count)
-    return np.sort(order[: max(count, len(order)) if by_class else count])
+    if not by_class:
+        return np.sort(order[:count])
+    labels = np.asarray(rows["labels"])[order]
+    return np.sort(of_each_class(order, labels.tolist(), count / len(rows), count))
 
 
 def _read(run: RunConfig, task: Any) -> tuple[Any, DatasetDict]:
