@@ -63,7 +63,8 @@ _BY_LABEL = ("class_weights", "thresholds")
 def as_yaml(value: Any) -> Any:
     """Convert a Python value to one that jsonargparse keeps as it is.
 
-    Paths and numpy values become plain values, and keys become strings. Strings that read as null, a list or a dict get the mark `AS_WRITTEN`.
+    Paths and numpy values become plain values, and keys become strings. Strings that read as null, a list or a dict get
+    the mark `AS_WRITTEN`.
 
     Args:
         value: Value, or a structure of dicts and lists of values.
