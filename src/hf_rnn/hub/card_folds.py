@@ -70,7 +70,7 @@ def _suspected(errors: dict, facts: dict) -> str:
     are = "is" if errors["rows"] == 1 else "are"
     text = f"{share} {are} suspected to be wrong; label_errors.csv in the folder of the run lists the rows."
     if errors["rows"] > _MANY * facts["rows"]:
-        text += " Of so many, most may be errors of the models."
+        text += " Most of so many may be errors of the models."
     return text
 
 

@@ -85,7 +85,7 @@ def _decisions(config: RNNConfig) -> str:
     thresholds = list((config.thresholds or {}).items())
     if thresholds:
         shown = ", ".join(f"{escape(name)} {value:.3g}" for name, value in thresholds[:SHOWN_LABELS])
-        parts.append(f"chosen over the probability {shown}{', …' if len(thresholds) > SHOWN_LABELS else ''}")
+        parts.append(f"chosen over the probabilities {shown}{', …' if len(thresholds) > SHOWN_LABELS else ''}")
     return "; ".join(parts)
 
 

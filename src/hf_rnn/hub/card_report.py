@@ -101,7 +101,7 @@ def sentences(report: dict, quote: Callable[[object], str]) -> Iterator[str]:
     if never:
         where = " and ".join(report["scores"])
         yield (
-            f"The model never predicts {_classes(never, quote)} on the {where} rows: more rows of it, or "
+            f"The model never predicts {_classes(never, quote)} on the {where} rows: more such rows, or "
             "training.class_weights='balanced', may help."
         )
     coverage = report.get("coverage")
@@ -166,11 +166,11 @@ def _comparison(report: dict) -> Iterator[str]:
 
 def _coverage(coverage: list[dict], split: str) -> str:
     parts = [
-        f"{each['coverage']:.0%} of the {split} rows with an accuracy of {each['accuracy']:.2%} (min_score="
-        f"{each['min_score']:g})"
+        f"with min_score={each['min_score']:g}, the model answers {each['coverage']:.0%} of the {split} rows with an "
+        f"accuracy of {each['accuracy']:.2%}"
         for each in coverage
     ]
-    return f"Without the answers whose score is lower, the model answers {', '.join(parts)}."
+    return f"Abstaining: {'; '.join(parts)}."
 
 
 def _is_better(ours: float, theirs: float, greater: bool) -> bool:

@@ -76,7 +76,7 @@ class Predictor:
             path: Folder or Hub id of the model.
             device: Device for the model, such as `"cuda"`. None selects a GPU if there is one, else the CPU.
             others: Folders or Hub ids of further models with the same tokenizer and labels. The predictor is then an
-                ensemble: it averages the logits of all models.
+                ensemble: it averages the logits of all models, and uses the thresholds of the first one.
             kwargs: Further options of `from_pretrained`. `revision` applies to the first model only.
 
         Raises:

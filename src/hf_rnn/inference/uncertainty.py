@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Uncertainty of answers, by which people choose the texts to label next (Settles 2009, Active Learning Survey)."""
+"""Uncertainty of answers, by which texts to label are chosen (Settles 2009, Active Learning Literature Survey)."""
 
 from __future__ import annotations
 

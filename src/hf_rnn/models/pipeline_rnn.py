@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Text classification pipeline that obeys the thresholds of a model; for other models it is that of transformers."""
+"""Text classification pipeline that uses the thresholds of a model; without thresholds it is that of transformers."""
 
 from typing import Any
 

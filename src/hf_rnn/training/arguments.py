@@ -95,7 +95,7 @@ class RNNTrainingArguments(TrainingArguments):
             norm.
         class_weights: Weights of the classes in the loss: balanced for weights that give all classes the same sum, a
             list with a weight for each class, or weights by class, such as {spam: 5}, with 1 for the others. With
-            several labels per text, the weight of a label is that of the texts which have it. null disables them. Read
+            several labels per text, the weight of a label applies to the texts that have it. null disables them. Read
             by text classifiers.
         focal_gamma: Focusing parameter of the focal loss, which reduces the loss of rows that are predicted well; 2 is
             usual (Lin et al. 2017). 0 disables it. Read by text classifiers.
@@ -103,10 +103,10 @@ class RNNTrainingArguments(TrainingArguments):
             classifiers with one label per text.
         calibrate: Fit a temperature on the validation rows after training, by which the logits are divided, so that
             scores are calibrated probabilities (Guo et al. 2017). Read by text classifiers.
-        thresholds: Probabilities over which labels are chosen, of all labels of a multi-label classifier or of one of
-            two classes. f1 fits them to the F1 on the validation rows. precision fits them to the highest recall with a
-            precision of at least min_precision. Numbers by label, such as {spam: 0.3}, set them. null for 0.5. Read by
-            text classifiers.
+        thresholds: Probabilities over which labels are chosen: for each label of a multi-label classifier, or for one
+            of two classes. f1 fits them to the F1 on the validation rows. precision fits them to the highest recall
+            with a precision of at least min_precision. Numbers by label, such as {spam: 0.3}, set them. null for 0.5.
+            Read by text classifiers.
         min_precision: Least precision on the validation rows of each label that thresholds chooses. Read with
             thresholds=precision only.
         positive_class: Class of two that has the threshold; the rarer one if null.

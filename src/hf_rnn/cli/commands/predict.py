@@ -54,7 +54,7 @@ def parser() -> CommandParser:
         "--top_k",
         type=int,
         default=1,
-        help="number of labels of a text, 0 for all; a multi-label model gives the labels over 0.5, or with 0 all",
+        help="number of labels of a text, 0 for all; a multi-label model gives those over their thresholds, with 0 all",
     )
     parser.add_argument(
         "--min_score",
