@@ -147,7 +147,7 @@ class CrossValidation:
         alone = "the test split stays apart" if rows.has_test else "there is no test split"
         lines = [
             ("folds", f"{self.count} of {len(rows):,} rows ({' and '.join(rows.splits)}){groups}; {alone}"),
-            ("", f"{how} of scikit-learn, data.seed={self.run.data.seed}; then the model itself, trained as usual"),
+            ("", f"{how} of scikit-learn, data.seed={self.run.data.seed}; then the final model, trained as usual"),
         ]
         return "\n".join(f"{name:<11}{value}" for name, value in lines)
 
@@ -227,7 +227,7 @@ class CrossValidation:
         }
 
     def last_run(self) -> tuple[RunConfig, str]:
-        """Return the configuration of the run that trains the model itself, and its YAML text."""
+        """Return the configuration of the run that trains the final model on all rows, and its YAML text."""
         resumed = newest_whole(self.folder, self.args.load_best_model_at_end) is not None
         return with_values(self.run, {"training.resume": resumed, "training.overwrite": not resumed})
 

@@ -216,7 +216,7 @@ def _check_sizes(rows: FoldRows, run: RunConfig) -> None:
     folds, path = run.cross_validate, run.data.path
     if len(rows) < folds:
         raise DataError(
-            f"cross_validate={folds} needs {folds} rows or more, and {path!r} has {len(rows)}: write fewer."
+            f"cross_validate={folds} needs {folds} rows or more, and {path!r} has {len(rows)}: write fewer folds."
         )
     if rows.groups is not None and (count := len(set(rows.groups))) < folds:
         advice = f"write cross_validate={count}" if count > 1 else "name another column"

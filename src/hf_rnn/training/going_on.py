@@ -136,7 +136,7 @@ def with_old_columns(run: RunConfig, checkpoint: Path | None, task: Any, splits:
 
 
 def kept_hyperparameters(run: RunConfig) -> Hyperparameters | None:
-    """Return the hyperparameters of the n-grams of the pretrained classifier; None to choose them anew.
+    """Return the hyperparameters of the n-grams of the pretrained classifier; None to choose them.
 
     Args:
         run: Run that [`with_pretrained_settings`] returned.
@@ -158,7 +158,7 @@ class GoingOn:
     Args:
         pretrained: Folder or Hub id of the pretrained classifier.
         kept: Labels of the kept head.
-        new: Labels that the head learns anew.
+        new: Labels that the pretrained classifier does not have.
         absent: Kept labels without a training row.
         replayed: Number of old rows added to each split; empty without `data.replay`.
         available: Number of old rows that there are for each split.
@@ -308,7 +308,7 @@ def _columns_of(reader: Any, rows: Dataset, task: Any) -> DataArguments:
 
 
 def _check_fit(task: Any, reader: Any, old: DatasetDict, path: str) -> None:
-    """Raise [`DataError`] if old rows have a label that the model does not learn, or are pairs beside single texts."""
+    """Raise [`DataError`] if old rows have a label that the model does not learn, or only one of both has pairs."""
     labels = np.concatenate([np.asarray(rows["labels"]) for rows in old.values()])
     for place in range(len(task.label_names), len(reader.label_names)):
         if (labels == place).any() if task.problem_type == SINGLE else labels[:, place].any():

@@ -218,7 +218,7 @@ TEXT_CLASSIFICATION = (
         _is_wide,
     ),
     Setting(
-        "model.pooling", lambda default, start: tuple(POOLINGS), "It depends on where in a text the answer stands."
+        "model.pooling", lambda default, start: tuple(POOLINGS), "The best one depends on where the relevant words are."
     ),
     *_COMMON,
 )
@@ -285,7 +285,7 @@ class SearchSpace:
         return self._walked(chosen)
 
     def smallest(self) -> dict[str, Any]:
-        """Return the parameters of the smallest model that the search can choose, as `drawn` does."""
+        """Return the parameters with the smallest value of each setting of a size, as `drawn` does."""
 
         def chosen(setting: Setting, default: Any, choices: tuple | Range) -> Any:
             return (choices.low if isinstance(choices, Range) else min(choices)) if setting.sizes else default

@@ -60,7 +60,7 @@ class SharedRows:
 
 
 class TrialWatch(TrainerCallback):
-    """Callback that reports the evaluations of a trial to optuna, and stops a trial that is not worth its time.
+    """Callback that reports the evaluations of a trial to optuna, and stops a trial that is pruned or out of time.
 
     Args:
         trial: Trial of the study.
