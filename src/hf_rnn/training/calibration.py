@@ -223,13 +223,17 @@ def best_threshold(scores: np.ndarray, truth: np.ndarray, least: float | None = 
         value = np.where(precision >= least, 1 + recall, precision)
     best = int(len(value) - 1 - value[::-1].argmax())
     below = np.unique(scores[scores < edges[best]])
-    lower = float(below[-1]) if len(below) else 0.0
-    return round(_halfway(lower, float(edges[best])), 4)
+    upper = float(edges[best])
+    lower = float(below[-1]) if len(below) else min(1e-4, upper / 2)
+    threshold = _halfway(lower, upper)
+    # Four digits are easier to read, but do not separate all scores near 0 and 1.
+    rounded = round(threshold, 4)
+    return rounded if lower <= rounded < upper else threshold
 
 
 def _halfway(low: float, high: float) -> float:
     """Return the probability whose logit is the mean of the logits of two probabilities."""
-    logits = [math.log(p / (1 - p)) for p in (min(max(each, 1e-4), 1 - 1e-4) for each in (low, high))]
+    logits = [math.log(p / (1 - p)) for p in (min(max(each, 1e-12), 1 - 1e-12) for each in (low, high))]
     return 1 / (1 + math.exp(-sum(logits) / 2))
 
 
