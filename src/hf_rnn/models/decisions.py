@@ -30,8 +30,12 @@ def decide(scores: np.ndarray, config: Any) -> np.ndarray:
 
     Returns:
         Class indices `[B]`; for a multi-label model 0 and 1, `[B, C]`.
+
+    Raises:
+        ValueError: The thresholds do not fit the labels; see [`check_thresholds`].
     """
     thresholds = config.thresholds or {}
+    check_thresholds(thresholds, labels_of(config), config.problem_type)
     if config.problem_type == MULTI:
         return (scores > [thresholds.get(name, DEFAULT) for name in labels_of(config)]).astype(int)
     if not thresholds:
