@@ -343,7 +343,7 @@ def as_begun(run: RunConfig, begun: RunConfig) -> tuple[RunConfig, str]:
         begun: Run as saved in its folder.
     """
     resume, overwrite = run.training.resume, run.training.overwrite
-    if begun.model.keep_head and run.model.keep_head is None:
+    if begun.model.keep_head and run.model.keep_head is not False:
         # The pretrained classifier, whose settings these are, may no longer exist.
         theirs = {f"model.{name}" for name in vars(begun.model)} - run.given
         run, _ = with_values(run, {key: begun.parsed[key] for key in theirs})
