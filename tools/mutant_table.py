@@ -13,8 +13,8 @@ MUTANTS = [
     Mutant(
         "a plain tensor attribute, lost on the meta device",
         "models/heads.py",
-        "config.target_std)\n\n    def forward(self, x: Tensor) -> Tensor:\n        x = self.dropout(x)\n",
-        "config.target_std)\n        self.ones = torch.ones(1)\n\n"
+        "self.config = config\n\n    def forward(self, x: Tensor) -> Tensor:\n        x = self.dropout(x)\n",
+        "self.config = config\n        self.ones = torch.ones(1)\n\n"
         "    def forward(self, x: Tensor) -> Tensor:\n        x = self.dropout(x) * self.ones\n",
         "conformance",
     ),
@@ -202,11 +202,25 @@ MUTANTS = [
         "tests/inference/test_predictor.py",
     ),
     Mutant(
-        "several labels wanted at over half of a softmax",
-        "tasks/text_classification.py",
-        "(logits > 0).astype(int)",
-        "(logits > 0.5).astype(int)",
-        "tests/tasks",
+        "several labels chosen over another probability than a half",
+        "models/decisions.py",
+        "DEFAULT = 0.5",
+        "DEFAULT = 0.6",
+        "tests/models/test_decisions.py",
+    ),
+    Mutant(
+        "a threshold of two classes that is ignored",
+        "models/decisions.py",
+        "    if not thresholds:\n        return scores.argmax(-1)",
+        "    if True:\n        return scores.argmax(-1)",
+        "tests/models/test_decisions.py",
+    ),
+    Mutant(
+        "a temperature that the n-grams lack",
+        "models/wide_path.py",
+        "self.bias) / self.config.temperature",
+        "self.bias)",
+        "tests/models/test_decisions.py",
     ),
     Mutant(
         "stale recurrent state in generation",
@@ -357,7 +371,7 @@ MUTANTS = [
     ),
     Mutant(
         "processes that count as much as one another, whatever they read",
-        "training/trainer.py",
+        "training/share_of_all.py",
         "return loss * self.items * (distributed.get_world_size() / self.all)",
         "return loss",
         "tests/training/test_several_processes.py::test_two_processes_train_a_tagger_as_one",
@@ -372,8 +386,8 @@ MUTANTS = [
     Mutant(
         "parts of an answered file in the wrong order",
         "inference/bulk.py",
-        "write_answers(names, output)",
-        "write_answers(names[::-1], output)",
+        "write_answers(names if sort is None",
+        "write_answers(names[::-1] if sort is None",
         "tests/inference/test_bulk.py",
     ),
     Mutant(
