@@ -22,6 +22,7 @@ FOLDER = ROOT / "docs" / "benchmarks"
 QUESTIONS = (
     "accuracy",
     "parts",
+    "scores",
     "going_on",
     "tune",
     "training_step",
@@ -279,9 +280,9 @@ def render() -> None:
         "The command below each table writes it. `make bench` measures speed, `make bench-accuracy` compares the",
         "accuracy of text classifiers, `make bench-parts` runs an ablation, `make bench-going-on` adds a class to a",
         "classifier, and `make bench-gpu` and `make gpu-check` measure on a GPU. Each contender has its own process,",
-        "but for the ablation and the new class. A benchmark first checks that the answers of the contenders agree,",
-        "and then times them in turn, round by round. The tables give medians, the range of the rounds and ratios.",
-        "Only ratios carry over to other machines. [speed.md](speed.md) and",
+        "except in the ablation and with the new class. A benchmark first checks that the answers of the contenders",
+        "agree, and then times them in turn, round by round. The tables give medians, the range of the rounds and",
+        "ratios. Only ratios carry over to other machines. [speed.md](speed.md) and",
         "[accuracy.md](accuracy.md) explain the figures and state where they miss their targets.",
         "",
     ]
