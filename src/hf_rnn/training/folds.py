@@ -255,8 +255,8 @@ def _check_classes(rows: FoldRows, run: RunConfig, fold_of: np.ndarray) -> None:
         if missing := [name for name, here, in_all in of_class if in_all and not here]:
             more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
             logger.warning(
-                f"fold {fold + 1} has no row of the class {', '.join(map(repr, missing[:_NAMED]))}{more}: the metrics "
-                "of this fold say nothing about it."
+                f"fold {fold + 1} has no row of the class {', '.join(map(repr, missing[:_NAMED]))}{more}, "
+                "which counts as 0 in the macro F1 of this fold."
             )
 
 
