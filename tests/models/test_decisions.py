@@ -35,6 +35,13 @@ def test_each_label_of_several_has_its_threshold_or_a_half():
     assert decide(scores, labels("a", "b", "c", thresholds=thresholds, **SEVERAL)).tolist() == [[1, 1, 0], [0, 0, 1]]
 
 
+def test_thresholds_that_are_set_later_are_checked_too():
+    config = labels("a", "b", "c")
+    config.thresholds = {"c": 0.6}
+    with pytest.raises(ValueError, match="decides between two classes"):
+        decide(np.array([[0.1, 0.4, 0.5]]), config)
+
+
 @pytest.mark.parametrize(
     ("names", "settings", "message"),
     [

@@ -86,6 +86,11 @@ def test_a_threshold_has_the_best_f1_or_the_precision_that_is_asked_for():
     assert best_threshold(scores, np.zeros(8, int)) == DEFAULT
 
 
+@pytest.mark.parametrize("scores", [[1e-6, 2e-6, 3e-5, 5e-5], [0.99991, 0.99995, 0.99999, 0.999995]])
+def test_a_threshold_separates_scores_near_0_and_1(scores):
+    assert (np.array(scores) > best_threshold(np.array(scores), np.array([0, 0, 1, 1]))).tolist() == [0, 0, 1, 1]
+
+
 def test_a_label_of_few_rows_gets_the_threshold_of_all_labels():
     draw = np.random.default_rng(0)
     scores = draw.random((400, 2))

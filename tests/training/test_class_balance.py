@@ -43,6 +43,13 @@ def test_the_focal_loss_is_that_of_its_paper(several):
     torch.testing.assert_close(ClassLoss(several, gamma=2.0)(LOGITS, labels), expected)
 
 
+def test_the_focal_loss_of_a_certain_row_has_a_gradient():
+    logits = torch.tensor([[40.0, 0.0], [0.0, 1.0]], requires_grad=True)
+    ClassLoss(gamma=0.5)(logits, torch.tensor([0, 1])).backward()
+    assert logits.grad is not None
+    assert logits.grad.isfinite().all()
+
+
 def test_balanced_weights_give_all_classes_the_same_sum():
     rows = Dataset.from_dict({"labels": [0] * 6 + [1] * 2 + [3] * 4})
     weights = class_weights("balanced", ["a", "b", "none", "c"], False, rows)

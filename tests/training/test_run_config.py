@@ -37,6 +37,19 @@ def test_the_command_line_overrides_the_file():
     assert yaml.safe_load(text)["model"]["hidden_size"] == 7
 
 
+@pytest.mark.parametrize("written", ["{no: 0.3, 01: 1}", {"no": 0.3, "01": 1}])
+def test_labels_of_weights_and_thresholds_are_text(written, tmp_path):
+    run, text = parse_run(
+        ["x.csv", "--training.thresholds", written]
+        if isinstance(written, str)
+        else {"data": {"path": "x.csv"}, "training": {"thresholds": written}}
+    )
+    assert run.training.thresholds == {"no": 0.3, "01": 1.0}
+    (tmp_path / "run.yaml").write_text(text)
+    assert parse_run(tmp_path / "run.yaml")[0].training.thresholds == run.training.thresholds
+    assert parse_run({"training": {"class_weights": {1: 5}}})[0].training.class_weights == {"1": 5.0}
+
+
 def test_what_happens_to_an_older_run_is_no_part_of_a_run():
     _, text = parse_run({"training": {"overwrite": True, "seed": 5}})
     written = yaml.safe_load(text)["training"]

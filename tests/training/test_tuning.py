@@ -352,6 +352,14 @@ def test_settings_without_use_in_a_search(data, tmp_path, options, message):
         hf_rnn.tune({**config, "preset": "none"})
 
 
+def test_a_search_has_no_cross_validation_and_keeps_no_head(data, found, tmp_path):
+    with pytest.raises(ConfigError, match="cross_validate=3 measures one choice of settings"):
+        hf_rnn.tune({**sections(data, tmp_path / "model"), "cross_validate": 3})
+    config = {"data": str(data), "model": {"pretrained": str(found.folder)}}
+    with pytest.raises(ConfigError, match="a search does not go on from a text classifier"):
+        hf_rnn.tune({**config, "training": {"output_dir": str(tmp_path / "model")}})
+
+
 def test_tasks_without_settings_to_search(data, tmp_path):
     config = {"task": "language_modeling", "data": str(data), "training": {"output_dir": str(tmp_path / "model")}}
     with pytest.raises(ConfigError, match="name text_classification or token_classification, or train without a"):
@@ -398,6 +406,7 @@ def test_the_choice_is_not_worse_than_the_preset():
 
 
 def test_a_metric_without_standard_error_decides_alone():
+    assert trials_of((0.80, 0.5), (0.90, 0.4), (0.89, 0.1), metric="matthews_correlation").chosen.number == 1
     trials = trials_of((4.0, 0.5), (3.0, 0.4), (3.1, 0.1), metric="mse", is_greater_better=False)
     assert trials.chosen.number == 1
 
