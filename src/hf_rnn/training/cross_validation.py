@@ -74,7 +74,7 @@ class CrossValidation:
         self.run, self.args = run, run.training
         self.folder = Path(str(self.args.output_dir))
         self.place = self.folder / FOLDS
-        self.settings = _flat({"preset": run.preset, **yaml.safe_load(text)})
+        self.settings = _flat({**yaml.safe_load(text), "preset": run.preset})
         self.count = run.cross_validate
         self._check_folder(text)
         with self.args.main_process_first(desc="reading the data"):
