@@ -178,6 +178,7 @@ def test_thresholds_of_several_labels_are_fitted_and_used(tmp_path):
         ({"thresholds": "f1", "positive_class": "Positive"}, "write training.positive_class='positive'"),
         ({"positive_class": "positive"}, "write training.thresholds='f1' too, or leave it out"),
         ({"thresholds": "precision", "min_precision": 1.5}, "training.min_precision=1.5 must be"),
+        ({"thresholds": "f1", "min_precision": 0.8}, "write training.thresholds='precision' too, or leave it out"),
     ],
 )
 def test_settings_that_do_not_fit_the_labels_are_refused_before_training(tmp_path, training, message):

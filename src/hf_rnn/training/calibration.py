@@ -47,13 +47,19 @@ def check_calibration(args: Any, task: Any) -> None:
 
     Raises:
         ConfigError: The task has no probabilities; the thresholds are neither to be fitted nor numbers from 0 to 1 by
-            label; there are more than two classes; or the positive class does not exist.
+            label; there are more than two classes; the positive class does not exist; or a setting of fitted thresholds
+            is set without them.
     """
     asked = args.thresholds
     if args.calibrate and task.problem_type not in (SINGLE, MULTI):
         raise ConfigError(
             f"training.calibrate=True is for probabilities of classes, and the problem type is {task.problem_type}: "
             "leave it out."
+        )
+    if asked != "precision" and args.min_precision != type(args).min_precision:
+        raise ConfigError(
+            f"training.min_precision={args.min_precision} is the least precision of fitted thresholds: write "
+            "training.thresholds='precision' too, or leave it out."
         )
     if args.positive_class is not None and not asked:
         raise ConfigError(
