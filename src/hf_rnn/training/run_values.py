@@ -32,8 +32,10 @@ def load_value(text: str) -> Any:
     if isinstance(value.get("data"), dict):
         value["data"] |= {name: spelled["data"][name] for name in _WORDS if value["data"].get(name) is not None}
     if isinstance(section := value.get("training"), dict):
+        # A section that YAML merges from another one (<<) is not spelled here, and keeps its keys.
+        found = spelled.get("training") or {}
         section |= {
-            name: _with_keys(section[name], spelled["training"][name])
+            name: _with_keys(section[name], found.get(name) or {})
             for name in _BY_LABEL
             if isinstance(section.get(name), dict)
         }
