@@ -1,5 +1,8 @@
 """Tests of temperature and thresholds, in every way to call a text classifier."""
 
+import logging
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +10,7 @@ from huggingface_hub.errors import StrictDataclassError
 from support.small_models import config as small_config
 from transformers import BertConfig, BertForSequenceClassification, TextClassificationPipeline, pipeline
 
-from hf_rnn import Predictor, RNNForSequenceClassification, explain, how_it_read
+from hf_rnn import Predictor, RNNForSequenceClassification, average, explain, how_it_read
 from hf_rnn.inference.evaluation import evaluate
 from hf_rnn.inference.long_text import logits_of
 from hf_rnn.models.decisions import decide
@@ -144,3 +147,23 @@ def test_pipelines_of_other_models_are_those_of_transformers(tiny_run):
     assert isinstance(ours, TextClassificationPipeline)
     for how in ({}, {"top_k": None}, {"top_k": 1}, {"function_to_apply": "none"}):
         assert ours(TEXTS[0], **how) == theirs(TEXTS[0], **how)
+
+
+def test_an_ensemble_and_a_mean_of_weights_have_the_mean_thresholds(cautious, tmp_path, caplog):
+    other = RNNForSequenceClassification.from_pretrained(cautious)
+    other.config.thresholds, other.config.temperature = {"positive": 0.9}, 6.0
+    shutil.copytree(cautious, tmp_path / "other")
+    other.save_pretrained(tmp_path / "other")
+    first = RNNForSequenceClassification.from_pretrained(cautious).config.thresholds["positive"]
+    ensemble = Predictor.from_pretrained(cautious, others=[tmp_path / "other"])
+    assert ensemble.task.thresholds == {"positive": pytest.approx((first + 0.9) / 2)}
+    assert ensemble.model.config.thresholds == {"positive": first}
+    average([cautious, tmp_path / "other"], tmp_path / "mean")
+    merged = RNNForSequenceClassification.from_pretrained(tmp_path / "mean").config
+    assert merged.thresholds == ensemble.task.thresholds
+    assert merged.temperature == pytest.approx(3.0)
+    other.config.thresholds = {"negative": 0.5}
+    other.save_pretrained(tmp_path / "other")
+    with caplog.at_level(logging.WARNING):
+        assert Predictor.from_pretrained(cautious, others=[tmp_path / "other"]).task.thresholds is None
+    assert "thresholds for different labels, so the ensemble has none" in caplog.text

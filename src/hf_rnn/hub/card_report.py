@@ -142,7 +142,7 @@ def _comparison(report: dict) -> Iterator[str]:
         if ours == theirs:
             yield f"The model and {baseline['name']} have the same {METRICS[metric][0]} on the {rows:,} {split} rows."
         else:
-            chance = _chance(of_split, ours - theirs)
+            chance = _chance(of_split, ours - theirs) if metric == "accuracy" else ""
             yield f"{first} is better than {second} by {by} on the {rows:,} {split} rows{chance}."
         sample = ""
         if baseline["all_rows"] is None:

@@ -2,6 +2,7 @@
 """Model soups: the mean of the weights of several runs."""
 
 import logging
+import math
 import os
 import shutil
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from ..hub.fetch import find_model
 from ..hub.folder import CARD_FILE, RUN_FILE, check_alike
 from ..hub.saved_run import copy_run, read_run, run_file
 from ..models.configuration_rnn import RNNConfig
+from ..models.decisions import mean_thresholds
 from ..text.schema import SCHEMA_FILE
 from ..text.tokenization import load_tokenizer
 from ..utils.errors import HfRnnError
@@ -35,7 +37,7 @@ def average(models: Sequence[str | Path], output: str | Path) -> Path:
         output: Folder to create, for the model, its tokenizer, a model card, and the `run.yaml` of the first model.
 
     Returns:
-        Path of the folder.
+        Path of the folder. The temperature is the geometric mean of the models' ones, and thresholds are means.
 
     Raises:
         HfRnnError: There are fewer than two models, they differ in more than their weights, one has a wide path, or
@@ -74,6 +76,13 @@ def average(models: Sequence[str | Path], output: str | Path) -> Path:
             mean[key] += value
     for key, parameter in merged.named_parameters():
         parameter.copy_(mean[key] / len(models))
+    # The logits of the mean weights are between those of the models.
+    merged.config.temperature = math.prod(config.temperature for config in configs) ** (1 / len(configs))
+    merged.config.thresholds = mean_thresholds(configs)
+    if merged.config.thresholds is None and any(config.thresholds for config in configs):
+        logger.warning(
+            "the models have thresholds for different labels, so the mean has none: set model.config.thresholds."
+        )
     writing = output.with_name(f".{output.name}.saving")
     shutil.rmtree(writing, ignore_errors=True)
     merged.save_pretrained(writing)

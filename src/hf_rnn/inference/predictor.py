@@ -16,7 +16,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..auto import architecture
 from ..hub.fetch import find_model
-from ..hub.folder import RUN_FILE, check_alike
+from ..hub.folder import RUN_FILE
 from ..hub.saved_run import read_run
 from ..tasks import Task, task_class, task_of
 from ..text.arguments import IN_MEMORY
@@ -29,6 +29,7 @@ from ..utils.machine import default_device, keep_freed_memory, on_device
 from ..utils.output import bars_if_seen
 from .abstaining import abstaining, check_min_score
 from .columns import own_columns, text_columns
+from .ensemble import config_of_ensemble
 from .long_text import LONG_TEXT_WINDOW, logits_of
 from .text_stream import TextStream
 
@@ -76,7 +77,7 @@ class Predictor:
             path: Folder or Hub id of the model.
             device: Device for the model, such as `"cuda"`. None selects a GPU if there is one, else the CPU.
             others: Folders or Hub ids of further models with the same tokenizer and labels. The predictor is then an
-                ensemble: it averages the logits of all models, and uses the thresholds of the first one.
+                ensemble: it averages the logits of all models, and their thresholds.
             kwargs: Further options of `from_pretrained`. `revision` applies to the first model only.
 
         Raises:
@@ -94,9 +95,9 @@ class Predictor:
                     "leave others out."
                 )
             kwargs.pop("revision", None)
-            predictor.others = [
-                predictor._beside(cls.from_pretrained(other, device, **kwargs), other) for other in others
-            ]
+            members = [cls.from_pretrained(other, device, **kwargs) for other in others]
+            predictor.task.config = config_of_ensemble(predictor, members, list(map(str, others)))
+            predictor.others = [member.model for member in members]
             return predictor
         where = {
             name: kwargs.pop(name) for name in ("revision", "token", "cache_dir", "local_files_only") if name in kwargs
@@ -116,12 +117,6 @@ class Predictor:
         tokenizer = load_tokenizer(str(folder))
         model.eval().to(device or default_device())
         return cls(model, tokenizer, task)
-
-    def _beside(self, other: Predictor, path: str | Path) -> PreTrainedModel:
-        """Return the model of another predictor; raise [`HfRnnError`] if its labels or its tokenizer differ."""
-        configs: list[Any] = [self.model.config, other.model.config]
-        check_alike(configs[0], self.tokenizer, configs[1], other.tokenizer, str(path))
-        return other.model
 
     def __call__(
         self,

@@ -6,6 +6,7 @@ labels.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,18 @@ def decide(scores: np.ndarray, config: Any) -> np.ndarray:
     return np.where(scores[:, chosen] > threshold, chosen, 1 - chosen)
 
 
+def mean_thresholds(configs: Sequence[Any]) -> dict[str, float] | None:
+    """Return the mean threshold of each label over several models; None if they have thresholds for different labels.
+
+    Args:
+        configs: Configurations of the models.
+    """
+    every = [config.thresholds or {} for config in configs]
+    if not every[0] or any(each.keys() != every[0].keys() for each in every):
+        return None
+    return {name: sum(each[name] for each in every) / len(every) for name in every[0]}
+
+
 def check_thresholds(thresholds: dict[str, float] | None, names: list[str], problem_type: str | None) -> None:
     """Raise ValueError for thresholds that do not fit the labels of a classifier.
 
@@ -78,4 +91,4 @@ def check_thresholds(thresholds: dict[str, float] | None, names: list[str], prob
         )
 
 
-__all__ = ["DEFAULT", "check_thresholds", "decide"]
+__all__ = ["DEFAULT", "check_thresholds", "decide", "mean_thresholds"]

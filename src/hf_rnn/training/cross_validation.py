@@ -50,7 +50,7 @@ _OF_FOLDS = {
     "training.gradient_flow_steps": 0,
 }
 # Settings that may differ when a cross-validation is resumed: the rows themselves are compared, wherever they are.
-_MAY_DIFFER = ("data.path", "training.output_dir")
+_MAY_DIFFER = ("data.path", "training.output_dir", "hf_rnn_version")
 
 
 class CrossValidation:

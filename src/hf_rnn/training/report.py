@@ -124,11 +124,14 @@ class _Report:
             if not np.array_equal(labels, self.labels[split][order[split]].reshape(labels.shape)):
                 raise RuntimeError(f"the rows of {split} were measured in another order")
         self.predicted = {split: self.task.predicted(logits) for split, logits in self.logits.items()}
-        self.metric, self.greater_is_better = next(iter(self.task.measures.items()))
+        # With skewed classes, this is macro F1: the accuracy of a model that finds the rare class may be lower.
+        chosen = str(trainer.args.metric_for_best_model).removeprefix("eval_")
+        self.metrics = sorted(list(self.task.measures)[:3], key=lambda name: name != chosen)[:2]
+        self.metric, self.greater_is_better = self.metrics[0], self.task.measures[self.metrics[0]]
 
     def facts(self) -> dict:
         """Return the content of the report, as metrics.json stores it."""
-        facts: dict[str, Any] = {"metrics": list(self.task.measures)[:2], "greater_is_better": self.greater_is_better}
+        facts: dict[str, Any] = {"metrics": self.metrics, "greater_is_better": self.greater_is_better}
         facts["scores"] = {split: {"rows": len(self.labels[split])} for split in self.logits}
         parts: dict[str, Callable[[], Any]] = {
             "majority": lambda: self.add_scores(facts["scores"]),

@@ -124,6 +124,11 @@ def train_run(run: RunConfig, text: str, source: Any = None) -> dict:
     if not run.cross_validate:
         return Run(run, text, source).train()
     check_use(run, task_class(run.task))
+    if with_pretrained_settings(run, text)[0].model.keep_head:
+        raise ConfigError(
+            f"cross_validate={run.cross_validate} does not go on from a text classifier, such as "
+            f"{run.model.pretrained!r}: write model.keep_head=False to take its encoder only, or cross_validate=0."
+        )
     folds = CrossValidation(run, text, source)
     for fold in folds.unfinished():
         with folds.showing(fold):

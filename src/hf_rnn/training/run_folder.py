@@ -100,7 +100,7 @@ def claim_folder(folder: Path, checkpoint: Path | None, text: str | None) -> Non
         # The run that ended is aside already. The folder has the files of a run that did not end: delete those.
         for path in old:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    elif old:
+    elif old and traces_of_a_run(folder):
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir()
         for path in old:
