@@ -231,7 +231,7 @@ def test_a_killed_cross_validation_goes_on_with_the_unfinished_fold(stopped, tmp
     with pytest.raises(CheckpointError, match="was begun with other rows than"):
         hf_rnn.train(again, data=table(80))
     if stopped == 2:
-        with pytest.raises(CheckpointError, match=r"begun with model\.hidden_size=16, and this is 8: write the same"):
+        with pytest.raises(CheckpointError, match=r"with model\.hidden_size=16, and this has 8: write"):
             hf_rnn.train(again | {"model": {"embedding_size": 16, "hidden_size": 8}}, data=rows)
     counter = Stop(9)
     resumed = train_with(counter, again, monkeypatch, data=rows)

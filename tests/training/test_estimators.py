@@ -281,7 +281,7 @@ def test_an_estimator_that_is_not_fitted_can_be_pickled():
         (["a", "b", "c"], "abc", "y is one string, 'abc'"),
         (["a", "b", "c"], 7, "y is no array"),
         (["a", "b", "c"], ["x", "x", "x"], "y has one class only, 'x': a classifier needs rows of two classes or more"),
-        (["a", "b", "c"], ["x", None, "y"], "y has both strings and None, a value of type NoneType"),
+        (["a", "b", "c"], ["x", None, "y"], r"y\[1\] is None, no target: leave the row out of X and y"),
         (["a", "b", "c"], ["x", "1", 1], "y has both strings and 1, a value of type int: write all labels alike"),
         (["a", "b", "c"], np.array(["x", None, "y"]), r"y\[1\] is None, no target: leave the row out"),
         (["a", "b", "c"], [0.5, 1.25, 2.0], "Unknown label type: y is continuous, .*: use RNNRegressor for numbers"),

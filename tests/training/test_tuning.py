@@ -203,10 +203,16 @@ def search_study_of(folder):
 @pytest.mark.parametrize(
     ("changes", "how", "message"),
     [
-        ({"training__seed": 7}, {}, "with training.seed=42, and this one has 7: write training.overwrite=True"),
-        ({}, {"metric": "f1_macro"}, "with metric='accuracy', and this one has 'f1_macro'"),
-        ({}, {"megabytes": 5}, "with megabytes=None, and this one has 5"),
-        ({"data__path": "other"}, {}, "with other rows: write"),
+        (
+            {"training__seed": 7},
+            {},
+            "begun without training.seed, and this has training.seed=7: leave it out",
+        ),
+        # A value that is the default is not the same as none, for which a preset may choose another one.
+        ({"training__learning_rate": 0.002}, {}, "begun without training.learning_rate, and this has"),
+        ({}, {"metric": "f1_macro"}, "with metric='accuracy', and this has 'f1_macro': write the same"),
+        ({}, {"megabytes": 5}, "with megabytes=None, and this has 5: write the same"),
+        ({"data__path": "other"}, {}, "begun with other rows: restore them, or write training.overwrite=True"),
     ],
 )
 def test_another_search_in_the_folder_is_an_error(interrupted, data, changes, how, message):

@@ -73,7 +73,8 @@ def check_calibration(args: Any, task: Any) -> None:
         kind = f"{len(names)} classes" if task.problem_type == SINGLE else f"the problem type {task.problem_type}"
         raise ConfigError(
             f"training.thresholds={asked!r} is for two classes or for several labels per text, and this run has "
-            f"{kind}: leave it out, or write training.class_weights='balanced' for skewed classes."
+            f"{kind}: leave it out"
+            + (", or write training.class_weights='balanced'." if task.problem_type == SINGLE else ".")
         )
     if isinstance(asked, dict):
         try:

@@ -82,7 +82,11 @@ def class_loss(args: RNNTrainingArguments, task: Task, rows: Any) -> ClassLoss:
         ConfigError: The task has no classes; the weights have another number than the labels, or one of them is not
             above 0; a weight belongs to no label; or another objective or label smoothing is set too.
     """
-    asked = [name for name in ("class_weights", "focal_gamma", "balanced_sampling") if getattr(args, name)]
+    asked = [
+        name
+        for name, nothing in (("class_weights", None), ("focal_gamma", 0), ("balanced_sampling", False))
+        if getattr(args, name) != nothing
+    ]
     if not asked:
         return ClassLoss()
     setting = f"training.{asked[0]}={getattr(args, asked[0])!r}"

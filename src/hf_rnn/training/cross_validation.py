@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import yaml
 from accelerate.utils import broadcast_object_list
 
 from ..hub.card_folds import folds_text
@@ -32,6 +31,7 @@ from .resuming import find_checkpoint
 from .rows import label_name
 from .run_config import RunConfig, with_values
 from .run_folder import FOLDS, JOB_FILE, claim_folder, replace_text
+from .written_settings import difference, written_settings
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -50,7 +50,7 @@ _OF_FOLDS = {
     "training.gradient_flow_steps": 0,
 }
 # Settings that may differ when a cross-validation is resumed: the rows themselves are compared, wherever they are.
-_MAY_DIFFER = ("data.path", "training.output_dir", "hf_rnn_version")
+_MAY_DIFFER = ("data.path", "training.output_dir", "training.disable_tqdm", "hf_rnn_version")
 
 
 class CrossValidation:
@@ -74,7 +74,7 @@ class CrossValidation:
         self.run, self.args = run, run.training
         self.folder = Path(str(self.args.output_dir))
         self.place = self.folder / FOLDS
-        self.settings = _flat({**yaml.safe_load(text), "preset": run.preset})
+        self.settings = written_settings(run, text)
         self.count = run.cross_validate
         self._check_folder(text)
         with self.args.main_process_first(desc="reading the data"):
@@ -129,16 +129,16 @@ class CrossValidation:
             file = self._file(fold)
             if file.exists():
                 self.results[fold] = json.loads(file.read_text(encoding="utf-8"))
-        what = f"the cross-validation in {str(self.folder)!r} was begun with"
+        what = f"the cross-validation in {str(self.folder)!r} was begun"
         again = "or training.overwrite=True to start a new one."
         # After the last fold, the settings are those of the run, which compares them itself.
-        names = sorted({*plan["settings"], *self.settings} - set(_MAY_DIFFER)) if self.unfinished() else []
-        for name in ("cross_validate", *names):
-            before, now = plan["settings"].get(name), self.settings.get(name)
-            if before != now:
-                raise CheckpointError(f"{what} {name}={before!r}, and this is {now!r}: write the same, {again}")
+        found = difference(plan["settings"], self.settings, _MAY_DIFFER) if self.unfinished() else None
+        if found:
+            raise CheckpointError(f"{what} {found}, {again}")
         if any(plan[name] != self.plan[name] for name in ("rows", "folds")):
-            raise CheckpointError(f"{what} other rows than {self.run.data.path!r} has now: restore the data, {again}")
+            raise CheckpointError(
+                f"{what} with other rows than {self.run.data.path!r} has now: restore the data, {again}"
+            )
         logger.info(f"{len(self.results)} of {self.count} folds were measured before; resuming after them.")
 
     def _table(self) -> str:
@@ -293,17 +293,6 @@ class CrossValidation:
             answers = [label_name(task, label) for label in (labels[place], self.predicted[place])]
             quoted = [column[place] for column in texts.values()]
             yield [name, *quoted, *answers, *scores, int(self.fold_of[place]) + 1]
-
-
-def _flat(sections: dict) -> dict[str, Any]:
-    """Return the settings of a run by keys such as `model.hidden_size`."""
-    flat: dict[str, Any] = {}
-    for name, section in sections.items():
-        if isinstance(section, dict):
-            flat |= {f"{name}.{key}": value for key, value in section.items()}
-        else:
-            flat[name] = section
-    return flat
 
 
 __all__ = ["CrossValidation"]

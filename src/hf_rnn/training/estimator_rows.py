@@ -137,6 +137,9 @@ def _array_of(y: Any) -> np.ndarray:
         array = np.asarray(values)
     except (TypeError, ValueError) as error:
         raise DataError(f"y is no array ({first_line(error)}): pass one label a row, or a table of 0 and 1.") from None
+    lacks = next((place for place, value in enumerate(values) if _is_missing(value)), None)
+    if lacks is not None:
+        raise DataError(f"y[{lacks}] is {values[lacks]}, no target: leave the row out of X and y.")
     other = next((value for value in values if not isinstance(value, str)), None)
     if any(isinstance(value, str) for value in values) and not all(isinstance(value, str) for value in values):
         kind = type(other).__name__

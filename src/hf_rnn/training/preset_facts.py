@@ -26,8 +26,8 @@ LONG, MOST_TOKENS = 100, 2**15
 # after twice the epochs of classifiers; configs/conll2003.yaml has ten.
 _CLASSIFIER = {"fast": (400, 2, 4e6, 20), "default": (1000, 2, 10.5e6, 60), "best": (2000, 4, 30e6, 100)}
 _TAGGER = {"fast": (1200, 4, 8e6, 40), "default": (4000, 10, 18e6, 120), "best": (10_000, 16, 60e6, 200)}
-# Ratio of the largest to the smallest class from which on classes count as skewed. In TREC it is 15.
-SKEWED = 20
+# Ratio of the largest to the smallest class from which on classes count as skewed, as 95 % and 5 %. In TREC it is 15.
+SKEWED = 18
 # Letters of Thai, Lao, Burmese and Khmer.
 _UNSPACED_LETTER = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
 _TAG = re.compile(r"<(?:br|p|div|span|a|b|i)\b[^<>]{0,200}>", re.IGNORECASE)

@@ -7,9 +7,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ..utils.errors import CheckpointError, HfRnnError
+from .written_settings import difference
 
 JOURNAL = "journal.log"
 # Number of trials before the sampler chooses the values.
@@ -17,7 +16,7 @@ STARTS = 8
 # A trial is pruned after this number of finished ones, from this part of its training on.
 FINISHED_BEFORE_PRUNING, PARTS_BEFORE_PRUNING = 3, 3
 # Settings that may differ when a search continues; the fingerprint of the rows stands for their path.
-_MAY_DIFFER = ("data.path", "training.output_dir", "training.disable_tqdm")
+_MAY_DIFFER = ("data.path", "training.output_dir", "training.disable_tqdm", "hf_rnn_version")
 
 
 def check_optuna() -> None:
@@ -56,10 +55,10 @@ def open_study(folder: Path, known: dict[str, Any], is_greater_better: bool, see
         load_if_exists=True,
     )
     before = study.user_attrs.setdefault("search", known)
-    if before != known:
+    if found := difference(before, known, _MAY_DIFFER):
         raise CheckpointError(
-            f"{str(folder.parent)!r} holds an unfinished search with {_difference(before, known)}: write "
-            "training.overwrite=True to start a new one, or name another training.output_dir."
+            f"{str(folder.parent)!r} holds an unfinished search that was begun {found}, or write "
+            "training.overwrite=True to start a new one."
         )
     study.set_user_attr("search", known)
     # The sampler of a continued search would repeat its random numbers with the same seed.
@@ -69,18 +68,6 @@ def open_study(folder: Path, known: dict[str, Any], is_greater_better: bool, see
         study.tell(trial.number, state=TrialState.FAIL)
         again = trial.params
     return study, again
-
-
-def identity(text: str, **others: Any) -> dict[str, Any]:
-    """Return the settings that must be the same for a search to continue, by key.
-
-    Args:
-        text: YAML text of the run.
-        others: Other settings of the search.
-    """
-    sections = {name: values for name, values in yaml.safe_load(text).items() if isinstance(values, dict)}
-    settings = {f"{name}.{key}": value for name, values in sections.items() for key, value in values.items()}
-    return others | {key: value for key, value in settings.items() if key not in _MAY_DIFFER}
 
 
 def _mended(journal: Path) -> Path:
@@ -93,10 +80,4 @@ def _mended(journal: Path) -> Path:
     return journal
 
 
-def _difference(before: dict[str, Any], now: dict[str, Any]) -> str:
-    """Return the first difference between two searches in words."""
-    key = next(key for key in {**now, **before} if before.get(key) != now.get(key))
-    return "other rows" if key == "rows" else f"{key}={before.get(key)!r}, and this one has {now.get(key)!r}"
-
-
-__all__ = ["STARTS", "check_optuna", "identity", "open_study"]
+__all__ = ["STARTS", "check_optuna", "open_study"]

@@ -32,9 +32,10 @@ from .run_checks import check_use
 from .run_config import parse_run, with_values
 from .run_folder import check_writable, claim_folder, traces_of_a_run
 from .search_space import SPACES, SearchSpace, Start
-from .search_study import STARTS, check_optuna, identity, open_study
+from .search_study import STARTS, check_optuna, open_study
 from .trial_run import ChosenRun, OutOfTime, SharedRows, TooLarge, TrialRun, TrialWatch
 from .trials import FINISHED, TOO_LARGE, Limits, Trial, Trials, shown
+from .written_settings import written_settings
 
 if TYPE_CHECKING:
     from .run_config import RunConfig
@@ -72,7 +73,7 @@ def tune(
         megabytes: Maximum size of the weights and the tokenizer of the saved model, in millions of bytes; None for no
             maximum.
         metric: Metric of the validation split that the search improves, also over the epochs of a trial; None for
-            `training.metric_for_best_model`, or the first metric of the task, or macro F1 if one class has 20 times as
+            `training.metric_for_best_model`, or the first metric of the task, or macro F1 if one class has 18 times as
             many rows as another one.
 
     Returns:
@@ -189,14 +190,8 @@ class Search:
         """Open the study, and read the trials of an interrupted search."""
         if self.config.training.overwrite:
             shutil.rmtree(self.place, ignore_errors=True)
-        known = identity(
-            self.text,
-            task=self.config.task,
-            preset=self.config.preset,
-            metric=self.trials.metric,
-            megabytes=self.limits.megabytes,
-            rows=self.rows.schema.fingerprint,
-        )
+        of_search = {"metric": self.trials.metric, "megabytes": self.limits.megabytes}
+        known = written_settings(self.config, self.text) | of_search | {"rows": self.rows.schema.fingerprint}
         seed = self.config.training.seed
         self.study, self.again = open_study(self.place, known, self.trials.is_greater_better, seed)
         self.seconds_before = self.study.user_attrs.get("seconds", 0.0)
