@@ -5,6 +5,7 @@ This file and those that [`~hf_rnn.models.code_files.code_files`] names are save
 where hf_rnn is not installed (`trust_remote_code=True`). These files import only each other.
 """
 
+import copy
 import difflib
 import os
 import shutil
@@ -250,9 +251,6 @@ class RNNConfig(PreTrainedConfig):
         there = kwargs.pop("auto_map", None) or AUTO_MAP
         kwargs.pop("trust_remote_code", None)
         kwargs.pop("custom_pipelines", None)
-        if __name__.startswith("transformers_modules") and self.thresholds:
-            # hf_rnn registers the pipeline itself if it is imported, and then no code of a repository runs.
-            self.custom_pipelines = CUSTOM_PIPELINES
         _check_version(kwargs.pop("hf_rnn_version", FORMAT_VERSION))
         self.auto_map = {name: reference for name, reference in AUTO_MAP.items() if name in there}
         self.hf_rnn_version = FORMAT_VERSION
@@ -293,6 +291,16 @@ class RNNConfig(PreTrainedConfig):
                 shutil.copyfile(source, target)
         if push_to_hub:
             self.push_to_hub(kwargs.pop("repo_id", Path(save_directory).name), **kwargs)
+
+    @property
+    def custom_pipelines(self) -> dict[str, dict]:
+        """Pipelines of the repository's code, which transformers reads.
+
+        hf_rnn registers its pipeline itself when it is imported, and then no code of a repository runs. A property is
+        not saved, and transformers may change what it returns.
+        """
+        is_of_repository = __name__.startswith("transformers_modules")
+        return copy.deepcopy(CUSTOM_PIPELINES) if is_of_repository and self.thresholds else {}
 
     @property
     def num_directions(self) -> int:
