@@ -177,6 +177,7 @@ def test_help_says_what_there_is(capsys):
     assert run(capsys, "--version")[1].startswith("hf-rnn ")
 
 
+@pytest.mark.proof
 @pytest.mark.slow
 def test_two_processes_train_what_one_trains(tmp_path, tiny_run):
     """Run the quickstart under `accelerate launch` with two CPU processes and the same global batch size."""

@@ -314,7 +314,8 @@ def test_an_encoder_alone_answers_nothing(language_model, tmp_path):
         hf_rnn.Predictor.from_pretrained(tmp_path / "encoder")
 
 
-@pytest.mark.parametrize("hidden_size", [8, pytest.param(12, marks=pytest.mark.proof)])
+@pytest.mark.parametrize("hidden_size", [8, 12])
+@pytest.mark.proof
 @pytest.mark.slow
 def test_a_language_model_goes_on_with_the_output_layer_of_another(tmp_path, reviews, hidden_size):
     first = lm(tmp_path / "first", reviews, tie_word_embeddings=False, hidden_size=hidden_size)

@@ -134,14 +134,8 @@ def name_of(check) -> str:
     return getattr(check.func, "func", check.func).__name__
 
 
-def marks_of(kind: str, check) -> list:
-    """Return the marks of a check: both estimators share their code, so most checks of the regressor repeat others."""
-    repeats = kind == "regressor" and PASSED.get(name_of(check)) != REGRESSOR
-    return [pytest.mark.slow, *([pytest.mark.proof] if repeats else [])]
-
-
 CHECKS = [
-    pytest.param(kind, estimator, check, id=f"{kind}-{name_of(check)}", marks=marks_of(kind, check))
+    pytest.param(kind, estimator, check, id=f"{kind}-{name_of(check)}", marks=[pytest.mark.slow, pytest.mark.proof])
     for kind, estimator in ESTIMATORS.items()
     for _, check in estimator_checks_generator(estimator)
 ]

@@ -112,8 +112,9 @@ def test_batches_by_tokens_in_two_processes(reviews, tmp_path):
     assert json.loads((tmp_path / "two" / "metrics.json").read_text())["run"]["epochs"] == 2
 
 
+@pytest.mark.proof
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["SIGKILL", pytest.param("error", marks=pytest.mark.proof)])
+@pytest.mark.parametrize("how", ["SIGKILL", "error"])
 def test_a_worker_that_dies_ends_the_job_at_once_and_a_restart_goes_on(how, reviews, tmp_path):
     assert torchrun(2, *options(reviews, tmp_path / "whole", 8)).returncode == 0
     # Step 11 is within the second epoch of 8 steps.
