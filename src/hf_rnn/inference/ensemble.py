@@ -13,12 +13,12 @@ from ..models.decisions import mean_thresholds
 
 if TYPE_CHECKING:
     from ..models.configuration_rnn import RNNConfig
-    from .predictor import Predictor
+    from ..tasks import PredictorLike
 
 logger = logging.getLogger(__name__)
 
 
-def config_of_ensemble(first: Predictor, others: Sequence[Predictor], paths: Sequence[str]) -> RNNConfig:
+def config_of_ensemble(first: PredictorLike, others: Sequence[PredictorLike], paths: Sequence[str]) -> RNNConfig:
     """Return the configuration by which an ensemble decides: that of the first model, with the mean thresholds.
 
     Args:
