@@ -20,7 +20,7 @@ from ..text.labels import MULTI, SINGLE
 from ..utils.errors import ConfigError, nearest
 from ..utils.figures import draw_calibration
 from ..utils.output import say
-from .class_balance import weights_in_effect
+from .class_balance import by_label, weights_in_effect
 from .linear_model import Labels
 
 if TYPE_CHECKING:
@@ -301,9 +301,7 @@ def summary(found: dict[str, Any]) -> str:
         losses = "validation loss {before:.4f} before, {after:.4f} after".format(**found["losses"])
         lines.append(f"scores     logits are divided by the temperature {found['temperature']:g}; {losses}")
     if found.get("thresholds"):
-        shown = [f"{name} {value:.3g}" for name, value in list(found["thresholds"].items())[:20]]
-        more = " · …" if len(found["thresholds"]) > 20 else ""
-        lines.append(f"thresholds {' · '.join(shown)}{more}")
+        lines.append(f"thresholds {by_label(found['thresholds'])}")
     return "\n".join(lines)
 
 

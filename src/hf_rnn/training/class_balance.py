@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from .arguments import RNNTrainingArguments
 
 BALANCED = "balanced"
+# Maximum number of labels on a line that is printed.
+SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -112,9 +114,18 @@ def class_loss(args: RNNTrainingArguments, task: Task, rows: Any) -> ClassLoss:
         )
     weights = class_weights(args.class_weights, task.label_names, several, rows)
     if weights is not None and args.should_log:
-        shown = [f"{name} {weight:.3g}" for name, weight in zip(task.label_names[:20], weights, strict=False)]
-        say(f"weights    {' · '.join(shown)}" + (" · …" if len(weights) > 20 else ""))
+        say(f"weights    {by_label(dict(zip(task.label_names, weights, strict=True)))}")
     return ClassLoss(several, weights, args.focal_gamma)
+
+
+def by_label(numbers: dict[str, float]) -> str:
+    """Return the numbers of the first labels on one line.
+
+    Args:
+        numbers: Numbers by the name of their label.
+    """
+    shown = [f"{name} {number:.3g}" for name, number in list(numbers.items())[:SHOWN]]
+    return " · ".join(shown) + (" · …" if len(numbers) > SHOWN else "")
 
 
 def class_weights(
@@ -217,4 +228,4 @@ def balanced_rows(rows: Dataset, seed: int) -> Dataset:
     return rows.select(np.sort(np.concatenate(places)))
 
 
-__all__ = ["BALANCED", "ClassLoss", "balanced_rows", "class_loss", "class_weights", "weights_in_effect"]
+__all__ = ["BALANCED", "ClassLoss", "balanced_rows", "by_label", "class_loss", "class_weights", "weights_in_effect"]

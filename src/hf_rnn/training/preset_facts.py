@@ -48,7 +48,7 @@ class Facts:
         tags: Number of texts with an HTML tag, per row.
         labels: Number of labels.
         kind: Problem type of a text classifier, else None.
-        skew: Number of rows of the largest class over that of the smallest one, with one label per row; else 1.
+        is_skewed: True if the classes are skewed, as [`is_skewed`] tells.
         goes_on: True for a run that goes on from a text classifier, which has a third of the epochs.
         tagged: True for token classification, which has batches of at most 16 rows, and more epochs.
         written_batch: Rows in a batch if the user wrote a batch size or a token budget, else None.
@@ -65,7 +65,7 @@ class Facts:
     tags: float = 0.0
     labels: int = 2
     kind: str | None = None
-    skew: float = 1.0
+    is_skewed: bool = False
     goes_on: bool = False
     tagged: bool = False
     written_batch: float | None = None
@@ -109,7 +109,7 @@ class Facts:
             tags=tags / len(sample),
             labels=max(1, len(task.label_names)),
             kind=task.problem_type if run.task == "text_classification" else None,
-            skew=skew_of(task, rows),
+            is_skewed=is_skewed(task, rows),
             goes_on=bool(run.model.keep_head),
             tagged=run.task == "token_classification",
             written_batch=written_batch,
@@ -127,11 +127,6 @@ class Facts:
             best: Value for the preset best.
         """
         return {"fast": fast, "default": default, "best": best}[self.preset]
-
-    @property
-    def is_skewed(self) -> bool:
-        """True if a class has SKEWED times as many rows as another one."""
-        return self.skew >= SKEWED
 
     @property
     def batch(self) -> int:
@@ -188,17 +183,17 @@ class Facts:
         return round(min(0.999, max(0.9, 1 - 10 / self.steps)), 4)
 
 
-def skew_of(task: Task, rows: Dataset) -> float:
-    """Return the number of rows of the largest class over that of the smallest one; 1 unless rows have one label each.
+def is_skewed(task: Task, rows: Dataset) -> bool:
+    """Return True if each row has one label, and a class has SKEWED times as many rows as another one.
 
     Args:
         task: Task of the run.
         rows: Prepared training rows.
     """
     if task.problem_type != SINGLE:
-        return 1.0
+        return False
     counts = Counter(rows["labels"])
-    return max(counts.values()) / min(counts.values())
+    return max(counts.values()) >= SKEWED * min(counts.values())
 
 
-__all__ = ["SKEWED", "Facts", "skew_of"]
+__all__ = ["Facts", "is_skewed"]

@@ -25,7 +25,7 @@ from ..utils.errors import CheckpointError, ConfigError, HfRnnError, check_choic
 from ..utils.output import say
 from .checkpoints import numbered
 from .going_on import with_pretrained_settings
-from .preset_facts import SKEWED, Facts, skew_of
+from .preset_facts import Facts, is_skewed
 from .presets import choose, rules_of
 from .run import Run, read_config
 from .run_checks import check_use
@@ -165,8 +165,8 @@ class Search:
     def _trials(self, metric: str | None) -> Trials:
         args, directions = self.config.training, {**self.rows.task.measures, "loss": False}
         if metric is None:
-            is_skewed = skew_of(self.rows.task, self.rows.prepared["train"]) >= SKEWED
-            of_task = "f1_macro" if is_skewed else next(iter(directions))
+            skewed = is_skewed(self.rows.task, self.rows.prepared["train"])
+            of_task = "f1_macro" if skewed else next(iter(directions))
             metric = str(args.metric_for_best_model) if args.chose_metric else of_task
         metric = metric.removeprefix("eval_")
         check_choice("metric", metric, directions)

@@ -170,13 +170,13 @@ def _write_file(options: Any, predictor: Any) -> None:
         predictor,
         data_of(predictor, options, options.file),
         Path(options.output),
-        options.batch_tokens,
-        options.top_k,
-        given_columns(options),
-        options.overwrite,
-        options.part_rows,
-        options.min_score,
-        options.sort,
+        batch_tokens=options.batch_tokens,
+        top_k=options.top_k,
+        given=given_columns(options),
+        overwrite=options.overwrite,
+        part_rows=options.part_rows,
+        min_score=options.min_score,
+        sort=options.sort,
     )
     if is_first_process():
         print(f"{rows} answers written to {options.output}")
