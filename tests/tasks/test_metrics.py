@@ -1,6 +1,7 @@
+import numpy as np
 import pytest
 
-from hf_rnn.tasks.metrics import MultiLabelMetrics, RegressionMetrics, SingleLabelMetrics
+from hf_rnn.tasks.metrics import MultiLabelMetrics, RegressionMetrics, SingleLabelMetrics, average_precision
 
 
 def test_single_label_metrics_by_hand():
@@ -20,6 +21,14 @@ def test_multi_label_metrics_by_hand():
     assert metrics["f1_micro"] == pytest.approx(0.8)
     assert metrics["precision/a"] == 0.5
     assert metrics["recall/b"] == 1
+
+
+def test_average_precision_by_hand():
+    scores = np.array([[0.9, 0.1, 0.3], [0.8, 0.2, 0.3], [0.7, 0.3, 0.3]])
+    labels = np.array([[1, 0, 0], [0, 1, 0], [1, 1, 0]])
+    # The relevant rows of a are the first and third by score, those of b the first two. No row has c.
+    assert average_precision(scores, labels) == pytest.approx(((1 + 2 / 3) / 2 + 1) / 2)
+    assert average_precision(scores, labels * 0) == 0
 
 
 def test_regression_metrics_by_hand():

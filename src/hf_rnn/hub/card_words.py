@@ -24,6 +24,7 @@ METRICS = {
     "f1_micro": ("micro F1", "f1"),
     "matthews_correlation": ("Matthews correlation", "matthews_correlation"),
     "subset_accuracy": ("subset accuracy", "accuracy"),
+    "average_precision": ("mean average precision", "average_precision"),
     "ece": ("expected calibration error", "ece"),
     "brier": ("Brier score", "brier_score"),
     "mse": ("mean squared error", "mse"),

@@ -121,6 +121,19 @@ def calibration(scores: np.ndarray, references: np.ndarray) -> dict[str, float]:
     return {"ece": float(ece), "brier": brier}
 
 
+def average_precision(scores: np.ndarray, references: np.ndarray) -> float:
+    """Compute the mean average precision over the labels that at least one row has; 0 if there is none.
+
+    It judges the order of the scores of a label, and needs no threshold.
+
+    Args:
+        scores: Probabilities, `[N, C]`.
+        references: True labels as 0 and 1, `[N, C]`.
+    """
+    found = references.any(0)
+    return float(sk.average_precision_score(references[:, found], scores[:, found])) if found.any() else 0.0
+
+
 def reliability(confidence: np.ndarray, right: np.ndarray) -> list[tuple[int, float, float]]:
     """Return the number of rows, the mean probability and the share of right predictions of each bin that has rows.
 
@@ -333,6 +346,7 @@ __all__ = [
     "SingleLabelMetrics",
     "SpanMetrics",
     "TranslationMetrics",
+    "average_precision",
     "calibration",
     "coverage_curve",
     "coverage_table",

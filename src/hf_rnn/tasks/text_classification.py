@@ -170,7 +170,13 @@ class TextClassification(LabelledTexts):
         """The metrics of a split, with True if greater is better. The first one selects the best checkpoint."""
         return {
             SINGLE: {"accuracy": True, "f1_macro": True, "matthews_correlation": True, **CALIBRATION},
-            MULTI: {"f1_micro": True, "f1_macro": True, "subset_accuracy": True, **CALIBRATION},
+            MULTI: {
+                "f1_micro": True,
+                "f1_macro": True,
+                "subset_accuracy": True,
+                "average_precision": True,
+                **CALIBRATION,
+            },
             REGRESSION: {"mse": False, "mae": False, "r2": True, "pearson": True, "spearman": True},
         }[str(self.problem_type)]
 
@@ -197,9 +203,12 @@ class TextClassification(LabelledTexts):
         measured = self.measured(self.predicted(logits), labels)
         if self.problem_type == REGRESSION:
             return measured
-        from .metrics import calibration
+        from .metrics import average_precision, calibration
 
-        found = calibration(self.scores(logits), np.asarray(labels))
+        scores, labels = self.scores(logits), np.asarray(labels)
+        found = calibration(scores, labels)
+        if self.problem_type == MULTI:
+            found = {"average_precision": average_precision(scores, labels), **found}
         # The metrics of each class, whose names have a slash, come last.
         return {name: measured[name] for name in measured if "/" not in name} | found | measured
 
