@@ -91,15 +91,38 @@ def test_a_threshold_separates_scores_near_0_and_1(scores):
     assert (np.array(scores) > best_threshold(np.array(scores), np.array([0, 0, 1, 1]))).tolist() == [0, 0, 1, 1]
 
 
-def test_a_label_of_few_rows_gets_the_threshold_of_all_labels():
+def test_a_label_of_few_rows_gets_the_threshold_of_its_expected_f1():
+    draw = np.random.default_rng(0)
+    scores = draw.random((400, 3)) ** 8
+    labels = (draw.random(scores.shape) < scores).astype(int)
+    # With perfect probabilities and many rows, the threshold of the highest F1 is half of that F1 (Lipton et al. 2014).
+    known = fit_thresholds(draw.random((100_000, 1)) ** 8, np.zeros((100_000, 1)))[0]
+    assert 0.25 < known < 0.45
+    labels[:, 1] = 0
+    labels[:, 2] = 0
+    labels[scores[:, 2].argmin(), 2] = 1  # One row, of the lowest score, would move a threshold to 0.
+    thresholds = fit_thresholds(scores, labels)
+    assert thresholds == pytest.approx([known] * 3, abs=0.1)
+
+
+def test_class_weights_do_not_change_which_rows_a_fitted_threshold_chooses():
+    draw = np.random.default_rng(0)
+    scores = draw.random((400, 1)) ** 8
+    labels = (draw.random(scores.shape) < scores).astype(int)
+    weighted = 20 * scores / (1 - scores + 20 * scores)  # Scores of a loss in which the label counts 20 times.
+    plain, of_weighted = fit_thresholds(scores, labels), fit_thresholds(weighted, labels, weights=np.array([20.0]))
+    assert (scores > plain).tolist() == (weighted > of_weighted).tolist()
+
+
+def test_a_label_of_few_rows_gets_the_precision_of_all_labels():
     draw = np.random.default_rng(0)
     scores = draw.random((400, 2))
     labels = (scores > [0.2, 0.7]).astype(int)
     labels[:, 1] = 0
     labels[:2, 1] = 1
-    thresholds = fit_thresholds(scores, labels)
-    assert thresholds[0] == pytest.approx(0.2, abs=0.02)
-    assert thresholds[1] == best_threshold(scores.reshape(-1), labels.reshape(-1))
+    thresholds = fit_thresholds(scores, labels, 0.9)
+    assert thresholds[0] < 0.2
+    assert thresholds[1] == best_threshold(scores.reshape(-1), labels.reshape(-1), 0.9)
 
 
 def rows_of(count: int, label: str = "positive") -> list[dict]:

@@ -34,8 +34,10 @@ logger = logging.getLogger(__name__)
 FITTED = ("f1", "precision")
 # Bounds of the temperature, and the strength of the prior that keeps it near 1 if there are few validation rows.
 COLDEST, HOTTEST, PRIOR = 0.1, 10.0, 1.0
-# A label with fewer validation rows than this gets the threshold that is best for all labels together.
+# A label with fewer validation rows than this gets the threshold with a least precision of all labels together.
 FEWEST_ROWS = 5
+# For the highest F1, a label counts in part by its probabilities, as if they were this number of rows with the label.
+PRIOR_ROWS = 10
 
 
 def check_calibration(args: Any, task: Any) -> None:
@@ -126,7 +128,8 @@ def calibrate(trainer: RNNTrainer, tokenizer: PreTrainedTokenizerBase, encoded: 
             found["temperature"] = temperature
         if args.thresholds:
             scores = task.scores(logits / np.float32(temperature))
-            found["thresholds"] = _thresholds(args, task, scores, values, np.asarray(encoded["train"]["labels"]))
+            train = np.asarray(encoded["train"]["labels"])
+            found["thresholds"] = _thresholds(args, task, scores, values, train, weights)
     (found,) = broadcast_object_list([found])
     model.config.temperature = found.get("temperature", 1.0)
     model.config.thresholds = found.get("thresholds")
@@ -163,13 +166,15 @@ def fit_temperature(logits: np.ndarray, labels: Labels) -> tuple[float, dict[str
     return temperature, {"before": round(before, 4), "after": round(labels.loss(logits / temperature), 4)}
 
 
-def _thresholds(args: Any, task: Any, scores: np.ndarray, labels: np.ndarray, train: np.ndarray) -> dict[str, float]:
+def _thresholds(
+    args: Any, task: Any, scores: np.ndarray, labels: np.ndarray, train: np.ndarray, weights: np.ndarray | None
+) -> dict[str, float]:
     """Return the thresholds by label that the training arguments set, or ask to fit."""
     if isinstance(args.thresholds, dict):
         return dict(args.thresholds)
     least = args.min_precision if args.thresholds == "precision" else None
     if task.problem_type == MULTI:
-        fitted = fit_thresholds(scores, labels, least)
+        fitted = fit_thresholds(scores, labels, least, weights)
         return {name: float(value) for name, value in zip(task.label_names, fitted, strict=True)}
     counts = np.bincount(train, minlength=2)
     positive = int(counts.argmin()) if counts[0] != counts[1] else 1
@@ -183,21 +188,33 @@ def _thresholds(args: Any, task: Any, scores: np.ndarray, labels: np.ndarray, tr
             "data.validation_size."
         )
         return {name: DEFAULT}
-    return {name: float(fit_thresholds(scores[:, [positive]], of_class[:, None], least)[0])}
+    ratio = None if weights is None else weights[[positive]] / weights[1 - positive]
+    return {name: float(fit_thresholds(scores[:, [positive]], of_class[:, None], least, ratio)[0])}
 
 
-def fit_thresholds(scores: np.ndarray, labels: np.ndarray, least: float | None = None) -> np.ndarray:
+def fit_thresholds(
+    scores: np.ndarray, labels: np.ndarray, least: float | None = None, weights: np.ndarray | None = None
+) -> np.ndarray:
     """Return the threshold of each label, `[C]`, that is best on the validation rows.
 
-    A label with fewer than `FEWEST_ROWS` rows gets the threshold that is best for all labels together.
+    A few rows of a label say little about the threshold of the highest F1. Therefore the probabilities of the label
+    count too, as `PRIOR_ROWS` rows with the label do: the threshold is best for the expected F1 (Ye et al. 2012). With
+    a least precision, a label with fewer than `FEWEST_ROWS` rows gets the threshold of all labels together.
 
     Args:
         scores: Probabilities, `[N, C]`.
         labels: True labels as 0 and 1, `[N, C]`.
         least: Least precision, with the highest recall; None for the highest F1.
+        weights: Weight of each label against its absence in training, `[C]`, which its scores reflect; None for 1.
     """
+    rows = labels.sum(0)
+    if least is None:
+        odds = scores / np.maximum(1 - scores, 1e-12) / (1 if weights is None else weights)
+        share = PRIOR_ROWS / (rows + PRIOR_ROWS)
+        truth = (1 - share) * labels + share * odds / (1 + odds)
+        return np.array([best_threshold(*of_label) for of_label in zip(scores.T, truth.T, strict=True)])
     common = best_threshold(scores.reshape(-1), labels.reshape(-1), least)
-    enough = (labels.sum(0) >= FEWEST_ROWS) | (labels.shape[1] == 1)
+    enough = (rows >= FEWEST_ROWS) | (labels.shape[1] == 1)
     return np.array(
         [
             best_threshold(score, truth, least) if one else common
@@ -214,15 +231,17 @@ def best_threshold(scores: np.ndarray, truth: np.ndarray, least: float | None = 
 
     Args:
         scores: Probabilities of the label, `[N]`.
-        truth: 1 if a row has the label, else 0, `[N]`.
+        truth: 1 if a row has the label, else 0, or the probability that it has the label, `[N]`.
         least: Least precision, with the highest recall; None for the highest F1.
     """
     from sklearn.metrics import precision_recall_curve
 
     if not truth.any():
         return DEFAULT
+    # Each row counts with the label and without it, by the probability of both.
+    has, weights = np.repeat([1, 0], len(truth)), np.concatenate([truth, 1 - truth])
     # The curve counts scores of `edges` and above; its last point, without a prediction, has no edge.
-    precision, recall, edges = precision_recall_curve(truth, scores)
+    precision, recall, edges = precision_recall_curve(has, np.tile(scores, 2), sample_weight=weights)
     precision, recall = precision[:-1], recall[:-1]
     if least is None:
         value = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
