@@ -46,6 +46,13 @@ def test_columns_are_found(rows, columns):
     assert found(rows) == columns
 
 
+def test_the_column_of_groups_is_neither_text_nor_label():
+    rows = {"comment": [f"parcel {n}" for n in range(10)], "author": TEXT, "mood": ["a", "b"] * 5}
+    assert found(rows, group_column="author") == ("comment", None, "mood")
+    rows = {"said": TEXT, "class": ["c", "d"] * 5, "mood": ["a", "b"] * 5}
+    assert found(rows, group_column="class") == ("said", None, "mood")
+
+
 def test_a_named_column_wins_over_a_guess():
     rows = {"text": TEXT, "note": ["7", "8"] * 5, "label": ["a", "b"] * 5, "kind": ["x", "y"] * 5}
     assert found(rows, text_column="note", label_column="kind") == ("note", None, "kind")

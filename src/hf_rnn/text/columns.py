@@ -147,7 +147,8 @@ def choose_texts(rows: Dataset, data: DataArguments) -> tuple[str, str | None]:
         check_column(rows, key, data)
     if data.text_column is not None:
         return data.text_column, data.text_pair_column
-    others = [name for name in rows.column_names if name not in (data.text_pair_column, *_labels(data))]
+    taken = (data.text_pair_column, data.group_column, *_labels(data))
+    others = [name for name in rows.column_names if name not in taken]
     pair = _pair_in(others, data) if data.text_pair_column is None else None
     if pair is not None:
         return pair
@@ -331,7 +332,7 @@ def _comes_again(values: list) -> bool:
 def _choose_label(rows: Dataset, texts: tuple[str, str | None], data: DataArguments) -> str | list[str]:
     from datasets import ClassLabel
 
-    others = [name for name in rows.column_names if name not in texts]
+    others = [name for name in rows.column_names if name not in (*texts, data.group_column)]
     named = _one_called(others, LABEL_NAMES, 2, "label_column", "label column", data)
     if named is not None:
         return named
