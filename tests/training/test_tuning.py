@@ -225,6 +225,16 @@ def test_another_search_in_the_folder_is_an_error(interrupted, data, changes, ho
     assert (folder / ".tune" / "journal.log").exists()
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_two_searches_at_once_in_a_folder(interrupted, data, overwrite):
+    folder, _ = interrupted
+    journal = (folder / ".tune" / "journal.log").read_bytes()
+    other = search_study.alone_in(folder / ".tune")
+    with other, pytest.raises(HfRnnError, match=r"another process searches in .*: wait for its end, or name another"):
+        hf_rnn.tune(sections(data, folder, training__overwrite=overwrite), trials=3)
+    assert (folder / ".tune" / "journal.log").read_bytes() == journal
+
+
 @pytest.mark.slow
 def test_overwrite_begins_a_search_anew(interrupted, data):
     folder, begun = interrupted

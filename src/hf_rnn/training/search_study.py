@@ -3,14 +3,19 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from ..utils.errors import CheckpointError, HfRnnError
 from .written_settings import difference
 
-JOURNAL = "journal.log"
+JOURNAL, LOCK = "journal.log", "lock"
 # Number of trials before the sampler chooses the values.
 STARTS = 8
 # A trial is pruned after this number of finished ones, from this part of its training on.
@@ -25,12 +30,47 @@ def check_optuna() -> None:
         raise HfRnnError('a search of settings needs optuna: pip install "hf-rnn[tune]".')
 
 
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep other processes from searching in a folder. The operating system unlocks it if this process is killed.
+
+    Args:
+        folder: Folder of the search; it is created if it does not exist.
+
+    Raises:
+        CheckpointError: Another process searches in the folder.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise CheckpointError(
+            f"another process searches in {str(folder.parent)!r}: wait for its end, or name another folder, "
+            "training.output_dir=NAME."
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def remove_search(folder: Path) -> None:
+    """Remove an unfinished search from a folder, except for the lock.
+
+    Args:
+        folder: Folder of the search.
+    """
+    for path in (each for each in folder.iterdir() if each.name != LOCK):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
 def open_study(folder: Path, known: dict[str, Any], is_greater_better: bool, seed: int) -> tuple[Any, dict | None]:
     """Open the study of a search, or create it.
 
     Args:
         folder: Folder of the search.
-        known: Settings that must be the same for a search to continue, from [`identity`].
+        known: Settings that must be the same for a search to continue.
         is_greater_better: True if a greater metric is better.
         seed: Seed of the sampler.
 
@@ -45,7 +85,6 @@ def open_study(folder: Path, known: dict[str, Any], is_greater_better: bool, see
     from optuna.storages.journal import JournalFileBackend
     from optuna.trial import TrialState
 
-    folder.mkdir(parents=True, exist_ok=True)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         storage=JournalStorage(JournalFileBackend(str(_mended(folder / JOURNAL)))),
@@ -80,4 +119,4 @@ def _mended(journal: Path) -> Path:
     return journal
 
 
-__all__ = ["STARTS", "check_optuna", "open_study"]
+__all__ = ["STARTS", "alone_in", "check_optuna", "open_study", "remove_search"]

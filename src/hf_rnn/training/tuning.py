@@ -32,7 +32,7 @@ from .run_checks import check_use
 from .run_config import parse_run, with_values
 from .run_folder import check_writable, claim_folder, traces_of_a_run
 from .search_space import SPACES, SearchSpace, Start
-from .search_study import STARTS, check_optuna, open_study
+from .search_study import STARTS, alone_in, check_optuna, open_study, remove_search
 from .trial_run import ChosenRun, OutOfTime, SharedRows, TooLarge, TrialRun, TrialWatch
 from .trials import FINISHED, TOO_LARGE, Limits, Trial, Trials, shown
 from .written_settings import written_settings
@@ -109,13 +109,16 @@ class Search:
         self.rows = self._read()
         self.trials = self._trials(metric)
         self.space = self._space()
-        self._open()
 
     def run(self) -> dict:
         """Search, save the model, and return the content of `metrics.json`."""
-        while self._may_go_on():
-            self._try()
-        return self._save()
+        with alone_in(self.place):
+            self._open()
+            while self._may_go_on():
+                self._try()
+            results = self._save()
+        shutil.rmtree(self.place)
+        return results
 
     # Before the trials -----------------------------------------------------------------------------------------------
 
@@ -189,7 +192,7 @@ class Search:
     def _open(self) -> None:
         """Open the study, and read the trials of an interrupted search."""
         if self.config.training.overwrite:
-            shutil.rmtree(self.place, ignore_errors=True)
+            remove_search(self.place)
         of_search = {"metric": self.trials.metric, "megabytes": self.limits.megabytes}
         known = written_settings(self.config, self.text) | of_search | {"rows": self.rows.schema.fingerprint}
         seed = self.config.training.seed
@@ -347,9 +350,7 @@ class Search:
             shutil.copytree(checkpoint, self.folder / checkpoint.name)
         config, text = self._with(chosen.chosen, {"training.resume": True})
         entry = partial(self._entry, chosen)
-        results = ChosenRun(config, text, self.rows, self.source, entry, self.trials.table()).train()
-        shutil.rmtree(self.place)
-        return results
+        return ChosenRun(config, text, self.rows, self.source, entry, self.trials.table()).train()
 
     def _entry(self, chosen: Trial) -> dict[str, Any]:
         """Return the entry `tune` of metrics.json."""
