@@ -68,6 +68,7 @@ def test_balanced_weights_give_all_classes_the_same_sum():
         ([-1.0, 1.0], r"the weight -1.0 for 'ham', which must be greater than 0"),
         ({"spam": float("nan")}, r"the weight nan for 'spam'"),
         ({"Spam": 2.0}, r"the class 'Spam', which is not one of ham, spam: did you mean 'spam'\?"),
+        ({}, r"class_weights={} has no weight: write 'balanced', or training.class_weights={'spam': 2.0}, or leave"),
     ],
 )
 def test_weights_that_do_not_fit_the_classes_are_refused(asked, message):

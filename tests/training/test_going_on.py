@@ -426,7 +426,10 @@ def test_settings_that_contradict_the_old_model(sections, message, old, tmp_path
     [
         (renamed(rows("ham", "spam"), {"spam": "other"}), r"has rows of 'other', which neither the rows of"),
         (renamed(rows("ham", "spam"), {"spam": "SPAM"}), r"the label 'SPAM', and .* was trained on 'spam'"),
-        ([{**row, "text": 5, "label": None} for row in rows("ham")], r"no row with a label"),
+        (
+            [{**row, "text": 5, "label": None} for row in rows("ham")],
+            r"data\.replay='.*' is read with the data settings in run\.yaml of '.*no row with a label",
+        ),
         (
             [{"n": 1, "m": 2}] * 5,
             r"has the columns 'n', 'm', and neither those of the pretrained .* \('text', 'label'\): give them",

@@ -5,6 +5,7 @@ This is the only place that decides: predictions, metrics, pipelines and explana
 labels.
 """
 
+import difflib
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -68,9 +69,10 @@ def check_thresholds(thresholds: dict[str, float] | None, names: list[str], prob
     """
     for name, threshold in (thresholds or {}).items():
         if name not in names:
+            near = difflib.get_close_matches(str(name), names, n=1) or names
             raise ValueError(
                 f"thresholds has the label {name!r}, which is not one of {', '.join(names[:20])}: write "
-                f"thresholds={{{names[0]!r}: {threshold}}}, or another label of the model."
+                f"thresholds={{{near[0]!r}: {threshold}}}, or another label of the model."
             )
         if not (isinstance(threshold, (int, float)) and math.isfinite(threshold) and 0 <= threshold <= 1):
             raise ValueError(

@@ -153,6 +153,10 @@ def class_weights(
             )
         return _balanced(names, several, rows)
     if isinstance(asked, dict):
+        if not asked:
+            raise ConfigError(
+                f"training.class_weights={{}} has no weight: write 'balanced', or {_by_name(names)}, or leave it out."
+            )
         for name in asked:
             if name not in names:
                 near = nearest(name, names)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -277,14 +279,29 @@ def _read(run: RunConfig, task: Any) -> tuple[Any, DatasetDict]:
         data.test_split = None
     reader: Any = task_class(TASK)(data)
     reader.kept, reader.has_schema = replace(task.kept, names=tuple(task.label_names)), saved.schema is not None
-    splits = reader.hold_out_test(load(data))
-    reader.data = _columns_of(reader, splits[reader.train_split(splits)], task)
-    old = reader.prepare(splits)
+    with _as_before(run):
+        splits = reader.hold_out_test(load(data))
+        train = splits[reader.train_split(splits)]
+    reader.data = _columns_of(reader, train, task)
+    with _as_before(run):
+        old = reader.prepare(splits)
     _check_fit(task, reader, old, path)
     C = len(task.label_names)
     if task.problem_type == MULTI and len(reader.label_names) > C:
         old = old.map(lambda row: {"labels": row["labels"][:C]})
     return reader, old
+
+
+@contextmanager
+def _as_before(run: RunConfig) -> Iterator[None]:
+    """Say in an error about the old rows that the settings in it are those of the pretrained classifier."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(
+            f"data.replay={str(run.data.replay)!r} is read with the data settings in run.yaml of "
+            f"{run.model.pretrained!r}: {error}"
+        ) from error
 
 
 def _columns_of(reader: Any, rows: Dataset, task: Any) -> DataArguments:
