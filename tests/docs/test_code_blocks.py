@@ -84,17 +84,10 @@ def parse(arguments: list[str]) -> None:
     _parser((name,), _command(name).parser()).parse_args(arguments)
 
 
-# Their blocks train many models, and the tests of the features try the same calls on smaller ones.
-LONG = ("cross_validation", "label_more", "scikit_learn", "tune")
-
-
+# The blocks of the guides train many models, and the tests of the features try the same calls on smaller ones.
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "page",
-    [
-        pytest.param(page, marks=[pytest.mark.proof] if page.removesuffix(".md").endswith(LONG) else [])
-        for page in PAGES
-    ],
+    "page", [pytest.param(page, marks=[pytest.mark.proof] if "guides" in page else []) for page in PAGES]
 )
 def test_every_block_runs_alone(page, models, tmp_path):
     jobs = []

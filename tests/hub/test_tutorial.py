@@ -29,6 +29,7 @@ def blocks(tutorial: Path) -> list[tuple[str, str]]:
     return [(token.info, token.content) for token, _ in code_blocks(tutorial)]
 
 
+@pytest.mark.proof
 @pytest.mark.slow
 def test_every_block_runs(server, client, tmp_path):
     rows = made_up_reviews(400)

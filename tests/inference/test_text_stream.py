@@ -36,10 +36,10 @@ def whole(model, tokenizer, texts: list[str]) -> torch.Tensor:
         return torch.cat([model(**tokenizer([text or " "], return_tensors="pt")).logits for text in texts])
 
 
-SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("unigram", "char")]
+PROOFS = [pytest.param(kind, marks=[pytest.mark.slow, pytest.mark.proof]) for kind in ("unigram", "char")]
 
 
-@pytest.fixture(scope="module", params=["bpe", "word", "whitespace", *SLOW])
+@pytest.fixture(scope="module", params=["bpe", "word", "whitespace", *PROOFS])
 def tokenizer(request):
     return train_tokenizer(
         texts(200, 60), request.param, vocab_size=400, min_frequency=1, lowercase=True, strip_html=True

@@ -205,6 +205,7 @@ def test_a_language_models_run_is_measured(tmp_path, independent_directions):
     assert "the gradient is zero" not in " ".join(told["verdict"])
 
 
+@pytest.mark.proof
 @pytest.mark.slow
 def test_a_run_that_goes_on_is_measured_as_it_says_now(tiny_run, tmp_path):
     data = tiny_run.parent / "reviews.csv"

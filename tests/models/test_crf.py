@@ -178,6 +178,7 @@ def test_an_entity_goes_on_only_where_it_began():
 
 @pytest.mark.parametrize("T", [100_000])
 @torch.no_grad()
+@pytest.mark.proof
 @pytest.mark.slow
 def test_tags_of_long_texts_are_the_best_sequence_and_follow_one_another(T):
     """Check float32 marginals; sums over so many tokens cannot separate the best sequences in 32 bits."""

@@ -225,6 +225,7 @@ print(re.findall(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[
 """
 
 
+@pytest.mark.proof
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux for the peak of a process")
 def test_training_on_a_long_text_takes_the_memory_of_a_window():

@@ -182,6 +182,7 @@ def killed(folder: Path, step: int) -> None:
     main(arguments(folder))
 
 
+@pytest.mark.proof
 @pytest.mark.slow
 def test_killed_in_the_middle_of_an_epoch_it_goes_on_to_the_same_weights(tmp_path, capsys):
     assert main(arguments(tmp_path / "whole")) == 0

@@ -197,6 +197,7 @@ def test_other_encodings_have_to_be_named(text, encoding, tmp_path):
     assert rows_of(file, encoding=encoding) == [[text, "x"]]
 
 
+@pytest.mark.proof
 @pytest.mark.slow
 def test_a_byte_that_is_not_utf8_late_in_a_file_is_found(tmp_path):
     (tmp_path / "a.csv").write_bytes(b"text,label\n" + b"plain words,1\n" * 900_000 + "süß,2\n".encode("cp1252"))

@@ -262,6 +262,7 @@ def test_a_run_is_replaced_only_if_asked_and_survives_a_failure(run, tmp_path, m
     assert (folder / ".replaced" / "model.safetensors").read_bytes() == (run[0] / "model.safetensors").read_bytes()
 
 
+@pytest.mark.proof
 @pytest.mark.slow
 def test_two_processes_cross_validate_as_one(tmp_path):
     rows = write_jsonl(tmp_path / "rows.jsonl", table(60))

@@ -359,6 +359,7 @@ def test_grid_search_in_a_pipeline():
     assert search.predict(["  " + TEXTS[0].upper()]) == search.predict(TEXTS[:1])
 
 
+@pytest.mark.proof
 @pytest.mark.slow
 def test_cross_validation_in_other_processes():
     here, there = (

@@ -52,8 +52,14 @@ def test_each_row_is_read_once_and_all_processes_take_as_many_steps(rows, proces
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "more",
-    [{}, {"training.train_sampling_strategy": "random", "training.gradient_accumulation_steps": 2}],
-    ids=["by length", "at random, accumulated"],
+    [
+        pytest.param({}, id="by length"),
+        pytest.param(
+            {"training.train_sampling_strategy": "random", "training.gradient_accumulation_steps": 2},
+            id="at random, accumulated",
+            marks=pytest.mark.proof,
+        ),
+    ],
 )
 def test_two_processes_end_with_the_weights_and_figures_of_one(more, reviews, tmp_path):
     first, second = one_and_two(reviews, tmp_path, 16, **more)
@@ -81,6 +87,7 @@ def test_two_processes_have_the_same_wide_path_and_calibration(reviews, tmp_path
     assert second["validation"] == pytest.approx(first["validation"], abs=1e-3)
 
 
+@pytest.mark.proof
 @pytest.mark.slow
 def test_two_processes_train_a_language_model_as_one_with_all_streams(reviews, tmp_path):
     more = {"task": "language_modeling", "training.window": 8}
@@ -105,6 +112,7 @@ def test_two_processes_train_a_translator_as_one(translated, tmp_path):
     assert second["validation"]["bleu"] == pytest.approx(first["validation"]["bleu"], abs=1e-6)
 
 
+@pytest.mark.proof
 @pytest.mark.slow
 def test_batches_by_tokens_in_two_processes(reviews, tmp_path):
     ended = torchrun(2, *options(reviews, tmp_path / "two", 8, **{"training.train_batch_tokens": 150}))
@@ -140,6 +148,7 @@ def test_a_worker_that_dies_ends_the_job_at_once_and_a_restart_goes_on(how, revi
         assert [name for name in before if name != ".job"] == sorted(path.name for path in (tmp_path / "run").iterdir())
 
 
+@pytest.mark.proof
 @pytest.mark.slow
 def test_a_job_that_is_told_to_stop_saves_a_checkpoint_of_both_and_goes_on(reviews, tmp_path):
     assert torchrun(2, *options(reviews, tmp_path / "whole", 8)).returncode == 0

@@ -45,6 +45,7 @@ def hosts():
             subprocess.run(["ip", "netns", "del", name], capture_output=True) if shutil.which("ip") else None
 
 
+@pytest.mark.proof
 @pytest.mark.slow
 def test_two_hosts_train_as_one(hosts, reviews, tmp_path):
     with socket.socket() as listener:

@@ -295,6 +295,7 @@ def test_a_translator_begins_with_vectors_of_both_languages(shared, tmp_path):
         torch.testing.assert_close(weights[name][vocabulary["drei"]], drei)
 
 
+@pytest.mark.proof
 @pytest.mark.slow
 def test_two_processes_begin_with_the_same_vectors_and_freeze_them(reviews, vectors, tmp_path):
     more = {"model.vectors": vectors, "model.embedding_size": WIDTH, "training.vectors_frozen_epochs": 1}
