@@ -105,6 +105,13 @@ def test_a_label_of_few_rows_gets_the_threshold_of_its_expected_f1():
     assert thresholds == pytest.approx([known] * 3, abs=0.1)
 
 
+def test_a_label_that_no_row_has_or_may_have_gets_the_threshold_of_all_labels():
+    draw = np.random.default_rng(0)
+    scores = draw.random((400, 2)) * [1, 1e-4]
+    labels = (scores > 0.3).astype(int)
+    assert fit_thresholds(scores, labels)[1] == best_threshold(scores.reshape(-1), labels.reshape(-1))
+
+
 def test_class_weights_do_not_change_which_rows_a_fitted_threshold_chooses():
     draw = np.random.default_rng(0)
     scores = draw.random((400, 1)) ** 8
@@ -121,7 +128,7 @@ def test_a_label_of_few_rows_gets_the_precision_of_all_labels():
     labels[:, 1] = 0
     labels[:2, 1] = 1
     thresholds = fit_thresholds(scores, labels, 0.9)
-    assert thresholds[0] < 0.2
+    assert thresholds[0] == pytest.approx(0.2, abs=0.02)
     assert thresholds[1] == best_threshold(scores.reshape(-1), labels.reshape(-1), 0.9)
 
 

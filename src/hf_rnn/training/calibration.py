@@ -37,7 +37,7 @@ COLDEST, HOTTEST, PRIOR = 0.1, 10.0, 1.0
 # A label with fewer validation rows than this gets the threshold with a least precision of all labels together.
 FEWEST_ROWS = 5
 # For the highest F1, a label counts in part by its probabilities, as if they were this number of rows with the label.
-PRIOR_ROWS = 10
+PRIOR_ROWS = 20
 
 
 def check_calibration(args: Any, task: Any) -> None:
@@ -198,8 +198,9 @@ def fit_thresholds(
     """Return the threshold of each label, `[C]`, that is best on the validation rows.
 
     A few rows of a label say little about the threshold of the highest F1. Therefore the probabilities of the label
-    count too, as `PRIOR_ROWS` rows with the label do: the threshold is best for the expected F1 (Ye et al. 2012). With
-    a least precision, a label with fewer than `FEWEST_ROWS` rows gets the threshold of all labels together.
+    count too, as `PRIOR_ROWS` rows with the label do: the threshold is best for the expected F1 (Ye et al. 2012). A
+    label without a row, of which less than one is expected, gets the threshold that is best for all labels together;
+    with a least precision, so does a label with fewer than `FEWEST_ROWS` rows.
 
     Args:
         scores: Probabilities, `[N, C]`.
@@ -207,18 +208,20 @@ def fit_thresholds(
         least: Least precision, with the highest recall; None for the highest F1.
         weights: Weight of each label against its absence in training, `[C]`, which its scores reflect; None for 1.
     """
-    rows = labels.sum(0)
+    rows, truth = labels.sum(0), labels
+    enough = rows >= FEWEST_ROWS
     if least is None:
         odds = scores / np.maximum(1 - scores, 1e-12) / (1 if weights is None else weights)
-        share = PRIOR_ROWS / (rows + PRIOR_ROWS)
-        truth = (1 - share) * labels + share * odds / (1 + odds)
-        return np.array([best_threshold(*of_label) for of_label in zip(scores.T, truth.T, strict=True)])
+        expected, share = odds / (1 + odds), PRIOR_ROWS / (rows + PRIOR_ROWS)
+        truth = (1 - share) * labels + share * expected
+        enough = rows + expected.sum(0) >= 1
+    if labels.shape[1] == 1:
+        return np.array([best_threshold(scores[:, 0], truth[:, 0], least)])
     common = best_threshold(scores.reshape(-1), labels.reshape(-1), least)
-    enough = (rows >= FEWEST_ROWS) | (labels.shape[1] == 1)
     return np.array(
         [
-            best_threshold(score, truth, least) if one else common
-            for score, truth, one in zip(scores.T, labels.T, enough, strict=True)
+            best_threshold(of_label, has, least) if one else common
+            for of_label, has, one in zip(scores.T, truth.T, enough, strict=True)
         ]
     )
 
