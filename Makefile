@@ -11,7 +11,7 @@ WITH_DATA = --data $(DATA)
 DATA ?= ../shared/data
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: quickstart test test-slow test-proofs test-all test-lowest lint format counts conformance docs docs-serve mutants chaos fuzz soak audit bench bench-accuracy bench-parts bench-scores bench-going-on bench-tune bench-gpu results gpu-test gpu-check works-with clean
+.PHONY: quickstart test test-slow test-proofs test-all test-lowest lint format counts conformance docs docs-serve mutants chaos fuzz soak audit bench bench-accuracy bench-parts bench-scores bench-several-labels bench-going-on bench-tune bench-gpu results gpu-test gpu-check works-with clean
 
 # torch is installed first, so that no other package decides which build of torch is used.
 $(READY): pyproject.toml $(CONSTRAINTS)
@@ -133,6 +133,11 @@ bench-parts: $(BENCH_READY)
 # Measures rare classes and the calibration of scores (half an hour on two cores), and writes docs/benchmarks.md.
 bench-scores: $(BENCH_READY)
 	$(BIN)/python benchmarks/scores.py $(WITH_DATA)
+
+# Measures the thresholds of classifiers with several labels per text, with three seeds (half an hour on two cores), and
+# writes docs/benchmarks.md.
+bench-several-labels: $(BENCH_READY)
+	$(BIN)/python benchmarks/several_labels.py $(WITH_DATA) $(SEEDS)
 
 # Trains a classifier of TREC without one class and goes on with it, with three seeds (some 15 minutes on two cores), and
 # writes docs/benchmarks.md.

@@ -23,6 +23,7 @@ QUESTIONS = (
     "accuracy",
     "parts",
     "scores",
+    "several_labels",
     "going_on",
     "tune",
     "training_step",
@@ -199,13 +200,13 @@ def tables_of_runs(runs: dict, columns: list[str], order: list[str]) -> list[dic
 def row_of_runs(name: str, runs: dict[str, dict], columns: list[str]) -> list[str]:
     """Return the table row of one contender: its number of runs, and one cell per column.
 
-    Accuracy and F1 are means in per cent, with their range over several runs. Losses are means. All other columns are
-    medians.
+    Accuracy, F1 and precision are means in per cent, with their range over several runs. Losses are means. All other
+    columns are medians.
     """
     cells = [name, str(len(runs))]
     for column in columns:
         values = [run[column] for run in runs.values()]
-        if column.endswith(("accuracy", "F1")):
+        if column.endswith(("accuracy", "F1", "precision")):
             spread = f" ({100 * min(values):.2f} to {100 * max(values):.2f})" if len(values) > 1 else ""
             cells.append(f"{100 * statistics.mean(values):.2f}{spread}")
         elif column.endswith("loss"):

@@ -224,6 +224,15 @@ def test_taggers_train_longer_and_average_over_the_last_tenth_of_all_their_steps
     assert 1 / (1 - tagger.averaging_decay) == pytest.approx(tagger.epochs * tagger.steps_of_an_epoch / 10, rel=0.02)
 
 
+def test_several_labels_have_more_epochs_and_an_epoch_chosen_without_thresholds():
+    for count in (300, 40_000):
+        several, one = (facts(rows=count, kind=kind) for kind in ("multi_label_classification", None))
+        assert several.epochs > 1.9 * one.epochs
+    values = {rule.key: rule.value(several) for rule in RULES["text_classification"]}
+    assert values["training.metric_for_best_model"] == "average_precision"
+    assert values["training.thresholds"] == "f1"
+
+
 def test_one_epoch_or_two_have_less_dropout():
     twice, often = facts(rows=25_000, words=250), facts(rows=500)
     assert twice.epochs == 2

@@ -267,8 +267,9 @@ TEXT_CLASSIFICATION = (
     ),
     Rule(
         "training.metric_for_best_model",
-        lambda facts: "f1_macro" if facts.is_skewed else None,
-        "With skewed classes, the accuracy of a model that never predicts the rare class is high.",
+        lambda facts: "f1_macro" if facts.is_skewed else "average_precision" if facts.kind == MULTI else None,
+        "With skewed classes, the accuracy of a model that never predicts the rare class is high. With several labels,"
+        " thresholds are fitted after training, so that F1 at thresholds of 0.5 misleads.",
     ),
     Rule(
         "training.thresholds",
