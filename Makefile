@@ -133,6 +133,7 @@ bench-parts: $(BENCH_READY)
 # Measures rare classes and the calibration of scores (half an hour on two cores), and writes docs/benchmarks.md.
 bench-scores: $(BENCH_READY)
 	$(BIN)/python benchmarks/scores.py $(WITH_DATA)
+	$(BIN)/python benchmarks/calibration.py $(WITH_DATA)
 
 # Measures the thresholds of classifiers with several labels per text, with three seeds (half an hour on two cores), and
 # writes docs/benchmarks.md.

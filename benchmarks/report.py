@@ -23,6 +23,7 @@ QUESTIONS = (
     "accuracy",
     "parts",
     "scores",
+    "calibration",
     "several_labels",
     "going_on",
     "tune",

@@ -1,4 +1,4 @@
-"""Measure rare classes and the calibration of scores.
+"""Measure rare classes, with and without class weights.
 
 python benchmarks/scores.py --data FOLDER [--rounds 5]
 """
@@ -11,14 +11,10 @@ import numpy as np
 import report
 
 import hf_rnn
-from hf_rnn.inference.evaluation import evaluate
 from hf_rnn.text.made_up_messages import made_up_messages
 
 # Training rows of a skewed set, and those of its rare class.
 ROWS, RARE, TEST_ROWS = 2000, 20, 4000
-SETS = ("imdb", "sst2", "trec")
-# These data sets have several candidate columns or splits, so settings name the right ones.
-NEEDED = {"sst2": {"train_split": ["train_phrases", "train"]}, "trec": {"label_column": "label"}}
 WAYS: dict[str, dict] = {
     "no class weights": {"class_weights": None, "metric_for_best_model": "accuracy"},
     "default": {},
@@ -27,8 +23,8 @@ NOTES = """Precision and recall are those of the rare class: mean and range over
 training rows, 20 of them of the rare class, and test rows with the same share. In “reports of danger”, the rare class
 consists of messages about smoke, shocks and injuries among made-up messages to a shop. In “abbreviations”, it consists
 of TREC's questions about abbreviations. `default` is `hf-rnn train` with only the data named: it sets balanced class
-weights because of the skew. Calibration errors are those of the test rows; the temperature was fitted on the validation
-rows."""
+weights because of the skew."""
+COMMAND = "make bench-scores DATA=…"
 COLUMNS = ["precision", "recall", "macro F1", "macro F1 of TF-IDF + LR"]
 
 EVENTS = ["smoke came out of the {thing}", "the {thing} caught fire", "I got a shock from the {thing}"]
@@ -99,19 +95,6 @@ def _spread(values: list[float]) -> str:
     return f"{np.mean(values):.1%} ({min(values):.1%} to {max(values):.1%})"
 
 
-def calibration_row(folder: Path) -> list:
-    """Return the row of a data set: its calibration error on test rows before and after, and the temperature."""
-    with tempfile.TemporaryDirectory() as output:
-        settings = {"data": {"path": str(folder), **NEEDED.get(folder.name, {})}}
-        metrics = hf_rnn.train({**settings, "training": {"output_dir": f"{output}/run"}})
-        predictor = hf_rnn.Predictor.from_pretrained(f"{output}/run")
-        predictor.model.config.temperature = 1.0
-        before = evaluate(predictor)
-    test, temperature = metrics["test"], metrics["run"]["calibration"]["temperature"]
-    parts = [f"{before['ece']:.2%}", f"{test['ece']:.2%}", f"{before['brier']:.4f}", f"{test['brier']:.4f}"]
-    return [folder.name, *parts, f"{temperature:.2f}", f"{test['accuracy']:.2%}"]
-
-
 def main() -> None:
     options = report.parser(__doc__, rounds=5).parse_args()
     seeds = range(options.rounds)
@@ -124,10 +107,7 @@ def main() -> None:
             ("abbreviations", "abbreviation", abbreviations),
         )
     ]
-    names = ["", "ECE before", "ECE", "Brier before", "Brier", "temperature", "accuracy"]
-    rows = [calibration_row(options.data / name) for name in SETS]
-    tables.append(report.table("Calibration on test rows", names, rows))
-    report.save("scores", "Rare classes and calibrated scores", tables, NOTES)
+    report.save("scores", "Rare classes", tables, NOTES, command=COMMAND)
 
 
 if __name__ == "__main__":
