@@ -19,11 +19,11 @@ SETS = ("imdb", "sst2", "trec")
 NEEDED = {"sst2": {"train_split": ["train_phrases", "train"]}, "trec": {"label_column": "label"}}
 # Number of times that labels are drawn from the scores.
 DRAWS = 200
-NOTES = f"""Each model is `hf-rnn train` with only the data named. The weights of its two halves and the temperature
-were fitted on the validation rows; ECE (15 bins) and Brier score are those of the test rows. “ECE, perfect” is that of
-labels that are drawn from the scores themselves, whose calibration is perfect: the mean and 90 % of {DRAWS} draws. It
-is not 0, because a bin of few rows differs from its mean score by chance. An ECE in this range shows no error of
-calibration."""
+NOTES = f"""Each model is `hf-rnn train` with only the data and, for sst2 and trec, its splits or columns named. The
+weights of its two halves and the temperature were fitted on the validation rows; ECE (15 bins) and Brier score are
+those of the test rows. “ECE, perfect” is that of labels that are drawn from the scores themselves, whose calibration is
+perfect: the mean and 90 % of {DRAWS} draws. It is not 0, because a bin of few rows differs from its mean score by
+chance. An ECE in this range shows no error of calibration."""
 COMMAND = "make bench-scores DATA=…"
 COLUMNS = ["", "test rows", "ECE before", "ECE", "ECE, perfect", "Brier", "temperature", "accuracy"]
 

@@ -138,6 +138,13 @@ def test_evaluating_obeys_the_threshold(cautious):
     assert evaluate(Predictor.from_pretrained(cautious), rows)["accuracy"] == 1.0
 
 
+def test_a_threshold_that_is_changed_in_a_predictor_counts(cautious):
+    predictor = Predictor.from_pretrained(cautious)
+    predictor.model.config.thresholds = {"positive": 1.0}
+    assert {answer["label"] for answer in predictor(TEXTS)} == {"negative"}
+    assert evaluate(predictor, [{"text": text, "label": "negative"} for text in TEXTS])["accuracy"] == 1.0
+
+
 def test_pipelines_of_other_models_are_those_of_transformers(tiny_run):
     config = BertConfig(vocab_size=999, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8)
     model = BertForSequenceClassification(config).eval()

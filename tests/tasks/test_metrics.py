@@ -29,6 +29,7 @@ def test_average_precision_by_hand():
     # The relevant rows of a are the first and third by score, those of b the first two. No row has c.
     assert average_precision(scores, labels) == pytest.approx(((1 + 2 / 3) / 2 + 1) / 2)
     assert average_precision(scores, labels * 0) == 0
+    assert np.isnan(average_precision(scores * np.nan, labels))
 
 
 def test_regression_metrics_by_hand():

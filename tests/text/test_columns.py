@@ -53,6 +53,11 @@ def test_the_column_of_groups_is_neither_text_nor_label():
     assert found(rows, group_column="class") == ("said", None, "mood")
 
 
+def test_rows_of_pairs_may_be_grouped_by_a_text():
+    rows = {"premise": TEXT, "hypothesis": TEXT[::-1], "label": ["a", "b"] * 5}
+    assert found(rows, group_column="premise") == ("premise", "hypothesis", "label")
+
+
 def test_a_named_column_wins_over_a_guess():
     rows = {"text": TEXT, "note": ["7", "8"] * 5, "label": ["a", "b"] * 5, "kind": ["x", "y"] * 5}
     assert found(rows, text_column="note", label_column="kind") == ("note", None, "kind")

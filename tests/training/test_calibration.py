@@ -91,7 +91,7 @@ def test_a_threshold_separates_scores_near_0_and_1(scores):
     assert (np.array(scores) > best_threshold(np.array(scores), np.array([0, 0, 1, 1]))).tolist() == [0, 0, 1, 1]
 
 
-def test_a_label_of_few_rows_gets_the_threshold_of_its_expected_f1():
+def test_a_label_of_few_rows_gets_the_threshold_of_the_f1_of_expected_counts():
     draw = np.random.default_rng(0)
     scores = draw.random((400, 3)) ** 8
     labels = (draw.random(scores.shape) < scores).astype(int)
@@ -107,9 +107,10 @@ def test_a_label_of_few_rows_gets_the_threshold_of_its_expected_f1():
 
 def test_a_label_that_no_row_has_or_may_have_gets_the_threshold_of_all_labels():
     draw = np.random.default_rng(0)
-    scores = draw.random((400, 2)) * [1, 1e-4]
+    scores = draw.random((400, 3)) * [1, 1e-4, 0.01]
     labels = (scores > 0.3).astype(int)
-    assert fit_thresholds(scores, labels)[1] == best_threshold(scores.reshape(-1), labels.reshape(-1))
+    common = best_threshold(scores.reshape(-1), labels.reshape(-1))
+    assert fit_thresholds(scores, labels)[1:].tolist() == [common, common]
 
 
 def test_class_weights_do_not_change_which_rows_a_fitted_threshold_chooses():
@@ -199,6 +200,7 @@ def test_thresholds_of_several_labels_are_fitted_and_used(tmp_path):
 @pytest.mark.parametrize(
     ("training", "message"),
     [
+        ({"thresholds": {}}, "thresholds={} has no threshold: write training.thresholds='f1', or"),
         ({"thresholds": "f2"}, "thresholds='f2' must be one of f1, precision, or numbers by label: write"),
         ({"thresholds": {"positive": 1.5}}, "a number from 0 to 1, such as thresholds="),
         (

@@ -230,7 +230,7 @@ def test_two_searches_at_once_in_a_folder(interrupted, data, overwrite):
     folder, _ = interrupted
     journal = (folder / ".tune" / "journal.log").read_bytes()
     other = search_study.alone_in(folder / ".tune")
-    with other, pytest.raises(HfRnnError, match=r"another process searches in .*: wait for its end, or name another"):
+    with other, pytest.raises(HfRnnError, match=r"another process searches in .*: wait until it ends, or name"):
         hf_rnn.tune(sections(data, folder, training__overwrite=overwrite), trials=3)
     assert (folder / ".tune" / "journal.log").read_bytes() == journal
 

@@ -47,7 +47,9 @@ EXAMPLES = {
     "tag": "the text whose words are tagged",
     "translate": "the text to translate",
 }
-_SHARES = ("accuracy", "f1", "precision", "recall", "f1_macro", "f1_micro", "subset_accuracy", "ece")
+_SHARES = (
+    *("accuracy", "f1", "precision", "recall", "f1_macro", "f1_micro", "subset_accuracy", "average_precision", "ece"),
+)
 
 
 def clean(text: object) -> str:

@@ -114,6 +114,8 @@ class Predictor:
         task.has_schema, task.fingerprint = run.schema is not None, getattr(run.schema, "fingerprint", None)
         task.test_fingerprint = getattr(run.schema, "test_fingerprint", None)
         model: Any = task.model_class.from_pretrained(folder, config=config, **kwargs)
+        # The model has a copy of the configuration; thresholds that are changed in it count.
+        task.config = model.config
         tokenizer = load_tokenizer(str(folder))
         model.eval().to(device or default_device())
         return cls(model, tokenizer, task)

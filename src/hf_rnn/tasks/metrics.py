@@ -124,14 +124,18 @@ def calibration(scores: np.ndarray, references: np.ndarray) -> dict[str, float]:
 def average_precision(scores: np.ndarray, references: np.ndarray) -> float:
     """Compute the mean average precision over the labels that at least one row has; 0 if there is none.
 
-    It judges the order of the scores of a label, and needs no threshold.
+    It judges the order of the scores of a label, and needs no threshold. It is NaN if a score is NaN.
 
     Args:
         scores: Probabilities, `[N, C]`.
         references: True labels as 0 and 1, `[N, C]`.
     """
     found = references.any(0)
-    return float(sk.average_precision_score(references[:, found], scores[:, found])) if found.any() else 0.0
+    if not found.any():
+        return 0.0
+    if np.isnan(scores).any():
+        return float("nan")  # As for the loss. The trainer stops at the next loss, and explains it.
+    return float(sk.average_precision_score(references[:, found], scores[:, found]))
 
 
 def reliability(confidence: np.ndarray, right: np.ndarray) -> list[tuple[int, float, float]]:

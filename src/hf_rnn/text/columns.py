@@ -147,11 +147,12 @@ def choose_texts(rows: Dataset, data: DataArguments) -> tuple[str, str | None]:
         check_column(rows, key, data)
     if data.text_column is not None:
         return data.text_column, data.text_pair_column
-    taken = (data.text_pair_column, data.group_column, *_labels(data))
-    others = [name for name in rows.column_names if name not in taken]
+    others = [name for name in rows.column_names if name not in (data.text_pair_column, *_labels(data))]
     pair = _pair_in(others, data) if data.text_pair_column is None else None
     if pair is not None:
         return pair
+    # Groups of rows, such as their authors, may look like texts.
+    others = [name for name in others if name != data.group_column]
     return _choose_text(rows, others, data), data.text_pair_column
 
 

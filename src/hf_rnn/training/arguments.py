@@ -104,9 +104,9 @@ class RNNTrainingArguments(TrainingArguments):
         calibrate: Fit a temperature on the validation rows after training, by which the logits are divided, so that
             scores are calibrated probabilities (Guo et al. 2017). Read by text classifiers.
         thresholds: Probabilities over which labels are chosen: for each label of a multi-label classifier, or for one
-            of two classes. f1 fits them to the F1 on the validation rows. precision fits them to the highest recall
-            with a precision of at least min_precision. Numbers by label, such as {spam: 0.3}, set them. null for 0.5.
-            Read by text classifiers.
+            of two classes. f1 fits them to the highest F1 on the validation rows, where the probabilities of a label
+            count too. precision fits them to the highest recall with a precision of at least min_precision. Numbers by
+            label, such as {spam: 0.3}, set them. null for 0.5. Read by text classifiers.
         min_precision: Least precision on the validation rows of each label that thresholds chooses. Read with
             thresholds=precision only.
         positive_class: Class of two that has the threshold; the rarer one if null.

@@ -34,10 +34,10 @@ logger = logging.getLogger(__name__)
 FITTED = ("f1", "precision")
 # Bounds of the temperature, and the strength of the prior that keeps it near 1 if there are few validation rows.
 COLDEST, HOTTEST, PRIOR = 0.1, 10.0, 1.0
-# A label with fewer validation rows than this gets the threshold with a least precision of all labels together.
+# With a least precision, a label with fewer validation rows than this gets the threshold of all labels together.
 FEWEST_ROWS = 5
-# For the highest F1, a label counts in part by its probabilities, as if they were this number of rows with the label.
-PRIOR_ROWS = 20
+# For the highest F1, the probabilities of a label weigh as much as the labels of this number of rows that have it.
+PRIOR_ROWS = 10
 
 
 def check_calibration(args: Any, task: Any) -> None:
@@ -71,6 +71,11 @@ def check_calibration(args: Any, task: Any) -> None:
     if asked is None:
         return
     names = task.label_names
+    if asked == {}:
+        raise ConfigError(
+            "training.thresholds={} has no threshold: write training.thresholds='f1', or "
+            f"training.thresholds={{{names[-1]!r}: {DEFAULT}}}, or leave it out."
+        )
     if task.problem_type not in (SINGLE, MULTI) or (task.problem_type == SINGLE and len(names) != 2):
         kind = f"{len(names)} classes" if task.problem_type == SINGLE else f"the problem type {task.problem_type}"
         raise ConfigError(
@@ -197,10 +202,11 @@ def fit_thresholds(
 ) -> np.ndarray:
     """Return the threshold of each label, `[C]`, that is best on the validation rows.
 
-    A few rows of a label say little about the threshold of the highest F1. Therefore the probabilities of the label
-    count too, as `PRIOR_ROWS` rows with the label do: the threshold is best for the expected F1 (Ye et al. 2012). A
-    label without a row, of which less than one is expected, gets the threshold that is best for all labels together;
-    with a least precision, so does a label with fewer than `FEWEST_ROWS` rows.
+    A few rows of a label say little about the threshold of the highest F1. Therefore the truth of a row is a weighted
+    mean of its label and its probability, in which the probability has the weight of `PRIOR_ROWS` rows with the label.
+    The threshold has the highest F1 of these expected counts (compare Lipton et al. 2014). A label that no row has, and
+    of which the probabilities promise fewer than `FEWEST_ROWS` rows, gets the threshold that is best for all labels
+    together; with a least precision, so does a label with fewer than `FEWEST_ROWS` rows.
 
     Args:
         scores: Probabilities, `[N, C]`.
@@ -214,7 +220,7 @@ def fit_thresholds(
         odds = scores / np.maximum(1 - scores, 1e-12) / (1 if weights is None else weights)
         expected, share = odds / (1 + odds), PRIOR_ROWS / (rows + PRIOR_ROWS)
         truth = (1 - share) * labels + share * expected
-        enough = rows + expected.sum(0) >= 1
+        enough = (rows > 0) | (expected.sum(0) >= FEWEST_ROWS)
     if labels.shape[1] == 1:
         return np.array([best_threshold(scores[:, 0], truth[:, 0], least)])
     common = best_threshold(scores.reshape(-1), labels.reshape(-1), least)

@@ -141,7 +141,8 @@ def class_weights(
         rows: Encoded training rows, whose labels are counted.
 
     Raises:
-        ConfigError: The weights have another number than the classes, a weight is not above 0, or a class is unknown.
+        ConfigError: There is no weight, the weights have another number than the classes, a weight is not above 0, or a
+            class is unknown.
     """
     if asked is None:
         return None

@@ -279,11 +279,11 @@ def _read(run: RunConfig, task: Any) -> tuple[Any, DatasetDict]:
         data.test_split = None
     reader: Any = task_class(TASK)(data)
     reader.kept, reader.has_schema = replace(task.kept, names=tuple(task.label_names)), saved.schema is not None
-    with _as_before(run):
+    with _errors_of_old_settings(run):
         splits = reader.hold_out_test(load(data))
         train = splits[reader.train_split(splits)]
     reader.data = _columns_of(reader, train, task)
-    with _as_before(run):
+    with _errors_of_old_settings(run):
         old = reader.prepare(splits)
     _check_fit(task, reader, old, path)
     C = len(task.label_names)
@@ -293,8 +293,8 @@ def _read(run: RunConfig, task: Any) -> tuple[Any, DatasetDict]:
 
 
 @contextmanager
-def _as_before(run: RunConfig) -> Iterator[None]:
-    """Say in an error about the old rows that the settings in it are those of the pretrained classifier."""
+def _errors_of_old_settings(run: RunConfig) -> Iterator[None]:
+    """Add to an error about the old rows that the data settings are those of the pretrained classifier."""
     try:
         yield
     except DataError as error:

@@ -23,8 +23,8 @@ SAMPLE = 20_000
 # Mean number of words above which batches have a token budget, and the maximum of that budget.
 LONG, MOST_TOKENS = 100, 2**15
 # By preset: minimum steps, minimum epochs, maximum words read in training and maximum epochs. Taggers still improve
-# after twice the epochs of classifiers; configs/conll2003.yaml has ten. So do classifiers with several labels per text,
-# most of which are rare.
+# after twice the epochs of classifiers; configs/conll2003.yaml has ten. Classifiers with several labels per text have
+# two or three times the minimum of steps and epochs, because most labels are rare.
 _CLASSIFIER = {"fast": (400, 2, 4e6, 20), "default": (1000, 2, 10.5e6, 60), "best": (2000, 4, 30e6, 100)}
 _SEVERAL = {"fast": (800, 4, 4e6, 40), "default": (2000, 6, 10.5e6, 120), "best": (4000, 10, 30e6, 200)}
 _TAGGER = {"fast": (1200, 4, 8e6, 40), "default": (4000, 10, 18e6, 120), "best": (10_000, 16, 60e6, 200)}

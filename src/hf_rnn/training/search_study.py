@@ -38,17 +38,21 @@ def alone_in(folder: Path) -> Iterator[None]:
         folder: Folder of the search; it is created if it does not exist.
 
     Raises:
-        CheckpointError: Another process searches in the folder.
+        CheckpointError: Another process searches in the folder, or the folder cannot be locked.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / LOCK, timeout=0)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
         raise CheckpointError(
-            f"another process searches in {str(folder.parent)!r}: wait for its end, or name another folder, "
+            f"another process searches in {str(folder.parent)!r}: wait until it ends, or name another folder, "
             "training.output_dir=NAME."
         ) from None
+    except (OSError, NotImplementedError) as error:
+        raise CheckpointError(
+            f"{str(folder / LOCK)!r} cannot be locked ({error}): name another folder, training.output_dir=NAME."
+        ) from error
     try:
         yield
     finally:
@@ -61,8 +65,11 @@ def remove_search(folder: Path) -> None:
     Args:
         folder: Folder of the search.
     """
-    for path in (each for each in folder.iterdir() if each.name != LOCK):
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != LOCK:
+            path.unlink()
 
 
 def open_study(folder: Path, known: dict[str, Any], is_greater_better: bool, seed: int) -> tuple[Any, dict | None]:
@@ -119,4 +126,4 @@ def _mended(journal: Path) -> Path:
     return journal
 
 
-__all__ = ["STARTS", "alone_in", "check_optuna", "open_study", "remove_search"]
+__all__ = ["JOURNAL", "STARTS", "alone_in", "check_optuna", "open_study", "remove_search"]

@@ -25,14 +25,14 @@ from ..utils.errors import CheckpointError, ConfigError, HfRnnError, check_choic
 from ..utils.output import say
 from .checkpoints import numbered
 from .going_on import with_pretrained_settings
-from .preset_facts import Facts, is_skewed
+from .preset_facts import Facts
 from .presets import choose, rules_of
 from .run import Run, read_config
 from .run_checks import check_use
 from .run_config import parse_run, with_values
 from .run_folder import check_writable, claim_folder, traces_of_a_run
 from .search_space import SPACES, SearchSpace, Start
-from .search_study import STARTS, alone_in, check_optuna, open_study, remove_search
+from .search_study import JOURNAL, STARTS, alone_in, check_optuna, open_study, remove_search
 from .trial_run import ChosenRun, OutOfTime, SharedRows, TooLarge, TrialRun, TrialWatch
 from .trials import FINISHED, TOO_LARGE, Limits, Trial, Trials, shown
 from .written_settings import written_settings
@@ -73,15 +73,14 @@ def tune(
         megabytes: Maximum size of the weights and the tokenizer of the saved model, in millions of bytes; None for no
             maximum.
         metric: Metric of the validation split that the search improves, also over the epochs of a trial; None for
-            `training.metric_for_best_model`, or the first metric of the task, or macro F1 if one class has 18 times as
-            many rows as another one.
+            `training.metric_for_best_model`, which the preset may choose, or else the first metric of the task.
 
     Returns:
         Content of `metrics.json`. The entry `tune` has all trials, and the number and the values of the chosen one.
 
     Raises:
-        HfRnnError: A setting is invalid, the folder holds another run or search, the time is too short for the first
-            trial, no model is small enough, or optuna is not installed.
+        HfRnnError: A setting is invalid, the folder holds another run or search, another process searches in it, the
+            time is too short for the first trial, no model is small enough, or optuna is not installed.
     """
     check_optuna()
     limits = Limits(minutes, trials, megabytes)
@@ -107,16 +106,21 @@ class Search:
         self._check_run()
         set_seed(run.training.seed)
         self.rows = self._read()
+        self.start = run
+        if rules_of(run):
+            self.start, _ = choose(run, self.rows.task, self.rows.prepared["train"])
         self.trials = self._trials(metric)
         self.space = self._space()
 
     def run(self) -> dict:
         """Search, save the model, and return the content of `metrics.json`."""
         with alone_in(self.place):
+            self._check_folder()  # Another search may have ended while this one read the rows.
             self._open()
             while self._may_go_on():
                 self._try()
             results = self._save()
+            remove_search(self.place)
         shutil.rmtree(self.place)
         return results
 
@@ -152,7 +156,12 @@ class Search:
                 "model.keep_head=False to take its encoder only, or train without a search (hf-rnn train)."
             )
         check_writable(self.folder)
-        if not args.overwrite and not self.place.is_dir() and (held := traces_of_a_run(self.folder)):
+        self._check_folder()
+
+    def _check_folder(self) -> None:
+        """Raise [`CheckpointError`] if the folder holds a run that the search would replace without being asked to."""
+        begun = (self.place / JOURNAL).exists()
+        if not self.config.training.overwrite and not begun and (held := traces_of_a_run(self.folder)):
             raise CheckpointError(
                 f"{str(self.folder)!r} already holds a run ({held[0].name}): write training.overwrite=True to replace "
                 "it, or name another training.output_dir."
@@ -166,21 +175,17 @@ class Search:
         return SharedRows(task, prepared, schema)
 
     def _trials(self, metric: str | None) -> Trials:
-        args, directions = self.config.training, {**self.rows.task.measures, "loss": False}
+        args, directions = self.start.training, {**self.rows.task.measures, "loss": False}
         if metric is None:
-            skewed = is_skewed(self.rows.task, self.rows.prepared["train"])
-            of_task = "f1_macro" if skewed else next(iter(directions))
-            metric = str(args.metric_for_best_model) if args.chose_metric else of_task
+            metric = str(args.metric_for_best_model) if args.chose_metric else next(iter(directions))
         metric = metric.removeprefix("eval_")
         check_choice("metric", metric, directions)
         return Trials(metric, directions[metric], len(self.rows.prepared["validation"]))
 
     def _space(self) -> SearchSpace:
-        """Return the search space around the values of the preset, which are printed."""
-        start, train_rows = self.config, self.rows.prepared["train"]
-        if rules_of(start):
-            start, _ = choose(start, self.rows.task, train_rows)
-        words = Facts.of(start, self.rows.task, train_rows).words
+        """Return the search space around the values of the preset."""
+        start = self.start
+        words = Facts.of(start, self.rows.task, self.rows.prepared["train"]).words
         space = SearchSpace(start.task, start.given, Start(start.parsed, words, self.limits.megabytes))
         if not space.keys:
             raise ConfigError(
