@@ -137,6 +137,16 @@ def test_taggers_are_searched_too(tmp_path):
     assert "metric_for_best_model: recall" in (tmp_path / "model" / "run.yaml").read_text()
 
 
+@pytest.mark.slow
+def test_several_labels_are_searched_by_the_metric_that_selects_the_epoch(tmp_path):
+    draw, words = random.Random(0), {"food": "soup", "music": "song", "sport": "ball"}
+    labels = [draw.sample(list(words), draw.choice([1, 2])) for _ in range(120)]
+    rows = [{"text": " ".join(words[name] for name in names), "labels": names} for names in labels]
+    config = sections("", tmp_path / "model")
+    del config["data"]
+    assert hf_rnn.tune(config, data=rows, trials=1)["tune"]["metric"] == "average_precision"
+
+
 # Interruptions -------------------------------------------------------------------------------------------------------
 
 
