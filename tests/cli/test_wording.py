@@ -20,6 +20,8 @@ from hf_rnn.utils.output import WORDING
         ("data.text_column='the text', or", "--data.text_column 'the text', or"),
         ("data.label_names=['no', 'B-PER', …].", """--data.label_names '["no", "B-PER", …]'."""),
         ("data.label_names=['a, b', \"it's]\"].", """--data.label_names '["a, b", "it'"'"'s]"]'."""),
+        ("training.thresholds={'support': 0.5}.", """--training.thresholds '{"support": 0.5}'."""),
+        ("training.thresholds={} has none", "--training.thresholds '{}' has none"),
         ("data.label_names=[…] with", "--data.label_names '[…]' with"),
         ("data.escapechar='\\\\' if", "--data.escapechar '\\' if"),
         ("(data.test_size=0.1, or training.max_steps=10)", "(--data.test_size 0.1, or --training.max_steps 10)"),

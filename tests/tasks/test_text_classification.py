@@ -115,6 +115,7 @@ def test_rows_without_label_are_left_out_and_texts_that_are_missing_are_empty():
     ("data", "arguments", "message"),
     [
         ({"train": [1] * 9}, {}, "have the label 1: a classifier needs two"),
+        ({"train": [["a"], []] * 9}, {}, "only the label 'a', in 9 of 18 rows: write one label in each row, such as 'a'"),
         ({"train": [None] * 9}, {}, "no row with a label"),
         ({"train": ["a", "b"] * 9, "test": ["c"]}, {}, r"split 'test' .* label 'c', .* \(a, b\)"),
         ({"train": [0, 1] * 9, "test": [2]}, {}, r"label 2, which is not in id2label"),
@@ -204,3 +205,8 @@ def test_the_summary_tells_rows_balance_lengths_and_cuts():
     assert "cut to 4 (head_tail): 100.0%" in summary
     assert [example["label"] for example in facts["examples"]] == ["a", "b"]
     assert task.facts(rows, encoded, examples=False)["examples"] == []
+
+
+def test_an_answer_without_labels_is_shown_as_none():
+    assert TextClassification.shown({"labels": ["a", "b"], "scores": [0.9, 0.6]}) == "a 0.9000, b 0.6000"
+    assert TextClassification.shown({"labels": [], "scores": []}) == "(none)"

@@ -53,7 +53,9 @@ def test_the_column_of_groups_is_neither_text_nor_label():
     assert found(rows, group_column="class") == ("said", None, "mood")
 
 
-def test_rows_of_pairs_may_be_grouped_by_a_text():
+def test_rows_may_be_grouped_by_their_text():
+    rows = {"text": TEXT, "answer": TEXT[::-1], "label": ["a", "b"] * 5}
+    assert found(rows, group_column="text") == found(rows) == ("text", None, "label")
     rows = {"premise": TEXT, "hypothesis": TEXT[::-1], "label": ["a", "b"] * 5}
     assert found(rows, group_column="premise") == ("premise", "hypothesis", "label")
 

@@ -236,3 +236,15 @@ def test_a_threshold_for_a_class_without_validation_rows_is_a_half_and_says_so(t
         hf_rnn.train(config, data=rows)
     assert "no validation row has the class 'positive'" in caplog.text
     assert json.loads((tmp_path / "run" / "config.json").read_text())["thresholds"] == {"positive": 0.5}
+
+
+def test_thresholds_say_what_few_rows_and_a_high_precision_cannot_give(tmp_path, caplog):
+    draw = np.random.default_rng(0)
+    rows = [
+        {"text": " ".join(draw.choice(list("abcdefgh"), 6)), "label": "yes" if n % 20 == 0 else "no"}
+        for n in range(400)
+    ]
+    with caplog.at_level(logging.WARNING):
+        trained(tmp_path / "run", rows, thresholds="precision", min_precision=0.95)
+    assert "few validation rows have the class 'yes' (" in caplog.text
+    assert "a precision of training.min_precision=0.95 on the validation rows, so they have the highest" in caplog.text

@@ -231,6 +231,8 @@ def test_several_labels_have_more_epochs_and_an_epoch_chosen_without_thresholds(
     values = {rule.key: rule.value(several) for rule in RULES["text_classification"]}
     assert values["training.metric_for_best_model"] == "average_precision"
     assert values["training.thresholds"] == "f1"
+    # Class weights raise the scores of rare labels, and thresholds fit them again.
+    assert "training.thresholds" in chosen(parsed(training={"class_weights": "balanced"}))
 
 
 def test_one_epoch_or_two_have_less_dropout():

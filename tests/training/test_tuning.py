@@ -245,6 +245,14 @@ def test_two_searches_at_once_in_a_folder(interrupted, data, overwrite):
     assert (folder / ".tune" / "journal.log").read_bytes() == journal
 
 
+def test_a_model_that_was_trained_since_a_search_began_is_not_replaced(interrupted, data):
+    folder, _ = interrupted
+    (folder / "metrics.json").write_text("{}")
+    with pytest.raises(HfRnnError, match=r"that has ended since the search began: write training\.overwrite=True"):
+        hf_rnn.tune(sections(data, folder), trials=3)
+    assert (folder / "metrics.json").read_text() == "{}"
+
+
 @pytest.mark.slow
 def test_overwrite_begins_a_search_anew(interrupted, data):
     folder, begun = interrupted

@@ -11,13 +11,13 @@ from shlex import quote
 from ..utils.output import WORDING
 
 _TEXT = r"""'(?:[^'\\\n]|\\.)*' | "(?:[^"\\\n]|\\.)*" """
-# An argument as Python writes it. The value is a literal, a placeholder such as NAME, or a list. Before it stands no
+# An argument as Python writes it. The value is a literal, a placeholder such as NAME, a list or a dict. Before it is no
 # character of a longer word, of an address or of a quoted text.
 _ARGUMENT = re.compile(
     rf"""(?<![\w.\-?&/'"\\])
     (?:(?P<section>[a-z]+)\.)? (?P<name>[a-z]\w*) =
-    (?P<value> {_TEXT} | \[(?:{_TEXT} | [^\]'"\n])*\] | [+-]?\.?\d(?:[\w+-]|\.(?=\w))* | (?:None|True|False)\b
-    | [A-Z_]+\b )""",
+    (?P<value> {_TEXT} | \[(?:{_TEXT} | [^\]'"\n])*\] | \{{(?:{_TEXT} | [^\}}'"\n])*\}}
+    | [+-]?\.?\d(?:[\w+-]|\.(?=\w))* | (?:None|True|False)\b | [A-Z_]+\b )""",
     re.VERBOSE,
 )
 # Sections of a run, as `hub.saved_run.SECTION_NAMES`, whose import takes seconds.
@@ -72,7 +72,7 @@ def _in_shell(value: str) -> str | None:
     if value in _IN_SHELL:
         return _IN_SHELL[value]
     try:
-        if value[0] == "[":
+        if value[0] in "[{":
             return quote(
                 re.sub(_TEXT, lambda item: json.dumps(literal_eval(item[0]), ensure_ascii=False), value, flags=re.X)
             )

@@ -99,10 +99,10 @@ def sentences(report: dict, quote: Callable[[object], str]) -> Iterator[str]:
         yield f"Training had {few}: write {steps['advice']}."
     never = report.get("never_predicted")
     if never:
-        where = " and ".join(report["scores"])
+        where, remedy = " and ".join(report["scores"]), report.get("remedy")
         yield (
-            f"The model never predicts {_classes(never, quote)} on the {where} rows: more such rows, or "
-            "training.class_weights='balanced', may help."
+            f"The model never predicts {_classes(never, quote)} on the {where} rows: more such rows"
+            + (f", or {remedy}, may help." if remedy else " may help.")
         )
     coverage = report.get("coverage")
     if coverage:

@@ -104,6 +104,12 @@ class TaskWithLabels(TextTask):
             labels, insisted = self.label_names or seen, self.data.label_names or []
             self.label_names = self.kept.extended(labels, self._spellings, insisted, where)
         if len(seen) < 2 and len(self.label_names) < 2:
+            labelled = sum(map(bool, values)) if self.problem_type == MULTI else 0
+            if 0 < labelled < len(values):
+                raise DataError(
+                    f"{where} has only the label {seen[0]!r}, in {labelled} of {len(values)} rows: write one label in "
+                    f"each row, such as {seen[0]!r} or 'other', for a classifier of two classes."
+                )
             raise DataError(
                 f"all rows of {self.data.path!r} have the label {seen[0] if seen else None!r}: a classifier needs two "
                 "classes or more. Name the column of the labels, data.label_column=NAME."

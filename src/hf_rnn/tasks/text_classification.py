@@ -265,7 +265,7 @@ class TextClassification(LabelledTexts):
         if "value" in answer:
             return f"{answer['value']:.4f}"
         pairs = zip(answer["labels"], answer["scores"], strict=True)
-        return ", ".join(f"{label} {score:.4f}" for label, score in pairs)
+        return ", ".join(f"{label} {score:.4f}" for label, score in pairs) or "(none)"
 
     def scores(self, logits: np.ndarray) -> np.ndarray:
         """Return the probabilities of the labels, `[B, C]`; in regression, the values, `[B, 1]`.

@@ -151,8 +151,6 @@ def choose_texts(rows: Dataset, data: DataArguments) -> tuple[str, str | None]:
     pair = _pair_in(others, data) if data.text_pair_column is None else None
     if pair is not None:
         return pair
-    # Groups of rows, such as their authors, may look like texts.
-    others = [name for name in others if name != data.group_column]
     return _choose_text(rows, others, data), data.text_pair_column
 
 
@@ -293,7 +291,8 @@ def _choose_text(rows: Dataset, others: list[str], data: DataArguments) -> str:
     named = _one_called(others, TEXT_NAMES, 1, "text_column", "text column", data)
     if named is not None:
         return named
-    sample = _filled(rows, others)
+    # Groups of rows, such as their authors, may look like texts.
+    sample = _filled(rows, [name for name in others if name != data.group_column])
     texts = [name for name, values in sample.items() if values and _is_text(values)]
     if len(texts) > 1:
         # Values of a label column repeat; texts do not.

@@ -180,6 +180,7 @@ def _thresholds(
     least = args.min_precision if args.thresholds == "precision" else None
     if task.problem_type == MULTI:
         fitted = fit_thresholds(scores, labels, least, weights)
+        _warn_of_precision(scores, labels, fitted, task.label_names, least)
         return {name: float(value) for name, value in zip(task.label_names, fitted, strict=True)}
     counts = np.bincount(train, minlength=2)
     positive = int(counts.argmin()) if counts[0] != counts[1] else 1
@@ -193,8 +194,33 @@ def _thresholds(
             "data.validation_size."
         )
         return {name: DEFAULT}
+    if of_class.sum() < FEWEST_ROWS:
+        logger.warning(
+            f"few validation rows have the class {name!r} ({of_class.sum()}), so its fitted threshold is uncertain: "
+            "write a larger data.validation_size."
+        )
     ratio = None if weights is None else weights[[positive]] / weights[1 - positive]
-    return {name: float(fit_thresholds(scores[:, [positive]], of_class[:, None], least, ratio)[0])}
+    of_class, scores = of_class[:, None], scores[:, [positive]]
+    fitted = fit_thresholds(scores, of_class, least, ratio)
+    _warn_of_precision(scores, of_class, fitted, [name], least)
+    return {name: float(fitted[0])}
+
+
+def _warn_of_precision(
+    scores: np.ndarray, labels: np.ndarray, thresholds: np.ndarray, names: list[str], least: float | None
+) -> None:
+    """Warn of labels whose precision on the validation rows is lower than what was asked for."""
+    if least is None:
+        return
+    chosen = scores > thresholds
+    count, right = chosen.sum(0).tolist(), (chosen * labels).sum(0).tolist()
+    missed = {name: r / n for name, n, r in zip(names, count, right, strict=True) if r < least * n}
+    if missed:
+        logger.warning(
+            f"no threshold gives these labels a precision of training.min_precision={least} on the validation rows, so "
+            f"they have the highest that was found: {by_label(missed)}. Give them more rows, or write a lower "
+            "training.min_precision."
+        )
 
 
 def fit_thresholds(

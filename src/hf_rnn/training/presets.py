@@ -99,15 +99,11 @@ def _may_look_ahead(run: RunConfig) -> bool:
     return _from_nothing(run) and (not run.model.backprop_length or run.model.independent_directions)
 
 
-def _is_free(run: RunConfig) -> bool:
-    """Return True if the user wrote no setting that chosen class weights or thresholds could contradict."""
-    written = {f"training.{name}" for name in ("class_weights", "balanced_sampling", "thresholds")}
-    return not written & run.given
-
-
 def _may_weigh(run: RunConfig) -> bool:
+    """Return True if the user wrote no setting that chosen class weights could contradict."""
+    written = {f"training.{name}" for name in ("balanced_sampling", "thresholds")}
     # The loss with class weights has no label smoothing.
-    return _is_free(run) and not run.training.label_smoothing_factor
+    return not written & run.given and not run.training.label_smoothing_factor
 
 
 def _averages(run: RunConfig) -> bool:
@@ -276,7 +272,6 @@ TEXT_CLASSIFICATION = (
         "training.thresholds",
         lambda facts: "f1" if facts.kind == MULTI else None,
         "A label of few texts seldom has a probability over 0.5.",
-        _is_free,
     ),
 )
 _TAGGER = "The value of configs/conll2003.yaml, which was measured."

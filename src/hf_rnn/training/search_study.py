@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from ..hub.folder import METRICS_FILE
 from ..utils.errors import CheckpointError, HfRnnError
 from .written_settings import difference
 
@@ -85,7 +87,7 @@ def open_study(folder: Path, known: dict[str, Any], is_greater_better: bool, see
         The study, and the parameters of the trial that an interruption has ended; None if there is none.
 
     Raises:
-        CheckpointError: The folder holds a search with other settings.
+        CheckpointError: The folder holds a search with other settings, or a run has ended in it since.
     """
     import optuna
     from optuna.storages import JournalStorage
@@ -107,6 +109,7 @@ def open_study(folder: Path, known: dict[str, Any], is_greater_better: bool, see
             "training.overwrite=True to start a new one."
         )
     study.set_user_attr("search", known)
+    _check_model(study, folder.parent)
     # The sampler of a continued search would repeat its random numbers with the same seed.
     study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials), n_startup_trials=STARTS)
     again = None
@@ -114,6 +117,19 @@ def open_study(folder: Path, known: dict[str, Any], is_greater_better: bool, see
         study.tell(trial.number, state=TrialState.FAIL)
         again = trial.params
     return study, again
+
+
+def _check_model(study: Any, folder: Path) -> None:
+    """Raise [`CheckpointError`] if a run has ended in the folder since the search began."""
+    metrics = folder / METRICS_FILE
+    ended = hashlib.sha256(metrics.read_bytes()).hexdigest() if metrics.exists() else None
+    if "replaces" not in study.user_attrs:
+        study.set_user_attr("replaces", ended)
+    elif ended not in (None, study.user_attrs["replaces"]):
+        raise CheckpointError(
+            f"{str(folder)!r} holds an unfinished search, and a run that has ended since the search began: write "
+            "training.overwrite=True to replace both, or name another folder, training.output_dir=NAME."
+        )
 
 
 def _mended(journal: Path) -> Path:
