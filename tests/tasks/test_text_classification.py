@@ -115,7 +115,7 @@ def test_rows_without_label_are_left_out_and_texts_that_are_missing_are_empty():
     ("data", "arguments", "message"),
     [
         ({"train": [1] * 9}, {}, "have the label 1: a classifier needs two"),
-        ({"train": [["a"], []] * 9}, {}, "only the label 'a', in 9 of 18 rows: write one label in each row, such as 'a'"),
+        ({"train": [["a"], []] * 9}, {}, "only the label 'a', in 9 of 18 rows: write one label in each"),
         ({"train": [None] * 9}, {}, "no row with a label"),
         ({"train": ["a", "b"] * 9, "test": ["c"]}, {}, r"split 'test' .* label 'c', .* \(a, b\)"),
         ({"train": [0, 1] * 9, "test": [2]}, {}, r"label 2, which is not in id2label"),
