@@ -2,6 +2,7 @@
 
 import json
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from support import tiny_config
 from support.reviews import made_up_reviews
 
 import hf_rnn
-from hf_rnn.training.class_balance import ClassLoss, balanced_rows, class_weights
+from hf_rnn.training.class_balance import ClassLoss, balanced_rows, class_weights, remedy_for_rare_classes
 from hf_rnn.utils.errors import ConfigError
 
 LOGITS = torch.tensor([[2.0, -1.0], [0.5, 0.5], [-3.0, 1.0]])
@@ -74,6 +75,22 @@ def test_balanced_weights_give_all_classes_the_same_sum():
 def test_weights_that_do_not_fit_the_classes_are_refused(asked, message):
     with pytest.raises(ConfigError, match=message):
         class_weights(asked, ["ham", "spam"], False, Dataset.from_dict({"labels": [0, 1]}))
+
+
+@pytest.mark.parametrize(
+    ("problem_type", "count", "settings", "remedy"),
+    [
+        ("single_label_classification", 3, {}, "training.class_weights='balanced'"),
+        ("single_label_classification", 3, {"class_weights": "balanced"}, None),
+        ("single_label_classification", 2, {"class_weights": "balanced"}, "training.thresholds='f1'"),
+        ("multi_label_classification", 3, {"thresholds": "f1"}, "training.class_weights='balanced'"),
+        ("multi_label_classification", 3, {"thresholds": "f1", "class_weights": [1, 2, 3]}, None),
+    ],
+)
+def test_the_advice_for_a_class_that_is_never_predicted_is_not_what_the_run_has(problem_type, count, settings, remedy):
+    args = SimpleNamespace(**{"thresholds": None, "class_weights": None, "balanced_sampling": False, **settings})
+    task = SimpleNamespace(problem_type=problem_type, label_names=list("abc")[:count])
+    assert remedy_for_rare_classes(args, task) == remedy
 
 
 def test_balanced_sampling_repeats_the_rows_of_rare_classes():

@@ -118,6 +118,20 @@ def class_loss(args: RNNTrainingArguments, task: Task, rows: Any) -> ClassLoss:
     return ClassLoss(several, weights, args.focal_gamma)
 
 
+def remedy_for_rare_classes(args: RNNTrainingArguments, task: Task) -> str | None:
+    """Return a setting that a run does not have and by which rare classes are predicted more often; None for none.
+
+    Args:
+        args: Training arguments of the run.
+        task: Task of the run.
+    """
+    has_threshold = task.problem_type == MULTI or (task.problem_type == SINGLE and len(task.label_names) == 2)
+    if has_threshold and args.thresholds is None:
+        return "training.thresholds='f1'"
+    weighted = args.class_weights is not None or args.balanced_sampling
+    return "training.class_weights='balanced'" if task.problem_type in (SINGLE, MULTI) and not weighted else None
+
+
 def by_label(numbers: dict[str, float]) -> str:
     """Return the numbers of the first labels on one line.
 
@@ -233,4 +247,13 @@ def balanced_rows(rows: Dataset, seed: int) -> Dataset:
     return rows.select(np.sort(np.concatenate(places)))
 
 
-__all__ = ["BALANCED", "ClassLoss", "balanced_rows", "by_label", "class_loss", "class_weights", "weights_in_effect"]
+__all__ = [
+    "BALANCED",
+    "ClassLoss",
+    "balanced_rows",
+    "by_label",
+    "class_loss",
+    "class_weights",
+    "remedy_for_rare_classes",
+    "weights_in_effect",
+]

@@ -23,6 +23,7 @@ from ..text.labels import MULTI, REGRESSION, SINGLE
 from ..utils.errors import first_line
 from ..utils.output import say
 from .calibration import coverage
+from .class_balance import remedy_for_rare_classes
 from .duplicates import find_duplicates
 from .report_arguments import ReportArguments
 from .rows import label_name, row_name, short
@@ -138,7 +139,7 @@ class _Report:
             "baseline": lambda: self.add_baseline(facts["scores"]) if self.settings.baseline else None,
             "learning_curve": self.learning_curve,
             "never_predicted": self.never_predicted,
-            "remedy": self.remedy,
+            "remedy": lambda: remedy_for_rare_classes(self.trainer.args, self.task),
             "coverage": lambda: coverage(self.task, self.logits, self.labels),
             "few_rows": self.few_rows,
             "few_steps": self.few_steps,
@@ -253,14 +254,6 @@ class _Report:
         answers = np.sum([self._counts(answers) for answers in self.predicted.values()], 0)
         counts = zip(self.task.label_names, rows.tolist(), answers.tolist(), strict=True)
         return {name: n for name, n, given in counts if n and not given}
-
-    def remedy(self) -> str | None:
-        """Return a setting that the run does not have and that makes rare classes more frequent among the answers."""
-        args = self.trainer.args
-        if args.thresholds is None and (self.task.problem_type == MULTI or len(self.task.label_names) == 2):
-            return "training.thresholds='f1'"
-        weighted = args.class_weights is not None or args.balanced_sampling
-        return None if weighted or self.task.problem_type == REGRESSION else "training.class_weights='balanced'"
 
     def few_rows(self) -> dict[str, int]:
         """Return the classes with few training rows and their numbers of rows, in ascending order."""
