@@ -12,6 +12,7 @@ from support.hub import calls
 from support.hub.client import tiny_training
 from support.hub.connection import STRANGERS
 from support.hub.server import Fault
+from support.marks import proof
 from support.waiting import PATIENCE
 
 from hf_rnn.hub.fetch import download
@@ -25,20 +26,20 @@ TEXT = "the film was good ."
     ("kind", "came"),
     [
         ("close", "cannot be reached (Server disconnected"),
-        ("cut", "cannot be reached (peer closed connection"),
-        ("hang", "cannot be reached (timed out"),
+        proof("cut", "cannot be reached (peer closed connection"),
+        proof("hang", "cannot be reached (timed out"),
         ("html", "it sends a web page, 'Welcome to the hotel'"),
-        ("login", "it sends a web page, 'Welcome to the hotel'"),
-        ("bad_json", """it sends '{"id": "user/', which is not JSON"""),
+        proof("login", "it sends a web page, 'Welcome to the hotel'"),
+        proof("bad_json", """it sends '{"id": "user/', which is not JSON"""),
         ("other_json", "it sends unexpected JSON"),
-        ("no_sha", "it sends unexpected JSON, with the commit None"),
-        ("no_names", "it sends unexpected JSON, with the file name None"),
-        ("no_date", "it sends unexpected JSON, ValueError"),
-        ("404 html", "it sends a web page, 'Not here'"),
-        ("511 html", "it sends a web page, 'Log in'"),
-        ("502 html", "the Hub fails (502)"),
+        proof("no_sha", "it sends unexpected JSON, with the commit None"),
+        proof("no_names", "it sends unexpected JSON, with the file name None"),
+        proof("no_date", "it sends unexpected JSON, ValueError"),
+        proof("404 html", "it sends a web page, 'Not here'"),
+        proof("511 html", "it sends a web page, 'Log in'"),
+        proof("502 html", "the Hub fails (502)"),
         (500, "the Hub fails (500): run the same command again later. The Hub says: told to fail."),
-        (429, "the Hub takes no more requests for now (429)"),
+        proof(429, "the Hub takes no more requests for now (429)"),
     ],
 )
 def test_a_hub_that_does_not_answer_as_it_should(server, client, model, repo_id, kind, came):
@@ -113,7 +114,7 @@ def test_a_silent_hub_and_nothing_in_the_cache(server, client, repo_id):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["hang", "close", "html"])
+@pytest.mark.parametrize("kind", ["hang", proof("close"), proof("html")])
 def test_a_tokenizer_in_the_cache(server, client, model, repo_id, kind):
     assert client.cli("push", model, repo_id)[0] == 0
     size = client(calls.size_of_tokenizer, repo_id, revision="main")
@@ -123,7 +124,7 @@ def test_a_tokenizer_in_the_cache(server, client, model, repo_id, kind):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["hang", "close", "html"])
+@pytest.mark.parametrize("kind", ["hang", proof("close"), proof("html")])
 def test_a_data_set_in_the_cache(server, client, tiny_run, tmp_path, kind):
     name = f"user/reviews-{kind}"
     server.create(name, "dataset", files={"train.csv": (tiny_run.parent / "reviews.csv").read_bytes()})

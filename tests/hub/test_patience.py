@@ -13,6 +13,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import http_backoff
 from support.hub.client import tiny_training, titles
 from support.hub.server import Fault
+from support.marks import proof
 
 from hf_rnn.hub.push import kept_for_later
 from hf_rnn.utils import hub_errors
@@ -110,7 +111,7 @@ def test_no_try_follows_an_error_that_is_not_the_hubs(waits):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [503, *(pytest.param(kind, marks=pytest.mark.proof) for kind in ("close", "html"))])
+@pytest.mark.parametrize("kind", [503, proof("close"), proof("html")])
 @pytest.mark.parametrize("step", ["POST /api/repos/create", "GET /api/models/", "HEAD .*README.md", "POST .*/commit/"])
 def test_each_step_of_a_push_outlasts_a_restart(server, client, model, repo_id, step, kind):
     server.create(repo_id, files={"README.md": b"# Mine\n\nWords of mine.\n"})

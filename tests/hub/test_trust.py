@@ -7,6 +7,7 @@ import pytest
 from support.hub import calls
 from support.hub.client import only_a_pickle, tiny_training
 from support.hub.server import Fault
+from support.marks import proof
 
 import hf_rnn
 
@@ -68,7 +69,8 @@ def test_a_token_stands_in_no_file_that_a_run_writes_or_pushes(server, client, t
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "path", ["../../outside.txt", "last-checkpoint/../../../outside.txt", "/tmp/outside-hf-rnn.txt"]
+    "path",
+    [proof("../../outside.txt"), "last-checkpoint/../../../outside.txt", proof("/tmp/outside-hf-rnn.txt")],
 )
 def test_no_file_of_a_repository_leaves_its_folder(server, client, tiny_run, repo_id, tmp_path, path):
     hub = ["--training.push_to_hub=true", f"--training.hub_model_id={repo_id}", "--training.hub_strategy=checkpoint"]

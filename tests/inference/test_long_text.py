@@ -6,6 +6,7 @@ import sys
 
 import pytest
 import torch
+from support.marks import proof
 
 from hf_rnn import RNNConfig, RNNForSequenceClassification
 from hf_rnn.inference.long_text import logits_of
@@ -55,7 +56,7 @@ print(re.findall(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[
 
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux for the peak of a process")
-@pytest.mark.parametrize("directions", [pytest.param("one", marks=pytest.mark.proof), "both"])
+@pytest.mark.parametrize("directions", [proof("one"), "both"])
 def test_a_long_text_takes_the_memory_of_a_short_one(directions):
     def peak(tokens: int) -> int:
         command = [sys.executable, "-c", PEAK, str(tokens), directions]

@@ -162,6 +162,7 @@ def test_a_sorted_prediction_that_was_cut_goes_on(rows, tiny_run, tmp_path, monk
     assert (tmp_path / "out.jsonl").read_bytes() == (tmp_path / "whole.jsonl").read_bytes()
 
 
+@pytest.mark.proof
 @pytest.mark.slow
 def test_two_processes_sort_as_one(rows, tiny_run, tmp_path):
     command = ["predict", str(tiny_run), "--file", str(rows), "--sort=uncertainty", "--part_rows=7", "--output"]

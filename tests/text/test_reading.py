@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 from support import write_jsonl
+from support.marks import proof
 from support.signals import Signal, train_with
 from support.waiting import PATIENCE
 
@@ -253,9 +254,7 @@ def test_of_equal_metrics_the_one_with_the_lower_loss_is_kept(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "encoding", ["ascii", *(pytest.param(name, marks=pytest.mark.proof) for name in ("latin-1", "cp1252", "utf-8"))]
-)
+@pytest.mark.parametrize("encoding", ["ascii", proof("latin-1"), proof("cp1252"), proof("utf-8")])
 def test_commands_print_on_any_standard_output(encoding, model, tmp_path):
     folder, _ = model
     environment = {**os.environ, "PYTHONIOENCODING": encoding, "OMP_NUM_THREADS": "1"}

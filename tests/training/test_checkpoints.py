@@ -8,6 +8,7 @@ import shutil
 import pytest
 import torch
 from support import assert_same_run, tiny_config
+from support.marks import proof
 
 import hf_rnn
 from hf_rnn.training import checkpoints, whole_checkpoints
@@ -137,7 +138,9 @@ def test_a_best_model_that_is_lost_is_told(cut_run, caplog):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", ["before the seal", "before the move", "after it", "while an old one is removed"])
+@pytest.mark.parametrize(
+    "moment", [proof("before the seal"), "before the move", "after it", proof("while an old one is removed")]
+)
 def test_a_run_that_is_cut_while_it_saves_loses_nothing(moment, whole_run, tmp_path, monkeypatch):
     _, config = whole_run
     saved = []

@@ -345,6 +345,7 @@ def test_the_n_grams_are_fitted_as_those_of_the_pretrained_model(places, old, tm
     }
 
 
+@pytest.mark.proof
 @pytest.mark.slow
 def test_two_processes_end_as_one(places, old, tmp_path):
     write_jsonl(tmp_path / "rows.jsonl", rows("news", "ham"))

@@ -10,6 +10,7 @@ import sys
 import pytest
 import torch
 from support import ROOT, assert_same_run, files, tiny_config
+from support.marks import proof
 from support.signals import Signal, train_with
 from support.waiting import PATIENCE
 from transformers import TrainerCallback
@@ -92,6 +93,7 @@ def test_a_run_that_was_cut_goes_on_and_ends_as_one_that_was_not(training, stop,
     assert_same_run(tmp_path / "whole", tmp_path / "cut")
 
 
+@pytest.mark.proof
 @pytest.mark.slow
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
     compute_loss = RNNTrainer.compute_loss
@@ -145,8 +147,8 @@ def test_checkpoints_without_optimizer_are_nothing_to_go_on_with(tiny_run, tmp_p
     ("changed", "message"),
     [
         ({"seed": 7}, r"training\.seed=42, and this is 7"),
-        ({"layer_lr_decay": 0.5}, r"training\.layer_lr_decay=1\.0, and this is 0\.5"),
-        ({"learning_rate": 0.5}, r"training\.learning_rate=0\.01, and this is 0\.5"),
+        proof({"layer_lr_decay": 0.5}, r"training\.layer_lr_decay=1\.0, and this is 0\.5"),
+        proof({"learning_rate": 0.5}, r"training\.learning_rate=0\.01, and this is 0\.5"),
         ({"max_steps": 2}, r"checkpoint-9 is at step 9, and training\.max_steps=2 is lower"),
         ({"per_device_train_batch_size": 16}, r"training\.gradient_accumulation_steps = 32, and this is 16"),
     ],
@@ -168,13 +170,13 @@ def test_a_run_goes_on_with_the_rows_that_it_would_have_read(tiny_run, tmp_path,
     [
         ("step", 3, {}),
         ("step", 8, {}),  # within the last step of an epoch
-        ("evaluation", 9, {}),
-        ("step", 17, {}),  # within the last step of all
-        ("step", 12, {"logging_strategy": "steps", "logging_steps": 5}),
-        ("evaluation", 8, BY_STEPS),
+        proof("evaluation", 9, {}),
+        proof("step", 17, {}),  # within the last step of all
+        proof("step", 12, {"logging_strategy": "steps", "logging_steps": 5}),
+        proof("evaluation", 8, BY_STEPS),
         ("step", 8, {"train_batch_tokens": 400, "averaging": "ema", "gradient_accumulation_steps": 2}),
-        ("step", 12, {"max_steps": 13}),
-        ("step", 5, {"save_strategy": "no", "load_best_model_at_end": False}),
+        proof("step", 12, {"max_steps": 13}),
+        proof("step", 5, {"save_strategy": "no", "load_best_model_at_end": False}),
     ],
 )
 def test_a_signal_saves_a_whole_checkpoint_and_the_run_goes_on_from_it(

@@ -10,6 +10,7 @@ import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 from support import assert_same_run, tiny_config
 from support.launch import torchrun
+from support.marks import proof
 from support.reviews import made_up_reviews
 from support.signals import Signal, train_with
 from torch.utils.data import DataLoader
@@ -218,7 +219,7 @@ def test_windows_go_through_whole_documents(corpus):
 @pytest.mark.parametrize(
     ("task", "training"),
     [
-        pytest.param("text_classification", {}, marks=pytest.mark.proof),
+        proof("text_classification", {}),
         ("text_classification", {"train_batch_tokens": 200, "dataloader_num_workers": 2}),
         ("language_modeling", {"per_device_train_batch_size": 4, "window": 10}),
     ],
@@ -255,6 +256,7 @@ def test_a_streamed_run_learns_and_is_evaluated_as_any_other(corpus, tmp_path, c
     assert len((tmp_path / "o").read_text().splitlines()) == 150
 
 
+@pytest.mark.proof
 @pytest.mark.slow
 def test_two_processes_train_on_one_stream(corpus, tmp_path):
     sections = {k: v for k, v in config(corpus, tmp_path / "run").items() if k not in ("task", "preset")}
