@@ -130,12 +130,13 @@ bench-accuracy: $(BENCH_READY)
 bench-parts: $(BENCH_READY)
 	$(BIN)/python benchmarks/parts.py $(WITH_DATA) $(SETS) $(VECTORS) $(SEEDS)
 
-# Measures rare classes and the calibration of scores (half an hour on two cores), and writes docs/benchmarks.md.
+# Measures rare classes and the calibration of scores (three quarters of an hour on two cores), and writes
+# docs/benchmarks.md.
 bench-scores: $(BENCH_READY)
 	$(BIN)/python benchmarks/scores.py $(WITH_DATA)
 	$(BIN)/python benchmarks/calibration.py $(WITH_DATA)
 
-# Measures the thresholds of classifiers with several labels per text, with three seeds (half an hour on two cores), and
+# Measures the thresholds of classifiers with several labels per text, with three seeds (over an hour on two cores), and
 # writes docs/benchmarks.md.
 bench-several-labels: $(BENCH_READY)
 	$(BIN)/python benchmarks/several_labels.py $(WITH_DATA) $(SEEDS)

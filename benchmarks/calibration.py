@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as parquet
 import report
+from accuracy import options_of
 
 import hf_rnn
 from hf_rnn.inference.evaluation import evaluate
 from hf_rnn.tasks.metrics import calibration
 
 SETS = ("imdb", "sst2", "trec")
-# These data sets have several candidate columns or splits, so settings name the right ones.
-NEEDED = {"sst2": {"train_split": ["train_phrases", "train"]}, "trec": {"label_column": "label"}}
 # Number of times that labels are drawn from the scores.
 DRAWS = 200
 NOTES = f"""Each model is `hf-rnn train` with only the data and, for sst2 and trec, its splits or columns named. The
@@ -40,8 +39,8 @@ def perfect(scores: np.ndarray) -> np.ndarray:
 def row(folder: Path) -> list:
     """Train on a data set, and return its row of the table."""
     with tempfile.TemporaryDirectory() as output:
-        settings = {"data": {"path": str(folder), **NEEDED.get(folder.name, {})}, "report": {"baseline": False}}
-        metrics = hf_rnn.train({**settings, "training": {"output_dir": f"{output}/run"}})
+        options = ["--report.baseline", "false", "--training.output_dir", f"{output}/run"]
+        metrics = hf_rnn.train([*options_of(folder), *options])
         predictor = hf_rnn.Predictor.from_pretrained(f"{output}/run")
         scores = predictor.scores(parquet.read_table(folder / "test.parquet")["text"].to_pylist())
         predictor.model.config.temperature = 1.0

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from datasets import Dataset, DatasetDict
 from safetensors.torch import load_file
 from support import write_jsonl
 from support.reviews import made_up_reviews
@@ -16,7 +15,7 @@ from support.tagging import sentences
 import hf_rnn
 from hf_rnn.training import search_study, trial_run, tuning
 from hf_rnn.training.run_config import run_parser
-from hf_rnn.training.search_space import SPACES, Range, SearchSpace, Start
+from hf_rnn.training.search_space import SPACES
 from hf_rnn.training.trial_run import TrialRun, TrialWatch
 from hf_rnn.training.trials import Trial, Trials
 from hf_rnn.training.tuning import Search
@@ -465,141 +464,3 @@ def test_a_trial_that_is_worse_than_others_is_pruned():
     # A trial at its end is not pruned, and the best evaluation counts.
     watch.on_evaluate(None, state, None, metrics={"eval_accuracy": 0.4})
     assert reported == [(3, 0.5), (10, 0.5)]
-
-
-# The search space ----------------------------------------------------------------------------------------------------
-
-
-def space_of(task: str, megabytes: float | None = None, words: float = 5, **values) -> SearchSpace:
-    start = run_parser().get_defaults()
-    start.task = task
-    start["tokenizer.kind"] = "word" if task == "text_classification" else "wordpiece"
-    for key, value in values.items():
-        start[key.replace("__", ".")] = value
-    return SearchSpace(task, frozenset(), Start(start, words, megabytes))
-
-
-@pytest.mark.parametrize("task", SPACES)
-@pytest.mark.parametrize("megabytes", [None, 1.0])
-def test_random_values_make_runs_that_are_valid(task, megabytes):
-    from hf_rnn.training.run_config import parse_run, with_values
-
-    space = space_of(task, megabytes, model__wide_ngrams=1000 if task == "text_classification" else 0)
-    run, _ = parse_run({"task": task, "preset": "none"})
-    for seed in range(6):
-        drawn = space.drawn(random.Random(seed), share=0.7)
-        with_values(run, {name.partition(" ")[0]: value for name, value in drawn.items()})
-
-
-@pytest.mark.parametrize("task", SPACES)
-def test_every_setting_has_a_reason_and_a_key_of_a_run(task):
-    keys = set(run_parser().get_defaults().keys())
-    for setting in SPACES[task]:
-        assert setting.key in keys
-        assert setting.why.endswith(".")
-
-
-def test_the_default_is_among_the_values():
-    space = space_of("text_classification", model__hidden_size=1000, model__classifier_dropout=0.9)
-    assert space.drawn(random.Random(0), share=0.0)["model.hidden_size"] == 1000
-    dropout = next(each for each in space.settings if each.key == "model.classifier_dropout")
-    assert 0.9 in dropout.around(0.9, space.start)
-    assert 0.9 not in Range(0.0, 0.7)
-
-
-def test_settings_apply_where_they_have_an_effect():
-    assert "training.vectors_frozen_epochs" not in space_of("text_classification").keys
-    with_vectors = space_of("text_classification", model__vectors="glove.txt").keys
-    assert "training.vectors_frozen_epochs" in with_vectors
-    assert "model.embedding_size" not in with_vectors
-    on_encoder = space_of("text_classification", model__pretrained="encoder", tokenizer__kind=None).keys
-    assert "model.pooling" in on_encoder
-    assert not {"model.hidden_size", "model.cell_type", "tokenizer.kind", "tokenizer.vocab_size"} & set(on_encoder)
-    assert "training.num_train_epochs" not in space_of("text_classification", training__max_steps=10).keys
-
-
-def test_characters_are_tokens_of_short_texts_only():
-    (kind,) = (each for each in SPACES["text_classification"] if each.key == "tokenizer.kind")
-    for words, has_characters in ((3, True), (30, False)):
-        start = space_of("text_classification", words=words).start
-        assert ("char" in kind.around("word", start)) == has_characters
-
-
-# Trainer.hyperparameter_search ---------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def encoded():
-    """Return a task, a tokenizer and encoded splits."""
-    task = hf_rnn.TextClassification(hf_rnn.DataArguments(path="reviews"))
-    prepared = task.prepare(DatasetDict(train=Dataset.from_dict(made_up_reviews(120))))
-    tokenizer = hf_rnn.train_tokenizer(task.texts(prepared["train"]), kind="word", show_progress=False)
-    return task, tokenizer, {split: task.encode(rows, tokenizer) for split, rows in prepared.items()}
-
-
-def trainer_of(encoded, folder, **options):
-    task, tokenizer, splits = encoded
-    sizes = {"embedding_size": 8, "hidden_size": 8, "vocab_size": len(tokenizer)}
-    tokens = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("pad", "bos", "eos")}
-
-    def model_init(trial=None):
-        return hf_rnn.RNNForSequenceClassification(hf_rnn.RNNConfig(**sizes, **tokens, **task.config_fields()))
-
-    args = hf_rnn.RNNTrainingArguments(
-        str(folder), num_train_epochs=2, disable_tqdm=True, averaging="ema", early_stopping_patience=1
-    )
-    how = {"model": None, "model_init": model_init, **options}
-    data = {"train_dataset": splits["train"], "eval_dataset": splits["validation"]}
-    return hf_rnn.RNNTrainer(args=args, task=task, processing_class=tokenizer, **data, **how), model_init
-
-
-def learning_rates(trial) -> dict:
-    return {"learning_rate": trial.suggest_categorical("learning_rate", [1e-7, 0.05])}
-
-
-def test_hyperparameter_search_maximizes_the_metric_of_the_task(encoded, tmp_path):
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    trainer, _ = trainer_of(encoded, tmp_path / "search")
-    rates, evaluated = [], {}
-    trainer.create_optimizer, made = (
-        lambda *a: rates.append(trainer.args.learning_rate) or made(*a),
-        trainer.create_optimizer,
-    )
-    log, number = trainer.log, lambda: len(rates)
-
-    def keep(logs, *others):
-        if "eval_accuracy" in logs:
-            evaluated.setdefault(number(), []).append(logs["eval_accuracy"])
-        log(logs, *others)
-
-    trainer.log = keep
-    sampler = optuna.samplers.GridSampler({"learning_rate": [1e-7, 0.05]}, seed=0)
-    best = trainer.hyperparameter_search(hp_space=learning_rates, n_trials=2, backend="optuna", sampler=sampler)
-    assert sorted(rates) == [1e-7, 0.05]
-    assert best.objective == max(max(values) for values in evaluated.values())
-    assert all(any((tmp_path / "search" / f"run-{n}").glob("checkpoint-*")) for n in range(2))
-    # Each trial has the samples of its own training only.
-    epochs = [each for each in trainer.callback_handler.callbacks if type(each).__name__ == "EpochCallback"]
-    assert len(epochs) == 1
-
-
-def test_hyperparameter_search_with_an_objective_of_the_user(encoded, tmp_path):
-    trainer, _ = trainer_of(encoded, tmp_path / "search")
-    with pytest.raises(ConfigError, match="compute_objective needs a direction: write direction='maximize'"):
-        trainer.hyperparameter_search(learning_rates, lambda metrics: metrics["eval_loss"], n_trials=1)
-    best = trainer.hyperparameter_search(
-        learning_rates, lambda metrics: metrics["eval_loss"], n_trials=1, direction="minimize"
-    )
-    assert best.objective == pytest.approx(0.7, abs=0.1)
-
-
-def test_hyperparameter_search_needs_a_function_that_makes_models(encoded, tmp_path, monkeypatch):
-    _, model_init = trainer_of(encoded, tmp_path / "search")
-    trainer, _ = trainer_of(encoded, tmp_path / "search", model=model_init(), model_init=None)
-    with pytest.raises(ConfigError, match="write RNNTrainer\\(model=None, …, model_init=FUNCTION\\)"):
-        trainer.hyperparameter_search()
-    monkeypatch.setattr(search_study, "find_spec", lambda name: None)
-    with pytest.raises(HfRnnError, match=r'pip install "hf-rnn\[tune\]"'):
-        trainer.hyperparameter_search()

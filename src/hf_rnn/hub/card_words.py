@@ -47,9 +47,7 @@ EXAMPLES = {
     "tag": "the text whose words are tagged",
     "translate": "the text to translate",
 }
-_SHARES = (
-    *("accuracy", "f1", "precision", "recall", "f1_macro", "f1_micro", "subset_accuracy", "average_precision", "ece"),
-)
+_SHARES = "accuracy f1 precision recall f1_macro f1_micro subset_accuracy average_precision ece".split()
 
 
 def clean(text: object) -> str:

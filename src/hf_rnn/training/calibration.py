@@ -247,8 +247,6 @@ def fit_thresholds(
         expected, share = odds / (1 + odds), PRIOR_ROWS / (rows + PRIOR_ROWS)
         truth = (1 - share) * labels + share * expected
         enough = (rows > 0) | (expected.sum(0) >= FEWEST_ROWS)
-    if labels.shape[1] == 1:
-        return np.array([best_threshold(scores[:, 0], truth[:, 0], least)])
     common = best_threshold(scores.reshape(-1), labels.reshape(-1), least)
     return np.array(
         [

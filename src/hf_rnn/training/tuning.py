@@ -121,7 +121,7 @@ class Search:
                 self._try()
             results = self._save()
             remove_search(self.place)
-        shutil.rmtree(self.place)
+        shutil.rmtree(self.place)  # The lock is left.
         return results
 
     # Before the trials -----------------------------------------------------------------------------------------------
