@@ -1,0 +1,153 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Protocol of a teacher of text classifiers, and the form in which its answers are kept.
+
+Shapes: N texts, C labels of the student, K labels of the teacher.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from ..text.labels import MULTI, REGRESSION
+from ..utils.errors import ConfigError, DataError
+
+LOGITS, PROBABILITIES = "logits", "probabilities"
+# Largest difference of a sum of probabilities from 1.
+TOLERANCE = 1e-3
+# Probabilities are at least this number, so that their logarithms are finite.
+LEAST = 1e-6
+
+
+class Teacher(Protocol):
+    """Model that answers texts with a number for each of its labels."""
+
+    # Name as the user wrote it.
+    name: str
+    # Fingerprint of the weights and of the settings that the answers depend on. None for a model whose answers may
+    # change between processes without a sign: they are kept for one run only.
+    key: str | None
+    # Names of the K labels; None for a model that answers in the order of the labels of the data.
+    labels: list[str] | None
+    # LOGITS or PROBABILITIES; None to find out from the answers.
+    outputs: str | None
+    # Number of texts that are answered and saved together.
+    group: int
+    # License of the model, as the Hub names it; None if it is unknown.
+    license: str | None
+
+    def answers(self, texts: Sequence[tuple[str, ...]]) -> np.ndarray:
+        """Return the answers to texts, `[N, K]`, float.
+
+        Args:
+            texts: N texts as `(text,)`, or pairs of texts as `(text, second text)`.
+        """
+
+
+def log_scores(answers: np.ndarray, outputs: str | None, problem_type: str, name: str) -> np.ndarray:
+    """Return answers in the form in which they are kept and taught, `[N, K]`, float32.
+
+    That is the logarithm of the probability for one label per text, the log-odds for several labels, and the value
+    itself for regression.
+
+    Args:
+        answers: Answers of a teacher, `[N, K]`.
+        outputs: `logits` or `probabilities`. None for probabilities if no answer is negative or above 1.
+        problem_type: Problem type of the student.
+        name: Name of the teacher, for errors.
+
+    Raises:
+        DataError: An answer is NaN or infinite, or probabilities are out of range or do not sum to 1.
+    """
+    answers = np.asarray(answers, dtype=np.float64)
+    if not np.isfinite(answers).all():
+        row = int(np.flatnonzero(~np.isfinite(answers).all(1))[0])
+        raise DataError(
+            f"the teacher {name!r} answers text {row + 1} of {len(answers)} with {answers[row].tolist()}, which is not "
+            "finite: name another teacher, or, if it is a model in half precision, one in float32."
+        )
+    if problem_type == REGRESSION:
+        return answers.astype(np.float32)
+    if outputs is None:
+        outputs = PROBABILITIES if ((answers >= 0) & (answers <= 1)).all() else LOGITS
+    if outputs == LOGITS:
+        if problem_type != MULTI:
+            highest = answers.max(1, keepdims=True)
+            answers = answers - highest - np.log(np.exp(answers - highest).sum(1, keepdims=True))
+        return answers.astype(np.float32)
+    _check_probabilities(answers, problem_type, name)
+    if problem_type == MULTI:
+        answers = np.clip(answers, LEAST, 1 - LEAST)
+        return np.log(answers / (1 - answers)).astype(np.float32)
+    return np.log(np.maximum(answers, LEAST)).astype(np.float32)
+
+
+def _check_probabilities(answers: np.ndarray, problem_type: str, name: str) -> None:
+    wrong = ((answers < 0) | (answers > 1)).any(1)
+    if problem_type != MULTI:
+        wrong |= np.abs(answers.sum(1) - 1) > TOLERANCE
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise DataError(
+            f"the teacher {name!r} answers text {row + 1} of {len(answers)} with {answers[row].tolist()}, and "
+            f"probabilities are from 0 to 1{'' if problem_type == MULTI else ' and sum to 1'}: write "
+            "distil.outputs='logits' if these are logits."
+        )
+
+
+def columns_of(
+    labels: Sequence[str] | None, wanted: Sequence[str], renamed: Mapping[str, str | None], name: str, K: int
+) -> list[int]:
+    """Return the index of the teacher's label for each label of the student.
+
+    Labels are compared without regard to case.
+
+    Args:
+        labels: Names of the teacher's labels; None for those of the student in their order.
+        wanted: Labels of the student.
+        renamed: Name among `wanted` of labels of the teacher that have another name; None for labels to leave out.
+        name: Name of the teacher, for errors.
+        K: Number of columns of its answers.
+
+    Raises:
+        ConfigError: The student has a label that the teacher lacks, or the reverse.
+    """
+    if labels is None:
+        if len(wanted) != K:
+            raise ConfigError(
+                f"the teacher {name!r} answers with {K} numbers a text, and the data has {len(wanted)} labels "
+                f"({', '.join(wanted[:20])}): return one number for each label, in this order."
+            )
+        return list(range(K))
+    places = {label: place for place, label in enumerate(labels)}
+    if unknown := [label for label in renamed if label not in places]:
+        raise ConfigError(
+            f"distil.label_map names {unknown[0]!r}, which is not a label of the teacher {name!r} "
+            f"({', '.join(labels[:20])}): write one of these."
+        )
+    ours = {label.casefold(): label for label in wanted}
+    found: dict[str, int] = {}
+    left: list[str] = []
+    for label, place in places.items():
+        meant = renamed.get(label, label)
+        if meant is None:
+            continue
+        own = ours.get(str(meant).casefold())
+        if own is None or own in found:
+            left.append(label)
+        else:
+            found[own] = place
+    missing = [label for label in wanted if label not in found]
+    if left or missing:
+        pairs = ", ".join(f"{theirs}: {own}" for theirs, own in zip(left or labels, missing or wanted, strict=False))
+        raise ConfigError(
+            f"the teacher {name!r} has the labels {', '.join(labels[:20])}, and the data has "
+            f"{', '.join(wanted[:20])}: name the label of the data for each that differs, distil.label_map={{{pairs}}} "
+            "(null for a label to leave out)."
+        )
+    return [found[label] for label in wanted]
+
+
+__all__ = ["LOGITS", "PROBABILITIES", "Teacher", "columns_of", "log_scores"]
