@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -107,7 +108,9 @@ def test_the_key_of_a_search_is_that_of_its_best_model():
 @pytest.mark.slow
 def test_the_key_of_the_same_training_is_the_same_in_another_process():
     program = "from teachers.test_python_model import *; print(python_teacher(pipeline_of(LogisticRegression())).key)"
-    told = subprocess.run([sys.executable, "-c", program], cwd="tests", capture_output=True, text=True, check=True)
+    told = subprocess.run(
+        [sys.executable, "-c", program], cwd=Path(__file__).parents[1], capture_output=True, text=True, check=True
+    )
     assert told.stdout.split()[-1] == python_teacher(pipeline_of(LogisticRegression())).key
 
 
