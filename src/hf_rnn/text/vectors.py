@@ -141,7 +141,7 @@ def _of_vocabulary(
         return own, Counter({OWN_ROW: len(own)})
     words = _own_words(tokenizer, special)
     parts = [] if _is_of_words(tokenizer) else list(_words_of(tokenizer, texts))
-    found = _look_up(source, {*words.values(), *(word for word, _, _ in parts)})
+    found = look_up(source, {*words.values(), *(word for word, _, _ in parts)})
     vectors = _of_parts(parts, found, special)
     ways = Counter({OF_WORDS: len(vectors)})
     for token, word in words.items():
@@ -151,8 +151,16 @@ def _of_vocabulary(
     return vectors, ways
 
 
-def _look_up(source: VectorReader, words: Collection[str]) -> dict[str, tuple[np.ndarray, str]]:
-    """Return the vector of each word that has one, and the way in which it was found."""
+def look_up(source: VectorReader, words: Collection[str]) -> dict[str, tuple[np.ndarray, str]]:
+    """Return the vector of each word that has one, `[E]`, and the way in which it was found.
+
+    Args:
+        source: Reader that [`~hf_rnn.text.vector_sources.open_vectors`] returned.
+        words: Words to look up, each in the spellings of `TRIES`.
+
+    Raises:
+        DataError: The source breaks its format.
+    """
     forms = {word: {way: change(word) for way, change in TRIES.items()} for word in words if word}
     known = source.read({form for of_word in forms.values() for form in of_word.values()})
     found = {}
@@ -258,4 +266,4 @@ def _nothing_found(source: VectorReader, name: str, tokenizer: PreTrainedTokeniz
     )
 
 
-__all__ = ["FoundVectors", "find_vectors"]
+__all__ = ["FoundVectors", "find_vectors", "look_up"]

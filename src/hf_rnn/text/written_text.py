@@ -48,7 +48,7 @@ def as_written(words: Sequence[str]) -> tuple[str, Places]:
         if word in is_open:
             closes, opens = is_open[word], not is_open[word]
             is_open[word] = opens
-        if not (glued or closes or _unspaced(text[-1:], word[:1])):
+        if not (glued or closes or unspaced(text[-1:], word[:1])):
             text += " "
         places.append((len(text), len(text) + len(word)))
         text += word
@@ -72,7 +72,13 @@ def usual_mark(rows: Iterable[Sequence[str]]) -> list[tuple[list[str], str]]:
     return []
 
 
-def _unspaced(before: str, after: str) -> bool:
+def unspaced(before: str, after: str) -> bool:
+    """Return True if no space stands between two characters: of scripts without spaces, or beside their punctuation.
+
+    Args:
+        before: Last character of a word.
+        after: First character of the next word.
+    """
     wide = [bool(_WIDE.match(character)) for character in (before, after)]
     return any(wide) or bool(UNSPACED.match(before) and UNSPACED.match(after))
 
