@@ -64,6 +64,7 @@ _LAZY = {
     "TruncatedBPTT": "training.bptt_trainer",
     "align": "interpret.alignment",
     "average": "inference.model_soup",
+    "distil": "training.distil",
     "evaluate": "inference.evaluation",
     "explain": "interpret.attribution",
     "how_it_read": "interpret.reading_curve",

@@ -36,7 +36,7 @@ def test_numbers_written_as_text_are_read(text, number):
         ([0.5, None], "row 2 has no value in the column 'p_pos'"),
         (["0.5", ""], "row 2 has no value in the column 'p_pos'"),
         ([0.5, float("nan")], "row 2 has nan in the column 'p_pos'"),
-        (["high"], "row 1 has 'high' in the column 'p_pos', which distil.columns names: write the teacher's"),
+        (["high"], "row 1 has 'high' in the column 'p_pos', which teacher.columns names: write the teacher's"),
         (["1,234"], "row 1 has '1,234' in the column 'p_pos', which may be 1.234 or 1234: write numbers with a point"),
     ],
 )
@@ -47,7 +47,7 @@ def test_a_value_that_is_no_number_is_an_error_that_names_the_row(values, told):
 
 def test_a_missing_column_is_an_error_that_lists_the_columns():
     told = (
-        r"distil.columns names 'p_poss', and the data has the columns 'text', 'p_neg', 'p_pos': did you mean 'p_pos'\?"
+        r"teacher.columns names 'p_poss', and the data has the columns 'text', 'p_neg', 'p_pos': did you mean 'p_pos'\?"
     )
     with pytest.raises(DataError, match=told):
         scores_in(rows_of(0.5), ["p_neg", "p_poss"], LABELS)
@@ -58,10 +58,10 @@ def test_a_missing_column_is_an_error_that_lists_the_columns():
     [
         (
             {"neg": "p_neg"},
-            "distil.columns has the labels 'neg', and the data has 'neg', 'pos': name a column for each",
+            "teacher.columns has the labels 'neg', and the data has 'neg', 'pos': name a column for each",
         ),
-        (["p_pos"], r"distil.columns is 1 columns \('p_pos'\), and the data has 2 labels \('neg', 'pos'\)"),
-        ("p_pos", r"distil.columns is 'p_pos', .* distil.columns=\{'neg': COLUMN, 'pos': COLUMN\}"),
+        (["p_pos"], r"teacher.columns is 1 columns \('p_pos'\), and the data has 2 labels \('neg', 'pos'\)"),
+        ("p_pos", r"teacher.columns is 'p_pos', .* teacher.columns=\{'neg': COLUMN, 'pos': COLUMN\}"),
     ],
 )
 def test_columns_for_other_labels_are_an_error(columns, told):

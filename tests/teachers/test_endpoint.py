@@ -199,8 +199,8 @@ def test_an_address_without_a_server_is_an_error(server, waits):
     [
         (401, r"status 401 \(wrong …\): set the environment variable OPENAI_API_KEY to a valid key"),
         (403, "status 403 .*: set the environment variable OPENAI_API_KEY"),
-        (404, "status 404 .*: check the address, which often ends in /v1, and distil.endpoint_model='tiny'"),
-        (422, "status 422 .*: check distil.endpoint_model='tiny' and distil.prompt"),
+        (404, "status 404 .*: check the address, which often ends in /v1, and teacher.endpoint_model='tiny'"),
+        (422, "status 422 .*: check teacher.endpoint_model='tiny' and teacher.prompt"),
     ],
 )
 def test_a_refusal_is_an_error_at_once_that_does_not_show_the_key(server, waits, monkeypatch, status, told):
@@ -232,16 +232,16 @@ def test_the_key_of_the_answers_follows_the_address_the_model_the_prompt_and_the
 @pytest.mark.parametrize(
     ("url", "problem_type", "options", "told"),
     [
-        ("http://", SINGLE, {}, "distil.teacher='http://' is not the address of an endpoint: write it as http://local"),
-        ("http://a:port/v1", SINGLE, {}, "distil.teacher='http://a:port/v1' is not the address"),
-        ("http://me:pass@a/v1", SINGLE, {}, "distil.teacher='http://…@a/v1' is not the address"),
+        ("http://", SINGLE, {}, "teacher.path='http://' is not the address of an endpoint: write it as http://local"),
+        ("http://a:port/v1", SINGLE, {}, "teacher.path='http://a:port/v1' is not the address"),
+        ("http://me:pass@a/v1", SINGLE, {}, "teacher.path='http://…@a/v1' is not the address"),
         (
             "http://a/v1",
             SINGLE,
             {"model": None},
-            "'http://a/v1' serves models by name: write distil.endpoint_model=NAME",
+            "'http://a/v1' serves models by name: write teacher.endpoint_model=NAME",
         ),
-        ("http://a/v1", SINGLE, {"prompt": "Label?"}, r"distil.prompt='Label\?' has no \{text\}"),
+        ("http://a/v1", SINGLE, {"prompt": "Label?"}, r"teacher.prompt='Label\?' has no \{text\}"),
         ("http://a/v1", "regression", {}, "names one of several labels for each text, and the data is a regression"),
     ],
 )

@@ -83,7 +83,7 @@ def test_pairs_of_texts_are_an_error(nli):
 
 @pytest.mark.parametrize("hypothesis", ["about", "about {label}", "about {", "about {} {}"])
 def test_a_template_that_a_label_does_not_complete_is_an_error(nli, hypothesis):
-    told = f"distil.hypothesis='{hypothesis}' needs one {{}} in the place of the label".replace("{", r"\{")
+    told = f"teacher.hypothesis='{hypothesis}' needs one {{}} in the place of the label".replace("{", r"\{")
     with pytest.raises(ConfigError, match=told):
         zero_shot_teacher(nli, LABELS, SINGLE, hypothesis=hypothesis)
 

@@ -27,6 +27,7 @@ from .card_run import (
     splits_table,
     training_table,
 )
+from .card_teacher import teacher_section
 from .card_words import EXAMPLES, METRICS, clean, escape, figure
 from .folder import METRICS_FILE, PICTURES, RUN_FILE
 
@@ -102,6 +103,7 @@ def render(
         pictures=[(name, PICTURES[name]) for name in pictures],
         folds=folds_section(facts),
         report=report_section(facts),
+        teacher=teacher_section(facts),
         dataset=dataset_line(data, run),
         count_names=list(map(escape, labels)) if 0 < len(labels) <= FEW else [],
         splits=splits_table(data, labels),

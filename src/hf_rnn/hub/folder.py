@@ -30,6 +30,8 @@ CALIBRATION = "calibration.png"
 GRADIENT_FLOW, GRADIENT_FLOW_FILE = "gradient_flow.png", "gradient_flow.json"
 # The worst errors of a classifier. The file quotes texts of the data set, so a push leaves it out.
 ERRORS_FILE = "errors.csv"
+# The rows that a student and its teacher answer in different ways. A push leaves it out, too.
+DISAGREEMENTS_FILE = "disagreements.csv"
 # Results of a cross-validation. A push includes the picture only, because the tables quote texts of the data set.
 CROSS_VALIDATION, OUT_OF_FOLD, LABEL_ERRORS = "cross_validation.png", "out_of_fold.csv", "label_errors.csv"
 # The trials of a search of settings.

@@ -5,6 +5,7 @@ import dataclasses
 import os
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -128,6 +129,17 @@ def read_run(folder: Path) -> SavedRun:
     return SavedRun(task, found if schema is None else schema.applied(found), pretrained, schema)
 
 
+def each_path(paths: str | list[str], change: Callable[[str, Path], str], folder: Path) -> str | list[str]:
+    """Return a path, or each path of a list, changed by [`path_from`] or [`path_to`].
+
+    Args:
+        paths: Path or list of paths.
+        change: `path_from` or `path_to`.
+        folder: Folder of the YAML file.
+    """
+    return [change(path, folder) for path in paths] if isinstance(paths, list) else change(paths, folder)
+
+
 def path_from(path: str, folder: Path) -> str:
     """Return a path from a YAML file as a path from the current folder.
 
@@ -203,4 +215,14 @@ def write_yaml(data: dict) -> str:
     return yaml.dump(data, Dumper=Dumper, sort_keys=False, default_flow_style=False, allow_unicode=True)
 
 
-__all__ = ["SavedRun", "check_sections", "copy_run", "path_from", "path_to", "read_run", "read_sections", "run_file"]
+__all__ = [
+    "SavedRun",
+    "check_sections",
+    "copy_run",
+    "each_path",
+    "path_from",
+    "path_to",
+    "read_run",
+    "read_sections",
+    "run_file",
+]

@@ -49,8 +49,8 @@ class Teacher(Protocol):
 def log_scores(answers: np.ndarray, outputs: str | None, problem_type: str, name: str) -> np.ndarray:
     """Return answers in the form in which they are kept and taught, `[N, K]`, float32.
 
-    That is the logarithm of the probability for one label per text, the log-odds for several labels, and the value
-    itself for regression.
+    With one label per text, they are the logarithms of probabilities; with several labels, log-odds; in a regression,
+    values.
 
     Args:
         answers: Answers of a teacher, `[N, K]`.
@@ -93,7 +93,7 @@ def _check_probabilities(answers: np.ndarray, problem_type: str, name: str) -> N
         raise DataError(
             f"the teacher {name!r} answers text {row + 1} of {len(answers)} with {answers[row].tolist()}, and "
             f"probabilities are from 0 to 1{'' if problem_type == MULTI else ' and sum to 1'}: write "
-            "distil.outputs='logits' if these are logits."
+            "teacher.outputs='logits' if these are logits."
         )
 
 
@@ -124,7 +124,7 @@ def columns_of(
     places = {label: place for place, label in enumerate(labels)}
     if unknown := [label for label in renamed if label not in places]:
         raise ConfigError(
-            f"distil.label_map names {unknown[0]!r}, which is not a label of the teacher {name!r} "
+            f"teacher.label_map names {unknown[0]!r}, which is not a label of the teacher {name!r} "
             f"({', '.join(labels[:20])}): write one of these."
         )
     ours = {label.casefold(): label for label in wanted}
@@ -144,8 +144,8 @@ def columns_of(
         pairs = ", ".join(f"{theirs}: {own}" for theirs, own in zip(left or labels, missing or wanted, strict=False))
         raise ConfigError(
             f"the teacher {name!r} has the labels {', '.join(labels[:20])}, and the data has "
-            f"{', '.join(wanted[:20])}: name the label of the data for each that differs, distil.label_map={{{pairs}}} "
-            "(null for a label to leave out)."
+            f"{', '.join(wanted[:20])}: name the label of the data for each that differs, "
+            f"teacher.label_map={{{pairs}}} (null for a label to leave out)."
         )
     return [found[label] for label in wanted]
 

@@ -37,7 +37,7 @@ def scores_in(rows: Dataset, columns: Mapping[str, str] | Sequence[str], label_n
         if name not in rows.column_names:
             near = nearest(name, rows.column_names)
             raise DataError(
-                f"distil.columns names {name!r}, and the data has the columns {_listed(rows.column_names)}: "
+                f"teacher.columns names {name!r}, and the data has the columns {_listed(rows.column_names)}: "
                 + (f"did you mean {near!r}?" if near else "write one of these.")
             )
     return np.stack([_numbers(rows[name][:], name) for name in names], axis=1)
@@ -51,15 +51,15 @@ def _names(columns: Mapping[str, str] | Sequence[str], label_names: Sequence[str
         columns = {str(label): column for label, column in columns.items()}
         if set(columns) != set(label_names):
             raise ConfigError(
-                f"distil.columns has the labels {_listed(columns)}, and the data has {_listed(label_names)}: name a "
-                f"column for each, distil.columns={{{example}}}."
+                f"teacher.columns has the labels {_listed(columns)}, and the data has {_listed(label_names)}: name a "
+                f"column for each, teacher.columns={{{example}}}."
             )
         return [columns[label] for label in label_names]
     if isinstance(columns, str) or len(columns) != len(label_names):
         given = repr(columns) if isinstance(columns, str) else f"{len(columns)} columns ({_listed(columns)})"
         raise ConfigError(
-            f"distil.columns is {given}, and the data has {len(label_names)} labels ({_listed(label_names)}): name a "
-            f"column for each, distil.columns={{{example}}}."
+            f"teacher.columns is {given}, and the data has {len(label_names)} labels ({_listed(label_names)}): name a "
+            f"column for each, teacher.columns={{{example}}}."
         )
     return list(columns)
 
@@ -82,7 +82,7 @@ def _number(value: Any, row: int, name: str) -> float:
     if not math.isfinite(number):
         given = "no value" if value is None or not text else repr(value)
         raise DataError(
-            f"row {row} has {given} in the column {name!r}, which distil.columns names: write the teacher's "
+            f"row {row} has {given} in the column {name!r}, which teacher.columns names: write the teacher's "
             "probability or logit of the label there as a number, or remove the row."
         )
     return number

@@ -90,13 +90,13 @@ def endpoint_teacher(
     if not is_plain:
         shown = re.sub(r"//[^/]*@", "//…@", url)
         raise ConfigError(
-            f"distil.teacher={shown!r} is not the address of an endpoint: write it as http://localhost:8000/v1, and a "
+            f"teacher.path={shown!r} is not the address of an endpoint: write it as http://localhost:8000/v1, and a "
             f"key into the environment variable {KEY_VARIABLE}."
         )
     if model is None:
-        raise ConfigError(f"the endpoint {url!r} serves models by name: write distil.endpoint_model=NAME.")
+        raise ConfigError(f"the endpoint {url!r} serves models by name: write teacher.endpoint_model=NAME.")
     if "{text}" not in prompt:
-        raise ConfigError(f"distil.prompt={prompt!r} has no {{text}}, which stands for the text: write {PROMPT!r}.")
+        raise ConfigError(f"teacher.prompt={prompt!r} has no {{text}}, which stands for the text: write {PROMPT!r}.")
     if problem_type != SINGLE or len(labels) < 2:
         raise ConfigError(
             f"an endpoint names one of several labels for each text, and the data is a {problem_type}: name another "
@@ -154,8 +154,8 @@ class EndpointTeacher:
         if unnamed and not self.unnamed:
             logger.warning(
                 f"the answer {unnamed[0][:80]!r} of {self.model!r} names none of the labels, or several: all labels "
-                "get the same probability for such texts. Ask for a label in distil.prompt, or choose another "
-                "distil.endpoint_model."
+                "get the same probability for such texts. Ask for a label in teacher.prompt, or choose another "
+                "teacher.endpoint_model."
             )
         self.unnamed += len(unnamed)
         uniform = np.full(len(self._names), 1 / len(self._names))
@@ -225,9 +225,9 @@ class EndpointTeacher:
         if status in (401, 403):
             advice = f"set the environment variable {KEY_VARIABLE} to a {'valid ' if self._api_key else ''}key"
         elif status == 404:
-            advice = f"check the address, which often ends in /v1, and distil.endpoint_model={self.model!r}"
+            advice = f"check the address, which often ends in /v1, and teacher.endpoint_model={self.model!r}"
         else:
-            advice = f"check distil.endpoint_model={self.model!r} and distil.prompt"
+            advice = f"check teacher.endpoint_model={self.model!r} and teacher.prompt"
         raise HfRnnError(
             f"the endpoint {self.name!r} refuses the request with status {status} ({said}): {advice}, and run the same "
             "command again to go on."

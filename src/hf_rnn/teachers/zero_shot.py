@@ -72,8 +72,8 @@ def zero_shot_teacher(
         filled = set()
     if len(filled) != 2:
         raise ConfigError(
-            f"distil.hypothesis={hypothesis!r} needs one {{}} in the place of the label, and no other braces: write "
-            f"distil.hypothesis={HYPOTHESIS!r}."
+            f"teacher.hypothesis={hypothesis!r} needs one {{}} in the place of the label, and no other braces: write "
+            f"teacher.hypothesis={HYPOTHESIS!r}."
         )
     if problem_type == REGRESSION:
         raise ConfigError(f"the teacher {name!r} answers with labels, and the data has numbers: name another teacher.")

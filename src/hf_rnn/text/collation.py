@@ -9,6 +9,9 @@ import torch
 
 from ..utils.errors import DataError
 
+# Column of encoded rows, and entry of batches, with the answers of a teacher.
+TEACHER = "teacher"
+
 
 def cut(ids: list[int], max_length: int | None, truncation: str) -> list[int]:
     """Return token ids, truncated to `max_length`.
@@ -57,6 +60,8 @@ def cut_pair(ids: list[int], texts: Sequence[int | None], max_length: int | None
 class RaggedCollator:
     """Collator that pads rows to the longest of their batch: `input_ids` and `attention_mask` [B, T], and `labels`.
 
+    Rows may have the answers of a teacher too, which become `teacher` [B, C].
+
     Args:
         pad_token_id: Token id at padded positions. The attention mask, not this id, marks padding.
         label_dtype: Type of labels of whole rows: `torch.long` for class indices, `torch.float` for multi-label
@@ -87,7 +92,9 @@ class RaggedCollator:
             for padded, row in zip(labels, rows, strict=True):
                 padded[: len(row["labels"])] = row["labels"]
             batch["labels"] = torch.from_numpy(labels)
+        if TEACHER in rows[0]:
+            batch[TEACHER] = torch.tensor([row[TEACHER] for row in rows], dtype=torch.float)
         return batch
 
 
-__all__ = ["RaggedCollator", "cut", "cut_pair"]
+__all__ = ["TEACHER", "RaggedCollator", "cut", "cut_pair"]

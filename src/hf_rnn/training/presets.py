@@ -19,6 +19,7 @@ from .class_balance import BALANCED
 from .ngrams import MOST_WEIGHTS
 from .preset_facts import Facts
 from .run_config import RunConfig, with_values
+from .student_sizes import SIZES
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -101,6 +102,8 @@ def _may_look_ahead(run: RunConfig) -> bool:
 
 def _may_weigh(run: RunConfig) -> bool:
     """Return True if the user wrote no setting that chosen class weights could contradict."""
+    if run.teacher and not run.distil.hard_labels:
+        return False  # The loss does not read the labels.
     written = {f"training.{name}" for name in ("balanced_sampling", "thresholds")}
     # The loss with class weights has no label smoothing.
     return not written & run.given and not run.training.label_smoothing_factor
@@ -344,7 +347,10 @@ def as_begun(run: RunConfig, begun: RunConfig) -> tuple[RunConfig, str]:
         # The pretrained classifier, whose settings these are, may no longer exist.
         theirs = {f"model.{name}" for name in vars(begun.model)} - run.given
         run, _ = with_values(run, {key: begun.parsed[key] for key in theirs})
-    run, text = with_values(run, {rule.key: begun.parsed[rule.key] for rule in rules_of(run)})
+    chosen = {rule.key for rule in rules_of(run)}
+    if run.distil.max_megabytes is not None:
+        chosen |= SIZES.keys() - run.given
+    run, text = with_values(run, {key: begun.parsed[key] for key in chosen})
     run.training.resume, run.training.overwrite = resume, overwrite
     return run, text
 

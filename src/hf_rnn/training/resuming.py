@@ -75,7 +75,7 @@ def _checkpoint_to_go_on_from(run: RunConfig, text: str, folder: Path) -> tuple[
             f"{str(folder)!r} has no checkpoint to resume from{where}: leave out training.resume."
         )
     begun, _ = parse_run(folder / RUN_FILE)
-    if begun.model.keep_head or rules_of(run):
+    if begun.model.keep_head or run.distil.max_megabytes is not None or rules_of(run):
         run, text = as_begun(run, begun)
     _check_same_run(run, begun, folder, checkpoint, elsewhere=fetched)
     _check_steps(args, checkpoint)
@@ -115,8 +115,10 @@ def _check_same_run(run: RunConfig, begun: RunConfig, folder: Path, checkpoint: 
         checkpoint: Checkpoint to resume from.
         elsewhere: True if the run started on another machine, where the same data may have another path.
     """
-    for section in ("task", "data", "tokenizer", "model"):
+    for section in ("task", "data", "tokenizer", "model", "teacher", "distil"):
         before, now = getattr(begun, section), getattr(run, section)
+        if section == "teacher":
+            before = replace(before, cache=now.cache)
         # `check_same_data` compares the rows by their fingerprint, so their path may differ.
         by_rows = BUILT_IN not in (begun.data.path, run.data.path) and Schema.read(checkpoint) is not None
         if section == "data" and (elsewhere or by_rows):

@@ -4,8 +4,10 @@
 import logging
 import os
 import shutil
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import date
+from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -19,7 +21,6 @@ from ..hub.push import kept_for_later, push
 from ..interpret.diagnosis import flow_batch
 from ..interpret.gradient_flow_callback import GradientFlowCallback
 from ..tasks import Task, task_class
-from ..text.arguments import IN_MEMORY
 from ..text.labels import MULTI, SINGLE
 from ..text.loading import load
 from ..text.schema import SCHEMA_FILE, Schema
@@ -32,6 +33,7 @@ from .calibration import calibrate, check_calibration, draw
 from .checkpoints import ASIDE, writing
 from .class_balance import balanced_rows
 from .cross_validation import CrossValidation
+from .distillation import loss_of
 from .going_on import (
     GoingOn,
     go_on,
@@ -40,16 +42,21 @@ from .going_on import (
     with_old_columns,
     with_pretrained_settings,
 )
+from .lesson import Lesson, prepare_lesson, with_lesson
 from .new_model import model_of, tokenizer_of
+from .open_teachers import without_answers
 from .presets import choose, rules_of
 from .pretrained import warn_of_unknown_tokens
 from .progress import bars_as_asked
-from .report import add_report
+from .python_config import read_config
+from .report import add_report, tried
 from .resuming import check_same_data, find_checkpoint
 from .run_checks import check_use
-from .run_config import RunConfig, parse_run
+from .run_config import RunConfig
 from .run_folder import claim_folder, put_in_place, write_results
 from .streaming import EncodedStream, load_streaming
+from .student_sizes import with_fitting_sizes
+from .teacher_report import add_teacher_report
 from .trainer import RNNTrainer
 from .trainers import trainer_class
 from .vectors import VectorsAtStart, open_for, vectors_for
@@ -75,42 +82,6 @@ def train(config: str | Path | dict | list[str] | None = None, *, data: Any = No
         HfRnnError: The configuration, data or output folder is invalid (an older run is unchanged), or training fails.
     """
     return train_run(*read_config(config, data))
-
-
-def read_config(config: Any, data: Any) -> tuple[RunConfig, str, Any]:
-    """Parse a run that is configured in Python.
-
-    Args:
-        config: Configuration as [`train`] reads it.
-        data: Rows in memory that replace `data.path`; None for none.
-
-    Returns:
-        The run, the YAML text that reproduces it, and the rows in memory or None.
-
-    Raises:
-        HfRnnError: The configuration is invalid, or there are rows in two places.
-    """
-    config = {} if config is None else config
-    if isinstance(config, dict) and isinstance(config.get("data"), (str, os.PathLike)):
-        config = {**config, "data": {"path": config["data"]}}
-    if isinstance(config, (str, os.PathLike)) and Path(config).suffix not in (".yaml", ".yml"):
-        name = os.fspath(config)
-        raise ConfigError(
-            f"config={name!r} is not the YAML file of a run: write train({{'data': {name!r}}}) to train on this data."
-        )
-    if isinstance(config, dict) and isinstance(section := config.get("data"), dict):
-        path = section.get("path")
-        if path is not None and not isinstance(path, (str, os.PathLike)):
-            if data is not None:
-                raise HfRnnError("there are rows both in data= and in data.path: leave one of them out.")
-            config, data = {**config, "data": {k: v for k, v in section.items() if k != "path"}}, path
-    if data is not None:
-        if not isinstance(config, dict):
-            raise HfRnnError(
-                f"data= needs config as a dict of sections, and config is {config!r}: write train({{…}}, data=…)."
-            )
-        config = {**config, "data": {**(config.get("data") or {}), "path": IN_MEMORY}}
-    return *parse_run(config), data
 
 
 def train_run(run: RunConfig, text: str, source: Any = None) -> dict:
@@ -147,13 +118,20 @@ class Run:
         source: Rows in memory that replace `data.path`; None to read `data.path`.
         folds: Finished cross-validation, whose results are saved with the model; None for none.
         is_fold: True for the run of a fold, whose model is deleted: it has no figures and no report.
+        teachers: Teachers that were passed in Python.
     """
 
     # Fitted n-grams that several runs with the same tokens share; None for one run.
     bags: dict | None = None
 
     def __init__(
-        self, run: RunConfig, text: str, source: Any = None, folds: CrossValidation | None = None, is_fold: bool = False
+        self,
+        run: RunConfig,
+        text: str,
+        source: Any = None,
+        folds: CrossValidation | None = None,
+        is_fold: bool = False,
+        teachers: Sequence[Any] = (),
     ):
         self.source, self.folds, self.is_fold = source, folds, is_fold
         self.config, self.text, self.checkpoint = find_checkpoint(run, text)
@@ -162,6 +140,9 @@ class Run:
         self.folder = Path(self.args.output_dir)
         # Decisions of a run that goes on from a text classifier.
         self.going_on: GoingOn | None = None
+        # Teachers that were passed in Python, the splits that hold answers of a teacher, and the rows of a student.
+        self.teachers, self.splits = teachers, DatasetDict()
+        self.lesson: Lesson | None = None
 
     @bars_as_asked
     def train(self) -> dict:
@@ -177,14 +158,14 @@ class Run:
             task, prepared, stream, schema = self._read()
         if args.should_log:
             say(schema.table(run.data.path))
+        self._learn_from_teachers(task, prepared)
         if run.model.keep_head:
             with args.main_process_first(desc="reading the old rows"):
                 prepared, self.going_on = go_on(run, task, prepared, schema, self.checkpoint is not None)
         check_same_data(run, self.checkpoint, schema)
-        if self.checkpoint is None and rules_of(run):
-            self.config, self.text = choose(run, task, prepared["train"])
-            run, args = self.config, self.config.training
-            self.args = args
+        if self.checkpoint is None:
+            self._choose_settings(task, prepared)
+            run, args = self.config, self.args
         check_calibration(args, task)
         tokenizer, encoded, order = self._encode(task, prepared)
         facts = task.facts(prepared, encoded, run.card.examples)
@@ -222,6 +203,8 @@ class Run:
     ) -> None:
         """Save the trained model, report on it, and push it if the run asks for that."""
         self._save(trainer, tokenizer, results, figures)
+        if self.lesson is not None:
+            tried("teacher", partial(add_teacher_report, self.lesson, trainer, prepared, figures, order, results))
         if not self.is_fold:
             add_report(self.config.report, trainer, prepared, figures, order, results, self.config.card.examples)
         if self.args.push_to_hub:
@@ -240,19 +223,35 @@ class Run:
             task.kept = kept
         else:
             splits = load(run.data, source=self.source, tagged=task.tagged)
+            self.splits, splits = splits, without_answers(run, splits)
             if kept is not None:
                 task.data = with_old_columns(run, self.checkpoint, task, splits)
             splits = task.hold_out_test(splits)
         prepared = task.prepare(splits)
         return task, prepared, stream, task.schema(splits, prepared)
 
+    def _choose_settings(self, task: Task, prepared: DatasetDict) -> None:
+        """Choose the settings that the user did not write, by the rules of the preset and for the size of a student."""
+        if rules_of(self.config):
+            self.config, self.text = choose(self.config, task, with_lesson(prepared, self.lesson)["train"])
+        if self.config.distil.max_megabytes is not None:
+            self.config, self.text = with_fitting_sizes(self.config, task)
+        self.args = self.config.training
+
+    def _learn_from_teachers(self, task: Any, prepared: DatasetDict) -> None:
+        """Prepare the training rows of a student, which have the answers of its teachers."""
+        if self.config.teacher:
+            self.lesson = prepare_lesson(self.config, task, self.splits, prepared, self.teachers)
+            prepared.pop("unlabelled", None)
+
     def _encode(self, task: Task, prepared: DatasetDict) -> tuple[PreTrainedTokenizerBase, DatasetDict, dict]:
         """Return the tokenizer, the encoded splits, and the order by length of the rows of each evaluated split."""
-        tokenizer = tokenizer_of(self.config, self.checkpoint, task, prepared["train"])
+        texts = prepared["train"] if self.lesson is None else self.lesson.texts
+        tokenizer = tokenizer_of(self.config, self.checkpoint, task, texts)
         tokenizer = task.fitted(tokenizer, resumed=self.checkpoint is not None)
         encoded, order = DatasetDict(), {}
         with self.args.main_process_first(desc="tokenizing"):
-            for split, rows in prepared.items():
+            for split, rows in with_lesson(prepared, self.lesson).items():
                 encoded[split] = task.encode(rows, tokenizer)
                 if split in ("validation", "test") and not task.in_order:
                     order[split] = np.argsort(encoded[split]["length"], kind="stable")
@@ -287,6 +286,7 @@ class Run:
                 train_dataset=train_rows,
                 eval_dataset=encoded["validation"],
                 unlabelled_dataset=encoded.get("unlabelled"),
+                **({"distillation": loss_of(self.config, task)} if self.lesson else {}),
             )
         if self.config.model.vectors is not None:
             trainer.add_callback(VectorsAtStart(args.vectors_frozen_epochs, vectors.report if vectors else None))
@@ -313,6 +313,7 @@ class Run:
             "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
             **({"vectors": reports[0]} if reports else {}),
             **({"going_on": self.going_on.facts()} if self.going_on else {}),
+            **({"distillation": self.lesson.facts()} if self.lesson else {}),
             **({"wide_path": wide.decisions} if wide else {}),
             "world_size": self.args.world_size,
             "date": date.today().isoformat(),
@@ -382,4 +383,4 @@ class Run:
                 callback.save(saving)
 
 
-__all__ = ["Run", "read_config", "train"]
+__all__ = ["Run", "train", "train_run"]

@@ -9,6 +9,7 @@ from ..tasks.base import TaskModel
 from ..text.tokenization import KINDS
 from ..utils.errors import ConfigError, check_choice
 from ..utils.machine import emulates_bf16, runs_bf16
+from .distil_checks import check_distillation
 from .label_errors import find_label_issues
 from .presets import rules_of, without_rules
 from .run_config import RunConfig
@@ -29,6 +30,7 @@ def check_use(run: RunConfig, task: type[TaskModel]) -> None:
     """
     args = run.training
     _check_folds(run)
+    check_distillation(run)
     if run.preset != "none" and "preset" in run.given and (why := without_rules(run)):
         raise ConfigError(f"preset={run.preset!r} chooses settings by rules, and {why}: leave it out.")
     if run.tokenizer.kind is not None:

@@ -16,13 +16,14 @@ from jsonargparse import ArgumentParser, Namespace, set_dumper, set_loader
 from transformers import PreTrainedTokenizerBase
 
 from ..hub.folder import RUN_FILE
-from ..hub.saved_run import check_sections, path_from, write_yaml
+from ..hub.saved_run import check_sections, each_path, path_from, write_yaml
 from ..models.configuration_rnn import RNNConfig, __version__
 from ..text.arguments import DataArguments
 from ..text.tokenization import TokenizerArguments
 from ..utils.errors import ConfigError, HfRnnError, check_choice
 from ..utils.unknown_keys import name_unknown_key
 from .arguments import RNNTrainingArguments
+from .distil_arguments import DistilArguments, TeacherArguments
 from .report_arguments import ReportArguments
 from .run_help import as_docstring, describe_section, field_words
 from .run_values import AS_WRITTEN, as_meant, as_yaml, load_value
@@ -104,6 +105,8 @@ SECTIONS = {
     "tokenizer": TokenizerArguments,
     "model": ModelArguments,
     "training": RNNTrainingArguments,
+    "teacher": TeacherArguments,
+    "distil": DistilArguments,
     "report": ReportArguments,
     "card": CardArguments,
 }
@@ -120,6 +123,8 @@ class RunConfig:
         model: Model section, a `ModelArguments`.
         training: Training section.
         card: Model card section.
+        teacher: Teacher section.
+        distil: Section of the texts and the loss by which the model learns from a teacher.
         given: Keys that the user wrote, such as `model.hidden_size`.
         report: Report section, for text classifiers.
         preset: Name of the rules that choose the settings which the user did not write.
@@ -135,6 +140,8 @@ class RunConfig:
     card: CardArguments
     given: frozenset[str] = frozenset()
     report: ReportArguments = field(default_factory=ReportArguments)
+    teacher: TeacherArguments = field(default_factory=TeacherArguments)
+    distil: DistilArguments = field(default_factory=DistilArguments)
     preset: str = "none"
     cross_validate: int = 0
     parsed: Namespace = field(default_factory=Namespace, compare=False, repr=False)
@@ -308,7 +315,7 @@ def _find_data(namespace: Namespace, written: Namespace, arguments: list[str] | 
     files = [] if isinstance(arguments, dict) else _files(arguments)
     for key in PATHS:
         if files and key not in _typed(arguments) and written.get(key) is not None:
-            namespace[key] = path_from(namespace[key], files[-1].parent)
+            namespace[key] = each_path(namespace[key], path_from, files[-1].parent)
 
 
 def _find_preset(namespace: Namespace, written: Namespace, arguments: list[str] | dict) -> None:

@@ -15,6 +15,7 @@ from ..hub.folder import (
     CARD_FILE,
     CLASSES_FILE,
     CODE_FILES,
+    DISAGREEMENTS_FILE,
     ERRORS_FILE,
     GRADIENT_FLOW,
     GRADIENT_FLOW_FILE,
@@ -49,6 +50,7 @@ _RUN_FILES = (
     *PICTURES,
     GRADIENT_FLOW_FILE,
     ERRORS_FILE,
+    DISAGREEMENTS_FILE,
     OUT_OF_FOLD,
     LABEL_ERRORS,
     TRIALS_FILE,
@@ -168,4 +170,13 @@ def put_in_place(saving: Path, folder: Path, with_flow: bool, keep_only: str | N
     shutil.rmtree(folder / ASIDE, ignore_errors=True)
 
 
-__all__ = ["check_writable", "claim_folder", "put_in_place", "traces_of_a_run", "write_results"]
+def saved_bytes(folder: Path) -> int:
+    """Return the number of bytes of the weights and the tokenizer in the folder of a model.
+
+    Args:
+        folder: Folder of the model.
+    """
+    return sum(file.stat().st_size for name in (SAFE_WEIGHTS_NAME, "tokenizer.json") for file in folder.glob(name))
+
+
+__all__ = ["check_writable", "claim_folder", "put_in_place", "saved_bytes", "traces_of_a_run", "write_results"]

@@ -8,15 +8,15 @@ from textwrap import indent
 import yaml
 from jsonargparse import ArgumentParser, Namespace
 
-from ..hub.saved_run import Loader, path_to, write_yaml
+from ..hub.saved_run import Loader, each_path, path_to, write_yaml
 from ..models.configuration_rnn import RNNConfig, __version__, fields_read_by
 from ..tasks import task_class
 from ..tasks.base import TaskModel
 from .arguments import RNNTrainingArguments
 from .fine_tuning import ENCODER, OUTPUT
 
-# Settings that name data. A relative path is relative to the folder of the YAML file.
-PATHS = ("data.path", "data.replay")
+# Settings that name data or models. A relative path is relative to the folder of the YAML file.
+PATHS = ("data.path", "data.replay", "teacher.path", "distil.transfer", "distil.generator")
 # The user sets these, and the settings of the Hub, anew each time the file is run.
 _ANEW = ("overwrite", "resume")
 # Fields of transformers' TrainingArguments that change the trained weights, or the step whose weights are kept.
@@ -65,7 +65,7 @@ def run_yaml(parser: ArgumentParser, namespace: Namespace, given: frozenset[str]
     namespace = namespace.clone()
     for key in PATHS:
         if namespace[key] is not None:
-            namespace[key] = path_to(namespace[key], Path(namespace["training.output_dir"]))
+            namespace[key] = each_path(namespace[key], path_to, Path(namespace["training.output_dir"]))
     # `skip_default` omits defaults. A null that is not the default must be written, hence `skip_unset=False`.
     changed, everything = (
         yaml.load(parser.dump(namespace, skip_default=skip, skip_unset=False, skip_validation=True), Loader)
@@ -125,6 +125,8 @@ def _unread(namespace: Namespace, given: frozenset[str]) -> set[str]:
         unread |= {"model.embedding_size"} - given
     if tokenizer.path is not None or (model.pretrained is not None and tokenizer.kind is None):
         unread |= {f"tokenizer.{name}" for name in vars(tokenizer)}
+    if not (namespace.teacher.path or namespace.teacher.columns):
+        unread |= {f"{section}.{name}" for section in ("teacher", "distil") for name in vars(namespace[section])}
     return unread
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from ..utils.errors import ConfigError, nearest
 
 # Options that take no value.
 FLAGS = ("-h", "--help", "--print_config")
+# Sections whose keys are not written without the section: they have names of other sections too.
+_WITH_SECTION = ("teacher.", "distil.")
 PACKAGE = Path(__file__).parents[1]
 
 
@@ -24,8 +27,9 @@ def shipped_configs() -> dict[str, Path]:
 def written_out(arguments: list[str], keys: Collection[str]) -> list[str]:
     """Return a command line with its short forms written out; one without short forms stays as it is.
 
-    A data set may stand alone, or after `--data`; a key may lack its section where one section alone has it; and
-    `--config` may name a configuration that comes with the package.
+    A data set may stand alone, or after `--data`; `--teacher` names a teacher, and may stand several times; a key may
+    lack its section where one section alone has it; and `--config` may name a configuration that comes with the
+    package.
 
     Args:
         arguments: Command line after `hf-rnn train`.
@@ -36,6 +40,7 @@ def written_out(arguments: list[str], keys: Collection[str]) -> list[str]:
     """
     written: list[str] = []
     data: list[str] = []
+    teachers: list[str] = []
     for option, value in _pairs(arguments):
         if option is None:
             data.append(str(value))
@@ -44,11 +49,16 @@ def written_out(arguments: list[str], keys: Collection[str]) -> list[str]:
         if name == "data" and value is not None and not _is_section(value):
             data.append(value)
             continue
+        if name == "teacher" and value is not None and not _is_section(value):
+            teachers.append(value)
+            continue
         if name == "config" and value is not None:
             value = _config(value)
         elif option.startswith("--"):
             option = f"--{_with_section(name, keys)}"
         written.append(option if value is None else f"{option}={value}")
+    if teachers:
+        written.append(f"--teacher.path={json.dumps(teachers)}")
     if data:
         named = [value for option, value in _pairs(written) if option == "--data.path"]
         wrong = next((each for each in data if each.startswith("-") and not Path(each).exists()), None)
@@ -102,7 +112,7 @@ def _with_section(name: str, keys: Collection[str]) -> str:
     bare, plus = name.removesuffix("+"), "+" if name.endswith("+") else ""
     if "." in bare or bare in keys:
         return name
-    found = [key for key in keys if key.partition(".")[2] == bare]
+    found = [key for key in keys if key.partition(".")[2] == bare and not key.startswith(_WITH_SECTION)]
     if len(found) > 1:
         raise ConfigError(f"--{bare} is a key of several sections: write {' or '.join(f'--{key}' for key in found)}.")
     return f"{found[0]}{plus}" if found else name

@@ -17,6 +17,7 @@ from transformers.trainer_utils import EvalLoopOutput
 from ..models.label_checks import IGNORED
 from ..models.ragged import may_ask
 from ..tasks import Task, TaskAnswers
+from ..text.collation import TEACHER
 from ..text.schema import SCHEMA_FILE, Schema
 from ..utils.errors import HfRnnError, check_choice
 from ..utils.machine import bound_kernel_caches, is_out_of_memory, keep_freed_memory, on_device
@@ -26,6 +27,7 @@ from .batched_loading import BatchedLoading
 from .callbacks import EarlyStopping, Stopwatch, best_loss
 from .checkpoints import newest_whole
 from .class_balance import class_loss
+from .distillation import DistillationLoss
 from .fine_tuning import GradualUnfreezing, discriminative_learning_rates
 from .hub_trainer import PushingTrainer
 from .hyperparameter_search import MetricSearch
@@ -57,6 +59,7 @@ class RNNTrainer(MetricSearch, BatchedLoading, WholeCheckpoints, PushingTrainer)
         train_dataset: Training rows as `task.encode` returns them.
         eval_dataset: Validation rows as `task.encode` returns them.
         unlabelled_dataset: Encoded rows without labels for the objectives that need none; None for no such rows.
+        distillation: Loss of the answers of a teacher, which the training rows have; None for a run without teachers.
         kwargs: Further arguments of `Trainer`, such as `callbacks`.
 
     Raises:
@@ -65,6 +68,7 @@ class RNNTrainer(MetricSearch, BatchedLoading, WholeCheckpoints, PushingTrainer)
             [`~hf_rnn.training.class_balance.class_loss`]); or gradual unfreezing is set in several processes.
     """
 
+    extra_columns = (TEACHER,)
     # Decisions about the data; each checkpoint contains them.
     schema: Schema | None = None
     _unchecked: Any = None
@@ -80,13 +84,14 @@ class RNNTrainer(MetricSearch, BatchedLoading, WholeCheckpoints, PushingTrainer)
         task: Task,
         processing_class: PreTrainedTokenizerBase,
         unlabelled_dataset: Dataset | None = None,
+        distillation: DistillationLoss | None = None,
         **kwargs: Any,
     ):
         _choose_metric(args, task, kwargs.get("eval_dataset"))
         if args.device.type == "cpu":
             keep_freed_memory()
             bound_kernel_caches()
-        self.task = task
+        self.task, self.distillation = task, distillation
         self.objectives = Objectives(**{name: getattr(args, name) for name in OBJECTIVES})
         check_objectives(args, task, self.objectives, unlabelled_dataset)
         self.class_loss = class_loss(args, task, kwargs.get("train_dataset"))
@@ -186,12 +191,17 @@ class RNNTrainer(MetricSearch, BatchedLoading, WholeCheckpoints, PushingTrainer)
         return (loss, outputs) if return_outputs else loss
 
     def _loss(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any) -> tuple[torch.Tensor, Any]:
-        if not (model.training and (self.objectives or self.class_loss)):
+        if not (model.training and (self.objectives or self.class_loss or self.distillation)):
             return super().compute_loss(model, inputs, True, num_items_in_batch)  # type: ignore[return-value]
         if not self.objectives:
             labels = inputs["labels"]
-            outputs = model(**{name: value for name, value in inputs.items() if name != "labels"})
-            return self.class_loss(outputs.logits.float(), labels), outputs
+            outputs = model(**{name: value for name, value in inputs.items() if name not in ("labels", TEACHER)})
+            logits = outputs.logits.float()
+            if self.distillation is None:
+                return self.class_loss(logits, labels), outputs
+            of_labels = self.class_loss or self.accelerator.unwrap_model(model).loss_of
+            done = self.state.global_step / self.state.max_steps
+            return self.distillation(logits, inputs[TEACHER], labels, of_labels, done), outputs
         unlabelled = None
         if self.unlabelled is not None:
             unlabelled = on_device(self.unlabelled.batch(inputs, self.state.global_step), self.args.device)

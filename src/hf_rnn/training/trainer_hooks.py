@@ -28,6 +28,8 @@ class TrainerHooks:
 
     # True for a trainer that deletes old checkpoints itself, and finds the best one in `take_up`.
     manages_checkpoints = False
+    # Columns of the training rows that the collator reads, besides the arguments of the model.
+    extra_columns: tuple[str, ...] = ()
 
     # Hooks -----------------------------------------------------------------------------------------------------------
 
@@ -252,6 +254,11 @@ class TrainerHooks:
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
         # A public override of `get_train_dataloader` would have to repeat all of its other arguments.
         return self.ordered(super()._get_train_sampler(train_dataset))  # type: ignore[misc]
+
+    def _set_signature_columns_if_needed(self: Any) -> None:
+        # transformers drops all columns that are no arguments of the model, before the collator.
+        super()._set_signature_columns_if_needed()  # type: ignore[misc]
+        self._signature_columns += [name for name in self.extra_columns if name not in self._signature_columns]
 
     def _get_dataloader(self, *args: Any, is_training: bool = False, **kwargs: Any) -> DataLoader:
         # This method also caches and prepares the loaders of evaluations.

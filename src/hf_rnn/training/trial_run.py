@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from datasets import DatasetDict
 from transformers import TrainerCallback
-from transformers.utils import SAFE_WEIGHTS_NAME
 
 from ..hub.folder import TRIALS_FILE
 from ..utils.output import hushed, unsaid
 from .run import Run
+from .run_folder import saved_bytes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -237,13 +237,4 @@ class ChosenRun(_SearchRun):
             writer.writerows(self.table)
 
 
-def saved_bytes(folder: Path) -> int:
-    """Return the number of bytes of the weights and the tokenizer in the folder of a model.
-
-    Args:
-        folder: Folder of the model.
-    """
-    return sum(file.stat().st_size for name in (SAFE_WEIGHTS_NAME, "tokenizer.json") for file in folder.glob(name))
-
-
-__all__ = ["ChosenRun", "OutOfTime", "SharedRows", "TooLarge", "TrialRun", "TrialWatch", "saved_bytes"]
+__all__ = ["ChosenRun", "OutOfTime", "SharedRows", "TooLarge", "TrialRun", "TrialWatch"]

@@ -27,7 +27,8 @@ from .checkpoints import numbered
 from .going_on import with_pretrained_settings
 from .preset_facts import Facts
 from .presets import choose, rules_of
-from .run import Run, read_config
+from .python_config import read_config
+from .run import Run
 from .run_checks import check_use
 from .run_config import parse_run, with_values
 from .run_folder import check_writable, claim_folder, traces_of_a_run
@@ -143,6 +144,11 @@ class Search:
             raise ConfigError(
                 f"cross_validate={run.cross_validate} measures one choice of settings, and a search has many: leave it "
                 "out, and cross-validate the run.yaml of the result."
+            )
+        if run.teacher:
+            raise ConfigError(
+                f"teacher.path={run.teacher.path} would teach every trial: leave it out, and train a student with the "
+                "settings of the result (hf-rnn distil)."
             )
         if args.gradient_flow_steps:
             raise ConfigError(

@@ -1,0 +1,255 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Answers of a teacher, kept on disk: each text is answered once, also if the process is killed in between.
+
+The folder of a teacher has a file that describes it and any number of Parquet files with the digests of texts and their
+answers. Texts that have no answer yet are put into groups, and a file is written for each answered group. The list of
+these texts is saved first, so that an interrupted run forms the same groups, and so the same batches, when it starts
+again: the answers are then the same bit by bit.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tqdm.auto import tqdm
+
+from ..utils.errors import CheckpointError
+from ..utils.output import bars_are_seen
+from .base import Teacher, log_scores
+
+logger = logging.getLogger(__name__)
+
+DESCRIPTION = "teacher.json"
+# Bytes of the digest of a text.
+DIGEST = 16
+# Seconds between two lines of progress where no progress bar is seen.
+SILENCE = 60.0
+
+Texts = Sequence[tuple[str, ...]]
+
+
+@dataclass
+class Processes:
+    """Processes that answer texts together.
+
+    Args:
+        index: Index of this process.
+        count: Number of processes.
+        wait: Function that waits until all processes have called it.
+    """
+
+    index: int = 0
+    count: int = 1
+    wait: Callable[[], None] = field(default=lambda: None)
+
+
+def folder_of(teacher: Teacher, cache: Path, run: Path) -> Path:
+    """Return the folder of a teacher's answers.
+
+    Args:
+        teacher: Teacher.
+        cache: Folder of the answers of all teachers.
+        run: Folder for the answers of a teacher without a key, which are kept until the run ends.
+    """
+    name = "".join(c if c.isalnum() or c in "-_." else "-" for c in Path(teacher.name).name or "teacher")[:60]
+    return run / name if teacher.key is None else cache / f"{name}-{teacher.key[:16]}"
+
+
+def answer(
+    teacher: Teacher, texts: Texts, problem_type: str, folder: Path, processes: Processes | None = None
+) -> np.ndarray:
+    """Return the answers of a teacher to texts as [`log_scores`][hf_rnn.teachers.base.log_scores], `[N, K]`, float32.
+
+    Answers that the folder has are read from it. The others are computed and added to it.
+
+    Args:
+        teacher: Teacher.
+        texts: N texts as `(text,)`, or pairs of texts as `(text, second text)`.
+        problem_type: Problem type of the student.
+        folder: Folder of the teacher's answers.
+        processes: Processes that all call this function with the same arguments and share the work; None for one.
+
+    Raises:
+        CheckpointError: The folder has the answers of another teacher, or cannot be written.
+    """
+    processes = processes or Processes()
+    keys = [_digest(text) for text in texts]
+    if processes.index == 0:
+        with _writing(folder):
+            _describe(teacher, problem_type, folder)
+    processes.wait()
+    known = _Known.read(folder)
+    missing = [key for key in dict.fromkeys(keys) if key not in known.places]
+    name = blake2b(b"".join(keys), digest_size=DIGEST).hexdigest()
+    plan = folder / f"{name}.plan"
+    if missing or plan.exists():
+        by_key = dict(zip(keys, texts, strict=True))
+        if processes.index == 0 and not plan.exists():
+            ordered = sorted(missing, key=lambda key: (-sum(map(len, by_key[key])), key))
+            with _writing(folder):
+                _replace(plan, lambda part: part.write_bytes(b"".join(ordered)))
+        processes.wait()
+        groups = _groups(plan, teacher.group, by_key)
+        _answer_groups(teacher, groups, folder, name, problem_type, processes)
+        processes.wait()
+        known = _Known.read(folder)
+        if processes.index == 0:
+            plan.unlink(missing_ok=True)
+    return known.scores[[known.places[key] for key in keys]]
+
+
+@dataclass
+class _Known:
+    """Answers in a folder: the index of each digest among the rows of `scores`, `[N, K]`."""
+
+    places: dict[bytes, int]
+    scores: np.ndarray
+
+    @classmethod
+    def read(cls, folder: Path) -> _Known:
+        places: dict[bytes, int] = {}
+        parts: list[np.ndarray] = []
+        rows = 0
+        for file in sorted(folder.glob("*.parquet")):
+            try:
+                table = pq.read_table(file)
+                keys = table["text"].to_pylist()
+                scores = np.asarray(table["scores"].combine_chunks().flatten(), np.float32).reshape(len(keys), -1)
+            except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+                aside = file.with_suffix(".damaged")
+                file.rename(aside)
+                logger.warning(
+                    f"{str(file)!r} is damaged ({error}) and was renamed to {aside.name}: its texts are new."
+                )
+                continue
+            if parts and scores.shape[1] != parts[0].shape[1]:
+                raise CheckpointError(
+                    f"{str(file)!r} has {scores.shape[1]} numbers a text, and the other files of this folder have "
+                    f"{parts[0].shape[1]}: delete the file."
+                )
+            places.update({key: rows + place for place, key in enumerate(keys)})
+            parts.append(scores)
+            rows += len(keys)
+        return cls(places, np.concatenate(parts) if parts else np.empty((0, 0), np.float32))
+
+
+def _digest(text: tuple[str, ...]) -> bytes:
+    """Return the digest of a text or of a pair of texts."""
+    return blake2b("\0".join(text).encode("utf-8", "surrogatepass"), digest_size=DIGEST).digest()
+
+
+def _describe(teacher: Teacher, problem_type: str, folder: Path) -> None:
+    """Write the description of a teacher into its folder, or check the one that is there."""
+    file = folder / DESCRIPTION
+    told = {"name": teacher.name, "key": teacher.key, "labels": teacher.labels, "problem_type": problem_type}
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        _replace(file, lambda part: part.write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8"))
+        return
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        differs = [name for name in ("key", "labels", "problem_type") if found[name] != told[name]]
+    except (ValueError, KeyError, TypeError):
+        raise CheckpointError(f"{str(file)!r} is damaged: delete the folder of this teacher.") from None
+    if differs:
+        raise CheckpointError(
+            f"{str(folder)!r} has the answers of another teacher, {found['name']!r} with {differs[0]}="
+            f"{found[differs[0]]!r}, and this one has {told[differs[0]]!r}: name another folder, teacher.cache=FOLDER."
+        )
+
+
+def _groups(plan: Path, size: int, by_key: dict[bytes, tuple[str, ...]]) -> list[tuple[list[bytes], Texts]]:
+    """Return the groups of texts in a plan, each as digests and texts."""
+    listed = plan.read_bytes()
+    keys = [listed[start : start + DIGEST] for start in range(0, len(listed), DIGEST)]
+    parts = [keys[start : start + size] for start in range(0, len(keys), size)]
+    return [(part, [by_key[key] for key in part]) for part in parts]
+
+
+def _answer_groups(
+    teacher: Teacher,
+    groups: list[tuple[list[bytes], Texts]],
+    folder: Path,
+    name: str,
+    problem_type: str,
+    processes: Processes,
+) -> None:
+    """Let the teacher answer the groups of this process that have no file yet, and write a file for each."""
+    files = [folder / f"{name}-{number:06}.parquet" for number in range(len(groups))]
+    mine = [place for place in range(len(groups)) if place % processes.count == processes.index]
+    left = [place for place in mine if not files[place].exists()]
+    if not left:
+        return
+    texts = sum(len(groups[place][0]) for place in left)
+    if processes.index == 0:
+        logger.info(f"the teacher {teacher.name!r} answers {texts:,} texts; the answers are kept in {folder}.")
+    progress = _Progress(texts, shown=processes.index == 0)
+    for place in left:
+        keys, of_group = groups[place]
+        scores = log_scores(teacher.answers(of_group), teacher.outputs, problem_type, teacher.name)
+        table = pa.table({"text": pa.array(keys, pa.binary(DIGEST)), "scores": pa.array(list(scores))})
+        with _writing(folder):
+            _replace(files[place], partial(pq.write_table, table))
+        progress.add(len(keys))
+    progress.close()
+
+
+class _Progress:
+    """Progress of answering: a bar, or a line each minute where no bar is seen."""
+
+    def __init__(self, texts: int, shown: bool):
+        self.texts, self.done, self.shown = texts, 0, shown
+        self.begun = self.told = time.monotonic()
+        self.bar = tqdm(total=texts, desc="labelling", unit="texts", disable=not (shown and bars_are_seen()))
+
+    def add(self, texts: int) -> None:
+        self.done += texts
+        self.bar.update(texts)
+        now = time.monotonic()
+        if self.shown and self.bar.disable and now - self.told > SILENCE:
+            self.told = now
+            left = (self.texts - self.done) * (now - self.begun) / self.done
+            logger.info(f"labelled {self.done:,} of {self.texts:,} texts, {left / 60:.1f} minutes left.")
+
+    def close(self) -> None:
+        self.bar.close()
+        seconds = time.monotonic() - self.begun
+        if self.shown:
+            logger.info(f"labelled {self.done:,} texts in {seconds:.0f} s.")
+
+
+def _replace(file: Path, write: Callable[[Path], Any]) -> None:
+    """Write a file under another name, and rename it, so that it is complete or absent."""
+    part = file.with_name(f".{file.name}.{os.getpid()}.part")
+    try:
+        write(part)
+        os.replace(part, file)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise CheckpointError(
+            f"the answers of the teacher cannot be written to {str(folder)!r} ({error}): free the disk and run the "
+            "same command again, or name another folder, teacher.cache=FOLDER. Answers that are written are kept."
+        ) from error
+
+
+__all__ = ["Processes", "answer", "folder_of"]

@@ -1,0 +1,71 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Checks of the sections teacher and distil of a run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..utils.errors import ConfigError
+from .objectives import OBJECTIVES
+
+if TYPE_CHECKING:
+    from .run_config import RunConfig
+
+# Tasks that have teachers.
+TAUGHT = ("text_classification",)
+# Settings of the training section that act on labels only.
+_OF_LABELS = ("class_weights", "focal_gamma")
+
+
+def check_distillation(run: RunConfig) -> None:
+    """Raise [`ConfigError`] if settings of teacher and distil contradict others, or have no effect.
+
+    Args:
+        run: Configuration of the run.
+    """
+    args, distil = run.training, run.distil
+    if not run.teacher:
+        if written := sorted(key for key in run.given if key.startswith(("teacher.", "distil."))):
+            raise ConfigError(
+                f"{written[0]} is read with a teacher only: name one, teacher.path=USER/MODEL, or leave it out."
+            )
+        return
+    if run.task not in TAUGHT:
+        raise ConfigError(f"task={run.task!r} has no teachers: they teach {', '.join(TAUGHT)}. Leave teacher.path out.")
+    if run.data.streaming:
+        raise ConfigError(
+            "data.streaming=True never loads all rows, and a teacher answers all of them before training: leave one of "
+            "them out."
+        )
+    if run.cross_validate:
+        raise ConfigError(
+            f"cross_validate={run.cross_validate} would train a student for each fold on answers of a teacher that may "
+            "know the held-out rows: leave it out."
+        )
+    if run.model.keep_head:
+        raise ConfigError(
+            f"a student of teachers has a new head, and model.keep_head=True keeps that of {run.model.pretrained!r}: "
+            "write model.keep_head=False."
+        )
+    for name in OBJECTIVES[:3]:
+        if getattr(args, name):
+            raise ConfigError(f"training.{name}={getattr(args, name)} does not go with a teacher: leave it out.")
+    for name in _OF_LABELS:
+        if f"training.{name}" in run.given and getattr(args, name) and not distil.hard_labels:
+            raise ConfigError(
+                f"training.{name}={getattr(args, name)!r} weighs the loss of the labels, and distil.hard_labels=0 "
+                "leaves it out: write distil.hard_labels=0.5 too, or leave it out."
+            )
+    if distil.temperature != 1 and distil.loss == "mse":
+        raise ConfigError(
+            f"distil.temperature={distil.temperature} is read by distil.loss=cross_entropy only: write that, or leave "
+            "it out."
+        )
+    if "vectors" in distil.augment and run.model.vectors is None and distil.size is not None:
+        raise ConfigError(
+            "distil.augment=vectors replaces words by close ones in model.vectors, which is not set: write "
+            "model.vectors=FILE, or leave vectors out of distil.augment."
+        )
+
+
+__all__ = ["check_distillation"]
