@@ -2,7 +2,7 @@
 """Presets: rules that choose settings from the training rows, for `--preset fast | default | best`.
 
 A preset never changes a setting that the user wrote. This file has the tables of all rules; `preset_facts` has the
-formulas that they use.
+formulas that they use, and `preset_conditions` the conditions under which they apply.
 """
 
 from __future__ import annotations
@@ -13,10 +13,26 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..text.labels import MULTI, SINGLE
-from ..text.tokenization import BY_FREQUENCY
 from ..utils.output import say
 from .class_balance import BALANCED
 from .ngrams import MOST_WEIGHTS
+from .preset_conditions import (
+    always,
+    averages,
+    by_frequency,
+    counts_rare_words,
+    from_nothing,
+    goes_on,
+    has_epochs,
+    has_new_head,
+    has_wide_path,
+    learns_vectors,
+    may_count_tokens,
+    may_look_ahead,
+    may_weigh,
+    on_encoder,
+    trains_tokenizer,
+)
 from .preset_facts import Facts
 from .run_config import RunConfig, with_values
 from .student_sizes import SIZES
@@ -25,11 +41,6 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from ..tasks import Task
-
-
-def _always(run: RunConfig) -> bool:
-    """Return True for any `run`."""
-    return True
 
 
 @dataclass(frozen=True)
@@ -46,71 +57,7 @@ class Rule:
     key: str
     value: Callable[[Facts], Any]
     why: str
-    when: Callable[[RunConfig], bool] = _always
-
-
-def _from_nothing(run: RunConfig) -> bool:
-    return run.model.pretrained is None
-
-
-def _on_encoder(run: RunConfig) -> bool:
-    return not _from_nothing(run) and not _goes_on(run)
-
-
-def _goes_on(run: RunConfig) -> bool:
-    """Return True if the run goes on from a text classifier, whose network keeps its settings."""
-    return bool(run.model.keep_head)
-
-
-def _has_new_head(run: RunConfig) -> bool:
-    return not _goes_on(run)
-
-
-def _trains_tokenizer(run: RunConfig) -> bool:
-    """Return True if the run trains a tokenizer; a pretrained encoder brings its own unless the user writes a kind."""
-    return run.tokenizer.path is None and (_from_nothing(run) or run.tokenizer.kind is not None)
-
-
-def _by_frequency(run: RunConfig) -> bool:
-    """Return True if the rules may choose the size of the vocabulary by the frequency of its entries.
-
-    With a pretrained encoder they may not: its embeddings of entries that are rare in the new data are trained already.
-    """
-    return _from_nothing(run) and _trains_tokenizer(run) and run.tokenizer.kind in (None, *BY_FREQUENCY)
-
-
-def _has_wide_path(run: RunConfig) -> bool:
-    return run.model.wide_ngrams > 0 or "model.wide_ngrams" not in run.given
-
-
-def _counts_rare_words(run: RunConfig) -> bool:
-    return _by_frequency(run) and _has_wide_path(run)
-
-
-def _learns_vectors(run: RunConfig) -> bool:
-    return _from_nothing(run) and run.model.vectors is None
-
-
-def _may_count_tokens(run: RunConfig) -> bool:
-    written = {"training.per_device_train_batch_size", "training.train_sampling_strategy"} & run.given
-    return not written and not run.training.auto_find_batch_size
-
-
-def _may_look_ahead(run: RunConfig) -> bool:
-    return _from_nothing(run) and (not run.model.backprop_length or run.model.independent_directions)
-
-
-def _may_weigh(run: RunConfig) -> bool:
-    """Return True if the user wrote no setting that chosen class weights could contradict."""
-    if run.teacher and not run.distil.hard_labels:
-        return False  # The loss does not read the labels.
-    written = {f"training.{name}" for name in ("balanced_sampling", "thresholds")}
-    # The loss with class weights has no label smoothing.
-    return not written & run.given and not run.training.label_smoothing_factor
-
-
-def _averages(run: RunConfig) -> bool:
-    return run.training.averaging == "ema" or "training.averaging" not in run.given
+    when: Callable[[RunConfig], bool] = always
 
 
 _DROPOUT = (
@@ -123,13 +70,13 @@ _REGULARISED = (
         "model.bidirectional",
         lambda facts: facts.preset != "fast",
         "With one direction and no dropout, four classifiers lost 1 to 3 points of accuracy.",
-        _may_look_ahead,
+        may_look_ahead,
     ),
     Rule(
-        "model.embedding_dropout", lambda facts: 0.1, "All measured configurations in configs/ use some.", _has_new_head
+        "model.embedding_dropout", lambda facts: 0.1, "All measured configurations in configs/ use some.", has_new_head
     ),
-    Rule("model.input_dropout", lambda facts: facts.dropout, _DROPOUT, _has_new_head),
-    Rule("model.classifier_dropout", lambda facts: facts.dropout, _DROPOUT, _has_new_head),
+    Rule("model.input_dropout", lambda facts: facts.dropout, _DROPOUT, has_new_head),
+    Rule("model.classifier_dropout", lambda facts: facts.dropout, _DROPOUT, has_new_head),
     Rule(
         "training.early_stopping_patience",
         lambda facts: max(facts.by_preset(2, 3, 5), math.ceil(60 / facts.steps_of_an_epoch)),
@@ -146,7 +93,7 @@ _REGULARISED = (
         "training.averaging_decay",
         lambda facts: facts.averaging_decay,
         "The average covers about the last tenth of the steps.",
-        _averages,
+        averages,
     ),
 )
 
@@ -166,28 +113,24 @@ _GOES_ON = (
 )
 
 
-def _has_epochs(run: RunConfig) -> bool:
-    return run.training.max_steps < 1
-
-
 TEXT_CLASSIFICATION = (
     Rule(
         "tokenizer.kind",
         lambda facts: "word",
         "With few rows, words are better than subwords; in Chinese, characters are better than subwords by 1.6 points.",
-        _trains_tokenizer,
+        trains_tokenizer,
     ),
     Rule(
         "tokenizer.lowercase",
         lambda facts: True,
         "A word then has the same vector at the beginning of a sentence as inside it.",
-        _trains_tokenizer,
+        trains_tokenizer,
     ),
     Rule(
         "tokenizer.strip_html",
         lambda facts: facts.tags > 0.01,
         "HTML tags say nothing about the label.",
-        _trains_tokenizer,
+        trains_tokenizer,
     ),
     Rule(
         "tokenizer.vocab_size",
@@ -195,10 +138,10 @@ TEXT_CLASSIFICATION = (
         "Words that occur once in 20,000 rows train the vector of the unknown token. With vectors of"
         " their own, the validation loss was 0.348 instead of 0.337 on SST-2 and, with GloVe, 0.358 instead of 0.323 on"
         " TREC.",
-        _by_frequency,
+        by_frequency,
     ),
-    Rule("tokenizer.min_frequency", lambda facts: 1, "The wide path counts rare words too.", _counts_rare_words),
-    Rule("tokenizer.rare_tokens", lambda facts: 200_000, "The wide path counts rare words too.", _counts_rare_words),
+    Rule("tokenizer.min_frequency", lambda facts: 1, "The wide path counts rare words too.", counts_rare_words),
+    Rule("tokenizer.rare_tokens", lambda facts: 200_000, "The wide path counts rare words too.", counts_rare_words),
     Rule(
         "model.wide_ngrams",
         lambda facts: max(1, min(200_000, MOST_WEIGHTS // facts.labels)),
@@ -209,22 +152,22 @@ TEXT_CLASSIFICATION = (
         lambda facts: 5 if facts.unspaced_letters > 0.5 else facts.by_preset(2, 3, 3),
         "Three words or Chinese characters (four were no better by validation loss), or two to save time; five"
         " letters, as in a Thai word. The fit may choose fewer if there are few rows.",
-        _has_wide_path,
+        has_wide_path,
     ),
     Rule(
         "model.embedding_size",
         lambda facts: facts.by_preset(100, 200, 300),
         "With input_dropout, the network sees only a part of each vector at a time.",
-        _learns_vectors,
+        learns_vectors,
     ),
     Rule(
         "model.hidden_size",
         lambda facts: facts.by_preset(64, 128, 256),
         "The default trains on 25,000 reviews in about six minutes on two cores.",
-        _from_nothing,
+        from_nothing,
     ),
-    Rule("model.pooling", lambda facts: "concat", _FINE_TUNED, _on_encoder),
-    Rule("model.weight_dropout", lambda facts: 0.2, _FINE_TUNED, _on_encoder),
+    Rule("model.pooling", lambda facts: "concat", _FINE_TUNED, on_encoder),
+    Rule("model.weight_dropout", lambda facts: 0.2, _FINE_TUNED, on_encoder),
     Rule(
         "training.per_device_train_batch_size",
         lambda facts: facts.batch,
@@ -235,13 +178,13 @@ TEXT_CLASSIFICATION = (
         "training.train_batch_tokens",
         lambda facts: facts.batch_tokens,
         "Batches of long texts take no more memory than those of short ones.",
-        _may_count_tokens,
+        may_count_tokens,
     ),
     Rule(
         "training.num_train_epochs",
         lambda facts: float(facts.epochs),
         "Small data sets need many epochs for enough steps, and large ones few.",
-        _has_epochs,
+        has_epochs,
     ),
     Rule(
         "training.learning_rate",
@@ -249,10 +192,10 @@ TEXT_CLASSIFICATION = (
         "Few epochs at a high rate overfit less than many at a low one. Validation loss of both halves, with 0.001 and"
         " dropout of 0.5, and with 0.005, dropout of 0.2 or 0.3 and half of the epochs: IMDB 0.183, 0.176; SST-2 0.355,"
         " 0.337; TREC 0.353, 0.344 (450 questions of it 0.777, 0.761); Waimai 0.263, 0.264. 0.01 was no better.",
-        _from_nothing,
+        from_nothing,
     ),
-    Rule("training.learning_rate", lambda facts: 0.002, _FINE_TUNED, _on_encoder),
-    Rule("training.learning_rate", lambda facts: 0.005, _GOES_ON, _goes_on),
+    Rule("training.learning_rate", lambda facts: 0.002, _FINE_TUNED, on_encoder),
+    Rule("training.learning_rate", lambda facts: 0.005, _GOES_ON, goes_on),
     *_REGULARISED,
     Rule(
         "training.calibrate",
@@ -263,7 +206,7 @@ TEXT_CLASSIFICATION = (
         "training.class_weights",
         lambda facts: BALANCED if facts.is_skewed and facts.labels == 2 else None,
         _SKEW,
-        _may_weigh,
+        may_weigh,
     ),
     Rule(
         "training.metric_for_best_model",
@@ -283,7 +226,7 @@ TOKEN_CLASSIFICATION = (
         "tokenizer.vocab_size",
         lambda facts: 10_000,
         _TAGGER,
-        _trains_tokenizer,
+        trains_tokenizer,
     ),
     Rule("model.crf", lambda facts: True, "A CRF scores whole sequences of tags."),
     Rule("model.character_encoder", lambda facts: "lstm", "The spelling of a word helps to recognize names."),
@@ -293,7 +236,7 @@ TOKEN_CLASSIFICATION = (
         "model.embedding_size",
         lambda facts: 100,
         _TAGGER,
-        _learns_vectors,
+        learns_vectors,
     ),
     Rule(
         "model.hidden_size",
@@ -311,7 +254,7 @@ TOKEN_CLASSIFICATION = (
         "training.num_train_epochs",
         lambda facts: float(facts.epochs),
         "Taggers still improve after twice the epochs of classifiers: configs/conll2003.yaml has ten.",
-        _has_epochs,
+        has_epochs,
     ),
     *_REGULARISED,
 )

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..models.pooling import POOLINGS
 from ..text.tokenization import BY_FREQUENCY
+from .preset_conditions import always, from_nothing, trains_tokenizer
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,6 @@ class Start:
         return 4 if self.megabytes is None else 32
 
 
-def _always(run: Any) -> bool:
-    """Return True for any `run`."""
-    return True
-
-
 @dataclass(frozen=True)
 class Setting:
     """One setting that a search chooses.
@@ -77,7 +73,7 @@ class Setting:
     key: str
     values: Callable[[Any, Start], tuple | Range]
     why: str
-    when: Callable[[Any], bool] = _always
+    when: Callable[[Any], bool] = always
     sizes: bool = False
     case: str = ""
 
@@ -114,16 +110,8 @@ def _dropout(most: float) -> Callable[[Any, Start], Range]:
     return lambda default, start: Range(0.0, most)
 
 
-def _from_nothing(run: Any) -> bool:
-    return run.model.pretrained is None
-
-
-def _trains_tokenizer(run: Any) -> bool:
-    return run.tokenizer.path is None and (_from_nothing(run) or run.tokenizer.kind is not None)
-
-
 def _kind(*kinds: str) -> Callable[[Any], bool]:
-    return lambda run: _trains_tokenizer(run) and run.tokenizer.kind in kinds
+    return lambda run: trains_tokenizer(run) and run.tokenizer.kind in kinds
 
 
 def _is_wide(run: Any) -> bool:
@@ -134,12 +122,10 @@ _OVERFITTING = "How much a network overfits depends on the number of rows and on
 _SIZE = "The preset's width suits most data sets; little data may need less, and hard tasks more."
 # Settings of text classifiers and taggers alike.
 _COMMON = (
-    Setting("model.embedding_size", _width, _SIZE, lambda run: _from_nothing(run) and run.model.vectors is None, True),
-    Setting("model.hidden_size", _width, _SIZE, _from_nothing, True),
-    Setting(
-        "model.num_hidden_layers", lambda default, start: (1, 2), "A second layer helps some tasks.", _from_nothing
-    ),
-    Setting("model.cell_type", lambda default, start: ("lstm", "gru"), "A GRU has fewer weights.", _from_nothing),
+    Setting("model.embedding_size", _width, _SIZE, lambda run: from_nothing(run) and run.model.vectors is None, True),
+    Setting("model.hidden_size", _width, _SIZE, from_nothing, True),
+    Setting("model.num_hidden_layers", lambda default, start: (1, 2), "A second layer helps some tasks.", from_nothing),
+    Setting("model.cell_type", lambda default, start: ("lstm", "gru"), "A GRU has fewer weights.", from_nothing),
     Setting("model.embedding_dropout", _dropout(0.3), _OVERFITTING),
     Setting("model.input_dropout", _dropout(0.7), _OVERFITTING),
     Setting("model.weight_dropout", _dropout(0.5), _OVERFITTING),
@@ -180,7 +166,7 @@ TEXT_CLASSIFICATION = (
         lambda default, start: ("word", "bpe", "char") if start.words <= 8 else ("word", "bpe"),
         "Subwords read the parts of rare words. Characters suit texts of few words, such as names; longer texts would "
         "take too long.",
-        _trains_tokenizer,
+        trains_tokenizer,
     ),
     Setting(
         "tokenizer.vocab_size",
@@ -227,7 +213,7 @@ TOKEN_CLASSIFICATION = (
         "tokenizer.vocab_size",
         lambda default, start: Range(max(500, default // start.shrinks), 2 * default, log=True),
         "Large vocabularies know more words, and small ones split them into known parts.",
-        _trains_tokenizer,
+        trains_tokenizer,
         True,
     ),
     Setting("model.crf", lambda default, start: (False, True), "A CRF helps where tags depend on each other."),
