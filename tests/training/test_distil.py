@@ -325,6 +325,31 @@ def test_a_cache_of_another_teacher_is_an_error(data, teacher, tmp_path):
         hf_rnn.distil(run)
 
 
+def test_a_student_starts_from_the_embeddings_of_its_teacher(data, teacher, sklearn_teacher, tmp_path, rows):
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    run = sections(data, tmp_path / "student", teacher, distil={"teacher_embeddings": True})
+    run["training"] |= {"vectors_frozen_epochs": 0, "learning_rate": 1e-9}
+    hf_rnn.distil(run)
+    predictor = hf_rnn.Predictor.from_pretrained(tmp_path / "student")
+    ours = predictor.model.get_input_embeddings().weight.detach().numpy()
+    theirs = AutoModelForSequenceClassification.from_pretrained(teacher).get_input_embeddings().weight.detach().numpy()
+    # Words that are close in the teacher are close in the student.
+    ids = [
+        (predictor.tokenizer.convert_tokens_to_ids(w), words[w])
+        for w in ("film", "good", "bad", "was", "the")
+        for words in [AutoTokenizer.from_pretrained(teacher).get_vocab()]
+    ]
+    first, second = np.array([ours[i] for i, _ in ids]), np.array([theirs[i] for _, i in ids])
+    assert ours.shape[1] == 8
+    distances = [np.linalg.norm(x[:, None] - x[None], axis=-1)[np.triu_indices(5, 1)] for x in (first, second)]
+    assert np.corrcoef(*distances)[0, 1] > 0.6
+    config = sections("", tmp_path / "other", distil={"teacher_embeddings": True})
+    del config["data"]
+    with pytest.raises(ConfigError, match="starts from the embeddings of a transformer"):
+        hf_rnn.distil(config, data=rows, teacher=sklearn_teacher)
+
+
 # Sizes ---------------------------------------------------------------------------------------------------------------
 
 

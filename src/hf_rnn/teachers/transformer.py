@@ -94,7 +94,7 @@ class TransformerTeacher:
 
     def __init__(self, path: str, folder: Path, config: PreTrainedConfig, max_length: int):
         check_classifier(path, config)
-        self.name, self.license = path, license_of(folder)
+        self.name, self.folder, self.license = path, folder, license_of(folder)
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         self.model = AutoModelForSequenceClassification.from_pretrained(folder).eval().to(default_device())
         self.labels: list[str] | None = list(dict(sorted((config.id2label or {}).items())).values())

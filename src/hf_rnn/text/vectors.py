@@ -58,6 +58,19 @@ class FoundVectors:
         scale = spread / self.report["spread"] if self.report["spread"] else 1.0
         return FoundVectors(self.matrix * np.float32(scale), {**self.report, "scale": scale})
 
+    def reduced_to(self, width: int) -> FoundVectors:
+        """Return the vectors projected on their principal components, the first of which have the largest variance.
+
+        Args:
+            width: Number of components; vectors of this width or less stay as they are.
+        """
+        if width >= self.matrix.shape[1]:
+            return self
+        mean = self.matrix.mean(0)
+        _, directions = np.linalg.eigh(np.cov(self.matrix, rowvar=False))
+        matrix = ((self.matrix - mean) @ directions[:, : -width - 1 : -1]).astype(np.float32)
+        return FoundVectors(matrix, {**self.report, "width": width, "spread": float(matrix.std())})
+
     def summary(self) -> str:
         """Return the report as one line."""
         report = self.report

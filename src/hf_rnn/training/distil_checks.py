@@ -61,6 +61,11 @@ def check_distillation(run: RunConfig) -> None:
             f"distil.temperature={distil.temperature} is read by distil.loss=cross_entropy only: write that, or leave "
             "it out."
         )
+    if distil.teacher_embeddings and (run.model.vectors or run.model.pretrained):
+        raise ConfigError(
+            "distil.teacher_embeddings=True starts from the embeddings of the teacher, and "
+            f"model.{'vectors' if run.model.vectors else 'pretrained'} brings others: leave one of them out."
+        )
     if "vectors" in distil.augment and run.model.vectors is None and distil.size is not None:
         raise ConfigError(
             "distil.augment=vectors replaces words by close ones in model.vectors, which is not set: write "

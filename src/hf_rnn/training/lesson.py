@@ -19,12 +19,13 @@ from ..inference.columns import own_columns, text_columns
 from ..inference.generated_text import generated
 from ..teachers.base import Teacher, columns_of
 from ..teachers.labelling import Processes, answer, folder_of
+from ..teachers.transformer import TransformerTeacher
 from ..text.augmentation import Augmenter
 from ..text.collation import TEACHER
 from ..text.columns import text_of
 from ..text.labels import MULTI, REGRESSION, SINGLE
 from ..text.loading import load
-from ..utils.errors import DataError
+from ..utils.errors import ConfigError, DataError
 from ..utils.output import say
 from .open_teachers import ColumnsTeacher, cache_of, open_teachers
 
@@ -50,6 +51,7 @@ class Lesson:
         counts: Number of rows of each origin.
         teachers: The teachers.
         scores: Answers of the teachers to the rows of the evaluated splits, `[N, C]`, by split.
+        embeddings: Folder of the teacher whose token embeddings the student starts from; None for none.
     """
 
     rows: Dataset
@@ -57,6 +59,7 @@ class Lesson:
     counts: dict[str, int]
     teachers: list[Teacher]
     scores: dict[str, np.ndarray] = field(default_factory=dict)
+    embeddings: Path | None = None
 
     @property
     def texts(self) -> Dataset:
@@ -120,9 +123,22 @@ def prepare_lesson(
     for split in ("validation", "test"):
         if split in prepared:
             lesson.scores[split] = answers.of(_texts(prepared[split], columns))
+    if run.distil.teacher_embeddings:
+        lesson.embeddings = _folder_with_embeddings(teachers)
     if run.training.should_log:
         say(lesson.summary())
     return lesson
+
+
+def _folder_with_embeddings(teachers: list[Teacher]) -> Path:
+    """Return the folder of the first teacher that is a model of transformers."""
+    folders = [each.folder for each in teachers if isinstance(each, TransformerTeacher)]
+    if not folders:
+        raise ConfigError(
+            f"distil.teacher_embeddings=True starts from the embeddings of a transformer, and the teacher is "
+            f"{teachers[0].name!r}: leave it out, or name vectors, model.vectors=FILE."
+        )
+    return folders[0]
 
 
 class _Answers:

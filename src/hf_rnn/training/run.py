@@ -153,12 +153,12 @@ class Run:
         run, args = self.config, self.config.training
         self.args = args
         check_use(run, task_class(run.task))
-        source = open_for(run) if self.checkpoint is None else None
         with args.main_process_first(desc="reading the data"):
             task, prepared, stream, schema = self._read()
         if args.should_log:
             say(schema.table(run.data.path))
         self._learn_from_teachers(task, prepared)
+        source = open_for(run, self.lesson.embeddings if self.lesson else None) if self.checkpoint is None else None
         if run.model.keep_head:
             with args.main_process_first(desc="reading the old rows"):
                 prepared, self.going_on = go_on(run, task, prepared, schema, self.checkpoint is not None)
@@ -288,7 +288,7 @@ class Run:
                 unlabelled_dataset=encoded.get("unlabelled"),
                 **({"distillation": loss_of(self.config, task)} if self.lesson else {}),
             )
-        if self.config.model.vectors is not None:
+        if self.config.model.vectors is not None or self.config.distil.teacher_embeddings:
             trainer.add_callback(VectorsAtStart(args.vectors_frozen_epochs, vectors.report if vectors else None))
         if args.gradient_flow_steps:
             batch = flow_batch(encoded["validation"], self.config.task == "language_modeling")

@@ -61,7 +61,7 @@ def check_use(run: RunConfig, task: type[TaskModel]) -> None:
             "training.gradual_unfreezing=True freezes layers at first, and without model.pretrained they are "
             "untrained: leave it out, or name a model, model.pretrained=FOLDER."
         )
-    if args.vectors_frozen_epochs and run.model.vectors is None:
+    if args.vectors_frozen_epochs and run.model.vectors is None and not run.distil.teacher_embeddings:
         raise ConfigError(
             f"training.vectors_frozen_epochs={args.vectors_frozen_epochs} freezes the embedding at first, "
             "and without model.vectors it is untrained: leave it out, or name vectors, model.vectors=FILE."

@@ -16,6 +16,7 @@ from ..models.modeling_seq2seq_rnn import RNNForConditionalGeneration
 from ..tasks import Task
 from ..text.vector_reader import VectorReader
 from ..text.vector_sources import open_vectors
+from ..text.vector_tables import input_embeddings
 from ..text.vectors import FoundVectors, find_vectors
 from ..utils.errors import DataError
 from ..utils.output import say
@@ -23,15 +24,18 @@ from .callbacks import epoch_of
 from .run_config import RunConfig
 
 
-def open_for(run: RunConfig) -> VectorReader | None:
-    """Open the pretrained vectors of a run; return None if `model.vectors` is not set.
+def open_for(run: RunConfig, teacher: Path | None = None) -> VectorReader | None:
+    """Open the pretrained vectors of a run; return None if it has none.
 
     Args:
         run: Run that will start from the vectors.
+        teacher: Folder of the teacher whose token embeddings the run starts from; None for `model.vectors`.
 
     Raises:
         DataError: There are no vectors at the path, or their width is not the embedding size that the user wrote.
     """
+    if teacher is not None:
+        return input_embeddings(teacher)
     path = run.model.vectors
     if path is None:
         return None
@@ -72,12 +76,14 @@ def vectors_for(
     """
     found = None
     if run.training.process_index == 0:
-        path = run.model.vectors
+        path = run.model.vectors or run.teacher.path[0]
         written = task.model_class is RNNForConditionalGeneration
         counts = _counts(encoded, ["input_ids", *(["labels"] if written else [])], len(tokenizer))
         name = Path(path).name if Path(path).exists() else path
         V = len(tokenizer) - run.rare_tokens_of(tokenizer)
         found = find_vectors(source, name, tokenizer, task.texts(rows), counts, run.training.seed, V)
+        if run.distil.teacher_embeddings:
+            found = found.reduced_to(run.model.embedding_size)
         # Larger vectors learn at another pace than the other weights. The standard deviation of GloVe is four times as
         # large: unscaled, it was worse than no vectors in the first epoch, and scaled, it was better.
         found = found.scaled_to(run.model.initializer_range)
