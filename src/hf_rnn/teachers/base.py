@@ -141,11 +141,11 @@ def columns_of(
             found[own] = place
     missing = [label for label in wanted if label not in found]
     if left or missing:
-        pairs = ", ".join(f"{theirs}: {own}" for theirs, own in zip(left or labels, missing or wanted, strict=False))
+        pairs = dict(zip(left or labels, missing or wanted, strict=False))
         raise ConfigError(
             f"the teacher {name!r} has the labels {', '.join(labels[:20])}, and the data has "
             f"{', '.join(wanted[:20])}: name the label of the data for each that differs, "
-            f"teacher.label_map={{{pairs}}} (null for a label to leave out)."
+            f"teacher.label_map={pairs} (null for a label to leave out)."
         )
     return [found[label] for label in wanted]
 

@@ -31,15 +31,24 @@ def load_value(text: str) -> Any:
     spelled = yaml.load(text, Loader=yaml.BaseLoader)
     if isinstance(value.get("data"), dict):
         value["data"] |= {name: spelled["data"][name] for name in _WORDS if value["data"].get(name) is not None}
-    if isinstance(section := value.get("training"), dict):
-        # A section that YAML merges from another one (<<) is not spelled here, and keeps its keys.
-        found = spelled.get("training") or {}
-        section |= {
-            name: _with_keys(section[name], found.get(name) or {})
-            for name in _BY_LABEL
-            if isinstance(section.get(name), dict)
-        }
-    return as_yaml(_with_keys(value, spelled))
+    for of, names in _BY_LABEL.items():
+        if isinstance(section := value.get(of), dict):
+            # A section that YAML merges from another one (<<) is not spelled here, and keeps its keys.
+            found = spelled.get(of) or {}
+            section |= {
+                name: _with_keys(section[name], found.get(name) or {})
+                for name in names
+                if isinstance(section.get(name), dict)
+            }
+    return as_yaml({key: _word(inner, spelled.get(key)) for key, inner in _with_keys(value, spelled).items()})
+
+
+def _word(value: Any, spelled: Any) -> Any:
+    """Return a value, or its spelling if YAML reads a word as a boolean: the label no is not false."""
+    if isinstance(value, dict) and isinstance(spelled, dict):
+        return {key: _word(inner, spelled.get(key)) for key, inner in value.items()}
+    is_word = isinstance(value, bool) and str(spelled).lower() not in ("true", "false")
+    return spelled if is_word else value
 
 
 def _with_keys(values: dict, spelled: dict) -> dict:
@@ -58,8 +67,8 @@ _WORDS = (
     "group_column",
     "test_split",
 )
-# Keys of the training section whose values are numbers by label.
-_BY_LABEL = ("class_weights", "thresholds")
+# Keys of each section whose values are dicts by label.
+_BY_LABEL = {"training": ("class_weights", "thresholds"), "teacher": ("label_map", "columns")}
 
 
 def as_yaml(value: Any) -> Any:

@@ -9,6 +9,17 @@ from typing import Any
 
 # Keys of a search, which a training run does not have.
 SEARCH = ("minutes", "trials", "megabytes", "metric")
+# Keys of students, which the help of `hf-rnn distil` shows.
+STUDENT = (
+    "teacher.path",
+    "teacher.finetune",
+    "teacher.label_map",
+    "teacher.columns",
+    "distil.transfer",
+    "distil.size",
+    "distil.hard_labels",
+    "distil.max_megabytes",
+)
 FIRST = {
     "Data": ("data.path", "data.text_column", "data.label_column", "data.test_size", "data.max_length"),
     "Run": (
@@ -56,7 +67,8 @@ def short_help(command: str, actions: Iterable[Any], description: str | None, ep
     """
     by_key = {action.dest: action for action in actions}
     lines = [_USAGE.format(command=command), "", description or ""]
-    for heading, keys in {"Search": SEARCH, **FIRST}.items():
+    of_student = {"Teacher": STUDENT} if command.endswith(" distil") else {}
+    for heading, keys in {"Search": SEARCH, **of_student, **FIRST}.items():
         of_command = [key for key in keys if key in by_key]
         lines += ["", f"{heading}:"] if of_command else []
         for key in of_command:
