@@ -11,7 +11,7 @@ WITH_DATA = --data $(DATA)
 DATA ?= ../shared/data
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: quickstart test test-slow test-proofs test-all test-lowest lint format counts conformance docs docs-serve mutants chaos fuzz soak audit bench bench-accuracy bench-parts bench-scores bench-several-labels bench-going-on bench-tune bench-gpu results gpu-test gpu-check works-with clean
+.PHONY: quickstart test test-slow test-proofs test-all test-lowest lint format counts conformance docs docs-serve mutants chaos fuzz soak audit bench bench-accuracy bench-parts bench-scores bench-several-labels bench-going-on bench-tune bench-students bench-gpu results gpu-test gpu-check works-with clean
 
 # torch is installed first, so that no other package decides which build of torch is used.
 $(READY): pyproject.toml $(CONSTRAINTS)
@@ -145,6 +145,11 @@ bench-several-labels: $(BENCH_READY)
 # writes docs/benchmarks.md.
 bench-going-on: $(BENCH_READY)
 	$(BIN)/python benchmarks/going_on.py $(WITH_DATA) $(SEEDS)
+
+# Trains students of a fine-tuned transformer on TREC and SST-2 (some 3 hours on two cores), and writes
+# docs/benchmarks.md. STUDENTS holds options: --sets, --vectors FILE, --transfer FILE (from scripts/film_sentences.py).
+bench-students: $(BENCH_READY)
+	$(BIN)/python benchmarks/students.py $(WITH_DATA) $(SEEDS) $(STUDENTS)
 
 # Searches settings on TREC for ten minutes, trains the result beside configs/trec.yaml and the default with three seeds
 # (some 20 minutes on two cores), and writes docs/benchmarks.md. REMARK holds an option, as above.

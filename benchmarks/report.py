@@ -27,6 +27,7 @@ QUESTIONS = (
     "several_labels",
     "going_on",
     "tune",
+    "students",
     "training_step",
     "wide_step",
     "time_to_accuracy",
@@ -207,7 +208,7 @@ def row_of_runs(name: str, runs: dict[str, dict], columns: list[str]) -> list[st
     cells = [name, str(len(runs))]
     for column in columns:
         values = [run[column] for run in runs.values()]
-        if column.endswith(("accuracy", "F1", "precision")):
+        if column.endswith(("accuracy", "F1", "precision", "agreement")):
             spread = f" ({100 * min(values):.2f} to {100 * max(values):.2f})" if len(values) > 1 else ""
             cells.append(f"{100 * statistics.mean(values):.2f}{spread}")
         elif column.endswith("loss"):
