@@ -243,11 +243,6 @@ def test_answers_for_other_labels_than_those_that_are_set_are_an_error():
         calling(ANSWERS, labels=["a", "b", "c"]).answers(TEXTS[:2])
 
 
-def test_dicts_that_would_be_kept_without_their_labels_are_an_error():
-    with pytest.raises(ConfigError, match=r"write model.labels = \['no', 'yes'\]"):
-        calling(BY_LABEL, revision="1").answers(TEXTS[:2])
-
-
 def test_an_error_of_the_model_keeps_its_traceback():
     def judge(texts):
         raise KeyError("no such word")

@@ -144,6 +144,34 @@ def test_functions_columns_and_several_teachers(rows, teacher, sklearn_teacher, 
     assert schema["text_column"] == "text"
 
 
+def test_a_function_may_answer_with_labels_and_is_asked_again_in_the_next_call(rows, tmp_path):
+    asked: list[str] = []
+
+    def judge(texts):
+        asked.extend(texts)
+        return [
+            {"positive": 0.8, "negative": 0.2} if "not" in text else {"positive": 0, "negative": 1} for text in texts
+        ]
+
+    config = sections("", tmp_path / "one")
+    del config["data"]
+    hf_rnn.distil(config, data=rows, teacher=judge)
+    assert not (tmp_path / "one" / ".answers").exists()
+    first = len(asked)
+    config["training"]["output_dir"] = str(tmp_path / "two")
+    hf_rnn.distil(config, data=rows, teacher=judge)
+    assert len(asked) == 2 * first
+    judge.revision = "1"
+    for name in ("three", "four"):
+        before = len(asked)
+        config["training"]["output_dir"] = str(tmp_path / name)
+        results = hf_rnn.distil(config, data=rows, teacher=judge)
+    # The comparison of speeds asks for some texts.
+    assert len(asked) - before < first
+    assert same(tmp_path / "one", tmp_path / "four")
+    assert results["teacher"]["scores"]["validation"]["agreement"] > 0.4
+
+
 def test_teachers_are_weighed_by_class(rows, sklearn_teacher, tmp_path):
     def wrong(texts):
         return 1 - sklearn_teacher.predict_proba(list(texts))

@@ -62,7 +62,7 @@ def folder_of(teacher: Teacher, cache: Path, run: Path) -> Path:
     Args:
         teacher: Teacher.
         cache: Folder of the answers of all teachers.
-        run: Folder for the answers of a teacher without a key, which are kept until the run ends.
+        run: Folder for the answers of a teacher without a key, which are kept until the training begins.
     """
     name = "".join(c if c.isalnum() or c in "-_." else "-" for c in Path(teacher.name).name or "teacher")[:60]
     return run / name if teacher.key is None else cache / f"{name}-{teacher.key[:16]}"
@@ -107,6 +107,7 @@ def answer(
         processes.wait()
         known = _Known.read(folder)
         if processes.index == 0:
+            _describe(teacher, problem_type, folder)  # The answers may have told the names of the labels.
             plan.unlink(missing_ok=True)
     return known.scores[[known.places[key] for key in keys]]
 
@@ -152,15 +153,20 @@ def _digest(text: tuple[str, ...]) -> bytes:
 
 
 def _describe(teacher: Teacher, problem_type: str, folder: Path) -> None:
-    """Write the description of a teacher into its folder, or check the one that is there."""
+    """Write the description of a teacher into its folder, or check the one that is there.
+
+    A teacher that learns the names of its labels from its answers gets those of earlier answers.
+    """
     file = folder / DESCRIPTION
     told = {"name": teacher.name, "key": teacher.key, "labels": teacher.labels, "problem_type": problem_type}
-    if not file.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        _replace(file, lambda part: part.write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8"))
-        return
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {**told, "labels": None}
+        if teacher.labels is None and found["labels"] is not None:
+            teacher.labels = told["labels"] = list(found["labels"])
+        if found["labels"] is None:
+            folder.mkdir(parents=True, exist_ok=True)
+            _replace(file, lambda part: part.write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8"))
+            found = told
         differs = [name for name in ("key", "labels", "problem_type") if found[name] != told[name]]
     except (ValueError, KeyError, TypeError):
         raise CheckpointError(f"{str(file)!r} is damaged: delete the folder of this teacher.") from None

@@ -225,13 +225,7 @@ class PythonTeacher:
     def _in_order(self, rows: list[Any]) -> list[list[Any]]:
         """Return the numbers of dicts in the order of the labels."""
         if self.labels is None:
-            names = next(list(row) for row in rows if isinstance(row, dict))
-            if self.key is not None:
-                raise ConfigError(
-                    f"the teacher {self.name!r} answers with dicts, and answers are kept without the names of labels: "
-                    f"write {self.name}.labels = {names}."
-                )
-            self.labels = names
+            self.labels = next(list(row) for row in rows if isinstance(row, dict))
         for number, row in enumerate(rows, 1):
             if not isinstance(row, dict) or set(row) != set(self.labels):
                 raise DataError(

@@ -7,8 +7,9 @@ Shapes: N texts, C labels.
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Folder in the output folder for the answers of teachers without a key, until the run ends.
+# Folder in the output folder for the answers of teachers without a key, until the training begins.
 ANSWERS = ".answers"
 TEXTS = ("text", "text_pair")
 UNKNOWN = "\ufffd"
@@ -58,8 +59,8 @@ class Lesson:
     found: int
     counts: dict[str, int]
     teachers: list[Teacher]
-    scores: dict[str, np.ndarray] = field(default_factory=dict)
-    embeddings: Path | None = None
+    scores: dict[str, np.ndarray]
+    embeddings: Path | None
 
     @property
     def texts(self) -> Dataset:
@@ -72,12 +73,6 @@ class Lesson:
             "teachers": [{"name": each.name, "license": each.license} for each in self.teachers],
             "rows": self.counts,
         }
-
-    def summary(self) -> str:
-        """Return the teachers and the numbers of rows in two lines."""
-        names = ", ".join(f"{each.name} ({each.license or 'license unknown'})" for each in self.teachers)
-        counts = " · ".join(f"{count:,} {origin}" for origin, count in self.counts.items() if count)
-        return f"teacher    {names}\nlesson     {counts}"
 
 
 def prepare_lesson(
@@ -96,6 +91,8 @@ def prepare_lesson(
         HfRnnError: A teacher cannot be opened or does not fit the labels, or there are no transfer texts.
     """
     teachers = open_teachers(run, task, splits, prepared, given)
+    kept = Path(str(run.training.output_dir)) / ANSWERS
+    _remove(run, kept)
     train = prepared["train"]
     columns = [name for name in TEXTS if name in train.column_names]
     own = _texts(train, columns)
@@ -104,9 +101,14 @@ def prepare_lesson(
     made_up = _made_up(run, teachers, own + transfer, len(own) + len(transfer), known | set(transfer))
     texts = [*own, *transfer, *made_up]
     answers = _Answers(run, task, teachers, prepared, columns)
+    # The few rows of evaluations come first, so that a teacher that does not fit is found before the many texts.
+    judged = {
+        split: answers.of(_texts(prepared[split], columns)) for split in ("validation", "test") if split in prepared
+    }
+    if run.training.should_log:
+        say(_judgement(task, teachers, judged["validation"], prepared["validation"]))
     scores = answers.of(texts)
-    unlabelled = len(own)
-    labels = _decisions(scores[unlabelled:], task.problem_type)
+    labels = _decisions(scores[len(own) :], task.problem_type)
     features = Features(
         {
             **{name: Value("string") for name in columns},
@@ -119,15 +121,28 @@ def prepare_lesson(
     rows = {name: [_without(masks, text[place]) for text in texts] for place, name in enumerate(columns)}
     rows |= {"labels": [*train["labels"], *labels.tolist()], TEACHER: list(scores)}
     counts = {"labelled": len(own), "unlabelled": len(transfer), "made up": len(made_up)}
-    lesson = Lesson(Dataset.from_dict(rows, features=features), len(own) + len(transfer), counts, teachers)
-    for split in ("validation", "test"):
-        if split in prepared:
-            lesson.scores[split] = answers.of(_texts(prepared[split], columns))
-    if run.distil.teacher_embeddings:
-        lesson.embeddings = _folder_with_embeddings(teachers)
+    _remove(run, kept)
+    embeddings = _folder_with_embeddings(teachers) if run.distil.teacher_embeddings else None
     if run.training.should_log:
-        say(lesson.summary())
-    return lesson
+        say(f"lesson     {' · '.join(f'{count:,} {origin}' for origin, count in counts.items() if count)}")
+    learnt = Dataset.from_dict(rows, features=features)
+    return Lesson(learnt, len(own) + len(transfer), counts, teachers, judged, embeddings)
+
+
+def _judgement(task: Any, teachers: list[Teacher], scores: np.ndarray, rows: Dataset) -> str:
+    """Return the names of the teachers and their metric on the validation rows, as a line."""
+    names = ", ".join(f"{each.name} ({each.license or 'license unknown'})" for each in teachers)
+    metric = next(iter(task.measures))
+    value = task.metrics(scores, np.asarray(rows["labels"]))[metric]
+    return f"teacher    {names}: {metric} {value:.4g} on {len(rows):,} validation rows"
+
+
+def _remove(run: RunConfig, kept: Path) -> None:
+    """Remove the answers of teachers without a key: a function may answer differently in the next call."""
+    run.training.distributed_state.wait_for_everyone()
+    if run.training.should_save:
+        shutil.rmtree(kept, ignore_errors=True)
+    run.training.distributed_state.wait_for_everyone()
 
 
 def _folder_with_embeddings(teachers: list[Teacher]) -> Path:
