@@ -1,6 +1,7 @@
 """Each code block of README, get started and the guides runs alone in a fresh process, on small data and models.
 
-In a block that is marked as needing the network, lines that need it are only parsed.
+The blocks of the page about teachers run one after the other. In a block that is marked as needing the network, lines
+that need it are only parsed.
 """
 
 import csv
@@ -8,6 +9,7 @@ import json
 import re
 import shlex
 import shutil
+from collections.abc import Iterator
 
 import pytest
 from support import ROOT, tagging, translating
@@ -19,14 +21,15 @@ import hf_rnn
 from hf_rnn.cli.main import _command, _parser
 
 PAGES = ["README.md", "docs/get_started.md", *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/guides/*.md"))]
+TEACHERS = "docs/shrink.md"
 MARK = "<!-- needs the network -->"
 # Lines that need the network, or a server that does not end.
-ELSEWHERE = re.compile(r"--config |USER/|hf-rnn demo ")
+ELSEWHERE = re.compile(r"--config |USER/|hf-rnn demo |--teacher \S+/")
 # Other programs, which set up the machine or are run by other tests.
 SKIPPED = ("make ", "pip ", "hf auth ")
 SMALL = "--training.max_steps 2 --model.hidden_size 8 --training.early_stopping_patience null"
 # Options that make commands short.
-SHORT = {"train": SMALL, "tune": f"{SMALL} --trials 1"}
+SHORT = {"train": SMALL, "distil": SMALL, "tune": f"{SMALL} --trials 1"}
 
 
 def blocks(page: str) -> list[tuple[str, str, bool]]:
@@ -84,13 +87,8 @@ def parse(arguments: list[str]) -> None:
     _parser((name,), _command(name).parser()).parse_args(arguments)
 
 
-# The blocks of the guides train many models, and the tests of the features try the same calls on smaller ones.
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "page", [pytest.param(page, marks=[pytest.mark.proof] if "guides" in page else []) for page in PAGES]
-)
-def test_every_block_runs_alone(page, models, tmp_path):
-    jobs = []
+def jobs_of(page: str) -> Iterator[tuple[str, str | list[list[str]]]]:
+    """Yield each block of a page that can run here, as it is written and as it is run."""
     for kind, code, marked in blocks(page):
         job = code.replace("made_up_messages", "messages.csv")  # 6,000 rows take a minute.
         if kind == "bash":
@@ -105,12 +103,35 @@ def test_every_block_runs_alone(page, models, tmp_path):
             compile(code, page, "exec")
             continue
         if job:
-            folder = tmp_path / f"block{len(jobs)}"
-            shutil.copytree(models, folder)
-            if "output_dir my-model" in code or '"output_dir": "my-model"' in code:
-                shutil.rmtree(folder / "my-model")
-            jobs.append(Job(folder, job))
+            yield code, job
+
+
+# The blocks of the guides train many models, and the tests of the features try the same calls on smaller ones.
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=[pytest.mark.proof] if "guides" in page else []) for page in PAGES]
+)
+def test_every_block_runs_alone(page, models, tmp_path):
+    jobs = []
+    for code, job in jobs_of(page):
+        folder = tmp_path / f"block{len(jobs)}"
+        shutil.copytree(models, folder)
+        if "output_dir my-model" in code or '"output_dir": "my-model"' in code:
+            shutil.rmtree(folder / "my-model")
+        jobs.append(Job(folder, job))
     run_each(jobs, tmp_path)
+
+
+@pytest.mark.proof
+@pytest.mark.slow
+def test_the_blocks_about_teachers_run_one_after_the_other(tmp_path):
+    jobs = [Job(tmp_path, job) for _, job in jobs_of(TEACHERS)]
+    run_each(jobs, tmp_path, HF_HOME=str(tmp_path / "cache"))
+    found = json.loads((tmp_path / "more-texts" / "metrics.json").read_text())["teacher"]
+    shown = " · ".join(f"{count} {origin}" for origin, count in found["rows"].items())
+    assert f"lesson     {shown}" in (ROOT / TEACHERS).read_text(encoding="utf-8")
+    small = json.loads((tmp_path / "small-student" / "metrics.json").read_text())["teacher"]
+    assert small["student"]["bytes"] <= 300_000
 
 
 def test_commands_of_several_processes_have_options_that_exist():

@@ -1,4 +1,4 @@
-"""Tests that the code blocks of the tutorial run on small data, each in a fresh process."""
+"""Tests that the code blocks of the tutorial run on small data, each in a fresh process; and tests of translations."""
 
 import csv
 import re
@@ -11,7 +11,9 @@ from support.code_blocks import code_blocks
 from support.fresh_processes import Job, run_each
 from support.reviews import made_up_reviews
 
-TUTORIALS = [ROOT / "docs" / name for name in ("tutorial.md", "tutorial.zh-CN.md")]
+TUTORIAL = ROOT / "docs" / "tutorial.md"
+# Pages with a Chinese translation.
+TRANSLATED = ["tutorial", "shrink"]
 # Replacements in the tutorial's code that reduce data, sizes and steps. Each key occurs in the tutorial.
 SMALL = "--model.embedding_size 8 --training.max_steps 2 --training.bf16 false --training.disable_tqdm true"
 SMALLER = {
@@ -25,8 +27,8 @@ SMALLER = {
 }
 
 
-def blocks(tutorial: Path) -> list[tuple[str, str]]:
-    return [(token.info, token.content) for token, _ in code_blocks(tutorial)]
+def blocks(page: Path) -> list[tuple[str, str]]:
+    return [(token.info, token.content) for token, _ in code_blocks(page)]
 
 
 @pytest.mark.proof
@@ -40,7 +42,7 @@ def test_every_block_runs(server, client, tmp_path):
             table.writerow(["text", "label"])
             table.writerows(zip(rows["text"][part], rows["label"][part], strict=True))
     jobs, used = [], set()
-    for kind, text in blocks(TUTORIALS[0]):
+    for kind, text in blocks(TUTORIAL):
         for old, new in SMALLER.items():
             if old in text:
                 text = text.replace(old, new.replace("DATA", str(tmp_path / "data")))
@@ -56,17 +58,21 @@ def test_every_block_runs(server, client, tmp_path):
     assert "model.safetensors" in server.repo("user/my-first-model").files()
 
 
-def test_both_languages_have_the_same_code():
-    one, other = map(blocks, TUTORIALS)
+@pytest.mark.parametrize("name", TRANSLATED)
+def test_both_languages_have_the_same_code(name):
+    one, other = (blocks(ROOT / "docs" / f"{name}{ending}") for ending in (".md", ".zh-CN.md"))
     assert one == other
 
 
-@pytest.mark.parametrize("tutorial", TUTORIALS, ids=["English", "Chinese"])
-def test_links_lead_somewhere(tutorial):
-    text = tutorial.read_text(encoding="utf-8")
+@pytest.mark.parametrize("page", [f"{name}{ending}" for name in TRANSLATED for ending in (".md", ".zh-CN.md")])
+def test_links_lead_somewhere(page):
+    page = ROOT / "docs" / page
+    text = page.read_text(encoding="utf-8")
     for link in re.findall(r"\]\(([^)]+)\)", text):
+        if link.startswith(("https://", "reference/")):  # The documentation site makes the reference.
+            continue
         path, _, anchor = link.partition("#")
-        target = tutorial.parent / path
+        target = page.parent / path
         assert target.exists(), link
         if anchor:
             titles = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
@@ -75,6 +81,6 @@ def test_links_lead_somewhere(tutorial):
 
 def test_the_cell_that_is_shown_is_the_one_that_is_tested():
     source = (ROOT / "src" / "hf_rnn" / "models" / "cells.py").read_text(encoding="utf-8")
-    shown = next(code for _, code in blocks(TUTORIALS[0]) if "def lstm_step" in code)
+    shown = next(code for _, code in blocks(TUTORIAL) if "def lstm_step" in code)
     for line in shown.splitlines()[5:]:
         assert line in source
