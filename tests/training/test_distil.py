@@ -322,8 +322,32 @@ def test_training_that_was_interrupted_goes_on_with_the_same_call(data, teacher,
         hf_rnn.distil(run)
     hf_rnn.distil(run)
     assert same(tmp_path / "whole", tmp_path / "cut")
-    with pytest.raises(HfRnnError, match="already holds a run"):
+    with pytest.raises(HfRnnError, match=r"already holds a run that has ended: write training.overwrite=True"):
         hf_rnn.distil(run)
+
+
+def test_finetuning_that_was_interrupted_gives_the_same_teacher_and_student(data, encoder, tmp_path, monkeypatch):
+    how = {"path": str(encoder), "finetune": True, "epochs": 3, "batch_size": 16}
+    hf_rnn.distil(sections(data, tmp_path / "whole", teacher={**how, "cache": str(tmp_path / "one")}))
+    step = hf_rnn.RNNTrainer.training_step
+    done: list[int] = []
+
+    def killed(self, *args, **kwargs):
+        done.append(1)
+        if len(done) == 17:  # The second epoch has begun at step 8.
+            raise KeyboardInterrupt
+        return step(self, *args, **kwargs)
+
+    monkeypatch.setattr(hf_rnn.RNNTrainer, "training_step", killed)
+    run = sections(data, tmp_path / "cut", teacher={**how, "cache": str(tmp_path / "two")})
+    with pytest.raises(KeyboardInterrupt):
+        hf_rnn.distil(run)
+    hf_rnn.distil(run)
+    teachers = [next((tmp_path / cache).glob("*-finetuned-*/model")) for cache in ("one", "two")]
+    assert same(*teachers)
+    assert same(tmp_path / "whole", tmp_path / "cut")
+    # The whole run has 21 steps for the teacher and 14 for the student.
+    assert len(done) < 2 * 21 + 14
 
 
 def test_a_damaged_file_of_answers_is_set_aside_with_a_warning(data, teacher, tmp_path, caplog):
@@ -383,7 +407,7 @@ def test_a_student_starts_from_the_embeddings_of_its_teacher(data, teacher, skle
 
 def test_a_student_has_at_most_the_asked_size(data, teacher, tmp_path):
     run = sections(data, tmp_path / "student", teacher, distil={"max_megabytes": 0.05})
-    run["model"] = {"bidirectional": True}
+    run |= {"preset": "default", "model": {"bidirectional": True}, "tokenizer": {}}
     hf_rnn.distil(run)
     files = ("model.safetensors", "tokenizer.json")
     size = sum((tmp_path / "student" / name).stat().st_size for name in files)
@@ -402,6 +426,25 @@ def test_a_run_without_a_teacher_is_an_error(data, tmp_path):
         hf_rnn.distil(sections(data, tmp_path / "student"))
     with pytest.raises(ConfigError, match=r"distil.size is read with a teacher only"):
         hf_rnn.train(sections(data, tmp_path / "student", distil={"size": 5}))
+
+
+def test_a_teacher_that_is_no_better_than_chance_is_warned_of(rows, tmp_path, caplog):
+    config = sections("", tmp_path / "student")
+    del config["data"]
+    hf_rnn.distil(config, data=rows, teacher=lambda texts: [[0.9, 0.1]] * len(texts))
+    assert "no better than one that always gives the most frequent label" in caplog.text
+
+
+def test_columns_with_other_texts_are_an_error(rows, tmp_path):
+    write_jsonl(tmp_path / "scored.jsonl", [{**row, "p": 0.4, "q": 0.6} for row in rows])
+    write_jsonl(tmp_path / "more.jsonl", [{"text": "the ending was dull"}])
+    run = sections(tmp_path / "scored.jsonl", tmp_path / "student", teacher={"columns": ["p", "q"]})
+    for distil, words in (
+        ({"transfer": str(tmp_path / "more.jsonl")}, "labelled rows only"),
+        ({"size": 999}, "makes up"),
+    ):
+        with pytest.raises(HfRnnError, match=words):
+            hf_rnn.distil({**run, "distil": distil})
 
 
 def test_other_labels_are_an_error_that_lists_both(data, rows, tmp_path):

@@ -55,9 +55,9 @@ def _rows(found: dict) -> list[tuple[str, str, str]]:
         theirs, ours = (figure(metric, scores[which][metric]) for which in both)
         rows.append((f"{METRICS[metric][0]}, {split}", theirs, ours))
     if "teacher" in found:
-        theirs, ours = (f"{found[which]['parameters'] / 1e6:.2f} M" for which in both)
+        theirs, ours = (f"{found[which]['parameters'] / 1e6:.3g} M" for which in both)
         rows.append(("parameters", theirs, ours))
-        theirs, ours = (f"{found[which]['bytes'] / 1e6:.1f} MB" for which in both)
+        theirs, ours = (f"{found[which]['bytes'] / 1e6:.3g} MB" for which in both)
         rows.append(("size", theirs, ours))
     if "speed" in found:
         for name, words in (("texts_a_second", "texts a second"), ("milliseconds_for_one", "ms for one short text")):

@@ -201,7 +201,7 @@ def _answer_groups(
         return
     texts = sum(len(groups[place][0]) for place in left)
     if processes.index == 0:
-        logger.info(f"the teacher {teacher.name!r} answers {texts:,} texts; the answers are kept in {folder}.")
+        logger.info(f"the teacher {teacher.name!r} answers {texts:,} different texts; answers are kept in {folder}.")
     progress = _Progress(texts, shown=processes.index == 0)
     for place in left:
         keys, of_group = groups[place]

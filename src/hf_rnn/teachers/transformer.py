@@ -24,7 +24,7 @@ from ..hub.folder import CARD_FILE, WEIGHT_FILES
 from ..models.weight_files import is_intact
 from ..text.batching import by_tokens
 from ..text.tokenization import TOKENIZER_FILES
-from ..utils.errors import ConfigError, did_you_mean, first_line, looks_local
+from ..utils.errors import ConfigError, did_you_mean, first_line, is_mistyped, looks_local
 from ..utils.hub_download import snapshot
 from ..utils.machine import default_device, emulates_bf16, keep_freed_memory, on_device, runs_bf16
 from .base import LOGITS
@@ -49,7 +49,7 @@ def find_transformer(path: str, revision: str | None = None) -> tuple[Path, PreT
     """
     folder = Path(path)
     if not folder.is_dir():
-        if looks_local(path):
+        if looks_local(path) or is_mistyped(path):
             raise ConfigError(f"teacher.path={path!r}: there is no such folder: name one.{did_you_mean(path)}")
         folder = snapshot(path, _FILES, lambda place: (place / CONFIG_NAME).exists(), revision, is_intact=is_intact)
     try:

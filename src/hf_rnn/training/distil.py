@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..hub.folder import METRICS_FILE
-from ..utils.errors import ConfigError
+from ..utils.errors import CheckpointError, ConfigError
 from .checkpoints import newest_whole
 from .distil_arguments import IN_PYTHON
 from .python_config import read_config
@@ -62,6 +62,7 @@ def distil_run(run: RunConfig, text: str, source: Any = None, teachers: Any = ()
 
     Raises:
         ConfigError: The run has no teacher.
+        CheckpointError: The folder holds a run that has ended.
     """
     if not run.teacher:
         raise ConfigError(
@@ -69,7 +70,12 @@ def distil_run(run: RunConfig, text: str, source: Any = None, teachers: Any = ()
             "with its answers, teacher.columns={LABEL: COLUMN}."
         )
     args, folder = run.training, Path(str(run.training.output_dir))
-    begun = not (folder / METRICS_FILE).exists() and newest_whole(folder, args.load_best_model_at_end)
+    if (folder / METRICS_FILE).exists() and not (args.overwrite or args.resume):
+        raise CheckpointError(
+            f"{str(folder)!r} already holds a run that has ended: write training.overwrite=True to train another "
+            "student in its place (the answers of the teacher are kept), or name another training.output_dir."
+        )
+    begun = newest_whole(folder, args.load_best_model_at_end)
     if begun and not args.overwrite and not args.resume:
         run, text = with_values(run, {"training.resume": True})
     return Run(run, text, source, teachers=teachers).train()

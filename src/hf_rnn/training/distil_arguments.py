@@ -37,7 +37,7 @@ class TeacherArguments:
             hf_rnn/teachers in the cache of Hugging Face (HF_HOME).
         finetune: Fine-tune the teacher on the labelled training rows first. path then names any encoder of
             transformers.
-        epochs: Number of epochs of the fine-tuning; null for enough for 1,500 optimizer steps, from 2 to 8.
+        epochs: Number of epochs of the fine-tuning; null for enough for 1,000 optimizer steps, from 2 to 20.
         learning_rate: Highest learning rate of the fine-tuning.
         batch_size: Number of rows in a batch of the fine-tuning; null for 32, or 64 from 20,000 rows on.
         seed: Seed of the fine-tuning.
@@ -109,8 +109,8 @@ class DistilArguments:
         annealing: Raise the weight of the labels from 0 to hard_labels during training (Clark et al. 2019).
         max_megabytes: Maximum size of the weights and the tokenizer of the saved model, in millions of bytes. The sizes
             of the network that are not given are chosen for it. null for no maximum.
-        teacher_embeddings: Start from the token embeddings of the teacher, reduced to embedding_size by PCA, with the
-            tokenizer of the teacher.
+        teacher_embeddings: Start from the token embeddings of the teacher, found for the vocabulary of the student as
+            those of model.vectors, and reduced to embedding_size by PCA.
 
     Raises:
         ConfigError: A value is out of range or not a valid choice.

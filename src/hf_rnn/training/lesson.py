@@ -132,8 +132,13 @@ def prepare_lesson(
 def _judgement(task: Any, teachers: list[Teacher], scores: np.ndarray, rows: Dataset) -> str:
     """Return the names of the teachers and their metric on the validation rows, as a line."""
     names = ", ".join(f"{each.name} ({each.license or 'license unknown'})" for each in teachers)
-    metric = next(iter(task.measures))
-    value = task.metrics(scores, np.asarray(rows["labels"]))[metric]
+    metric, labels = next(iter(task.measures)), np.asarray(rows["labels"])
+    value = task.metrics(scores, labels)[metric]
+    if task.problem_type == SINGLE and value <= np.bincount(labels).max() / len(labels):
+        logger.warning(
+            f"the teacher is no better than one that always gives the most frequent label ({metric} {value:.2%} on "
+            f"{len(labels)} validation rows): check teacher.label_map and teacher.columns, or name another teacher."
+        )
     return f"teacher    {names}: {metric} {value:.4g} on {len(rows):,} validation rows"
 
 
@@ -242,6 +247,11 @@ def _transfer_texts(
 ) -> list[tuple[str, ...]]:
     """Return the texts without labels, each once. Texts of the labelled splits are left out, those for tests too."""
     read: list[tuple[str, ...]] = []
+    if run.teacher.columns is not None and (run.distil.transfer or "unlabelled" in prepared):
+        raise ConfigError(
+            "teacher.columns has answers to the labelled rows only, and distil.transfer or data.unlabelled_splits has "
+            "other texts: leave them out, or name a model, teacher.path=FOLDER."
+        )
     if "unlabelled" in prepared:
         if len(columns) > 1:
             raise DataError(

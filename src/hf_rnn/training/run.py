@@ -299,6 +299,8 @@ class Run:
             where = f"--standalone --nproc-per-node {processes}" if one_host else "…"
             command = f"torchrun {where} -m hf_rnn"
         go_on = f"{command} train --config {quote(str(self.folder / RUN_FILE))} --training.resume true"
+        if self.lesson is not None:
+            go_on = "the same command"
         trainer.stop.how_to_go_on = go_on if self.source is None else "the same run with training.resume=True"
         return trainer
 

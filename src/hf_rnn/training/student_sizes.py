@@ -74,7 +74,8 @@ def _bytes(run: RunConfig, task: Any, values: dict[str, int]) -> int:
     settings |= {key.partition(".")[2]: value for key, value in values.items() if key.startswith("model.")}
     entries = values.get("tokenizer.vocab_size", run.tokenizer.vocab_size)
     rare = values.get("tokenizer.rare_tokens", run.tokenizer.rare_tokens)
-    config = RNNConfig(vocab_size=entries, num_rare_tokens=rare, **settings, **task.config_fields())
+    settings |= {"vocab_size": entries, "num_rare_tokens": rare, "unk_token_id": 1 if rare else None}
+    config = RNNConfig(**settings, **task.config_fields())
     model = model_without_weights(task.model_class.__name__, config)
     tensors = [*model.parameters(), *model.buffers()]
     of_entry = OF_PIECE if run.tokenizer.kind in ("bpe", None) else OF_ENTRY

@@ -30,7 +30,7 @@ from ..text.labels import MULTI, REGRESSION
 from ..text.schema import fingerprint
 from ..utils.output import say, unsaid
 from .arguments import RNNTrainingArguments
-from .checkpoints import newest_whole
+from .checkpoints import ASIDE, newest_whole
 from .trainer import RNNTrainer
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 # Least number of optimizer steps, within the fewest and the most epochs.
-STEPS, FEWEST, MOST = 1500, 2, 8
+STEPS, FEWEST, MOST = 1000, 2, 20
 # Number of training rows from which a batch has the second of these numbers of rows.
 MANY, BATCHES = 20_000, (32, 64)
 
@@ -117,7 +117,10 @@ def _train(encoder: Path, run: RunConfig, task: Any, rows: dict, folder: Path, e
     dtype = torch.float if task.problem_type in (MULTI, REGRESSION) else torch.long
     trainer.data_collator = _Collator(tokenizer, dtype)
     trainer.stop.how_to_go_on = "the same command"
-    trainer.train(resume_from_checkpoint=True if newest_whole(folder) else None)
+    begun = newest_whole(folder)
+    if begun is not None and run.training.should_log:
+        logger.info(f"the fine-tuning resumes from {begun.name}.")
+    trainer.train(resume_from_checkpoint=True if begun else None)
     if run.training.should_save:
         part = folder / ".model"
         shutil.rmtree(part, ignore_errors=True)
@@ -126,8 +129,8 @@ def _train(encoder: Path, run: RunConfig, task: Any, rows: dict, folder: Path, e
         if (encoder / CARD_FILE).exists():  # The card names the license of the encoder.
             shutil.copy(encoder / CARD_FILE, part / CARD_FILE)
         part.rename(folder / "model")
-        for checkpoint in folder.glob("checkpoint-*"):
-            shutil.rmtree(checkpoint)
+        for rest in (*folder.glob("checkpoint-*"), *folder.glob(ASIDE)):
+            shutil.rmtree(rest)
 
 
 def _encoded(rows: Any, tokenizer: Any, most: int) -> Any:

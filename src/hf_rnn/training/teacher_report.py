@@ -140,9 +140,9 @@ def _write_disagreements(
     if task.problem_type == REGRESSION:
         return
     rows = []
+    columns = [name for name in TEXTS if name in prepared["validation"].column_names]
     for split in logits:
         ours, theirs = (np.asarray(task.predicted(each)) for each in (logits[split], lesson.scores[split]))
-        columns = [name for name in TEXTS if name in prepared[split].column_names]
         scores = [task.scores(each).max(1) for each in (lesson.scores[split], logits[split])]
         differ = np.flatnonzero((ours != theirs).reshape(len(ours), -1).any(1))
         source, numbers = task.row_numbers[split]
@@ -158,11 +158,11 @@ def _write_disagreements(
                     "student_score": f"{scores[1][place]:.4f}",
                 }
             )
+    names = ["row", *columns, "label", "teacher", "teacher_score", "student", "student_score"]
     with open(folder / DISAGREEMENTS_FILE, "w", encoding="utf-8", newline="") as file:
-        if rows:
-            writer = csv.DictWriter(file, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows[:MOST_ERRORS])
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(rows[:MOST_ERRORS])
 
 
 __all__ = ["add_teacher_report"]
