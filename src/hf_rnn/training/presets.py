@@ -102,11 +102,9 @@ def _may_look_ahead(run: RunConfig) -> bool:
 
 def _may_weigh(run: RunConfig) -> bool:
     """Return True if the user wrote no setting that chosen class weights could contradict."""
-    if run.teacher and not run.distil.hard_labels:
-        return False  # The loss does not read the labels.
     written = {f"training.{name}" for name in ("balanced_sampling", "thresholds")}
     # The loss with class weights has no label smoothing.
-    return not written & run.given and not run.training.label_smoothing_factor
+    return run.reads_labels and not written & run.given and not run.training.label_smoothing_factor
 
 
 def _averages(run: RunConfig) -> bool:
@@ -285,7 +283,7 @@ TOKEN_CLASSIFICATION = (
         _TAGGER,
         _trains_tokenizer,
     ),
-    Rule("model.crf", lambda facts: True, "A CRF scores whole sequences of tags."),
+    Rule("model.crf", lambda facts: True, "A CRF scores whole sequences of tags.", lambda run: run.reads_labels),
     Rule("model.character_encoder", lambda facts: "lstm", "The spelling of a word helps to recognize names."),
     Rule("model.character_embedding_size", lambda facts: 30, _TAGGER),
     Rule("model.character_hidden_size", lambda facts: 30, _TAGGER),

@@ -146,6 +146,11 @@ class RunConfig:
     cross_validate: int = 0
     parsed: Namespace = field(default_factory=Namespace, compare=False, repr=False)
 
+    @property
+    def reads_labels(self) -> bool:
+        """True if the loss has a part for the labels. A student may read the answers of its teacher only."""
+        return not self.teacher or self.distil.hard_labels > 0
+
     def rare_tokens_of(self, tokenizer: PreTrainedTokenizerBase) -> int:
         """Return the number of rare tokens: entries at the end of the vocabulary that only the wide path reads.
 
