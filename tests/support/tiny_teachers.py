@@ -68,7 +68,7 @@ def _with_head(auto, folder: Path, texts: list[str], labels: list[str], **settin
 
 
 def tiny_translator(folder: Path, texts: list[str]) -> Path:
-    """Save a translator with random weights, and return its folder."""
+    """Save a translator with random weights that writes short texts, and return its folder."""
     set_seed(0)
     tokenizer = tiny_tokenizer(texts)
     config = BartConfig(
@@ -88,6 +88,10 @@ def tiny_translator(folder: Path, texts: list[str]) -> Path:
         decoder_start_token_id=2,
         forced_eos_token_id=3,
     )
-    BartForConditionalGeneration(config).save_pretrained(folder)
+    model = BartForConditionalGeneration(config)
+    # Its texts begin with a word and end soon.
+    model.generation_config.begin_suppress_tokens = list(range(len(SPECIAL)))
+    model.final_logits_bias[0, 3] = 4
+    model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

@@ -20,7 +20,7 @@ from hf_rnn.text.arguments import DataArguments
 from hf_rnn.training.distillation import DistillationLoss
 from hf_rnn.utils.errors import ConfigError, DataError, HfRnnError
 
-ROWS = sentences(90)
+ROWS = sentences(64)
 
 
 def sections(path, output, of_teacher=None, **others) -> dict:
@@ -30,7 +30,7 @@ def sections(path, output, of_teacher=None, **others) -> dict:
         "data": {"path": str(path)},
         "tokenizer": {"kind": "wordpiece", "vocab_size": 70},
         "model": {"embedding_size": 8, "hidden_size": 8},
-        "training": {"output_dir": str(output), "num_train_epochs": 2, "per_device_train_batch_size": 16},
+        "training": {"output_dir": str(output), "num_train_epochs": 2, "per_device_train_batch_size": 8},
         "teacher": {} if of_teacher is None else {"path": str(of_teacher)},
     }
     for name, values in others.items():
@@ -47,7 +47,7 @@ def _cache(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sentences")
-    for split, rows in (("train", ROWS[:60]), ("validation", ROWS[60:75]), ("test", ROWS[75:])):
+    for split, rows in (("train", ROWS[:40]), ("validation", ROWS[40:52]), ("test", ROWS[52:])):
         write_jsonl(folder / f"{split}.jsonl", rows)
     return folder
 
@@ -84,9 +84,9 @@ def test_a_tagger_learns_from_a_transformer_and_is_compared_with_it(data, teache
     results = hf_rnn.distil(sections(data, tmp_path / "student", teacher))
     found = json.loads((tmp_path / "student" / "metrics.json").read_text())["teacher"]
     assert found == results["teacher"]
-    for split, rows in (("validation", ROWS[60:75]), ("test", ROWS[75:])):
+    for split, rows in (("validation", ROWS[40:52]), ("test", ROWS[52:])):
         scores = found["scores"][split]
-        assert scores["rows"] == 15
+        assert scores["rows"] == 12
         assert scores["words"] == sum(len(row["tokens"]) for row in rows)
         assert scores["student"]["f1"] == results[split]["f1"]
         assert scores["student"]["accuracy"] == results[split]["accuracy"]
@@ -103,10 +103,10 @@ def test_a_tagger_learns_from_a_transformer_and_is_compared_with_it(data, teache
 
 def test_the_student_learns_the_teacher_and_not_the_tags(tmp_path):
     """With hard_labels=0, the tags of the training rows are not read: all of them are wrong."""
-    wrong = [{**row, "ner_tags": [TAGS[1 + 2 * (i % 2)]] * len(row["tokens"])} for i, row in enumerate(ROWS[:60])]
-    rows = {"train": [*wrong, *ROWS[:2]], "validation": ROWS[60:]}
+    wrong = [{**row, "ner_tags": [TAGS[1 + 2 * (i % 2)]] * len(row["tokens"])} for i, row in enumerate(ROWS[:40])]
+    rows = {"train": [*wrong, *ROWS[:2]], "validation": ROWS[40:]}
     of_model = {"embedding_size": 32, "hidden_size": 32, "bidirectional": True}
-    of_training = {"num_train_epochs": 10, "learning_rate": 0.02, "per_device_train_batch_size": 4}
+    of_training = {"num_train_epochs": 15, "learning_rate": 0.02, "per_device_train_batch_size": 4}
     config = sections("", tmp_path / "student", model=of_model, training=of_training)
     del config["data"]
     results = hf_rnn.distil(config, data=rows, teacher=by_rule)
@@ -141,9 +141,9 @@ def test_transfer_texts_and_made_up_texts_are_tagged_and_learnt(data, teacher, t
     write_jsonl(tmp_path / "words.jsonl", [{"tokens": ["Anna", "left", "Ulm"]}, {"tokens": ROWS[0]["tokens"]}])
     (tmp_path / "lines.txt").write_text("Boris  left New York today .\n\nAnna left Ulm\n")
     more = [str(tmp_path / "words.jsonl"), str(tmp_path / "lines.txt")]
-    results = hf_rnn.distil(sections(data, tmp_path / "student", teacher, distil={"transfer": more, "size": 80}))
-    assert results["teacher"]["rows"] == {"labelled": 60, "unlabelled": 2, "made up": 18}
-    assert results["run"]["train_rows"] == 80
+    results = hf_rnn.distil(sections(data, tmp_path / "student", teacher, distil={"transfer": more, "size": 60}))
+    assert results["teacher"]["rows"] == {"labelled": 40, "unlabelled": 2, "made up": 18}
+    assert results["run"]["train_rows"] == 60
 
 
 def test_several_teachers_are_averaged_and_weighed_by_tag(data, tmp_path):
@@ -206,9 +206,9 @@ def test_an_encoder_is_finetuned_on_words_once_and_teaches(data, tmp_path, capsy
     encoder = tiny_encoder(tmp_path / "tiny", [" ".join(row["tokens"]) for row in ROWS])
     with pytest.raises(ConfigError, match=r"no token classification head: write teacher.finetune=True"):
         hf_rnn.distil(sections(data, tmp_path / "none", encoder))
-    how = {"finetune": True, "epochs": 6, "batch_size": 8, "learning_rate": 0.01}
+    how = {"finetune": True, "epochs": 6, "batch_size": 4, "learning_rate": 0.01}
     first = hf_rnn.distil(sections(data, tmp_path / "first", encoder, teacher=how))
-    assert "is fine-tuned on 60 rows" in capsys.readouterr().out
+    assert "is fine-tuned on 40 rows" in capsys.readouterr().out
     assert first["teacher"]["scores"]["test"]["teacher"]["f1"] > 0.4
     hf_rnn.distil(sections(data, tmp_path / "second", encoder, teacher=how))
     assert "is fine-tuned on" not in capsys.readouterr().out

@@ -6,6 +6,7 @@ Shapes: N texts, P answers (one for each text; of taggers, one for each word of 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,6 +27,8 @@ from .open_teachers import open_teachers
 
 if TYPE_CHECKING:
     from .run_config import RunConfig
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -127,6 +130,8 @@ def _rows(
             f"the teacher writes no text for any of {len(texts):,} texts, such as {texts[0][0][:60]!r}: name a teacher "
             "for these texts."
         )
+    if len(whole) < len(texts):
+        logger.warning(f"the teacher writes no text for {len(texts) - len(whole):,} of {len(texts):,} texts: left out.")
     pairs = [(*texts[place], written[place]) for place in whole]
     rows = _translated(train, pairs, _originals(run, len(train)), run.training.seed)
     return rows, len(rows) - sum(place >= found for place in whole)
