@@ -39,8 +39,9 @@ def sections(path, output, of_teacher=None, **others) -> dict:
 
 
 @pytest.fixture(autouse=True)
-def _cache(tmp_path, monkeypatch):
-    """Keep the answers of teachers in the folder of the test."""
+def _short(tmp_path, monkeypatch):
+    """Keep the answers of teachers in the folder of the test, and time each answer once."""
+    monkeypatch.setattr("hf_rnn.training.teacher_report.TIMES", 0)
     monkeypatch.setattr("hf_rnn.training.open_teachers.HF_HOME", str(tmp_path / "hf"))
 
 

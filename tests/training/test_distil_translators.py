@@ -22,7 +22,13 @@ def sections(path, output, of_teacher=None, **others) -> dict:
         "data": {"path": str(path), "text_column": "en", "label_column": "de"},
         "tokenizer": {"kind": "word", "min_frequency": 1},
         "model": {"embedding_size": 8, "hidden_size": 8},
-        "training": {"output_dir": str(output), "num_train_epochs": 2, "per_device_train_batch_size": 8},
+        # A high learning rate makes the student learn soon to end its texts, so that it writes less.
+        "training": {
+            "output_dir": str(output),
+            "num_train_epochs": 2,
+            "per_device_train_batch_size": 8,
+            "learning_rate": 0.03,
+        },
         "teacher": {} if of_teacher is None else {"path": str(of_teacher)},
     }
     for name, values in others.items():
@@ -31,8 +37,9 @@ def sections(path, output, of_teacher=None, **others) -> dict:
 
 
 @pytest.fixture(autouse=True)
-def _cache(tmp_path, monkeypatch):
-    """Keep the answers of teachers in the folder of the test."""
+def _short(tmp_path, monkeypatch):
+    """Keep the answers of teachers in the folder of the test, and time each answer once."""
+    monkeypatch.setattr("hf_rnn.training.teacher_report.TIMES", 0)
     monkeypatch.setattr("hf_rnn.training.open_teachers.HF_HOME", str(tmp_path / "hf"))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import joblib
 import numpy as np
 
 from ..inference.predictor import Predictor
@@ -63,11 +64,10 @@ def python_translator(model: Any, name: str | None = None) -> Translator:
     name = name or getattr(model, "__name__", type(model).__name__)
     if isinstance(model, Predictor):
         _check_task(model, name, "translation", "a translator")
+        # The texts depend on the number of beams too.
+        key = joblib.hash([key_of_predictor(model), str(model.model.generation_config)])
         return PythonTranslator(
-            name,
-            lambda texts: [answer["text"] for answer in model(texts)],
-            key_of_predictor(model),
-            model=model.model,
+            name, lambda texts: [answer["text"] for answer in model(texts)], f"Predictor-{key}", model=model.model
         )
     _check_function(model, name, "a function from a list of texts to a list of texts")
     return PythonTranslator(name, model, _key(model, name))

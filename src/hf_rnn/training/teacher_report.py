@@ -59,7 +59,7 @@ def add_teacher_report(
     student = teacher_in_python(task)(Predictor.from_pretrained(folder))
     compared = {}
     for split, of_split in judged.items():
-        # The task of a classifier has logits in the order of length already.
+        # The logits of a classifier are in the order of length.
         ours = None if of_split is None else of_split[0][np.argsort(order[split])]
         compared[split] = compare(task, prepared[split], lesson.scores[split], student, ours)
     found: dict[str, Any] = {**lesson.facts(), "metric": next(iter(task.measures))}
@@ -125,7 +125,7 @@ def _seconds(answers: Callable[[Any], Any], texts: Any) -> float:
 
 
 def _write_disagreements(task: Any, compared: dict[str, Comparison], folder: Path) -> None:
-    """Write what teacher and student answer in different ways, and what both are surest of first."""
+    """Write the answers in which teacher and student differ, those of which both are surest first."""
     if task.problem_type == REGRESSION:
         return
     rows = []
