@@ -141,9 +141,10 @@ def test_a_tagger_with_a_random_field_learns_its_transitions_and_teaches_another
 def test_transfer_texts_and_made_up_texts_are_tagged_and_learnt(data, teacher, tmp_path):
     write_jsonl(tmp_path / "words.jsonl", [{"tokens": ["Anna", "left", "Ulm"]}, {"tokens": ROWS[0]["tokens"]}])
     (tmp_path / "lines.txt").write_text("Boris  left New York today .\n\nAnna left Ulm\n")
-    more = [str(tmp_path / "words.jsonl"), str(tmp_path / "lines.txt")]
+    (tmp_path / "tagged.txt").write_text("Boris B-PER\nleft O\n\nUlm B-LOC\nleft O\nKiel B-LOC\n")
+    more = [str(tmp_path / name) for name in ("words.jsonl", "lines.txt", "tagged.txt")]
     results = hf_rnn.distil(sections(data, tmp_path / "student", teacher, distil={"transfer": more, "size": 60}))
-    assert results["teacher"]["rows"] == {"labelled": 40, "unlabelled": 2, "made up": 18}
+    assert results["teacher"]["rows"] == {"labelled": 40, "unlabelled": 4, "made up": 16}
     assert results["run"]["train_rows"] == 60
 
 

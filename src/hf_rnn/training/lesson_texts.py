@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..inference.columns import own_columns, text_columns
@@ -18,6 +19,7 @@ from ..tasks.tagged_words import parted
 from ..teachers.base import TAGS
 from ..text.augmentation import Augmenter
 from ..text.columns import text_of
+from ..text.formats import looks_tagged
 from ..text.loading import load
 from ..utils.errors import DataError
 from .open_teachers import ColumnsTeacher
@@ -101,8 +103,8 @@ def _texts_of_file(path: str, task: Any, count: int) -> list[Text]:
     columns = getattr(task, "columns", None)
     text, pair = (columns.text, columns.text_pair) if columns else (task.chosen["text_column"], None)
     data = replace(task.data.elsewhere(path), text_column=text, text_pair_column=pair)
-    # A text file has one text a line. Its tags would not be read.
-    for name, rows in load(data).items():
+    tagged = task.tagged and Path(path).is_file() and looks_tagged(Path(path), data.encoding)
+    for name, rows in load(data, tagged=tagged).items():
         reader = task.with_data(own_columns(task.with_data(data), rows, ()))
         columns = text_columns(reader, rows)
         if len(columns) < count:
