@@ -90,6 +90,8 @@ def sections_of(name: str, part: Part, seed: int, options: argparse.Namespace) -
     for key, value in part.changes.items():
         section, _, setting = key.partition(".")
         sections[section][setting] = files.get(value, value) if isinstance(value, str) else value
+    if "vectors" in sections["model"]:
+        del sections["model"]["embedding_size"]  # The vectors have their own width.
     sections["data"]["path"] = str(Path(options.data) / name)
     sections["training"]["seed"] = seed
     sections["report"] = {"baseline": False}

@@ -5,6 +5,9 @@ from pathlib import Path
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
     AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    BartConfig,
+    BartForConditionalGeneration,
     BertConfig,
     BertModel,
     PreTrainedTokenizerFast,
@@ -47,10 +50,48 @@ def tiny_encoder(folder: Path, texts: list[str], **settings) -> Path:
 
 def tiny_classifier(folder: Path, texts: list[str], labels: list[str], **settings) -> Path:
     """Save a text classifier with random weights, and return its folder."""
+    return _with_head(AutoModelForSequenceClassification, folder, texts, labels, **settings)
+
+
+def tiny_tagger(folder: Path, texts: list[str], labels: list[str], **settings) -> Path:
+    """Save a token classifier with random weights, and return its folder."""
+    return _with_head(AutoModelForTokenClassification, folder, texts, labels, **settings)
+
+
+def _with_head(auto, folder: Path, texts: list[str], labels: list[str], **settings) -> Path:
     set_seed(0)
     tokenizer = tiny_tokenizer(texts)
     names = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
-    config = tiny_config(tokenizer, **names, **settings)
-    AutoModelForSequenceClassification.from_config(config).save_pretrained(folder)
+    auto.from_config(tiny_config(tokenizer, **names, **settings)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def tiny_translator(folder: Path, texts: list[str]) -> Path:
+    """Save a translator with random weights that writes short texts, and return its folder."""
+    set_seed(0)
+    tokenizer = tiny_tokenizer(texts)
+    config = BartConfig(
+        vocab_size=len(tokenizer),
+        max_position_embeddings=64,
+        d_model=16,
+        encoder_layers=1,
+        decoder_layers=1,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=32,
+        decoder_ffn_dim=32,
+        init_std=0.5,
+        pad_token_id=0,
+        bos_token_id=2,
+        eos_token_id=3,
+        decoder_start_token_id=2,
+        forced_eos_token_id=3,
+    )
+    model = BartForConditionalGeneration(config)
+    # Its texts begin with a word and end soon.
+    model.generation_config.begin_suppress_tokens = list(range(len(SPECIAL)))
+    model.final_logits_bias[0, 3] = 4
+    model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

@@ -72,7 +72,8 @@ def _short(number: float) -> str:
 
 def _agreement(found: dict[str, Any]) -> str:
     split = "test" if "test" in found["scores"] else "validation"
-    return f"Student and teacher agree on {found['scores'][split]['agreement']:.1%} of the {split} rows."
+    unit = "words" if "words" in found["scores"][split] else "rows"
+    return f"Student and teacher agree on {found['scores'][split]['agreement']:.1%} of the {split} {unit}."
 
 
 __all__ = ["teacher_section", "teacher_text"]

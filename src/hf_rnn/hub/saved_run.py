@@ -19,6 +19,10 @@ from .folder import RUN_FILE
 SECTION_NAMES = ("data", "tokenizer", "model", "training", "report", "card")
 
 
+# Settings that name data or models. A relative path is relative to the folder of the YAML file.
+PATHS = ("data.path", "data.replay", "teacher.path", "distil.transfer", "distil.generator")
+
+
 class Loader(yaml.SafeLoader):
     """YAML loader that reads 1e-3 as a number, as Python does."""
 
@@ -157,23 +161,25 @@ def path_from(path: str, folder: Path) -> str:
 
 
 def copy_run(file: Path, to: Path) -> None:
-    """Copy the YAML file of a run, and change the relative paths of its data section so that they name the same data.
+    """Copy the YAML file of a run, and change its relative paths so that they name the same data and models.
 
     Args:
         file: YAML file of the run.
         to: File to write.
     """
     sections = read_sections(file)
-    data = sections.get("data") or {}
-    moved = {
-        key: path_to(path_from(str(path), file.parent), to.parent)
-        for key, path in (("path", data.get("path", BUILT_IN)), ("replay", data.get("replay")))
-        if path is not None
-    }
-    if all(data.get(key, BUILT_IN) == path for key, path in moved.items()):
+    moved: dict[tuple[str, str], tuple[Any, Any]] = {}
+    for key in PATHS:
+        section, _, name = key.partition(".")
+        path = (sections.get(section) or {}).get(name, BUILT_IN if key == "data.path" else None)
+        if path is not None:
+            moved[section, name] = path, each_path(each_path(path, path_from, file.parent), path_to, to.parent)
+    if all(before == after for before, after in moved.values()):
         shutil.copyfile(file, to)
         return
-    to.write_text(write_yaml({**sections, "data": {**data, **moved}}), encoding="utf-8")
+    for (section, name), (_, after) in moved.items():
+        sections[section] = {**(sections.get(section) or {}), name: after}
+    to.write_text(write_yaml(sections), encoding="utf-8")
 
 
 def path_to(path: str, folder: Path) -> str:

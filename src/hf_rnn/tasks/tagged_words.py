@@ -118,8 +118,8 @@ class TaggedWords(TextTask):
         words, tags = [], []
         for number, (of_row, tags_of_row) in enumerate(zip(rows[words_of], rows[tags_of], strict=True)):
             where = f"row {number} of the split {split!r}"
-            words.append([str(word) for word in _parted(of_row, where)])
-            tags.append([_name(tag, names, where) for tag in _parted(tags_of_row, where)])
+            words.append([str(word) for word in parted(of_row, where)])
+            tags.append([_name(tag, names, where) for tag in parted(tags_of_row, where)])
             if len(words[-1]) != len(tags[-1]):
                 raise DataError(
                     f"{where} has {len(words[-1])} words and {len(tags[-1])} tags "
@@ -203,7 +203,16 @@ class TaggedWords(TextTask):
         return self.column(rows, "text_column", WORD_COLUMNS, "words")
 
 
-def _parted(value: Any, where: str) -> list:
+def parted(value: Any, where: str) -> list:
+    """Return the words or tags of a row: the items of a list, or the parts of a text between white space.
+
+    Args:
+        value: Value of the column of words or of tags.
+        where: Place of the row, for errors.
+
+    Raises:
+        DataError: The value is a list that was written as a text.
+    """
     if isinstance(value, str) and value.startswith("[") and value.endswith("]"):
         raise DataError(
             f"{where} has {value[:60]!r}, a list that was written as a text: write lists in JSON Lines or Parquet "
@@ -231,4 +240,4 @@ def _name(tag: Any, names: list[str] | None, where: str) -> str:
     return names[number]
 
 
-__all__ = ["TaggedWords"]
+__all__ = ["TaggedWords", "parted"]

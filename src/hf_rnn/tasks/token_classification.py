@@ -17,7 +17,8 @@ from ..models.label_checks import IGNORED
 from ..models.modeling_token_rnn import RNNForTokenClassification
 from ..text.arguments import DataArguments
 from ..text.bio import OUTSIDE, kind_of, spans_of
-from ..text.collation import RaggedCollator
+from ..text.collation import TEACHER, RaggedCollator
+from ..text.token_scores import scores_of_tokens
 from ..text.written_text import as_written, evenly_spaced, is_seen
 from ..utils.errors import DataError
 from .settings import OF_TEXT_CLASSIFIERS
@@ -98,7 +99,8 @@ class TokenClassification(TaggedWords):
         """Return `input_ids`, `labels`, `length` and `full_length`.
 
         The first token of a word has the tag of the word. The other tokens have -100 or, in training rows, the tag that
-        continues it. Rows for evaluation keep their `words` and `tags`.
+        continues it. Rows for evaluation keep their `words` and `tags`. If rows have the answers of a teacher to their
+        words (`teacher`, log probabilities), each token has those of its word.
 
         Args:
             rows: Rows of a split as `prepare` or `prepare_split` returns them.
@@ -133,7 +135,10 @@ class TokenClassification(TaggedWords):
         inside = [id_of.get(f"I-{kind_of(name)}", i) for name, i in id_of.items()]
         every = batch.get(FOR_TRAINING, [False] * len(batch["words"]))
         found: dict[str, list] = {"input_ids": [], "labels": [], "lost": []}
-        for words, tags, every_piece in zip(batch["words"], batch["tags"], every, strict=True):
+        if TEACHER in batch:
+            found[TEACHER] = []
+        taught = batch.get(TEACHER, [None] * len(batch["words"]))
+        for words, tags, every_piece, scores in zip(batch["words"], batch["tags"], every, taught, strict=True):
             row: Any = tokenizer(words, is_split_into_words=True, verbose=False)
             labels: list[int] = []
             read: set[int] = set()
@@ -152,6 +157,8 @@ class TokenClassification(TaggedWords):
             found["input_ids"].append(row["input_ids"])
             found["labels"].append(labels)
             found["lost"].append(len(words) - len(read))
+            if scores is not None:
+                found[TEACHER].append(scores_of_tokens(scores, row.word_ids(), inside))
         lengths = [len(row) for row in found["input_ids"]]
         return {**found, "length": lengths, "full_length": lengths}
 

@@ -1,7 +1,11 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Protocol of a teacher of text classifiers, and the form in which its answers are kept.
+"""Protocols of teachers, and the form in which their answers are kept.
 
-Shapes: N texts, C labels of the student, K labels of the teacher.
+A text of a classifier is `(text,)`, and a pair of texts `(text, second text)`. A text of a tagger is the tuple of its
+words.
+
+Shapes: N texts, P answers (one for each text; of a tagger, one for each word of all texts), C labels of the student, K
+labels of the teacher.
 """
 
 from __future__ import annotations
@@ -15,45 +19,63 @@ from ..text.labels import MULTI, REGRESSION
 from ..utils.errors import ConfigError, DataError
 
 LOGITS, PROBABILITIES = "logits", "probabilities"
+# Problem types of taggers and of translators.
+TAGS, TRANSLATION = "token_classification", "translation"
 # Largest difference of a sum of probabilities from 1.
 TOLERANCE = 1e-3
 # Probabilities are at least this number, so that their logarithms are finite.
 LEAST = 1e-6
 
 
-class Teacher(Protocol):
-    """Model that answers texts with a number for each of its labels."""
+class Labeller(Protocol):
+    """Model whose answers are kept."""
 
     # Name as the user wrote it.
     name: str
     # Fingerprint of the weights and of the settings that the answers depend on. None for a model whose answers may
     # change between processes without a sign: they are kept for one run only.
     key: str | None
-    # Names of the K labels; None for a model that answers in the order of the labels of the data.
+    # Names of the K labels; None for a model that answers in the order of the labels of the data, and for a translator.
     labels: list[str] | None
-    # LOGITS or PROBABILITIES; None to find out from the answers.
-    outputs: str | None
     # Number of texts that are answered and saved together.
     group: int
     # License of the model, as the Hub names it; None if it is unknown.
     license: str | None
 
+
+class Teacher(Labeller, Protocol):
+    """Model that answers texts, or the words of texts, with a number for each of its labels."""
+
+    # LOGITS or PROBABILITIES; None to find out from the answers.
+    outputs: str | None
+
     def answers(self, texts: Sequence[tuple[str, ...]]) -> np.ndarray:
-        """Return the answers to texts, `[N, K]`, float.
+        """Return the answers to texts, `[P, K]`, float.
 
         Args:
-            texts: N texts as `(text,)`, or pairs of texts as `(text, second text)`.
+            texts: N texts as `(text,)`, pairs of texts as `(text, second text)`, or, for taggers, words.
+        """
+
+
+class Translator(Labeller, Protocol):
+    """Model that writes a text for a text."""
+
+    def translations(self, texts: Sequence[tuple[str, ...]]) -> list[str]:
+        """Return the texts that the model writes.
+
+        Args:
+            texts: N texts as `(text,)`.
         """
 
 
 def log_scores(answers: np.ndarray, outputs: str | None, problem_type: str, name: str) -> np.ndarray:
-    """Return answers in the form in which they are kept and taught, `[N, K]`, float32.
+    """Return answers in the form in which they are kept and taught, `[P, K]`, float32.
 
-    With one label per text, they are the logarithms of probabilities; with several labels, log-odds; in a regression,
-    values.
+    With one label per text or word, they are the logarithms of probabilities; with several labels, log-odds; in a
+    regression, values.
 
     Args:
-        answers: Answers of a teacher, `[N, K]`.
+        answers: Answers of a teacher, `[P, K]`.
         outputs: `logits` or `probabilities`. None for probabilities if no answer is negative or above 1.
         problem_type: Problem type of the student.
         name: Name of the teacher, for errors.
@@ -65,8 +87,9 @@ def log_scores(answers: np.ndarray, outputs: str | None, problem_type: str, name
     if not np.isfinite(answers).all():
         row = int(np.flatnonzero(~np.isfinite(answers).all(1))[0])
         raise DataError(
-            f"the teacher {name!r} answers text {row + 1} of {len(answers)} with {answers[row].tolist()}, which is not "
-            "finite: name another teacher, or, if it is a model in half precision, one in float32."
+            f"the teacher {name!r} answers {_unit(problem_type)} {row + 1} of {len(answers)} with "
+            f"{answers[row].tolist()}, which is not finite: name another teacher, or, if it is a model in half "
+            "precision, one in float32."
         )
     if problem_type == REGRESSION:
         return answers.astype(np.float32)
@@ -91,10 +114,14 @@ def _check_probabilities(answers: np.ndarray, problem_type: str, name: str) -> N
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise DataError(
-            f"the teacher {name!r} answers text {row + 1} of {len(answers)} with {answers[row].tolist()}, and "
-            f"probabilities are from 0 to 1{'' if problem_type == MULTI else ' and sum to 1'}: write "
-            "teacher.outputs='logits' if these are logits."
+            f"the teacher {name!r} answers {_unit(problem_type)} {row + 1} of {len(answers)} with "
+            f"{answers[row].tolist()}, and probabilities are from 0 to 1"
+            f"{'' if problem_type == MULTI else ' and sum to 1'}: write teacher.outputs='logits' if these are logits."
         )
+
+
+def _unit(problem_type: str) -> str:
+    return "word" if problem_type == TAGS else "text"
 
 
 def columns_of(
@@ -150,4 +177,14 @@ def columns_of(
     return [found[label] for label in wanted]
 
 
-__all__ = ["LOGITS", "PROBABILITIES", "Teacher", "columns_of", "log_scores"]
+__all__ = [
+    "LOGITS",
+    "PROBABILITIES",
+    "TAGS",
+    "TRANSLATION",
+    "Labeller",
+    "Teacher",
+    "Translator",
+    "columns_of",
+    "log_scores",
+]

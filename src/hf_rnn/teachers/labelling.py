@@ -2,9 +2,9 @@
 """Answers of a teacher, kept on disk: each text is answered once, also if the process is killed in between.
 
 The folder of a teacher has a file that describes it and any number of Parquet files with the digests of texts and their
-answers. Texts that have no answer yet are put into groups, and a file is written for each answered group. The list of
-these texts is saved first, so that an interrupted run forms the same groups, and so the same batches, when it starts
-again: the answers are then the same bit by bit.
+answers: a list of numbers, or a text. Texts that have no answer yet are put into groups, and a file is written for each
+answered group. The list of these texts is saved first, so that an interrupted run forms the same groups, and so the
+same batches, when it starts again: the answers are then the same bit by bit.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tqdm.auto import tqdm
 
 from ..utils.errors import CheckpointError
 from ..utils.output import bars_are_seen
-from .base import Teacher, log_scores
+from .base import TAGS, Labeller, Teacher, Translator, log_scores
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Processes:
     wait: Callable[[], None] = field(default=lambda: None)
 
 
-def folder_of(teacher: Teacher, cache: Path, run: Path) -> Path:
+def folder_of(teacher: Labeller, cache: Path, run: Path) -> Path:
     """Return the folder of a teacher's answers.
 
     Args:
@@ -71,13 +71,14 @@ def folder_of(teacher: Teacher, cache: Path, run: Path) -> Path:
 def answer(
     teacher: Teacher, texts: Texts, problem_type: str, folder: Path, processes: Processes | None = None
 ) -> np.ndarray:
-    """Return the answers of a teacher to texts as [`log_scores`][hf_rnn.teachers.base.log_scores], `[N, K]`, float32.
+    """Return the answers of a teacher to texts as [`log_scores`][hf_rnn.teachers.base.log_scores], `[P, K]`, float32.
 
-    Answers that the folder has are read from it. The others are computed and added to it.
+    P is the number of texts; for taggers, it is the number of words of all texts. Answers that the folder has are read
+    from it. The others are computed and added to it.
 
     Args:
         teacher: Teacher.
-        texts: N texts as `(text,)`, or pairs of texts as `(text, second text)`.
+        texts: N texts as `(text,)`, pairs of texts as `(text, second text)`, or, for taggers, words.
         problem_type: Problem type of the student.
         folder: Folder of the teacher's answers.
         processes: Processes that all call this function with the same arguments and share the work; None for one.
@@ -85,7 +86,57 @@ def answer(
     Raises:
         CheckpointError: The folder has the answers of another teacher, or cannot be written.
     """
-    processes = processes or Processes()
+    counts = [len(text) if problem_type == TAGS else 1 for text in texts]
+
+    def of_group(some: Texts) -> pa.Array:
+        scores = log_scores(teacher.answers(some), teacher.outputs, problem_type, teacher.name)
+        starts = np.cumsum([0, *(len(text) if problem_type == TAGS else 1 for text in some)]) * scores.shape[1]
+        return pa.ListArray.from_arrays(pa.array(starts, pa.int32()), pa.array(scores.ravel(), pa.float32()))
+
+    found = _answers(teacher, texts, problem_type, folder, processes or Processes(), of_group)
+    sizes = found.value_lengths().to_numpy()
+    width = int(sizes.sum()) // max(1, sum(counts))
+    wrong = np.flatnonzero(sizes != np.multiply(counts, width))
+    if len(wrong):
+        place = int(wrong[0])
+        raise CheckpointError(
+            f"{str(folder)!r} has {sizes[place]} numbers for {texts[place][0][:60]!r}, and other numbers for each "
+            "answer to the other texts: delete the folder of this teacher."
+        )
+    return found.flatten().to_numpy().reshape(-1, width or 1)
+
+
+def answer_in_words(
+    teacher: Translator, texts: Texts, problem_type: str, folder: Path, processes: Processes | None = None
+) -> list[str]:
+    """Return the texts that a teacher writes for texts. They are kept as in [`answer`].
+
+    Args:
+        teacher: Teacher.
+        texts: N texts as `(text,)`.
+        problem_type: Problem type of the student.
+        folder: Folder of the teacher's answers.
+        processes: Same as in [`answer`].
+
+    Raises:
+        CheckpointError: Same as in [`answer`].
+    """
+
+    def of_group(some: Texts) -> pa.Array:
+        return pa.array(teacher.translations(some), pa.string())
+
+    return _answers(teacher, texts, problem_type, folder, processes or Processes(), of_group).to_pylist()
+
+
+def _answers(
+    teacher: Labeller,
+    texts: Texts,
+    problem_type: str,
+    folder: Path,
+    processes: Processes,
+    of_group: Callable[[Texts], pa.Array],
+) -> pa.Array:
+    """Return the answers to texts, one for each, as `of_group` computes them."""
     keys = [_digest(text) for text in texts]
     if processes.index == 0:
         with _writing(folder):
@@ -103,32 +154,31 @@ def answer(
                 _replace(plan, lambda part: part.write_bytes(b"".join(ordered)))
         processes.wait()
         groups = _groups(plan, teacher.group, by_key)
-        _answer_groups(teacher, groups, folder, name, problem_type, processes)
+        _answer_groups(teacher, groups, folder, name, of_group, processes)
         processes.wait()
         known = _Known.read(folder)
         if processes.index == 0:
             _describe(teacher, problem_type, folder)  # The answers may have told the names of the labels.
             plan.unlink(missing_ok=True)
-    return known.scores[[known.places[key] for key in keys]]
+    return known.answers.take(pa.array([known.places[key] for key in keys], pa.int64()))
 
 
 @dataclass
 class _Known:
-    """Answers in a folder: the index of each digest among the rows of `scores`, `[N, K]`."""
+    """Answers in a folder, and the index of the answer to each digest."""
 
     places: dict[bytes, int]
-    scores: np.ndarray
+    answers: pa.Array
 
     @classmethod
     def read(cls, folder: Path) -> _Known:
         places: dict[bytes, int] = {}
-        parts: list[np.ndarray] = []
+        parts: list[pa.Array] = []
         rows = 0
         for file in sorted(folder.glob("*.parquet")):
             try:
                 table = pq.read_table(file)
-                keys = table["text"].to_pylist()
-                scores = np.asarray(table["scores"].combine_chunks().flatten(), np.float32).reshape(len(keys), -1)
+                keys, answers = table["text"].to_pylist(), table["scores"].combine_chunks()
             except (pa.ArrowException, OSError, KeyError, ValueError) as error:
                 aside = file.with_suffix(".damaged")
                 file.rename(aside)
@@ -136,23 +186,19 @@ class _Known:
                     f"{str(file)!r} is damaged ({error}) and was renamed to {aside.name}: its texts are new."
                 )
                 continue
-            if parts and scores.shape[1] != parts[0].shape[1]:
-                raise CheckpointError(
-                    f"{str(file)!r} has {scores.shape[1]} numbers a text, and the other files of this folder have "
-                    f"{parts[0].shape[1]}: delete the file."
-                )
             places.update({key: rows + place for place, key in enumerate(keys)})
-            parts.append(scores)
+            parts.append(answers)
             rows += len(keys)
-        return cls(places, np.concatenate(parts) if parts else np.empty((0, 0), np.float32))
+        return cls(places, pa.concat_arrays(parts) if parts else pa.array([], pa.list_(pa.float32())))
 
 
 def _digest(text: tuple[str, ...]) -> bytes:
-    """Return the digest of a text or of a pair of texts."""
-    return blake2b("\0".join(text).encode("utf-8", "surrogatepass"), digest_size=DIGEST).digest()
+    """Return the digest of a text, of a pair of texts or of words."""
+    # A text without words differs from one whose only word is empty.
+    return blake2b(("\0".join(text) if text else "\1").encode("utf-8", "surrogatepass"), digest_size=DIGEST).digest()
 
 
-def _describe(teacher: Teacher, problem_type: str, folder: Path) -> None:
+def _describe(teacher: Labeller, problem_type: str, folder: Path) -> None:
     """Write the description of a teacher into its folder, or check the one that is there.
 
     A teacher that learns the names of its labels from its answers gets those of earlier answers.
@@ -163,11 +209,7 @@ def _describe(teacher: Teacher, problem_type: str, folder: Path) -> None:
         found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {**told, "labels": None}
         if teacher.labels is None and found["labels"] is not None:
             teacher.labels = told["labels"] = list(found["labels"])
-        if found["labels"] is None:
-            folder.mkdir(parents=True, exist_ok=True)
-            _replace(file, lambda part: part.write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8"))
-            found = told
-        differs = [name for name in ("key", "labels", "problem_type") if found[name] != told[name]]
+        differs = [name for name in told if name != "name" and found[name] not in (told[name], None)]
     except (ValueError, KeyError, TypeError):
         raise CheckpointError(f"{str(file)!r} is damaged: delete the folder of this teacher.") from None
     if differs:
@@ -175,6 +217,9 @@ def _describe(teacher: Teacher, problem_type: str, folder: Path) -> None:
             f"{str(folder)!r} has the answers of another teacher, {found['name']!r} with {differs[0]}="
             f"{found[differs[0]]!r}, and this one has {told[differs[0]]!r}: name another folder, teacher.cache=FOLDER."
         )
+    if told != found or not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        _replace(file, lambda part: part.write_text(json.dumps(told, ensure_ascii=False), encoding="utf-8"))
 
 
 def _groups(plan: Path, size: int, by_key: dict[bytes, tuple[str, ...]]) -> list[tuple[list[bytes], Texts]]:
@@ -186,11 +231,11 @@ def _groups(plan: Path, size: int, by_key: dict[bytes, tuple[str, ...]]) -> list
 
 
 def _answer_groups(
-    teacher: Teacher,
+    teacher: Labeller,
     groups: list[tuple[list[bytes], Texts]],
     folder: Path,
     name: str,
-    problem_type: str,
+    of_group: Callable[[Texts], pa.Array],
     processes: Processes,
 ) -> None:
     """Let the teacher answer the groups of this process that have no file yet, and write a file for each."""
@@ -204,9 +249,8 @@ def _answer_groups(
         logger.info(f"the teacher {teacher.name!r} answers {texts:,} different texts; answers are kept in {folder}.")
     progress = _Progress(texts, shown=processes.index == 0)
     for place in left:
-        keys, of_group = groups[place]
-        scores = log_scores(teacher.answers(of_group), teacher.outputs, problem_type, teacher.name)
-        table = pa.table({"text": pa.array(keys, pa.binary(DIGEST)), "scores": pa.array(list(scores))})
+        keys, some = groups[place]
+        table = pa.table({"text": pa.array(keys, pa.binary(DIGEST)), "scores": of_group(some)})
         with _writing(folder):
             _replace(files[place], partial(pq.write_table, table))
         progress.add(len(keys))
@@ -258,4 +302,4 @@ def _writing(folder: Path) -> Iterator[None]:
         ) from error
 
 
-__all__ = ["Processes", "answer", "folder_of"]
+__all__ = ["Processes", "answer", "answer_in_words", "folder_of"]

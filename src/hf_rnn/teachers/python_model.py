@@ -63,7 +63,7 @@ def python_teacher(model: Any, name: str | None = None) -> Teacher:
     key = _key(model, name)
     for method, outputs in (("predict_proba", PROBABILITIES), ("decision_function", LOGITS)):
         if hasattr(model, method):
-            return PythonTeacher(name, getattr(model, method), _labels(model, name), outputs, key)
+            return PythonTeacher(name, getattr(model, method), labels_in(model, name), outputs, key)
     if isinstance(model, BaseEstimator) and is_regressor(model):
         return PythonTeacher(name, model.predict, None, None, key)
     if not callable(model):
@@ -74,25 +74,42 @@ def python_teacher(model: Any, name: str | None = None) -> Teacher:
     told: str | None = getattr(model, "outputs", None)
     if told is not None:
         check_choice(f"{name}.outputs", told, (LOGITS, PROBABILITIES))
-    return PythonTeacher(name, model, _labels(model, name), told, key)
+    return PythonTeacher(name, model, labels_in(model, name), told, key)
 
 
 def _of_predictor(predictor: Predictor, name: str) -> PythonTeacher:
     task: Any = predictor.task
     if not task.one_answer:
         raise ConfigError(f"the teacher {name!r} is not a text classifier: pass a model for text classification.")
+    labels = None if task.problem_type == REGRESSION else list(task.label_names)
+    return PythonTeacher(name, predictor.scores, labels, PROBABILITIES, key_of_predictor(predictor))
+
+
+def key_of_predictor(predictor: Predictor) -> str:
+    """Return the key of a model of hf_rnn.
+
+    Args:
+        predictor: Trained model.
+    """
     weights = [
         {name: value.float().numpy(force=True) for name, value in model.state_dict().items()}
         for model in (predictor.model, *predictor.others)
     ]
     tokenizer = predictor.tokenizer.backend_tokenizer.to_str()
-    key = joblib.hash([weights, task.config.to_json_string(), tokenizer])
-    labels = None if task.problem_type == REGRESSION else list(task.label_names)
-    return PythonTeacher(name, predictor.scores, labels, PROBABILITIES, f"Predictor-{key}")
+    config = getattr(predictor.task, "config", predictor.model.config)
+    return f"Predictor-{joblib.hash([weights, config.to_json_string(), tokenizer])}"
 
 
-def _labels(model: Any, name: str) -> list[str] | None:
-    """Return the names of a model's labels; None if it has none."""
+def labels_in(model: Any, name: str) -> list[str] | None:
+    """Return the names of a model's labels; None if it has none.
+
+    Args:
+        model: Object that answers.
+        name: Name of the teacher, for errors.
+
+    Raises:
+        ConfigError: Two labels have the same name.
+    """
     labels = getattr(model, "labels", None)
     if labels is None:
         labels = getattr(model, "classes_", None)
@@ -265,4 +282,4 @@ def _by_label(row: Any) -> Any:
     return {str(label): number for label, number in row.items()} if isinstance(row, Mapping) else row
 
 
-__all__ = ["PythonTeacher", "python_teacher"]
+__all__ = ["PythonTeacher", "key_of_predictor", "labels_in", "python_teacher"]

@@ -60,7 +60,7 @@ def cut_pair(ids: list[int], texts: Sequence[int | None], max_length: int | None
 class RaggedCollator:
     """Collator that pads rows to the longest of their batch: `input_ids` and `attention_mask` [B, T], and `labels`.
 
-    Rows may have the answers of a teacher too, which become `teacher` [B, C].
+    Rows may have the answers of a teacher too, which become `teacher` [B, C], or, if each token has one, [B, T, C].
 
     Args:
         pad_token_id: Token id at padded positions. The attention mask, not this id, marks padding.
@@ -92,7 +92,13 @@ class RaggedCollator:
             for padded, row in zip(labels, rows, strict=True):
                 padded[: len(row["labels"])] = row["labels"]
             batch["labels"] = torch.from_numpy(labels)
-        if TEACHER in rows[0]:
+        if TEACHER in rows[0] and self.label_of_padding is not None:
+            C = max(len(row[TEACHER][0]) for row in rows if len(row[TEACHER]))
+            scores = torch.zeros(len(rows), T, C)
+            for of_row, row in zip(scores, rows, strict=True):
+                of_row[: len(row[TEACHER])] = torch.tensor(row[TEACHER], dtype=torch.float).view(-1, C)
+            batch[TEACHER] = scores
+        elif TEACHER in rows[0]:
             batch[TEACHER] = torch.tensor([row[TEACHER] for row in rows], dtype=torch.float)
         return batch
 

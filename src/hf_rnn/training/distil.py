@@ -30,7 +30,9 @@ def distil(config: str | Path | dict | list[str] | None = None, *, data: Any = N
         data: Rows in memory that replace `data.path`, as in [`train`][hf_rnn.training.run.train].
         teacher: Folder, Hub id or URL that replaces `teacher.path`; or a model: a classifier or pipeline of
             scikit-learn, a SetFit model, a [`Predictor`][hf_rnn.inference.predictor.Predictor], or any function from a
-            list of texts to probabilities or logits, `[N, C]`. A list of them for several teachers, all of one kind.
+            list of texts to probabilities or logits, `[N, C]`. For a tagger, a function gets lists of words and returns
+            an array `[words, C]` for each; for a translator, it gets texts and returns texts. A list of them for
+            several teachers, all of one kind.
 
     Returns:
         Content of `metrics.json`. The entry `teacher` compares the student with the teachers.

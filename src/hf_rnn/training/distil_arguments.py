@@ -21,8 +21,9 @@ class TeacherArguments:
 
     Args:
         path: Folder or Hub id of a text classifier of transformers or of hf_rnn, of an NLI model (see hypothesis), or
-            the URL of an endpoint that is compatible with OpenAI's, such as http://localhost:8000/v1. Several of them
-            are averaged. Empty for no teacher.
+            the URL of an endpoint that is compatible with OpenAI's, such as http://localhost:8000/v1. Taggers learn
+            from token classifiers or taggers, and translators from one translator. Several teachers are averaged.
+            Empty for no teacher.
         revision: Branch, tag or commit of a teacher on the Hub; null for the default branch.
         columns: Columns of the data that hold the answers of a teacher, instead of path: one per label in the order of
             the labels, or columns by label, such as {spam: p_spam, ham: p_ham}. null for none.
@@ -93,8 +94,8 @@ class DistilArguments:
     """Texts and loss by which a student learns from its teacher.
 
     Args:
-        transfer: Files, folders or Hub data sets of further texts, which the teacher labels. The texts of
-            data.unlabelled_splits are labelled too.
+        transfer: Files, folders or Hub data sets of further texts, which the teacher labels. For taggers, a row is a
+            list of words, or a text that is split at white space. The texts of data.unlabelled_splits are labelled too.
         size: Number of training texts, those of the data included, to which augmentation adds made-up ones. null for
             no augmentation.
         augment: Methods of augmentation, which are used in turn: mask, replace, ngram, span, join, and vectors (needs
@@ -105,7 +106,8 @@ class DistilArguments:
             cross-entropy of probabilities.
         temperature: Temperature of the probabilities in cross_entropy.
         hard_labels: Weight of the labels in the loss, from 0 to 1; the answers of the teacher have the rest. The label
-            of a text without one is that of the teacher.
+            of a text without one is that of the teacher. For a translator, it is the share of the original pairs among
+            the training rows, in addition to the translations of the teacher.
         annealing: Raise the weight of the labels from 0 to hard_labels during training (Clark et al. 2019).
         max_megabytes: Maximum size of the weights and the tokenizer of the saved model, in millions of bytes. The sizes
             of the network that are not given are chosen for it. null for no maximum.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .run_config import RunConfig
 
 # Tasks that have teachers.
-TAUGHT = ("text_classification",)
+TAUGHT = ("text_classification", "token_classification", "translation")
 # Settings of the training section that act on labels only.
 _OF_LABELS = ("class_weights", "focal_gamma")
 
@@ -32,6 +32,8 @@ def check_distillation(run: RunConfig) -> None:
         return
     if run.task not in TAUGHT:
         raise ConfigError(f"task={run.task!r} has no teachers: they teach {', '.join(TAUGHT)}. Leave teacher.path out.")
+    if run.task != "text_classification":
+        _check_words(run)
     if run.data.streaming:
         raise ConfigError(
             "data.streaming=True never loads all rows, and a teacher answers all of them before training: leave one of "
@@ -71,6 +73,39 @@ def check_distillation(run: RunConfig) -> None:
             "distil.augment=vectors replaces words by close ones in model.vectors, which is not set: write "
             "model.vectors=FILE, or leave vectors out of distil.augment."
         )
+
+
+def _check_words(run: RunConfig) -> None:
+    """Raise [`ConfigError`] if a setting does not go with a tagger or a translator."""
+    teacher, distil = run.teacher, run.distil
+    if teacher.columns is not None:
+        raise ConfigError(
+            f"teacher.columns={teacher.columns} are answers to whole texts, and task={run.task!r} needs those of a "
+            "model: name one, teacher.path=FOLDER."
+        )
+    if run.task == "token_classification":
+        if run.model.crf and not distil.hard_labels:
+            raise ConfigError(
+                "model.crf=True: a conditional random field learns its transitions from labels, and "
+                "distil.hard_labels=0 leaves them out: write distil.hard_labels=0.5, or model.crf=False."
+            )
+        return
+    if len(teacher.path) > 1:
+        raise ConfigError(
+            f"teacher.path={teacher.path} are {len(teacher.path)} translators, whose texts cannot be averaged: name "
+            "one."
+        )
+    if teacher.finetune:
+        raise ConfigError(
+            "teacher.finetune=True fine-tunes encoders for classifiers and taggers: name a translator that is trained "
+            "already, and leave it out."
+        )
+    for name in ("loss", "temperature", "annealing"):
+        if f"distil.{name}" in run.given:
+            raise ConfigError(
+                f"distil.{name}={getattr(distil, name)!r} acts on the probabilities of labels, and a translator learns "
+                "the texts of its teacher: leave it out."
+            )
 
 
 __all__ = ["check_distillation"]

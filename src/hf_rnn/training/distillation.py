@@ -1,7 +1,7 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """Loss by which a student learns the answers of its teacher (Hinton et al. 2015; Tang et al. 2019).
 
-Shapes: B texts, C labels.
+Shapes: B texts, T tokens, C labels.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..models.label_checks import IGNORED
+from ..teachers.base import TAGS, TRANSLATION
 from ..text.labels import MULTI, REGRESSION
 
 if TYPE_CHECKING:
@@ -53,9 +55,9 @@ class DistillationLoss:
         """Compute the loss of a batch, a scalar.
 
         Args:
-            logits: Logits of the student, `[B, C]`; of a regression, its values, `[B, 1]`.
-            teacher: Answers of the teacher, `[B, C]`: log probabilities, log-odds for several labels per text, or
-                values.
+            logits: Logits of the student, `[B, C]`; of a regression, its values, `[B, 1]`; of a tagger, `[B, T, C]`.
+            teacher: Answers of the teacher, in the same shape: log probabilities, log-odds for several labels per text,
+                or values. Only tokens with a label count.
             labels: Labels, in the form that `of_labels` reads.
             of_labels: Function that computes the loss of the labels from logits and labels.
             done: Share of the training that is done, from 0 to 1.
@@ -63,10 +65,16 @@ class DistillationLoss:
         weight = self.hard_labels * (done if self.annealing else 1.0)
         loss = torch.zeros((), device=logits.device)
         if weight < 1:
-            loss = (1 - weight) * self._of_teacher(logits, teacher)
-        return loss + weight * of_labels(logits, labels) if weight else loss
+            of_teacher = self._of_tokens if self.problem_type == TAGS else self._of_rows
+            loss = (1 - weight) * of_teacher(logits, teacher, labels)
+        # With annealing, all parameters have a gradient from the first step on, as several processes need it.
+        return loss + weight * of_labels(logits, labels) if self.hard_labels else loss
 
-    def _of_teacher(self, logits: Tensor, teacher: Tensor) -> Tensor:
+    def _of_tokens(self, logits: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
+        known = labels != IGNORED
+        return self._of_rows(logits[known], teacher[known], labels) if known.any() else 0 * logits.sum()
+
+    def _of_rows(self, logits: Tensor, teacher: Tensor, labels: Tensor) -> Tensor:
         if self.problem_type == REGRESSION:
             return F.mse_loss(logits / self.scale, teacher / self.scale)
         several, T = self.problem_type == MULTI, self.temperature
@@ -79,16 +87,19 @@ class DistillationLoss:
         return T * T * F.cross_entropy(logits / T, (teacher / T).softmax(-1))
 
 
-def loss_of(run: RunConfig, task: Any) -> DistillationLoss:
-    """Return the loss of a student.
+def loss_of(run: RunConfig, task: Any) -> DistillationLoss | None:
+    """Return the loss of a student; None for a translator, whose targets are the translations of its teacher.
 
     Args:
         run: Run of the student.
         task: Task of the run.
     """
+    if task.problem_type == TRANSLATION:
+        return None
     distil = run.distil
     how = distil.loss, distil.temperature, distil.hard_labels, distil.annealing
-    return DistillationLoss(task.problem_type, *how, scale=task.target[1])
+    scale = task.target[1] if task.problem_type == REGRESSION else 1.0
+    return DistillationLoss(task.problem_type, *how, scale=scale)
 
 
 __all__ = ["DistillationLoss", "loss_of"]

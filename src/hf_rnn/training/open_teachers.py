@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +13,18 @@ from huggingface_hub.constants import HF_HOME
 
 from ..inference.predictor import Predictor
 from ..models.configuration_rnn import RNNConfig
-from ..teachers.base import Teacher, log_scores
+from ..teachers.base import TAGS, TRANSLATION, log_scores
 from ..teachers.columns import scores_in
 from ..teachers.endpoint import PROMPT, endpoint_teacher, is_endpoint
 from ..teachers.python_model import python_teacher
-from ..teachers.transformer import TransformerTeacher, find_transformer, license_of
+from ..teachers.python_words import python_tagger, python_translator
+from ..teachers.transformer import (
+    TransformerTagger,
+    TransformerTeacher,
+    TransformerTranslator,
+    find_transformer,
+    license_of,
+)
 from ..teachers.zero_shot import is_nli, zero_shot_teacher
 from ..utils.errors import ConfigError
 from .teacher_finetuning import finetuned
@@ -37,7 +44,7 @@ def cache_of(run: RunConfig) -> Path:
 
 def open_teachers(
     run: RunConfig, task: Any, splits: DatasetDict, prepared: DatasetDict, given: Sequence[Any]
-) -> list[Teacher]:
+) -> list[Any]:
     """Open the teachers of a run.
 
     Args:
@@ -53,14 +60,29 @@ def open_teachers(
     if run.teacher.columns is not None:
         return [ColumnsTeacher(run, task, splits, prepared)]
     if given:
-        return [python_teacher(model) for model in given]
+        return [teacher_in_python(task)(model) for model in given]
     return [_open(path, run, task, prepared) for path in run.teacher.path]
 
 
-def _open(path: str, run: RunConfig, task: Any, prepared: DatasetDict) -> Teacher:
+def teacher_in_python(task: Any) -> Callable[..., Any]:
+    """Return the function that makes a teacher of an object in Python, and of its name.
+
+    Args:
+        task: Task of the student.
+    """
+    return {TAGS: python_tagger, TRANSLATION: python_translator}.get(task.problem_type, python_teacher)
+
+
+def _open(path: str, run: RunConfig, task: Any, prepared: DatasetDict) -> Any:
     teacher = run.teacher
     wanted = task.label_names, str(task.problem_type)
+    of_words = {TAGS: TransformerTagger, TRANSLATION: TransformerTranslator}.get(task.problem_type)
     if is_endpoint(path):
+        if of_words is not None:
+            raise ConfigError(
+                f"teacher.path={path!r} is an endpoint, and endpoints teach text classifiers: name a model of "
+                f"transformers or of hf_rnn for {task.problem_type}."
+            )
         return endpoint_teacher(path, *wanted, model=teacher.endpoint_model, prompt=teacher.prompt or PROMPT)
     with run.training.main_process_first(desc="finding the teacher"):
         folder, config = find_transformer(path, teacher.revision)
@@ -70,13 +92,13 @@ def _open(path: str, run: RunConfig, task: Any, prepared: DatasetDict) -> Teache
                 f"teacher.path={path!r} is a model of hf_rnn, and teacher.finetune=True fine-tunes transformers: train "
                 f"it first (hf-rnn train --model.pretrained {path}), and name that model."
             )
-        return python_teacher(Predictor.from_pretrained(folder), name=path)
+        return teacher_in_python(task)(Predictor.from_pretrained(folder), name=path)
     if teacher.finetune:
         folder, config = finetuned(path, folder, run, task, prepared, cache_of(run))
-    elif is_nli(config) and not is_nli_task(task):
+    elif of_words is None and is_nli(config) and not is_nli_task(task):
         how = {"hypothesis": teacher.hypothesis, "license": license_of(folder)}
         return zero_shot_teacher(folder, *wanted, name=path, **how)
-    return TransformerTeacher(path, folder, config, teacher.max_length)
+    return (of_words or TransformerTeacher)(path, folder, config, teacher.max_length)
 
 
 def is_nli_task(task: Any) -> bool:
@@ -157,4 +179,4 @@ class ColumnsTeacher:
         return log_scores(self.answers(texts), self.outputs, problem_type, self.name)
 
 
-__all__ = ["ColumnsTeacher", "cache_of", "open_teachers", "without_answers"]
+__all__ = ["ColumnsTeacher", "cache_of", "open_teachers", "teacher_in_python", "without_answers"]

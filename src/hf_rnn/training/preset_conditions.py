@@ -128,11 +128,9 @@ def may_weigh(run: RunConfig) -> bool:
     Args:
         run: Run as parsed.
     """
-    if run.teacher and not run.distil.hard_labels:
-        return False  # The loss does not read the labels.
     written = {f"training.{name}" for name in ("balanced_sampling", "thresholds")}
     # The loss with class weights has no label smoothing.
-    return not written & run.given and not run.training.label_smoothing_factor
+    return run.reads_labels and not written & run.given and not run.training.label_smoothing_factor
 
 
 def averages(run: RunConfig) -> bool:

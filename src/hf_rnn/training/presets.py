@@ -228,7 +228,7 @@ TOKEN_CLASSIFICATION = (
         _TAGGER,
         trains_tokenizer,
     ),
-    Rule("model.crf", lambda facts: True, "A CRF scores whole sequences of tags."),
+    Rule("model.crf", lambda facts: True, "A CRF scores whole sequences of tags.", lambda run: run.reads_labels),
     Rule("model.character_encoder", lambda facts: "lstm", "The spelling of a word helps to recognize names."),
     Rule("model.character_embedding_size", lambda facts: 30, _TAGGER),
     Rule("model.character_hidden_size", lambda facts: 30, _TAGGER),

@@ -16,7 +16,7 @@ from jsonargparse import ArgumentParser, Namespace, set_dumper, set_loader
 from transformers import PreTrainedTokenizerBase
 
 from ..hub.folder import RUN_FILE
-from ..hub.saved_run import check_sections, each_path, path_from, write_yaml
+from ..hub.saved_run import PATHS, check_sections, each_path, path_from, write_yaml
 from ..models.configuration_rnn import RNNConfig, __version__
 from ..text.arguments import DataArguments
 from ..text.tokenization import TokenizerArguments
@@ -27,7 +27,7 @@ from .distil_arguments import DistilArguments, TeacherArguments
 from .report_arguments import ReportArguments
 from .run_help import as_docstring, describe_section, field_words
 from .run_values import AS_WRITTEN, as_meant, as_yaml, load_value
-from .run_yaml import PATHS, run_yaml
+from .run_yaml import run_yaml
 from .short_forms import written_out
 from .short_help import short_help
 
@@ -145,6 +145,11 @@ class RunConfig:
     preset: str = "none"
     cross_validate: int = 0
     parsed: Namespace = field(default_factory=Namespace, compare=False, repr=False)
+
+    @property
+    def reads_labels(self) -> bool:
+        """True if the loss has a part for the labels. A student may read the answers of its teacher only."""
+        return not self.teacher or self.distil.hard_labels > 0
 
     def rare_tokens_of(self, tokenizer: PreTrainedTokenizerBase) -> int:
         """Return the number of rare tokens: entries at the end of the vocabulary that only the wide path reads.

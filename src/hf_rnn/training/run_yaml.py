@@ -8,15 +8,13 @@ from textwrap import indent
 import yaml
 from jsonargparse import ArgumentParser, Namespace
 
-from ..hub.saved_run import Loader, each_path, path_to, write_yaml
+from ..hub.saved_run import PATHS, Loader, each_path, path_to, write_yaml
 from ..models.configuration_rnn import RNNConfig, __version__, fields_read_by
 from ..tasks import task_class
 from ..tasks.base import TaskModel
 from .arguments import RNNTrainingArguments
 from .fine_tuning import ENCODER, OUTPUT
 
-# Settings that name data or models. A relative path is relative to the folder of the YAML file.
-PATHS = ("data.path", "data.replay", "teacher.path", "distil.transfer", "distil.generator")
 # The user sets these, and the settings of the Hub, anew each time the file is run.
 _ANEW = ("overwrite", "resume")
 # Fields of transformers' TrainingArguments that change the trained weights, or the step whose weights are kept.
@@ -130,4 +128,4 @@ def _unread(namespace: Namespace, given: frozenset[str]) -> set[str]:
     return unread
 
 
-__all__ = ["PATHS", "run_yaml", "unread_by"]
+__all__ = ["run_yaml", "unread_by"]

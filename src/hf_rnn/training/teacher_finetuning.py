@@ -7,16 +7,20 @@ import json
 import logging
 import math
 import shutil
+from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from datasets import DatasetDict
+from datasets import Dataset, DatasetDict
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
     AutoTokenizer,
+    DataCollatorForTokenClassification,
     DataCollatorWithPadding,
     PreTrainedConfig,
     set_seed,
@@ -24,8 +28,10 @@ from transformers import (
 from transformers.utils import CONFIG_NAME
 
 from ..hub.folder import CARD_FILE
+from ..models.label_checks import IGNORED
+from ..teachers.base import TAGS
 from ..teachers.files import fingerprint_of
-from ..teachers.transformer import length_of
+from ..teachers.transformer import check_fast, length_of
 from ..text.labels import MULTI, REGRESSION
 from ..text.schema import fingerprint
 from ..utils.output import say, unsaid
@@ -95,11 +101,16 @@ def _train(encoder: Path, run: RunConfig, task: Any, rows: dict, folder: Path, e
     set_seed(teacher.seed)
     tokenizer = AutoTokenizer.from_pretrained(encoder)
     fields = task.config_fields()
-    heads = {name: fields[name] for name in ("problem_type", "id2label", "label2id")}
+    heads = {name: fields[name] for name in ("problem_type", "id2label", "label2id") if name in fields}
+    is_tagger = task.problem_type == TAGS
+    auto: Any = AutoModelForTokenClassification if is_tagger else AutoModelForSequenceClassification
     with unsaid("transformers.modeling_utils", "newly initialized"):
-        model = AutoModelForSequenceClassification.from_pretrained(encoder, ignore_mismatched_sizes=True, **heads)
+        model = auto.from_pretrained(encoder, ignore_mismatched_sizes=True, **heads)
+    if is_tagger:
+        check_fast(str(encoder), tokenizer)
     most = length_of(model.config, tokenizer, teacher.max_length)
-    encoded = {split: _encoded(each, tokenizer, most) for split, each in rows.items()}
+    encode = partial(_tagged, tokenizer, most, fields["label2id"]) if is_tagger else partial(_texts, tokenizer, most)
+    encoded = {split: _encoded(each, encode) for split, each in rows.items()}
     args = RNNTrainingArguments(
         output_dir=str(folder),
         num_train_epochs=epochs,
@@ -115,7 +126,7 @@ def _train(encoder: Path, run: RunConfig, task: Any, rows: dict, folder: Path, e
         model, args, task, tokenizer, train_dataset=encoded["train"], eval_dataset=encoded["validation"]
     )
     dtype = torch.float if task.problem_type in (MULTI, REGRESSION) else torch.long
-    trainer.data_collator = _Collator(tokenizer, dtype)
+    trainer.data_collator = DataCollatorForTokenClassification(tokenizer) if is_tagger else _Collator(tokenizer, dtype)
     trainer.stop.how_to_go_on = "the same command"
     begun = newest_whole(folder)
     if begun is not None and run.training.should_log:
@@ -133,15 +144,31 @@ def _train(encoder: Path, run: RunConfig, task: Any, rows: dict, folder: Path, e
             shutil.rmtree(rest)
 
 
-def _encoded(rows: Any, tokenizer: Any, most: int) -> Any:
-    """Return rows as the tokenizer of the encoder encodes them, with `length` and `labels`."""
-    columns = [name for name in ("text", "text_pair") if name in rows.column_names]
+def _encoded(rows: Dataset, encode: Callable[[dict], dict]) -> Dataset:
+    """Return rows as a function from batches of rows encodes them, with `length` and `labels`."""
 
-    def encode(batch: dict) -> dict:
-        found = tokenizer(*(batch[name] for name in columns), truncation=True, max_length=most, verbose=False)
+    def with_length(batch: dict) -> dict:
+        found = encode(batch)
         return {**found, "length": [len(ids) for ids in found["input_ids"]]}
 
-    return rows.map(encode, batched=True, remove_columns=columns, keep_in_memory=True, desc="tokenizing")
+    unread = [name for name in rows.column_names if name != "labels"]
+    return rows.map(with_length, batched=True, remove_columns=unread, keep_in_memory=True, desc="tokenizing")
+
+
+def _texts(tokenizer: Any, most: int, batch: dict) -> dict:
+    columns = [batch[name] for name in ("text", "text_pair") if name in batch]
+    return dict(tokenizer(*columns, truncation=True, max_length=most, verbose=False))
+
+
+def _tagged(tokenizer: Any, most: int, id_of: dict[str, int], batch: dict) -> dict:
+    """Return encoded words. The first token of each word has its tag, and the others have -100."""
+    found = tokenizer(batch["words"], is_split_into_words=True, truncation=True, max_length=most, verbose=False)
+    labels = []
+    for row, tags in enumerate(batch["tags"]):
+        words = found.word_ids(row)
+        is_first = [word is not None and word != before for before, word in zip([None, *words], words, strict=False)]
+        labels.append([id_of[tags[word]] if first else IGNORED for word, first in zip(words, is_first, strict=True)])
+    return {**found, "labels": labels}
 
 
 class _Collator:

@@ -18,9 +18,12 @@ from ..inference.predictor import Predictor
 from ..text.labels import REGRESSION
 from ..utils.machine import one_thread
 from ..utils.output import say
-from .lesson import TEXTS, Lesson
+from .comparison import Comparison, asked, compare
+from .lesson import Lesson
+from .lesson_texts import Text, texts_in
+from .open_teachers import teacher_in_python
 from .report import MOST_ERRORS, tried
-from .rows import label_name, row_name, short
+from .rows import row_name
 from .run_folder import saved_bytes, write_results
 
 if TYPE_CHECKING:
@@ -38,7 +41,7 @@ def add_teacher_report(
     lesson: Lesson,
     trainer: RNNTrainer,
     prepared: DatasetDict,
-    judged: dict[str, tuple[np.ndarray, np.ndarray]],
+    judged: dict[str, tuple[np.ndarray, np.ndarray] | None],
     order: dict[str, np.ndarray],
     results: dict,
 ) -> None:
@@ -48,21 +51,19 @@ def add_teacher_report(
         lesson: Lesson of the student.
         trainer: Trainer of the run, after training.
         prepared: Splits as the task prepares them.
-        judged: Logits and labels by evaluated split.
+        judged: Logits and labels by evaluated split; None for each split of a tagger or a translator.
         order: Indices into `prepared` of the rows of `judged`, by split.
         results: Metrics of the run; the key `teacher` is added.
     """
     folder, task = Path(str(trainer.args.output_dir)), trainer.task
-    logits = {split: of_split[np.argsort(order[split])] for split, (of_split, _) in judged.items()}
-    found: dict[str, Any] = {**lesson.facts(), "metric": next(iter(task.measures)), "scores": {}}
-    for split in logits:
-        labels = np.asarray(prepared[split]["labels"])
-        found["scores"][split] = {
-            "rows": len(labels),
-            "teacher": task.metrics(lesson.scores[split], labels),
-            "student": task.metrics(logits[split], labels),
-            "agreement": _agreement(task, lesson.scores[split], logits[split]),
-        }
+    student = teacher_in_python(task)(Predictor.from_pretrained(folder))
+    compared = {}
+    for split, of_split in judged.items():
+        # The logits of a classifier are in the order of length.
+        ours = None if of_split is None else of_split[0][np.argsort(order[split])]
+        compared[split] = compare(task, prepared[split], lesson.scores[split], student, ours)
+    found: dict[str, Any] = {**lesson.facts(), "metric": next(iter(task.measures))}
+    found["scores"] = {split: each.scores for split, each in compared.items()}
     found["student"] = {
         "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
         "bytes": saved_bytes(folder),
@@ -72,39 +73,29 @@ def add_teacher_report(
         # The weights of a transformer in float32.
         count = sum(parameter.numel() for model in models for parameter in model.parameters())
         found["teacher"] = {"parameters": count, "bytes": 4 * count}
-    speed = tried("speed of the teacher", lambda: _speed(lesson, folder, prepared))
+    speed = tried("speed of the teacher", lambda: _speed(lesson, student, prepared))
     found |= {"speed": speed} if speed else {}
     results["teacher"] = found
-    tried("table of disagreements", lambda: _write_disagreements(lesson, task, prepared, logits, folder))
+    tried("table of disagreements", lambda: _write_disagreements(task, compared, folder))
     model_id = trainer.hub_model_id or trainer.args.hub_name
     tried("comparison with the teacher", lambda: write_results(results, folder, folder, model_id))
     if trainer.args.should_log:
         tried("comparison with the teacher", lambda: say(teacher_text(found)))
 
 
-def _agreement(task: Any, teacher: np.ndarray, student: np.ndarray) -> float:
-    """Return the share of rows that both answer in the same way; the correlation of the values of a regression."""
-    if task.problem_type == REGRESSION:
-        return float(np.corrcoef(teacher[:, 0], student.reshape(len(student)))[0, 1])
-    same = np.asarray(task.predicted(teacher)) == np.asarray(task.predicted(student))
-    return float(same.reshape(len(same), -1).all(1).mean())
-
-
-def _speed(lesson: Lesson, folder: Path, prepared: DatasetDict) -> dict[str, Any] | None:
+def _speed(lesson: Lesson, student: Any, prepared: DatasetDict) -> dict[str, Any] | None:
     """Return the texts a second of teacher and student, and the milliseconds for one text, on one thread."""
     if any(not each.group for each in lesson.teachers):
         return None  # Answers in columns take no time.
     rows = prepared["validation"].select(range(min(TIMED, len(prepared["validation"]))))
-    columns = [name for name in TEXTS if name in rows.column_names]
-    texts = list(zip(*(rows[name] for name in columns), strict=True))
+    texts = texts_in(rows)
     shortest = [min(texts, key=lambda text: sum(map(len, text)))]
-    student = Predictor.from_pretrained(folder)
 
-    def by_student(some: list[tuple[str, ...]]) -> Any:
-        return student.scores([text if len(columns) > 1 else text[0] for text in some])
+    def by_student(some: list[Text]) -> Any:
+        return asked(student, some)
 
-    def by_teachers(some: list[tuple[str, ...]]) -> Any:
-        return [teacher.answers(some) for teacher in lesson.teachers]
+    def by_teachers(some: list[Text]) -> Any:
+        return [asked(teacher, some) for teacher in lesson.teachers]
 
     with one_thread():
         seconds = {
@@ -133,34 +124,17 @@ def _seconds(answers: Callable[[Any], Any], texts: Any) -> float:
     return median(taken[1:] or taken)
 
 
-def _write_disagreements(
-    lesson: Lesson, task: Any, prepared: DatasetDict, logits: dict[str, np.ndarray], folder: Path
-) -> None:
-    """Write the rows that teacher and student answer in different ways, those of which both are surest first."""
+def _write_disagreements(task: Any, compared: dict[str, Comparison], folder: Path) -> None:
+    """Write the answers in which teacher and student differ, those of which both are surest first."""
     if task.problem_type == REGRESSION:
         return
     rows = []
-    columns = [name for name in TEXTS if name in prepared["validation"].column_names]
-    for split in logits:
-        ours, theirs = (np.asarray(task.predicted(each)) for each in (logits[split], lesson.scores[split]))
-        scores = [task.scores(each).max(1) for each in (lesson.scores[split], logits[split])]
-        differ = np.flatnonzero((ours != theirs).reshape(len(ours), -1).any(1))
-        source, numbers = task.row_numbers[split]
-        for place in sorted(differ.tolist(), key=lambda place: -min(score[place] for score in scores)):
-            rows.append(
-                {
-                    "row": row_name(source, int(numbers[place])),
-                    **{name: short(prepared[split][name][place]) for name in columns},
-                    "label": label_name(task, prepared[split]["labels"][place]),
-                    "teacher": label_name(task, theirs[place]),
-                    "teacher_score": f"{scores[0][place]:.4f}",
-                    "student": label_name(task, ours[place]),
-                    "student_score": f"{scores[1][place]:.4f}",
-                }
-            )
-    names = ["row", *columns, "label", "teacher", "teacher_score", "student", "student_score"]
+    for split, each in compared.items():
+        source, numbers = task.row_numbers.get(split, (split, None))
+        for place, row in each.differing:
+            rows.append({"row": row_name(source, place if numbers is None else int(numbers[place])), **row})
     with open(folder / DISAGREEMENTS_FILE, "w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, names)
+        writer = csv.DictWriter(file, list(rows[0]) if rows else ["row", "text", "label", "teacher", "student"])
         writer.writeheader()
         writer.writerows(rows[:MOST_ERRORS])
 

@@ -194,12 +194,15 @@ class RNNTrainer(MetricSearch, BatchedLoading, WholeCheckpoints, PushingTrainer)
         if not (model.training and (self.objectives or self.class_loss or self.distillation)):
             return super().compute_loss(model, inputs, True, num_items_in_batch)  # type: ignore[return-value]
         if not self.objectives:
-            labels = inputs["labels"]
-            outputs = model(**{name: value for name, value in inputs.items() if name not in ("labels", TEACHER)})
+            labels, plain = inputs["labels"], self.accelerator.unwrap_model(model)
+            # A conditional random field computes its loss from more than the logits.
+            has_crf = getattr(plain, "crf", None) is not None
+            unread = (TEACHER,) if has_crf else (TEACHER, "labels")
+            outputs = model(**{name: value for name, value in inputs.items() if name not in unread})
             logits = outputs.logits.float()
             if self.distillation is None:
                 return self.class_loss(logits, labels), outputs
-            of_labels = self.class_loss or self.accelerator.unwrap_model(model).loss_of
+            of_labels = (lambda *_: outputs.loss) if has_crf else self.class_loss or plain.loss_of
             done = self.state.global_step / self.state.max_steps
             return self.distillation(logits, inputs[TEACHER], labels, of_labels, done), outputs
         unlabelled = None
