@@ -11,6 +11,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from support import write_jsonl
+from support.marks import proof
 from support.reviews import made_up_reviews
 from support.tiny_teachers import tiny_classifier, tiny_encoder
 
@@ -172,6 +173,8 @@ def test_a_function_may_answer_with_labels_and_is_asked_again_in_the_next_call(r
     assert results["teacher"]["scores"]["validation"]["agreement"] > 0.4
 
 
+@pytest.mark.slow
+@pytest.mark.proof
 def test_teachers_are_weighed_by_class(rows, sklearn_teacher, tmp_path):
     def wrong(texts):
         return 1 - sklearn_teacher.predict_proba(list(texts))
@@ -207,12 +210,13 @@ def test_unlabelled_splits_are_transfer_texts(rows, teacher, tmp_path):
     assert hf_rnn.distil(run)["teacher"]["rows"]["unlabelled"] == 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "distil",
     [
         {"loss": "cross_entropy", "temperature": 2.0},
-        {"hard_labels": 0.5},
-        {"hard_labels": 1.0, "annealing": True},
+        proof({"hard_labels": 0.5}),
+        proof({"hard_labels": 1.0, "annealing": True}),
     ],
 )
 def test_losses(data, teacher, tmp_path, distil):
@@ -241,6 +245,8 @@ def test_several_labels_and_regression(rows, tmp_path):
     assert results["teacher"]["scores"]["validation"]["teacher"]["mse"] < 1e-6
 
 
+@pytest.mark.slow
+@pytest.mark.proof
 def test_pairs_of_texts(rows, tmp_path):
     pairs = [
         {"premise": row["text"], "hypothesis": f"it was {row['label']}", "label": i % 2} for i, row in enumerate(rows)
@@ -278,6 +284,7 @@ def test_an_encoder_without_a_head_is_an_error(data, encoder, tmp_path):
 # Interruptions -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_labelling_that_was_interrupted_gives_the_same_weights_and_labels_nothing_twice(
     data, teacher, tmp_path, monkeypatch
 ):
@@ -305,6 +312,7 @@ def test_labelling_that_was_interrupted_gives_the_same_weights_and_labels_nothin
     assert same(tmp_path / "whole", tmp_path / "cut")
 
 
+@pytest.mark.slow
 def test_training_that_was_interrupted_goes_on_with_the_same_call(data, teacher, tmp_path, monkeypatch):
     hf_rnn.distil(sections(data, tmp_path / "whole", teacher))
     run = sections(data, tmp_path / "cut", teacher)
@@ -326,6 +334,7 @@ def test_training_that_was_interrupted_goes_on_with_the_same_call(data, teacher,
         hf_rnn.distil(run)
 
 
+@pytest.mark.slow
 def test_finetuning_that_was_interrupted_gives_the_same_teacher_and_student(data, encoder, tmp_path, monkeypatch):
     how = {"path": str(encoder), "finetune": True, "epochs": 3, "batch_size": 16}
     hf_rnn.distil(sections(data, tmp_path / "whole", teacher={**how, "cache": str(tmp_path / "one")}))

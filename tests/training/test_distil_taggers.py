@@ -148,6 +148,8 @@ def test_transfer_texts_and_made_up_texts_are_tagged_and_learnt(data, teacher, t
     assert results["run"]["train_rows"] == 60
 
 
+@pytest.mark.slow
+@pytest.mark.proof
 def test_several_teachers_are_averaged_and_weighed_by_tag(data, tmp_path):
     def wrong(texts):
         return [1 / 3 * (1 - answer) / (1 - answer).mean() / 5 * 3 for answer in by_rule(texts)]
@@ -220,6 +222,8 @@ def test_an_encoder_is_finetuned_on_words_once_and_teaches(data, tmp_path, capsy
 # Interruptions -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
+@pytest.mark.proof
 def test_an_interrupted_run_gives_the_same_weights_and_labels_nothing_twice(data, teacher, tmp_path, monkeypatch):
     monkeypatch.setattr(TransformerTagger, "group", 16)
     how = {"path": str(teacher)}

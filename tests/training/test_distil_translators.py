@@ -95,6 +95,8 @@ def test_the_student_learns_the_translations_of_the_teacher_and_not_the_referenc
     assert again["teacher"]["rows"]["made up"] == 10
 
 
+@pytest.mark.slow
+@pytest.mark.proof
 def test_an_interrupted_run_gives_the_same_weights_and_translates_nothing_twice(data, teacher, tmp_path, monkeypatch):
     monkeypatch.setattr(TransformerTranslator, "group", 12)
     hf_rnn.distil(sections(data, tmp_path / "whole", teacher={"path": str(teacher), "cache": str(tmp_path / "one")}))
