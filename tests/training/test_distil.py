@@ -175,6 +175,56 @@ def test_a_function_may_answer_with_labels_and_is_asked_again_in_the_next_call(r
 
 @pytest.mark.slow
 @pytest.mark.proof
+def test_functions_of_the_same_name_have_their_own_answers(rows, tmp_path):
+    config = sections("", tmp_path / "student")
+    del config["data"]
+    first, second = (lambda texts, p=p: [[p, 1 - p]] * len(texts) for p in (0.9, 0.3))
+    results = hf_rnn.distil(config, data=rows, teacher=[first, second])
+    assert results["teacher"]["scores"]["validation"]["teacher"]["brier"] == pytest.approx(
+        np.mean([(0.6 - (row["label"] == "negative")) ** 2 for row in rows[:50]]), abs=0.1
+    )
+
+
+def test_teachers_with_labels_of_different_names_are_combined(data, rows, tmp_path):
+    texts = [row["text"] for row in rows]
+    first = tiny_classifier(tmp_path / "first", texts, ["LABEL_0", "LABEL_1"])
+    second = tiny_classifier(tmp_path / "second", texts, ["NEG", "POS"])
+    names = {"LABEL_0": "negative", "LABEL_1": "positive", "NEG": "negative", "POS": "positive"}
+    both = {"path": [str(first), str(second)], "label_map": names}
+    results = hf_rnn.distil(sections(data, tmp_path / "student", teacher=both))
+    assert len(results["teacher"]["teachers"]) == 2
+
+
+def test_labels_that_look_like_numbers_keep_their_spelling(rows, tmp_path):
+    spelled = {"negative": "01", "positive": "no"}
+    write_jsonl(tmp_path / "rows.jsonl", [{**row, "label": spelled[row["label"]]} for row in rows])
+    bert = tiny_classifier(tmp_path / "bert", [row["text"] for row in rows], ["A", "B"])
+    run = sections(tmp_path / "rows.jsonl", tmp_path / "student", bert)
+    names = ("tokenizer", "model", "training")
+    words = [f"--{name}.{key}={value}" for name in names for key, value in run[name].items()]
+    words += ["--data.path", str(tmp_path / "rows.jsonl"), "--teacher", str(bert)]
+    hf_rnn.distil([*words, "--teacher.label_map", "{A: 01, B: no}"])
+    text = (tmp_path / "student" / "run.yaml").read_text()
+    assert 'A: "01"' in text
+    hf_rnn.distil(["--config", str(tmp_path / "student/run.yaml"), "--training.output_dir", str(tmp_path / "again")])
+    assert same(tmp_path / "student", tmp_path / "again")
+
+
+def test_the_form_of_answers_can_be_written(rows, tmp_path):
+    config = sections("", tmp_path / "student", teacher={"outputs": "logits"})
+    del config["data"]
+
+    def positive(texts):
+        return [[0.9, 0.9 + 0.05 * ("not" in text)] for text in texts]
+
+    results = hf_rnn.distil(config, data=rows, teacher=positive)
+    assert results["teacher"]["scores"]["validation"]["teacher"]["brier"] == pytest.approx(0.25, abs=0.02)
+    config["training"]["output_dir"] = str(tmp_path / "other")
+    config["teacher"] = {}
+    with pytest.raises(DataError, match="sum to 1"):
+        hf_rnn.distil(config, data=rows, teacher=positive)
+
+
 def test_teachers_are_weighed_by_class(rows, sklearn_teacher, tmp_path):
     def wrong(texts):
         return 1 - sklearn_teacher.predict_proba(list(texts))
@@ -243,6 +293,8 @@ def test_several_labels_and_regression(rows, tmp_path):
     values = [{"text": row["text"], "label": len(row["text"]) / 7} for row in rows]
     results = hf_rnn.distil(config, data=values, teacher=lambda texts: [[len(text) / 7] for text in texts])
     assert results["teacher"]["scores"]["validation"]["teacher"]["mse"] < 1e-6
+    assert -1 <= results["teacher"]["scores"]["validation"]["correlation"] <= 1
+    assert "a correlation of" in (tmp_path / "values" / "README.md").read_text()
 
 
 @pytest.mark.slow
@@ -370,6 +422,38 @@ def test_a_damaged_file_of_answers_is_set_aside_with_a_warning(data, teacher, tm
     assert "is damaged" in caplog.text
     assert file.with_suffix(".damaged").exists()
     assert same(tmp_path / "one", tmp_path / "two")
+
+
+def test_any_file_of_answers_may_be_lost(data, teacher, tmp_path, monkeypatch):
+    monkeypatch.setattr(TransformerTeacher, "group", 16)
+    cache = tmp_path / "cache"
+    run = sections(data, tmp_path / "one", teacher={"path": str(teacher), "cache": str(cache)})
+    hf_rnn.distil(run)
+    files = sorted(cache.glob("*/*.parquet"))
+    files[-1].unlink()
+    files[2].write_bytes(b"")
+    run["training"]["output_dir"] = str(tmp_path / "two")
+    hf_rnn.distil(run)
+    assert json.loads((tmp_path / "two" / "metrics.json").read_text())["teacher"]["rows"]["labelled"] == 100
+
+
+def test_a_run_goes_on_with_the_same_answers_only(data, teacher, rows, tmp_path, monkeypatch):
+    more = tmp_path / "more.jsonl"
+    write_jsonl(more, [{"text": "the ending was dull"}, {"text": "not bad"}])
+    run = sections(data, tmp_path / "student", teacher, distil={"transfer": str(more)})
+    save = hf_rnn.RNNTrainer.save_checkpoint
+
+    def killed(self, *args):
+        save(self, *args)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(hf_rnn.RNNTrainer, "save_checkpoint", killed)
+        with pytest.raises(KeyboardInterrupt):
+            hf_rnn.distil(run)
+    write_jsonl(more, [{"text": "the ending was dull"}, {"text": "not good"}])
+    with pytest.raises(HfRnnError, match="begun with other answers of the teacher, or other texts"):
+        hf_rnn.distil(run)
 
 
 def test_a_cache_of_another_teacher_is_an_error(data, teacher, tmp_path):
@@ -505,6 +589,7 @@ def test_no_transfer_text_that_is_left_is_an_error(rows, data, teacher, tmp_path
         ({"distil": {"generator": "lm"}}, "distil.size of them, which is not"),
         ({"training": {"virtual_adversarial": 1.0}}, "does not go with a teacher"),
         ({"training": {"focal_gamma": 2.0}}, "distil.hard_labels=0 leaves it out"),
+        ({"training": {"label_smoothing_factor": 0.1}}, "smooths labels"),
         ({"teacher": {"path": "x", "columns": ["a", "b"]}}, "leave one of them out"),
         ({"teacher": {"path": "./missing"}}, "there is no such folder"),
     ],

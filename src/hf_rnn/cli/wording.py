@@ -21,7 +21,7 @@ _ARGUMENT = re.compile(
     re.VERBOSE,
 )
 # Sections of a run, as `hub.saved_run.SECTION_NAMES`, whose import takes seconds.
-_SECTIONS = ("data", "tokenizer", "model", "training", "report", "card")
+_SECTIONS = ("data", "tokenizer", "model", "training", "teacher", "distil", "report", "card")
 _IN_SHELL = {"None": "null", "True": "true", "False": "false"}
 # Options of commands that read the data set of `data.path`.
 _PATHS = ("data", "file")

@@ -19,7 +19,8 @@ def teacher_text(found: dict) -> str:
     splits = " and ".join(f"{each['rows']:,} {split}" for split, each in found["scores"].items())
     lines = [f"teacher    {_names(found, clean)}, compared on {splits} rows"]
     lines += [f"{name:<{width}}  {theirs:>12}  {ours:>12}" for name, theirs, ours in rows]
-    return "\n".join([*lines, f"- {_agreement(found)} disagreements.csv in the folder of the run has the others."])
+    more = "" if _correlated(found) else " disagreements.csv in the folder of the run has the others."
+    return "\n".join([*lines, f"- {_agreement(found)}{more}"])
 
 
 def teacher_section(facts: dict) -> dict | None:
@@ -35,7 +36,7 @@ def teacher_section(facts: dict) -> dict | None:
     return {
         "names": _names(found, escape),
         "licenses": [
-            f"{escape(Path(each['name']).name)}: {escape(each['license'] or 'unknown')}" for each in found["teachers"]
+            f"{escape(_name(each['name']))}: {escape(each['license'] or 'unknown')}" for each in found["teachers"]
         ],
         "texts": counts,
         "rows": _rows(found),
@@ -43,8 +44,13 @@ def teacher_section(facts: dict) -> dict | None:
     }
 
 
+def _name(path: str) -> str:
+    """Return the name of a folder without the folders above it; a Hub id or an address as it is."""
+    return Path(path).name if Path(path).exists() else path
+
+
 def _names(found: dict, quote: Callable[[object], str]) -> str:
-    return ", ".join(quote(Path(each["name"]).name) for each in found["teachers"])
+    return ", ".join(quote(_name(each["name"])) for each in found["teachers"])
 
 
 def _rows(found: dict) -> list[tuple[str, str, str]]:
@@ -70,8 +76,17 @@ def _short(number: float) -> str:
     return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
 
 
+def _correlated(found: dict) -> bool:
+    """Return True for a regression."""
+    return any("correlation" in scores for scores in found["scores"].values())
+
+
 def _agreement(found: dict[str, Any]) -> str:
     split = "test" if "test" in found["scores"] else "validation"
+    if _correlated(found):
+        correlation = found["scores"][split]["correlation"]
+        shown = "no correlation" if correlation is None else f"a correlation of {correlation:.3f}"
+        return f"The values of student and teacher have {shown} on the {split} rows."
     unit = "words" if "words" in found["scores"][split] else "rows"
     return f"Student and teacher agree on {found['scores'][split]['agreement']:.1%} of the {split} {unit}."
 

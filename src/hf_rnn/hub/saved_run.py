@@ -16,7 +16,7 @@ from ..text.schema import Schema
 from ..utils.errors import HfRnnError, first_line
 from .folder import RUN_FILE
 
-SECTION_NAMES = ("data", "tokenizer", "model", "training", "report", "card")
+SECTION_NAMES = ("data", "tokenizer", "model", "training", "teacher", "distil", "report", "card")
 
 
 # Settings that name data or models. A relative path is relative to the folder of the YAML file.

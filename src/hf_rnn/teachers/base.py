@@ -76,7 +76,7 @@ def log_scores(answers: np.ndarray, outputs: str | None, problem_type: str, name
 
     Args:
         answers: Answers of a teacher, `[P, K]`.
-        outputs: `logits` or `probabilities`. None for probabilities if no answer is negative or above 1.
+        outputs: `logits` or `probabilities`; None for the form of [`form_of`].
         problem_type: Problem type of the student.
         name: Name of the teacher, for errors.
 
@@ -93,9 +93,7 @@ def log_scores(answers: np.ndarray, outputs: str | None, problem_type: str, name
         )
     if problem_type == REGRESSION:
         return answers.astype(np.float32)
-    if outputs is None:
-        outputs = PROBABILITIES if ((answers >= 0) & (answers <= 1)).all() else LOGITS
-    if outputs == LOGITS:
+    if (outputs or form_of(answers)) == LOGITS:
         if problem_type != MULTI:
             highest = answers.max(1, keepdims=True)
             answers = answers - highest - np.log(np.exp(answers - highest).sum(1, keepdims=True))
@@ -105,6 +103,15 @@ def log_scores(answers: np.ndarray, outputs: str | None, problem_type: str, name
         answers = np.clip(answers, LEAST, 1 - LEAST)
         return np.log(answers / (1 - answers)).astype(np.float32)
     return np.log(np.maximum(answers, LEAST)).astype(np.float32)
+
+
+def form_of(answers: np.ndarray) -> str:
+    """Return `probabilities` if no answer is negative or above 1, else `logits`.
+
+    Args:
+        answers: Answers of a teacher, `[P, K]`.
+    """
+    return PROBABILITIES if ((answers >= 0) & (answers <= 1)).all() else LOGITS
 
 
 def _check_probabilities(answers: np.ndarray, problem_type: str, name: str) -> None:
@@ -149,19 +156,15 @@ def columns_of(
             )
         return list(range(K))
     places = {label: place for place, label in enumerate(labels)}
-    if unknown := [label for label in renamed if label not in places]:
-        raise ConfigError(
-            f"teacher.label_map names {unknown[0]!r}, which is not a label of the teacher {name!r} "
-            f"({', '.join(labels[:20])}): write one of these."
-        )
-    ours = {label.casefold(): label for label in wanted}
+    # Labels that differ in case only are told apart by their spelling.
+    ours = {label.casefold(): label for label in wanted} | {label: label for label in wanted}
     found: dict[str, int] = {}
     left: list[str] = []
     for label, place in places.items():
         meant = renamed.get(label, label)
         if meant is None:
             continue
-        own = ours.get(str(meant).casefold())
+        own = ours.get(str(meant)) or ours.get(str(meant).casefold())
         if own is None or own in found:
             left.append(label)
         else:
@@ -186,5 +189,6 @@ __all__ = [
     "Teacher",
     "Translator",
     "columns_of",
+    "form_of",
     "log_scores",
 ]

@@ -26,9 +26,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm.auto import tqdm
 
+from ..text.labels import REGRESSION
 from ..utils.errors import CheckpointError
 from ..utils.output import bars_are_seen
-from .base import TAGS, Labeller, Teacher, Translator, log_scores
+from .base import TAGS, Labeller, Teacher, Translator, form_of, log_scores
 
 logger = logging.getLogger(__name__)
 
@@ -56,16 +57,19 @@ class Processes:
     wait: Callable[[], None] = field(default=lambda: None)
 
 
-def folder_of(teacher: Labeller, cache: Path, run: Path) -> Path:
+def folder_of(teacher: Labeller, problem_type: str, cache: Path, run: Path) -> Path:
     """Return the folder of a teacher's answers.
 
     Args:
         teacher: Teacher.
+        problem_type: Problem type of the student.
         cache: Folder of the answers of all teachers.
         run: Folder for the answers of a teacher without a key, which are kept until the training begins.
     """
     name = "".join(c if c.isalnum() or c in "-_." else "-" for c in Path(teacher.name).name or "teacher")[:60]
-    return run / name if teacher.key is None else cache / f"{name}-{teacher.key[:16]}"
+    if teacher.key is None:
+        return run / name
+    return cache / f"{name}-{blake2b(f'{teacher.key} {problem_type}'.encode(), digest_size=8).hexdigest()}"
 
 
 def answer(
@@ -89,7 +93,11 @@ def answer(
     counts = [len(text) if problem_type == TAGS else 1 for text in texts]
 
     def of_group(some: Texts) -> pa.Array:
-        scores = log_scores(teacher.answers(some), teacher.outputs, problem_type, teacher.name)
+        answers = np.asarray(teacher.answers(some), dtype=np.float64)
+        if teacher.outputs is None and problem_type != REGRESSION and np.isfinite(answers).all():
+            teacher.outputs = form_of(answers)
+            logger.info(f"the numbers of the teacher {teacher.name!r} are read as {teacher.outputs} (teacher.outputs).")
+        scores = log_scores(answers, teacher.outputs, problem_type, teacher.name)
         starts = np.cumsum([0, *(len(text) if problem_type == TAGS else 1 for text in some)]) * scores.shape[1]
         return pa.ListArray.from_arrays(pa.array(starts, pa.int32()), pa.array(scores.ravel(), pa.float32()))
 
@@ -154,12 +162,15 @@ def _answers(
                 _replace(plan, lambda part: part.write_bytes(b"".join(ordered)))
         processes.wait()
         groups = _groups(plan, teacher.group, by_key)
-        _answer_groups(teacher, groups, folder, name, of_group, processes)
+        # Files are named by the plan: another plan for the same texts has other groups.
+        shards = blake2b(plan.read_bytes(), digest_size=DIGEST).hexdigest()
+        _answer_groups(teacher, groups, folder, shards, of_group, processes)
         processes.wait()
         known = _Known.read(folder)
         if processes.index == 0:
-            _describe(teacher, problem_type, folder)  # The answers may have told the names of the labels.
-            plan.unlink(missing_ok=True)
+            with _writing(folder):
+                _describe(teacher, problem_type, folder)  # The answers may have told labels and outputs.
+                plan.unlink(missing_ok=True)
     return known.answers.take(pa.array([known.places[key] for key in keys], pa.int64()))
 
 
@@ -201,14 +212,18 @@ def _digest(text: tuple[str, ...]) -> bytes:
 def _describe(teacher: Labeller, problem_type: str, folder: Path) -> None:
     """Write the description of a teacher into its folder, or check the one that is there.
 
-    A teacher that learns the names of its labels from its answers gets those of earlier answers.
+    A teacher that learns the names of its labels, or the form of its numbers, from its answers gets those of earlier
+    answers.
     """
     file = folder / DESCRIPTION
-    told = {"name": teacher.name, "key": teacher.key, "labels": teacher.labels, "problem_type": problem_type}
+    told: dict[str, Any] = {"name": teacher.name, "key": teacher.key, "labels": teacher.labels}
+    told |= {"problem_type": problem_type, "outputs": getattr(teacher, "outputs", None)}
     try:
-        found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {**told, "labels": None}
-        if teacher.labels is None and found["labels"] is not None:
-            teacher.labels = told["labels"] = list(found["labels"])
+        found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else dict.fromkeys(told)
+        for name in ("labels", "outputs"):
+            if told[name] is None and found[name] is not None:
+                setattr(teacher, name, found[name])
+                told[name] = found[name]
         differs = [name for name in told if name != "name" and found[name] not in (told[name], None)]
     except (ValueError, KeyError, TypeError):
         raise CheckpointError(f"{str(file)!r} is damaged: delete the folder of this teacher.") from None

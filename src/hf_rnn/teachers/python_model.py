@@ -242,7 +242,8 @@ class PythonTeacher:
     def _in_order(self, rows: list[Any]) -> list[list[Any]]:
         """Return the numbers of dicts in the order of the labels."""
         if self.labels is None:
-            self.labels = next(list(row) for row in rows if isinstance(row, dict))
+            # A pipeline sorts its answers by score, so the order of the first answer says nothing.
+            self.labels = sorted(next(row for row in rows if isinstance(row, dict)))
         for number, row in enumerate(rows, 1):
             if not isinstance(row, dict) or set(row) != set(self.labels):
                 raise DataError(

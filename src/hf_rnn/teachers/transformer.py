@@ -24,7 +24,7 @@ from transformers import (
 )
 from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME
 
-from ..hub.folder import CARD_FILE, WEIGHT_FILES
+from ..hub.folder import CARD_FILE
 from ..models.weight_files import is_intact
 from ..text.batching import by_tokens
 from ..text.tokenization import TOKENIZER_FILES
@@ -32,7 +32,7 @@ from ..utils.errors import ConfigError, did_you_mean, first_line, is_mistyped, l
 from ..utils.hub_download import snapshot
 from ..utils.machine import default_device, emulates_bf16, keep_freed_memory, on_device, runs_bf16
 from .base import LOGITS
-from .files import fingerprint_of
+from .files import WEIGHTS, fingerprint_of
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ HEADS = {
 BATCH_TOKENS, GROUP = 8192, 2048
 # The same for translators, whose beams are as many rows, and their number.
 TRANSLATOR_TOKENS, TRANSLATOR_GROUP, BEAMS = 2048, 256, 5
-_FILES = (CONFIG_NAME, *WEIGHT_FILES, SAFE_WEIGHTS_INDEX_NAME, *TOKENIZER_FILES, CARD_FILE)
+_FILES = (CONFIG_NAME, *WEIGHTS, SAFE_WEIGHTS_INDEX_NAME, "pytorch_model*.bin.index.json", *TOKENIZER_FILES, CARD_FILE)
 
 
 def find_transformer(path: str, revision: str | None = None) -> tuple[Path, PreTrainedConfig]:
@@ -109,7 +109,7 @@ class _Transformer:
     def __init__(self, path: str, folder: Path, config: PreTrainedConfig, max_length: int, told: str = ""):
         self.name, self.folder, self.license = path, folder, license_of(folder)
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
-        self.model = self.auto.from_pretrained(folder).eval().to(default_device())
+        self.model = self.auto.from_pretrained(folder, dtype=torch.float32).eval().to(default_device())
         self.max_length = length_of(config, self.tokenizer, max_length)
         self.dtype = "bf16" if self._in_bf16 else "fp32"
         self.key: str | None = sha256(
@@ -161,7 +161,9 @@ class TransformerTeacher(_Transformer):
     def __init__(self, path: str, folder: Path, config: PreTrainedConfig, max_length: int):
         check_head(path, config, self.head)
         super().__init__(path, folder, config, max_length)
-        self.labels = list(dict(sorted((self.model.config.id2label or {}).items())).values())
+        names = list(dict(sorted((self.model.config.id2label or {}).items())).values())
+        # The only output of a regression has a name that says nothing.
+        self.labels = names if len(names) > 1 else None
         self.mask: str | None = self.tokenizer.mask_token
 
     @torch.inference_mode()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedConfig, pipeline
 
 from ..text.labels import MULTI, REGRESSION
@@ -78,7 +79,7 @@ def zero_shot_teacher(
     if problem_type == REGRESSION:
         raise ConfigError(f"the teacher {name!r} answers with labels, and the data has numbers: name another teacher.")
     key = json.dumps([fingerprint_of(folder), hypothesis, list(labels), problem_type == MULTI])
-    model = AutoModelForSequenceClassification.from_pretrained(folder)
+    model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32)
     own_labels = {str(label): place for place, label in (model.config.id2label or {}).items()}
     if not is_nli(model.config):
         raise ConfigError(

@@ -40,6 +40,7 @@ class Schema:
         fingerprint: Hash of all rows that are read and of the label names; independent of the file names.
         test_fingerprint: Hash of the rows that `data.test_size` held out of the training split; None for none.
         replay_fingerprint: Hash of the rows of `data.replay` that were added; None for none.
+        lesson_fingerprint: Hash of the training rows of a student with the answers of its teachers; None for none.
     """
 
     text_column: str
@@ -56,6 +57,7 @@ class Schema:
     fingerprint: str | None = None
     test_fingerprint: str | None = None
     replay_fingerprint: str | None = None
+    lesson_fingerprint: str | None = None
 
     def table(self, path: str) -> str:
         """Return the decisions as a few lines of text.

@@ -30,7 +30,8 @@ class Comparison:
 
     Args:
         scores: Number of `rows` and, for taggers, of `words`; metrics of `teacher` and `student`; and `agreement`, the
-            share of rows, or of words, with the same answer. In a regression, it is the correlation.
+            share of rows, or of words, with the same answer; in a regression, the `correlation` of the values, None if
+            it is not defined.
         differing: Index of the row of each different answer, with the text and both answers, the surest ones first.
     """
 
@@ -68,7 +69,11 @@ def _classified(task: Any, rows: Dataset, theirs: np.ndarray, ours: np.ndarray) 
     labels, both = np.asarray(rows["labels"]), (theirs, ours)
     metrics = [task.metrics(each, labels) for each in both]
     if task.problem_type == REGRESSION:
-        return Comparison(_facts(rows, metrics, np.corrcoef(theirs[:, 0], ours.reshape(len(ours)))[0, 1]), [])
+        # Values that are all the same have no correlation.
+        with np.errstate(invalid="ignore", divide="ignore"):
+            correlation = float(np.corrcoef(theirs[:, 0], ours.reshape(len(ours)))[0, 1])
+        facts = _facts(rows, metrics, {"correlation": correlation if np.isfinite(correlation) else None})
+        return Comparison(facts, [])
     answers = [np.asarray(task.predicted(each)) for each in both]
     scores = [task.scores(each).max(1) for each in both]
     different = (answers[0] != answers[1]).reshape(len(labels), -1).any(1)
@@ -86,7 +91,7 @@ def _classified(task: Any, rows: Dataset, theirs: np.ndarray, ours: np.ndarray) 
         )
         for place in _surest_first(different, *scores)
     ]
-    return Comparison(_facts(rows, metrics, 1 - different.mean()), differing)
+    return Comparison(_facts(rows, metrics, {"agreement": float(1 - different.mean())}), differing)
 
 
 def _tagged(task: Any, rows: Dataset, theirs: np.ndarray, ours: np.ndarray) -> Comparison:
@@ -113,7 +118,7 @@ def _tagged(task: Any, rows: Dataset, theirs: np.ndarray, ours: np.ndarray) -> C
         )
         for place in _surest_first(different, *scores)
     ]
-    facts = _facts(rows, metrics, 1 - different[seen].mean())
+    facts = _facts(rows, metrics, {"agreement": float(1 - different[seen].mean())})
     return Comparison({**facts, "words": int(seen.sum())}, differing)
 
 
@@ -143,11 +148,11 @@ def _translated(task: Any, rows: Dataset, theirs: list[str], ours: list[str]) ->
         )
         for place in different
     ]
-    return Comparison(_facts(rows, metrics, 1 - len(different) / len(rows)), differing)
+    return Comparison(_facts(rows, metrics, {"agreement": 1 - len(different) / len(rows)}), differing)
 
 
-def _facts(rows: Dataset, metrics: list[dict], agreement: Any) -> dict[str, Any]:
-    return {"rows": len(rows), "teacher": metrics[0], "student": metrics[1], "agreement": float(agreement)}
+def _facts(rows: Dataset, metrics: list[dict], alike: dict[str, float | None]) -> dict[str, Any]:
+    return {"rows": len(rows), "teacher": metrics[0], "student": metrics[1], **alike}
 
 
 def _surest_first(different: np.ndarray, theirs: np.ndarray, ours: np.ndarray) -> list[int]:

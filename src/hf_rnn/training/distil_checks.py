@@ -58,6 +58,17 @@ def check_distillation(run: RunConfig) -> None:
                 f"training.{name}={getattr(args, name)!r} weighs the loss of the labels, and distil.hard_labels=0 "
                 "leaves it out: write distil.hard_labels=0.5 too, or leave it out."
             )
+    if args.label_smoothing_factor:
+        raise ConfigError(
+            f"training.label_smoothing_factor={args.label_smoothing_factor} smooths labels, and a student learns the "
+            "probabilities of its teacher: leave it out."
+        )
+    for name in ("epochs", "learning_rate", "batch_size", "seed"):
+        if f"teacher.{name}" in run.given and not run.teacher.finetune:
+            raise ConfigError(
+                f"teacher.{name}={getattr(run.teacher, name)} is about the fine-tuning of the teacher: write "
+                "teacher.finetune=True too, or leave it out."
+            )
     if distil.temperature != 1 and distil.loss == "mse":
         raise ConfigError(
             f"distil.temperature={distil.temperature} is read by distil.loss=cross_entropy only: write that, or leave "

@@ -6,11 +6,13 @@ Shapes: N texts, P answers (one for each text; of taggers, one for each word of 
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +63,14 @@ class Lesson:
     def texts(self) -> Dataset:
         """The rows that are not made up, to train a tokenizer on them."""
         return self.rows.select(range(self.found))
+
+    @property
+    def fingerprint(self) -> str:
+        """The hash of the rows."""
+        digest = sha256()
+        for batch in self.rows.with_format("arrow").iter(batch_size=10_000):
+            digest.update(json.dumps(batch.to_pylist(), ensure_ascii=False).encode())
+        return digest.hexdigest()
 
     def facts(self) -> dict[str, Any]:
         """Return the teachers and the numbers of rows, as metrics.json has them."""

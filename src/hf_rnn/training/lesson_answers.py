@@ -69,18 +69,36 @@ class Scores:
     def _of_each(self, texts: list[Text]) -> list[np.ndarray]:
         run, task = self.run, self.task
         found = []
-        for teacher in self.teachers:
+        renamed = run.teacher.label_map or {}
+        for place, teacher in enumerate(self.teachers):
             if isinstance(teacher, ColumnsTeacher):
                 scores = teacher.scores(texts, task.problem_type)
             else:
-                scores = answer(teacher, texts, task.problem_type, _folder_of(teacher, run), _processes_of(run))
-            renamed = run.teacher.label_map or {}
+                scores = answer(
+                    teacher,
+                    texts,
+                    task.problem_type,
+                    _folder_of(teacher, task, run, place),
+                    _processes_of(run),
+                )
             if task.problem_type == TAGS:
                 _check_scheme(teacher, task, renamed)
+            self._check_renamed()
             places = columns_of(teacher.labels, task.label_names, renamed, teacher.name, scores.shape[1])
             scores = scores[:, places]
             found.append(scores if task.problem_type in (MULTI, REGRESSION) else _normalised(scores))
         return found
+
+    def _check_renamed(self) -> None:
+        """Raise [`ConfigError`] if `teacher.label_map` names a label that no teacher has."""
+        if any(teacher.labels is None for teacher in self.teachers):
+            return
+        labels = [label for teacher in self.teachers for label in teacher.labels]
+        if unknown := [label for label in self.run.teacher.label_map or () if label not in labels]:
+            raise ConfigError(
+                f"teacher.label_map names {unknown[0]!r}, which is not a label of the teacher "
+                f"({', '.join(dict.fromkeys(labels[:20]))}): write one of these."
+            )
 
 
 def translations(run: RunConfig, task: Any, teacher: Any, texts: list[Text]) -> list[str]:
@@ -92,11 +110,14 @@ def translations(run: RunConfig, task: Any, teacher: Any, texts: list[Text]) -> 
         teacher: The teacher.
         texts: Source texts.
     """
-    return answer_in_words(teacher, texts, task.problem_type, _folder_of(teacher, run), _processes_of(run))
+    return answer_in_words(teacher, texts, task.problem_type, _folder_of(teacher, task, run), _processes_of(run))
 
 
-def _folder_of(teacher: Labeller, run: RunConfig) -> Path:
-    return folder_of(teacher, cache_of(run), Path(str(run.training.output_dir)) / ANSWERS)
+def _folder_of(teacher: Labeller, task: Any, run: RunConfig, place: int = 0) -> Path:
+    """Return the folder of a teacher's answers; `place` is its index among the teachers of the run."""
+    return folder_of(
+        teacher, task.problem_type, cache_of(run), Path(str(run.training.output_dir)) / ANSWERS / str(place)
+    )
 
 
 def _processes_of(run: RunConfig) -> Processes:

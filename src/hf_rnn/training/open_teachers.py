@@ -27,6 +27,8 @@ from ..teachers.transformer import (
 )
 from ..teachers.zero_shot import is_nli, zero_shot_teacher
 from ..utils.errors import ConfigError
+from ..utils.output import say
+from .distil_arguments import IN_PYTHON
 from .teacher_finetuning import finetuned
 
 if TYPE_CHECKING:
@@ -60,8 +62,18 @@ def open_teachers(
     if run.teacher.columns is not None:
         return [ColumnsTeacher(run, task, splits, prepared)]
     if given:
-        return [teacher_in_python(task)(model) for model in given]
-    return [_open(path, run, task, prepared) for path in run.teacher.path]
+        teachers = [teacher_in_python(task)(model) for model in given]
+    else:
+        teachers = [_open(path, run, task, prepared) for path in run.teacher.path]
+    if wanted := run.teacher.outputs:
+        for each in teachers:
+            if getattr(each, "outputs", wanted) not in (None, wanted):
+                raise ConfigError(
+                    f"teacher.outputs={wanted!r}, and the teacher {each.name!r} answers with {each.outputs}: leave it "
+                    "out."
+                )
+            each.outputs = wanted
+    return teachers
 
 
 def teacher_in_python(task: Any) -> Callable[..., Any]:
@@ -77,6 +89,11 @@ def _open(path: str, run: RunConfig, task: Any, prepared: DatasetDict) -> Any:
     teacher = run.teacher
     wanted = task.label_names, str(task.problem_type)
     of_words = {TAGS: TransformerTagger, TRANSLATION: TransformerTranslator}.get(task.problem_type)
+    if path == IN_PYTHON:
+        raise ConfigError(
+            "the teacher of this run was passed in Python: call hf_rnn.distil(CONFIG, teacher=MODEL), or name a "
+            "folder, teacher.path=FOLDER."
+        )
     if is_endpoint(path):
         if of_words is not None:
             raise ConfigError(
@@ -87,12 +104,13 @@ def _open(path: str, run: RunConfig, task: Any, prepared: DatasetDict) -> Any:
     with run.training.main_process_first(desc="finding the teacher"):
         folder, config = find_transformer(path, teacher.revision)
     if isinstance(config, RNNConfig):
-        if teacher.finetune:
-            raise ConfigError(
-                f"teacher.path={path!r} is a model of hf_rnn, and teacher.finetune=True fine-tunes transformers: train "
-                f"it first (hf-rnn train --model.pretrained {path}), and name that model."
-            )
-        return teacher_in_python(task)(Predictor.from_pretrained(folder), name=path)
+        # Its folder has more files than that of a transformer, such as the settings of its data.
+        predictor = Predictor.from_pretrained(path, **({} if Path(path).is_dir() else {"revision": teacher.revision}))
+        if teacher.finetune and run.training.should_log:
+            say(f"teacher    {path} is a model of hf_rnn, and teaches as it is (teacher.finetune is for transformers)")
+        found = teacher_in_python(task)(predictor, name=path)
+        found.license, found.model = license_of(folder), predictor.model
+        return found
     if teacher.finetune:
         folder, config = finetuned(path, folder, run, task, prepared, cache_of(run))
     elif of_words is None and is_nli(config) and not is_nli_task(task):

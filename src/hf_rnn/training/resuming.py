@@ -188,6 +188,11 @@ def check_same_data(run: RunConfig, checkpoint: Path | None, schema: Schema) -> 
     """
     begun = Schema.read(checkpoint) if checkpoint else None
     if begun is None or begun.fingerprint == schema.fingerprint:
+        if begun is not None and begun.lesson_fingerprint != schema.lesson_fingerprint:
+            raise CheckpointError(
+                f"the run in {run.training.output_dir!r} was begun with other answers of the teacher, or other texts: "
+                "restore them, or write training.overwrite=True to start a new run."
+            )
         if begun is not None and begun.replay_fingerprint != schema.replay_fingerprint:
             raise CheckpointError(
                 f"the run in {run.training.output_dir!r} was begun with other old rows than data.replay="

@@ -53,7 +53,7 @@ from .report import add_report, tried
 from .resuming import check_same_data, find_checkpoint
 from .run_checks import check_use
 from .run_config import RunConfig
-from .run_folder import claim_folder, put_in_place, write_results
+from .run_folder import claim_folder, put_in_place, saved_bytes, write_results
 from .streaming import EncodedStream, load_streaming
 from .student_sizes import with_fitting_sizes
 from .teacher_report import add_teacher_report
@@ -157,8 +157,12 @@ class Run:
             task, prepared, stream, schema = self._read()
         if args.should_log:
             say(schema.table(run.data.path))
+        # Before the teachers answer, which may take hours.
+        source = open_for(run) if self.checkpoint is None else None
         self._learn_from_teachers(task, prepared)
-        source = open_for(run, self.lesson.embeddings if self.lesson else None) if self.checkpoint is None else None
+        schema.lesson_fingerprint = self.lesson.fingerprint if self.lesson else None
+        if self.lesson and self.lesson.embeddings and self.checkpoint is None:
+            source = open_for(run, self.lesson.embeddings)
         if run.model.keep_head:
             with args.main_process_first(desc="reading the old rows"):
                 prepared, self.going_on = go_on(run, task, prepared, schema, self.checkpoint is not None)
@@ -203,6 +207,12 @@ class Run:
     ) -> None:
         """Save the trained model, report on it, and push it if the run asks for that."""
         self._save(trainer, tokenizer, results, figures)
+        most = self.config.distil.max_megabytes
+        if most is not None and (size := saved_bytes(self.folder)) > 1e6 * most:
+            logger.warning(
+                f"the model takes {size / 1e6:.2f} megabytes, more than distil.max_megabytes={most:g}: write a smaller "
+                "model.hidden_size or tokenizer.vocab_size."
+            )
         if self.lesson is not None:
             tried("teacher", partial(add_teacher_report, self.lesson, trainer, prepared, figures, order, results))
         if not self.is_fold:

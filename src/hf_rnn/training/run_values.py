@@ -1,6 +1,7 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """Values of a run's YAML and command line, as jsonargparse has to read them."""
 
+import json
 import os
 from typing import Any
 
@@ -40,6 +41,8 @@ def load_value(text: str) -> Any:
                 for name in names
                 if isinstance(section.get(name), dict)
             }
+            if of == "teacher":
+                section |= {name: _in_words(found[name]) for name in names if isinstance(found.get(name), dict)}
     return as_yaml({key: _word(inner, spelled.get(key)) for key, inner in _with_keys(value, spelled).items()})
 
 
@@ -49,6 +52,21 @@ def _word(value: Any, spelled: Any) -> Any:
         return {key: _word(inner, spelled.get(key)) for key, inner in value.items()}
     is_word = isinstance(value, bool) and str(spelled).lower() not in ("true", "false")
     return spelled if is_word else value
+
+
+def _in_words(spelled: dict) -> dict:
+    """Return a dict of names as they are spelled: the label 01 is not 1. An empty name, null and ~ are None."""
+    return {key: None if value in ("", "null", "~") else value for key, value in spelled.items()}
+
+
+def names_by_label(text: str) -> str:
+    """Return the text of a dict of names with each of them in quotes; another text as it is.
+
+    Args:
+        text: Value of an option.
+    """
+    spelled = yaml.load(text, Loader=yaml.BaseLoader)
+    return json.dumps(_in_words(spelled), ensure_ascii=False) if isinstance(spelled, dict) else text
 
 
 def _with_keys(values: dict, spelled: dict) -> dict:
@@ -113,4 +131,4 @@ def as_meant(value: Any) -> Any:
     return value
 
 
-__all__ = ["AS_WRITTEN", "as_meant", "as_yaml", "load_value"]
+__all__ = ["AS_WRITTEN", "as_meant", "as_yaml", "load_value", "names_by_label"]

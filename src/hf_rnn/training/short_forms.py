@@ -8,11 +8,14 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from ..utils.errors import ConfigError, nearest
+from .run_values import names_by_label
 
 # Options that take no value.
 FLAGS = ("-h", "--help", "--print_config")
 # Sections whose keys are not written without the section: they have names of other sections too.
 _WITH_SECTION = ("teacher.", "distil.")
+# Options whose values are names by label.
+_NAMES = ("--teacher.label_map", "--teacher.columns")
 PACKAGE = Path(__file__).parents[1]
 
 
@@ -56,6 +59,8 @@ def written_out(arguments: list[str], keys: Collection[str]) -> list[str]:
             value = _config(value)
         elif option.startswith("--"):
             option = f"--{_with_section(name, keys)}"
+        if option in _NAMES and value is not None:
+            value = names_by_label(value)
         written.append(option if value is None else f"{option}={value}")
     if teachers:
         written.append(f"--teacher.path={json.dumps(teachers)}")

@@ -49,7 +49,8 @@ def with_fitting_sizes(run: RunConfig, task: Any) -> tuple[RunConfig, str]:
             f"distil.max_megabytes={run.distil.max_megabytes:g} chooses the size of the vocabulary, and "
             f"{'tokenizer.path' if run.tokenizer.path else 'model.pretrained'} brings one: leave one of them out."
         )
-    starts = {key: run.parsed[key] for key in SIZES if key not in run.given}
+    fixed = run.given | ({"model.embedding_size"} if run.model.vectors else set())  # Vectors have their own width.
+    starts = {key: run.parsed[key] for key in SIZES if key not in fixed}
     share, values, size = 1.0, starts, 0
     for _ in range(TRIES):
         values = {key: max(SIZES[key][1], int(start * share ** SIZES[key][0])) for key, start in starts.items()}

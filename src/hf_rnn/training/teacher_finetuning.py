@@ -8,6 +8,7 @@ import logging
 import math
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from datasets import Dataset, DatasetDict
+from filelock import FileLock
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
@@ -88,7 +90,11 @@ def finetuned(
                 f"teacher    {path} is fine-tuned on {len(rows['train']):,} rows: {epochs:g} epochs, batches of {batch}"
                 f" rows, learning rate {teacher.learning_rate:g}; kept in {folder}"
             )
-        _train(encoder, run, task, rows, folder, epochs, batch)
+        folder.mkdir(parents=True, exist_ok=True)
+        # Another run may fine-tune the same teacher now.
+        with FileLock(folder / "lock") if args.should_save else nullcontext():
+            if not (model / CONFIG_NAME).exists():
+                _train(encoder, run, task, rows, folder, epochs, batch)
     elif args.should_log:
         logger.info(f"the teacher {path!r} was fine-tuned on these rows before: {model}.")
     args.distributed_state.wait_for_everyone()
@@ -105,7 +111,7 @@ def _train(encoder: Path, run: RunConfig, task: Any, rows: dict, folder: Path, e
     is_tagger = task.problem_type == TAGS
     auto: Any = AutoModelForTokenClassification if is_tagger else AutoModelForSequenceClassification
     with unsaid("transformers.modeling_utils", "newly initialized"):
-        model = auto.from_pretrained(encoder, ignore_mismatched_sizes=True, **heads)
+        model = auto.from_pretrained(encoder, dtype=torch.float32, ignore_mismatched_sizes=True, **heads)
     if is_tagger:
         check_fast(str(encoder), tokenizer)
     most = length_of(model.config, tokenizer, teacher.max_length)

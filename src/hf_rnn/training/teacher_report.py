@@ -15,6 +15,7 @@ import numpy as np
 from ..hub.card_teacher import teacher_text
 from ..hub.folder import DISAGREEMENTS_FILE
 from ..inference.predictor import Predictor
+from ..teachers.endpoint import EndpointTeacher
 from ..text.labels import REGRESSION
 from ..utils.machine import one_thread
 from ..utils.output import say
@@ -85,8 +86,8 @@ def add_teacher_report(
 
 def _speed(lesson: Lesson, student: Any, prepared: DatasetDict) -> dict[str, Any] | None:
     """Return the texts a second of teacher and student, and the milliseconds for one text, on one thread."""
-    if any(not each.group for each in lesson.teachers):
-        return None  # Answers in columns take no time.
+    if any(not each.group or isinstance(each, EndpointTeacher) for each in lesson.teachers):
+        return None  # Columns take no time, and an endpoint is on another machine, where each answer may cost.
     rows = prepared["validation"].select(range(min(TIMED, len(prepared["validation"]))))
     texts = texts_in(rows)
     shortest = [min(texts, key=lambda text: sum(map(len, text)))]
