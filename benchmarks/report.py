@@ -203,12 +203,14 @@ def row_of_runs(name: str, runs: dict[str, dict], columns: list[str]) -> list[st
     """Return the table row of one contender: its number of runs, and one cell per column.
 
     Accuracy, F1 and precision are means in per cent, with their range over several runs. Losses are means. All other
-    columns are medians.
+    columns are medians. A column that no run has gets a dash.
     """
     cells = [name, str(len(runs))]
     for column in columns:
-        values = [run[column] for run in runs.values()]
-        if column.endswith(("accuracy", "F1", "precision", "agreement")):
+        values = [run[column] for run in runs.values() if column in run]
+        if not values:
+            cells.append("–")
+        elif column.endswith(("accuracy", "F1", "precision", "agreement")):
             spread = f" ({100 * min(values):.2f} to {100 * max(values):.2f})" if len(values) > 1 else ""
             cells.append(f"{100 * statistics.mean(values):.2f}{spread}")
         elif column.endswith("loss"):

@@ -25,7 +25,7 @@ SIZES = {
     "model.wide_ngrams": (1.0, 0),
 }
 # The share falls by this factor until the model is small enough, at most this often.
-STEP, TRIES = 0.9, 100
+STEP, TRIES = 0.85, 60
 # Bytes of an entry of the saved tokenizer, without and with the merges of BPE.
 OF_ENTRY, OF_PIECE = 30, 60
 
