@@ -23,7 +23,6 @@ def check_distillation(run: RunConfig) -> None:
     Args:
         run: Configuration of the run.
     """
-    args, distil = run.training, run.distil
     if not run.teacher:
         if written := sorted(key for key in run.given if key.startswith(("teacher.", "distil."))):
             raise ConfigError(
@@ -49,6 +48,14 @@ def check_distillation(run: RunConfig) -> None:
             f"a student of teachers has a new head, and model.keep_head=True keeps that of {run.model.pretrained!r}: "
             "write model.keep_head=False."
         )
+    _check_loss(run)
+    _check_fine_tuning(run)
+    _check_embeddings(run)
+
+
+def _check_loss(run: RunConfig) -> None:
+    """Raise [`ConfigError`] for settings of the loss that contradict each other, or have no effect."""
+    args, distil = run.training, run.distil
     for name in OBJECTIVES[:3]:
         if getattr(args, name):
             raise ConfigError(f"training.{name}={getattr(args, name)} does not go with a teacher: leave it out.")
@@ -63,17 +70,26 @@ def check_distillation(run: RunConfig) -> None:
             f"training.label_smoothing_factor={args.label_smoothing_factor} smooths labels, and a student learns the "
             "probabilities of its teacher: leave it out."
         )
+    if distil.temperature != 1 and distil.loss == "mse":
+        raise ConfigError(
+            f"distil.temperature={distil.temperature} is read by distil.loss=cross_entropy only: write that, or leave "
+            "it out."
+        )
+
+
+def _check_fine_tuning(run: RunConfig) -> None:
+    """Raise [`ConfigError`] for settings of a fine-tuning that the run does not have."""
     for name in ("epochs", "learning_rate", "batch_size", "seed"):
         if f"teacher.{name}" in run.given and not run.teacher.finetune:
             raise ConfigError(
                 f"teacher.{name}={getattr(run.teacher, name)} is about the fine-tuning of the teacher: write "
                 "teacher.finetune=True too, or leave it out."
             )
-    if distil.temperature != 1 and distil.loss == "mse":
-        raise ConfigError(
-            f"distil.temperature={distil.temperature} is read by distil.loss=cross_entropy only: write that, or leave "
-            "it out."
-        )
+
+
+def _check_embeddings(run: RunConfig) -> None:
+    """Raise [`ConfigError`] for embeddings from two sources, or from none."""
+    distil = run.distil
     if distil.teacher_embeddings and (run.model.vectors or run.model.pretrained):
         raise ConfigError(
             "distil.teacher_embeddings=True starts from the embeddings of the teacher, and "
