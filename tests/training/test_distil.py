@@ -107,6 +107,8 @@ def test_a_student_learns_the_answers_of_a_transformer_and_is_compared_with_it(d
     assert all(row["teacher"] != row["student"] for row in differ)
 
 
+@pytest.mark.slow
+@pytest.mark.proof
 def test_labels_of_the_teacher_are_found_by_name(data, teacher, tmp_path, rows):
     """The teacher's labels have another order than those of the data."""
     learnt = hf_rnn.distil(
@@ -126,6 +128,7 @@ def test_the_student_learns_the_teacher_and_not_the_labels(rows, sklearn_teacher
     assert np.mean([answer["label"] == row["label"] for answer, row in zip(answers, rows, strict=False)]) > 0.9
 
 
+@pytest.mark.slow
 def test_functions_columns_and_several_teachers(rows, teacher, sklearn_teacher, tmp_path):
     def counts(texts):
         good = np.array([[0.9, 0.1] if "not" in text else [0.2, 0.8] for text in texts])
@@ -145,6 +148,7 @@ def test_functions_columns_and_several_teachers(rows, teacher, sklearn_teacher, 
     assert schema["text_column"] == "text"
 
 
+@pytest.mark.slow
 def test_a_function_may_answer_with_labels_and_is_asked_again_in_the_next_call(rows, tmp_path):
     asked: list[str] = []
 
@@ -498,6 +502,7 @@ def test_a_student_starts_from_the_embeddings_of_its_teacher(data, teacher, skle
 # Sizes ---------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_student_has_at_most_the_asked_size(data, teacher, tmp_path):
     run = sections(data, tmp_path / "student", teacher, distil={"max_megabytes": 0.05})
     run |= {"preset": "default", "model": {"bidirectional": True}, "tokenizer": {}}
@@ -612,6 +617,7 @@ def test_a_run_without_a_teacher_saves_no_sections_of_teachers(data, tmp_path):
     assert "distil:" not in text
 
 
+@pytest.mark.slow
 def test_run_yaml_repeats_the_student(data, teacher, tmp_path):
     shutil.copytree(teacher, tmp_path / "bert")
     run = sections(data, tmp_path / "one", tmp_path / "bert", distil={"size": 120})

@@ -28,7 +28,7 @@ from .report_arguments import ReportArguments
 from .run_help import as_docstring, describe_section, field_words
 from .run_values import AS_WRITTEN, as_meant, as_yaml, load_value
 from .run_yaml import run_yaml
-from .short_forms import written_out
+from .short_forms import WITH_SECTION, written_out
 from .short_help import short_help
 
 logger = logging.getLogger(__name__)
@@ -185,7 +185,9 @@ class RunParser(ArgumentParser):
         """Raise an error about the YAML files or about `message`; name the nearest known key for an unknown one."""
         for file in _files(self.args):
             check_sections(file)
-        keys = (action.dest for action in self._actions)
+        keys = [action.dest for action in self._actions]
+        # Of two keys that are equally near, the last one is named.
+        keys.sort(key=lambda key: not key.startswith(WITH_SECTION))
         raise ConfigError(name_unknown_key(message.replace(AS_WRITTEN, ""), keys)) from ex
 
 

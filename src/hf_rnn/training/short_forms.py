@@ -13,7 +13,7 @@ from .run_values import names_by_label
 # Options that take no value.
 FLAGS = ("-h", "--help", "--print_config")
 # Sections whose keys are not written without the section: they have names of other sections too.
-_WITH_SECTION = ("teacher.", "distil.")
+WITH_SECTION = ("teacher.", "distil.")
 # Options whose values are names by label.
 _NAMES = ("--teacher.label_map", "--teacher.columns")
 PACKAGE = Path(__file__).parents[1]
@@ -117,7 +117,7 @@ def _with_section(name: str, keys: Collection[str]) -> str:
     bare, plus = name.removesuffix("+"), "+" if name.endswith("+") else ""
     if "." in bare or bare in keys:
         return name
-    found = [key for key in keys if key.partition(".")[2] == bare and not key.startswith(_WITH_SECTION)]
+    found = [key for key in keys if key.partition(".")[2] == bare and not key.startswith(WITH_SECTION)]
     if len(found) > 1:
         raise ConfigError(f"--{bare} is a key of several sections: write {' or '.join(f'--{key}' for key in found)}.")
     return f"{found[0]}{plus}" if found else name
@@ -142,4 +142,4 @@ def _config(value: str) -> str:
     return value
 
 
-__all__ = ["shipped_configs", "written_out"]
+__all__ = ["WITH_SECTION", "shipped_configs", "written_out"]
