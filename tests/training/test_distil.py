@@ -6,13 +6,13 @@ import shutil
 
 import numpy as np
 import pytest
-from safetensors.torch import load_file
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from support import write_jsonl
 from support.marks import proof
 from support.reviews import made_up_reviews
+from support.students import same
 from support.tiny_teachers import tiny_classifier, tiny_encoder
 
 import hf_rnn
@@ -70,15 +70,6 @@ def teacher(tmp_path_factory, rows):
 def sklearn_teacher(rows):
     texts, labels = zip(*(row.values() for row in rows), strict=True)
     return make_pipeline(TfidfVectorizer(ngram_range=(1, 2)), LogisticRegression(C=10)).fit(texts, labels)
-
-
-def weights(folder) -> dict:
-    return load_file(folder / "model.safetensors")
-
-
-def same(first, second) -> bool:
-    ours, theirs = weights(first), weights(second)
-    return ours.keys() == theirs.keys() and all(bool((ours[name] == theirs[name]).all()) for name in ours)
 
 
 # The way of the data -------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import torch
 from datasets import Dataset, DatasetDict
 from safetensors.torch import load_file
 from support import write_jsonl
+from support.students import same
 from support.tagging import FIRST, LAST, TAGS, sentences
 from support.tiny_teachers import tiny_classifier, tiny_encoder, tiny_tagger
 
@@ -71,11 +72,6 @@ def by_rule(texts: list[list[str]]) -> list[np.ndarray]:
             tags.append("B-LOC" if word in ("Kiel", "New", "Ulm") else tag)
         answers.append(np.array([[0.96 if tag == each else 0.01 for each in TAGS] for tag in tags]))
     return answers
-
-
-def same(first, second) -> bool:
-    ours, theirs = (load_file(folder / "model.safetensors") for folder in (first, second))
-    return ours.keys() == theirs.keys() and all(bool((ours[name] == theirs[name]).all()) for name in ours)
 
 
 # The way of the data -------------------------------------------------------------------------------------------------

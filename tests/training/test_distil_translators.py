@@ -3,8 +3,8 @@
 import csv
 
 import pytest
-from safetensors.torch import load_file
 from support import write_jsonl
+from support.students import same
 from support.tiny_teachers import tiny_encoder, tiny_translator
 from support.translating import pairs
 
@@ -55,11 +55,6 @@ def data(tmp_path_factory):
 def teacher(tmp_path_factory):
     folder = tmp_path_factory.mktemp("teacher")
     return tiny_translator(folder / "tiny-bart", [text for row in ROWS for text in row.values()])
-
-
-def same(first, second) -> bool:
-    ours, theirs = (load_file(folder / "model.safetensors") for folder in (first, second))
-    return ours.keys() == theirs.keys() and all(bool((ours[name] == theirs[name]).all()) for name in ours)
 
 
 def test_a_translator_learns_from_a_transformer_and_is_compared_with_it(data, teacher, tmp_path):

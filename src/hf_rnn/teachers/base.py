@@ -94,15 +94,22 @@ def log_scores(answers: np.ndarray, outputs: str | None, problem_type: str, name
     if problem_type == REGRESSION:
         return answers.astype(np.float32)
     if (outputs or form_of(answers)) == LOGITS:
-        if problem_type != MULTI:
-            highest = answers.max(1, keepdims=True)
-            answers = answers - highest - np.log(np.exp(answers - highest).sum(1, keepdims=True))
-        return answers.astype(np.float32)
+        return (answers if problem_type == MULTI else log_softmax(answers)).astype(np.float32)
     _check_probabilities(answers, problem_type, name)
     if problem_type == MULTI:
         answers = np.clip(answers, LEAST, 1 - LEAST)
         return np.log(answers / (1 - answers)).astype(np.float32)
     return np.log(np.maximum(answers, LEAST)).astype(np.float32)
+
+
+def log_softmax(scores: np.ndarray) -> np.ndarray:
+    """Return scores minus a number for each row, so that their exponentials sum to 1.
+
+    Args:
+        scores: Logits or log probabilities, `[P, K]`.
+    """
+    highest = scores.max(1, keepdims=True)
+    return scores - highest - np.log(np.exp(scores - highest).sum(1, keepdims=True))
 
 
 def form_of(answers: np.ndarray) -> str:
@@ -191,4 +198,5 @@ __all__ = [
     "columns_of",
     "form_of",
     "log_scores",
+    "log_softmax",
 ]

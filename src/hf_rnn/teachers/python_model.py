@@ -71,10 +71,7 @@ def python_teacher(model: Any, name: str | None = None) -> Teacher:
             f"the teacher {str(model)[:60]!r} has neither predict_proba nor decision_function, and is no function: "
             "pass a model that has one of them, or a function from a list of texts to an array [texts, labels]."
         )
-    told: str | None = getattr(model, "outputs", None)
-    if told is not None:
-        check_choice(f"{name}.outputs", told, (LOGITS, PROBABILITIES))
-    return PythonTeacher(name, model, labels_in(model, name), told, key)
+    return PythonTeacher(name, model, labels_in(model, name), outputs_in(model, name), key)
 
 
 def _of_predictor(predictor: Predictor, name: str) -> PythonTeacher:
@@ -152,10 +149,58 @@ class _Hasher(joblib.hashing.NumpyHasher):
         super().save(obj)
 
 
-def _key(model: Any, name: str) -> str | None:
+def outputs_in(model: Any, name: str) -> str | None:
+    """Return the form of a function's answers that its attribute `outputs` tells; None if it has none.
+
+    Args:
+        model: Object that answers.
+        name: Name of the teacher, for errors.
+
+    Raises:
+        ConfigError: The form is unknown.
+    """
+    told: str | None = getattr(model, "outputs", None)
+    if told is not None:
+        check_choice(f"{name}.outputs", told, (LOGITS, PROBABILITIES))
+    return told
+
+
+def called(teacher: Any, texts: list) -> Any:
+    """Return what the function of a teacher returns.
+
+    Args:
+        teacher: Teacher with the function `call`.
+        texts: Texts as the function reads them: strings, pairs of texts, or lists of words.
+
+    Raises:
+        DataError: The function fails.
+    """
+    try:
+        return teacher.call(texts)
+    except HfRnnError:
+        raise
+    except Exception as error:
+        first = " ".join(texts[0]) if isinstance(texts[0], list) else np.atleast_1d(texts[0])[0]
+        raise DataError(
+            f"the teacher {teacher.name!r} failed ({type(error).__name__}: {first_line(error)}) on {len(texts)} "
+            f"texts, the first of which is {str(first)[:60]!r}: correct the model, as the traceback above shows."
+        ) from error
+
+
+def key_of_revision(model: Any, name: str) -> str | None:
+    """Return the key of an object with an attribute `revision`; None for one without it.
+
+    Args:
+        model: Object that answers.
+        name: Name of the teacher.
+    """
     revision = getattr(model, "revision", None)
-    if revision is not None:
-        return f"{name}-{revision}"
+    return None if revision is None else f"{name}-{revision}"
+
+
+def _key(model: Any, name: str) -> str | None:
+    if key := key_of_revision(model, name):
+        return key
     if not isinstance(model, BaseEstimator):
         return None
     try:
@@ -198,15 +243,7 @@ class PythonTeacher:
         Raises:
             DataError: The function fails, or its answers are not N rows of numbers.
         """
-        try:
-            answers = self.call([text[0] if len(text) == 1 else text for text in texts])
-        except HfRnnError:
-            raise
-        except Exception as error:
-            raise DataError(
-                f"the teacher {self.name!r} failed ({type(error).__name__}: {first_line(error)}) on {len(texts)} "
-                f"texts, the first of which is {texts[0][0][:60]!r}: correct the model, as the traceback above shows."
-            ) from error
+        answers = called(self, [text[0] if len(text) == 1 else text for text in texts])
         array = self._array(_plain(answers))
         if array.ndim == 1:
             # One number a text is a value, or for two classes the log-odds of the second one.

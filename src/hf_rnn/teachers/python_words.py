@@ -11,9 +11,9 @@ import joblib
 import numpy as np
 
 from ..inference.predictor import Predictor
-from ..utils.errors import ConfigError, DataError, HfRnnError, check_choice, first_line
-from .base import LOGITS, PROBABILITIES, Teacher, Translator
-from .python_model import GROUP, key_of_predictor, labels_in
+from ..utils.errors import ConfigError, DataError
+from .base import LOGITS, Teacher, Translator
+from .python_model import GROUP, called, key_of_predictor, key_of_revision, labels_in, outputs_in
 from .transformer import TRANSLATOR_GROUP, check_fast, of_words
 
 Texts = Sequence[tuple[str, ...]]
@@ -41,10 +41,7 @@ def python_tagger(model: Any, name: str | None = None) -> Teacher:
         check_fast(name, model.tokenizer)
         return PythonTagger(name, _Tagger(model), labels, LOGITS, key_of_predictor(model), model=model.model)
     _check_function(model, name, "a function from a list of lists of words to a list of arrays [words, labels]")
-    outputs: str | None = getattr(model, "outputs", None)
-    if outputs is not None:
-        check_choice(f"{name}.outputs", outputs, (LOGITS, PROBABILITIES))
-    return PythonTagger(name, model, labels_in(model, name), outputs, _key(model, name))
+    return PythonTagger(name, model, labels_in(model, name), outputs_in(model, name), key_of_revision(model, name))
 
 
 def python_translator(model: Any, name: str | None = None) -> Translator:
@@ -70,7 +67,7 @@ def python_translator(model: Any, name: str | None = None) -> Translator:
             name, lambda texts: [answer["text"] for answer in model(texts)], f"Predictor-{key}", model=model.model
         )
     _check_function(model, name, "a function from a list of texts to a list of texts")
-    return PythonTranslator(name, model, _key(model, name))
+    return PythonTranslator(name, model, key_of_revision(model, name))
 
 
 def _check_task(predictor: Predictor, name: str, wanted: str, words: str) -> None:
@@ -88,11 +85,6 @@ def _check_function(model: Any, name: str, words: str) -> None:
             f"the teacher {name!r} is {'a class' if isinstance(model, type) else 'no function'}: pass a Predictor of "
             f"hf_rnn, or {words}."
         )
-
-
-def _key(model: Any, name: str) -> str | None:
-    revision = getattr(model, "revision", None)
-    return None if revision is None else f"{name}-{revision}"
 
 
 class _Tagger:
@@ -140,7 +132,7 @@ class PythonTagger:
         Raises:
             DataError: The function fails, or its answers are not one row of numbers for each word.
         """
-        found = list(_called(self, [list(text) for text in texts]))
+        found = list(called(self, [list(text) for text in texts]))
         if len(found) != len(texts):
             raise DataError(
                 f"the teacher {self.name!r} answers {len(texts)} texts with {len(found)} arrays: return one for each "
@@ -194,25 +186,13 @@ class PythonTranslator:
         Raises:
             DataError: The function fails, or its answers are not N texts.
         """
-        found = list(_called(self, [text for (text,) in texts]))
+        found = list(called(self, [text for (text,) in texts]))
         if len(found) != len(texts) or not all(isinstance(text, str) for text in found):
             raise DataError(
                 f"the teacher {self.name!r} answers {len(texts)} texts with {str(found)[:100]}: return a list of "
                 f"{len(texts)} texts."
             )
         return found
-
-
-def _called(teacher: PythonTagger | PythonTranslator, texts: list) -> Any:
-    try:
-        return teacher.call(texts)
-    except HfRnnError:
-        raise
-    except Exception as error:
-        raise DataError(
-            f"the teacher {teacher.name!r} failed ({type(error).__name__}: {first_line(error)}) on {len(texts)} texts: "
-            "correct the model, as the traceback above shows."
-        ) from error
 
 
 __all__ = ["PythonTagger", "PythonTranslator", "python_tagger", "python_translator"]

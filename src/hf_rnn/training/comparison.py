@@ -65,9 +65,35 @@ def compare(task: Any, rows: Dataset, theirs: Any, student: Any, ours: np.ndarra
     return how(task, rows, theirs, ours)
 
 
+def metrics_of(task: Any, rows: Dataset, answers: Any) -> dict[str, Any]:
+    """Return the metrics of answers to rows. Words of invisible characters do not count.
+
+    Args:
+        task: Task of the student.
+        rows: Prepared rows of a split.
+        answers: Answers to these rows, as the lesson has them.
+    """
+    if task.problem_type == TRANSLATION:
+        return task.measure(answers, rows["target"][:])
+    if task.problem_type != TAGS:
+        return task.metrics(answers, np.asarray(rows["labels"]))
+    labels = np.where(_seen(rows), labels_in(rows, task), IGNORED)
+    return task.metrics(*_in_rows(answers, labels, _row_of_words(rows), len(rows)))
+
+
+def _seen(rows: Dataset) -> np.ndarray:
+    """Return True for each word that has a visible character."""
+    return np.array([is_seen(word) for row in rows["words"] for word in row], dtype=bool)
+
+
+def _row_of_words(rows: Dataset) -> np.ndarray:
+    """Return the index of the row of each word."""
+    return np.repeat(np.arange(len(rows)), [len(row) for row in rows["words"]])
+
+
 def _classified(task: Any, rows: Dataset, theirs: np.ndarray, ours: np.ndarray) -> Comparison:
     labels, both = np.asarray(rows["labels"]), (theirs, ours)
-    metrics = [task.metrics(each, labels) for each in both]
+    metrics = [metrics_of(task, rows, each) for each in both]
     if task.problem_type == REGRESSION:
         # Values that are all the same have no correlation.
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -95,12 +121,9 @@ def _classified(task: Any, rows: Dataset, theirs: np.ndarray, ours: np.ndarray) 
 
 
 def _tagged(task: Any, rows: Dataset, theirs: np.ndarray, ours: np.ndarray) -> Comparison:
-    """Compare the tags of words. Words of invisible characters do not count."""
-    words = [word for row in rows["words"] for word in row]
-    of_row = np.repeat(np.arange(len(rows)), [len(row) for row in rows["words"]])
-    seen = np.array([is_seen(word) for word in words], dtype=bool)
-    labels, both = np.where(seen, labels_in(rows, task), IGNORED), (theirs, ours)
-    metrics = [task.metrics(*_in_rows(each, labels, of_row, len(rows))) for each in both]
+    words, of_row, seen = [word for row in rows["words"] for word in row], _row_of_words(rows), _seen(rows)
+    labels, both = labels_in(rows, task), (theirs, ours)
+    metrics = [metrics_of(task, rows, each) for each in both]
     answers, scores = ([read(each) for each in both] for read in (task.predicted, lambda each: softmax(each).max(1)))
     different = seen & (answers[0] != answers[1])
     differing = [
@@ -134,7 +157,7 @@ def _in_rows(scores: np.ndarray, labels: np.ndarray, of_row: np.ndarray, count: 
 
 def _translated(task: Any, rows: Dataset, theirs: list[str], ours: list[str]) -> Comparison:
     sources, targets = rows["source"][:], rows["target"][:]
-    metrics = [task.measure(each, targets) for each in (theirs, ours)]
+    metrics = [metrics_of(task, rows, each) for each in (theirs, ours)]
     different = [place for place in range(len(rows)) if theirs[place] != ours[place]]
     differing = [
         (

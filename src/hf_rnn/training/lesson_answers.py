@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..teachers.base import TAGS, Labeller, columns_of
+from ..teachers.base import TAGS, Labeller, columns_of, log_softmax
 from ..teachers.labelling import Processes, answer, answer_in_words, folder_of
 from ..text.labels import MULTI, REGRESSION
 from ..utils.errors import ConfigError
@@ -64,7 +64,7 @@ class Scores:
             mean = (weights / (1 + np.exp(-stacked))).sum(0)
             return np.log(mean / (1 - mean)).astype(np.float32)
         mean = np.log((weights * np.exp(stacked)).sum(0))
-        return _normalised(mean).astype(np.float32)
+        return log_softmax(mean).astype(np.float32)
 
     def _of_each(self, texts: list[Text]) -> list[np.ndarray]:
         run, task = self.run, self.task
@@ -86,7 +86,8 @@ class Scores:
             self._check_renamed()
             places = columns_of(teacher.labels, task.label_names, renamed, teacher.name, scores.shape[1])
             scores = scores[:, places]
-            found.append(scores if task.problem_type in (MULTI, REGRESSION) else _normalised(scores))
+            # Labels of the teacher may have been left out.
+            found.append(scores if task.problem_type in (MULTI, REGRESSION) else log_softmax(scores))
         return found
 
     def _check_renamed(self) -> None:
@@ -134,12 +135,6 @@ def _check_scheme(teacher: Any, task: Any, renamed: dict[str, str | None]) -> No
             f"the teacher {teacher.name!r} has the tags {', '.join(given[:20])} of another scheme, such as {other[0]}, "
             f"and the data has the BIO tags {', '.join(task.label_names[:20])}: name a teacher with BIO tags."
         )
-
-
-def _normalised(scores: np.ndarray) -> np.ndarray:
-    """Return log probabilities whose probabilities sum to 1; labels of the teacher may have been left out."""
-    highest = scores.max(1, keepdims=True)
-    return scores - highest - np.log(np.exp(scores - highest).sum(1, keepdims=True))
 
 
 def decisions(scores: np.ndarray, problem_type: str) -> np.ndarray:

@@ -43,15 +43,7 @@ def load_value(text: str) -> Any:
             }
             if of == "teacher":
                 section |= {name: _in_words(found[name]) for name in names if isinstance(found.get(name), dict)}
-    return as_yaml({key: _word(inner, spelled.get(key)) for key, inner in _with_keys(value, spelled).items()})
-
-
-def _word(value: Any, spelled: Any) -> Any:
-    """Return a value, or its spelling if YAML reads a word as a boolean: the label no is not false."""
-    if isinstance(value, dict) and isinstance(spelled, dict):
-        return {key: _word(inner, spelled.get(key)) for key, inner in value.items()}
-    is_word = isinstance(value, bool) and str(spelled).lower() not in ("true", "false")
-    return spelled if is_word else value
+    return as_yaml(_with_keys(value, spelled))
 
 
 def _in_words(spelled: dict) -> dict:
