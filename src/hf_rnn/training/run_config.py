@@ -186,8 +186,8 @@ class RunParser(ArgumentParser):
         for file in _files(self.args):
             check_sections(file)
         keys = [action.dest for action in self._actions]
-        # The last one of equally near keys is named.
-        keys.sort(key=lambda key: not key.startswith(WITH_SECTION))
+        # The first one of equally near keys is named.
+        keys.sort(key=lambda key: key.startswith(WITH_SECTION))
         raise ConfigError(name_unknown_key(message.replace(AS_WRITTEN, ""), keys)) from ex
 
 

@@ -22,7 +22,7 @@ def name_unknown_key(message: str, keys: Iterable[str]) -> str:
 
     Args:
         message: Message of an error of jsonargparse.
-        keys: Known keys, such as `training.seed`.
+        keys: Known keys, such as `training.seed`. Of equally near keys, the first is named.
 
     Returns:
         A message with the unknown key and the nearest known key. If none is near, it lists the known keys of the
@@ -39,7 +39,7 @@ def name_unknown_key(message: str, keys: Iterable[str]) -> str:
     near = known or (inside.get(nearest(last, inside) or "") if inside else nearest(name, keys))
     if not near and not section:
         # A key that lacks its section.
-        lasts = {key.rpartition(".")[2]: key for key in keys}
+        lasts = {key.rpartition(".")[2]: key for key in reversed(keys)}
         near = lasts.get(nearest(last, lasts) or "")
     if near:
         return f"there is no key {name!r}: did you mean {near!r}?"
