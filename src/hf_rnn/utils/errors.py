@@ -5,12 +5,10 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
+from ..runtime.errors import HfRnnError
+
 # Endings of files that are neither data nor models.
 NO_DATA = (".ipynb", ".log", ".md", ".py", ".sh", ".toml", ".yaml", ".yml")
-
-
-class HfRnnError(ValueError):
-    """Error that a user can correct. The message names the cause and what to write instead."""
 
 
 class ConfigError(HfRnnError):
