@@ -22,7 +22,7 @@ def name_unknown_key(message: str, keys: Iterable[str]) -> str:
 
     Args:
         message: Message of an error of jsonargparse.
-        keys: Known keys, such as `training.seed`. Of equally near keys, the first is named.
+        keys: Known keys, such as `training.seed`; the first of equally near keys is named.
 
     Returns:
         A message with the unknown key and the nearest known key. If none is near, it lists the known keys of the
