@@ -588,6 +588,9 @@ def test_no_transfer_text_that_is_left_is_an_error(rows, data, teacher, tmp_path
         ({"training": {"label_smoothing_factor": 0.1}}, "smooths labels"),
         ({"teacher": {"path": "x", "columns": ["a", "b"]}}, "leave one of them out"),
         ({"teacher": {"path": "./missing"}}, "there is no such folder"),
+        ({"teacher": {"endpoint_model": "llama"}}, "teacher.endpoint_model='llama' is about an endpoint, and no teach"),
+        ({"teacher": {"prompt": "{text}"}}, "teacher.prompt='{text}' is about an endpoint, and no teacher is one"),
+        ({"teacher": {"hypothesis": "about {}"}}, "'about {}' is read by NLI models, and none of the teachers"),
     ],
 )
 def test_settings_that_make_no_sense_are_errors(data, teacher, tmp_path, others, words):

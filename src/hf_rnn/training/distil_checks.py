@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..teachers.endpoint import is_endpoint
 from ..utils.errors import ConfigError
 from .objectives import OBJECTIVES
 
@@ -50,6 +51,7 @@ def check_distillation(run: RunConfig) -> None:
         )
     _check_loss(run)
     _check_fine_tuning(run)
+    _check_endpoints(run)
     _check_embeddings(run)
 
 
@@ -84,6 +86,16 @@ def _check_fine_tuning(run: RunConfig) -> None:
             raise ConfigError(
                 f"teacher.{name}={getattr(run.teacher, name)} is about the fine-tuning of the teacher: write "
                 "teacher.finetune=True too, or leave it out."
+            )
+
+
+def _check_endpoints(run: RunConfig) -> None:
+    """Raise [`ConfigError`] for settings of an endpoint that the run does not have."""
+    for name in ("endpoint_model", "prompt"):
+        if f"teacher.{name}" in run.given and not any(map(is_endpoint, run.teacher.path)):
+            raise ConfigError(
+                f"teacher.{name}={getattr(run.teacher, name)!r} is about an endpoint, and no teacher is one: name its "
+                "URL, such as teacher.path=http://localhost:8000/v1, or leave it out."
             )
 
 

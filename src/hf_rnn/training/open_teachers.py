@@ -25,7 +25,7 @@ from ..teachers.transformer import (
     find_transformer,
     license_of,
 )
-from ..teachers.zero_shot import is_nli, zero_shot_teacher
+from ..teachers.zero_shot import ZeroShotTeacher, is_nli, zero_shot_teacher
 from ..utils.errors import ConfigError
 from ..utils.output import say
 from .distil_arguments import IN_PYTHON
@@ -65,6 +65,11 @@ def open_teachers(
         teachers = [teacher_in_python(task)(model) for model in given]
     else:
         teachers = [_open(path, run, task, prepared) for path in run.teacher.path]
+    if "teacher.hypothesis" in run.given and not any(isinstance(each, ZeroShotTeacher) for each in teachers):
+        raise ConfigError(
+            f"teacher.hypothesis={run.teacher.hypothesis!r} is read by NLI models, and none of the teachers "
+            f"({', '.join(each.name for each in teachers)}) is used as one: name one, or leave it out."
+        )
     if wanted := run.teacher.outputs:
         for each in teachers:
             if getattr(each, "outputs", wanted) not in (None, wanted):
