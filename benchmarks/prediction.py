@@ -119,7 +119,7 @@ def keras_predict(folder: str, data: str, count: int | None, masked: bool, call:
     `call` uses `model(x)` instead of `predict`.
     """
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    from hf_rnn.text.collation import cut
+    from hf_rnn.runtime.tokens import cut
     from hf_rnn.text.tokenization import load_tokenizer, token_ids
 
     tokenizer = load_tokenizer(folder)

@@ -10,7 +10,7 @@ import report
 from datasets import Dataset, disable_progress_bars
 
 from hf_rnn import DataArguments, TextClassification, train_tokenizer
-from hf_rnn.inference.predictor import TEXTS_AT_ONCE
+from hf_rnn.runtime.batching import TEXTS_AT_ONCE
 from hf_rnn.text.tokenization import KINDS, token_ids
 
 

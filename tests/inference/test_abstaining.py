@@ -6,7 +6,7 @@ import pytest
 
 from hf_rnn import Predictor
 from hf_rnn.cli.main import main
-from hf_rnn.inference.abstaining import abstaining
+from hf_rnn.runtime.answers import abstaining
 from hf_rnn.text.arguments import DataArguments
 from hf_rnn.utils.errors import UserError
 

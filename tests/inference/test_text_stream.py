@@ -106,14 +106,14 @@ def test_a_word_without_end_waits_and_is_answered_all_the_same(tokenizer):
 def test_a_long_text_is_tokenized_piece_by_piece_to_the_same_tokens(tokenizer, monkeypatch):
     long = " ".join(texts(60, 400, seed=6)) + "wonderful" * 200
     expected = tokenizer([long, "short"])["input_ids"]
-    monkeypatch.setattr("hf_rnn.text.tokenization.LONG", 700)
+    monkeypatch.setattr("hf_rnn.runtime.tokens.LONG", 700)
     assert token_ids(tokenizer, [long, "short"]) == expected
 
 
 def test_a_long_text_without_a_place_to_cut_is_tokenized_as_a_whole(tokenizer, monkeypatch):
     endless = "good " + "wonderful" * 2000
     expected = tokenizer([endless])["input_ids"]
-    monkeypatch.setattr("hf_rnn.text.tokenization.LONG", 700)
+    monkeypatch.setattr("hf_rnn.runtime.tokens.LONG", 700)
     assert token_ids(tokenizer, [endless]) == expected
 
 

@@ -20,7 +20,7 @@ from hf_rnn import (
 )
 from hf_rnn.interpret.attribution import METHODS, explainable
 from hf_rnn.interpret.segmentation import sentences_of, words_of
-from hf_rnn.models.label_checks import labels_of
+from hf_rnn.models.decisions import labels_of
 from hf_rnn.utils.errors import UserError
 
 WORDS = "the film was long and my seat hard so we left early with some friends who saw it too on that day".split()

@@ -17,10 +17,11 @@ from hf_rnn.cli.main import main
 from hf_rnn.inference.evaluation import evaluate
 from hf_rnn.interpret.attribution import explainable
 from hf_rnn.interpret.diagnosis import diagnose
+from hf_rnn.runtime.bio import spans_of
 from hf_rnn.tasks.metrics import SpanMetrics
 from hf_rnn.tasks.token_classification import TokenClassification
 from hf_rnn.text.arguments import DataArguments
-from hf_rnn.text.bio import scheme, spans_of
+from hf_rnn.text.bio import scheme
 from hf_rnn.text.loading import load
 from hf_rnn.utils.errors import UserError
 

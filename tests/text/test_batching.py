@@ -5,7 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hf_rnn.text.batching import SIMILAR, EpochLengthSampler, TokenBatchSampler, by_tokens
+from hf_rnn.runtime.batching import by_tokens
+from hf_rnn.text.batching import SIMILAR, EpochLengthSampler, TokenBatchSampler
 
 LENGTHS = st.lists(st.integers(0, 300), max_size=200)
 TOKENS = st.integers(1, 2000)

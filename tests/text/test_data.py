@@ -6,9 +6,10 @@ import torch
 from datasets import Dataset
 from support import ROOT
 
+from hf_rnn.runtime.tokens import cut
 from hf_rnn.tasks import task_class
 from hf_rnn.text.arguments import DataArguments
-from hf_rnn.text.collation import RaggedCollator, cut
+from hf_rnn.text.collation import RaggedCollator
 from hf_rnn.text.columns import find_columns
 from hf_rnn.text.loading import load
 from hf_rnn.text.splits import split_validation

@@ -2,7 +2,8 @@
 
 import pytest
 
-from hf_rnn.text.written_text import as_written, evenly_spaced, is_seen
+from hf_rnn.runtime.entities import evenly_spaced, is_seen
+from hf_rnn.text.written_text import as_written
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from transformers import AutoModelForSequenceClassification, TrainerCallback
 import hf_rnn
 from hf_rnn import Predictor, RNNForSequenceClassification
 from hf_rnn.hub.saved_run import copy_run, read_run
-from hf_rnn.models.label_checks import labels_of
+from hf_rnn.models.decisions import labels_of
 from hf_rnn.training.presets import rules_of
 from hf_rnn.training.run_config import parse_run, with_values
 from hf_rnn.utils.errors import ConfigError, DataError, HfRnnError

@@ -18,7 +18,7 @@ from ..inference.predictor import Predictor
 from ..interpret.attribution import METHODS, explain, explainable
 from ..interpret.reading_curve import ReadingCurve, how_it_read
 from ..interpret.views import coloured
-from ..models.label_checks import labels_of
+from ..models.decisions import labels_of
 from ..text.encodings import COMPRESSIONS
 from ..text.formats import READERS
 from ..text.labels import is_regression

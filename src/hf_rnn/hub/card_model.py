@@ -4,7 +4,7 @@
 from ..auto import architecture, model_without_weights
 from ..models.cells import find_cell
 from ..models.configuration_rnn import DROPOUTS, RNNConfig, fields_read_by
-from ..text.bio import OUTSIDE, kind_of
+from ..runtime.bio import OUTSIDE, kind_of
 from ..text.labels import is_regression
 from .card_words import KINDS, escape
 

@@ -19,6 +19,8 @@ from typing import Any
 import torch
 from accelerate import PartialState
 
+from ..runtime.answers import check_min_score
+from ..runtime.batching import BATCH_TOKENS, TEXTS_AT_ONCE
 from ..text.arguments import DataArguments
 from ..text.columns import SAMPLE, text_of, value_at
 from ..text.formats import looks_tagged
@@ -27,10 +29,9 @@ from ..text.sources import reading
 from ..text.tables import collect, tables_of
 from ..utils.errors import HfRnnError
 from ..utils.processes import is_one_of_several, join_after_restart
-from .abstaining import check_min_score
 from .answer_files import check_format, write_answers
 from .columns import own_columns, text_columns
-from .predictor import BATCH_TOKENS, TEXTS_AT_ONCE, Predictor
+from .predictor import Predictor
 from .sorting import check_sort, numbered_answers, sort_parts
 
 logger = logging.getLogger(__name__)
@@ -175,7 +176,7 @@ def predict_file(
             prediction and `overwrite` is False.
     """
     check_format(output)
-    check_min_score(min_score, predictor.task)
+    check_min_score(min_score, predictor.has_scores)
     if sort is not None:
         check_sort(predictor, sort)
     file = OpenFile.of(predictor, data, given)

@@ -18,16 +18,17 @@ from ..auto import architecture
 from ..hub.fetch import find_model
 from ..hub.folder import RUN_FILE
 from ..hub.saved_run import read_run
+from ..runtime.answers import REGRESSION, abstaining, check_min_score
+from ..runtime.batching import BATCH_TOKENS, TEXTS_AT_ONCE, by_tokens
+from ..runtime.texts import as_text, check_is_list, check_options, columns_of, rows_of
 from ..tasks import Task, task_class, task_of
 from ..text.arguments import IN_MEMORY
-from ..text.batching import BATCH_TOKENS, by_tokens
 from ..text.columns import text_of
 from ..text.python_rows import is_table, splits_in
-from ..text.tokenization import as_text, load_tokenizer, token_ids
+from ..text.tokenization import load_tokenizer, token_ids
 from ..utils.errors import HfRnnError
 from ..utils.machine import default_device, keep_freed_memory, on_device
 from ..utils.output import bars_if_seen
-from .abstaining import abstaining, check_min_score
 from .columns import own_columns, text_columns
 from .ensemble import config_of_ensemble
 from .long_text import LONG_TEXT_WINDOW, logits_of
@@ -35,8 +36,6 @@ from .text_stream import TextStream
 
 logger = logging.getLogger(__name__)
 
-# The number of texts that are tokenized and sorted by length together.
-TEXTS_AT_ONCE = 4096
 # Logits that are divided by a lower temperature than this overflow to infinity.
 COLDEST = 0.01
 
@@ -167,14 +166,18 @@ class Predictor:
             raise HfRnnError(
                 "only text classifiers have scores of labels: call predictor(texts) for the answers of this model."
             )
-        if isinstance(texts, (str, bytes)):
-            raise HfRnnError("texts is one string: pass a list of texts, [text].")
+        check_is_list(texts)
         rows = list(self._rows(texts, pairs))
         if not rows:
             return np.empty((0, len(self.task.label_names)), dtype=np.float32)
         task: Any = self.task
         _, ids = task.read_and_cut(self.tokenizer, *self.columns(rows))
         return task.scores(self.logits(ids, batch_tokens))
+
+    @property
+    def has_scores(self) -> bool:
+        """True if answers have probabilities of labels: those of a text classifier that does not predict a number."""
+        return self.task.one_answer and self.task.problem_type != REGRESSION
 
     def _rows(self, texts: Any, pairs: Any) -> Any:
         """Return the texts, or the pairs of texts, of a list or of a table."""
@@ -204,15 +207,9 @@ class Predictor:
                 value that is not a text; `batch_tokens` is under 1, or `top_k` under 0; or `min_score` is not from 0 to
                 1, or the answers of the model have no scores.
         """
-        if isinstance(texts, (str, bytes)):
-            raise HfRnnError("texts is one string: pass a list of texts, [text].")
-        top_k = 0 if top_k is None else top_k
-        for name, value, least in (("batch_tokens", batch_tokens, 1), ("top_k", top_k, 0)):
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                other = "" if least else ", or 0 for all labels"
-                raise HfRnnError(f"{name}={value!r} must be a whole number, 1 or greater{other}.")
-        check_min_score(min_score, self.task)
-        answers = self._stream(iter(texts), top_k or None, batch_tokens)
+        top_k = check_options(texts, top_k, batch_tokens)
+        check_min_score(min_score, self.has_scores)
+        answers = self._stream(iter(texts), top_k, batch_tokens)
         return (abstaining(answer, min_score) for answer in answers) if min_score else answers
 
     def _in_table(self, table: Any) -> list[Any]:
@@ -255,15 +252,9 @@ class Predictor:
         Raises:
             HfRnnError: Rows have different numbers of texts, or one text for a model of pairs.
         """
-        rows = [row if isinstance(row, (tuple, list)) else (row,) for row in texts]
-        wrong = next((row for row in rows if len(row) != len(rows[0]) or len(row) not in (1, 2)), None)
-        if wrong is not None:
-            raise HfRnnError(
-                f"a row of {len(wrong)} texts, {str(wrong)[:60]}, cannot be read (the first has {len(rows[0])}): "
-                "pass one text a row, or a pair (text, second text) in each."
-            )
+        rows = rows_of(texts)
         self._check_pairs(len(rows[0]))
-        return [[as_text(text) for text in column] for column in zip(*rows, strict=True)]
+        return columns_of(rows)
 
     def _check_pairs(self, given: int) -> None:
         """Raise [`HfRnnError`] if a model of pairs is given one text a row."""

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from ..text.labels import MULTI, REGRESSION
+from ..runtime.answers import MULTI, abstaining
+from ..runtime.batching import TEXTS_AT_ONCE
 from ..utils.errors import HfRnnError, check_choice
-from .abstaining import abstaining
-from .predictor import TEXTS_AT_ONCE, Predictor
+from .predictor import Predictor
 from .uncertainty import DISAGREEMENT, SORTS, uncertainty
 
 
@@ -28,7 +28,7 @@ def check_sort(predictor: Predictor, sort: str) -> None:
         sort: Measure of uncertainty.
     """
     check_choice("sort", sort, SORTS)
-    if not predictor.task.one_answer or predictor.task.problem_type == REGRESSION:
+    if not predictor.has_scores:
         raise HfRnnError(
             f"sort={sort!r} needs probabilities of labels, which only a text classifier gives, and this model is for "
             f"{predictor.task.problem_type}: leave it out."

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from ..runtime.texts import as_text
+from ..runtime.tokens import MARGIN
 from ..text.collation import RaggedCollator
-from ..text.tokenization import MARGIN, as_text, settled_ids, token_ids
+from ..text.tokenization import settled_ids, token_ids
 from ..utils.errors import HfRnnError
 from ..utils.machine import on_device
 

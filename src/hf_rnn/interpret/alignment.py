@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ..inference.predictor import Predictor
-from ..text.tokenization import as_text
+from ..runtime.texts import as_text
 from ..utils.errors import HfRnnError
 from ..utils.figures import boxes_for_missing_glyphs, font_families, new_figure
 from .segmentation import tokens_of, words_of

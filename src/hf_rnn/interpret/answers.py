@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ..models.decisions import decide
-from ..models.label_checks import labels_of
+from ..models.decisions import decide, labels_of
 from ..text.labels import is_regression
 from ..utils.errors import HfRnnError, nearest
 

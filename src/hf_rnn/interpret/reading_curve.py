@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from ..models.label_checks import labels_of
+from ..models.decisions import labels_of
 from ..models.modeling_rnn import RNNForSequenceClassification
-from ..text.batching import by_tokens
+from ..runtime.batching import by_tokens
+from ..runtime.texts import as_text
 from ..text.collation import RaggedCollator
 from ..text.labels import is_regression
-from ..text.tokenization import as_text
 from ..utils.errors import HfRnnError
 from ..utils.figures import boxes_for_missing_glyphs, font_families, new_figure
 from ..utils.machine import on_device

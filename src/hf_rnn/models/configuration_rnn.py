@@ -21,8 +21,7 @@ from transformers import PreTrainedConfig
 from .cells import CELLS
 from .choices import check_choice
 from .code_files import AUTO_MAP, CUSTOM_PIPELINES, code_files
-from .decisions import check_thresholds
-from .label_checks import labels_of
+from .decisions import check_thresholds, labels_of
 from .pooling import POOLINGS
 
 __version__ = "0.1.0"

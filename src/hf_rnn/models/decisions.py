@@ -1,8 +1,9 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """Decisions of a text classifier: the labels that follow from the probabilities, with or without thresholds.
 
-This is the only place that decides: predictions, metrics, pipelines and explanations call it. Shape letters: B rows, C
-labels.
+This is the only place that decides: predictions, metrics, pipelines and explanations call it. `models/decisions.py` and
+`runtime/decisions.py` are the same file twice, because the first is saved with each model and the second is installed
+without torch. A test compares them. Shape letters: B rows, C labels.
 """
 
 import difflib
@@ -11,8 +12,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-
-from .label_checks import labels_of
 
 # Threshold of a label of a multi-label model without a threshold of its own.
 DEFAULT = 0.5
@@ -45,6 +44,15 @@ def decide(scores: np.ndarray, config: Any) -> np.ndarray:
     ((name, threshold),) = thresholds.items()
     chosen = labels_of(config).index(name)
     return np.where(scores[:, chosen] > threshold, chosen, 1 - chosen)
+
+
+def labels_of(config: Any) -> list[str]:
+    """Return the names of the labels 0, 1, …, in any order of `config.id2label`.
+
+    Args:
+        config: Configuration of the model.
+    """
+    return [config.id2label[i] for i in sorted(config.id2label)]
 
 
 def mean_thresholds(configs: Sequence[Any]) -> dict[str, float] | None:
@@ -93,4 +101,4 @@ def check_thresholds(thresholds: dict[str, float] | None, names: list[str], prob
         )
 
 
-__all__ = ["DEFAULT", "check_thresholds", "decide", "mean_thresholds"]
+__all__ = ["DEFAULT", "check_thresholds", "decide", "labels_of", "mean_thresholds"]

@@ -1,7 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Labels of a configuration, and checks of the labels given to a model; no check waits for a GPU."""
-
-from typing import Any
+"""Checks of the labels given to a model; no check waits for a GPU."""
 
 from torch import Tensor
 
@@ -9,15 +7,6 @@ from .ragged import may_ask
 
 # Label index that the loss ignores, as in transformers.
 IGNORED = -100
-
-
-def labels_of(config: Any) -> list[str]:
-    """Return the names of the labels 0, 1, …, in any order of `config.id2label`.
-
-    Args:
-        config: Configuration of the model.
-    """
-    return [config.id2label[i] for i in sorted(config.id2label)]
 
 
 def _outside(labels: Tensor, N: int) -> list[int]:
@@ -58,4 +47,4 @@ def check_in_vocabulary(labels: Tensor, V: int) -> None:
         )
 
 
-__all__ = ["IGNORED", "check_in_vocabulary", "check_known", "labels_of"]
+__all__ = ["IGNORED", "check_in_vocabulary", "check_known"]

@@ -15,9 +15,10 @@ from transformers.modeling_outputs import TokenClassifierOutput
 from .characters import CharacterEncoder
 from .configuration_rnn import RNNConfig
 from .crf import CRF, bio_transitions
+from .decisions import labels_of
 from .forward_arguments import accepts_client_arguments
 from .heads import ClassificationHead
-from .label_checks import IGNORED, check_known, labels_of
+from .label_checks import IGNORED, check_known
 from .modeling_rnn import RNNModel
 from .pretrained_model import RNNPreTrainedModel
 from .ragged import Ragged

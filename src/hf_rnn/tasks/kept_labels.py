@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..models.configuration_rnn import RNNConfig
-from ..models.label_checks import labels_of
+from ..models.decisions import labels_of
 from ..text.arguments import DataArguments
 from ..text.labels import REGRESSION, SINGLE, LabelForm, find_form, is_regression
 from ..utils.errors import DataError

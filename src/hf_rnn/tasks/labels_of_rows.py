@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..models.configuration_rnn import RNNConfig
-from ..models.label_checks import labels_of
+from ..models.decisions import labels_of
 from ..text.arguments import DataArguments
 from ..text.columns import Columns
 from ..text.labels import (

@@ -16,7 +16,7 @@ import numpy as np
 from scipy import stats
 from sklearn import metrics as sk
 
-from ..text.bio import OUTSIDE
+from ..runtime.bio import OUTSIDE
 from ..utils.errors import DataError
 
 # Number of bins of probabilities in a reliability diagram and in the expected calibration error.

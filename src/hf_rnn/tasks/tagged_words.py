@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..models.configuration_rnn import RNNConfig
-from ..models.label_checks import labels_of
+from ..models.decisions import labels_of
 from ..text.arguments import DataArguments
 from ..text.bio import check_tags, is_bio, scheme
 from ..text.columns import TAG_COLUMNS, WORD_COLUMNS

@@ -14,15 +14,12 @@ from transformers import PreTrainedTokenizerBase
 
 from ..models.decisions import decide
 from ..models.modeling_rnn import RNNForSequenceClassification
+from ..runtime.answers import answers_of, scores_of
 from ..text.arguments import DataArguments
 from ..text.collation import RaggedCollator
-from ..text.labels import (
-    MULTI,
-    REGRESSION,
-    SINGLE,
-)
+from ..text.labels import MULTI, REGRESSION, SINGLE
 from .labelled_texts import LabelledTexts
-from .text_task import quotable, softmax
+from .text_task import quotable
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -273,10 +270,7 @@ class TextClassification(LabelledTexts):
         Args:
             logits: Logits, `[B, C]`.
         """
-        if self.problem_type == REGRESSION:
-            return logits
-        # Above 500, the exponential function overflows, and the probability is 0 or 1 long before.
-        return 1 / (1 + np.exp(-np.clip(logits, -500, 500))) if self.problem_type == MULTI else softmax(logits)
+        return scores_of(logits, self.problem_type)
 
     def answers(self, logits: np.ndarray, top_k: int | None = 1) -> list[dict]:
         """Return the `label` and `score`, the `labels` and `scores`, or the `value` of each row.
@@ -287,24 +281,7 @@ class TextClassification(LabelledTexts):
                 chooses, which with thresholds need not be the most likely one. For several labels per row, any number
                 selects the labels that the model chooses.
         """
-        scores = self.scores(logits)
-        if self.problem_type == REGRESSION:
-            return [{"value": float(value)} for value in scores.reshape(len(scores))]
-        answers = []
-        for row, chosen in zip(scores, decide(scores, self), strict=True):
-            order = np.argsort(-row).tolist()
-            if self.problem_type == MULTI and top_k is not None:
-                order = [i for i in order if chosen[i]]
-            elif top_k == 1:
-                order = [int(chosen)]
-            else:
-                order = order[:top_k]
-            names, values = [self.label_names[i] for i in order], [float(row[i]) for i in order]
-            if self.problem_type == SINGLE and top_k == 1:
-                answers.append({"label": names[0], "score": values[0]})
-            else:
-                answers.append({"labels": names, "scores": values})
-        return answers
+        return answers_of(logits, self, top_k)
 
     def with_data(self, data: DataArguments) -> TextClassification:
         """Return a task with the same labels over other data.

@@ -6,13 +6,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
+from ..runtime.tokens import TRUNCATIONS, cut, cut_rows
 from ..text.arguments import VALIDATIONS, DataArguments
-from ..text.collation import cut, cut_pair
 from ..text.columns import choose_text, column_for, text_of
 from ..text.schema import Schema, fingerprint
 from ..text.splits import SPLITS, choose_split, split_test, split_validation
@@ -28,7 +29,6 @@ logger = logging.getLogger(__name__)
 EXAMPLE_LENGTH = 100
 # Column that marks training rows, for tasks that encode training rows in a different way.
 FOR_TRAINING = "for_training"
-TRUNCATIONS = ("head", "tail", "head_tail")
 
 
 class TextTask(TaskFacts):
@@ -160,24 +160,6 @@ class TextTask(TaskFacts):
             f"the data set {self.data.path!r} has no split {wanted}, only {', '.join(splits)}: "
             f"write {argument}={next(iter(splits))!r}."
         )
-
-    @staticmethod
-    def one_answer_of(columns: Sequence[list[str]], top_k: int | None, what: str) -> Sequence[list[str]]:
-        """Return the columns of texts; check that there is one column and that `top_k` is 1.
-
-        Args:
-            columns: Texts of all rows, followed by the second texts if rows are pairs.
-            top_k: Number of labels that the caller asked for.
-            what: Answer of the task, for errors.
-
-        Raises:
-            DataError: Rows are pairs of texts, or `top_k` is not 1.
-        """
-        if top_k != 1:
-            raise DataError(f"top_k={top_k} is not possible, because {what}: leave top_k out.")
-        if len(columns) > 1:
-            raise DataError(f"pass one text per row, not {len(columns)}; the second is {columns[1][0][:60]!r}.")
-        return columns
 
     def text_column(self, rows: Dataset) -> str:
         """Return the name of the column of texts.
@@ -351,14 +333,9 @@ class TextTask(TaskFacts):
             pairs: Second texts, one for each of `texts`; None if rows are single texts.
         """
         ids = token_ids(tokenizer, texts, pairs)
-        if pairs is None:
-            return ids, self.cut(ids)
-        most, kept = self.data.max_length, list(ids)
-        long = [place for place, row in enumerate(ids) if most is not None and len(row) > most]
-        of_texts = pair_encodings(tokenizer, [(texts[place], pairs[place]) for place in long])
-        for place, which in zip(long, of_texts, strict=True):
-            kept[place] = cut_pair(ids[place], which, most, self.data.truncation)
-        return ids, kept
+        columns = [texts] if pairs is None else [texts, pairs]
+        encodings_of = partial(pair_encodings, tokenizer)
+        return ids, cut_rows(ids, columns, self.data.max_length, self.data.truncation, encodings_of)
 
     def cut(self, rows: list[list[int]]) -> list[list[int]]:
         """Return rows of token ids, truncated to `data.max_length`."""
@@ -375,17 +352,6 @@ class TextTask(TaskFacts):
         return task
 
 
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Return the softmax of logits over the last axis.
-
-    Args:
-        logits: Logits of any shape; the last axis is the classes.
-    """
-    # Prediction must not import scipy, which is slow to load, so scipy.special.softmax is not used.
-    scores = np.exp(logits - logits.max(-1, keepdims=True))
-    return scores / scores.sum(-1, keepdims=True)
-
-
 def quotable(rows: list[dict[str, str]]) -> dict[str, str]:
     """Return the first row whose texts all have 20 to 100 characters, or else the shortest row, truncated.
 
@@ -397,4 +363,4 @@ def quotable(rows: list[dict[str, str]]) -> dict[str, str]:
     return {k: t if len(t) <= EXAMPLE_LENGTH else t[: EXAMPLE_LENGTH - 1] + "…" for k, t in texts.items()}
 
 
-__all__ = ["TextTask", "quotable", "softmax"]
+__all__ = ["TextTask", "quotable"]

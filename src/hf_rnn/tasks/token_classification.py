@@ -15,15 +15,18 @@ from transformers import PreTrainedTokenizerBase
 
 from ..models.label_checks import IGNORED
 from ..models.modeling_token_rnn import RNNForTokenClassification
+from ..runtime.answers import one_answer_of
+from ..runtime.bio import OUTSIDE, kind_of, spans_of
+from ..runtime.entities import is_seen, tag_answers
 from ..text.arguments import DataArguments
-from ..text.bio import OUTSIDE, kind_of, spans_of
 from ..text.collation import TEACHER, RaggedCollator
 from ..text.token_scores import scores_of_tokens
-from ..text.written_text import as_written, evenly_spaced, is_seen
+from ..text.tokenization import backend_of
+from ..text.written_text import as_written
 from ..utils.errors import DataError
 from .settings import OF_TEXT_CLASSIFIERS
 from .tagged_words import TaggedWords
-from .text_task import FOR_TRAINING, quotable, softmax
+from .text_task import FOR_TRAINING, quotable
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -308,40 +311,9 @@ class TokenClassification(TaggedWords):
         Raises:
             DataError: Rows are pairs of texts, or `top_k` is not 1.
         """
-        (texts,) = self.one_answer_of(columns, top_k, "a tagger gives each word its best tag")
-        spaced, places = zip(*map(evenly_spaced, texts), strict=True)
-        read: Any = predictor.tokenizer(list(spaced), return_offsets_mapping=True, verbose=False)
-        logits = predictor.token_logits(read["input_ids"], batch_tokens)
-        answers = []
-        for i, (text, of_text) in enumerate(zip(texts, logits, strict=True)):
-            entities = self._entities(spaced[i], of_text, read.word_ids(i), read["offset_mapping"][i])
-            for entity in entities:
-                start, end = places[i][entity["start"]], places[i][entity["end"] - 1] + 1
-                entity |= {"text": text[start:end], "start": start, "end": end}
-            answers.append({"entities": entities})
-        return answers
-
-    def _entities(
-        self, text: str, logits: np.ndarray, word_ids: list[int | None], offsets: list[tuple[int, int]]
-    ) -> list[dict]:
-        # Indices of the tokens of each word.
-        tokens: dict[int, list[int]] = {}
-        for place, word in enumerate(word_ids):
-            if word is not None:
-                tokens.setdefault(word, []).append(place)
-        words = [(places[0], offsets[places[0]][0], offsets[places[-1]][1]) for places in tokens.values()]
-        words = [word for word in words if is_seen(text[word[1] : word[2]])]
-        firsts = [first for first, *_ in words]
-        scores = softmax(logits).max(-1)
-        tags = [self.label_names[i] for i in self.predicted(logits[firsts])]
-        entities = []
-        for kind, first, last in spans_of(tags):
-            start, end = words[first][1], words[last][2]
-            # The offsets of byte-level tokenizers include the space before a word.
-            start += len(text[start:end]) - len(text[start:end].lstrip())
-            score = float(scores[firsts[first : last + 1]].mean())
-            entities.append({"label": kind, "text": text[start:end], "score": score, "start": start, "end": end})
-        return entities
+        (texts,) = one_answer_of(columns, top_k, "a tagger gives each word its best tag")
+        logits_of = partial(predictor.token_logits, batch_tokens=batch_tokens)
+        return tag_answers(texts, backend_of(predictor.tokenizer), logits_of, self.label_names)
 
     @staticmethod
     def shown(answer: dict) -> str:

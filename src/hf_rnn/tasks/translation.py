@@ -17,6 +17,7 @@ from transformers import PreTrainedTokenizerBase
 from ..models.configuration_rnn import RNNConfig
 from ..models.label_checks import IGNORED
 from ..models.modeling_seq2seq_rnn import RNNForConditionalGeneration
+from ..runtime.answers import one_answer_of
 from ..text.arguments import DataArguments
 from ..text.collation import RaggedCollator
 from ..text.columns import SOURCE_COLUMNS, TARGET_COLUMNS
@@ -337,7 +338,7 @@ class Translation(TextTask):
         Raises:
             DataError: Rows are pairs of texts, or `top_k` is not 1.
         """
-        (texts,) = self.one_answer_of(columns, top_k, "a translator writes one text")
+        (texts,) = one_answer_of(columns, top_k, "a translator writes one text")
         ids = self.ids(predictor.tokenizer, texts)
         longest, most = max(map(len, ids)), self.data.max_length
         if most is not None and longest > most:

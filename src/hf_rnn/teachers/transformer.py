@@ -26,7 +26,7 @@ from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME
 
 from ..hub.folder import CARD_FILE
 from ..models.weight_files import is_intact
-from ..text.batching import by_tokens
+from ..runtime.batching import by_tokens
 from ..text.tokenization import TOKENIZER_FILES
 from ..utils.errors import ConfigError, did_you_mean, first_line, is_mistyped, looks_local
 from ..utils.hub_download import snapshot

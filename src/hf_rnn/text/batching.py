@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Batches of rows of similar length, so that little of a batch is padding."""
+"""Training batches of rows of similar length, so that little of a batch is padding."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -12,28 +12,6 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 
 # Least length of the first row of a training batch, as a share of the longest row of its bucket.
 SIMILAR = 0.9
-# Default number of tokens in a batch for prediction.
-BATCH_TOKENS = 16384
-
-
-def by_tokens(lengths: Sequence[int] | np.ndarray, tokens: int) -> Iterator[np.ndarray]:
-    """Yield batches of rows of similar length for prediction, longest first.
-
-    The first batch is the largest, so memory is allocated once.
-
-    Args:
-        lengths: Lengths of the rows in tokens.
-        tokens: Largest number of tokens in a batch, padding included. A longer row is a batch of its own.
-
-    Yields:
-        Indices of the rows of a batch. Each row is in exactly one batch.
-    """
-    order = np.argsort(-np.asarray(lengths), kind="stable")
-    start = 0
-    while start < len(order):
-        size = max(1, tokens // max(1, int(lengths[order[start]])))
-        yield order[start : start + size]
-        start += size
 
 
 class TokenBatchSampler(Sampler[list[int]]):
@@ -159,4 +137,4 @@ class ShardedBatches(Sampler[list[int]]):
         return batches
 
 
-__all__ = ["EpochLengthSampler", "ShardedBatches", "TokenBatchSampler", "by_tokens"]
+__all__ = ["EpochLengthSampler", "ShardedBatches", "TokenBatchSampler"]

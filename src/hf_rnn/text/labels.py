@@ -16,17 +16,13 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from ..runtime.answers import MULTI, PROBLEM_TYPES, REGRESSION, SINGLE
 from ..utils.errors import DataError
 from .arguments import DataArguments
 from .columns import bit_of
 
 logger = logging.getLogger(__name__)
 
-SINGLE, MULTI, REGRESSION = PROBLEM_TYPES = (
-    "single_label_classification",
-    "multi_label_classification",
-    "regression",
-)
 SEPARATORS = ("|", ";", ",")
 # Maximum number of different decimal numbers that may be read as class names.
 FEW = 20

@@ -11,8 +11,9 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from ..runtime.bio import OUTSIDE, goes_on, kind_of, of_span
 from ..utils.errors import DataError
-from .bio import OUTSIDE, begun, goes_on, is_bio, kind_of, of_span
+from .bio import begun, is_bio
 
 logger = logging.getLogger(__name__)
 

@@ -13,15 +13,11 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedToken
 from transformers.utils import CONFIG_NAME
 
 from ..models.weight_files import is_intact
+from ..runtime import tokens
 from ..utils.errors import ConfigError, check_choice, first_line, looks_local
 from ..utils.hub_download import snapshot
 
 PAD, UNK, BOS, EOS = SPECIAL_TOKENS = ["<pad>", "<unk>", "<s>", "</s>"]
-# Characters at the end of an incomplete text whose tokens may still change (more than the longest HTML tag that
-# `strip_html` removes), and number of tokens before them at which a cut is tried.
-MARGIN, TRIES = 256, 8
-# Characters per piece of a long text. A text is long if it has more than twice as many characters.
-LONG = 1 << 17
 # Files of a tokenizer in a folder or repository.
 TOKENIZER_FILES = (
     "tokenizer*.json",
@@ -297,51 +293,31 @@ def settled_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> tuple[list[int
     """Return the ids of the leading tokens that later text cannot change, and the rest of the text.
 
     Args:
-        tokenizer: Fast tokenizer.
+        tokenizer: Fast tokenizer; its padding and truncation are switched off.
         text: Beginning of a text that may continue. If it cannot be cut, there are no ids and the rest is all of it.
     """
-    encoded = tokenizer(text, return_offsets_mapping=True, verbose=False)
-    ids, starts = encoded["input_ids"], [start for start, _ in encoded["offset_mapping"]]
-    before = [start for start in starts if 0 < start <= len(text) - MARGIN]
-    # The space before a word may belong to the token of the word.
-    places = [place for start in before[: -TRIES - 1 : -1] for place in (len(text[:start].rstrip()), start)]
-    backend: Any = getattr(tokenizer, "backend_tokenizer", None)
-    for place in dict.fromkeys(places):
-        head, tail = (encoding.ids for encoding in backend.encode_batch_fast([text[:place], text[place:]]))
-        if head + tail == ids:
-            return head, text[place:]
-    return [], text
+    return tokens.settled_ids(backend_of(tokenizer), text)
 
 
-def _ids_of_long(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """Return the token ids of a long text, encoded in pieces, because the backend needs many times their memory."""
-    backend: Any = getattr(tokenizer, "backend_tokenizer", None)
-    ids: list[int] = []
-    waiting = ""
-    for start in range(0, len(text), LONG):
-        settled, waiting = settled_ids(tokenizer, waiting + text[start : start + LONG])
-        ids += settled
-        if not settled:
-            waiting += text[start + LONG :]
-            break
-    return ids + backend.encode(waiting).ids
-
-
-def as_text(value: Any) -> str:
-    """Return a string or a number as text, and None as an empty string.
+def backend_of(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
+    """Return the tokenizer of the library tokenizers, with padding and truncation switched off.
 
     Args:
-        value: String, number or None. Unpaired surrogates in a string become question marks.
+        tokenizer: Fast tokenizer.
 
     Raises:
-        ConfigError: The value has another type.
+        ConfigError: The tokenizer is not a fast one.
     """
-    if value is None or value != value:  # NaN is a missing value.
-        return ""
-    if not isinstance(value, (str, int, float)):
-        raise ConfigError(f"{str(value)[:60]!r} is of type {type(value).__name__}: pass texts, as strings.")
-    text = str(value)
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+    backend: Any = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise ConfigError(
+            f"{type(tokenizer).__name__} does not map tokens to words and characters: use a fast tokenizer."
+        )
+    if backend.padding is not None:
+        backend.no_padding()
+    if backend.truncation is not None:
+        backend.no_truncation()
+    return backend
 
 
 def token_ids(
@@ -349,26 +325,14 @@ def token_ids(
 ) -> list[list[int]]:
     """Return `tokenizer(texts, pairs)["input_ids"]` without padding and truncation.
 
-    The attention masks and offsets are not computed, because they take longer than the ids.
-
     Args:
         tokenizer: Tokenizer to use; padding and truncation of a fast tokenizer are switched off.
         texts: Texts, or the first texts of pairs.
         pairs: Second text of each pair; None for single texts.
     """
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None:
+    if getattr(tokenizer, "backend_tokenizer", None) is None:
         return tokenizer(list(texts), None if pairs is None else list(pairs), verbose=False)["input_ids"]
-    if backend.padding is not None:
-        backend.no_padding()
-    if backend.truncation is not None:
-        backend.no_truncation()
-    rows: list = list(texts) if pairs is None else list(zip(texts, pairs, strict=True))
-    if pairs is None and any(len(text) > 2 * LONG for text in rows):
-        return [_ids_of_long(tokenizer, text) if len(text) > 2 * LONG else backend.encode(text).ids for text in rows]
-    if len(rows) == 1:
-        return [backend.encode(*(rows if pairs is None else rows[0])).ids]
-    return [encoding.ids for encoding in backend.encode_batch_fast(rows)]
+    return tokens.token_ids(backend_of(tokenizer), texts, pairs)
 
 
 def pair_encodings(tokenizer: PreTrainedTokenizerBase, pairs: Sequence[tuple[str, str]]) -> list[list[int | None]]:
@@ -377,21 +341,23 @@ def pair_encodings(tokenizer: PreTrainedTokenizerBase, pairs: Sequence[tuple[str
     Args:
         tokenizer: Fast tokenizer.
         pairs: Pairs of texts. Tokens have the same order as in [`token_ids`].
+
+    Raises:
+        ConfigError: There are pairs, and the tokenizer is not a fast one.
     """
     if not pairs:
         return []
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is None:
+    if getattr(tokenizer, "backend_tokenizer", None) is None:
         raise ConfigError(
             f"{type(tokenizer).__name__} does not map tokens to the texts of a pair: use a fast tokenizer, or "
             "leave data.max_length out."
         )
-    return [encoding.sequence_ids for encoding in backend.encode_batch(list(pairs))]
+    return tokens.pair_encodings(backend_of(tokenizer), pairs)
 
 
 __all__ = [
     "TokenizerArguments",
-    "as_text",
+    "backend_of",
     "load_tokenizer",
     "pair_encodings",
     "settled_ids",

@@ -1,8 +1,7 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Join words to a normally written text, and normalize the white space of a text."""
+"""Join words to a normally written text."""
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -16,7 +15,6 @@ _OPENS = re.compile(r"[(\[{“‘«¿¡$£€]+|``")
 # No space stands beside these Chinese and Japanese punctuation marks.
 _WIDE = re.compile(r"[\u3001-\u3003\u3008-\u301f\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40\uff5b-\uff65]")
 _QUOTES = ("'", '"')
-_BETWEEN_SPACES = re.compile(r"\S+")
 
 Places = list[tuple[int, int]]
 
@@ -83,26 +81,4 @@ def unspaced(before: str, after: str) -> bool:
     return any(wide) or bool(UNSPACED.match(before) and UNSPACED.match(after))
 
 
-def is_seen(text: str) -> bool:
-    """Return True if a text has a visible character.
-
-    White space, control characters and characters of no width, such as U+200B, are not visible.
-
-    Args:
-        text: Text to check.
-    """
-    return any(not c.isspace() and unicodedata.category(c) not in ("Cc", "Cf") for c in text)
-
-
-def evenly_spaced(text: str) -> tuple[str, list[int]]:
-    """Return a text with one space between its words, and the position of each character in the original text.
-
-    Args:
-        text: Text with any white space.
-    """
-    words = list(_BETWEEN_SPACES.finditer(text))
-    places = [place for word in words for place in range(word.start(), word.end() + 1)]
-    return " ".join(word[0] for word in words), places
-
-
-__all__ = ["as_written", "evenly_spaced", "is_seen", "usual_mark"]
+__all__ = ["as_written", "usual_mark"]

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..models.label_checks import IGNORED
-from ..tasks.text_task import softmax
+from ..runtime.answers import softmax
+from ..runtime.entities import is_seen
 from ..teachers.base import TAGS, TRANSLATION
 from ..text.labels import REGRESSION
-from ..text.written_text import is_seen
 from .lesson_answers import labels_in
 from .lesson_texts import Text, columns_in, texts_in
 from .rows import label_name, short

@@ -15,9 +15,9 @@ from datasets.distributed import split_dataset_by_node
 from torch.utils.data import IterableDataset
 from transformers import PreTrainedTokenizerBase
 
+from ..runtime.batching import by_tokens
 from ..tasks import TaskData
 from ..text.arguments import DataArguments
-from ..text.batching import by_tokens
 from ..text.bptt_windows import check_window, window_lengths
 from ..text.columns import choose_text, find_columns, named_columns
 from ..text.files import Files

@@ -5,22 +5,10 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..runtime.errors import HfRnnError
+from ..runtime.errors import ConfigError, DataError, HfRnnError, HubError
 
 # Endings of files that are neither data nor models.
 NO_DATA = (".ipynb", ".log", ".md", ".py", ".sh", ".toml", ".yaml", ".yml")
-
-
-class ConfigError(HfRnnError):
-    """Error in the settings of a run: an unknown key, a wrong value, or values that do not go together."""
-
-
-class DataError(HfRnnError):
-    """Error in a data set, its columns or labels, or in pretrained vectors."""
-
-
-class HubError(HfRnnError):
-    """Error in an exchange with the Hub: a missing repository, a refused token, or a server that does not answer."""
 
 
 class CheckpointError(HfRnnError):
@@ -126,3 +114,21 @@ def check_choice(name: str, value: str, choices: Iterable[str]) -> None:
         near = nearest(value, choices)
         hint = f": did you mean {name}={near!r}?" if near else "."
         raise ConfigError(f"{name}={value!r} is not one of {', '.join(choices)}{hint}")
+
+
+__all__ = [
+    "NO_DATA",
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "HfRnnError",
+    "HubError",
+    "UserError",
+    "check_choice",
+    "did_you_mean",
+    "first_line",
+    "is_mistyped",
+    "looks_local",
+    "near_path",
+    "nearest",
+]
