@@ -20,8 +20,9 @@ import torch
 from accelerate import PartialState
 
 from ..runtime.answers import check_min_score
-from ..runtime.batching import BATCH_TOKENS, TEXTS_AT_ONCE
+from ..runtime.batching import TEXTS_AT_ONCE
 from ..text.arguments import DataArguments
+from ..text.batching import BATCH_TOKENS
 from ..text.columns import SAMPLE, text_of, value_at
 from ..text.formats import looks_tagged
 from ..text.loading import open_alone

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..hub.folder import RUN_FILE
-from ..runtime.batching import BATCH_TOKENS
 from ..tasks import Task
 from ..text.arguments import COLUMN_SETTINGS, IN_MEMORY, DataArguments
+from ..text.batching import BATCH_TOKENS
 from ..text.loading import load
 from ..text.schema import fingerprint
 from ..text.splits import SPLITS, choose_split

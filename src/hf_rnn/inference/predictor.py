@@ -19,10 +19,11 @@ from ..hub.fetch import find_model
 from ..hub.folder import RUN_FILE
 from ..hub.saved_run import read_run
 from ..runtime.answers import REGRESSION, abstaining, check_min_score
-from ..runtime.batching import BATCH_TOKENS, TEXTS_AT_ONCE, by_tokens
+from ..runtime.batching import TEXTS_AT_ONCE, by_tokens
 from ..runtime.texts import as_text, check_is_list, check_options, columns_of, rows_of
 from ..tasks import Task, task_class, task_of
 from ..text.arguments import IN_MEMORY
+from ..text.batching import BATCH_TOKENS
 from ..text.columns import text_of
 from ..text.python_rows import is_table, splits_in
 from ..text.tokenization import load_tokenizer, token_ids

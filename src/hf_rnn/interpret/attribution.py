@@ -12,8 +12,8 @@ from transformers import PreTrainedTokenizerBase
 from ..inference.predictor import Predictor
 from ..models.decisions import labels_of
 from ..models.modeling_rnn import RNNForSequenceClassification
-from ..runtime.batching import BATCH_TOKENS
 from ..runtime.texts import as_text
+from ..text.batching import BATCH_TOKENS
 from ..utils.errors import HfRnnError, check_choice
 from .answers import margin, reading_mode, scores_of, target_index
 from .segmentation import Span, sentences_of, tokens_of, words_of

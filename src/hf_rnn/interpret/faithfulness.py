@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..runtime.batching import BATCH_TOKENS
+from ..text.batching import BATCH_TOKENS
 from ..utils.errors import HfRnnError
 from .answers import reading_mode, scores_of, target_index
 from .views import Explanation

@@ -12,6 +12,8 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 
 # Least length of the first row of a training batch, as a share of the longest row of its bucket.
 SIMILAR = 0.9
+# Default number of tokens in a batch for prediction.
+BATCH_TOKENS = 16384
 
 
 class TokenBatchSampler(Sampler[list[int]]):

@@ -8,8 +8,8 @@ from transformers import PreTrainedTokenizerBase
 
 from ..inference.predictor import Predictor
 from ..models.label_checks import IGNORED
-from ..runtime.batching import BATCH_TOKENS
 from ..tasks import Task
+from ..text.batching import BATCH_TOKENS
 from ..utils.errors import HfRnnError
 from .arguments import RNNTrainingArguments
 from .trainer import RNNTrainer

@@ -4,7 +4,7 @@
 from typing import Any
 
 from ..inference.predictor import Predictor
-from ..runtime.batching import BATCH_TOKENS
+from ..text.batching import BATCH_TOKENS
 from .trainer import RNNTrainer
 
 

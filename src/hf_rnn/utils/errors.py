@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..runtime.errors import ConfigError, DataError, HfRnnError, HubError
+from ..runtime.paths import looks_local
 
 # Endings of files that are neither data nor models.
 NO_DATA = (".ipynb", ".log", ".md", ".py", ".sh", ".toml", ".yaml", ".yml")
@@ -47,16 +48,6 @@ def nearest(value: object, choices: Iterable[str]) -> str | None:
     # `difflib` does not match an abbreviation with the full word.
     near += [choice for choice in choices if text and choice and (choice.startswith(text) or text.startswith(choice))]
     return near[0] if near else None
-
-
-def looks_local(path: str) -> bool:
-    """Return whether a path that does not exist was meant as a local path; the Hub then need not be asked for it.
-
-    Args:
-        path: Path or name of a repository, as the user wrote it.
-    """
-    folder, _, _ = path.rpartition("/")
-    return path.startswith((".", "/", "~")) or path.count("/") > 1 or (folder != "" and Path(folder).is_dir())
 
 
 def is_mistyped(path: str) -> bool:

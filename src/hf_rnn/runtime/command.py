@@ -1,0 +1,134 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""The command hf-rnn-run: answer texts with an exported model, as JSON Lines."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from typing import Any, TextIO
+
+from .errors import HfRnnError
+
+_EPILOG = """examples:
+  hf-rnn-run exported/imdb "What a film!" "I fell asleep."
+  hf-rnn-run USER/MODEL --file texts.txt > answers.jsonl
+  hf-rnn-run exported/pairs --file pairs.jsonl --top_k 0
+
+A file has one text on each line, or is JSON Lines (.jsonl) with the text of each row as "text", and the second text of
+a pair as "text_pair". Without texts and --file, the lines of standard input are read."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command."""
+    made = argparse.ArgumentParser(
+        "hf-rnn-run",
+        description="Answer texts with an exported model. Each answer is a line of JSON.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("model", metavar="MODEL", help="folder that hf-rnn export wrote, or Hub id")
+    made.add_argument("texts", metavar="TEXT", nargs="*", help="texts to answer")
+    made.add_argument("--file", help="file of texts, or - for standard input")
+    made.add_argument("--top_k", type=int, default=1, help="number of labels of a text, 0 for all (default: 1)")
+    made.add_argument(
+        "--min_score", type=float, default=0.0, help="least score of a label, from 0 to 1 (default: 0, for none)"
+    )
+    made.add_argument("--threads", type=int, default=1, help="threads of an operator, 0 for one on each core")
+    made.add_argument("--quantized", action="store_true", help="use the int8 weights")
+    made.add_argument("--revision", help="branch, tag or commit of a model on the Hub")
+    return made
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Answer the texts that the arguments name, and print an answer on each line.
+
+    Args:
+        arguments: Words of the command line after the name of the command.
+
+    Raises:
+        HfRnnError: The model or a text cannot be used, or there is no text.
+    """
+    options = parser().parse_args(arguments)
+    if options.texts and options.file:
+        raise HfRnnError(f"{options.texts[0]!r} and --file {options.file} are both given: write one of them.")
+    if not options.texts and not options.file and _is_terminal():
+        raise HfRnnError('there is no text: write hf-rnn-run MODEL "some text", or --file FILE, or pipe lines into it.')
+    # Imported after the check of the arguments: onnxruntime takes 0.1 s.
+    from .model import Model
+
+    quantized = True if options.quantized else None
+    model = Model.from_pretrained(
+        options.model, quantized=quantized, revision=options.revision, threads=options.threads
+    )
+    texts = iter(options.texts) if options.texts else _rows(options.file or "-")
+    none = True
+    for answer in model.stream(texts, top_k=options.top_k, min_score=options.min_score):
+        none = False
+        print(json.dumps(answer, ensure_ascii=False))
+    if none:
+        raise HfRnnError("the input has no line: write a text on each line.")
+
+
+def _is_terminal() -> bool:
+    """Return True if somebody types, or if there is no standard input."""
+    return sys.stdin is None or sys.stdin.closed or sys.stdin.isatty()
+
+
+def _rows(file: str) -> Iterator[Any]:
+    """Yield the text or the pair of texts on each line of a file, or of standard input."""
+    if file == "-" and hasattr(sys.stdin, "reconfigure"):
+        # Whatever the locale, errors are not hidden.
+        sys.stdin.reconfigure(encoding="utf-8-sig", errors="strict")
+    where = "standard input" if file == "-" else repr(file)
+    try:
+        with nullcontext(sys.stdin) if file == "-" else open(file, encoding="utf-8-sig") as lines:
+            yield from _texts(lines, file.endswith((".jsonl", ".json")), where)
+    except UnicodeDecodeError as error:
+        raise HfRnnError(f"{where} is not UTF-8 ({error.reason}): convert it, iconv -f latin1 -t utf-8.") from error
+    except OSError as error:
+        raise HfRnnError(f"{where} cannot be read ({error.strerror}): name a file of texts, --file FILE.") from error
+
+
+def _texts(lines: TextIO, are_json: bool, where: str) -> Iterator[Any]:
+    for number, line in enumerate(lines, 1):
+        line = line.rstrip("\r\n")
+        if not are_json:
+            yield line
+            continue
+        try:
+            row = json.loads(line)
+            yield (row["text"], row["text_pair"]) if row.get("text_pair") is not None else row["text"]
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
+            raise HfRnnError(
+                f'line {number} of {where} is {line[:60]!r}: write a JSON object with a text, {{"text": "…"}}.'
+            ) from error
+
+
+def main() -> None:
+    """Run the command with the words of the command line, and end the process."""
+    # Output is UTF-8 whatever the locale. Pipes and files may have another encoding by default.
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    try:
+        run(sys.argv[1:])
+        sys.stdout.flush()
+    except HfRnnError as error:
+        print(f"hf-rnn-run: {error}", file=sys.stderr)
+        sys.exit(1)
+    except BrokenPipeError:
+        # The reader, such as `head`, has ended. Nothing is written at the end of the process either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
+
+__all__ = ["main", "parser", "run"]

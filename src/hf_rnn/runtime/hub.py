@@ -1,0 +1,67 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Download of an exported model from the Hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from .errors import HubError
+from .record import ONNX_FOLDER, RECORD_FILE, read_record
+
+
+def download(repo_id: str, quantized: bool | None, revision: str | None, **where: Any) -> Path:
+    """Download the files of an exported model that a runtime reads, and return their folder in the cache.
+
+    If the Hub does not answer, the client of the Hub uses the files in its cache.
+
+    Args:
+        repo_id: Name of the repository, `user/name`.
+        quantized: Same as in [`Model.from_pretrained`].
+        revision: Branch, tag or commit; None for main.
+        where: Further options of `huggingface_hub.snapshot_download`.
+
+    Raises:
+        HubError: huggingface_hub is not installed, or the repository, the revision or the model does not exist, or the
+            Hub does not answer and the model is not in the cache.
+    """
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import (
+            HFValidationError,
+            LocalEntryNotFoundError,
+            RepositoryNotFoundError,
+            RevisionNotFoundError,
+        )
+    except ImportError as error:
+        raise HubError(
+            f"there is no folder {repo_id!r}, and a model of the Hub needs huggingface_hub: pip install "
+            '"hf-rnn-runtime[hub]".'
+        ) from error
+
+    def fetched(revision: str | None, *patterns: str) -> Path:
+        try:
+            return Path(snapshot_download(repo_id, revision=revision, allow_patterns=list(patterns), **where))
+        except (HFValidationError, RepositoryNotFoundError) as error:
+            raise HubError(
+                f"there is no folder {repo_id!r}, and no such model on the Hub that you may read: name a folder that "
+                "hf-rnn export wrote, or a Hub id; a private model needs hf auth login."
+            ) from error
+        except RevisionNotFoundError as error:
+            raise HubError(f"{repo_id!r} has no revision {revision!r} on the Hub: leave revision out.") from error
+        except LocalEntryNotFoundError as error:
+            raise HubError(
+                f"there is no folder {repo_id!r}, the Hub does not answer, and its cache here has no such model: try "
+                "again with a network."
+            ) from error
+        except OSError as error:
+            raise HubError(f"{repo_id!r} cannot be downloaded from the Hub ({str(error).splitlines()[0]}).") from error
+
+    folder = fetched(revision, f"{ONNX_FOLDER}/{RECORD_FILE}")
+    record = read_record(folder, repo_id)
+    graphs = [f"{ONNX_FOLDER}/{file}" for file in record.graph_files(quantized, repo_id)]
+    # The name of the folder is the commit: all files are of one.
+    return fetched(folder.name, f"{ONNX_FOLDER}/{RECORD_FILE}", record.tokenizer["file"], *graphs)
+
+
+__all__ = ["download"]

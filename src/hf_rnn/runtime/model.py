@@ -1,0 +1,244 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""An exported model that answers texts without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from onnxruntime import InferenceSession
+from tokenizers import Tokenizer
+
+from .answers import abstaining, answers_of, check_min_score, one_answer_of, scores_of
+from .batching import BATCH_TOKENS, TEXTS_AT_ONCE, by_tokens, padded
+from .entities import tag_answers
+from .errors import HfRnnError
+from .paths import looks_local
+from .record import CLASSIFIER, TAGGER, ExportRecord, read_record
+from .session import open_session, open_tokenizer
+from .texts import check_is_list, check_options, columns_of, rows_of
+from .tokens import cut_rows, pair_encodings, token_ids
+
+
+class Model:
+    """An exported model with its tokenizer. Its answers are those of `hf_rnn.Predictor`.
+
+    Several threads may call one model.
+
+    ```python
+    >>> model = Model.from_pretrained("exported/imdb")
+    >>> model.predict(["What a film!"])
+    [{'label': 'pos', 'score': 0.98}]
+    ```
+
+    Args:
+        record: Export record of the model.
+        tokenizer: Tokenizer of the model, without padding and truncation.
+        sessions: Sessions of onnxruntime, by the names of their graphs: `model`; for a translator `encoder_model` and
+            `decoder_model`.
+    """
+
+    def __init__(self, record: ExportRecord, tokenizer: Tokenizer, sessions: dict[str, InferenceSession]):
+        self.record, self.tokenizer, self.sessions = record, tokenizer, sessions
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        path: str | Path,
+        *,
+        quantized: bool | None = None,
+        revision: str | None = None,
+        threads: int = 1,
+        **where: Any,
+    ) -> Model:
+        """Load an exported model from a folder or from the Hub.
+
+        Args:
+            path: Folder that `hf-rnn export` wrote, or Hub id.
+            quantized: True for the int8 weights, False for the float32 ones. None for the float32 ones if they exist.
+            revision: Branch, tag or commit of a model on the Hub; None for main.
+            threads: Number of threads of an operator; 0 for one on each core. One thread answers short texts fastest.
+            where: Further options of `huggingface_hub.snapshot_download`, such as `token`.
+
+        Raises:
+            HfRnnError: There is no such model, its files are damaged or belong to different models, or the installed
+                libraries are too old for it.
+        """
+        if not isinstance(threads, int) or isinstance(threads, bool) or threads < 0:
+            raise HfRnnError(f"threads={threads!r} must be a whole number, such as 1, or 0 for one on each core.")
+        name, folder = str(path), Path(path)
+        if not folder.is_dir() and not looks_local(name):
+            from .hub import download
+
+            folder = download(name, quantized, revision, **where)
+        record = read_record(folder, name)
+        sessions = {
+            file.removesuffix(".onnx").removesuffix("_quantized"): open_session(folder, file, record, threads, name)
+            for file in record.graph_files(quantized, name)
+        }
+        return cls(record, open_tokenizer(folder, record, name), sessions)
+
+    def __call__(self, texts: Any, pairs: Any = None, **options: Any) -> Any:
+        """Return one answer for each text; see [`predict`].
+
+        Args:
+            texts: Same as in [`predict`].
+            pairs: Same as in [`predict`].
+            options: Same as in [`predict`].
+        """
+        return self.predict(texts, pairs, **options)
+
+    def predict(
+        self,
+        texts: Any,
+        pairs: Any = None,
+        *,
+        top_k: int | None = 1,
+        min_score: float = 0.0,
+        batch_tokens: int = BATCH_TOKENS,
+    ) -> Any:
+        """Return one answer for each text, in the order of the texts.
+
+        Args:
+            texts: Strings of any length, or one string. None and NaN count as empty texts.
+            pairs: Second text of each row, for a model that was trained on pairs of texts; one string for one string.
+            top_k: Number of labels in an answer; None or 0 for all.
+            min_score: Least score of a label in an answer of a text classifier, from 0 to 1. The model abstains from
+                labels with a lower one: `label` is then None, or `labels` has fewer of them.
+            batch_tokens: Maximum number of tokens in a batch, padding included. A longer text is a batch of its own.
+
+        Returns:
+            A list of answers; one answer for one string. An answer of a text classifier has `label` and `score`,
+            `labels` and `scores`, or `value`. That of a tagger has `entities`, each with `label`, `text`, `score`,
+            `start` and `end`.
+
+        Raises:
+            HfRnnError: An argument or a text cannot be used; see [`stream`].
+        """
+        if isinstance(texts, str):
+            texts, pairs = [texts], None if pairs is None else [pairs]
+            return self.predict(texts, pairs, top_k=top_k, min_score=min_score, batch_tokens=batch_tokens)[0]
+        rows = texts if pairs is None else zip(texts, pairs, strict=True)
+        return list(self.stream(rows, top_k=top_k, min_score=min_score, batch_tokens=batch_tokens))
+
+    def stream(
+        self,
+        texts: Iterable[Any],
+        *,
+        top_k: int | None = 1,
+        min_score: float = 0.0,
+        batch_tokens: int = BATCH_TOKENS,
+    ) -> Iterator[dict]:
+        """Return an iterator over the answers to any number of texts, in order and in bounded memory.
+
+        Texts are read in groups of 4,096. The first answer comes after the first group has been read.
+
+        Args:
+            texts: Strings, or pairs of strings.
+            top_k: Same as in [`predict`].
+            min_score: Same as in [`predict`].
+            batch_tokens: Same as in [`predict`].
+
+        Raises:
+            HfRnnError: `texts` is a single string, mixes texts with pairs, has a row of more than two texts, or has a
+                value that is not a text; `batch_tokens` is under 1, or `top_k` under 0; or `min_score` is not from 0 to
+                1, or the answers of the model have no scores.
+        """
+        top_k = check_options(texts, top_k, batch_tokens)
+        check_min_score(min_score, self.record.has_scores)
+        answers = self._stream(iter(texts), top_k, batch_tokens)
+        return (abstaining(answer, min_score) for answer in answers) if min_score else answers
+
+    def scores(self, texts: Any, pairs: Any = None, *, batch_tokens: int = BATCH_TOKENS) -> np.ndarray:
+        """Return the probabilities of all labels for each text, `[N, C]`; in regression, the values, `[N, 1]`.
+
+        The columns are in the order of `record.label_names`.
+
+        Args:
+            texts: Same as in [`predict`], but not a single string.
+            pairs: Same as in [`predict`].
+            batch_tokens: Same as in [`predict`].
+
+        Raises:
+            HfRnnError: The model is not a text classifier, or an error of [`stream`].
+        """
+        if self.record.task != CLASSIFIER:
+            raise HfRnnError(
+                "only text classifiers have scores of labels: call model.predict(texts) for the answers of this model."
+            )
+        check_is_list(texts)
+        rows = list(texts if pairs is None else zip(texts, pairs, strict=True))
+        if not rows:
+            return np.empty((0, len(self.record.label_names)), dtype=np.float32)
+        return scores_of(self.logits(self._ids(self._columns(rows)), batch_tokens), self.record.problem_type)
+
+    def logits(self, ids: Sequence[Sequence[int]], batch_tokens: int = BATCH_TOKENS) -> np.ndarray:
+        """Return the logits of a text classifier for rows of token ids, `[N, C]`, in the order of the rows.
+
+        Args:
+            ids: Token ids of N rows, of any lengths.
+            batch_tokens: Same as in [`predict`].
+        """
+        logits = np.empty((len(ids), len(self.record.label_names)), dtype=np.float32)
+        for places, of_batch in self._run(ids, batch_tokens):
+            logits[places] = of_batch
+        return logits
+
+    def token_logits(self, ids: Sequence[Sequence[int]], batch_tokens: int = BATCH_TOKENS) -> list[np.ndarray]:
+        """Return the logits of a tagger for rows of token ids, `[T, C]` each, in the order of the rows.
+
+        Args:
+            ids: Token ids of each row, of any lengths.
+            batch_tokens: Same as in [`predict`].
+        """
+        logits: list[Any] = [None] * len(ids)
+        for places, of_batch in self._run(ids, batch_tokens):
+            for place, of_row in zip(places, of_batch, strict=True):
+                logits[place] = of_row[: len(ids[place])]
+        return logits
+
+    def _run(self, ids: Sequence[Sequence[int]], batch_tokens: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the indices of the rows of each batch, and their logits."""
+        session, pad = self.sessions["model"], self.record.tokenizer["pad_token_id"] or 0
+        for places in by_tokens([len(row) for row in ids], batch_tokens):
+            input_ids, attention_mask = padded([ids[place] for place in places], pad)
+            (logits,) = session.run(["logits"], {"input_ids": input_ids, "attention_mask": attention_mask})
+            yield places, logits
+
+    def _stream(self, texts: Iterator, top_k: int | None, batch_tokens: int) -> Iterator[dict]:
+        while window := list(islice(texts, TEXTS_AT_ONCE)):
+            yield from self._answers(self._columns(window), top_k, batch_tokens)
+
+    def _answers(self, columns: list[list[str]], top_k: int | None, batch_tokens: int) -> list[dict]:
+        """Return the answer to each row of texts, given as columns."""
+        if self.record.task == CLASSIFIER:
+            return answers_of(self.logits(self._ids(columns), batch_tokens), self.record, top_k)
+        if self.record.task == TAGGER:
+            (texts,) = one_answer_of(columns, top_k, "a tagger gives each word its best tag")
+            logits_of = partial(self.token_logits, batch_tokens=batch_tokens)
+            return tag_answers(texts, self.tokenizer, logits_of, self.record.label_names)
+        raise HfRnnError(f"a model for {self.record.task} has no answers to texts here: name a classifier or a tagger.")
+
+    def _columns(self, texts: list) -> list[list[str]]:
+        """Return texts, or pairs of texts, as one or two columns."""
+        rows = rows_of(texts)
+        if len(rows[0]) == 1 and self.record.reads_pairs:
+            columns = " with ".join(map(repr, self.record.text_columns))
+            raise HfRnnError(
+                f"this model reads pairs of texts ({columns}), but was given single texts: pass pairs, "
+                "model.predict([text], pairs=[second_text])."
+            )
+        return columns_of(rows)
+
+    def _ids(self, columns: list[list[str]]) -> list[list[int]]:
+        """Return the token ids of each row, truncated."""
+        ids = token_ids(self.tokenizer, *columns)
+        encodings_of = partial(pair_encodings, self.tokenizer)
+        return cut_rows(ids, columns, self.record.max_length, self.record.truncation, encodings_of)
+
+
+__all__ = ["Model"]
