@@ -3,15 +3,18 @@
 
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
 from ..models.configuration_rnn import RNNConfig
 from ..models.weight_files import is_intact
+from ..runtime.record import ONNX_FOLDER, RECORD_FILE, read_record
+from ..text.vocabulary import check_vocabulary
 from ..utils.errors import HfRnnError, HubError, did_you_mean, is_mistyped, looks_local
 from ..utils.hub_download import snapshot
-from .folder import MODEL_FILES, check_model
+from .folder import EXPORTED_FILES, MODEL_FILES, check_model, read_config
 
 logger = logging.getLogger(__name__)
 
@@ -26,19 +29,53 @@ def find_model(path: str, **where) -> tuple[Path, RNNConfig]:
     Raises:
         HubError: The folder does not exist or holds no complete model, or [`download`] failed.
     """
-    folder = Path(path)
-    if not folder.is_dir():
-        if looks_local(path) or is_mistyped(path):
-            raise HubError(
-                f"there is no folder {path!r}: name the output_dir of a training run that ended.{did_you_mean(path)}"
-            )
-        try:
-            folder = download(path, **where)
-        except HfRnnError as error:
-            if repr(path) in str(error):
-                raise
-            raise HubError(f"there is no folder {path!r}, and on the Hub: {error}") from error
+    folder = _folder_of(path, "the output_dir of a training run that ended", lambda: download(path, **where))
     return folder, check_model(folder, path)
+
+
+def find_exported(path: str, **where) -> tuple[Path, RNNConfig]:
+    """Find the folder of an exported model, and return it with the model's configuration. It may lack the weights.
+
+    Args:
+        path: Folder or Hub id of the model.
+        where: Options of [`~hf_rnn.utils.hub_download.snapshot`], for a model on the Hub.
+
+    Raises:
+        HubError: The folder does not exist or holds no exported model, or the download failed.
+    """
+
+    def is_whole(folder: Path) -> bool:
+        return (folder / CONFIG_NAME).exists() and (folder / ONNX_FOLDER / RECORD_FILE).exists()
+
+    def download_exported() -> Path:
+        return snapshot(path, EXPORTED_FILES, is_whole, **where, is_intact=is_intact)
+
+    folder = _folder_of(path, "a folder that hf-rnn export wrote", download_exported)
+    read_record(folder, path)
+    config = read_config(folder, path)
+    check_vocabulary(folder, config, path)
+    return folder, config
+
+
+def _folder_of(path: str, which: str, fetched: Callable[[], Path]) -> Path:
+    """Return a folder, or the one that a function downloads from the Hub.
+
+    Args:
+        path: Folder or Hub id of a model.
+        which: Folder to name, for errors.
+        fetched: Function that downloads the model.
+    """
+    folder = Path(path)
+    if folder.is_dir():
+        return folder
+    if looks_local(path) or is_mistyped(path):
+        raise HubError(f"there is no folder {path!r}: name {which}.{did_you_mean(path)}")
+    try:
+        return fetched()
+    except HfRnnError as error:
+        if repr(path) in str(error):
+            raise
+        raise HubError(f"there is no folder {path!r}, and on the Hub: {error}") from error
 
 
 def download(
@@ -89,4 +126,4 @@ def _has_weights(folder: Path) -> bool:
     return all((folder / str(name)).exists() for name in names)
 
 
-__all__ = ["download", "find_model"]
+__all__ = ["download", "find_exported", "find_model"]

@@ -13,6 +13,7 @@ from ..auto import MODELS, architecture, model_without_weights
 from ..models.code_files import code_files
 from ..models.configuration_rnn import RNNConfig
 from ..models.weight_files import is_pointer
+from ..runtime.record import ONNX_FOLDER
 from ..text.schema import SCHEMA_FILE
 from ..text.tokenization import TOKENIZER_FILES
 from ..text.vocabulary import check_vocabulary
@@ -61,6 +62,8 @@ MODEL_FILES = (
     CLASSES_FILE,
     *PICTURES,
 )
+# Files that an exported model is opened from, in place of the weights.
+EXPORTED_FILES = (CONFIG_NAME, *TOKENIZER_FILES, RUN_FILE, SCHEMA_FILE, f"{ONNX_FOLDER}/*")
 
 
 def model_files(folder: Path) -> dict[str, Path | bytes]:
@@ -83,6 +86,23 @@ def check_model(folder: Path, name: str | None = None) -> RNNConfig:
         HfRnnError: The folder holds no model, a model of another library, or files that do not match each other.
     """
     name = name or str(folder)
+    config = read_config(folder, name)
+    check_weights(folder, config, name)
+    if any(folder.glob("tokenizer*")):
+        check_vocabulary(folder, config, name)
+    return config
+
+
+def read_config(folder: Path, name: str) -> RNNConfig:
+    """Return the configuration of a model of hf_rnn in a folder, whose weights are not read.
+
+    Args:
+        folder: Folder of the model.
+        name: Name of the model as the user wrote it, for errors.
+
+    Raises:
+        HfRnnError: The folder holds no model, or a model of another library.
+    """
     if not folder.is_dir():
         raise HfRnnError(
             f"there is no folder {name!r}: name the output_dir of a training run that ended.{did_you_mean(name)}"
@@ -107,9 +127,6 @@ def check_model(folder: Path, name: str | None = None) -> RNNConfig:
         ) from error
     if not isinstance(config, RNNConfig):
         raise HfRnnError(f"{name!r} is a {config.model_type} model, not one of hf_rnn: use it with transformers.")
-    check_weights(folder, config, name)
-    if any(folder.glob("tokenizer*")):
-        check_vocabulary(folder, config, name)
     return config
 
 
@@ -193,4 +210,4 @@ def check_weights(folder: Path, config: RNNConfig, name: str) -> None:
         )
 
 
-__all__ = ["check_alike", "check_model", "check_weights", "model_files"]
+__all__ = ["check_alike", "check_model", "check_weights", "model_files", "read_config"]

@@ -32,6 +32,7 @@ from ..utils.errors import HfRnnError
 from ..utils.processes import is_one_of_several, join_after_restart
 from .answer_files import check_format, write_answers
 from .columns import own_columns, text_columns
+from .onnx_model import OnnxModel
 from .predictor import Predictor
 from .sorting import check_sort, numbered_answers, sort_parts
 
@@ -280,8 +281,12 @@ def _write(file: Path, text: str) -> None:
 def _weights(predictor: Predictor) -> str:
     """Return a hash of the tokenizer, the configurations and the weights of all models of a predictor."""
     digest = hashlib.sha256(predictor.tokenizer.backend_tokenizer.to_str().encode())
-    for model in (predictor.model, *predictor.others):
+    models: Any = (predictor.model, *predictor.others)
+    for model in models:
         digest.update(model.config.to_json_string().encode())
+        if isinstance(model, OnnxModel):
+            digest.update(model.fingerprint().encode())
+            continue
         if getattr(model, "generation_config", None) is not None:
             digest.update(model.generation_config.to_json_string().encode())
         for tensor in model.state_dict().values():

@@ -14,25 +14,24 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..auto import architecture
 from ..hub.fetch import find_model
-from ..hub.folder import RUN_FILE
-from ..hub.saved_run import read_run
 from ..runtime.answers import REGRESSION, abstaining, check_min_score
 from ..runtime.batching import TEXTS_AT_ONCE, by_tokens
 from ..runtime.texts import as_text, check_is_list, check_options, columns_of, rows_of
-from ..tasks import Task, task_class, task_of
+from ..tasks import Task
 from ..text.arguments import IN_MEMORY
 from ..text.batching import BATCH_TOKENS
 from ..text.columns import text_of
 from ..text.python_rows import is_table, splits_in
 from ..text.tokenization import load_tokenizer, token_ids
-from ..utils.errors import HfRnnError
+from ..utils.errors import HfRnnError, check_choice
 from ..utils.machine import default_device, keep_freed_memory, on_device
 from ..utils.output import bars_if_seen
 from .columns import own_columns, text_columns
 from .ensemble import config_of_ensemble
 from .long_text import LONG_TEXT_WINDOW, logits_of
+from .onnx_model import BACKENDS, OnnxModel, open_exported
+from .saved_task import saved_task
 from .text_stream import TextStream
 
 logger = logging.getLogger(__name__)
@@ -69,7 +68,13 @@ class Predictor:
     @classmethod
     @bars_if_seen(of_datasets=False)
     def from_pretrained(
-        cls, path: str | Path, device: str | None = None, others: Sequence[str | Path] = (), **kwargs: Any
+        cls,
+        path: str | Path,
+        device: str | None = None,
+        others: Sequence[str | Path] = (),
+        *,
+        backend: str = "torch",
+        **kwargs: Any,
     ) -> Predictor:
         """Load a model from a folder or from the Hub.
 
@@ -78,41 +83,38 @@ class Predictor:
             device: Device for the model, such as `"cuda"`. None selects a GPU if there is one, else the CPU.
             others: Folders or Hub ids of further models with the same tokenizer and labels. The predictor is then an
                 ensemble: it averages the logits of all models, and their thresholds.
-            kwargs: Further options of `from_pretrained`. `revision` applies to the first model only.
+            backend: `torch`; or `onnx` for a model that `hf-rnn export` wrote, which onnxruntime runs on the CPU.
+            kwargs: Further options of `from_pretrained`. `revision` applies to the first model only. With
+                `backend="onnx"`, `quantized` and `threads` of [`~hf_rnn.runtime.model.Model.from_pretrained`].
 
         Raises:
             HfRnnError: The model does not exist, is not a model of hf_rnn, or its files do not match each other; or
                 one of `others` has another tokenizer or other labels.
         """
         path = str(path)
+        check_choice("backend", backend, BACKENDS)
         if isinstance(others, (str, Path)):
             raise HfRnnError(f"others is one path: pass a list, [{str(others)!r}].")
         if others:
-            predictor = cls.from_pretrained(path, device, **kwargs)
+            predictor = cls.from_pretrained(path, device, backend=backend, **kwargs)
             if not predictor.task.one_answer:
                 raise HfRnnError(
                     f"{path!r} is not a text classifier, and only logits of text classifiers can be averaged: "
                     "leave others out."
                 )
             kwargs.pop("revision", None)
-            members = [cls.from_pretrained(other, device, **kwargs) for other in others]
+            members = [cls.from_pretrained(other, device, backend=backend, **kwargs) for other in others]
             predictor.task.config = config_of_ensemble(predictor, members, list(map(str, others)))
             predictor.others = [member.model for member in members]
             return predictor
+        if backend == "onnx":
+            exported: Any = open_exported(path, device, **kwargs)
+            return cls(*exported)
         where = {
             name: kwargs.pop(name) for name in ("revision", "token", "cache_dir", "local_files_only") if name in kwargs
         }
         folder, config = find_model(path, **where)
-        run = read_run(folder)
-        cls_of_task = task_of(architecture(config), path, run.task)
-        if run.task is not None and task_class(run.task) is not cls_of_task:
-            raise HfRnnError(
-                f"{path!r} is an {architecture(config)}, but its {RUN_FILE} has the task {run.task}: put back the "
-                "files of one training run."
-            )
-        task: Any = cls_of_task(run.data, config)
-        task.has_schema, task.fingerprint = run.schema is not None, getattr(run.schema, "fingerprint", None)
-        task.test_fingerprint = getattr(run.schema, "test_fingerprint", None)
+        task: Any = saved_task(folder, config, path)
         model: Any = task.model_class.from_pretrained(folder, config=config, **kwargs)
         # The model has a copy of the configuration; thresholds that are changed in it count.
         task.config = model.config
@@ -233,6 +235,11 @@ class Predictor:
         Raises:
             HfRnnError: The model is bidirectional or not a text classifier, it reads pairs, or this is an ensemble.
         """
+        if isinstance(self.model, OnnxModel):
+            raise HfRnnError(
+                "a stream of text needs torch, and this predictor has backend='onnx': open one with "
+                f"Predictor.from_pretrained({self.model.path!r}).open()."
+            )
         if not self.task.one_answer or self.others:
             raise HfRnnError(
                 "a stream needs a single text classifier: open one, Predictor.from_pretrained(MODEL).open()."
@@ -280,7 +287,9 @@ class Predictor:
         num_labels = self.model.config.num_labels
         assert num_labels is not None
         logits = np.empty((len(ids), num_labels), dtype=np.float32)
-        models = (self.model, *self.others)
+        models: Any = (self.model, *self.others)
+        if isinstance(self.model, OnnxModel):
+            return np.mean([model.logits(ids, batch_tokens) for model in models], axis=0)
         batches, means = self.places(ids, batch_tokens), []
         for places in batches:
             if len(ids[places[0]]) > batch_tokens:
@@ -306,6 +315,8 @@ class Predictor:
             ids: Token ids of each row, of any lengths.
             batch_tokens: Maximum number of tokens in a batch, padding included. A longer row is a batch of its own.
         """
+        if isinstance(self.model, OnnxModel):
+            return self.model.token_logits(ids, batch_tokens)
         logits: list[Any] = [None] * len(ids)
         batches = self.places(ids, batch_tokens)
         answers = [self.model(**self.batch(ids, places), return_dict=True).logits.float() for places in batches]
