@@ -30,7 +30,6 @@ def write_onnx(model, file: Path) -> None:
     names = {"input_names": ["input_ids", "attention_mask"], "output_names": ["logits"]}
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        # int64 scalars of the first axis would become constants.
         example = (torch.ones_like(mask), mask)
         torch.onnx.export(Logits(model), example, str(file), dynamo=False, dynamic_axes=AXES, **names)
 
@@ -55,7 +54,7 @@ def export(folder: Path, output: Path, **changes) -> Path:
             shutil.copyfile(folder / name, output / name)
     write_onnx(predictor.model, output / "onnx" / "model.onnx")
     marks = ("pad_token_id", "unk_token_id", "bos_token_id", "eos_token_id")
-    pair = task.data.text_pair_column if task.has_schema else None
+    pair = task.data.text_pair_column
     record = {
         "format": 1,
         "hf_rnn_version": "0.1.0",
