@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from support.marks import proof
 from support.runtime_models import KINDS, TEXTS
 
 from hf_rnn import HfRnnError, Predictor
@@ -147,7 +148,7 @@ def test_arguments_and_texts_that_cannot_be_read(exported):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["one_label", "tagger"])
+@pytest.mark.parametrize("kind", ["one_label", proof("tagger")])
 def test_a_text_of_a_million_characters(exported, classifiers, tagger, kind):
     text = ("Anna Blackburn left Kiel . the film was good . " * 30_000)[: 10**6]
     model = Model.from_pretrained(exported[kind])

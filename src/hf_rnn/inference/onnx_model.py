@@ -65,9 +65,17 @@ class OnnxModel:
         # Python itself looks up such names, to copy an object for example.
         if name.startswith("__"):
             raise AttributeError(name)
-        raise HfRnnError(
-            f"model.{name} needs torch, and this model runs with backend='onnx', which only computes answers: load it "
-            f"with Predictor.from_pretrained({self.path!r})."
+        raise self.refusal(f"model.{name}")
+
+    def refusal(self, what: str) -> HfRnnError:
+        """Return the error for something that only a model of torch can do.
+
+        Args:
+            what: What was asked for.
+        """
+        return HfRnnError(
+            f"{what} needs torch, and this model runs with backend='onnx', which only computes answers: load it with "
+            f"Predictor.from_pretrained({self.path!r})."
         )
 
 

@@ -236,10 +236,7 @@ class Predictor:
             HfRnnError: The model is bidirectional or not a text classifier, it reads pairs, or this is an ensemble.
         """
         if isinstance(self.model, OnnxModel):
-            raise HfRnnError(
-                "a stream of text needs torch, and this predictor has backend='onnx': open one with "
-                f"Predictor.from_pretrained({self.model.path!r}).open()."
-            )
+            raise self.model.refusal("a stream of text")
         if not self.task.one_answer or self.others:
             raise HfRnnError(
                 "a stream needs a single text classifier: open one, Predictor.from_pretrained(MODEL).open()."

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from ..inference.onnx_model import OnnxModel
 from ..models.decisions import decide, labels_of
+from ..models.modeling_rnn import RNNForSequenceClassification
 from ..text.labels import is_regression
 from ..utils.errors import HfRnnError, nearest
 
@@ -109,4 +111,24 @@ def target_index(config: Any, target: str | int | None, logits: Tensor) -> int:
     raise HfRnnError(f"target={target!r} is not one of the labels {', '.join(names[:20])}{hint}")
 
 
-__all__ = ["chosen_labels", "is_one_of_several", "margin", "reading_mode", "scores_of", "target_index"]
+def check_classifier(model: Any) -> None:
+    """Raise [`HfRnnError`] for a model that is not a text classifier of torch.
+
+    Args:
+        model: Model to explain.
+    """
+    if isinstance(model, OnnxModel):
+        raise model.refusal("an explanation")
+    if not isinstance(model, RNNForSequenceClassification):
+        raise HfRnnError(f"{type(model).__name__} is not a text classifier: pass an RNNForSequenceClassification.")
+
+
+__all__ = [
+    "check_classifier",
+    "chosen_labels",
+    "is_one_of_several",
+    "margin",
+    "reading_mode",
+    "scores_of",
+    "target_index",
+]

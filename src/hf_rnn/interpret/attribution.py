@@ -15,7 +15,7 @@ from ..models.modeling_rnn import RNNForSequenceClassification
 from ..runtime.texts import as_text
 from ..text.batching import BATCH_TOKENS
 from ..utils.errors import HfRnnError, check_choice
-from .answers import margin, reading_mode, scores_of, target_index
+from .answers import check_classifier, margin, reading_mode, scores_of, target_index
 from .segmentation import Span, sentences_of, tokens_of, words_of
 from .views import Explanation
 
@@ -87,8 +87,7 @@ def explain(
 
 def _check(model: Any, text: str | Sequence[str], method: str, n_steps: int | None, batch_tokens: int) -> None:
     check_choice("method", method, METHODS)
-    if not isinstance(model, RNNForSequenceClassification):
-        raise HfRnnError(f"{type(model).__name__} is not a text classifier: pass an RNNForSequenceClassification.")
+    check_classifier(model)
     if method == "attention" and model.config.pooling != "attention":
         raise HfRnnError(
             f"method='attention' needs attention pooling, which this model does not have (pooling="

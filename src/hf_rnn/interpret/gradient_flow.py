@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..inference.onnx_model import OnnxModel
 from ..models.cells import Cell, find_cell
 from ..models.modeling_causal_rnn import RNNForCausalLM
 from ..models.modeling_rnn import RNNForSequenceClassification
@@ -146,6 +147,8 @@ def check_measurable(model: Any) -> None:
     Args:
         model: Model to check.
     """
+    if isinstance(model, OnnxModel):
+        raise model.refusal("the gradient flow")
     if not isinstance(model, RNNForSequenceClassification | RNNForCausalLM):
         raise HfRnnError(
             f"the gradient flow is measured from one loss at the end of a text, which {type(model).__name__} "

@@ -18,7 +18,7 @@ from ..text.labels import is_regression
 from ..utils.errors import HfRnnError
 from ..utils.figures import boxes_for_missing_glyphs, font_families, new_figure
 from ..utils.machine import on_device
-from .answers import chosen_labels, is_one_of_several, reading_mode, scores_of
+from .answers import check_classifier, chosen_labels, is_one_of_several, reading_mode, scores_of
 from .segmentation import tokens_of, words_of
 
 if TYPE_CHECKING:
@@ -102,8 +102,7 @@ def how_it_read(
     Raises:
         HfRnnError: The text has no tokens, the model is not a text classifier, or `places` is under 1.
     """
-    if not isinstance(model, RNNForSequenceClassification):
-        raise HfRnnError(f"{type(model).__name__} is not a text classifier: pass an RNNForSequenceClassification.")
+    check_classifier(model)
     if places is not None and places < 1:
         raise HfRnnError(f"places={places} must be 1 or greater, or None.")
     text = as_text(text)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from onnxruntime import InferenceSession, SessionOptions, __version__
@@ -38,8 +39,8 @@ def open_session(folder: Path, file: str, record: ExportRecord, threads: int, na
     try:
         return InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # The classes of onnxruntime's errors have no common base class but this one.
-        cause = str(error).splitlines()[0]
-        if "opset" in cause.lower():
+        cause = str(error).splitlines()[0].replace(str(path), shown)
+        if re.search(r"\bopset \d", cause):
             raise HfRnnError(
                 f"{shown} of {name!r} needs the ONNX opset {record.opset}, which the installed onnxruntime "
                 f"{__version__} does not know: pip install --upgrade onnxruntime."
