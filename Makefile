@@ -11,7 +11,7 @@ WITH_DATA = --data $(DATA)
 DATA ?= ../shared/data
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: quickstart test test-slow test-proofs test-all test-lowest lint format counts conformance docs docs-serve mutants chaos fuzz soak audit bench bench-accuracy bench-parts bench-scores bench-several-labels bench-going-on bench-tune bench-students bench-gpu results gpu-test gpu-check works-with clean
+.PHONY: quickstart test test-slow test-proofs test-all test-lowest lint format counts conformance docs docs-serve mutants chaos fuzz soak audit bench bench-accuracy bench-parts bench-scores bench-several-labels bench-going-on bench-tune bench-students bench-runtime bench-gpu results gpu-test gpu-check works-with clean
 
 # torch is installed first, so that no other package decides which build of torch is used.
 $(READY): pyproject.toml $(CONSTRAINTS)
@@ -150,6 +150,12 @@ bench-going-on: $(BENCH_READY)
 # docs/benchmarks.md. STUDENTS holds options: --sets, --vectors FILE, --transfer FILE (from scripts/film_sentences.py).
 bench-students: $(BENCH_READY)
 	$(BIN)/python benchmarks/students.py $(WITH_DATA) $(SEEDS) $(STUDENTS)
+
+# Measures the runtime without torch beside Predictor (some 20 minutes on two cores), and writes docs/benchmarks.md.
+# EXPORTED is a folder that hf-rnn export wrote, with int8 if that is measured too; the seed model if it is left out.
+# ROWS holds an option, such as ROWS='--rows 5000'.
+bench-runtime: $(READY)
+	$(BIN)/python benchmarks/runtime.py $(EXPORTED) $(WITH_DATA) $(ROWS)
 
 # Searches settings on TREC for ten minutes, trains the result beside configs/trec.yaml and the default with three seeds
 # (some 20 minutes on two cores), and writes docs/benchmarks.md. REMARK holds an option, as above.

@@ -36,6 +36,7 @@ QUESTIONS = (
     "limit",
     "memory",
     "start_up",
+    "runtime",
     "reading",
     "preparation",
     "objectives",
