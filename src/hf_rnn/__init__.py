@@ -66,6 +66,7 @@ _LAZY = {
     "average": "inference.model_soup",
     "distil": "training.distil",
     "evaluate": "inference.evaluation",
+    "export": "interchange.export",
     "explain": "interpret.attribution",
     "how_it_read": "interpret.reading_curve",
     "push": "hub.push",

@@ -12,7 +12,7 @@ from huggingface_hub import HfApi
 
 from ..auto import architecture
 from ..hub.fetch import find_model
-from ..hub.folder import CARD_FILE, model_files
+from ..hub.folder import CARD_FILE, ONNX_FILES, model_files
 from ..hub.push import check_name, check_token
 from ..utils.errors import HfRnnError
 from ..utils.hub_errors import PATIENCE_OF_A_PUSH, patiently
@@ -66,7 +66,8 @@ def write_space(model: str, folder: str | Path, repo_id: str, revision: str | No
     if local:
         (folder / "model").mkdir()
         for name, file in model_files(source).items():
-            shutil.copyfile(file, folder / "model" / name)
+            if name not in ONNX_FILES:
+                shutil.copyfile(file, folder / "model" / name)
     shutil.copytree(PACKAGE, folder / "hf_rnn", ignore=shutil.ignore_patterns("__pycache__"), symlinks=False)
     where = 'Path(__file__).with_name("model")' if local else repr(model)
     app = APP.format(model=where, revision=None if local else revision, title=title)

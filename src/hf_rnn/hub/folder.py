@@ -35,6 +35,11 @@ ERRORS_FILE = "errors.csv"
 DISAGREEMENTS_FILE = "disagreements.csv"
 # Results of a cross-validation. A push includes the picture only, because the tables quote texts of the data set.
 CROSS_VALIDATION, OUT_OF_FOLD, LABEL_ERRORS = "cross_validation.png", "out_of_fold.csv", "label_errors.csv"
+# Graphs that an export wrote, in the subfolder that ONNX models have on the Hub: of a classifier, a tagger or a language
+# model, and of a translator; with the weights in float32 and in int8. The export record says how to run them.
+ONNX_FOLDER = "onnx"
+GRAPH, ENCODER_GRAPH, DECODER_GRAPH = "model.onnx", "encoder_model.onnx", "decoder_model.onnx"
+EXPORT_RECORD = "hf_rnn.json"
 # The trials of a search of settings.
 TRIALS_FILE = "tune.csv"
 # Pictures, and their names in the card.
@@ -66,13 +71,28 @@ MODEL_FILES = (
 EXPORTED_FILES = (CONFIG_NAME, *TOKENIZER_FILES, RUN_FILE, SCHEMA_FILE, f"{ONNX_FOLDER}/*")
 
 
+def quantized(graph: str) -> str:
+    """Return the name of the file with the int8 weights of a graph, such as `model_quantized.onnx`.
+
+    Args:
+        graph: Name of the file with the graph in float32.
+    """
+    return graph.replace(".onnx", "_quantized.onnx")
+
+
+GRAPHS = (GRAPH, ENCODER_GRAPH, DECODER_GRAPH)
+# A download leaves these files out, because torch does not need them.
+ONNX_FILES = tuple(f"{ONNX_FOLDER}/{name}" for name in (*GRAPHS, *map(quantized, GRAPHS), EXPORT_RECORD))
+
+
 def model_files(folder: Path) -> dict[str, Path | bytes]:
     """Return the path of each file that a push includes, by name.
 
     Args:
         folder: Folder of the model.
     """
-    return {file.name: file for file in sorted(folder.iterdir()) if matches(file.name, MODEL_FILES)}
+    found = {file.name: file for file in sorted(folder.iterdir()) if matches(file.name, MODEL_FILES)}
+    return found | {name: folder / name for name in ONNX_FILES if (folder / name).is_file()}
 
 
 def check_model(folder: Path, name: str | None = None) -> RNNConfig:

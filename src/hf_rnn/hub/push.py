@@ -24,12 +24,22 @@ from ..utils.hub_errors import PATIENCE, PATIENCE_OF_A_PUSH, BadCard, as_user_er
 from ..utils.output import unsaid
 from .card import render_folder
 from .card_merge import add_tags, check_card, decode, is_untouched, merge, read_card
-from .folder import CARD_FILE, CLASSES_FILE, CODE_FILES, METRICS_FILE, PICTURES, WEIGHTS, check_model, model_files
+from .folder import (
+    CARD_FILE,
+    CLASSES_FILE,
+    CODE_FILES,
+    METRICS_FILE,
+    ONNX_FILES,
+    PICTURES,
+    WEIGHTS,
+    check_model,
+    model_files,
+)
 
 logger = logging.getLogger(__name__)
 
 # Patterns of files that a push deletes from the repository if the new model does not have them.
-STALE = (*WEIGHTS, *CODE_FILES, METRICS_FILE, CLASSES_FILE, *PICTURES)
+STALE = (*WEIGHTS, *CODE_FILES, METRICS_FILE, CLASSES_FILE, *PICTURES, *ONNX_FILES)
 
 
 def push(
@@ -42,7 +52,7 @@ def push(
     token: str | None = None,
     overwrite_card: bool = False,
 ) -> CommitInfo:
-    """Push a model's folder as one commit: weights, configuration, code, tokenizer, card, metrics and figures.
+    """Push a model's folder as one commit: weights, configuration, code, tokenizer, card, metrics, figures, ONNX.
 
     Args:
         folder: `output_dir` of a finished training run, or a folder that `save_pretrained` wrote.
@@ -121,7 +131,7 @@ def push_model(
             model_files(Path(folder)),
             card=lambda old: add_tags(new if is_untouched(old) else str(old), tags or []),
             message=commit_message or "Upload model",
-            is_stale=lambda path: matches(path, (*WEIGHTS, *CODE_FILES)),
+            is_stale=lambda path: matches(path, (*WEIGHTS, *CODE_FILES, *ONNX_FILES)),
             revision=revision,
             token=token,
             patience=PATIENCE_OF_A_PUSH,

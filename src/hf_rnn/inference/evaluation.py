@@ -88,6 +88,24 @@ def evaluate(
     """
     if not isinstance(predictor, Predictor):
         predictor = Predictor.from_pretrained(predictor)
+    rows, task = rows_to_judge(predictor, data, split, given)
+    return {"rows": len(rows), **task.judge(predictor, rows, batch_tokens)}
+
+
+def rows_to_judge(
+    predictor: Predictor, data: Any = None, split: str | None = None, given: Collection[str] | None = None
+) -> tuple[Dataset, Task]:
+    """Return the encoded rows that [`evaluate`] evaluates a model on, and the task that judges its answers to them.
+
+    Args:
+        predictor: Trained model.
+        data: Same as in [`evaluate`].
+        split: Same as in [`evaluate`].
+        given: Same as in [`evaluate`].
+
+    Raises:
+        HfRnnError: Same as in [`evaluate`].
+    """
     splits, task = labelled_rows(predictor, data, split, given)
     for how in dict.fromkeys(rows.info.description for rows in splits.values() if rows.info.description):
         logger.info(f"{task.data.path}: {how}.")
@@ -98,8 +116,7 @@ def evaluate(
     else:
         rows = task.prepare_split(splits, split)
     _warn_of_seen_rows(predictor, task, splits, split)
-    rows = task.encode(rows, predictor.tokenizer)
-    return {"rows": len(rows), **task.judge(predictor, rows, batch_tokens)}
+    return task.encode(rows, predictor.tokenizer), task
 
 
 def _split_of_run(task: Task, splits: DatasetDict, split: str | None) -> str:
@@ -158,4 +175,4 @@ def _has_wide_path(predictor: Predictor) -> bool:
     return bool(getattr(predictor.model.config, "wide_ngrams", 0))
 
 
-__all__ = ["evaluate", "labelled_rows"]
+__all__ = ["VALIDATION", "evaluate", "labelled_rows", "rows_to_judge"]

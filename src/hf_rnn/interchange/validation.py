@@ -1,0 +1,81 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
+"""Validation rows of a trained model: parity is checked on them, and int8 weights are measured on them."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..inference.evaluation import VALIDATION, rows_to_judge
+from ..inference.predictor import Predictor
+from ..tasks import Task
+from ..text.arguments import DataArguments
+from ..text.sources import open_splits
+from ..text.splits import choose_split
+from ..utils.errors import HfRnnError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+logger = logging.getLogger(__name__)
+
+
+class ValidationRows(NamedTuple):
+    """Encoded validation rows.
+
+    Args:
+        rows: Rows with `input_ids` and labels.
+        task: Task that judges answers to the rows.
+        source: Description of the rows.
+    """
+
+    rows: Dataset
+    task: Task
+    source: str
+
+
+def validation_rows(predictor: Predictor, data: Any = None) -> ValidationRows:
+    """Return the validation rows of the data of the training run, or rows of other data.
+
+    Args:
+        predictor: Trained model.
+        data: Labelled data set as in [`~hf_rnn.inference.evaluation.evaluate`]; of a path with several splits, the
+            validation split is read, or else the test split. None for the data of the training run.
+
+    Raises:
+        HfRnnError: The data cannot be read, or they have changed since training.
+    """
+    if data is None:
+        rows, task = rows_to_judge(predictor, None, VALIDATION)
+        return ValidationRows(rows, task, f"validation rows of {_title(task)}")
+    split, of_run = None, predictor.task.data
+    if isinstance(data, (str, Path)):
+        read = of_run if of_run.reads(str(data)) else of_run.elsewhere(str(data))
+        names = open_splits(read, None, predictor.task.tagged)
+        split = choose_split(names, DataArguments().validation_split)
+    rows, task = rows_to_judge(predictor, data, split)
+    return ValidationRows(rows, task, f"{split or 'labelled'} rows of {_title(task)}")
+
+
+def _title(task: Task) -> str:
+    """Return the name of a data set for an export that may be published: a path of this machine is left out."""
+    path = task.data.path
+    return Path(path).name if Path(path).exists() else path
+
+
+def validation_rows_if_any(predictor: Predictor) -> tuple[ValidationRows | None, str]:
+    """Return the validation rows of the data of the training run; None and the reason if they cannot be read.
+
+    Args:
+        predictor: Trained model.
+    """
+    if not predictor.task.data.path:
+        return None, "the model has no run.yaml that names its data"
+    try:
+        return validation_rows(predictor), ""
+    except (HfRnnError, OSError) as error:
+        return None, str(error)
+
+
+__all__ = ["ValidationRows", "validation_rows", "validation_rows_if_any"]
