@@ -58,10 +58,9 @@ def validation_rows(predictor: Predictor, data: Any = None) -> ValidationRows:
     return ValidationRows(rows, task, f"{split or 'labelled'} rows of {_title(task)}")
 
 
-def _title(task: Task) -> str:
-    """Return the name of a data set for an export that may be published: a path of this machine is left out."""
-    path = task.data.path
-    return Path(path).name if Path(path).exists() else path
+def _title(task: Any) -> str:
+    """Return the name of a data set, without the path on this machine, because an export may be published."""
+    return str(task.title()["title"])
 
 
 def validation_rows_if_any(predictor: Predictor) -> tuple[ValidationRows | None, str]:
