@@ -7,7 +7,7 @@ rows may be empty. The output is `logits`, float32, `[B, C]` for a classifier an
 
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..models.cells import CELLS, find_cell
+from ..models.modeling_rnn import RNNModel
 from ..models.modeling_token_rnn import RNNForTokenClassification
 from ..models.pretrained_model import RNNPreTrainedModel
+from ..models.ragged import Ragged
 from ..utils.errors import HfRnnError, first_line
 from .crf_graph import GraphCRF, expand_sweeps
+from .graph_recurrence import OPERATORS, OperatorReader
 
 # Version of the operators. onnxruntime reads it since 1.12; versions above it add nothing that these graphs use.
 OPSET = 17
@@ -47,8 +49,9 @@ def write_graph(model: RNNPreTrainedModel, file: Path) -> None:
     mask = torch.ones_like(ids).tril(4)
     axes = {name: {0: "batch", 1: "time"} for name in NAMES}
     axes["logits"] = {0: "batch", 1: "time"} if isinstance(model, RNNForTokenClassification) else {0: "batch"}
-    with _as_graph(model):
-        export_module(_Logits(model), (ids, mask), file, NAMES, ("logits",), axes)
+    graph = _Logits(model)
+    with graph.in_model():
+        export_module(graph, (ids, mask), file, NAMES, ("logits",), axes)
 
 
 def check_exportable(model: RNNPreTrainedModel) -> None:
@@ -57,12 +60,10 @@ def check_exportable(model: RNNPreTrainedModel) -> None:
     Args:
         model: Model to export.
     """
-    cell = find_cell(model.config.cell_type)
-    if cell.mode is None:
-        known = ", ".join(name for name, each in CELLS.items() if each.mode is not None)
+    if model.config.cell_type not in OPERATORS:
         raise HfRnnError(
-            f"cell_type={cell.name!r} runs in a loop in Python, and ONNX has no operator for it: only models with "
-            f"{known} can be exported."
+            f"cell_type={model.config.cell_type!r} has no operator in ONNX: only models with {', '.join(OPERATORS)} can "
+            "be exported."
         )
     size = sum(tensor.numel() * 4 for tensor in model.parameters())
     if size > LARGEST:
@@ -139,6 +140,8 @@ def import_onnx() -> Any:
 class _Logits(nn.Module):
     """Module with the inputs and the output of the graph.
 
+    The tokens of each row are moved to its front before they are embedded, and the logits of a tagger are moved back.
+
     Args:
         model: Text classifier or tagger.
     """
@@ -146,46 +149,83 @@ class _Logits(nn.Module):
     def __init__(self, model: Any):
         super().__init__()
         self.model = model
-        has_spelling = getattr(model, "characters", None) is not None
-        self.register_buffer("table", _with_spelling(model) if has_spelling else None)
+        self.tags_tokens = isinstance(model, RNNForTokenClassification)
+        self.embedding = _Embedding(model.model, _table(model))
+        self.reader = OperatorReader(model.model)
+
+    @contextmanager
+    def in_model(self) -> Iterator[None]:
+        """Change the model so that its trace holds for all sizes, inside the block.
+
+        The recurrent layers are operators, a text is read at once instead of in windows, the table of embeddings includes
+        the spelling of tokens, and a conditional random field runs in a loop of the graph.
+        """
+        model = self.model
+        with ExitStack() as changes:
+            changes.enter_context(_changed(vars(model.config), "backprop_window", 0))
+            changes.enter_context(_changed(vars(model.model), "_read", self.reader))
+            changes.enter_context(_changed(vars(model.model), "embed", self.embedding))
+            if self.tags_tokens:
+                crf = None if model.crf is None else GraphCRF.of(model.crf)
+                changes.enter_context(_changed(model._modules, "characters", None))
+                changes.enter_context(_changed(model._modules, "crf", crf))
+            yield
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        if self.table is None:
-            logits = self.model(input_ids=input_ids, attention_mask=attention_mask).logits
-        else:
-            # Only the ids are looked up here; the model's own lookup would add the spelling again.
-            x = F.embedding(input_ids, self.table)
-            logits = self.model(inputs_embeds=x, attention_mask=attention_mask).logits
+        ragged = Ragged.from_mask(attention_mask)
+        assert ragged is not None
+        assert ragged.to_front is not None
+        assert ragged.to_place is not None
+        ids = input_ids.gather(1, ragged.to_front)
+        logits = self.model(input_ids=ids, attention_mask=ragged.valid.long()).logits
+        if self.tags_tokens:
+            logits = logits.gather(1, ragged.to_place.unsqueeze(-1).expand(-1, -1, logits.shape[-1]))
         return logits.float()
 
 
-def _with_spelling(model: RNNForTokenClassification) -> Tensor:
-    """Return the embedding of each token together with the vector of its spelling, `[V, E]`.
+class _Embedding(nn.Module):
+    """Lookup of embedded tokens, `[B, T, E]`, in the order in which the operators read them.
 
-    The spelling of a token is fixed, so the graph needs this table alone and not the character encoder.
+    Args:
+        encoder: Encoder of the model.
+        table: Vector of each token, `[V, E]`.
     """
-    assert model.characters is not None
+
+    table: Tensor
+
+    def __init__(self, encoder: RNNModel, table: Tensor):
+        super().__init__()
+        self.encoder = [encoder]  # in a list, so that it is not a part of this module
+        self.register_buffer("table", table)
+
+    def forward(self, input_ids: Tensor) -> Tensor:
+        # The transposition of ids takes no time, and that of vectors is undone before the first operator.
+        return F.embedding(self.encoder[0].without_rare(input_ids).transpose(0, 1), self.table).transpose(0, 1)
+
+
+def _table(model: Any) -> Tensor:
+    """Return the vector of each token, `[V, E]`.
+
+    With a character encoder, it includes the vector of the token's spelling. That is fixed, so the graph does not need
+    the encoder.
+    """
+    table = model.get_input_embeddings().weight.detach()
+    if getattr(model, "characters", None) is None:
+        return table
     with torch.no_grad():
-        parts = torch.arange(model.config.vocab_size).split(SPELLINGS)
-        return torch.cat([model.model.lookup(ids[None])[0] + model.characters(ids) for ids in parts])
+        return torch.cat([table[ids] + model.characters(ids) for ids in torch.arange(len(table)).split(SPELLINGS)])
 
 
 @contextmanager
-def _as_graph(model: Any) -> Iterator[None]:
-    """Change a model so that it can be traced for all sizes, inside the block.
-
-    A text is read at once instead of in windows, and a conditional random field runs in a loop of the graph.
-    """
-    window, crf = model.config.backprop_window, getattr(model, "crf", None)
-    model.config.backprop_window = 0
-    if crf is not None:
-        model.crf = GraphCRF.of(crf)
+def _changed(attributes: dict[str, Any], name: str, value: Any) -> Iterator[None]:
+    """Set an entry of the attributes of an object inside the block."""
+    before = {name: attributes[name]} if name in attributes else {}
+    attributes[name] = value
     try:
         yield
     finally:
-        model.config.backprop_window = window
-        if crf is not None:
-            model.crf = crf
+        del attributes[name]
+        attributes |= before
 
 
 __all__ = ["NAMES", "OPSET", "check_exportable", "export_module", "import_onnx", "write_graph"]
