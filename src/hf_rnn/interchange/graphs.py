@@ -179,7 +179,8 @@ class _Logits(nn.Module):
         ids = input_ids.gather(1, ragged.to_front)
         logits = self.model(input_ids=ids, attention_mask=ragged.valid.long()).logits
         if self.tags_tokens:
-            logits = logits.gather(1, ragged.to_place.unsqueeze(-1).expand(-1, -1, logits.shape[-1]))
+            # The number of labels is a constant, while the tracer takes the shape of the logits for variable.
+            logits = logits.gather(1, ragged.to_place.unsqueeze(-1).expand(-1, -1, self.model.num_labels))
         return logits.float()
 
 
@@ -224,8 +225,11 @@ def _changed(attributes: dict[str, Any], name: str, value: Any) -> Iterator[None
     try:
         yield
     finally:
-        del attributes[name]
-        attributes |= before
+        if before:
+            # The order of the entries, such as that of modules, stays the same.
+            attributes |= before
+        else:
+            del attributes[name]
 
 
 __all__ = ["NAMES", "OPSET", "check_exportable", "export_module", "import_onnx", "write_graph"]
