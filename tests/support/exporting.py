@@ -59,7 +59,7 @@ def operators(graph: Any) -> Counter:
     return found
 
 
-def check_graph(model: Any, file: Path, limit: float = 1e-5) -> None:
+def check_graph(model: Any, file: Path) -> None:
     """Check that the graph of a model has its logits, and one operator for each recurrent layer."""
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     settings = model.config.to_dict()
@@ -71,7 +71,8 @@ def check_graph(model: Any, file: Path, limit: float = 1e-5) -> None:
     rows = made_up_rows(model.config.vocab_size + model.config.num_rare_tokens, 60)
     found = differences(model, Graph(file), rows)
     assert set(found) == {"none", "right", "left", "scattered"}
-    assert max(found.values()) < limit, found
+    # The states of a ReLU grow with the length of the text, and their differences too.
+    assert max(found.values()) < (1e-4 if model.config.cell_type == "rnn_relu" else 1e-5), found
     counted = operators(onnx.load(str(file)).graph)
     stacks, kind = len(model.model.stacks), model.config.cell_type.partition("_")[0].upper()
     assert {name: counted[name] for name in RECURRENT if counted[name]} == {

@@ -15,6 +15,7 @@ from ..text.bio import is_bio
 from .card_folds import folds_section
 from .card_merge import INVITATION, MARKER
 from .card_model import FEW, SHOWN_LABELS, answers_of, architecture_table, count_parameters, pipeline_of, task_in_words
+from .card_onnx import onnx_section
 from .card_report import report_section
 from .card_run import (
     classes_table,
@@ -29,7 +30,7 @@ from .card_run import (
 )
 from .card_teacher import teacher_section
 from .card_words import EXAMPLES, METRICS, clean, escape, figure
-from .folder import METRICS_FILE, PICTURES, RUN_FILE
+from .folder import EXPORT_RECORD, METRICS_FILE, ONNX_FOLDER, PICTURES, RUN_FILE
 
 # The file model_card.md in the root of the project is a copy of this one; a test compares the two.
 _TEMPLATE = Path(__file__).with_name("model_card.md")
@@ -53,6 +54,7 @@ def render_folder(folder: Path, model_id: str | None = None) -> str:
         read(RUN_FILE, yaml.safe_load),
         read(METRICS_FILE, json.loads),
         [name for name in PICTURES if (folder / name).exists()],
+        read(f"{ONNX_FOLDER}/{EXPORT_RECORD}", json.loads),
     )
 
 
@@ -62,6 +64,7 @@ def render(
     run: dict,
     facts: dict,
     pictures: list[str],
+    exported: dict | None = None,
 ) -> str:
     """Render the model card from data.
 
@@ -71,6 +74,7 @@ def render(
         run: Sections of run.yaml; {} if there is none.
         facts: Contents of metrics.json; {} if there is none.
         pictures: Names of the files of `PICTURES` that are in the same folder as the card.
+        exported: Export record of the ONNX files; None if there are none.
     """
     labels = answers_of(config)
     data = facts.get("data", {})
@@ -80,7 +84,7 @@ def render(
     asked = {key: clean(first[key]) for key in ("text", "text_pair") if key in first}
     question = json.dumps(asked if len(asked) > 1 else asked["text"], ensure_ascii=False)
     card = ModelCard.from_template(
-        _metadata(model_id, config, run, facts),
+        _metadata(model_id, config, run, facts, bool(exported)),
         template_path=str(_TEMPLATE),
         title=clean(model_id).rpartition("/")[2],
         invitation=INVITATION,
@@ -104,6 +108,7 @@ def render(
         folds=folds_section(facts),
         report=report_section(facts),
         teacher=teacher_section(facts),
+        onnx=onnx_section(exported or {}),
         dataset=dataset_line(data, run),
         count_names=list(map(escape, labels)) if 0 < len(labels) <= FEW else [],
         splits=splits_table(data, labels),
@@ -117,7 +122,7 @@ def render(
     return str(card)
 
 
-def _metadata(model_id: str, config: RNNConfig, run: dict, facts: dict) -> ModelCardData:
+def _metadata(model_id: str, config: RNNConfig, run: dict, facts: dict, has_graphs: bool) -> ModelCardData:
     card, data = section(run, "card"), facts.get("data", {})
     dataset = dataset_on_hub(run, data)
     name = clean(dataset or card.get("dataset") or data.get("title") or "unnamed")
@@ -152,7 +157,7 @@ def _metadata(model_id: str, config: RNNConfig, run: dict, facts: dict) -> Model
     return ModelCardData(
         library_name="transformers",
         pipeline_tag=pipeline_of(config)[0],
-        tags=["hf_rnn", "rnn", find_cell(config.cell_type).family],
+        tags=["hf_rnn", "rnn", find_cell(config.cell_type).family, *(["onnx"] if has_graphs else [])],
         **{key: value for key, value in optional.items() if value is not None},
     )
 

@@ -12,6 +12,7 @@ from ..inference.predictor import Predictor
 from ..models.configuration_rnn import __version__
 from ..models.label_checks import labels_of
 from ..tasks import TASKS, task_class
+from ..tasks.translation import Translation
 from ..utils.errors import HfRnnError, first_line
 
 FORMAT = 1
@@ -45,8 +46,8 @@ def new_record(predictor: Predictor, folder: Path, state: list[dict], generation
         "labels": labels_of(config) if is_classifier or hasattr(task, "bio") else [],
         "thresholds": config.thresholds if is_classifier else None,
         "temperature": config.temperature,
-        # Only texts to classify are truncated when a trained model reads them.
-        "max_length": data.max_length if is_classifier else None,
+        # Texts to classify are truncated; a translator only warns about longer texts. Other models have no maximum.
+        "max_length": data.max_length if is_classifier or isinstance(task, Translation) else None,
         "truncation": data.truncation,
         "reads_pairs": is_classifier and data.text_pair_column is not None,
         "text_columns": columns,
