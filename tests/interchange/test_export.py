@@ -9,6 +9,7 @@ from types import ModuleType
 import numpy as np
 import onnx
 import pytest
+import torch
 import yaml
 from support import files, tagging, write_jsonl
 from support.exporting import classifier
@@ -21,6 +22,7 @@ from hf_rnn.hub.folder import ONNX_FILES, model_files
 from hf_rnn.interchange import export as exporting
 from hf_rnn.interchange import parity
 from hf_rnn.interchange.graph_predictor import Graph
+from hf_rnn.interchange.measuring import check_loss
 from hf_rnn.interchange.parity import differences, made_up_rows
 from hf_rnn.interchange.record import read_record, sha256
 from hf_rnn.utils.errors import DataError, HfRnnError, HubError
@@ -132,19 +134,19 @@ def test_settings_of_decisions_and_texts_are_in_the_record(tiny_run, tmp_path):
     assert record["temperature"] == 1.5
     assert (record["max_length"], record["truncation"]) == (3, "tail")
     predictor = hf_rnn.Predictor.from_pretrained(folder)
-    assert np.allclose(answer(tmp_path / "exported", ["film"]), predictor.logits(predictor.tokenizer(["film"])["input_ids"]))
+    assert np.allclose(
+        answer(tmp_path / "exported", ["film"]), predictor.logits(predictor.tokenizer(["film"])["input_ids"])
+    )
 
 
-def test_pairs(tmp_path):
-    rows = [{"premise": f"a {i % 7}", "claim": f"b {i % 5}", "label": ("yes", "no")[i % 2]} for i in range(60)]
-    write_jsonl(tmp_path / "pairs.jsonl", rows)
-    data = {"path": str(tmp_path / "pairs.jsonl"), "text_column": "premise", "text_pair_column": "claim"}
-    sizes = {"embedding_size": 8, "hidden_size": 8}
-    run = {"data": data, "model": sizes, "training": {"output_dir": str(tmp_path / "model"), "max_steps": 2}}
-    hf_rnn.train({"preset": "none", **run, "tokenizer": {"kind": "word", "min_frequency": 1}})
-    record = read_record(hf_rnn.export(tmp_path / "model", tmp_path / "exported"))
+def test_a_model_of_pairs(tiny_run, tmp_path):
+    folder = shutil.copytree(tiny_run, tmp_path / "model")
+    run = yaml.safe_load((folder / "run.yaml").read_text())
+    run["data"] |= {"text_pair_column": "claim", "path": "./gone.csv"}
+    (folder / "run.yaml").write_text(yaml.safe_dump(run))
+    record = read_record(hf_rnn.export(folder, tmp_path / "exported"))
     assert record["reads_pairs"]
-    assert record["text_columns"] == ["premise", "claim"]
+    assert record["text_columns"] == ["text", "claim"]
 
 
 @pytest.mark.slow
@@ -212,8 +214,6 @@ def test_differences_of_all_kinds_are_seen():
     rows = made_up_rows(40, 20)
 
     def of_model(ids, mask):
-        import torch
-
         with torch.inference_mode():
             return model(torch.from_numpy(ids), torch.from_numpy(mask)).logits.numpy()
 
@@ -238,8 +238,6 @@ def test_a_long_text_is_compared_up_to_a_number_of_tokens(monkeypatch):
     model = classifier()
 
     def graph(ids, mask):
-        import torch
-
         widths.append(ids.shape[1])
         with torch.inference_mode():
             return model(torch.from_numpy(ids), torch.from_numpy(mask)).logits.numpy()
@@ -270,11 +268,43 @@ def test_what_int8_weights_lose_is_measured_and_written(tiny_run, tmp_path, quan
     assert render_folder(output, "exported") == card
 
 
-def test_a_great_loss_of_int8_weights_is_refused(tiny_run, tmp_path, quantized):
-    quantized["by"] = -1.0
-    with pytest.raises(HfRnnError, match=r"int8 weights lose .* points, and 0\.5 are allowed: accuracy .* max_loss="):
+def test_a_great_loss_of_int8_weights_is_refused(tiny_run, tmp_path, quantized, monkeypatch):
+    measured = iter([{"accuracy": 0.9}, {"accuracy": 0.875}])
+    monkeypatch.setattr(exporting, "measure", lambda *_: next(measured))
+    message = (
+        r"int8 weights lose 2\.50 points, and 0\.5 are allowed: accuracy 90\.00% → 87\.50% \(-2\.50.* max_loss=3\."
+    )
+    with pytest.raises(HfRnnError, match=message):
         hf_rnn.export(tiny_run, tmp_path / "exported", int8=True)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("metric", "greater", "before", "after", "lost"),
+    [
+        ("accuracy", True, 0.9, 0.905, -0.5),
+        ("bleu", True, 38.9, 38.6, 0.3),
+        ("perplexity", False, 100.0, 100.4, 0.4),
+        ("mse", False, 0.0, 0.0, 0.0),
+    ],
+)
+def test_a_loss_in_points_or_percent(metric, greater, before, after, lost):
+    found = check_loss({metric: greater, "other": True}, {metric: before}, {metric: after}, 0.5)
+    assert found.lost == pytest.approx(lost)
+    assert "-0.00" not in found.text
+
+
+@pytest.mark.parametrize(
+    ("metric", "greater", "before", "after", "message"),
+    [
+        ("accuracy", True, 0.9, float("nan"), "lose nan points"),
+        ("perplexity", False, 100.0, 120.0, r"lose 20\.00 %, and 0\.5 are allowed: perplexity per token"),
+        ("mse", False, 0.0, 0.1, "lose inf %"),
+    ],
+)
+def test_a_loss_that_is_too_great(metric, greater, before, after, message):
+    with pytest.raises(HfRnnError, match=message):
+        check_loss({metric: greater}, {metric: before}, {metric: after}, 0.5)
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from support.small_models import V
 
 import hf_rnn
 from hf_rnn.interchange.graph_predictor import Graph
 from hf_rnn.interchange.graphs import write_graph
 from hf_rnn.interchange.parity import differences, made_up_rows
 from hf_rnn.training.ngrams import keys_of
+from support.small_models import V
 
 RECURRENT = ("LSTM", "GRU", "RNN")
 TAGS = ["O", "B-LOC", "I-LOC", "B-PER", "I-PER"]
@@ -31,7 +31,7 @@ def classifier(**settings: Any) -> Any:
     sizes = {"vocab_size": V, "embedding_size": 8, "hidden_size": 6, "num_labels": 3, "pad_token_id": 0}
     model = loud(hf_rnn.RNNForSequenceClassification(hf_rnn.RNNConfig(**{**sizes, **settings})))
     if model.wide_path is not None:
-        # Of all n-grams of one and two tokens, only some are known.
+        # The keys of some of all n-grams of one and two tokens.
         ids = range(V + model.config.num_rare_tokens)
         keys = np.unique(keys_of([np.array([one, other]) for one in ids for other in ids], 2)[0])
         model.wide_path.keys.copy_(torch.from_numpy(np.sort(keys[: len(model.wide_path.keys)])))

@@ -22,8 +22,8 @@ def onnx_section(record: dict) -> dict[str, Any] | None:
 
 def _parity(parity: dict) -> str:
     return (
-        f"The logits in float32 differ from those of the model by {parity['largest']:.1e} at most, on {parity['texts']} "
-        f"{escape(parity['source'])}, with padding on both sides and between tokens."
+        f"The logits in float32 differ from those of the model by {parity['largest']:.1e} at most, on "
+        f"{parity['texts']} {escape(parity['source'])}, with padding on both sides and between tokens."
     )
 
 

@@ -35,8 +35,8 @@ ERRORS_FILE = "errors.csv"
 DISAGREEMENTS_FILE = "disagreements.csv"
 # Results of a cross-validation. A push includes the picture only, because the tables quote texts of the data set.
 CROSS_VALIDATION, OUT_OF_FOLD, LABEL_ERRORS = "cross_validation.png", "out_of_fold.csv", "label_errors.csv"
-# Graphs that an export wrote, in the subfolder that ONNX models have on the Hub: of a classifier, a tagger or a language
-# model, and of a translator; with the weights in float32 and in int8. The export record says how to run them.
+# ONNX graphs of an exported model, in the subfolder that they have on the Hub: of a classifier, a tagger or a language
+# model; and of a translator. The export record says how to run them.
 ONNX_FOLDER = "onnx"
 GRAPH, ENCODER_GRAPH, DECODER_GRAPH = "model.onnx", "encoder_model.onnx", "decoder_model.onnx"
 EXPORT_RECORD = "hf_rnn.json"
@@ -91,8 +91,8 @@ def model_files(folder: Path) -> dict[str, Path | bytes]:
     Args:
         folder: Folder of the model.
     """
-    found = {file.name: file for file in sorted(folder.iterdir()) if matches(file.name, MODEL_FILES)}
-    return found | {name: folder / name for name in ONNX_FILES if (folder / name).is_file()}
+    names = [file.name for file in sorted(folder.iterdir()) if matches(file.name, MODEL_FILES)]
+    return {name: folder / name for name in (*names, *ONNX_FILES) if (folder / name).exists()}
 
 
 def check_model(folder: Path, name: str | None = None) -> RNNConfig:

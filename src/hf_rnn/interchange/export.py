@@ -66,12 +66,12 @@ def export(
         model: Folder or Hub id of a trained model.
         output: New folder, or that of an earlier export, which is replaced.
         int8: True to write a second graph with weights in int8. Its loss is measured on the validation rows.
-        embeddings: Form of the embedding in the int8 graph: `int8` for one scale per row, `pq` for product quantization.
+        embeddings: Form of the embedding in the int8 graph: `int8`, or `pq` for product quantization.
         max_loss: Largest loss of the int8 graph in points of the task's first metric, such as accuracy. For a metric
             of which less is better, such as the perplexity, its largest increase in percent. If it loses more, nothing
             is exported.
-        data: Labelled data set for the comparison and the loss, as in `hf_rnn.evaluate`; None for the validation rows of
-            the training run. If those cannot be read, the logits are compared on made-up texts.
+        data: Labelled data set for the comparison and the loss, as in `hf_rnn.evaluate`; None for the validation rows
+            of the training run. If those cannot be read, the logits are compared on made-up texts.
         push: Name of a repository on the Hub, `user/name`, to push the folder to; None to push nothing.
         where: Options to find a model on the Hub, such as `revision`.
 
@@ -164,8 +164,8 @@ def _check_parity(predictor: Predictor, graphs: Path, rows: ValidationRows | Non
     if not largest <= LIMIT:
         each = ", ".join(f"{padding} {difference:.1e}" for padding, difference in found.items())
         raise HfRnnError(
-            f"the exported graph differs from the model by {largest:.1e} on {len(texts)} {source} (limit {LIMIT:.0e}; by "
-            f"padding: {each}): export with another version of torch or onnxruntime, or report it."
+            f"the exported graph differs from the model by {largest:.1e} on {len(texts)} {source} (limit {LIMIT:.0e}; "
+            f"by padding: {each}): export with another version of torch or onnxruntime, or report it."
         )
     say(f"parity     {largest:.1e}, the largest difference of logits on {len(texts)} {source}")
     return {"texts": len(texts), "source": source, "largest": largest, "by_padding": found, "limit": LIMIT}

@@ -1,10 +1,10 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """Recurrent layers as ONNX's own operators, which read both directions and end each row at its length.
 
-A trace of the model's layers would contain an operator for each direction, and gathers that reverse the rows. These took
+A trace of the model's layers would contain an operator for each direction, and gathers that reverse the rows. They took
 half of the time of a graph.
 
-Shapes: B batch, T time, F width of a layer's input, H hidden, D directions, L layers, G blocks of H rows in the weights.
+Shapes: B batch, T time, F width of a layer's input, H hidden, D directions, L layers, G blocks of H rows.
 """
 
 from typing import Any

@@ -1,8 +1,8 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """ONNX graphs of text classifiers and taggers.
 
-Inputs of a graph are `input_ids` and `attention_mask`, int64 `[B, T]`, with T of at least 1; padding may be anywhere, and
-rows may be empty. The output is `logits`, float32, `[B, C]` for a classifier and `[B, T, C]` for a tagger.
+Inputs of a graph are `input_ids` and `attention_mask`, int64 `[B, T]`, with T of at least 1. Padding may be anywhere,
+and rows may be empty. The output is `logits`, float32, `[B, C]` for a classifier and `[B, T, C]` for a tagger.
 """
 
 import warnings
@@ -45,7 +45,7 @@ def write_graph(model: RNNPreTrainedModel, file: Path) -> None:
     """
     check_exportable(model)
     # The example has padding and several rows, because tracing treats sizes of 1 as constants.
-    ids = torch.randint(0, model.config.vocab_size, (3, 7))
+    ids = torch.arange(21).view(3, 7) % model.config.vocab_size
     mask = torch.ones_like(ids).tril(4)
     axes = {name: {0: "batch", 1: "time"} for name in NAMES}
     axes["logits"] = {0: "batch", 1: "time"} if isinstance(model, RNNForTokenClassification) else {0: "batch"}
@@ -62,8 +62,8 @@ def check_exportable(model: RNNPreTrainedModel) -> None:
     """
     if model.config.cell_type not in OPERATORS:
         raise HfRnnError(
-            f"cell_type={model.config.cell_type!r} has no operator in ONNX: only models with {', '.join(OPERATORS)} can "
-            "be exported."
+            f"cell_type={model.config.cell_type!r} has no operator in ONNX: only models with {', '.join(OPERATORS)} "
+            "can be exported."
         )
     size = sum(tensor.numel() * 4 for tensor in model.parameters())
     if size > LARGEST:
@@ -83,9 +83,10 @@ def export_module(
 ) -> None:
     """Write the graph of a module as an ONNX file.
 
-    torch's older exporter, which traces the module, is used. It writes the operators LSTM, GRU and RNN of all cells with
-    free sizes, from torch 2.6 on, in half a second. The newer one (`dynamo=True`, torch 2.13) has no operator for plain
-    RNNs, so it unrolls them for the length of the example, takes ten times as long, and fails before torch 2.9.
+    torch has two exporters. This is the older one, which traces the module (`dynamo=False`). It works from torch 2.6
+    on, takes a third of a second, and is deprecated. The newer one (`dynamo=True`, torch 2.13) takes ten seconds,
+    unrolls plain RNNs for the length of the example, and has no loop for a conditional random field. It writes the same
+    graphs once `_Operator` and `_Sweep` call `torch.onnx.ops.symbolic`, which torch has from 2.8 on.
 
     Args:
         module: Module in eval mode, whose `forward` takes and returns tensors.
@@ -157,8 +158,8 @@ class _Logits(nn.Module):
     def in_model(self) -> Iterator[None]:
         """Change the model so that its trace holds for all sizes, inside the block.
 
-        The recurrent layers are operators, a text is read at once instead of in windows, the table of embeddings includes
-        the spelling of tokens, and a conditional random field runs in a loop of the graph.
+        The recurrent layers are operators, a text is read at once instead of in windows, the table of embeddings
+        includes the spelling of tokens, and a conditional random field runs in a loop of the graph.
         """
         model = self.model
         with ExitStack() as changes:
@@ -207,8 +208,8 @@ class _Embedding(nn.Module):
 def _table(model: Any) -> Tensor:
     """Return the vector of each token, `[V, E]`.
 
-    With a character encoder, it includes the vector of the token's spelling. That is fixed, so the graph does not need
-    the encoder.
+    With a character encoder, it includes the vector of the token's spelling. A token always has the same spelling, so
+    the graph does not need the encoder.
     """
     table = model.get_input_embeddings().weight.detach()
     if getattr(model, "characters", None) is None:

@@ -1,13 +1,19 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """Loss of a graph with int8 weights: the task's metric on validation rows, before and after."""
 
+import math
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from ..hub.card_words import METRICS, figure
 from ..inference.predictor import BATCH_TOKENS, Predictor
 from ..utils.errors import HfRnnError
 from .graph_predictor import Graph, GraphPredictor
 from .validation import ValidationRows
+
+# Metrics that are already in points.
+IN_POINTS = ("bleu", "bleu_lowercase", "chrf")
 
 
 class Loss(NamedTuple):
@@ -40,9 +46,7 @@ def measure(predictor: Predictor, rows: ValidationRows, graph: Graph) -> dict[st
     return rows.task.judge(on_graph, rows.rows, BATCH_TOKENS)
 
 
-def check_loss(
-    measures: dict[str, bool], before: dict[str, float], after: dict[str, float], max_loss: float
-) -> Loss:
+def check_loss(measures: dict[str, bool], before: dict[str, float], after: dict[str, float], max_loss: float) -> Loss:
     """Return the change of the task's first metric; raise [`HfRnnError`] if the loss is greater than allowed.
 
     Args:
@@ -53,16 +57,17 @@ def check_loss(
     """
     metric, greater = next(iter(measures.items()))
     old, new = float(before[metric]), float(after[metric])
-    # BLEU is already in points.
-    scale = 1 if metric in ("bleu", "chrf") else 100
-    lost = scale * (old - new) if greater else 100 * (new / old - 1) if old else 0.0 if new == old else float("inf")
-    unit = "points" if greater else "%"
-    text = f"{METRICS[metric][0]} {figure(metric, old)} → {figure(metric, new)} ({-lost:+.2f} {unit})"
+    if greater:
+        lost, unit = (old - new) * (1 if metric in IN_POINTS else 100), "points"
+    else:
+        lost, unit = (100 * (new / old - 1) if old else np.inf if new else 0.0), "%"
+    # Adding 0 turns -0.0 into 0.0.
+    text = f"{METRICS[metric][0]} {figure(metric, old)} → {figure(metric, new)} ({round(-lost, 2) + 0.0:+.2f} {unit})"
     # NaN is a loss too.
     if not lost <= max_loss:
+        advice = f", or allow more, max_loss={math.ceil(lost)}." if math.isfinite(lost) else "."
         raise HfRnnError(
-            f"int8 weights lose {lost:.2f} {unit}, and {max_loss:g} are allowed: {text}. Leave int8 out, or allow more, "
-            f"max_loss={max(1, round(lost + 0.5))}."
+            f"int8 weights lose {lost:.2f} {unit}, and {max_loss:g} are allowed: {text}. Leave int8 out{advice}"
         )
     return Loss(metric, old, new, lost, text)
 

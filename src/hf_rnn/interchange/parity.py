@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..text.batching import by_tokens
+from ..runtime.batching import by_tokens
 from ..utils.errors import HfRnnError
 
 # Texts that are compared, the largest difference allowed, and the most tokens of a batch, padding included.
@@ -46,12 +46,12 @@ def differences(
         graph: Function of token ids and mask, `[B, T]`, that returns the logits.
         rows: Token ids of each text.
     """
-    rows = [list(row[:LONGEST]) for row in rows]
+    cut = [list(row[:LONGEST]) for row in rows]
     vocab_size, unit = model.config.vocab_size + model.config.num_rare_tokens, float(model.config.target_std)
     random, found = np.random.default_rng(0), {}
     for padding, place in PADDINGS.items():
         largest = 0.0
-        for ids, mask in _batches(rows, padding, place, vocab_size, random):
+        for ids, mask in _batches(cut, padding, place, vocab_size, random):
             with torch.inference_mode():
                 expected = model(torch.from_numpy(ids), torch.from_numpy(mask)).logits.float().numpy()
             exported = graph(ids, mask)
@@ -92,7 +92,7 @@ def _batches(
     if padding == "none":
         filled = [row for row in rows if row]
         # The shortest, the longest and some between; each is a batch.
-        picked = sorted(filled, key=len)[:: max(1, len(filled) // ALONE)] + [max(filled, key=len, default=[0])]
+        picked = [*sorted(filled, key=len)[:: max(1, len(filled) // ALONE)], max(filled, key=len, default=[0])]
         yield from ((np.array([row]), np.ones((1, len(row)), dtype=np.int64)) for row in picked)
         return
     for places in by_tokens([len(row) for row in rows], TOKENS):

@@ -10,7 +10,7 @@ from ..auto import architecture
 from ..hub.folder import EXPORT_RECORD, ONNX_FOLDER
 from ..inference.predictor import Predictor
 from ..models.configuration_rnn import __version__
-from ..models.label_checks import labels_of
+from ..models.decisions import labels_of
 from ..tasks import TASKS, task_class
 from ..tasks.translation import Translation
 from ..utils.errors import HfRnnError, first_line
@@ -33,8 +33,8 @@ def new_record(predictor: Predictor, folder: Path, state: list[dict], generation
         generation: Settings of text generation; None for models that do not write.
         opset: Version of the operators of the graphs.
     """
-    config, task, tokenizer = predictor.model.config, predictor.task, predictor.tokenizer
-    data = task.data
+    task, tokenizer, data = predictor.task, predictor.tokenizer, predictor.task.data
+    config: Any = predictor.model.config
     columns = [data.text_column or "text", *([data.text_pair_column] if data.text_pair_column else [])]
     is_classifier = task.one_answer
     return {

@@ -32,7 +32,7 @@ def parser() -> CommandParser:
         "--max_loss",
         type=float,
         default=0.5,
-        help="largest loss of the int8 graph in points of the task's first metric; if it loses more, nothing is written",
+        help="largest loss of the int8 graph in points of the first metric; if it loses more, nothing is written",
     )
     parser.add_argument(
         "--data",
