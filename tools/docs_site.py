@@ -30,6 +30,7 @@ TITLES = {
     "training": "Training",
     "inference": "Prediction",
     "interpret": "Explanation",
+    "interchange": "Export",
     "hub": "Hub",
     "utils": "Errors",
 }
