@@ -33,7 +33,7 @@ SPELLINGS = 4096
 NAMES = ("input_ids", "attention_mask")
 
 
-def write_graph(model: RNNPreTrainedModel, file: Path) -> None:
+def write_graph(model: Any, file: Path) -> None:
     """Write the graph of a text classifier or tagger as an ONNX file.
 
     Args:
