@@ -14,6 +14,7 @@ from ..models.code_files import code_files
 from ..models.configuration_rnn import RNNConfig
 from ..models.weight_files import is_pointer
 from ..runtime.record import ONNX_FOLDER
+from ..runtime.record import RECORD_FILE as EXPORT_RECORD
 from ..text.schema import SCHEMA_FILE
 from ..text.tokenization import TOKENIZER_FILES
 from ..text.vocabulary import check_vocabulary
@@ -35,11 +36,8 @@ ERRORS_FILE = "errors.csv"
 DISAGREEMENTS_FILE = "disagreements.csv"
 # Results of a cross-validation. A push includes the picture only, because the tables quote texts of the data set.
 CROSS_VALIDATION, OUT_OF_FOLD, LABEL_ERRORS = "cross_validation.png", "out_of_fold.csv", "label_errors.csv"
-# ONNX graphs of an exported model, in the subfolder that they have on the Hub: of a classifier, a tagger or a language
-# model; and of a translator. The export record says how to run them.
-ONNX_FOLDER = "onnx"
+# ONNX graphs in the folder `ONNX_FOLDER`: of a classifier, a tagger or a language model; and of a translator.
 GRAPH, ENCODER_GRAPH, DECODER_GRAPH = "model.onnx", "encoder_model.onnx", "decoder_model.onnx"
-EXPORT_RECORD = "hf_rnn.json"
 # The trials of a search of settings.
 TRIALS_FILE = "tune.csv"
 # Pictures, and their names in the card.
