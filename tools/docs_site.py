@@ -100,7 +100,9 @@ def public_names() -> dict[str, list[str]]:
     for name in hf_rnn.__all__:
         value = getattr(hf_rnn, name)
         if not name.startswith("__"):
-            package = value.__module__.split(".")[1]
+            # Errors are defined in the package that has no other imports.
+            is_error = isinstance(value, type) and issubclass(value, Exception)
+            package = "utils" if is_error else value.__module__.split(".")[1]
             names[package].append(f"{value.__module__}.{value.__qualname__}")
     return names
 

@@ -71,7 +71,7 @@ class OnnxModel:
         """Return the error for something that only a model of torch can do.
 
         Args:
-            what: What was asked for.
+            what: Name of the thing that was asked for.
         """
         return HfRnnError(
             f"{what} needs torch, and this model runs with backend='onnx', which only computes answers: load it with "

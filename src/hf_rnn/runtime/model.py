@@ -113,7 +113,7 @@ class Model:
 
         Returns:
             A list of answers; one answer for one string. An answer of a text classifier has `label` and `score`,
-            `labels` and `scores`, or `value`. That of a tagger has `entities`, each with `label`, `text`, `score`,
+            `labels` and `scores`, or `value`. An answer of a tagger has `entities`, each with `label`, `text`, `score`,
             `start` and `end`.
 
         Raises:
