@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import HubError
-from .record import ONNX_FOLDER, RECORD_FILE, read_record
+from .record import ONNX_FOLDER, RECORD_FILE, read_record, without_record
 
 
 def download(repo_id: str, quantized: bool | None, revision: str | None, **where: Any) -> Path:
@@ -58,6 +58,8 @@ def download(repo_id: str, quantized: bool | None, revision: str | None, **where
             raise HubError(f"{repo_id!r} cannot be downloaded from the Hub ({str(error).splitlines()[0]}).") from error
 
     folder = fetched(revision, f"{ONNX_FOLDER}/{RECORD_FILE}")
+    if not (folder / ONNX_FOLDER / RECORD_FILE).is_file():
+        raise HubError(without_record(repo_id))
     record = read_record(folder, repo_id)
     graphs = [f"{ONNX_FOLDER}/{file}" for file in record.graph_files(quantized, repo_id)]
     # The name of the folder is the commit: all files are of one.

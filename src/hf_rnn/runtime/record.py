@@ -109,10 +109,7 @@ def read_record(folder: Path, name: str) -> ExportRecord:
     if not folder.is_dir():
         raise HfRnnError(f"there is no folder {name!r}: name a folder that hf-rnn export wrote, or a Hub id.")
     if not file.is_file():
-        raise HfRnnError(
-            f"{name!r} has no {place}, so it holds no exported model: write hf-rnn export {name} --output FOLDER, and "
-            "name that folder."
-        )
+        raise HfRnnError(without_record(name))
     try:
         raw = json.loads(file.read_text(encoding="utf-8"))
         version, exporter = raw["format"], raw["hf_rnn_version"]
@@ -142,6 +139,18 @@ def read_record(folder: Path, name: str) -> ExportRecord:
     except (ValueError, KeyError, TypeError) as error:
         raise HfRnnError(f"{place} of {name!r} is not complete ({_first_line(error)}): {_EXPORT}.") from error
     return record
+
+
+def without_record(name: str) -> str:
+    """Return the message about a folder or a repository that has no export record.
+
+    Args:
+        name: Name of the model as the user wrote it.
+    """
+    return (
+        f"{name!r} has no {ONNX_FOLDER}/{RECORD_FILE}, so it holds no exported model: write hf-rnn export {name} "
+        "--output FOLDER, and name that folder."
+    )
 
 
 def _check(record: ExportRecord) -> None:
@@ -199,4 +208,4 @@ def _first_line(error: BaseException) -> str:
     return lines[0].rstrip(".") if lines else type(error).__name__
 
 
-__all__ = ["ExportRecord", "check_file", "read_record"]
+__all__ = ["ExportRecord", "check_file", "read_record", "without_record"]

@@ -140,6 +140,35 @@ def load_directly(repo_id: str) -> str:
     return ""
 
 
+def push_folder(folder: str, repo_id: str) -> None:
+    """Push all files of a folder."""
+    from huggingface_hub import HfApi
+
+    api = HfApi()
+    api.create_repo(repo_id, exist_ok=True)
+    api.upload_folder(repo_id=repo_id, folder_path=folder)
+
+
+def answers_of_exported(repo_id: str, texts: list[str], **options) -> list[list[dict]] | str:
+    """Return the answers of the runtime and of a predictor with its backend, or the error of the runtime."""
+    from hf_rnn import HfRnnError, Predictor
+    from hf_rnn.runtime import Model
+
+    try:
+        found = [Model.from_pretrained(repo_id, **options).predict(texts)]
+    except HfRnnError as error:
+        return str(error)
+    return [*found, Predictor.from_pretrained(repo_id, backend="onnx", **options)(texts)]
+
+
+def files_in_cache(repo_id: str) -> set[str]:
+    """Return the paths of the files of a repository in the cache."""
+    from huggingface_hub import scan_cache_dir
+
+    (repo,) = [repo for repo in scan_cache_dir().repos if repo.repo_id == repo_id]
+    return {str(file.file_path.relative_to(each.snapshot_path)) for each in repo.revisions for file in each.files}
+
+
 def size_of_tokenizer(repo_id: str, **options) -> int:
     from hf_rnn import load_tokenizer
 
