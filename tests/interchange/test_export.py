@@ -24,7 +24,8 @@ from hf_rnn.interchange import parity
 from hf_rnn.interchange.graph_predictor import Graph
 from hf_rnn.interchange.measuring import check_loss
 from hf_rnn.interchange.parity import differences, made_up_rows
-from hf_rnn.interchange.record import read_record, sha256
+from hf_rnn.interchange.record import read_record
+from hf_rnn.runtime.record import sha256
 from hf_rnn.utils.errors import DataError, HfRnnError, HubError
 
 TEXTS = ["the film was good .", "", "the film was not good ."]

@@ -44,12 +44,12 @@ def classifiers(tmp_path_factory) -> dict[str, Path]:
 
 @pytest.fixture(scope="session")
 def tagger(tmp_path_factory) -> Path:
-    """Return the folder of a tagger."""
+    """Return the folder of a tagger with a conditional random field and characters."""
     texts = [" ".join(row["tokens"]) for row in sentences(60)]
     tokenizer = hf_rnn.train_tokenizer(texts, "wordpiece", 90, show_progress=False)
     labels = {"id2label": dict(enumerate(TAGS)), "label2id": {tag: i for i, tag in enumerate(TAGS)}}
-    folder = tmp_path_factory.mktemp("tagger") / "model"
-    return saved(folder, hf_rnn.RNNForTokenClassification, tokenizer, bidirectional=True, **labels)
+    settings = {"bidirectional": True, "crf": True, "character_encoder": "cnn", **labels}
+    return saved(tmp_path_factory.mktemp("tagger") / "model", hf_rnn.RNNForTokenClassification, tokenizer, **settings)
 
 
 @pytest.fixture(scope="session")

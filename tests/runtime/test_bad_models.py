@@ -6,10 +6,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from support.exported import digest
 
 from hf_rnn import HfRnnError
+from hf_rnn.interchange.record import files_of
 from hf_rnn.runtime import Model
+from hf_rnn.runtime.record import sha256
 
 
 @pytest.fixture
@@ -78,12 +79,12 @@ def test_an_opset_that_the_installed_onnxruntime_does_not_know(model):
     graph = onnx.load(str(file))
     graph.opset_import[0].version = 999
     onnx.save(graph, str(file))
-    change(model, files={"model.onnx": digest(file)}, opset=999)
+    change(model, files=files_of(file.parent), opset=999)
     error = error_of(model)
     assert "needs the ONNX opset 999, which the installed onnxruntime" in error
     assert error.endswith("does not know: pip install --upgrade onnxruntime.")
     file.write_bytes(b"not a graph")
-    change(model, files={"model.onnx": digest(file)})
+    change(model, files=files_of(file.parent))
     assert "cannot be loaded by onnxruntime" in error_of(model)
 
 
@@ -91,7 +92,7 @@ def test_a_tokenizer_that_the_installed_library_does_not_know(model):
     file = model / "tokenizer.json"
     file.write_text(file.read_text().replace("WordLevel", "WordNet"))
     record = json.loads((model / "onnx" / "hf_rnn.json").read_text())
-    change(model, tokenizer={**record["tokenizer"], **digest(file)})
+    change(model, tokenizer={**record["tokenizer"], "sha256": sha256(file)})
     assert "tokenizer.json of" in error_of(model)
     assert "cannot be loaded by the installed tokenizers" in error_of(model)
 
@@ -100,7 +101,7 @@ def test_int8_weights_are_read_if_they_are_asked_for_or_alone(model):
     assert "has no onnx/model_quantized.onnx: leave quantized out, or export" in error_of(model, quantized=True)
     file = model / "onnx" / "model_quantized.onnx"
     (model / "onnx" / "model.onnx").rename(file)
-    change(model, files={file.name: digest(file)})
+    change(model, files=files_of(file.parent))
     assert "has no onnx/model.onnx: write quantized=True" in error_of(model, quantized=False)
     assert Model.from_pretrained(model).predict("a") == Model.from_pretrained(model, quantized=True).predict("a")
 

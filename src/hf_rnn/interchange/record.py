@@ -1,7 +1,6 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """The export record: what a program needs, besides the graphs and the tokenizer, to answer as the model does."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,11 @@ from ..hub.folder import EXPORT_RECORD, ONNX_FOLDER
 from ..inference.predictor import Predictor
 from ..models.configuration_rnn import __version__
 from ..models.decisions import labels_of
+from ..runtime.record import FORMAT, sha256
 from ..tasks import TASKS, task_class
 from ..tasks.translation import Translation
 from ..utils.errors import HfRnnError, first_line
 
-FORMAT = 1
 # Key of the record in the metadata of an ONNX file.
 METADATA = "hf_rnn"
 TOKENIZER = "tokenizer.json"
@@ -91,15 +90,6 @@ def files_of(folder: Path) -> dict[str, dict[str, Any]]:
     return {file.name: {"sha256": sha256(file), "bytes": file.stat().st_size} for file in sorted(folder.glob("*.onnx"))}
 
 
-def sha256(file: Path) -> str:
-    """Return the SHA-256 hash of a file.
-
-    Args:
-        file: File to read.
-    """
-    return hashlib.sha256(file.read_bytes()).hexdigest()
-
-
 def write_record(folder: Path, record: dict) -> None:
     """Write the record of an exported folder.
 
@@ -133,4 +123,4 @@ def read_record(folder: Path) -> dict:
     return record
 
 
-__all__ = ["add_metadata", "files_of", "new_record", "read_record", "sha256", "write_record"]
+__all__ = ["add_metadata", "files_of", "new_record", "read_record", "write_record"]

@@ -28,6 +28,7 @@ GRAPHS = {
 _EXPORT = "export it again, hf-rnn export MODEL --output FOLDER"
 # Bytes that are hashed at once.
 _PART = 1 << 20
+_POINTER = b"version https://git-lfs"
 
 
 @dataclass(frozen=True)
@@ -170,12 +171,12 @@ def _check(record: ExportRecord) -> None:
         _ = facts["sha256"]
 
 
-def check_file(file: Path, sha256: str, shown: str, name: str) -> None:
+def check_file(file: Path, expected: str, shown: str, name: str) -> None:
     """Check that a file is the one that was exported.
 
     Args:
         file: File to check.
-        sha256: Hash of the file that was exported.
+        expected: Hash of the file that was exported.
         shown: Name of the file in the folder of the model, for errors.
         name: Name of the model as the user wrote it, for errors.
 
@@ -184,20 +185,29 @@ def check_file(file: Path, sha256: str, shown: str, name: str) -> None:
     """
     if not file.is_file():
         raise HfRnnError(f"{name!r} has no {shown}, which its {ONNX_FOLDER}/{RECORD_FILE} names: {_EXPORT}.")
-    digest = hashlib.sha256()
     with file.open("rb") as stream:
-        start = stream.read(_PART)
-        if start.startswith(b"version https://git-lfs"):
+        if stream.read(len(_POINTER)) == _POINTER:
             raise HfRnnError(f"{shown} of {name!r} is a pointer of Git LFS, not the file itself: git lfs pull.")
-        while start:
-            digest.update(start)
-            start = stream.read(_PART)
-    if digest.hexdigest() != sha256:
+    found = sha256(file)
+    if found != expected:
         raise HfRnnError(
             f"{shown} of {name!r} is damaged, or it belongs to another model: its SHA-256 is "
-            f"{digest.hexdigest()[:12]}…, and {ONNX_FOLDER}/{RECORD_FILE} says {sha256[:12]}…. Put back the files of "
+            f"{found[:12]}…, and {ONNX_FOLDER}/{RECORD_FILE} says {expected[:12]}…. Put back the files of "
             f"one export, or {_EXPORT}."
         )
+
+
+def sha256(file: Path) -> str:
+    """Return the SHA-256 hash of a file.
+
+    Args:
+        file: File to read.
+    """
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while part := stream.read(_PART):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 def _first_line(error: BaseException) -> str:
@@ -208,4 +218,4 @@ def _first_line(error: BaseException) -> str:
     return lines[0].rstrip(".") if lines else type(error).__name__
 
 
-__all__ = ["ExportRecord", "check_file", "read_record", "without_record"]
+__all__ = ["ExportRecord", "check_file", "read_record", "sha256", "without_record"]
