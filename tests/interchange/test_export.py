@@ -1,6 +1,7 @@
 """Tests of the export of trained models: the folder, the record, parity, int8 weights, and what cannot be exported."""
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -176,6 +177,40 @@ def test_an_earlier_export_is_replaced_and_nothing_else(tiny_run, tmp_path):
         hf_rnn.export(tiny_run, tiny_run)
     with pytest.raises(HfRnnError, match="'no' of 'no/model' does not exist: make it first"):
         hf_rnn.export(tiny_run, "no/model")
+
+
+def test_an_earlier_export_outlives_a_move_that_fails(exported, tiny_run, monkeypatch):
+    move = os.replace
+
+    def fails(source, target):
+        if Path(target) == exported and ".exporting" in str(source):
+            raise OSError("no space left")
+        move(source, target)
+
+    before = read_record(exported)
+    monkeypatch.setattr(exporting.os, "replace", fails)
+    with pytest.raises(OSError, match="no space left"):
+        hf_rnn.export(tiny_run, exported)
+    assert read_record(exported) == before
+    assert [file.name for file in exported.parent.iterdir()] == ["model"]
+    # A process that ended between the two moves left the earlier export under another name.
+    monkeypatch.undo()
+    move(exported, exported.with_name(".model.replaced"))
+    monkeypatch.setattr(exporting, "LIMIT", -1.0)
+    with pytest.raises(HfRnnError, match="differs from the model"):
+        hf_rnn.export(tiny_run, exported)
+    assert read_record(exported) == before
+
+
+def test_weights_in_half_precision_are_exported_in_float32(tiny_run, tmp_path):
+    folder = shutil.copytree(tiny_run, tmp_path / "model")
+    hf_rnn.RNNForSequenceClassification.from_pretrained(folder).bfloat16().save_pretrained(folder)
+    output = hf_rnn.export(folder, tmp_path / "exported")
+    graph = onnx.load(str(output / "onnx" / "model.onnx")).graph
+    assert {each.data_type for each in graph.initializer if each.dims} <= {
+        onnx.TensorProto.FLOAT,
+        onnx.TensorProto.INT64,
+    }
 
 
 def test_without_its_data_a_model_is_compared_on_made_up_texts(tiny_run, tmp_path, caplog):

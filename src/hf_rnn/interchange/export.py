@@ -26,7 +26,7 @@ from ..hub.folder import (
     model_files,
     quantized,
 )
-from ..hub.push import check_name, check_token
+from ..hub.push import check_name, check_token, kept_for_later
 from ..hub.push import push as push_folder
 from ..hub.saved_run import copy_run, run_file
 from ..inference.predictor import Predictor
@@ -101,7 +101,8 @@ def export(
         card = render_folder(folder, push or output.absolute().name)
         (folder / CARD_FILE).write_text(card, encoding="utf-8")
     if push is not None:
-        say(f"pushed     {push_folder(output, push).commit_url}")
+        with kept_for_later(output, push):
+            say(f"pushed     {push_folder(output, push).commit_url}")
     return output
 
 
@@ -213,6 +214,9 @@ def _check_output(output: Path) -> None:
 def _replaced(output: Path) -> Iterator[Path]:
     """Yield a new folder beside another one, and put it in the place of that one if the block succeeds."""
     writing, old = (output.with_name(f".{output.name}.{what}") for what in ("exporting", "replaced"))
+    if old.exists() and not output.exists():
+        # An earlier process ended between the two moves.
+        os.replace(old, output)
     for leftover in (writing, old):
         shutil.rmtree(leftover, ignore_errors=True)
     try:
@@ -223,10 +227,15 @@ def _replaced(output: Path) -> Iterator[Path]:
         yield writing
         if output.exists():
             os.replace(output, old)
-        os.replace(writing, output)
+        try:
+            os.replace(writing, output)
+        except OSError:
+            if old.exists():
+                os.replace(old, output)
+            raise
     finally:
         shutil.rmtree(writing, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 __all__ = ["export"]
