@@ -83,10 +83,10 @@ def export_module(
 ) -> None:
     """Write the graph of a module as an ONNX file.
 
-    torch has two exporters. This is the older one, which traces the module (`dynamo=False`). It works from torch 2.6
-    on, takes a third of a second, and is deprecated. The newer one (`dynamo=True`, torch 2.13) takes ten seconds,
-    unrolls plain RNNs for the length of the example, and has no loop for a conditional random field. It writes the same
-    graphs once `_Operator` and `_Sweep` call `torch.onnx.ops.symbolic`, which torch has from 2.8 on.
+    torch has two exporters. This is the older one, which traces the module (`dynamo=False`). All supported versions of
+    torch have it; it takes a third of a second, and is deprecated. The newer one (`dynamo=True`, torch 2.13) takes ten
+    seconds, unrolls plain RNNs for the length of the example, and has no loop for a conditional random field. It writes
+    the same graphs of classifiers once `_Operator` calls `torch.onnx.ops.symbolic_multi_out` (from torch 2.8 on).
 
     Args:
         module: Module in eval mode, whose `forward` takes and returns tensors.

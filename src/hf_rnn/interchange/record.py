@@ -13,7 +13,6 @@ from ..models.decisions import labels_of
 from ..runtime.record import FORMAT, sha256
 from ..tasks import TASKS, task_class
 from ..tasks.translation import Translation
-from ..utils.errors import HfRnnError, first_line
 
 # Key of the record in the metadata of an ONNX file.
 METADATA = "hf_rnn"
@@ -101,26 +100,4 @@ def write_record(folder: Path, record: dict) -> None:
     (folder / ONNX_FOLDER / EXPORT_RECORD).write_text(text, encoding="utf-8")
 
 
-def read_record(folder: Path) -> dict:
-    """Read the record of an exported folder.
-
-    Args:
-        folder: Exported folder.
-
-    Raises:
-        HfRnnError: There is no record, or it is damaged.
-    """
-    file = folder / ONNX_FOLDER / EXPORT_RECORD
-    try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-        if not isinstance(record, dict) or "format" not in record:
-            raise ValueError("it is no export record")
-    except (OSError, ValueError) as error:
-        raise HfRnnError(
-            f"{str(file)!r} cannot be read ({first_line(error)}): export the model again, hf-rnn export MODEL --output "
-            f"{folder}."
-        ) from error
-    return record
-
-
-__all__ = ["add_metadata", "files_of", "new_record", "read_record", "write_record"]
+__all__ = ["add_metadata", "files_of", "new_record", "write_record"]
