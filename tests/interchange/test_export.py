@@ -21,7 +21,6 @@ from hf_rnn.cli.main import main
 from hf_rnn.hub.card import render_folder
 from hf_rnn.hub.folder import ONNX_FILES, model_files
 from hf_rnn.interchange import export as exporting
-from hf_rnn.interchange import parity
 from hf_rnn.interchange.graph_predictor import Graph
 from hf_rnn.interchange.measuring import check_loss
 from hf_rnn.interchange.parity import differences, made_up_rows
@@ -275,8 +274,7 @@ def test_differences_of_all_kinds_are_seen():
         differences(model, lambda ids, mask: of_model(ids, mask)[:, :2], rows)
 
 
-def test_a_long_text_is_compared_up_to_a_number_of_tokens(monkeypatch):
-    monkeypatch.setattr(parity, "LONGEST", 5)
+def test_a_long_text_is_compared_up_to_a_number_of_tokens():
     widths = []
     model = classifier()
 
@@ -285,7 +283,7 @@ def test_a_long_text_is_compared_up_to_a_number_of_tokens(monkeypatch):
         with torch.inference_mode():
             return model(torch.from_numpy(ids), torch.from_numpy(mask)).logits.numpy()
 
-    assert max(differences(model, graph, [[1] * 50, [2] * 4]).values()) == 0
+    assert max(differences(model, graph, [[1] * 50, [2] * 4], longest=5).values()) == 0
     assert max(widths) == 5 + 3
 
 

@@ -12,9 +12,10 @@ from typing import Any
 
 import torch
 
+from ..runtime.generation import COLDEST
 from ..text.written_text import unspaced
 from ..utils.errors import HfRnnError
-from .predictor import COLDEST, Predictor
+from .predictor import Predictor
 
 # Texts that are written side by side, and the tokens after which a document is cut.
 STREAMS, MOST_TOKENS = 128, 1000

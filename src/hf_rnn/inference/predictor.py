@@ -17,6 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from ..hub.fetch import find_model
 from ..runtime.answers import REGRESSION, abstaining, check_min_score
 from ..runtime.batching import TEXTS_AT_ONCE, by_tokens
+from ..runtime.generation import check_sampling, check_whole, continued
 from ..runtime.texts import as_text, check_is_list, check_options, columns_of, rows_of
 from ..tasks import Task
 from ..text.arguments import IN_MEMORY
@@ -35,9 +36,6 @@ from .saved_task import saved_task
 from .text_stream import TextStream
 
 logger = logging.getLogger(__name__)
-
-# Logits that are divided by a lower temperature than this overflow to infinity.
-COLDEST = 0.01
 
 
 @dataclass
@@ -366,10 +364,8 @@ def write(predictor: Predictor, text: str, max_new_tokens: int = 50, temperature
         raise HfRnnError(
             'this model is not a language model and cannot continue texts: write hf-rnn predict MODEL "some text".'
         )
-    if max_new_tokens < 1:
-        raise HfRnnError(f"max_new_tokens={max_new_tokens} must be 1 or greater, such as 50.")
-    if temperature != 0 and temperature < COLDEST:
-        raise HfRnnError(f"temperature={temperature} must be 0, for greedy decoding, or {COLDEST} or greater.")
+    check_whole("max_new_tokens", max_new_tokens, 50)
+    check_sampling(temperature)
     model, tokenizer = predictor.model, predictor.tokenizer
     ids = token_ids(tokenizer, [as_text(text)])[0] or [tokenizer.bos_token_id]
     if tokenizer.unk_token_id in ids:
@@ -380,9 +376,7 @@ def write(predictor: Predictor, text: str, max_new_tokens: int = 50, temperature
     (written,) = generate(
         prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=max_new_tokens, **drawn
     ).tolist()
-    # The prompt is decoded with its continuation: decoded alone, the first new token would lose its leading space.
-    read, whole = (str(tokenizer.decode(row, skip_special_tokens=True)) for row in (ids, written))
-    return (text + whole[len(read) :]).lstrip()
+    return continued(text, *(str(tokenizer.decode(row, skip_special_tokens=True)) for row in (ids, written)))
 
 
 __all__ = ["Predictor", "own_columns", "write"]

@@ -18,7 +18,6 @@ from ..hub.fetch import find_model
 from ..hub.folder import (
     CARD_FILE,
     EXPORT_RECORD,
-    GRAPH,
     MODEL_FILES,
     ONNX_FILES,
     ONNX_FOLDER,
@@ -34,8 +33,8 @@ from ..text.schema import SCHEMA_FILE
 from ..utils.errors import HfRnnError, check_choice
 from ..utils.hub_download import matches
 from ..utils.output import bars_if_seen, say
-from .graph_predictor import Graph
-from .graphs import OPSET, import_onnx, write_graph
+from .graphs import import_onnx
+from .kinds import Exported, graph_names, read_graphs, write_graphs
 from .measuring import check_loss, measure
 from .parity import LIMIT, TEXTS, differences, made_up_rows
 from .record import TOKENIZER, add_metadata, files_of, new_record, write_record
@@ -128,11 +127,14 @@ def _export(predictor: Predictor, folder: Path, int8: bool, embeddings: str, max
     """Write the graphs of a model and their record into a folder."""
     graphs = folder / ONNX_FOLDER
     graphs.mkdir()
-    write_graph(predictor.model, graphs / GRAPH)
-    record = new_record(predictor, folder, [], None, OPSET)
-    add_metadata(graphs / GRAPH, record)
+    names = graph_names(predictor.model)
+    fields = write_graphs(predictor.model, graphs)
+    record = new_record(predictor, folder, **fields)
+    for name in names:
+        add_metadata(graphs / name, record)
+    exported = read_graphs(predictor, fields, [graphs / name for name in names])
     rows, reason = _rows(predictor, data)
-    record["parity"] = _check_parity(predictor, graphs, rows, reason)
+    record["parity"] = _check_parity(predictor, exported, rows, reason)
     record["quantization"] = None
     if int8:
         if rows is None:
@@ -140,8 +142,13 @@ def _export(predictor: Predictor, folder: Path, int8: bool, embeddings: str, max
                 f"the loss of int8 weights is measured on validation rows, and they cannot be read ({reason}) Name "
                 "labelled rows, data=PATH, or leave int8 out."
             )
-        record["quantization"] = _quantize(predictor, graphs, rows, embeddings, max_loss)
-        add_metadata(graphs / quantized(GRAPH), record)
+        smaller = [graphs / quantized(name) for name in names]
+        how = [_quantization().quantize(graphs / name, graphs / quantized(name), embeddings) for name in names]
+        lost = _loss(exported, read_graphs(predictor, fields, smaller), rows, max_loss)
+        by_graph = how[0] if len(how) == 1 else {"graphs": dict(zip(names, how, strict=True))}
+        record["quantization"] = {**by_graph, "embeddings": embeddings, **lost}
+        for file in smaller:
+            add_metadata(file, record)
     record["files"] = files_of(graphs)
     write_record(folder, record)
     for name, about in record["files"].items():
@@ -152,7 +159,7 @@ def _rows(predictor: Predictor, data: Any) -> tuple[ValidationRows | None, str]:
     return validation_rows_if_any(predictor) if data is None else (validation_rows(predictor, data), "")
 
 
-def _check_parity(predictor: Predictor, graphs: Path, rows: ValidationRows | None, reason: str) -> dict[str, Any]:
+def _check_parity(predictor: Predictor, exported: Exported, rows: ValidationRows | None, reason: str) -> dict[str, Any]:
     """Compare the logits of the model and of its graph, and return the result for the record."""
     config = predictor.model.config
     if rows is None:
@@ -160,7 +167,10 @@ def _check_parity(predictor: Predictor, graphs: Path, rows: ValidationRows | Non
         logger.warning(f"parity is checked on {source}, because validation rows cannot be read: {reason}")
     else:
         texts, source = rows.rows[:TEXTS]["input_ids"], rows.source
-    found = differences(predictor.model, Graph(graphs / GRAPH), texts)
+    limits = {"longest": exported.longest, "batch_tokens": exported.batch_tokens}
+    found = differences(
+        exported.reference, exported.logits, texts, **{name: value for name, value in limits.items() if value}
+    )
     largest = max(found.values())
     if not largest <= LIMIT:
         each = ", ".join(f"{padding} {difference:.1e}" for padding, difference in found.items())
@@ -172,16 +182,15 @@ def _check_parity(predictor: Predictor, graphs: Path, rows: ValidationRows | Non
     return {"texts": len(texts), "source": source, "largest": largest, "by_padding": found, "limit": LIMIT}
 
 
-def _quantize(predictor: Predictor, graphs: Path, rows: ValidationRows, embeddings: str, max_loss: float) -> dict:
-    """Write the graph with int8 weights, measure its loss, and return both for the record."""
-    source, target = graphs / GRAPH, graphs / quantized(GRAPH)
-    how = import_module(".quantization", __package__).quantize(source, target, embeddings)
-    before, after = (measure(predictor, rows, Graph(file)) for file in (source, target))
-    loss = check_loss(rows.task.measures, before, after, max_loss)
+def _quantization() -> Any:
+    return import_module(".quantization", __package__)
+
+
+def _loss(before: Exported, after: Exported, rows: ValidationRows, max_loss: float) -> dict[str, Any]:
+    """Measure the loss by int8 weights, and return it for the record."""
+    loss = check_loss(rows.task.measures, measure(before.predictor, rows), measure(after.predictor, rows), max_loss)
     say(f"int8       {loss.text} on {len(rows.rows):,} {rows.source}")
     return {
-        **how,
-        "embeddings": embeddings,
         "rows": len(rows.rows),
         "source": rows.source,
         "metric": loss.metric,

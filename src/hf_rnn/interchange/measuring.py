@@ -9,7 +9,6 @@ import numpy as np
 from ..hub.card_words import METRICS, figure
 from ..inference.predictor import BATCH_TOKENS, Predictor
 from ..utils.errors import HfRnnError
-from .graph_predictor import Graph, GraphPredictor
 from .validation import ValidationRows
 
 # Metrics that are already in points.
@@ -34,16 +33,14 @@ class Loss(NamedTuple):
     text: str
 
 
-def measure(predictor: Predictor, rows: ValidationRows, graph: Graph) -> dict[str, Any]:
-    """Return the metrics of a graph on validation rows.
+def measure(predictor: Predictor, rows: ValidationRows) -> dict[str, Any]:
+    """Return the metrics of exported graphs on validation rows.
 
     Args:
-        predictor: Model of the graph, with its tokenizer.
+        predictor: Predictor whose answers are those of the graphs.
         rows: Validation rows.
-        graph: Graph of a text classifier or tagger.
     """
-    on_graph = GraphPredictor(predictor.model, predictor.tokenizer, predictor.task, graph=graph)
-    return rows.task.judge(on_graph, rows.rows, BATCH_TOKENS)
+    return rows.task.judge(predictor, rows.rows, BATCH_TOKENS)
 
 
 def check_loss(measures: dict[str, bool], before: dict[str, float], after: dict[str, float], max_loss: float) -> Loss:

@@ -34,7 +34,11 @@ def made_up_rows(vocab_size: int, count: int = TEXTS) -> list[list[int]]:
 
 
 def differences(
-    model: Any, graph: Callable[[np.ndarray, np.ndarray], np.ndarray], rows: Sequence[Sequence[int]]
+    model: Any,
+    graph: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    rows: Sequence[Sequence[int]],
+    longest: int = LONGEST,
+    batch_tokens: int = TOKENS,
 ) -> dict[str, float]:
     """Return the largest difference of the logits of a model and of its graph, by the kind of padding.
 
@@ -42,16 +46,18 @@ def differences(
     is relative to the standard deviation of the targets at least.
 
     Args:
-        model: Text classifier or tagger, in float32 on the CPU, in eval mode.
+        model: Model in float32 on the CPU, in eval mode, or another function whose output has `logits`.
         graph: Function of token ids and mask, `[B, T]`, that returns the logits.
         rows: Token ids of each text.
+        longest: Number of tokens of a text that are compared.
+        batch_tokens: Maximum number of tokens in a batch, padding included.
     """
-    cut = [list(row[:LONGEST]) for row in rows]
+    cut = [list(row[:longest]) for row in rows]
     vocab_size, unit = model.config.vocab_size + model.config.num_rare_tokens, float(model.config.target_std)
     random, found = np.random.default_rng(0), {}
-    for padding, place in PADDINGS.items():
+    for padding in PADDINGS:
         largest = 0.0
-        for ids, mask in _batches(cut, padding, place, vocab_size, random):
+        for ids, mask in _batches(cut, padding, batch_tokens, vocab_size, random):
             with torch.inference_mode():
                 expected = model(torch.from_numpy(ids), torch.from_numpy(mask)).logits.float().numpy()
             exported = graph(ids, mask)
@@ -86,7 +92,7 @@ PADDINGS = {"none": _right, "right": _right, "left": _left, "scattered": _scatte
 
 
 def _batches(
-    rows: list[list[int]], padding: str, place: Callable, vocab_size: int, random: np.random.Generator
+    rows: list[list[int]], padding: str, batch_tokens: int, vocab_size: int, random: np.random.Generator
 ) -> Iterator[Batch]:
     """Yield batches of token ids and masks, `[B, T]`. Each batch with padding has an empty row too."""
     if padding == "none":
@@ -95,14 +101,14 @@ def _batches(
         picked = [*sorted(filled, key=len)[:: max(1, len(filled) // ALONE)], max(filled, key=len, default=[0])]
         yield from ((np.array([row]), np.ones((1, len(row)), dtype=np.int64)) for row in picked)
         return
-    for places in by_tokens([len(row) for row in rows], TOKENS):
+    for places in by_tokens([len(row) for row in rows], batch_tokens):
         batch = [*(rows[number] for number in places), []]
         width = max(map(len, batch)) + 3
         # Arbitrary ids stand under the padding, because the mask alone says what padding is.
         ids = random.integers(0, vocab_size, (len(batch), width))
         mask = np.zeros_like(ids)
         for of_row, of_mask, row in zip(ids, mask, batch, strict=True):
-            positions = place(len(row), width, random)
+            positions = PADDINGS[padding](len(row), width, random)
             of_row[positions], of_mask[positions] = row, 1
         yield ids, mask
 

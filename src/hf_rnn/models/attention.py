@@ -82,9 +82,9 @@ class Attention(nn.Module):
                 inner = inner + so_far.unsqueeze(1)
             scores = self.energy(inner.tanh()).squeeze(-1)
         else:
-            scores = query @ memory.keys.mT * query.shape[-1] ** -0.5
+            scores = query @ memory.keys.transpose(1, 2) * query.shape[-1] ** -0.5
             if so_far is not None:
-                scores = scores + so_far.mT
+                scores = scores + so_far.transpose(1, 2)
         if memory.valid is not None:
             scores = scores.masked_fill(~memory.valid.unsqueeze(1), torch.finfo(scores.dtype).min)
         weights = scores.softmax(-1)

@@ -17,9 +17,14 @@ _EPILOG = """examples:
   hf-rnn-run exported/imdb "What a film!" "I fell asleep."
   hf-rnn-run USER/MODEL --file texts.txt > answers.jsonl
   hf-rnn-run exported/pairs --file pairs.jsonl --top_k 0
+  hf-rnn-run exported/translator "How are you?" --num_beams 3
+  hf-rnn-run exported/language_model "The film" --max_new_tokens 20 --seed 1
 
 A file has one text on each line, or is JSON Lines (.jsonl) with the text of each row as "text", and the second text of
 a pair as "text_pair". Without texts and --file, the lines of standard input are read."""
+
+# Options of language models only.
+WRITING = ("max_new_tokens", "temperature", "top_p", "seed")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -37,6 +42,12 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--min_score", type=float, default=0.0, help="least score of a label, from 0 to 1 (default: 0, for none)"
     )
+    made.add_argument("--num_beams", type=int, help="beams of a translator or a language model; as saved if left out")
+    writing = made.add_argument_group("language models, which continue texts")
+    writing.add_argument("--max_new_tokens", type=int, help="most tokens of a continuation (default: 50)")
+    writing.add_argument("--temperature", type=float, help="divisor of the logits; 0 for greedy decoding (default: 1)")
+    writing.add_argument("--top_p", type=float, help="probability of the tokens among which one is drawn (default: 1)")
+    writing.add_argument("--seed", type=int, help="seed of the random numbers; a new one if left out")
     made.add_argument("--threads", type=int, default=1, help="threads of an operator, 0 for one on each core")
     made.add_argument("--quantized", action="store_true", help="use the int8 weights")
     made.add_argument("--revision", help="branch, tag or commit of a model on the Hub")
@@ -66,11 +77,24 @@ def run(arguments: Sequence[str]) -> None:
     )
     texts = iter(options.texts) if options.texts else _rows(options.file or "-")
     none = True
-    for answer in model.stream(texts, top_k=options.top_k, min_score=options.min_score):
+    for answer in _answers(model, texts, options):
         none = False
         print(json.dumps(answer, ensure_ascii=False))
     if none:
         raise HfRnnError("the input has no line: write a text on each line.")
+
+
+def _answers(model: Any, texts: Iterator[Any], options: argparse.Namespace) -> Iterator[dict]:
+    """Yield the answer to each text; that of a language model is the text with its continuation."""
+    given = {name: getattr(options, name) for name in WRITING if getattr(options, name) is not None}
+    if model.record.task == "language_modeling":
+        for text in texts:
+            yield {"text": model.generate(text, num_beams=options.num_beams, **given)}
+        return
+    if given:
+        name, value = next(iter(given.items()))
+        raise HfRnnError(f"--{name} {value} is an option of language models only: leave it out.")
+    yield from model.stream(texts, top_k=options.top_k, min_score=options.min_score, num_beams=options.num_beams)
 
 
 def _is_terminal() -> bool:

@@ -18,10 +18,11 @@ from .batching import BATCH_TOKENS, TEXTS_AT_ONCE, by_tokens, padded
 from .entities import tag_answers
 from .errors import HfRnnError
 from .paths import looks_local
-from .record import CLASSIFIER, TAGGER, ExportRecord, read_record
+from .record import CLASSIFIER, GRAPHS, LANGUAGE_MODEL, TAGGER, TRANSLATOR, ExportRecord, read_record
 from .session import open_session, open_tokenizer
 from .texts import check_is_list, check_options, columns_of, rows_of
 from .tokens import cut_rows, pair_encodings, token_ids
+from .writers import LanguageModelSteps, TranslatorSteps, continue_text, translate
 
 
 class Model:
@@ -100,6 +101,7 @@ class Model:
         top_k: int | None = 1,
         min_score: float = 0.0,
         batch_tokens: int = BATCH_TOKENS,
+        num_beams: int | None = None,
     ) -> Any:
         """Return one answer for each text, in the order of the texts.
 
@@ -110,20 +112,24 @@ class Model:
             min_score: Least score of a label in an answer of a text classifier, from 0 to 1. The model abstains from
                 labels with a lower one: `label` is then None, or `labels` has fewer of them.
             batch_tokens: Maximum number of tokens in a batch, padding included. A longer text is a batch of its own.
+            num_beams: Number of beams of a translator; None for the number that was saved with it.
 
         Returns:
             A list of answers; one answer for one string. An answer of a text classifier has `label` and `score`,
             `labels` and `scores`, or `value`. An answer of a tagger has `entities`, each with `label`, `text`, `score`,
-            `start` and `end`.
+            `start` and `end`. An answer of a translator has the `text` that it wrote.
 
         Raises:
             HfRnnError: An argument or a text cannot be used; see [`stream`].
         """
-        if isinstance(texts, str):
+        is_one = isinstance(texts, str)
+        if is_one:
             texts, pairs = [texts], None if pairs is None else [pairs]
-            return self.predict(texts, pairs, top_k=top_k, min_score=min_score, batch_tokens=batch_tokens)[0]
         rows = texts if pairs is None else zip(texts, pairs, strict=True)
-        return list(self.stream(rows, top_k=top_k, min_score=min_score, batch_tokens=batch_tokens))
+        answers = list(
+            self.stream(rows, top_k=top_k, min_score=min_score, batch_tokens=batch_tokens, num_beams=num_beams)
+        )
+        return answers[0] if is_one else answers
 
     def stream(
         self,
@@ -132,6 +138,7 @@ class Model:
         top_k: int | None = 1,
         min_score: float = 0.0,
         batch_tokens: int = BATCH_TOKENS,
+        num_beams: int | None = None,
     ) -> Iterator[dict]:
         """Return an iterator over the answers to any number of texts, in order and in bounded memory.
 
@@ -142,16 +149,39 @@ class Model:
             top_k: Same as in [`predict`].
             min_score: Same as in [`predict`].
             batch_tokens: Same as in [`predict`].
+            num_beams: Same as in [`predict`].
 
         Raises:
             HfRnnError: `texts` is a single string, mixes texts with pairs, has a row of more than two texts, or has a
                 value that is not a text; `batch_tokens` is under 1, or `top_k` under 0; or `min_score` is not from 0 to
-                1, or the answers of the model have no scores.
+                1, or the answers of the model have no scores. Or the model is a language model, or it is no translator
+                and has `num_beams`.
         """
         top_k = check_options(texts, top_k, batch_tokens)
         check_min_score(min_score, self.record.has_scores)
-        answers = self._stream(iter(texts), top_k, batch_tokens)
+        if num_beams is not None and self.record.task != TRANSLATOR:
+            raise HfRnnError(f"num_beams={num_beams} is an option of translation models only: leave it out.")
+        answers = self._stream(iter(texts), top_k, batch_tokens, num_beams)
         return (abstaining(answer, min_score) for answer in answers) if min_score else answers
+
+    def generate(self, prompt: str = "", max_new_tokens: int = 50, **options: Any) -> str:
+        """Return a text that a language model continues, with its continuation.
+
+        Args:
+            prompt: Beginning of the text, of any length; an empty one starts a new document.
+            max_new_tokens: Maximum number of generated tokens. Generation also stops at the end-of-text token.
+            options: `temperature`, `top_k`, `top_p`, `num_beams` and `seed` of
+                [`~hf_rnn.runtime.writers.continue_text`].
+
+        Raises:
+            HfRnnError: The model is not a language model, or a number is out of its range.
+        """
+        if self.record.task != LANGUAGE_MODEL:
+            raise HfRnnError(
+                "this model is not a language model and cannot continue texts: write model.predict([text])."
+            )
+        steps = LanguageModelSteps(self.sessions["model"], self.record.raw["state"])
+        return continue_text(steps, self.tokenizer, self.record, prompt, max_new_tokens, **options)
 
     def scores(self, texts: Any, pairs: Any = None, *, batch_tokens: int = BATCH_TOKENS) -> np.ndarray:
         """Return the probabilities of all labels for each text, `[N, C]`; in regression, the values, `[N, 1]`.
@@ -209,11 +239,13 @@ class Model:
             (logits,) = session.run(["logits"], {"input_ids": input_ids, "attention_mask": attention_mask})
             yield places, logits
 
-    def _stream(self, texts: Iterator, top_k: int | None, batch_tokens: int) -> Iterator[dict]:
+    def _stream(self, texts: Iterator, top_k: int | None, batch_tokens: int, num_beams: int | None) -> Iterator[dict]:
         while window := list(islice(texts, TEXTS_AT_ONCE)):
-            yield from self._answers(self._columns(window), top_k, batch_tokens)
+            yield from self._answers(self._columns(window), top_k, batch_tokens, num_beams)
 
-    def _answers(self, columns: list[list[str]], top_k: int | None, batch_tokens: int) -> list[dict]:
+    def _answers(
+        self, columns: list[list[str]], top_k: int | None, batch_tokens: int, num_beams: int | None
+    ) -> list[dict]:
         """Return the answer to each row of texts, given as columns."""
         if self.record.task == CLASSIFIER:
             return answers_of(self.logits(self._ids(columns), batch_tokens), self.record, top_k)
@@ -221,7 +253,15 @@ class Model:
             (texts,) = one_answer_of(columns, top_k, "a tagger gives each word its best tag")
             logits_of = partial(self.token_logits, batch_tokens=batch_tokens)
             return tag_answers(texts, self.tokenizer, logits_of, self.record.label_names)
-        raise HfRnnError(f"a model for {self.record.task} has no answers to texts here: name a classifier or a tagger.")
+        if self.record.task == TRANSLATOR:
+            (texts,) = one_answer_of(columns, top_k, "a translator writes one text")
+            encoder, decoder = (self.sessions[name] for name in GRAPHS[TRANSLATOR])
+            steps = TranslatorSteps(encoder, decoder, self.record.raw["state"])
+            return translate(steps, self.tokenizer, self.record, texts, batch_tokens, num_beams)
+        raise HfRnnError(
+            'this is a language model, which predicts no labels: write model.generate("some text"), or '
+            'hf-rnn-run MODEL "some text".'
+        )
 
     def _columns(self, texts: list) -> list[list[str]]:
         """Return texts, or pairs of texts, as one or two columns."""

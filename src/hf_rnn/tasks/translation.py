@@ -12,18 +12,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from tokenizers import processors
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase, StoppingCriteriaList
 
 from ..models.configuration_rnn import RNNConfig
 from ..models.label_checks import IGNORED
 from ..models.modeling_seq2seq_rnn import RNNForConditionalGeneration
 from ..runtime.answers import one_answer_of
+from ..runtime.generation import longest_targets
 from ..text.arguments import DataArguments
 from ..text.collation import RaggedCollator
 from ..text.columns import SOURCE_COLUMNS, TARGET_COLUMNS
 from ..text.tokenization import token_ids
 from ..utils.errors import DataError
 from .settings import OF_TEXT_CLASSIFIERS
+from .target_length import LengthOfText
 from .text_task import FOR_TRAINING, TextTask, quotable
 
 if TYPE_CHECKING:
@@ -352,12 +354,13 @@ class Translation(TextTask):
         beams = saved.num_beams or 1
         for places in predictor.places(ids, max(1, batch_tokens // beams)):
             batch = predictor.batch(ids, places)
-            room = 2 * batch["input_ids"].shape[1] + 20
-            if saved.max_new_tokens:  # Older releases saved this in place of `max_length`.
-                most = {"max_new_tokens": max(saved.max_new_tokens, room)}
-            else:
-                most = {"max_length": max(saved.max_length or 0, 1 + room)}
-            answers = model.generate(**batch, **most)
+            new = saved.max_new_tokens or max(0, (saved.max_length or 1) - 1)
+            # A text is as long in any batch, whose padding transformers' own limit would depend on.
+            limits = torch.from_numpy(longest_targets([len(ids[place]) for place in places], new))
+            longest = int(limits.max())
+            # Older releases saved `max_new_tokens` in place of `max_length`, which it overrides.
+            most = {"max_new_tokens": longest - 1} if saved.max_new_tokens else {"max_length": longest}
+            answers = model.generate(**batch, **most, stopping_criteria=StoppingCriteriaList([LengthOfText(limits)]))
             for place, text in zip(places, self.decode(predictor.tokenizer, answers.cpu()), strict=True):
                 written[place] = text
         nothing = self.length_of_nothing(predictor.tokenizer)

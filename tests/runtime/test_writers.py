@@ -1,0 +1,208 @@
+"""Tests that exported language models and translators write what the models do."""
+
+import json
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from support.loud_writers import loud
+from support.reviews import made_up_reviews
+from support.translating import pairs
+
+import hf_rnn
+from hf_rnn.inference.predictor import write
+from hf_rnn.runtime.errors import HfRnnError
+
+pytest.importorskip("onnx", reason="needs the extra onnx")
+
+from hf_rnn.runtime.command import run
+from hf_rnn.runtime.model import Model
+
+REVIEWS = made_up_reviews(300)["text"]
+SOURCES = [row["en"] for row in pairs(60)]
+LONG = " ".join(SOURCES[:30])
+TEXTS = [*SOURCES[:9], "", "  \n", None, 7, "你好 one ﷽", LONG]
+
+
+def saved(folder: Path, model_class, kind: str, texts: list[str], **settings) -> Path:
+    tokenizer = hf_rnn.train_tokenizer(texts, kind, 300, min_frequency=1, show_progress=False)
+    ids = {name: getattr(tokenizer, name) for name in ("pad_token_id", "bos_token_id", "eos_token_id")}
+    config = hf_rnn.RNNConfig(vocab_size=len(tokenizer), embedding_size=8, hidden_size=12, **ids, **settings)
+    model = loud(model_class(config), 0.8)
+    if model_class is hf_rnn.RNNForConditionalGeneration:
+        model.use_vocabulary(tokenizer)
+        model.generation_config.update(num_beams=4, max_length=31)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def exported_language_model(folder: Path, kind: str):
+    """Return a predictor with a language model, and the folder of the same model exported."""
+    model = saved(folder / "model", hf_rnn.RNNForCausalLM, kind, REVIEWS, num_hidden_layers=2)
+    return hf_rnn.Predictor.from_pretrained(model), hf_rnn.export(model, folder / "exported")
+
+
+def exported_translator(folder: Path, kind: str):
+    """Return a predictor with a translator, and the folder of the same model exported."""
+    settings = {"bidirectional": True, "input_feeding": True, "coverage": 1.0, "attention_type": "additive"}
+    model = saved(folder / "model", hf_rnn.RNNForConditionalGeneration, kind, SOURCES, **settings)
+    return hf_rnn.Predictor.from_pretrained(model), hf_rnn.export(model, folder / "exported")
+
+
+@pytest.fixture(scope="module")
+def writers(tmp_path_factory) -> dict:
+    """Return language models and translators with tokenizers of words and of subwords."""
+    folder, found = tmp_path_factory.mktemp("writers"), {}
+    for kind in ("word", "bpe"):
+        (folder / kind / "lm").mkdir(parents=True)
+        (folder / kind / "seq2seq").mkdir()
+        found[kind] = {
+            "language_model": exported_language_model(folder / kind / "lm", kind),
+            "translator": exported_translator(folder / kind / "seq2seq", kind),
+        }
+    return found
+
+
+@pytest.fixture(params=["word", "bpe"])
+def language_model(request, writers):
+    return writers[request.param]["language_model"]
+
+
+@pytest.fixture(params=["word", "bpe"])
+def translator(request, writers):
+    return writers[request.param]["translator"]
+
+
+@pytest.fixture
+def both(writers):
+    return writers["word"]["language_model"], writers["bpe"]["translator"]
+
+
+@pytest.mark.parametrize("prompt", ["the film was", "", "What a film ! It", " ".join(REVIEWS[:40])])
+def test_a_language_model_continues_a_text_as_the_predictor_does(language_model, prompt):
+    predictor, folder = language_model
+    model = Model.from_pretrained(folder)
+    expected = write(predictor, prompt, max_new_tokens=12, temperature=0)
+    assert model.generate(prompt, 12, temperature=0) == expected
+    assert expected.startswith(prompt)
+
+
+def test_beams_of_a_language_model(language_model):
+    predictor, folder = language_model
+    prompt = "the film was"
+    ids = predictor.tokenizer(prompt, return_tensors="pt")["input_ids"]
+    (written,) = predictor.model.generate(
+        ids, attention_mask=torch.ones_like(ids), max_new_tokens=12, num_beams=4, do_sample=False
+    )
+    decoded = predictor.tokenizer.decode(written, skip_special_tokens=True)
+    assert Model.from_pretrained(folder).generate(prompt, 12, num_beams=4) == decoded.strip()
+
+
+def test_the_seed_and_the_temperature_decide_what_is_drawn(language_model):
+    _, folder = language_model
+    model = Model.from_pretrained(folder)
+    one, same, other = (model.generate("the film", 30, temperature=3.0, seed=seed) for seed in (1, 1, 2))
+    assert one == same != other
+    assert model.generate("the film", 30, top_k=1, seed=3) == model.generate("the film", 30, temperature=0)
+
+
+def test_a_translator_answers_as_the_predictor_does(translator):
+    predictor, folder = translator
+    model = Model.from_pretrained(folder)
+    expected = predictor(TEXTS)
+    assert model.predict(TEXTS) == expected
+    assert [answer["text"] for answer in expected[9:12]] == ["", "", ""]
+    assert len({answer["text"] for answer in expected}) > 5
+    # Another number of rows in a batch changes the padding, and nothing else.
+    assert model.predict(TEXTS[:9], batch_tokens=8) == predictor(TEXTS[:9], batch_tokens=8)
+    assert model.predict(TEXTS[0]) == expected[0]
+    predictor.model.generation_config.num_beams = 1
+    assert model.predict(TEXTS[:9], num_beams=1) == predictor(TEXTS[:9])
+    predictor.model.generation_config.num_beams = 4
+
+
+def test_the_command(both, capsys):
+    language_model, translator = both
+    run([str(language_model[1]), "the film was", "", "--max_new_tokens", "5", "--temperature", "0"])
+    lines = [json.loads(line)["text"] for line in capsys.readouterr().out.splitlines()]
+    assert lines == [write(language_model[0], text, 5, 0) for text in ("the film was", "")]
+    run([str(translator[1]), *SOURCES[:3]])
+    answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert answers == translator[0](SOURCES[:3])
+
+
+def test_the_runtime_writes_without_torch(both):
+    language_model, translator = both
+    code = (
+        "import json, sys; sys.modules['torch'] = sys.modules['transformers'] = None; from pathlib import Path; "
+        "sys.path.insert(0, sys.argv[1]); from hf_rnn_runtime import Model; "
+        "print(json.dumps([Model.from_pretrained(sys.argv[2]).generate('the film', 5, temperature=0), "
+        "Model.from_pretrained(sys.argv[3]).predict(['two one .'])]))"
+    )
+    source = Path(hf_rnn.__file__).parents[2] / "runtime" / "src"
+    ended = subprocess.run(
+        [sys.executable, "-c", code, str(source), str(language_model[1]), str(translator[1])],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(ended.stdout) == [write(language_model[0], "the film", 5, 0), translator[0](["two one ."])]
+
+
+def test_unknown_words_of_a_prompt_give_a_warning(both, caplog):
+    with caplog.at_level(logging.WARNING):
+        Model.from_pretrained(both[0][1]).generate("你好", 1)
+    assert "'你好' has words outside the vocabulary, which are read as <unk>." in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_new_tokens": 0}, "max_new_tokens=0 must be a whole number, 1 or greater"),
+        ({"max_new_tokens": 2.5}, "max_new_tokens=2.5 must be a whole number"),
+        ({"temperature": 0.001}, "temperature=0.001 must be 0, for greedy decoding, or 0.01"),
+        ({"temperature": -1}, "temperature=-1 must be 0"),
+        ({"top_p": 0}, "top_p=0 must be greater than 0"),
+        ({"top_k": -1}, "top_k=-1 must be 0"),
+        ({"num_beams": 0}, "num_beams=0 must be a whole number"),
+        ({"num_beams": 100_000}, "num_beams=100000 must be from 1 to"),
+        ({"num_beams": 3, "temperature": 0.5}, "temperature=0.5 draws tokens, and num_beams=3 searches"),
+    ],
+)
+def test_numbers_out_of_range(both, options, message):
+    with pytest.raises(HfRnnError, match=message):
+        Model.from_pretrained(both[0][1]).generate("the film", **options)
+
+
+def test_each_model_names_what_it_does(both):
+    language_model, translator = both
+    with pytest.raises(
+        HfRnnError, match=r'language model, which predicts no labels: write model.generate\("some text"\)'
+    ):
+        Model.from_pretrained(language_model[1]).predict(["the film"])
+    with pytest.raises(HfRnnError, match=r"not a language model .* write model.predict\(\[text\]\)"):
+        Model.from_pretrained(translator[1]).generate("one")
+    with pytest.raises(HfRnnError, match="--seed 1 is an option of language models only"):
+        run([str(translator[1]), "one", "--seed", "1"])
+    with pytest.raises(HfRnnError, match="a translator writes one text: leave top_k out"):
+        Model.from_pretrained(translator[1]).predict(["one"], top_k=2)
+
+
+def test_the_record_of_a_writer(both):
+    language_model, translator = both
+    record = json.loads((language_model[1] / "onnx" / "hf_rnn.json").read_text())
+    assert (record["task"], record["labels"]) == ("language_modeling", [])
+    assert [part["shape"] for part in record["state"]] == [["batch", 2, 12]] * 2
+    assert set(record["files"]) == {"model.onnx"}
+    assert 0 < record["parity"]["largest"] < 1e-4
+    record = json.loads((translator[1] / "onnx" / "hf_rnn.json").read_text())
+    assert record["task"] == "translation"
+    assert [part["input"] for part in record["state"]] == ["past_h", "past_c", "past_attended", "past_covered"]
+    assert set(record["files"]) == {"encoder_model.onnx", "decoder_model.onnx"}
+    assert record["generation"]["num_beams"] == 4
+    assert np.isfinite(record["parity"]["largest"])
