@@ -168,6 +168,7 @@ def test_unknown_words_of_a_prompt_give_a_warning(both, caplog):
         ({"temperature": 0.001}, "temperature=0.001 must be 0, for greedy decoding, or 0.01"),
         ({"temperature": -1}, "temperature=-1 must be 0"),
         ({"top_p": 0}, "top_p=0 must be greater than 0"),
+        ({"seed": -1}, "seed=-1 must be a whole number, 0 or greater"),
         ({"top_k": -1}, "top_k=-1 must be 0"),
         ({"num_beams": 0}, "num_beams=0 must be a whole number"),
         ({"num_beams": 100_000}, "num_beams=100000 must be from 1 to"),

@@ -100,7 +100,7 @@ def test_it_writes_on_the_command_line(language_model, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--max_new_tokens", "0"], "--max_new_tokens 0 must be 1"),
+        (["--max_new_tokens", "0"], "--max_new_tokens 0 must be a whole number, 1 or greater"),
         (["--temperature", "-1"], "--temperature -1.0 must be 0"),
         (["--seed", "-1"], "--seed -1 must be 0 or greater"),
     ],

@@ -152,7 +152,7 @@ def _export(predictor: Predictor, folder: Path, int8: bool, embeddings: str, max
     record["files"] = files_of(graphs)
     write_record(folder, record)
     for name, about in record["files"].items():
-        say(f"{name:<27}{about['bytes'] / 1e6:.2f} MB")
+        say(f"{name:<30}{about['bytes'] / 1e6:.2f} MB")
 
 
 def _rows(predictor: Predictor, data: Any) -> tuple[ValidationRows | None, str]:

@@ -210,6 +210,8 @@ def continue_text(
         HfRnnError: A number is out of its range, or beams are asked for together with a temperature.
     """
     check_whole("max_new_tokens", max_new_tokens, 50)
+    if seed is not None and (not isinstance(seed, int) or seed < 0):
+        raise HfRnnError(f"seed={seed!r} must be a whole number, 0 or greater; leave it out for a new one.")
     if num_beams is None:
         # Sampling has no beams.
         num_beams = 1 if temperature else record.raw["generation"]["num_beams"]
