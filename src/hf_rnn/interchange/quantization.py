@@ -38,19 +38,19 @@ LARGEST_IN_PRODUCTS = 63
 # for biases, which are in float16.
 STORED: dict[tuple[str, int], tuple[int, ...]] = {
     ("Conv", 1): (1, 2),
-    ("GRU", 1): (2,),
-    ("GRU", 2): (2,),
+    ("GRU", 1): (-1,),
+    ("GRU", 2): (-1,),
     ("GRU", 3): (),
     ("Gather", 0): (0,),
-    ("Gemm", 1): (0,),
-    ("LSTM", 1): (2,),
-    ("LSTM", 2): (2,),
+    ("Gemm", 1): (-2,),
+    ("LSTM", 1): (-1,),
+    ("LSTM", 2): (-1,),
     ("LSTM", 3): (),
-    ("MatMul", 1): (0,),
-    ("RNN", 1): (2,),
-    ("RNN", 2): (2,),
+    ("MatMul", 1): (-2,),
+    ("RNN", 1): (-1,),
+    ("RNN", 2): (-1,),
     ("RNN", 3): (),
-    ("Transpose", 0): (1,),
+    ("Transpose", 0): (-1,),
 }
 
 
@@ -65,7 +65,7 @@ class Product(NamedTuple):
     is_transposed: bool  # the rows of the weight are the outputs
 
 
-def quantize(source: Path, target: Path, embeddings: str = "int8") -> dict[str, Any]:
+def quantize(source: Path, target: Path, embeddings: str = "int8", integers: bool = True) -> dict[str, Any]:
     """Quantize an exported graph.
 
     Args:
@@ -73,6 +73,9 @@ def quantize(source: Path, target: Path, embeddings: str = "int8") -> dict[str, 
         target: ONNX file to write. Inputs, outputs and metadata are those of `source`.
         embeddings: Form of the tables: `int8` for a scale per row, or `pq` for product quantization. A table is int8
             with `pq` too if that makes it smaller.
+        integers: Compute with integers where that is faster. The logits of a text then depend a little on the batch and
+            on the machine, because the inputs of integer operators are rounded with one scale for the batch. False:
+            the weights are stored in the same bytes, and all operators compute in float32.
 
     Returns:
         Facts about the new graph: `bytes_before` and `bytes_after`, the sizes of the files; `operators`, the number of
@@ -85,7 +88,7 @@ def quantize(source: Path, target: Path, embeddings: str = "int8") -> dict[str, 
     check_choice("embeddings", embeddings, EMBEDDINGS)
     model = onnx.load(str(source))
     share_tables(model)
-    quantizer = _Quantizer(model, embeddings)
+    quantizer = _Quantizer(model, embeddings, integers)
     quantizer.run()
     shorten(model)
     onnx.save(model, str(target))
@@ -104,10 +107,11 @@ class _Quantizer:
     Args:
         model: Model, which [`run`] changes.
         embeddings: Form of the tables.
+        integers: Use operators that compute with integers.
     """
 
-    def __init__(self, model: ModelProto, embeddings: str):
-        self.model, self.graph, self.embeddings = model, model.graph, embeddings
+    def __init__(self, model: ModelProto, embeddings: str, integers: bool):
+        self.model, self.graph, self.embeddings, self.integers = model, model.graph, embeddings, integers
         # A weight that is an input of the graph too is no constant.
         inputs = {each.name for each in self.graph.input}
         self.weights = {each.name: each for each in self.graph.initializer if each.name not in inputs}
@@ -134,7 +138,7 @@ class _Quantizer:
         self.graph.node.extend([*self.at_load, *nodes])
         self.graph.initializer.extend([*weights, *self.tensors.values()])
         remove_unread(self.graph)
-        if self.operators:
+        if self.operators and DOMAIN not in {each.domain for each in self.model.opset_import}:
             self.model.opset_import.append(helper.make_opsetid(DOMAIN, 1))
 
     @property
@@ -153,7 +157,7 @@ class _Quantizer:
     def _is_integer_lstm(self, node: NodeProto) -> bool:
         """Return whether `DynamicQuantizeLSTM` can replace a node."""
         inputs = [*node.input, *[""] * 8]
-        if node.op_type != "LSTM" or inputs[7] or {"activations", "layout"} & attributes(node).keys():
+        if not self.integers or node.op_type != "LSTM" or inputs[7] or {"activations", "layout"} & {*attributes(node)}:
             return False
         weights = [self.weights.get(name) for name in inputs[1:3]]
         return all(each is not None and each.data_type == TensorProto.FLOAT for each in weights) and any(
@@ -218,7 +222,8 @@ class _Quantizer:
     def _products(self, name: str, left: list[Reader]) -> list[Product]:
         """Return the products with a weight that can be computed with integers, if the weight is large enough."""
         tensor, found = self.weights[name], []
-        if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < SMALLEST_PRODUCT or len(tensor.dims) != 2:
+        is_large = len(tensor.dims) == 2 and np.prod(tensor.dims) >= SMALLEST_PRODUCT
+        if not self.integers or not is_large or tensor.data_type != TensorProto.FLOAT:
             return []
         for each in left:
             if each.node.op_type == "Transpose":
@@ -247,7 +252,7 @@ class _Quantizer:
         if not any(is_lookup(each) for each in left):
             axes = STORED[left[0].node.op_type, left[0].place]
             if left[0].node.op_type == "Gemm" and attributes(left[0].node).get("transB"):
-                axes = (1,)
+                axes = (-1,)
             return Int8(name, values, axes, largest) if axes else Half(name, values)
         if values.ndim == 1 or values.shape[-1] < LEAST_COLUMNS:
             return Int8(name, values, (0,), largest)

@@ -7,14 +7,16 @@ they load the graph. They do not do so with `DequantizeLinear`, therefore weight
 Shape letters: V rows and E columns of a table, M codebooks of K centroids.
 """
 
+import warnings
+
 import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 # Largest code of int8, with as many steps below 0 as above.
 LARGEST = 127
-# Columns of the table that one codebook describes, as in fastText: 4 bits for each number. With 4 columns, a classifier of
-# reviews lost a point of accuracy.
+# Columns of the table that one codebook describes, as in fastText: 4 bits for each number. With 4 columns, a classifier
+# of reviews lost a point of accuracy.
 COLUMNS = 2
 MOST_CENTROIDS = 256
 # Rows per centroid: with fewer, the codebooks are no smaller than the rows.
@@ -244,12 +246,20 @@ def _codebook(rows: NDArray) -> tuple[NDArray, NDArray]:
     """Fit a codebook to rows `[V, COLUMNS]`; return its centroids `[K, COLUMNS]` and the code of each row `[V]`."""
     # Imported here, because it takes long, and int8 does not need it.
     from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
 
     sample = rows
     if len(rows) > MOST_ROWS:
         sample = rows[np.random.default_rng(0).choice(len(rows), MOST_ROWS, replace=False)]
-    K = min(MOST_CENTROIDS, max(len(rows) // ROWS_OF_A_CENTROID, 1), len(np.unique(sample, axis=0)))
-    fitted = KMeans(K, init="random", n_init=1, max_iter=10, random_state=0).fit(sample)
+    K = min(MOST_CENTROIDS, max(len(rows) // ROWS_OF_A_CENTROID, 1))
+    different, counts = np.unique(sample, axis=0, return_counts=True)
+    if len(rows) == len(sample) and len(different) <= K:
+        return different, np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)
+    kmeans = KMeans(min(K, len(different)), init="random", n_init=1, max_iter=10, random_state=0)
+    with warnings.catch_warnings():
+        # Nearly equal rows leave some centroids without rows, which does no harm.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        fitted = kmeans.fit(different, sample_weight=counts)
     return fitted.cluster_centers_, fitted.predict(rows)
 
 
