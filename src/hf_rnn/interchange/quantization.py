@@ -43,6 +43,7 @@ STORED: dict[tuple[str, int], tuple[int, ...]] = {
     ("GRU", 3): (),
     ("Gather", 0): (0,),
     ("Gemm", 1): (-2,),
+    ("Gemm", 2): (),
     ("LSTM", 1): (-1,),
     ("LSTM", 2): (-1,),
     ("LSTM", 3): (),
@@ -119,6 +120,8 @@ class _Quantizer:
         # Tensors read by the caller, who is no node.
         self.outputs = {each.name for each in self.graph.output}
         self.new_nodes: dict[int, list[NodeProto]] = {}
+        # Inputs that the new nodes do not read: positions of nodes with the index of the input.
+        self.done: set[tuple[int, int]] = set()
         self.at_load: list[NodeProto] = []
         self.tensors: dict[str, TensorProto] = {}
         self.reasons: dict[str, str] = {}
@@ -127,12 +130,12 @@ class _Quantizer:
 
     def run(self) -> None:
         """Quantize all weights and rewrite the graph."""
-        for index, node in enumerate(self.graph.node):
+        for position, node in enumerate(self.graph.node):
             if self._is_integer_lstm(node):
-                self._quantize_lstm(index, node)
+                self._quantize_lstm(position, node)
         for name in self.weights:
             self._quantize_weight(name)
-        nodes = [new for index, node in enumerate(self.graph.node) for new in self.new_nodes.get(index, [node])]
+        nodes = [new for place, node in enumerate(self.graph.node) for new in self.new_nodes.get(place, [node])]
         weights = [each for each in self.graph.initializer if each.name not in self.quantized]
         del self.graph.node[:], self.graph.initializer[:]
         self.graph.node.extend([*self.at_load, *nodes])
@@ -164,7 +167,7 @@ class _Quantizer:
             np.prod(each.dims) >= SMALLEST for each in weights
         )
 
-    def _quantize_lstm(self, index: int, node: NodeProto) -> None:
+    def _quantize_lstm(self, position: int, node: NodeProto) -> None:
         """Replace an LSTM. Its weights `[D, 4H, F]` become `[D, F, 4H]`, with scales `[D, 4H]`."""
         nodes, codes, others = [], [], []
         for name in node.input[1:3]:
@@ -179,11 +182,11 @@ class _Quantizer:
             self._describe(name, ["LSTM"], weight.form, "int8")
         inputs = [node.input[0], *codes, *[*node.input, *[""] * 8][3:8], *others]
         new = helper.make_node("DynamicQuantizeLSTM", inputs, node.output, domain=DOMAIN, **attributes(node))
-        self._replace(index, [*nodes, new])
+        self._replace(position, [*nodes, new], 1, 2)
 
     def _quantize_weight(self, name: str) -> None:
         """Store a weight in few bytes, and replace the nodes that can read it so."""
-        left = [each for each in self.readers[name] if each.position not in self.new_nodes]
+        left = [each for each in self.readers[name] if (each.position, each.place) not in self.done]
         if not left and name not in self.outputs:
             return
         reason = self._why_kept(name, left)
@@ -195,11 +198,11 @@ class _Quantizer:
         weight = self._stored(name, values, left, products)
         if isinstance(weight, Int8):
             for product in products:
-                self._replace(product.position, _integer_product(product, weight))
+                self._replace(product.position, _integer_product(product, weight), 1)
         if isinstance(weight, (Int8, ProductQuantized)):
             for each in left:
                 if is_lookup(each):
-                    self._replace(each.position, weight.looked_up(each.node.input[1], each.node.output[0]))
+                    self._replace(each.position, weight.looked_up(each.node.input[1], each.node.output[0]), 0)
         self._add(weight.tensors)
         self.at_load += weight.rebuilt(name)
         computed = "int8" if isinstance(weight, Int8) and products else str(values.dtype)
@@ -229,7 +232,7 @@ class _Quantizer:
             if each.node.op_type == "Transpose":
                 by = self.readers[each.node.output[0]]
                 found += [Product(r.node, r.position, True) for r in by if r.node.op_type == "MatMul" and r.place == 1]
-            elif each.node.op_type == "MatMul" or self._is_plain_gemm(each.node):
+            elif each.place == 1 and (each.node.op_type == "MatMul" or self._is_plain_gemm(each.node)):
                 found.append(Product(each.node, each.position, bool(attributes(each.node).get("transB"))))
         # The scales belong to the outputs, and to the rows of a table.
         by_row = any(is_lookup(each) for each in left) or (found and found[0].is_transposed)
@@ -251,7 +254,7 @@ class _Quantizer:
         largest = LARGEST_IN_PRODUCTS if products else LARGEST
         if not any(is_lookup(each) for each in left):
             axes = STORED[left[0].node.op_type, left[0].place]
-            if left[0].node.op_type == "Gemm" and attributes(left[0].node).get("transB"):
+            if axes == (-2,) and attributes(left[0].node).get("transB"):
                 axes = (-1,)
             return Int8(name, values, axes, largest) if axes else Half(name, values)
         if values.ndim == 1 or values.shape[-1] < LEAST_COLUMNS:
@@ -262,8 +265,10 @@ class _Quantizer:
             return smaller if _bytes(smaller.tensors) < _bytes(table.tensors) else table
         return table
 
-    def _replace(self, index: int, nodes: list[NodeProto]) -> None:
-        self.new_nodes[index] = nodes
+    def _replace(self, position: int, nodes: list[NodeProto], *done: int) -> None:
+        """Replace the node at a position; the new nodes do not read the inputs at the indices `done`."""
+        self.new_nodes[position] = nodes
+        self.done.update((position, place) for place in done)
         self.operators.update(node.op_type for node in nodes if node.domain == DOMAIN)
 
     def _add(self, tensors: list[TensorProto]) -> None:
