@@ -1,7 +1,5 @@
 """Tests of the quantization of ONNX graphs: models of all kinds, and single operators."""
 
-import warnings
-
 import numpy as np
 import pytest
 import torch
@@ -12,7 +10,8 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra onnx")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 from hf_rnn import RNNConfig, RNNForCausalLM, RNNForSequenceClassification, RNNForTokenClassification  # noqa: E402
-from hf_rnn.interchange.quantization import quantize  # noqa: E402
+from hf_rnn.interchange.graphs import export_module, write_graph  # noqa: E402
+from hf_rnn.interchange.quantization import LARGEST_IN_PRODUCTS, quantize  # noqa: E402
 from hf_rnn.training.ngrams import keys_of  # noqa: E402
 from hf_rnn.utils.errors import ConfigError  # noqa: E402
 
@@ -20,6 +19,17 @@ V = 500
 IDS = torch.arange(3 * 6).reshape(3, 6) * 23 % V
 WHOLE = torch.ones_like(IDS)
 MASKS = [WHOLE, WHOLE.tril(2), WHOLE.triu(1), torch.tensor([[1, 0, 1, 0, 1, 1]] * 3), torch.zeros_like(WHOLE)]
+
+
+def exported(model, folder):
+    file = folder / "model.onnx"
+    if isinstance(model, RNNForCausalLM):
+        names = ["input_ids", "attention_mask"]
+        axes = {name: {0: "batch", 1: "time"} for name in (*names, "logits")}
+        export_module(Logits(model), (IDS, WHOLE.tril(3)), file, names, ["logits"], axes)
+    else:
+        write_graph(model.eval(), file)
+    return file
 
 
 class Logits(torch.nn.Module):
@@ -31,27 +41,9 @@ class Logits(torch.nn.Module):
         return self.model(input_ids=input_ids, attention_mask=attention_mask).logits
 
 
-def exported(model, folder):
-    file, names = folder / "model.onnx", ["input_ids", "attention_mask"]
-    axes = {name: {0: "batch", 1: "time"} for name in names}
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        module = Logits(model).eval()
-        options = {"input_names": names, "output_names": ["logits"], "dynamic_axes": axes, "opset_version": 17}
-        torch.onnx.export(module, (IDS, WHOLE.tril(3)), str(file), dynamo=False, **options)
-    return file
-
-
 def classifier(**settings):
-    settings = {
-        "vocab_size": V,
-        "embedding_size": 32,
-        "hidden_size": 32,
-        "num_labels": 3,
-        "pooling": "concat",
-        **settings,
-    }
-    model = RNNForSequenceClassification(RNNConfig(**settings))
+    sizes = {"vocab_size": V, "embedding_size": 32, "hidden_size": 32, "num_labels": 3, "pooling": "concat"}
+    model = RNNForSequenceClassification(RNNConfig(**{**sizes, **settings}))
     model.classifier.out_proj.weight.data.normal_()
     return model
 
@@ -93,38 +85,37 @@ def numbers(file, name):
     [("lstm", "int8"), ("gru", "int8"), ("rnn_tanh", "int8"), ("rnn_relu", "int8"), ("lstm", "pq"), ("gru", "pq")],
 )
 def test_each_cell_and_direction(cell_type, embeddings, bidirectional, tmp_path):
-    source, target = (
-        exported(classifier(cell_type=cell_type, bidirectional=bidirectional), tmp_path),
-        tmp_path / "q.onnx",
-    )
+    settings = {"cell_type": cell_type, "bidirectional": bidirectional, "embedding_size": 64, "hidden_size": 112}
+    source, target = exported(classifier(**settings), tmp_path), tmp_path / "q.onnx"
     facts = quantize(source, target, embeddings)
     check_near(source, target, 0.03 if embeddings == "int8" else 0.3)
     assert facts["bytes_before"] == source.stat().st_size
-    assert facts["bytes_after"] == target.stat().st_size < 0.45 * source.stat().st_size
-    integer = {"DynamicQuantizeLSTM": 1 + bidirectional} if cell_type == "lstm" else {}
-    assert facts["operators"] == integer
-    computed = {each["tensor"]: each["computed"] for each in facts["tensors"]}
-    assert "float32" in computed.values()
-    assert ("int8" in computed.values()) == (cell_type == "lstm")
+    assert facts["bytes_after"] == target.stat().st_size < 0.4 * source.stat().st_size
+    # onnxruntime has no integer operators for the other cells.
+    assert facts["operators"] == ({"DynamicQuantizeLSTM": 1} if cell_type == "lstm" else {})
+    computed = {each["computed"] for each in facts["tensors"] if len(each["shape"]) == 3}
+    assert computed == {"int8" if cell_type == "lstm" else "float32"}
     (table,) = [each for each in facts["tensors"] if each["read_by"] == ["Gather"]]
-    assert table["shape"] == [V, 32]
-    assert table["stored"].startswith("int8, 500 scales" if embeddings == "int8" else "product quantization, 16 codes")
+    assert table["shape"] == [V, 64]
+    assert table["stored"].startswith("int8, 500 scales" if embeddings == "int8" else "product quantization, 32 codes")
 
 
-def test_a_deep_model_without_integer_arithmetic(tmp_path):
-    source, target = exported(classifier(num_hidden_layers=2, bidirectional=True), tmp_path), tmp_path / "q.onnx"
-    facts = quantize(source, target, integers=False)
+@pytest.mark.parametrize(("hidden_size", "integers"), [(32, True), (112, False)])
+def test_texts_do_not_depend_on_the_batch_without_integer_arithmetic(hidden_size, integers, tmp_path):
+    model = classifier(num_hidden_layers=2, bidirectional=True, hidden_size=hidden_size)
+    source, target = exported(model, tmp_path), tmp_path / "q.onnx"
+    # A small LSTM takes no less time with integers.
+    facts = quantize(source, target, integers=integers)
     assert facts["operators"] == {}
     assert {each["computed"] for each in facts["tensors"]} == {"float32"}
-    assert target.stat().st_size < 0.35 * source.stat().st_size
+    assert target.stat().st_size < 0.4 * source.stat().st_size
     check_near(source, target)
-    # Without integer arithmetic, a text has the same logits alone as in a batch.
     (together,), (alone,) = run(target, IDS, MASKS[1]), run(target, IDS[:1], MASKS[1][:1])
-    assert np.abs(together[:1] - alone).max() < 1e-6
+    assert np.abs(together[:1] - alone).max() < 1e-5
 
 
 def test_inputs_outputs_and_metadata_stay(tmp_path):
-    source, target = exported(classifier(), tmp_path), tmp_path / "q.onnx"
+    source, target = exported(classifier(hidden_size=128), tmp_path), tmp_path / "q.onnx"
     model = onnx.load(str(source))
     model.metadata_props.add(key="hf_rnn", value='{"format": 1}')
     onnx.save(model, str(source))
@@ -174,17 +165,16 @@ def test_a_tied_table_is_stored_once(size, embeddings, tmp_path):
     assert target.stat().st_size < size * 32 + 50_000
 
 
-def test_a_tagger_with_characters(tmp_path):
-    settings = {"character_encoder": "lstm", "character_embedding_size": 25, "character_hidden_size": 25}
-    config = RNNConfig(vocab_size=V, embedding_size=32, hidden_size=32, num_labels=5, **settings)
-    model = RNNForTokenClassification(config)
+@pytest.mark.parametrize("crf", [False, True])
+def test_a_tagger(crf, tmp_path):
+    settings = {"character_encoder": "lstm", "character_embedding_size": 25, "character_hidden_size": 25, "crf": crf}
+    model = RNNForTokenClassification(
+        RNNConfig(vocab_size=V, embedding_size=32, hidden_size=32, num_labels=5, **settings)
+    )
     model.characters.learn_spelling([f"token {place}" for place in range(V)])
     source, target = exported(model, tmp_path), tmp_path / "q.onnx"
-    facts = quantize(source, target)
+    quantize(source, target)
     check_near(source, target, 0.05)
-    assert [256, 25] in [each["shape"] for each in facts["tensors"]]
-    # The spelling of the tokens is no weight.
-    assert {each["why"] for each in facts["kept"]} >= {"uint8, not float32"}
 
 
 def test_product_quantization_is_repeatable_and_small(tmp_path):
@@ -264,8 +254,6 @@ def test_a_gemm_with_factors_computes_in_float(tmp_path):
 
 def test_large_weights_do_not_overflow_16_bits():
     # x86 CPUs without VNNI add two products of uint8 and int8 in 16 bits.
-    from hf_rnn.interchange.quantization import LARGEST_IN_PRODUCTS
-
     assert 2 * 255 * LARGEST_IN_PRODUCTS < 2**15
 
 
@@ -296,17 +284,17 @@ def test_lookups_by_product_quantization(shape, columns, tmp_path):
 
 
 def lstm(folder, D, extra=(), inputs=("x",), **options):
-    weights = {"w": normal(D, 128, 32) * 0.3, "r": normal(D, 128, 32) * 0.2, "b": normal(D, 256), "p": normal(D, 96)}
+    weights = {"w": normal(D, 384, 96) * 0.2, "r": normal(D, 384, 96) * 0.1, "b": normal(D, 768), "p": normal(D, 288)}
     weights |= {"lengths": np.array([5, 0, 3], np.int32)}
     weights = {name: values for name, values in weights.items() if name in ("w", "r", "b", *extra)}
-    node = helper.make_node("LSTM", ["x", "w", "r", "b", *extra], ["y"], hidden_size=32, **options)
+    node = helper.make_node("LSTM", ["x", "w", "r", "b", *extra], ["y"], hidden_size=96, **options)
     return graph(folder, [node], inputs, weights)
 
 
 def test_an_lstm_with_lengths_and_initial_states(tmp_path):
     source = lstm(tmp_path, 2, ["lengths", "h", "c"], ["x", "h", "c"], direction="bidirectional")
     assert quantize(source, tmp_path / "q.onnx")["operators"] == {"DynamicQuantizeLSTM": 1}
-    arguments = normal(5, 3, 32), normal(2, 3, 32, seed=1), normal(2, 3, 32, seed=2)
+    arguments = normal(5, 3, 96), normal(2, 3, 96, seed=1), normal(2, 3, 96, seed=2)
     assert error(source, tmp_path / "q.onnx", *arguments) < 0.03
     (found,) = run(tmp_path / "q.onnx", *arguments)
     # Each row ends at its length.
@@ -319,8 +307,8 @@ def test_an_lstm_that_has_no_integer_operator(options, tmp_path):
     source = lstm(tmp_path, 1, **options)
     facts = quantize(source, tmp_path / "q.onnx")
     assert facts["operators"] == {}
-    assert {each["stored"] for each in facts["tensors"]} == {"int8, 128 scales"}
-    assert error(source, tmp_path / "q.onnx", normal(5, 3, 32)) < 0.03
+    assert {each["stored"] for each in facts["tensors"]} == {"int8, 384 scales"}
+    assert error(source, tmp_path / "q.onnx", normal(5, 3, 96)) < 0.03
 
 
 def test_a_weight_in_the_body_of_a_loop(tmp_path):

@@ -1,8 +1,8 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """Quantization of an exported ONNX graph: small weights in the file, and integer arithmetic where it is faster.
 
-- An `LSTM` becomes onnxruntime's `DynamicQuantizeLSTM`, and a large `MatMul` or `Gemm` its `DynamicQuantizeMatMul`.
-  They quantize their inputs at each call, with one scale for the whole batch.
+- A large `LSTM` becomes `DynamicQuantizeLSTM`, and a large `MatMul` or `Gemm` becomes `DynamicQuantizeMatMul`. These
+  operators of onnxruntime quantize their inputs at each call, with one scale for the whole batch.
 - Tables have int8 rows, or product quantization. Only the rows that are looked up are computed in float32.
 - All other large weights are int8 in the file and float32 in memory. onnxruntime has no integer operator for a GRU or a
   plain RNN.
@@ -27,8 +27,9 @@ EMBEDDINGS = ("int8", "pq")
 DOMAIN = "com.microsoft"
 # Weights with fewer numbers stay in float: together they have a few kilobytes.
 SMALLEST = 1024
-# Numbers from which an integer matrix product takes less time than one in float32, for one row and for many.
-SMALLEST_PRODUCT = 65_536
+# Numbers from which integer arithmetic takes less time than float32, for one text and for many: in the weight of a
+# matrix product, or in the weights of one direction of an LSTM.
+SMALLEST_INTEGER = 65_536
 # Columns from which each row of a table has its scale. With fewer, the scales would need more bytes than they save.
 LEAST_COLUMNS = 16
 # Largest code of weights in integer products. x86 CPUs without VNNI add two products of 8 bits in 16 bits, which would
@@ -163,9 +164,9 @@ class _Quantizer:
         if not self.integers or node.op_type != "LSTM" or inputs[7] or {"activations", "layout"} & {*attributes(node)}:
             return False
         weights = [self.weights.get(name) for name in inputs[1:3]]
-        return all(each is not None and each.data_type == TensorProto.FLOAT for each in weights) and any(
-            np.prod(each.dims) >= SMALLEST for each in weights
-        )
+        if any(each is None or each.data_type != TensorProto.FLOAT for each in weights):
+            return False
+        return sum(np.prod(each.dims[1:]) for each in weights) >= SMALLEST_INTEGER
 
     def _quantize_lstm(self, position: int, node: NodeProto) -> None:
         """Replace an LSTM. Its weights `[D, 4H, F]` become `[D, F, 4H]`, with scales `[D, 4H]`."""
@@ -225,7 +226,7 @@ class _Quantizer:
     def _products(self, name: str, left: list[Reader]) -> list[Product]:
         """Return the products with a weight that can be computed with integers, if the weight is large enough."""
         tensor, found = self.weights[name], []
-        is_large = len(tensor.dims) == 2 and np.prod(tensor.dims) >= SMALLEST_PRODUCT
+        is_large = len(tensor.dims) == 2 and np.prod(tensor.dims) >= SMALLEST_INTEGER
         if not self.integers or not is_large or tensor.data_type != TensorProto.FLOAT:
             return []
         for each in left:
