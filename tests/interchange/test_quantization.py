@@ -82,7 +82,7 @@ def numbers(file, name):
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize(
     ("cell_type", "embeddings"),
-    [("lstm", "int8"), ("gru", "int8"), ("rnn_tanh", "int8"), ("rnn_relu", "int8"), ("lstm", "pq"), ("gru", "pq")],
+    [("lstm", "int8"), ("gru", "int8"), ("rnn_tanh", "int8"), ("rnn_relu", "int8"), ("lstm", "pq")],
 )
 def test_each_cell_and_direction(cell_type, embeddings, bidirectional, tmp_path):
     settings = {"cell_type": cell_type, "bidirectional": bidirectional, "embedding_size": 64, "hidden_size": 112}
