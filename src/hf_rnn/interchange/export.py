@@ -9,7 +9,6 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -142,8 +141,11 @@ def _export(predictor: Predictor, folder: Path, int8: bool, embeddings: str, max
                 f"the loss of int8 weights is measured on validation rows, and they cannot be read ({reason}) Name "
                 "labelled rows, data=PATH, or leave int8 out."
             )
+        # It needs the extra `onnx`, as writing the graphs does.
+        from .quantization import quantize
+
         smaller = [graphs / quantized(name) for name in names]
-        how = [_quantization().quantize(graphs / name, graphs / quantized(name), embeddings) for name in names]
+        how = [quantize(graphs / name, graphs / quantized(name), embeddings) for name in names]
         lost = _loss(exported, read_graphs(predictor, fields, smaller), rows, max_loss)
         by_graph = how[0] if len(how) == 1 else {"graphs": dict(zip(names, how, strict=True))}
         record["quantization"] = {**by_graph, "embeddings": embeddings, **lost}
@@ -180,10 +182,6 @@ def _check_parity(predictor: Predictor, exported: Exported, rows: ValidationRows
         )
     say(f"parity     {largest:.1e}, the largest difference of logits on {len(texts)} {source}")
     return {"texts": len(texts), "source": source, "largest": largest, "by_padding": found, "limit": LIMIT}
-
-
-def _quantization() -> Any:
-    return import_module(".quantization", __package__)
 
 
 def _loss(before: Exported, after: Exported, rows: ValidationRows, max_loss: float) -> dict[str, Any]:
