@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Demo page of a text classifier as a Hugging Face Space."""
+"""Demo page of a model as a Hugging Face Space."""
 
 import re
 import shutil
@@ -16,6 +16,7 @@ from ..hub.folder import CARD_FILE, ONNX_FILES, model_files
 from ..hub.push import check_name, check_token
 from ..utils.errors import HfRnnError
 from ..utils.hub_errors import PATIENCE_OF_A_PUSH, patiently
+from .static_page import check_new, write_static_page
 
 PACKAGE = Path(__file__).parents[1]
 APP = """from pathlib import Path
@@ -32,6 +33,11 @@ README = """# {title}
 
 Demo page of a model of hf_rnn: its answers, the words that they depend on, and the answer after each word. `hf_rnn/`
 is the package that trained it; `requirements.txt` lists its dependencies.
+"""
+README_OF_STATIC = """# {title}
+
+Page of a model of hf_rnn that runs in the browser: its answers, how they change while the text is read, and the words that
+they depend on. No text leaves the browser. `vendor/` has the libraries that the page needs, with their licences.
 """
 
 
@@ -52,8 +58,7 @@ def write_space(model: str, folder: str | Path, repo_id: str, revision: str | No
     """
     folder = Path(folder)
     check_name(repo_id)
-    if folder.is_file() or (folder.exists() and any(folder.iterdir())):
-        raise HfRnnError(f"{str(folder)!r} is not empty: name a new folder.")
+    check_new(folder)
     local = Path(model).is_dir()
     source, config = find_model(model, **({} if local else {"revision": revision}))
     if architecture(config) != "RNNForSequenceClassification":
@@ -74,10 +79,43 @@ def write_space(model: str, folder: str | Path, repo_id: str, revision: str | No
     (folder / "app.py").write_text(app if local else app.removeprefix("from pathlib import Path\n\n"), encoding="utf-8")
     (folder / "requirements.txt").write_text("\n".join(_requirements()) + "\n", encoding="utf-8")
     about = {"title": title, "sdk": "gradio", "app_file": "app.py", "license": "apache-2.0", "pinned": False}
-    about |= {} if local else {"models": [model]}
-    card = f"---\n{yaml.safe_dump(about, sort_keys=False)}---\n\n{README.format(title=title)}"
-    (folder / CARD_FILE).write_text(card, encoding="utf-8")
+    _write_card(folder, about | ({} if local else {"models": [model]}), README)
     return folder
+
+
+def write_static_space(
+    model: str,
+    folder: str | Path,
+    repo_id: str,
+    revision: str | None = None,
+    assets: str | Path | None = None,
+) -> Path:
+    """Write the files of a static Space: the page of [`write_static_page`] and the card of the Space.
+
+    Args:
+        model: Folder or Hub id of a text classifier or a tagger.
+        folder: Folder to write to; it must be new or empty.
+        repo_id: Name of the Space, `user/name`.
+        revision: Branch, tag or commit of a model on the Hub; main if None. Ignored for a local folder.
+        assets: Folder with the npm packages of the page; None to let npm fetch them.
+
+    Returns:
+        Path of the folder.
+
+    Raises:
+        HfRnnError: The name is not valid, or the page cannot be written.
+    """
+    check_name(repo_id)
+    title = repo_id.rpartition("/")[2]
+    folder = write_static_page(model, folder, title, assets, revision)
+    about = {"title": title, "sdk": "static", "app_file": "index.html", "license": "apache-2.0", "pinned": False}
+    _write_card(folder, about | ({} if Path(model).is_dir() else {"models": [model]}), README_OF_STATIC)
+    return folder
+
+
+def _write_card(folder: Path, about: dict, text: str) -> None:
+    card = f"---\n{yaml.safe_dump(about, sort_keys=False)}---\n\n{text.format(title=about['title'])}"
+    (folder / CARD_FILE).write_text(card, encoding="utf-8")
 
 
 def push_space(
@@ -86,30 +124,37 @@ def push_space(
     private: bool | None = None,
     token: str | None = None,
     revision: str | None = None,
+    static: bool = False,
+    assets: str | Path | None = None,
 ) -> str:
     """Create or update the Space with the demo page of a model, in one commit.
 
     Args:
-        model: Folder or Hub id of a text classifier.
+        model: Folder or Hub id of a text classifier; with `static`, also of a tagger.
         repo_id: Name of the Space, `user/name`. All files of an existing Space are replaced.
         private: True for a private Space if one is created; None for the default of the account.
         token: Access token; None for the one of `hf auth login` or HF_TOKEN.
         revision: Branch, tag or commit of a model on the Hub; main if None. Ignored for a local folder.
+        static: True for a page that runs the model in the browser, in a static Space.
+        assets: With `static`, folder with the npm packages of the page; None to let npm fetch them.
 
     Returns:
         URL of the Space.
 
     Raises:
-        HfRnnError: There is no token, the model does not exist or is not a text classifier, or the Hub rejected the
-            commit.
+        HfRnnError: There is no token, the model does not exist or has no such page, or the Hub rejected the commit.
     """
     check_token(token)
     api = HfApi(token=token)
     with tempfile.TemporaryDirectory() as folder:
-        write_space(model, folder, repo_id, revision)
+        if static:
+            write_static_space(model, folder, repo_id, revision, assets)
+        else:
+            write_space(model, folder, repo_id, revision)
+        sdk = "static" if static else "gradio"
 
         def attempt() -> str:
-            made = api.create_repo(repo_id, repo_type="space", space_sdk="gradio", private=private, exist_ok=True)
+            made = api.create_repo(repo_id, repo_type="space", space_sdk=sdk, private=private, exist_ok=True)
             api.upload_folder(
                 repo_id=made.repo_id,
                 repo_type="space",
@@ -132,4 +177,4 @@ def _requirements() -> list[str]:
     return sorted(set(wanted))
 
 
-__all__ = ["push_space", "write_space"]
+__all__ = ["push_space", "write_space", "write_static_space"]

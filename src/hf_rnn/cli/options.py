@@ -3,6 +3,7 @@
 
 import os
 from argparse import SUPPRESS, Action, RawDescriptionHelpFormatter
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -80,17 +81,24 @@ class CommandParser(ArgumentParser):
         return super().parse_args(self._texts_last(args), *others, **how)
 
     def _texts_last(self, arguments: list[str]) -> list[str]:
-        flags = {name for action in self._actions if action.nargs == 0 for name in action.option_strings}
+        flags, with_or_without = (
+            {name for action in self._actions if action.nargs == nargs for name in action.option_strings}
+            for nargs in (0, "?")
+        )
         options: list[str] = []
         texts: list[str] = []
-        rest = iter(arguments)
-        for argument in rest:
+        rest = deque(arguments)
+        while rest:
+            argument = rest.popleft()
             if argument == "--":
                 texts += rest
-            elif argument in flags or (argument.startswith("--") and "=" in argument.split(" ")[0]):
+                break
+            if argument in flags or (argument.startswith("--") and "=" in argument.split(" ")[0]):
                 options.append(argument)
             elif argument.startswith("--") and " " not in argument:
-                options += [argument, *[value for value in [next(rest, None)] if value is not None]]
+                options.append(argument)
+                if rest and not (argument in with_or_without and rest[0].startswith("--")):
+                    options.append(rest.popleft())
             else:
                 texts.append(argument)
         return [*options, "--", *texts] if texts else options
