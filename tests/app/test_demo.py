@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -24,8 +23,6 @@ from hf_rnn.utils.errors import UserError
 
 # An import takes seconds, even if no test of this file runs. `find_spec` does not import.
 pytestmark = pytest.mark.skipif(find_spec("gradio") is None, reason="the page needs gradio")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"]
 
 
 def free_port() -> int:
@@ -57,17 +54,6 @@ def address(tiny_run, tmp_path_factory):
     finally:
         server.terminate()
         server.wait(PATIENCE)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="clicking through the page needs playwright")
-    if CHROMIUM is None:
-        pytest.skip("clicking through the page needs Chromium, and none is on the PATH")
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield chromium
-        chromium.close()
 
 
 @pytest.mark.slow

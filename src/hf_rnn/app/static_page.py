@@ -81,7 +81,7 @@ def write_static_page(
         page = _about(source, config, record, title or Path(model).absolute().name, graph)
         libraries = archives(assets)
         try:
-            shutil.copytree(STATIC, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("vendor"))
+            shutil.copytree(STATIC, folder, dirs_exist_ok=True)
             for package, archive in zip(PACKAGES, libraries, strict=True):
                 unpack(package, archive, folder / "vendor" / package.folder)
             graphs = folder / "model" / ONNX_FOLDER

@@ -44,6 +44,7 @@ export class Tokens {
     const contents = [...this.added.keys()].filter(Boolean).sort((one, other) => other.length - one.length);
     this.addedPattern = contents.length ? new RegExp(contents.map(escaped).join("|"), "gu") : null;
     this.unknown = this.library.model.unk_token_id;
+    if (model.type === "Unigram") this.library.model.tokenize = (word) => mostLikely(this.library.model, word);
     this.prefix = model.continuing_subword_prefix ?? "##";
     this.kept = new Map();
   }
@@ -74,8 +75,10 @@ export class Tokens {
         for (const [id, first, last] of this.piecesOf(word)) {
           let begin = at + Math.max(0, first - shift);
           const end = Math.max(begin + 1, at + last - shift);
-          while (this.isByteLevel && begin < end - 1 && normalized[begin] === " ") begin += 1;
-          tokens.push({ id, start: starts[begin] ?? to, end: ends[end - 1] ?? to, word: words, text: place });
+          // The first spaces of a byte-level token do not count.
+          while (this.isByteLevel && begin < end && normalized[begin] === " ") begin += 1;
+          const stop = ends[end - 1] ?? to;
+          tokens.push({ id, start: begin < end ? (starts[begin] ?? to) : stop, end: stop, word: words, text: place });
         }
         cursor = at + spelled.length - shift;
         words += 1;
@@ -216,6 +219,29 @@ const REPAIRS = {
     part.normalize = (text) => bertNormalized(text, config);
   },
 };
+
+// Return the most likely pieces of a word. The library compares sums that include the next piece, and this rounds in
+// another way where two paths are almost equally likely.
+function mostLikely(model, word) {
+  const letters = [...word];
+  const best = [{ score: 0 }];
+  const offer = (from, to, score) => {
+    const sum = best[from].score + score;
+    if (best[to] === undefined || sum > best[to].score) best[to] = { score: sum, from };
+  };
+  for (let from = 0; from < letters.length; from++) {
+    let isKnown = false;
+    for (const piece of model.trie.common_prefix_search(letters, from)) {
+      const count = [...piece].length;
+      offer(from, from + count, model.scores[model.tokens_to_ids.get(piece)]);
+      isKnown ||= count === 1;
+    }
+    if (!isKnown) offer(from, from + 1, model.unk_score);
+  }
+  const pieces = [];
+  for (let to = letters.length; to > 0; to = best[to].from) pieces.push(letters.slice(best[to].from, to).join(""));
+  return pieces.reverse();
+}
 
 // Rust's lower case of a letter does not depend on its neighbours: the final sigma is no exception.
 function lowercased(text) {
