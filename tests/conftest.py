@@ -13,6 +13,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import torch
 from support import tiny_config
 from support.reviews import reviews_as_csv
+from support.web import CHROMIUM, QUIET
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -74,3 +75,15 @@ def tiny_run(tmp_path_factory) -> Path:
 def reviews_csv(tmp_path) -> Path:
     """Return a CSV file of 200 reviews."""
     return reviews_as_csv(tmp_path / "reviews.csv", 200)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Yield Chromium, or skip the test if it or playwright is absent."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="clicking through the page needs playwright")
+    if CHROMIUM is None:
+        pytest.skip("clicking through the page needs Chromium, and none is on the PATH")
+    with playwright.sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield chromium
+        chromium.close()

@@ -1,22 +1,10 @@
-"""Fixtures of the pages: a browser, the npm packages of the static page, and the page of a small model."""
+"""Fixtures of the pages: the npm packages of the static page, and the page of a small model."""
 
 from pathlib import Path
 
 import pytest
-from support.web import CHROMIUM, QUIET
 
 from hf_rnn.utils.errors import HfRnnError
-
-
-@pytest.fixture(scope="session")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="clicking through the page needs playwright")
-    if CHROMIUM is None:
-        pytest.skip("clicking through the page needs Chromium, and none is on the PATH")
-    with playwright.sync_playwright() as driver:
-        chromium = driver.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,15 @@ const newest = new Map();
 const DROPPED = Symbol("dropped");
 
 async function load() {
-  const { Engine } = await import("./engine.js");
+  let Engine;
+  try {
+    ({ Engine } = await import("./engine.js"));
+  } catch (error) {
+    throw new Error(
+      `The model cannot start, because a file of the page is missing or damaged (${error.message}): copy the whole ` +
+        "folder that hf-rnn demo --static wrote.",
+    );
+  }
   const about = await fetchJson(new URL("page.json", import.meta.url));
   engine = await Engine.load((share) => postMessage({ kind: "progress", share }));
   const { record } = engine;
