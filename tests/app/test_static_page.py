@@ -12,7 +12,7 @@ import pytest
 from support.mixed_texts import mixed_texts
 from support.tagging import run as tagging_run
 from support.tagging import sentences
-from support.waiting import PATIENCE
+from support.waiting import PATIENCE, wait_until
 from support.web import served
 
 import hf_rnn
@@ -64,7 +64,7 @@ def three_labels(libraries, tmp_path_factory) -> Path:
     config = RNNConfig(**sizes, **labels, bidirectional=True, pooling="concat", problem_type="single_label_classification")
     model = RNNForSequenceClassification(config)
     for parameter in model.parameters():
-        parameter.data *= 3
+        parameter.data *= 1.5
     model.save_pretrained(folder / "model")
     tokenizer.save_pretrained(folder / "model")
     exported = hf_rnn.export(folder / "model", folder / "exported")
@@ -98,7 +98,7 @@ def logits_of(folder: Path, texts: list[list[int]]) -> np.ndarray:
 
 
 def assert_same(found: list[dict], expected: list[dict], labels: list[str]) -> None:
-    """Assert that answers of the page are those of a task: labels and scores, the most likely first."""
+    """Assert that answers of the page are those of a task: labels and scores."""
     for mine, theirs in zip(found, expected, strict=True):
         if "value" in theirs:
             assert mine["scores"] == pytest.approx([theirs["value"]], abs=1e-4)
@@ -106,9 +106,8 @@ def assert_same(found: list[dict], expected: list[dict], labels: list[str]) -> N
             assert [labels[n] for n in mine["chosen"]] == [theirs["label"]]
             assert mine["scores"][mine["chosen"][0]] == pytest.approx(theirs["score"], abs=1e-4)
         else:
-            chosen = sorted(mine["chosen"], key=lambda n: -mine["scores"][n])
-            assert [labels[n] for n in chosen] == theirs["labels"]
-            assert [mine["scores"][n] for n in chosen] == pytest.approx(theirs["scores"], abs=1e-4)
+            chosen = {labels[n]: mine["scores"][n] for n in mine["chosen"]}
+            assert chosen == pytest.approx(dict(zip(theirs["labels"], theirs["scores"], strict=True)), abs=1e-4)
 
 
 # Answers -------------------------------------------------------------------------------------------------------------
@@ -216,6 +215,12 @@ def test_entities_are_those_of_python(browser, tagger):
 # The page ------------------------------------------------------------------------------------------------------------
 
 
+def is_coloured(page, text: str) -> bool:
+    """Ask for coloured words, which the page draws by itself on a fast machine only, and return True if they have a text."""
+    page.evaluate("document.getElementById('colour').click()")
+    return text in page.inner_text("#coloured")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [1280, 390], ids=["desktop", "phone"])
 def test_a_text_is_answered_while_it_is_typed(browser, page_folder, tiny_run, width):
@@ -230,7 +235,7 @@ def test_a_text_is_answered_while_it_is_typed(browser, page_folder, tiny_run, wi
         page.locator("#text").fill("")
         page.wait_for_selector("#answer", state="hidden")
         page.locator("#text").press_sequentially(text)
-        page.wait_for_function("document.querySelector('#coloured').innerText.includes('<lovely>')")
+        wait_until(lambda: is_coloured(page, "<lovely>"), "the words are not coloured")
         (answer,) = predictor([text])
         assert page.inner_text("#said") == f"{answer['label']} {100 * answer['score']:.1f} %"
         assert page.locator(".bar").count() == 2
@@ -245,7 +250,7 @@ def test_a_text_is_answered_while_it_is_typed(browser, page_folder, tiny_run, wi
         # After several quick changes, the page shows the answer to the last one.
         for word in ("soup", "film", "lamp"):
             page.fill("#text", f"the {word} was charming .")
-        page.wait_for_function("document.querySelector('#coloured').innerText.includes('lamp')")
+        wait_until(lambda: is_coloured(page, "lamp"), "the words are not coloured")
         page.fill("#text", "  ")
         page.wait_for_selector("#answer", state="hidden")
 

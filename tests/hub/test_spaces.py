@@ -58,9 +58,10 @@ def test_a_static_space_answers_in_a_browser(server, client, tiny_run, assets, t
         page = browser.new_page()
         page.set_default_timeout(1000 * PATIENCE)
         page.goto(address)
+        page.wait_for_selector("#answer:not([hidden])")
         page.fill("#text", "the film was not good .")
-        page.wait_for_selector("#coloured mark")
         (answer,) = Predictor.from_pretrained(tiny_run)(["the film was not good ."])
+        page.wait_for_function("document.querySelector('#cost').innerText.startsWith('6 tokens')")
         assert page.inner_text("#said") == f"{answer['label']} {100 * answer['score']:.1f} %"
         page.close()
     # A second push replaces all files.

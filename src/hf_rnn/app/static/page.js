@@ -76,7 +76,6 @@ async function start() {
   showExamples(about.examples ?? []);
   model.loaded = performance.now() - started;
   await update();
-  at("text").focus({ preventScroll: true });
 }
 
 function showExamples(examples) {
@@ -127,12 +126,15 @@ function show() {
     const isShort = current.texts.join("").length <= LONG;
     at("curve").hidden = record.reads_pairs || !isShort || at("curve").hidden;
     at("words").hidden = !isShort || !current.tokens;
-    at("colour").hidden = false;
+    // A request for an earlier text may have been dropped, and then never ends.
+    at("colour").hidden = at("colour").disabled = false;
     at("coloured").hidden = at("legend").hidden = true;
     if (isShort && current.tokens) timers.push(setTimeout(showMore, IDLE));
   }
   const cost = [`${current.tokens.toLocaleString("en")} tokens in ${current.ms.toFixed(0)} ms`];
-  cost.push(`model of ${(model.about.bytes / 1e6).toFixed(1)} MB, loaded in ${(model.loaded / 1000).toFixed(1)} s`);
+  const { bytes } = model.about;
+  const size = bytes < 1e6 ? `${Math.ceil(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+  cost.push(`model of ${size}, loaded in ${(model.loaded / 1000).toFixed(1)} s`);
   at("cost").textContent = cost.join(" · ");
 }
 
@@ -167,15 +169,18 @@ async function showMore() {
   const of = current;
   const isCurrent = () => of === current;
   try {
+    let { ms } = of;
     if (!model.record.reads_pairs) {
-      const { list: points } = await ask("curve", { text: of.texts[0], most: PLACES });
+      const read = await ask("curve", { text: of.texts[0], most: PLACES });
       if (!isCurrent()) return;
-      at("curve").hidden = !points.length;
-      current.points = points;
+      of.points = read.list;
+      at("curve").hidden = !of.points.length;
       showCurve();
+      // On average, half of the text was read. This estimate is better than one answer, which may be the first.
+      ms = (2 * read.ms) / Math.max(1, of.points.length);
     }
     const count = Math.min(PARTS, of.texts.join(" ").split(/\s+/u).length);
-    if (isCurrent() && of.ms * count < QUICK) await showWords();
+    if (isCurrent() && ms * count < QUICK) await showWords();
   } catch (error) {
     if (isCurrent()) fail(error.message);
   }
@@ -220,7 +225,8 @@ async function showWords() {
 }
 
 function showTags() {
-  const kinds = [...new Set(model.record.labels.filter((label) => label !== "O").map((label) => (model.record.bio ? label.slice(2) : label)))];
+  const kindOf = (label) => (model.record.bio ? label.slice(2) : label);
+  const kinds = [...new Set(model.record.labels.filter((label) => label !== "O").map(kindOf))];
   const { entities } = current;
   at("tags").hidden = false;
   at("tags-said").textContent = entities.length === 1 ? "1 name was found." : `${entities.length} names were found.`;

@@ -3,8 +3,12 @@
 
 // Labels that are shown at first.
 const SHOWN = 8;
-// Curves that are drawn.
+// Curves that are drawn, and words that are written at the first one, where it changes most.
 const CURVES = 4;
+const NAMED = 5;
+// Widths and changes below which words are not written, in units of the drawing and in shares of its height.
+const APART = 84;
+const SEEN = 0.05;
 const SVG = "http://www.w3.org/2000/svg";
 // Colours of curves and of kinds of tags, on light and on dark paper.
 const COLOURS = {
@@ -92,9 +96,13 @@ export function drawCurve(place, points, labels, isValue, told) {
       }
     }
   });
+  for (const n of changes(points.map((point) => (point.scores[shown[0]] - low) / (high - low)), x)) {
+    const above = y(points[n].scores[shown[0]]) - 9;
+    const where = { x: x(n), y: above < top + 10 ? above + 28 : above, "text-anchor": n < points.length / 2 ? "start" : "end" };
+    drawing.append(svg("text", { class: "word", ...where }, short(points[n].word, 18)));
+  }
   for (const [n, anchor] of points.length > 1 ? [[0, "start"], [points.length - 1, "end"]] : [[0, "middle"]]) {
-    const word = points[n].word.length > 24 ? `${points[n].word.slice(0, 23)}…` : points[n].word;
-    drawing.append(svg("text", { x: points.length > 1 ? (n ? right : left) : x(0), y: 186, "text-anchor": anchor }, word));
+    drawing.append(svg("text", { x: x(n), y: 186, "text-anchor": anchor }, short(points[n].word, 24)));
   }
   const cursor = svg("line", { class: "cursor", y1: top, y2: bottom, visibility: "hidden" });
   drawing.append(cursor);
@@ -123,6 +131,19 @@ export function drawCurve(place, points, labels, isValue, told) {
     point(at + step);
   });
   place.replaceChildren(frame, ...(isValue ? [] : [keys]));
+}
+
+const short = (word, most) => (word.length > most ? `${word.slice(0, most - 1)}…` : word);
+
+// Return the places where a curve changes most, far enough from each other to write words there.
+function changes(heights, x) {
+  const moves = heights.map((height, n) => (n ? Math.abs(height - heights[n - 1]) : 0));
+  const found = [];
+  for (const n of moves.map((_, i) => i).sort((one, other) => moves[other] - moves[one])) {
+    if (moves[n] < SEEN || found.length === NAMED) break;
+    if (found.every((other) => Math.abs(x(n) - x(other)) > APART)) found.push(n);
+  }
+  return found;
 }
 
 function described(points, labels, shown, isValue) {

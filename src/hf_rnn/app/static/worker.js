@@ -39,7 +39,6 @@ const isOld = ({ kind, number }) => [kind, "answer"].some((other) => (newest.get
 
 onmessage = async ({ data }) => {
   newest.set(data.kind, data.number);
-  const started = performance.now();
   // Let waiting messages arrive, and stop if one of them replaces this request.
   const between = async () => {
     await new Promise((resolve) => setTimeout(resolve));
@@ -48,6 +47,7 @@ onmessage = async ({ data }) => {
   const reply = { kind: data.kind, number: data.number };
   try {
     await between();
+    const started = performance.now();
     const result = await KINDS[data.kind](data, between);
     postMessage({ ...reply, result, ms: performance.now() - started });
   } catch (error) {
