@@ -61,7 +61,9 @@ def three_labels(libraries, tmp_path_factory) -> Path:
     tokenizer = train_tokenizer([*map(as_text, mixed_texts(200, 1)), *KNOWN], "word", 3000, show_progress=False)
     labels = {"id2label": dict(enumerate(LABELS)), "label2id": {name: n for n, name in enumerate(LABELS)}}
     sizes = {"vocab_size": len(tokenizer), "embedding_size": 16, "hidden_size": 16, "initializer_range": 1.0}
-    config = RNNConfig(**sizes, **labels, bidirectional=True, pooling="concat", problem_type="single_label_classification")
+    config = RNNConfig(
+        **sizes, **labels, bidirectional=True, pooling="concat", problem_type="single_label_classification"
+    )
     model = RNNForSequenceClassification(config)
     for parameter in model.parameters():
         parameter.data *= 1.5
@@ -145,7 +147,9 @@ def test_settings_of_the_record_have_their_effect(browser, three_labels, changes
     texts = [[one, other] for one, other in zip(TEXTS[:100], TEXTS[100:], strict=True)] if pairs else TEXTS
     with opened(browser, three_labels) as page:
         found = page.evaluate(ANSWER, [texts, changes])
-    task = TextClassification(DataArguments(max_length=changes.get("max_length"), truncation=changes.get("truncation", "head")))
+    task = TextClassification(
+        DataArguments(max_length=changes.get("max_length"), truncation=changes.get("truncation", "head"))
+    )
     task.problem_type, task.label_names = changes["problem_type"], labels
     task.config = RNNConfig(
         id2label=dict(enumerate(labels)), problem_type=task.problem_type, thresholds=changes.get("thresholds")
@@ -160,7 +164,9 @@ def test_settings_of_the_record_have_their_effect(browser, three_labels, changes
 @pytest.mark.slow
 def test_a_threshold_decides_between_two_labels(browser, page_folder, tiny_run):
     predictor = Predictor.from_pretrained(tiny_run)
-    middle = float(np.median([dict(zip(*row.values(), strict=True))["positive"] for row in predictor(TEXTS, top_k=None)]))
+    middle = float(
+        np.median([dict(zip(*row.values(), strict=True))["positive"] for row in predictor(TEXTS, top_k=None)])
+    )
     predictor.model.config.thresholds = {"positive": middle}
     expected = predictor(TEXTS)
     with opened(browser, page_folder) as page:
@@ -216,7 +222,7 @@ def test_entities_are_those_of_python(browser, tagger):
 
 
 def is_coloured(page, text: str) -> bool:
-    """Ask for coloured words, which the page draws by itself on a fast machine only, and return True if they have a text."""
+    """Ask for coloured words, which the page draws by itself on a fast machine, and return True if they have a text."""
     page.evaluate("document.getElementById('colour').click()")
     return text in page.inner_text("#coloured")
 

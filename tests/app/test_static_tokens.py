@@ -134,7 +134,7 @@ def test_a_trained_tokenizer_reads_texts_as_in_python(page, kind, changes):
 def test_tokenizers_of_other_models_read_texts_as_in_python(page):
     for name, backend in other_tokenizers().items():
         tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, pad_token="[PAD]", unk_token="[UNK]")
-        # Where marks are stacked, the Rust library gives decomposed marks places of its own.
+        # The Rust library gives decomposed marks places of its own where they are stacked.
         compare(page, tokenizer, with_offsets=name.startswith(("bert", "byte")))
 
 

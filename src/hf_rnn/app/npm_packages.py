@@ -153,8 +153,8 @@ def _npm_pack(package: Package, folder: str) -> None:
     """Download the archive of a package into a folder."""
     wanted = f"{package.name}@{package.version}"
     elsewhere = (
-        f"or, on another machine, npm pack {' '.join(f'{each.name}@{each.version}' for each in PACKAGES)}, and name the "
-        "folder with the two files, --assets FOLDER."
+        f"or, on another machine, npm pack {' '.join(f'{each.name}@{each.version}' for each in PACKAGES)}, and name "
+        "the folder with the two files, --assets FOLDER."
     )
     npm = shutil.which("npm")
     if npm is None:
@@ -174,8 +174,8 @@ def _check(package: Package, archive: Path) -> None:
     found = _integrity(archive)
     if found != package.integrity:
         raise HfRnnError(
-            f"{str(archive)!r} is not {package.name} {package.version} as it was published: its hash is {found[:23]}… and "
-            f"should be {package.integrity[:23]}…. Fetch it again, npm pack {package.name}@{package.version}."
+            f"{str(archive)!r} is not {package.name} {package.version} as it was published: its hash is {found[:23]}… "
+            f"and should be {package.integrity[:23]}…. Fetch it again, npm pack {package.name}@{package.version}."
         )
 
 

@@ -36,8 +36,8 @@ is the package that trained it; `requirements.txt` lists its dependencies.
 """
 README_OF_STATIC = """# {title}
 
-Page of a model of hf_rnn that runs in the browser: its answers, how they change while the text is read, and the words that
-they depend on. No text leaves the browser. `vendor/` has the libraries that the page needs, with their licences.
+Page of a model of hf_rnn that runs in the browser: its answers, how they change while the text is read, and the words
+that they depend on. No text leaves the browser. `vendor/` has the libraries that the page needs, with their licences.
 """
 
 

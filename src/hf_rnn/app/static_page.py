@@ -116,8 +116,8 @@ def _graph_of(source: Path, record: dict) -> Path:
     """Return the path of the graph that the page runs."""
     if record["task"] not in TASKS:
         raise HfRnnError(
-            f"{str(source)!r} is a model for {record['task'].replace('_', ' ')}, but the page needs a text classifier or "
-            "a tagger: name one."
+            f"{str(source)!r} is a model for {record['task'].replace('_', ' ')}, but the page needs a text classifier "
+            "or a tagger: name one."
         )
     name = next((name for name in (quantized(GRAPH), GRAPH) if name in record["files"]), GRAPH)
     file = source / ONNX_FOLDER / name
@@ -139,7 +139,10 @@ def _about(source: Path, config: RNNConfig, record: dict, title: str, graph: Pat
     table = dict(architecture_table(config))
     metrics = source / METRICS_FILE
     facts = json.loads(metrics.read_text(encoding="utf-8")) if metrics.is_file() else {}
-    rows = [{key: row[key] for key in ("text", "text_pair") if key in row} for row in facts.get("data", {}).get("examples", [])]
+    rows = [
+        {key: row[key] for key in ("text", "text_pair") if key in row}
+        for row in facts.get("data", {}).get("examples", [])
+    ]
     # One text may be the example of several labels.
     examples = [row for place, row in enumerate(rows) if row not in rows[:place]]
     return {

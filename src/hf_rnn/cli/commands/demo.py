@@ -36,7 +36,9 @@ def parser() -> CommandParser:
     )
     parser.add_argument("--private", action="store_true", help="with --space: make a new Space private")
     parser.add_argument(
-        "--assets", type=str, help="with --static: folder with the npm packages of the page; npm fetches them if left out"
+        "--assets",
+        type=str,
+        help="with --static: folder with the npm packages of the page; npm fetches them if left out",
     )
     return parser
 
@@ -52,8 +54,8 @@ def check(options: Any) -> None:
         raise HfRnnError("--static names no folder: write a new one, --static FOLDER, or --space USER/NAME too.")
     if options.static and options.space:
         raise HfRnnError(
-            f"--static {options.static} would write a page there, and --space pushes one: write --static without a folder "
-            f"to push it, or --output {options.static} to write the files of the Space."
+            f"--static {options.static} would write a page there, and --space pushes one: write --static without a "
+            f"folder to push it, or --output {options.static} to write the files of the Space."
         )
     if not options.space and options.port is not None and not 0 < options.port < 65536:
         raise HfRnnError(f"--port {options.port} must be from 1 to 65535.")
