@@ -243,7 +243,7 @@ def test_a_text_is_answered_while_it_is_typed(browser, page_folder, tiny_run, wi
         page.locator("#text").press_sequentially(text)
         wait_until(lambda: is_coloured(page, "<lovely>"), "the words are not coloured")
         (answer,) = predictor([text])
-        assert page.inner_text("#said") == f"{answer['label']} {100 * answer['score']:.1f} %"
+        assert page.inner_text("#said") == f"{answer['label']} {100 * answer['score']:.1f}\xa0%"
         assert page.locator(".bar").count() == 2
         assert page.locator(".bar.chosen .name").inner_text() == answer["label"]
         scores = page.evaluate("[...document.querySelectorAll('#coloured mark')].map((word) => word.title)")
@@ -251,7 +251,7 @@ def test_a_text_is_answered_while_it_is_typed(browser, page_folder, tiny_run, wi
         page.wait_for_selector("#drawn svg polyline")
         page.locator("#drawn [tabindex]").focus()
         page.keyboard.press("ArrowLeft")
-        assert page.inner_text("#point").startswith("after “awful”: ")
+        assert page.inner_text("#point").startswith("After “awful”: ")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         # After several quick changes, the page shows the answer to the last one.
         for word in ("soup", "film", "lamp"):

@@ -62,7 +62,7 @@ def test_a_static_space_answers_in_a_browser(server, client, tiny_run, assets, t
         page.fill("#text", "the film was not good .")
         (answer,) = Predictor.from_pretrained(tiny_run)(["the film was not good ."])
         page.wait_for_function("document.querySelector('#cost').innerText.startsWith('6 tokens')")
-        assert page.inner_text("#said") == f"{answer['label']} {100 * answer['score']:.1f} %"
+        assert page.inner_text("#said") == f"{answer['label']} {100 * answer['score']:.1f}\xa0%"
         page.close()
     # A second push replaces all files.
     assert client.cli("demo", tiny_run, "--static", "--space", "user/static", "--assets", assets)[0] == 0

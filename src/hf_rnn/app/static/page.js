@@ -190,13 +190,13 @@ function showCurve() {
   const { points } = current;
   if (!points?.length) return;
   const isValue = model.problem === "regression";
-  at("point").textContent = "";
+  at("point").textContent = "The answer after each word.";
   drawCurve(at("drawn"), points, model.record.labels, isValue, (n) => {
     const { word, scores, chosen } = points[n];
     const said = isValue
       ? scores[0].toPrecision(4)
       : chosen.map((i) => `${model.record.labels[i]} ${percent(scores[i])}`).join(", ") || "none of the labels";
-    at("point").textContent = `after “${word}”: ${said}`;
+    at("point").textContent = `After “${word}”: ${said}`;
   });
 }
 
@@ -243,5 +243,10 @@ for (const id of ["text", "pair"]) {
 at("colour").addEventListener("click", () => showWords().catch((error) => fail(error.message)));
 onColoursChanged(() => {
   if (current) show();
+});
+let width = innerWidth;
+addEventListener("resize", () => {
+  if (innerWidth !== width && current) showCurve();
+  width = innerWidth;
 });
 start().catch((error) => fail(error.message));

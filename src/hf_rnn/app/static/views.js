@@ -34,7 +34,7 @@ function svg(name, attributes, ...children) {
   return made;
 }
 
-export const percent = (score) => `${(100 * score).toFixed(1)} %`;
+export const percent = (score) => `${(100 * score).toFixed(1)}\u00a0%`;
 
 // Draw a bar for each label, the most probable first. All labels are shown if `isWhole`.
 export function drawBars(place, labels, scores, chosen, thresholds, isWhole, showAll) {
@@ -73,10 +73,12 @@ export function drawCurve(place, points, labels, isValue, told) {
   const all = points.flatMap((point) => shown.map((i) => point.scores[i]));
   const low = isValue ? Math.min(...all) : 0;
   const high = isValue ? Math.max(...all, low + 1e-6) : 1;
-  const [left, right, top, bottom] = [44, 632, 12, 164];
+  // One unit of the drawing is one pixel, so that its words are as large on a phone.
+  const width = Math.max(240, place.clientWidth);
+  const [left, right, top, bottom] = [48, width - 8, 12, 164];
   const x = (n) => left + (right - left) * (points.length > 1 ? n / (points.length - 1) : 0.5);
   const y = (score) => bottom - ((bottom - top) * (score - low)) / (high - low);
-  const drawing = svg("svg", { viewBox: "0 0 640 196", "aria-hidden": "true" });
+  const drawing = svg("svg", { viewBox: `0 0 ${width} 196`, "aria-hidden": "true" });
   for (const share of [0, 0.5, 1]) {
     const value = low + (high - low) * share;
     drawing.append(
@@ -96,10 +98,11 @@ export function drawCurve(place, points, labels, isValue, told) {
       }
     }
   });
-  for (const n of changes(points.map((point) => (point.scores[shown[0]] - low) / (high - low)), x)) {
-    const above = y(points[n].scores[shown[0]]) - 9;
-    const where = { x: x(n), y: above < top + 10 ? above + 28 : above, "text-anchor": n < points.length / 2 ? "start" : "end" };
-    drawing.append(svg("text", { class: "word", ...where }, short(points[n].word, 18)));
+  for (const n of changes(points, (point) => (point.scores[shown[0]] - low) / (high - low), x)) {
+    const height = y(points[n].scores[shown[0]]);
+    const where = { x: x(n), y: height < (top + bottom) / 2 ? height + 20 : height - 10 };
+    const anchor = n < points.length / 2 ? "start" : "end";
+    drawing.append(svg("text", { class: "word", ...where, "text-anchor": anchor }, short(points[n].word, 18)));
   }
   for (const [n, anchor] of points.length > 1 ? [[0, "start"], [points.length - 1, "end"]] : [[0, "middle"]]) {
     drawing.append(svg("text", { x: x(n), y: 186, "text-anchor": anchor }, short(points[n].word, 24)));
@@ -121,7 +124,7 @@ export function drawCurve(place, points, labels, isValue, told) {
   };
   frame.addEventListener("pointermove", (event) => {
     const box = drawing.getBoundingClientRect();
-    const unit = ((event.clientX - box.left) / box.width) * 640;
+    const unit = ((event.clientX - box.left) / box.width) * width;
     point(Math.round(((unit - left) / (right - left)) * (points.length - 1)));
   });
   frame.addEventListener("keydown", (event) => {
@@ -136,8 +139,10 @@ export function drawCurve(place, points, labels, isValue, told) {
 const short = (word, most) => (word.length > most ? `${word.slice(0, most - 1)}…` : word);
 
 // Return the places where a curve changes most, far enough from each other to write words there.
-function changes(heights, x) {
-  const moves = heights.map((height, n) => (n ? Math.abs(height - heights[n - 1]) : 0));
+function changes(points, height, x) {
+  const moves = points.map((point, n) =>
+    n && /[\p{L}\p{N}]/u.test(point.word) ? Math.abs(height(point) - height(points[n - 1])) : 0,
+  );
   const found = [];
   for (const n of moves.map((_, i) => i).sort((one, other) => moves[other] - moves[one])) {
     if (moves[n] < SEEN || found.length === NAMED) break;
