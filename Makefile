@@ -11,7 +11,7 @@ WITH_DATA = --data $(DATA)
 DATA ?= ../shared/data
 export TOKENIZERS_PARALLELISM ?= true
 
-.PHONY: quickstart test test-slow test-proofs test-all test-lowest lint format counts conformance docs docs-serve mutants chaos fuzz soak audit bench bench-accuracy bench-parts bench-scores bench-several-labels bench-going-on bench-tune bench-students bench-runtime bench-gpu results gpu-test gpu-check works-with clean
+.PHONY: quickstart test test-slow test-proofs test-all test-lowest lint format counts conformance docs docs-serve mutants chaos fuzz soak audit bench bench-accuracy bench-parts bench-scores bench-several-labels bench-going-on bench-tune bench-students bench-runtime bench-static-page bench-gpu results gpu-test gpu-check works-with clean
 
 # torch is installed first, so that no other package decides which build of torch is used.
 $(READY): pyproject.toml $(CONSTRAINTS)
@@ -161,6 +161,10 @@ bench-runtime: $(READY)
 # (some 20 minutes on two cores), and writes docs/benchmarks.md. REMARK holds an option, as above.
 bench-tune: $(BENCH_READY)
 	$(BIN)/python benchmarks/tune.py $(WITH_DATA) $(REMARK)
+
+# Measures the page that runs a model in the browser (a minute; nothing else should run), and writes docs/benchmarks.md.
+bench-static-page: $(BENCH_READY)
+	$(BIN)/python benchmarks/static_page.py $(WITH_DATA)
 
 # Tries small models with other programs, and writes the results into docs/works_with.md.
 works-with: $(READY)

@@ -45,6 +45,7 @@ QUESTIONS = (
     "explanations",
     "gradient_flow",
     "page",
+    "static_page",
     "translation",
     "gpu_probe",
     "gpu",

@@ -54,7 +54,9 @@ function fail(message) {
   at("error").textContent = message;
   at("error").hidden = false;
   at("progress").hidden = true;
-  if (at("title").textContent === "Loading") at("title").textContent = "The model cannot run here";
+  if (model !== null) return;
+  at("title").textContent = "The model cannot run here";
+  at("ask").hidden = true;
 }
 
 async function start() {
