@@ -64,7 +64,9 @@ def first_answer(browser: Browser, address: str) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(parents=[report.parser(__doc__, rounds=5)], add_help=False)
-    parser.add_argument("--model", help="folder of a model; the sizes of configs/imdb.yaml with random weights if left out")
+    parser.add_argument(
+        "--model", help="folder of a model; random weights in the sizes of configs/imdb.yaml if left out"
+    )
     parser.add_argument("--assets", help="folder with the npm packages of the page")
     arguments = parser.parse_args()
     rows = load_dataset(str(arguments.data / "imdb"), split="test")
@@ -96,8 +98,8 @@ def main() -> None:
     report.save("static_page", "A model in the browser", [table], NOTES)
 
 
-NOTES = """Measured in headless Chromium, whose cache was empty at each opening, with a server on the same machine. The page
-runs one thread. The model has random weights, which do not change the time."""
+NOTES = """Measured in headless Chromium, whose cache was empty at each opening, with a server on the same machine. The
+page runs one thread. The model has random weights, which do not change the time."""
 
 
 if __name__ == "__main__":

@@ -21,7 +21,9 @@ from hf_rnn.app import npm_packages
 from hf_rnn.app.static_page import STATIC, write_static_page
 from hf_rnn.cli.main import main
 from hf_rnn.interpret.reading_curve import how_it_read
-from hf_rnn.text.tokenization import as_text, train_tokenizer
+from hf_rnn.runtime.record import sha256
+from hf_rnn.runtime.texts import as_text
+from hf_rnn.text.tokenization import train_tokenizer
 from hf_rnn.utils.errors import HfRnnError
 
 # Half of the texts are made of words that the model knows.
@@ -373,10 +375,10 @@ def test_the_graph_of_an_export_is_checked(exported, tmp_path, libraries):
     folder = Path(shutil.copytree(exported, tmp_path / "exported"))
     graph = folder / "onnx" / "model.onnx"
     graph.write_bytes(graph.read_bytes() + b" ")
-    with pytest.raises(HfRnnError, match=r"model\.onnx' is damaged, or of another model"):
+    with pytest.raises(HfRnnError, match=r"model\.onnx of .* is damaged, or it belongs to another model"):
         write_static_page(str(folder), tmp_path / "page")
     graph.unlink()
-    with pytest.raises(HfRnnError, match="export the model again, hf-rnn export MODEL"):
+    with pytest.raises(HfRnnError, match="export it again, hf-rnn export MODEL"):
         write_static_page(str(folder), tmp_path / "page")
     assert not (tmp_path / "page").exists()
 
@@ -384,7 +386,7 @@ def test_the_graph_of_an_export_is_checked(exported, tmp_path, libraries):
 def test_a_tokenizer_that_the_page_reads_otherwise_is_refused(exported, tmp_path):
     folder = Path(shutil.copytree(exported, tmp_path / "exported"))
     file = folder / "tokenizer.json"
-    known = json.loads(file.read_text())
+    known, record = json.loads(file.read_text()), (folder / "onnx" / "hf_rnn.json").read_text()
     for changes, said in (
         ({"normalizer": {"type": "Strip", "strip_left": True, "strip_right": True}}, "Strip"),
         ({"pre_tokenizer": {"type": "UnicodeScripts"}}, "UnicodeScripts"),
@@ -392,6 +394,7 @@ def test_a_tokenizer_that_the_page_reads_otherwise_is_refused(exported, tmp_path
         ({"model": {**known["model"], "byte_fallback": True}}, "byte_fallback"),
     ):
         file.write_text(json.dumps({**known, **changes}))
+        (folder / "onnx" / "hf_rnn.json").write_text(record.replace(sha256(exported / file.name), sha256(file)))
         with pytest.raises(HfRnnError, match=f"{said}, which the page cannot read exactly"):
             write_static_page(str(folder), tmp_path / "page")
 

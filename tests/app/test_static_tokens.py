@@ -13,7 +13,8 @@ from hf_rnn import train_tokenizer
 from hf_rnn.app.npm_packages import PACKAGES, unpack
 from hf_rnn.app.static_page import STATIC
 from hf_rnn.interpret.segmentation import NOWHERE, words_of
-from hf_rnn.text.tokenization import KINDS, as_text, token_ids
+from hf_rnn.runtime.texts import as_text
+from hf_rnn.text.tokenization import KINDS, token_ids
 
 pytestmark = pytest.mark.slow
 TEXTS = mixed_texts(200)

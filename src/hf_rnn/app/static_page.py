@@ -10,19 +10,19 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from ..auto import architecture
 from ..hub.card_model import architecture_table
 from ..hub.fetch import find_model
 from ..hub.folder import EXPORT_RECORD, GRAPH, METRICS_FILE, ONNX_FOLDER, quantized
 from ..interchange.export import export
-from ..interchange.record import read_record, sha256
 from ..models.configuration_rnn import RNNConfig
+from ..runtime.record import CLASSIFIER, TAGGER, ExportRecord, check_file, read_record
 from ..utils.errors import HfRnnError
 from .npm_packages import PACKAGES, archives, unpack
 
 STATIC = Path(__file__).with_name("static")
 # File with the title, the description and the examples of a page.
 PAGE_FILE = "page.json"
-TASKS = ("text_classification", "token_classification")
 # Examples on a page.
 EXAMPLES = 6
 # Parts of a tokenizer that the page reads exactly as the tokenizers library does. tests/app/test_static_tokens.py
@@ -76,8 +76,8 @@ def write_static_page(
             _check_task(config, model)
             exported = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "exported"
             source = export(source, exported)
-        record = read_record(source)
-        graph = _graph_of(source, record)
+        record = read_record(source, model)
+        graph = _graph_of(source, record, model)
         page = _about(source, config, record, title or Path(model).absolute().name, graph)
         libraries = archives(assets)
         try:
@@ -87,9 +87,8 @@ def write_static_page(
             graphs = folder / "model" / ONNX_FOLDER
             graphs.mkdir(parents=True)
             shutil.copyfile(graph, graphs / graph.name)
-            shutil.copyfile(source / record["tokenizer"]["file"], folder / "model" / record["tokenizer"]["file"])
-            kept = {**record, "files": {graph.name: record["files"][graph.name]}}
-            _write_json(graphs / EXPORT_RECORD, kept)
+            shutil.copyfile(source / record.tokenizer["file"], folder / "model" / record.tokenizer["file"])
+            _write_json(graphs / EXPORT_RECORD, {**record.raw, "files": {graph.name: record.files[graph.name]}})
             _write_json(folder / PAGE_FILE, page)
         except OSError as error:
             raise HfRnnError(f"{str(folder)!r} cannot be written ({error.strerror}): name another folder.") from error
@@ -107,31 +106,28 @@ def check_new(folder: Path) -> None:
 
 
 def _check_task(config: RNNConfig, model: str) -> None:
-    kind = config.architectures[0] if config.architectures else "RNNModel"
+    kind = architecture(config)
     if kind not in ("RNNForSequenceClassification", "RNNForTokenClassification"):
         raise HfRnnError(f"{model!r} is an {kind}, but the page needs a text classifier or a tagger: name one.")
 
 
-def _graph_of(source: Path, record: dict) -> Path:
-    """Return the path of the graph that the page runs."""
-    if record["task"] not in TASKS:
+def _graph_of(source: Path, record: ExportRecord, name: str) -> Path:
+    """Return the path of the graph that the page runs, the one in int8 if there is one, after a check of the files."""
+    if record.task not in (CLASSIFIER, TAGGER):
         raise HfRnnError(
-            f"{str(source)!r} is a model for {record['task'].replace('_', ' ')}, but the page needs a text classifier "
-            "or a tagger: name one."
+            f"{name!r} is a model for {record.task.replace('_', ' ')}, but the page needs a text classifier or a "
+            "tagger: name one."
         )
-    name = next((name for name in (quantized(GRAPH), GRAPH) if name in record["files"]), GRAPH)
-    file = source / ONNX_FOLDER / name
-    again = f"export the model again, hf-rnn export MODEL --output {source}."
-    if not file.is_file():
-        raise HfRnnError(f"{str(source)!r} has no {ONNX_FOLDER}/{name}: {again}")
-    if sha256(file) != record["files"][name]["sha256"]:
-        raise HfRnnError(f"{str(file)!r} is damaged, or of another model than {EXPORT_RECORD}: {again}")
+    graph = quantized(GRAPH) if quantized(GRAPH) in record.files else GRAPH
+    file = source / ONNX_FOLDER / record.graph_files(graph != GRAPH, name)[0]
+    check_file(file, record.files[graph]["sha256"], f"{ONNX_FOLDER}/{graph}", name)
+    check_file(source / record.tokenizer["file"], record.tokenizer["sha256"], record.tokenizer["file"], name)
     return file
 
 
-def _about(source: Path, config: RNNConfig, record: dict, title: str, graph: Path) -> dict[str, Any]:
+def _about(source: Path, config: RNNConfig, record: ExportRecord, title: str, graph: Path) -> dict[str, Any]:
     """Return the title, the description, the examples and the probes of a page."""
-    file = source / record["tokenizer"]["file"]
+    file = source / record.tokenizer["file"]
     _check_tokenizer(json.loads(file.read_text(encoding="utf-8")), str(file))
     tokenizer: Any = Tokenizer.from_file(str(file))
     tokenizer.no_padding()
