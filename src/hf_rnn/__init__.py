@@ -70,6 +70,7 @@ _LAZY = {
     "explain": "interpret.attribution",
     "how_it_read": "interpret.reading_curve",
     "push": "hub.push",
+    "import_model": "interchange.import_model",
     "measure_gradient_flow": "interpret.gradient_flow",
     "load_tokenizer": "text.tokenization",
     "measure_faithfulness": "interpret.faithfulness",

@@ -9,6 +9,7 @@ from argparse import SUPPRESS
 from contextlib import nullcontext, suppress
 from functools import partial
 from importlib import import_module
+from keyword import iskeyword
 from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any, NoReturn
@@ -29,8 +30,11 @@ _BROKEN_PIPE = 141
 
 
 def command_names() -> tuple[str, ...]:
-    """Return the names of the commands, which are the names of the files in `commands`."""
-    return tuple(sorted(module.name for module in iter_modules(commands.__path__)))
+    """Return the names of the commands, which are the names of the files in `commands`.
+
+    The file of a command whose name is a keyword of Python has an underscore at the end of its name: `import_.py`.
+    """
+    return tuple(sorted(module.name.rstrip("_") for module in iter_modules(commands.__path__)))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -155,7 +159,7 @@ def _message(error: Exception) -> str:
 
 
 def _command(name: str) -> ModuleType:
-    return import_module(f"{commands.__name__}.{name}")
+    return import_module(f"{commands.__name__}.{name}{'_' * iskeyword(name)}")
 
 
 class _Parser(ArgumentParser):

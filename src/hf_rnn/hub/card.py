@@ -13,6 +13,7 @@ from ..models.cells import find_cell
 from ..models.configuration_rnn import RNNConfig, __version__
 from ..text.bio import is_bio
 from .card_folds import folds_section
+from .card_import import import_section
 from .card_merge import INVITATION, MARKER
 from .card_model import FEW, SHOWN_LABELS, answers_of, architecture_table, count_parameters, pipeline_of, task_in_words
 from .card_onnx import onnx_section
@@ -30,7 +31,7 @@ from .card_run import (
 )
 from .card_teacher import teacher_section
 from .card_words import EXAMPLES, METRICS, clean, escape, figure
-from .folder import EXPORT_RECORD, METRICS_FILE, ONNX_FOLDER, PICTURES, RUN_FILE
+from .folder import EXPORT_RECORD, IMPORT_FILE, METRICS_FILE, ONNX_FOLDER, PICTURES, RUN_FILE
 
 # The file model_card.md in the root of the project is a copy of this one; a test compares the two.
 _TEMPLATE = Path(__file__).with_name("model_card.md")
@@ -52,7 +53,7 @@ def render_folder(folder: Path, model_id: str | None = None) -> str:
         model_id or folder.name,
         RNNConfig.from_pretrained(folder),
         read(RUN_FILE, yaml.safe_load),
-        read(METRICS_FILE, json.loads),
+        read(METRICS_FILE, json.loads) | ({"import": record} if (record := read(IMPORT_FILE, json.loads)) else {}),
         [name for name in PICTURES if (folder / name).exists()],
         read(f"{ONNX_FOLDER}/{EXPORT_RECORD}", json.loads),
     )
@@ -72,7 +73,7 @@ def render(
         model_id: Name by which the model is loaded.
         config: Configuration of the model.
         run: Sections of run.yaml; {} if there is none.
-        facts: Contents of metrics.json; {} if there is none.
+        facts: Contents of metrics.json, {} if there is none; and, under `import`, those of import.json.
         pictures: Names of the files of `PICTURES` that are in the same folder as the card.
         exported: Export record of the ONNX files; None if there are none.
     """
@@ -114,6 +115,7 @@ def render(
         splits=splits_table(data, labels),
         preprocessing=preprocessing(run),
         architecture=architecture_table(config),
+        imported=import_section(facts.get("import", {})),
         training=training_table(run, facts),
         changes=options_for_others(run, data),
         limits=_limits(config, run, facts, labels),
@@ -169,6 +171,8 @@ def _summary(config: RNNConfig, data: dict, facts: dict, run: dict) -> str:
     name = section(run, "card").get("dataset") or data.get("title")
     pretrained = section(run, "model").get("pretrained")
     origin = f"fine-tuned from `{escape(Path(pretrained).name)}`" if pretrained else "trained from scratch"
+    imported = import_section(facts.get("import", {}))
+    origin = f"imported from {imported['origin']}" if imported else origin
     vectors = section(run, "model").get("vectors")
     origin = f"trained on the vectors of `{escape(Path(vectors).name)}`" if vectors else origin
     text += f", {origin} on {escape(name)}." if name else "."

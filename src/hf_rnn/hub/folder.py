@@ -34,6 +34,8 @@ GRADIENT_FLOW, GRADIENT_FLOW_FILE = "gradient_flow.png", "gradient_flow.json"
 ERRORS_FILE = "errors.csv"
 # The rows that a student and its teacher answer in different ways. A push leaves it out, too.
 DISAGREEMENTS_FILE = "disagreements.csv"
+# Origin of a model that was imported from another program, and the decisions about it.
+IMPORT_FILE = "import.json"
 # Results of a cross-validation. A push includes the picture only, because the tables quote texts of the data set.
 CROSS_VALIDATION, OUT_OF_FOLD, LABEL_ERRORS = "cross_validation.png", "out_of_fold.csv", "label_errors.csv"
 # ONNX graphs in the folder `ONNX_FOLDER`: of a classifier, a tagger or a language model; and of a translator.
@@ -63,6 +65,7 @@ MODEL_FILES = (
     METRICS_FILE,
     SCHEMA_FILE,
     CLASSES_FILE,
+    IMPORT_FILE,
     *PICTURES,
 )
 # Files that an exported model is opened from, in place of the weights.

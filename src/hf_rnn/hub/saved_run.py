@@ -151,11 +151,11 @@ def path_from(path: str, folder: Path) -> str:
     saved paths relative to the current folder.
 
     Args:
-        path: Path of data as the YAML file has it, a Hub id, or a name for built-in or in-memory rows.
+        path: Path of data as the YAML file has it, a Hub id, a name for built-in or in-memory rows, or "" for none.
         folder: Folder of the YAML file.
     """
     beside = folder / path
-    if Path(path).is_absolute() or path in (BUILT_IN, IN_MEMORY) or not beside.exists():
+    if not path or Path(path).is_absolute() or path in (BUILT_IN, IN_MEMORY) or not beside.exists():
         return path
     return os.path.normpath(beside)
 
@@ -191,7 +191,7 @@ def path_to(path: str, folder: Path) -> str:
         path: Path of data from the current folder.
         folder: Folder of the YAML file.
     """
-    if path in (BUILT_IN, IN_MEMORY) or Path(path).is_absolute() or not Path(path).exists():
+    if not path or path in (BUILT_IN, IN_MEMORY) or Path(path).is_absolute() or not Path(path).exists():
         return path
     try:
         return Path(os.path.relpath(path, folder)).as_posix()

@@ -1,6 +1,8 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """Commands of the command line, one file each: `hf-rnn NAME` runs `NAME.py`. A new file here is a new command.
 
+If the name is a keyword of Python, the file has an underscore more: `hf-rnn import` runs `import_.py`.
+
 The docstring of a file is the help of its command. The first line appears in the list of commands; lines that begin
 with `hf-rnn` are examples. A file has these functions:
 
