@@ -98,7 +98,7 @@ def fastai_words(vocabulary: Any, V: int, name: str) -> FastaiWords:
         list(tokens),
         unknown=places[str(found["unknown"])],
         padding=places[str(found["padding"])],
-        steps=_steps(str(found["bos"])),
+        steps=_steps(),
         pattern=_WORD,
         begin=begin,
         special=special,
@@ -111,16 +111,16 @@ def fastai_words(vocabulary: Any, V: int, name: str) -> FastaiWords:
     return FastaiWords(words, ids, told)
 
 
-def _steps(bos: str) -> list[Any]:
+def _steps() -> list[Any]:
     """Return fastai's rules as normalizers: HTML, spaces, `xxup` before words in capitals, `xxmaj` before others."""
     return [
         *(normalizers.Replace(old, new) for old, new in _HTML),
         *(normalizers.Replace(sign, f" {sign} ") for sign in "/#\\"),
-        normalizers.Replace(Regex(r"(?<!\S)(?=[A-Z][^a-z\s]+(?:\s|\z))"), "xxup "),
-        normalizers.Replace(Regex(r"(?<!\S)(?=[A-Z][^A-Z\s]*[a-z][^A-Z\s]*(?:\s|\z))"), "xxmaj "),
+        # A match without characters makes the tokenizer crash, so the space before the word is replaced.
+        normalizers.Prepend(" "),
+        normalizers.Replace(Regex(r"\s(?=[A-Z][^a-z\s]+(?:\s|\z))"), " xxup "),
+        normalizers.Replace(Regex(r"\s(?=[A-Z][^A-Z\s]*[a-z][^A-Z\s]*(?:\s|\z))"), " xxmaj "),
         normalizers.Lowercase(),
-        # A text that fastai has tokenized begins with the token that comes before each text anyway.
-        normalizers.Replace(Regex(rf"\A\s*{bos}\s+"), ""),
     ]
 
 

@@ -208,7 +208,7 @@ class KerasNetwork:
 
     def _check_cell(self, layer: KerasLayer, kind: str, config: dict) -> None:
         """Raise [`HfRnnError`] for settings of a recurrent layer that torch's kernels lack."""
-        activation, gate = config.get("activation"), config.get("recurrent_activation", "sigmoid")
+        activation, gate = config.get("activation", "tanh"), config.get("recurrent_activation", "sigmoid")
         if activation != "tanh" and not (kind == "SimpleRNN" and activation == "relu"):
             raise self._refused(layer, f"has activation={activation!r}, and torch's kernels have 'tanh'")
         if gate != "sigmoid":

@@ -94,10 +94,9 @@ def reading(choices: Choices, masked: bool, text: dict | None, length: int | Non
         raise HfRnnError(_which_padding(name, length))
     if padding == "none":
         side = choices.truncation or ("post" if text is not None else "pre")
-        cut = f"; longer texts are truncated to {length} tokens ({side})" if length and not choices.padding else ""
-        length = length if cut or choices.truncation else None
-        told = "texts are read without padding: the same answers as in Keras for a text alone, without padding"
-        return Reading(length, _kept(side) if length else "head_tail", None, told + cut)
+        cut = f"; longer texts are truncated to {length} tokens ({side})" if length else ""
+        told = f"texts are read without padding{cut}: the same answers as in Keras for a text alone, without padding"
+        return Reading(length, _kept(side) if length else "head_tail", None, told)
     if length is None:
         raise HfRnnError(
             f"padding={padding!r} needs the number of tokens that texts were padded to: write length=200 too."

@@ -39,8 +39,7 @@ model.save("text_vectorization.keras")
 ids = vectorize(tf.constant(TEXTS)).numpy()
 scores = model.predict(tf.constant(TEXTS), verbose=0)[:, 0].tolist()
 answers = [
-    {"text": text, "ids": row.tolist(), "score": score}
-    for text, row, score in zip(TEXTS, ids, scores, strict=True)
+    {"text": text, "ids": row.tolist(), "score": score} for text, row, score in zip(TEXTS, ids, scores, strict=True)
 ]
 with open("text_vectorization.json", "w", encoding="utf-8") as file:
     json.dump(answers, file, indent=1, ensure_ascii=False)
