@@ -158,11 +158,12 @@ def write(folder, names):
         loud(model, random)
         model.save(folder / f"{name}.keras")
         model.save(folder / f"{name}.h5")
-        words = next(each for each in model._flatten_layers() if isinstance(each, layers.Embedding)).input_dim
+        lookup = next(each for each in model._flatten_layers() if isinstance(each, layers.Embedding))
+        words = lookup.input_dim
         rows = [random.integers(1, words, size=length).tolist() for length in (1, 2, 5, LENGTH, LENGTH + 4)]
         ids = keras.utils.pad_sequences(rows, maxlen=LENGTH, padding=padding, truncating=padding)
         answers = np.asarray(model(ids)).tolist()
-        told = {"rows": rows, "padding": padding, "answers": answers, "words": words}
+        told = {"rows": rows, "padding": padding, "answers": answers, "words": words, "masked": lookup.mask_zero}
         (folder / f"{name}.json").write_text(json.dumps(told))
 
 

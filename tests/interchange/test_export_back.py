@@ -145,9 +145,7 @@ def test_keras_gives_the_same_scores(tmp_path):
             expected = model(ids, attention_mask=mask).logits[mask.bool()]
             torch.testing.assert_close(found[mask.bool()], expected, atol=1e-5, rtol=0)
         else:
-            torch.testing.assert_close(
-                found, scores(model, ids, mask), atol=1e-5, rtol=1e-5, msg=lambda m: f"{name}: {m}"
-            )
+            torch.testing.assert_close(found, scores(model, ids, mask), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["lstm_last", "gru_mean", "two_lstm_last", "hidden", "multi", "regression"])
@@ -165,11 +163,11 @@ def test_an_exported_file_can_be_imported_again(tmp_path, name):
 
 def test_what_other_programs_lack_is_refused(tmp_path):
     classifier(pooling="attention").save_pretrained(tmp_path / "attention")
-    with pytest.raises(HfRnnError, match="pooling='attention'.*format='torch'"):
+    with pytest.raises(HfRnnError, match=r"pooling='attention'.*format='torch'"):
         to_keras(tmp_path / "attention", tmp_path / "a.keras")
     with pytest.raises(HfRnnError, match="wide_ngrams=8"):
         to_torch(classifier(wide_ngrams=8))
     with pytest.raises(HfRnnError, match="RNNForTokenClassification"):
         to_torch(hf_rnn.RNNForTokenClassification(hf_rnn.RNNConfig(vocab_size=V)))
-    with pytest.raises(HfRnnError, match="must end with .keras"):
+    with pytest.raises(HfRnnError, match="must end with"):
         to_keras(tmp_path / "attention", tmp_path / "a.h5")

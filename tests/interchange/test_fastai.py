@@ -236,7 +236,7 @@ def test_pickles_are_refused(import_file, tmp_path):
         import_file(language_model())
     itos = tmp_path / "itos.pkl"
     itos.write_bytes(pickle.dumps(TOKENS))
-    with pytest.raises(HfRnnError, match="python -c .*itos.json"):
+    with pytest.raises(HfRnnError, match=r"python -c .*itos\.json"):
         import_file(language_model().state_dict(), vocabulary=itos)
 
 

@@ -171,11 +171,10 @@ def _summary(config: RNNConfig, data: dict, facts: dict, run: dict) -> str:
     name = section(run, "card").get("dataset") or data.get("title")
     pretrained = section(run, "model").get("pretrained")
     origin = f"fine-tuned from `{escape(Path(pretrained).name)}`" if pretrained else "trained from scratch"
-    imported = import_section(facts.get("import", {}))
-    origin = f"imported from {imported['origin']}" if imported else origin
     vectors = section(run, "model").get("vectors")
     origin = f"trained on the vectors of `{escape(Path(vectors).name)}`" if vectors else origin
-    text += f", {origin} on {escape(name)}." if name else "."
+    imported = import_section(facts.get("import", {}))
+    text += f", imported from {imported['origin']}." if imported else f", {origin} on {escape(name)}." if name else "."
     split = "test" if "test" in facts else "validation"
     metric = next((m for m in facts.get(split, {}) if m in METRICS), None)
     if metric:

@@ -42,8 +42,8 @@ class ExportedLayers:
         """Return the layers of a model.
 
         Args:
-            model: Text classifier without wide path, or language model. Of a language model with two directions, the
-                one from left to right is taken.
+            model: Text classifier without wide path, or language model. A language model with two directions gives the
+                one that reads from left to right.
 
         Raises:
             HfRnnError: Another model, or a wide path.
@@ -56,8 +56,8 @@ class ExportedLayers:
             )
         if config.wide_ngrams:
             raise HfRnnError(
-                f"the model has a wide path (wide_ngrams={config.wide_ngrams}), which is no plain layer: export it with "
-                "format='onnx', or train it with model.wide_ngrams=0."
+                f"the model has a wide path (wide_ngrams={config.wide_ngrams}), which is no plain layer: export it "
+                "with format='onnx', or train it with model.wide_ngrams=0."
             )
         writes = kind == "RNNForCausalLM"
         embedding = model.model.embed_tokens.weight.detach().float().cpu()
@@ -80,7 +80,7 @@ def _directions(encoder: Any, forward_only: bool) -> list[list[DirectionWeights]
     layers = []
     for number in range(encoder.config.num_hidden_layers):
         directions = [
-            DirectionWeights(*(weight.detach().float().cpu() for weight in weights), backward=bool(d or s))
+            _direction(weights, bool(d or s))
             for s, stack in enumerate(stacks)
             for d, weights in enumerate(stack.weights(number))
         ]
@@ -91,6 +91,11 @@ def _directions(encoder: Any, forward_only: bool) -> list[list[DirectionWeights]
                 direction.weight_ih = torch.cat(both, dim=1)
         layers.append(directions)
     return layers
+
+
+def _direction(weights: list[Tensor], backward: bool) -> DirectionWeights:
+    w_ih, w_hh, b_ih, b_hh = (weight.detach().float().cpu() for weight in weights)
+    return DirectionWeights(w_ih, w_hh, b_ih, b_hh, backward)
 
 
 def _linear(module: Any, activation: str = "linear") -> Linear:

@@ -1,8 +1,8 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """Import AWD-LSTM models of fastai (ULMFiT): language models, their encoders, and text classifiers.
 
-The last layer of an AWD-LSTM has the width of the embedding, 400, and the others 1,152. [`stacked`] fills it up, and the
-layers above read its first 400 units only. A classifier's batch normalizations fold into its linear layers.
+The last layer of an AWD-LSTM has the width of the embedding, 400, and the others 1,152. [`stacked`] fills it up, and
+the layers above read its first 400 units only. A classifier's batch normalizations fold into its linear layers.
 """
 
 import re
@@ -120,10 +120,11 @@ def _layers(
     """Return the layers, and add the names of their tensors to `taken`."""
     if any("_reverse" in name for name in tensors):
         raise HfRnnError(
-            f"{str(path)!r} is a bidirectional AWD-LSTM, which fastai runs on chunks of 72 tokens, so its answers depend on "
-            "the place of the chunks: it cannot be imported exactly. Import a forward and a backward model instead."
+            f"{str(path)!r} is a bidirectional AWD-LSTM, which fastai runs on chunks of 72 tokens, so its answers "
+            "depend on the place of the chunks: it cannot be imported exactly. Import a forward and a backward model "
+            "instead."
         )
-    layers = []
+    layers: list[DirectionWeights] = []
     while any(name.startswith(f"{prefix}rnns.{len(layers)}.") for name in tensors):
         at = f"{prefix}rnns.{len(layers)}."
         raw, applied = f"{at}weight_hh_l0_raw", f"{at}module.weight_hh_l0"
@@ -144,8 +145,8 @@ def _check_shapes(found: dict[str, Tensor], H: int, F: int | None, at: str, path
     for name, shape in wanted.items():
         if tuple(found[name].shape) != shape:
             raise HfRnnError(
-                f"{at}{name} of {str(path)!r} is {list(found[name].shape)}, and an LSTM of {H} units needs {list(shape)}: "
-                "the file is damaged."
+                f"{at}{name} of {str(path)!r} is {list(found[name].shape)}, and an LSTM of {H} units needs "
+                f"{list(shape)}: the file is damaged."
             )
 
 
@@ -199,8 +200,8 @@ def _classifier(
     pooling, places = pooled_places(("last", "max", "mean"), stack.places, D * H)
     if head[0].weight.shape[1] != len(places):
         raise HfRnnError(
-            f"the first layer of the classifier in {str(path)!r} reads {head[0].weight.shape[1]} features, and the pooled "
-            f"outputs [last, max, mean] are {len(places)}: the file is damaged."
+            f"the first layer of the classifier in {str(path)!r} reads {head[0].weight.shape[1]} features, and the "
+            f"pooled outputs [last, max, mean] are {len(places)}: the file is damaged."
         )
     count = len(head[-1].bias)
     problem_type = choices.problem_type or (REGRESSION if count == 1 else SINGLE)

@@ -79,8 +79,8 @@ def fastai_words(vocabulary: Any, V: int, name: str) -> FastaiWords:
         )
     if len(tokens) != V:
         raise HfRnnError(
-            f"the vocabulary has {len(tokens):,} tokens, and the embedding of {name!r} has {V:,} rows: name the itos of "
-            "this model."
+            f"the vocabulary has {len(tokens):,} tokens, and the embedding of {name!r} has {V:,} rows: name the itos "
+            "of this model."
         )
     places = {token: number for number, token in enumerate(tokens)}
     found = {role: next((each for each in names if each in places), None) for role, names in _ROLES.items()}
@@ -89,8 +89,8 @@ def fastai_words(vocabulary: Any, V: int, name: str) -> FastaiWords:
         raise HfRnnError(f"the vocabulary has no {' and no '.join(missing)}, so it is not the one of a fastai model.")
     if sum(token.startswith(_PIECE) for token in tokens) > V // 10:
         raise HfRnnError(
-            "the vocabulary has pieces of words (SentencePiece), and the file that splits words into them is not part of "
-            "it: only vocabularies of words can be imported."
+            "the vocabulary has pieces of words (SentencePiece), and the file that splits words into them is not part "
+            "of it: only vocabularies of words can be imported."
         )
     special = {f"{role}_token": token for role, token in found.items() if role in ("bos", "eos") and token is not None}
     begin = [] if found["bos"] is None else [places[found["bos"]]]
@@ -104,8 +104,8 @@ def fastai_words(vocabulary: Any, V: int, name: str) -> FastaiWords:
         special=special,
     )
     told = (
-        f"{V:,} tokens; rules of fastai without those that count repetitions (xxrep, xxwrep), and a split into words like "
-        "that of spaCy: the same tokens for most texts, not for all"
+        f"{V:,} tokens; rules of fastai without those that count repetitions (xxrep, xxwrep), and a split into words "
+        "like that of spaCy: the same tokens for most texts, not for all"
     )
     ids = {f"{role}_id": places[token] for role, token in special.items()}
     return FastaiWords(words, ids, told)

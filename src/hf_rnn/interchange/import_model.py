@@ -18,7 +18,7 @@ from ..hub.saved_run import write_yaml
 from ..models.configuration_rnn import __version__
 from ..tasks import TASKS, task_class
 from ..utils.errors import HfRnnError, did_you_mean
-from ..utils.output import say
+from ..utils.output import bars_if_seen, say
 from .fastai_import import import_fastai, is_fastai
 from .imported import Choices, Imported
 from .keras_file import CONFIG, HDF5_SIGNATURE, WEIGHTS
@@ -29,6 +29,7 @@ from .torch_import import import_torch
 RECORD_FORMAT = 1
 
 
+@bars_if_seen(of_datasets=False)
 def import_model(
     source: str | Path,
     output: str | Path,
@@ -46,8 +47,8 @@ def import_model(
 ) -> Path:
     """Import a model of another program, and save it with its tokenizer and a model card.
 
-    The answers are those of the source. What was decided is printed, and saved in `import.json` and in the card. What
-    cannot be imported exactly is an error. No code of the source is run.
+    The answers are those of the source. The decisions are printed, and saved in `import.json` and in the card. A model
+    that cannot be imported exactly is an error. No code of the source is run.
 
     Args:
         source: File of the model. Keras: `.keras` or `.h5`, a text classifier or regressor of Embedding, LSTM, GRU or

@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""What an importer returns: a model, its tokenizer, and the decisions about both."""
+"""Result of an import: a model, its tokenizer, and the decisions about both."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -56,7 +56,7 @@ class Imported:
         weights: Weights by name.
         tokenizer: Tokenizer of the model.
         origin: Description of the source.
-        decisions: What was decided, as pairs of topic and sentence.
+        decisions: Pairs of a topic and a sentence that describes the decision.
         max_length: Number of tokens after which texts are truncated; None for no limit.
         truncation: Part of a longer text to keep, as in `data.truncation`.
     """

@@ -10,7 +10,6 @@ import os
 import zipfile
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +17,7 @@ from torch import Tensor
 from ..auto import MODELS, architecture
 from ..hub.fetch import find_model
 from ..utils.errors import HfRnnError
-from ..utils.output import say
+from ..utils.output import bars_if_seen, say
 from .exported_layers import ExportedLayers
 from .keras_file import CONFIG, METADATA, WEIGHTS, names_in_archive
 from .stacked_layers import DirectionWeights
@@ -84,6 +83,7 @@ class _Graph:
         return name, 0, shape
 
 
+@bars_if_seen(of_datasets=False)
 def to_keras(model: str | Path, output: str | Path) -> Path:
     """Write a model as a `.keras` file for Keras 3.
 
@@ -110,8 +110,8 @@ def to_keras(model: str | Path, output: str | Path) -> Path:
     masked = config.pad_token_id == 0
     if not masked:
         say(
-            f"reading    Keras masks token 0, and the padding token of this model is {config.pad_token_id}: the .keras file "
-            "masks nothing, so give it texts of one length at a time"
+            f"reading    Keras masks token 0, and the padding token of this model is {config.pad_token_id}: the .keras "
+            "file masks nothing, so give it texts of one length at a time"
         )
     graph, result = _graph(layers, masked)
     serialized = {
@@ -146,7 +146,7 @@ def _graph(layers: ExportedLayers, masked: bool) -> tuple[_Graph, Output]:
     graph = _Graph()
     V, E = layers.embedding.shape
     ids = graph.add("InputLayer", "token_ids", [], [None, None], {"batch_shape": [None, None], "dtype": "int32"})
-    settings = {"input_dim": V, "output_dim": E, "mask_zero": masked}
+    settings: dict = {"input_dim": V, "output_dim": E, "mask_zero": masked}
     x = graph.add("Embedding", "embedding", [ids], [None, None, E], settings, {"": [layers.embedding]})
     for number, directions in enumerate(layers.recurrent):
         is_top = number + 1 == len(layers.recurrent)

@@ -86,8 +86,9 @@ class KerasFile:
             raise HfRnnError(f"{path} of {self.name!r} is not stored in the file itself: save the model again.")
         if tuple(data.shape) != shape:
             raise HfRnnError(
-                f"{path} of {self.name!r}, a weight of the layer {layer!r}, is {list(data.shape)}, and its configuration "
-                f"asks for {list(shape)}: the file is damaged, or its layers have other weights than Keras' own."
+                f"{path} of {self.name!r}, a weight of the layer {layer!r}, is {list(data.shape)}, and its "
+                f"configuration asks for {list(shape)}: the file is damaged, or its layers have other weights than "
+                "those of Keras."
             )
         if data.dtype.kind != "f":
             raise HfRnnError(
@@ -97,8 +98,8 @@ class KerasFile:
         size = math.prod(shape) * data.dtype.itemsize
         if size > LARGEST_WEIGHTS or (size > SMALL and data.id.get_storage_size() * EXPANSION < size):
             raise HfRnnError(
-                f"{path} of {self.name!r} declares {size:,} bytes and stores {data.id.get_storage_size():,}: the file is "
-                "damaged."
+                f"{path} of {self.name!r} declares {size:,} bytes and stores {data.id.get_storage_size():,}: the file "
+                "is damaged."
             )
         return torch.from_numpy(np.asarray(data[()], dtype=np.float32))
 
@@ -204,8 +205,8 @@ def _legacy(weights: Any, name: str) -> KerasFile:
     told = weights.attrs.get("model_config")
     if told is None or "model_weights" not in weights:
         raise HfRnnError(
-            f"{name!r} has weights without the layers that they belong to, as model.save_weights writes them: load them "
-            'into the model in Keras, and write model.save("model.keras").'
+            f"{name!r} has weights without the layers that they belong to, as model.save_weights writes them: load "
+            'them into the model in Keras, and write model.save("model.keras").'
         )
     compiled, version = weights.attrs.get("training_config"), str(weights.attrs.get("keras_version", ""))
     of_layers = _hard(weights, "model_weights", name)

@@ -91,8 +91,8 @@ def _flat(
     kind, config = model.get("class_name"), model.get("config")
     if kind not in MODELS or not isinstance(config, dict) or not config.get("layers") or depth > _DEEPEST:
         raise HfRnnError(
-            f"{file.name!r} holds a model of the class {kind!r}: only Sequential and functional models can be imported, "
-            "because code is not stored in the file."
+            f"{file.name!r} holds a model of the class {kind!r}: only Sequential and functional models can be "
+            "imported, because code is not stored in the file."
         )
     sequential = kind == "Sequential"
     # A Sequential model does not count its input layer.
@@ -130,8 +130,8 @@ def _sources(layer: dict, file: str) -> list[str]:
     nodes = layer.get("inbound_nodes") or []
     if len(nodes) > 1:
         raise HfRnnError(
-            f"the layer {layer.get('name')!r} of {file!r} is used {len(nodes)} times: only layers that are used once can "
-            "be imported."
+            f"the layer {layer.get('name')!r} of {file!r} is used {len(nodes)} times: only layers that are used once "
+            "can be imported."
         )
     return _names(nodes)
 
@@ -147,8 +147,8 @@ def _names(told: Any) -> list[str]:
     if len(told) >= 3 and isinstance(told[0], str) and all(type(number) is int for number in told[1:3]):
         if told[2] != 0:
             raise HfRnnError(
-                f"the output {told[2]} of the layer {told[0]!r} is read: only first outputs can be imported, so leave out "
-                "return_state=True."
+                f"the output {told[2]} of the layer {told[0]!r} is read: only first outputs can be imported, so leave "
+                "out return_state=True."
             )
         return [told[0], *(name for more in told[3:] for name in _names(more))]
     return [name for value in told for name in _names(value)]

@@ -49,19 +49,16 @@ def import_keras(path: Path, choices: Choices) -> Imported:
     classifier = head_weights(head, places, width * (3 if pooling == "concat" else 1))
     names, told = label_names(choices.labels, problem_type, len(head[-1].bias))
     rates, dropout = _dropouts(network)
-    labels = {} if problem_type == REGRESSION else {"label2id": {name: i for i, name in enumerate(names)}}
-    config = RNNConfig(
-        **stack.fields,
-        vocab_size=words.rows,
-        pad_token_id=words.words.padding,
-        unk_token_id=words.words.unknown,
-        pooling=pooling,
-        classifier_hidden_size=len(head[0].bias) if len(head) == 2 else 0,
-        problem_type=problem_type,
-        id2label=dict(enumerate(names)),
-        **labels,
-        **rates,
-    )
+    fields: dict[str, Any] = {
+        "vocab_size": words.rows,
+        "pad_token_id": words.words.padding,
+        "unk_token_id": words.words.unknown,
+        "pooling": pooling,
+        "classifier_hidden_size": len(head[0].bias) if len(head) == 2 else 0,
+        "problem_type": problem_type,
+        "id2label": dict(enumerate(names)),
+        "label2id": {name: i for i, name in enumerate(names)},
+    }
     embedding = torch.zeros(words.rows, E)
     embedding[:V] = network.embedding
     weights = {"model.embed_tokens.weight": embedding}
@@ -78,7 +75,7 @@ def import_keras(path: Path, choices: Choices) -> Imported:
     ]
     return Imported(
         "RNNForSequenceClassification",
-        config,
+        RNNConfig(**{**stack.fields, **fields, **rates}),
         weights,
         words.words.tokenizer(),
         f"a Keras {file.version} model".replace("  ", " "),
@@ -108,8 +105,8 @@ def _head(file: KerasFile, network: KerasNetwork, choices: Choices) -> tuple[str
         problem_type = _of_linear(units, loss, choices.problem_type, file.name)
     if choices.problem_type not in (None, problem_type):
         raise HfRnnError(
-            f"problem_type={choices.problem_type!r}, and {file.name!r} ends with Dense({units}, {last.activation}), which "
-            f"is {problem_type}: leave problem_type out."
+            f"problem_type={choices.problem_type!r}, and {file.name!r} ends with Dense({units}, {last.activation}), "
+            f"which is {problem_type}: leave problem_type out."
         )
     if problem_type == SINGLE and units == 1:
         layers[-1] = two_classes(last)

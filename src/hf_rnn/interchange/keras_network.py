@@ -1,8 +1,8 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """Follow a text through the layers of a Keras model, and collect weights with torch's shapes and order.
 
-Keras' blocks of an LSTM are input, forget, cell, output, as torch's. Those of a GRU are update, reset, new, and torch's
-reset, update, new. Both compute z ∘ h + (1 - z) ∘ n. Keras' matrices are transposed.
+The blocks of an LSTM have the same order in both: input, forget, cell, output. A GRU of Keras has the order update,
+reset, new, and one of torch reset, update, new. Both compute z ∘ h + (1 - z) ∘ n. Keras' matrices are transposed.
 """
 
 from dataclasses import dataclass, field, replace
@@ -27,7 +27,7 @@ class _Value:
     """Output of a layer.
 
     Args:
-        form: `text`, `ids`, `tokens` (a vector per token) or `vector` (one per text).
+        form: `ids` (texts or token ids), `tokens` (a vector per token) or `vector` (one per text).
         width: Width of a vector.
         depth: Number of recurrent layers below.
         parts: Parts of a pooled vector.
@@ -58,7 +58,7 @@ class KerasNetwork:
         text_path: Path of this layer in the file.
         length: Number of tokens of each text that the input layer asks for; None for any.
         told: Description of each layer.
-        notes: What was left out.
+        notes: Sentences about settings that were left out.
     """
 
     file: KerasFile
@@ -96,8 +96,8 @@ class KerasNetwork:
         result = values[output]
         if result.form != "vector" or not network.head or result.above < len(network.head):
             raise HfRnnError(
-                f"{file.name!r} does not end with a Dense layer over a whole text: only text classifiers and regressors "
-                "can be imported."
+                f"{file.name!r} does not end with a Dense layer over a whole text: only text classifiers and "
+                "regressors can be imported."
             )
         network.parts = result.parts
         return network
@@ -109,24 +109,27 @@ class KerasNetwork:
 
     def _apply(self, layer: KerasLayer, inputs: list[_Value]) -> _Value:
         """Read a layer, and return its output."""
-        if layer.kind == "InputLayer" or not inputs:
-            if layer.kind == "InputLayer" and inputs:
-                return inputs[0]
-            shape = layer.config.get("batch_shape") or layer.config.get("batch_input_shape") or (None, None)
-            self.length = self.length or (shape[1] if len(shape) == 2 else None) or layer.config.get("input_length")
-            start = _Value("text" if layer.config.get("dtype") == "string" else "ids")
-            if layer.kind == "InputLayer":
-                return start
-            inputs = [replace(start, form="text" if layer.kind == "TextVectorization" else "ids")]
-        if layer.kind in RECURRENT or layer.kind == "Bidirectional":
-            return self._recurrent(layer, inputs[0])
-        own = {"TextVectorization": self._vectorization, "Embedding": self._embedding, "Concatenate": self._concatenate}
-        own |= {"Dense": self._dense, "Activation": self._activation, "BatchNormalization": self._normalization}
+        if not inputs:
+            # A Sequential model of Keras 2 has no input layer.
+            shape = layer.config.get("batch_shape") or layer.config.get("batch_input_shape") or [None]
+            self.length = self.length or (shape[1] if len(shape) == 2 else None)
+            inputs = [_Value("ids")]
+        if layer.kind == "InputLayer":
+            return inputs[0]
+        if layer.kind == "Concatenate":
+            return self._concatenate(layer, inputs)
+        own = {
+            "TextVectorization": self._vectorization,
+            "Embedding": self._embedding,
+            "Dense": self._dense,
+            "Activation": self._activation,
+            "BatchNormalization": self._normalization,
+            **dict.fromkeys(_POOLINGS, self._pooling),
+            **dict.fromkeys((*RECURRENT, "Bidirectional"), self._recurrent),
+        }
+        value = inputs[0]
         if layer.kind in own:
-            return own[layer.kind](layer, inputs if layer.kind == "Concatenate" else inputs[0])  # type: ignore[operator]
-        (value,) = inputs
-        if layer.kind in _POOLINGS:
-            return self._pooling(layer, value)
+            return own[layer.kind](layer, value)
         if value.form not in ("tokens", "vector"):
             raise self._refused(layer, "stands before the embedding")
         if layer.kind in INACTIVE:
@@ -149,7 +152,7 @@ class KerasNetwork:
                 )
         self.text, self.text_path = config, layer.path
         self.length = config.get("output_sequence_length")
-        return replace(value, form="ids")
+        return value
 
     def _embedding(self, layer: KerasLayer, value: _Value) -> _Value:
         if value.form != "ids" or self.embedding.numel():
@@ -165,19 +168,20 @@ class KerasNetwork:
         if value.form != "tokens" or value.depth != len(self.recurrent):
             raise self._refused(layer, "does not read the outputs of the layer before it for each token")
         two = layer.kind == "Bidirectional"
-        inner = layer.config["layer"] if two else {"class_name": layer.kind, "config": layer.config}
+        inner: dict[str, Any] = layer.config["layer"] if two else {"class_name": layer.kind, "config": layer.config}
         kind, config = inner["class_name"], inner["config"]
         if kind not in RECURRENT:
             raise self._refused(layer, f"holds a {kind}, and {', '.join(RECURRENT)} are known")
-        sides = [("forward_layer" if two else "", config)]
+        sides: list[tuple[str, dict]] = [("forward_layer" if two else "", config)]
         if two:
-            sides.append(("backward_layer", (layer.config.get("backward_layer") or inner)["config"]))
-            self._check_directions(layer, config)
+            other = layer.config.get("backward_layer") or inner
+            sides.append(("backward_layer", other["config"]))
+            self._check_directions(layer, config, other["class_name"] == kind)
         directions = []
         shapes = {f"{side}/cell".lstrip("/"): _shapes(kind, each, value.width) for side, each in sides}
         read = self.file.read(layer.path, layer.name, shapes)
         before = self._reversed(value)
-        for number, ((part, weights), (_, each)) in enumerate(zip(read.items(), sides, strict=True)):
+        for number, (weights, (_, each)) in enumerate(zip(read.values(), sides, strict=True)):
             self._check_cell(layer, kind, each)
             backward = number == 1 if two else bool(each.get("go_backwards")) != before
             directions.append(_torch_weights(kind, weights, backward))
@@ -199,7 +203,9 @@ class KerasNetwork:
         below = self.recurrent[value.depth - 1] if value.depth else []
         return len(below) == 1 and below[0].backward
 
-    def _check_directions(self, layer: KerasLayer, config: dict) -> None:
+    def _check_directions(self, layer: KerasLayer, config: dict, same: bool) -> None:
+        if not same:
+            raise self._refused(layer, "has directions of different cells")
         merge = layer.config.get("merge_mode")
         if merge != "concat":
             raise self._refused(layer, f"has merge_mode={merge!r}, and 'concat' is known")
@@ -236,8 +242,8 @@ class KerasNetwork:
             raise self._refused(layer, "has data_format='channels_first' or keepdims=True")
         if layer.kind == "GlobalMaxPooling1D" and self.masked:
             self.notes.append(
-                "GlobalMaxPooling1D ignores the mask in Keras, where padding can change its answers; here padding never "
-                "does, as in Keras for a text without padding"
+                "GlobalMaxPooling1D ignores the mask in Keras, where padding can change its answers; here padding "
+                "never does, as in Keras for a text without padding"
             )
         self.told.append(layer.kind)
         return replace(value, form="vector", parts=(_POOLINGS[layer.kind],))

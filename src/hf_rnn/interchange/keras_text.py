@@ -33,7 +33,7 @@ LONGEST = 100_000
 
 @dataclass
 class Reading:
-    """How a model reads texts.
+    """Padding and truncation of texts.
 
     Args:
         max_length: Number of tokens after which texts are truncated; None for no limit.
@@ -77,7 +77,8 @@ def reading(choices: Choices, masked: bool, text: dict | None, length: int | Non
     if text is not None:
         if padding == "pre" or choices.truncation == "pre":
             raise HfRnnError(
-                f"the TextVectorization layer of {name!r} pads and truncates at the end: leave padding and truncation out."
+                f"the TextVectorization layer of {name!r} pads and truncates at the end: leave padding and truncation "
+                "out."
             )
         # Without a length, the layer pads to the longest text of a batch, and a text alone is not padded.
         padding = padding or ("post" if length else "none")
@@ -85,7 +86,7 @@ def reading(choices: Choices, masked: bool, text: dict | None, length: int | Non
         if padding in SIDES and text is None:
             raise HfRnnError(
                 f"the model in {name!r} masks padding (mask_zero=True), so padding={padding!r} has no effect: leave it "
-                "out. truncation=pre or post names the end of longer texts that is cut off."
+                "out. truncation='pre' or 'post' names the end of longer texts that is cut off."
             )
         side = choices.truncation or ("post" if text is not None else "pre")
         cut = f"; longer texts are truncated to {length} tokens ({side})" if length else ""
@@ -115,11 +116,12 @@ def _kept(side: str) -> str:
 
 
 def _which_padding(name: str, length: int | None) -> str:
-    more = "" if length else " length=200"
+    more = "" if length else " and length=200"
     return (
         f"the model in {name!r} has no mask_zero, so it reads padding as it reads words, and its answers depend on how "
-        f"texts were padded. Write padding=pre{more} for texts from pad_sequences, padding=post{more} for padding at the "
-        "end, or padding=none for texts without padding, which is faster but gives other answers than Keras with padding."
+        f"texts were padded. Write padding='pre'{more} for texts from pad_sequences, padding='post'{more} for padding "
+        "at the end, or padding='none' for texts without padding, which is faster but gives other answers than Keras "
+        "with padding."
     )
 
 
@@ -174,7 +176,7 @@ def keras_words(found: Vocabulary, V: int, choices: Choices, text: dict | None, 
         V: Number of rows of the embedding.
         choices: Choices of the user.
         text: Configuration of the TextVectorization layer; None if there is none.
-        way: How the model reads texts.
+        way: Padding and truncation of texts.
 
     Raises:
         HfRnnError: The vocabulary does not fit the embedding, or `index_from` does not fit the vocabulary.
@@ -209,8 +211,8 @@ def _processing(found: Vocabulary, words: Words, text: dict | None) -> str:
 def _of_list(found: list[str], V: int, text: dict | None) -> Words:
     if len(found) > V:
         raise HfRnnError(
-            f"the vocabulary has {len(found):,} entries, and the embedding has {V:,} rows: name the vocabulary that the "
-            "model was trained with."
+            f"the vocabulary has {len(found):,} entries, and the embedding has {V:,} rows: name the vocabulary that "
+            "the model was trained with."
         )
     if found[0] != "" or len(found) < 2:
         raise HfRnnError(
@@ -247,8 +249,8 @@ def _of_word_index(found: dict[str, int], V: int, index_from: int | None) -> Wor
         )
         if outside is None:
             raise HfRnnError(
-                "the word index has no entry for unknown words, such as '<OOV>' with the number 1: Keras' Tokenizer then "
-                "leaves unknown words out, which our tokenizers cannot. Train with Tokenizer(oov_token='<OOV>')."
+                "the word index has no entry for unknown words, such as '<OOV>' with the number 1: Keras' Tokenizer "
+                "then leaves unknown words out, which our tokenizers cannot. Train with Tokenizer(oov_token='<OOV>')."
             )
         unknown, begin = 1, []
         taken = {PAD: "<pad>"}

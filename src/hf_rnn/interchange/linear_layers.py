@@ -85,8 +85,8 @@ def folded(layers: Sequence[Scale | Linear], name: str) -> list[Linear]:
     if last is None or scale is not None or kinds not in ([], ["relu"]):
         told = ", ".join(f"Dense({each.activation})" for each in found) or "none"
         raise HfRnnError(
-            f"the layers above the recurrence of {name!r} are {told}{' and a normalization' if scale else ''}: they can "
-            "be imported only as an output layer, with at most one Dense(relu) before it."
+            f"the layers above the recurrence of {name!r} are {told}{' and a normalization' if scale else ''}: they "
+            "can be imported only as an output layer, with at most one Dense(relu) before it."
         )
     return found
 
@@ -99,7 +99,7 @@ def head_weights(layers: list[Linear], places: Tensor, width: int) -> dict[str, 
         places: Index in our pooled vector of each feature that the first layer reads.
         width: Width of our pooled vector.
     """
-    weights = {}
+    weights: dict[str, Tensor] = {}
     for number, (layer, name) in enumerate(zip(layers, ("dense", "out_proj")[2 - len(layers) :], strict=True)):
         weight = layer.weight
         if number == 0:

@@ -1,3 +1,4 @@
+# Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """A text model of plain torch modules, with the weights of a model of hf_rnn. This file needs torch alone.
 
 model = load("FOLDER")

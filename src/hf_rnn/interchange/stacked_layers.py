@@ -64,8 +64,8 @@ def stacked(cell_type: str, layers: Sequence[Sequence[DirectionWeights]], embedd
 
     Args:
         cell_type: Cell of all layers.
-        layers: Directions of each layer, from the bottom to the top. The outputs of a layer are those of its directions,
-            one after the other.
+        layers: Directions of each layer, from the bottom to the top. The outputs of a layer are those of its
+            directions, one after the other.
         embedding_size: Width E of the input of the bottom layer.
 
     Raises:
@@ -78,7 +78,8 @@ def stacked(cell_type: str, layers: Sequence[Sequence[DirectionWeights]], embedd
     blocks = len(find_cell(cell_type).blocks)
     if len(layers) * D * blocks * H * (max(D * H, embedding_size) + H) > LARGEST_STACK:
         raise HfRnnError(
-            f"{len(layers)} layers of {H} units are too large: the weights of a stack may have {LARGEST_STACK:,} numbers."
+            f"{len(layers)} layers of {H} units are too large: the weights of a stack may have {LARGEST_STACK:,} "
+            "numbers."
         )
     weights: dict[str, Tensor] = {}
     inputs, width = torch.arange(embedding_size), embedding_size

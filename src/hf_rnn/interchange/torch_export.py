@@ -14,6 +14,7 @@ from ..auto import MODELS, architecture
 from ..hub.fetch import find_model
 from ..text.tokenization import load_tokenizer
 from ..utils.errors import HfRnnError
+from ..utils.output import bars_if_seen
 from .exported_layers import ExportedLayers
 
 SETTINGS_FILE, WEIGHTS_FILE, MODULE_FILE = "settings.json", "weights.pt", "model.py"
@@ -23,8 +24,8 @@ def to_torch(model: Any) -> dict[str, Tensor]:
     """Return the state dict of plain torch modules with the weights of a model.
 
     The names are those of `embedding` (`nn.Embedding`), `rnn` (`nn.LSTM`, `nn.GRU` or `nn.RNN` with all layers and
-    directions), `linear.0` and, if there is a hidden layer, `linear.1` (`nn.Linear`); and `key` and `query` of attention
-    pooling. The temperature and the unit of a regressor's targets are part of the last linear layer.
+    directions), `linear.0` and, if there is a hidden layer, `linear.1` (`nn.Linear`). Attention pooling adds `key` and
+    `query`. The temperature and the unit of a regressor's targets are part of the last linear layer.
 
     Args:
         model: Text classifier without wide path, or language model.
@@ -48,6 +49,7 @@ def _state_dict(layers: ExportedLayers) -> dict[str, Tensor]:
     return state
 
 
+@bars_if_seen(of_datasets=False)
 def write_torch(model: str | Path, output: str | Path) -> Path:
     """Write a model as plain torch modules: their code, settings and weights, and the tokenizer.
 

@@ -43,8 +43,8 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         raise _unsafe(name, str(error)) from error
     except (RuntimeError, OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise HfRnnError(
-            f"{name!r} cannot be read as a file of torch.save or Keras ({first_line(error)}): the file is damaged, or of "
-            "another kind. Name a .keras, .h5, .pth, .pt or .safetensors file."
+            f"{name!r} cannot be read as a file of torch.save or Keras ({first_line(error)}): the file is damaged, or "
+            "of another kind. Name a .keras, .h5, .pth, .pt or .safetensors file."
         ) from error
     tensors = _state_dict(found, name)
     for key, tensor in tensors.items():

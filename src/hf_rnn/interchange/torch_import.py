@@ -40,8 +40,8 @@ def import_torch(path: Path, tensors: dict[str, Tensor], choices: Choices) -> Im
         raise HfRnnError(f"{sorted(others)[0]} has no effect on a torch model such as {str(path)!r}: leave it out.")
     if choices.config is None:
         raise HfRnnError(
-            f"{str(path)!r} is the state dict of a torch model, with {_some(tensors)}: describe our model that should have "
-            "these weights, config=FILE, a YAML or JSON file with architectures: [RNNForSequenceClassification], "
+            f"{str(path)!r} is the state dict of a torch model, with {_some(tensors)}: describe our model that should "
+            "have these weights, config=FILE, a YAML or JSON file with architectures: [RNNForSequenceClassification], "
             "vocab_size, embedding_size, hidden_size, …, and name its weights, names=…."
         )
     architecture, config = _config(choices)
@@ -142,8 +142,8 @@ def _pairs(ours: list[str], names: dict[str, str], tensors: dict[str, Tensor]) -
         wrong = sorted(unused)[0]
         near = nearest(wrong, [*ours, *{name.rpartition(".")[0] for name in ours}])
         raise HfRnnError(
-            f"names has {wrong!r}, which is no weight of the model{f': did you mean {near!r}?' if near else ''} Its weights "
-            f"are {_some(ours)}."
+            f"names has {wrong!r}, which is no weight of the model{f': did you mean {near!r}?' if near else ''} Its "
+            f"weights are {_some(ours)}."
         )
     return pairs
 
@@ -188,7 +188,8 @@ def _tokenizer(vocabulary: Any, config: RNNConfig, name: str) -> tuple[PreTraine
     for field in ("pad_token_id", "unk_token_id"):
         if getattr(config, field) is None or not 0 <= getattr(config, field) < len(tokens):
             raise HfRnnError(
-                f"config has {field}={getattr(config, field)}: write the id of this token in the vocabulary, {field}: 0."
+                f"config has {field}={getattr(config, field)}: write the id of this token in the vocabulary, such as "
+                f"{field}: 0."
             )
     special = {config.pad_token_id, config.unk_token_id, config.bos_token_id, config.eos_token_id}
     letters = all(len(token) == 1 for number, token in enumerate(tokens) if number not in special)
@@ -211,8 +212,8 @@ def _tokenizer(vocabulary: Any, config: RNNConfig, name: str) -> tuple[PreTraine
 def _check_entries(count: int, V: int) -> None:
     if count > V:
         raise HfRnnError(
-            f"the vocabulary has {count:,} tokens, and the config has vocab_size={V:,}: name the vocabulary that the model "
-            "was trained with."
+            f"the vocabulary has {count:,} tokens, and the config has vocab_size={V:,}: name the vocabulary that the "
+            "model was trained with."
         )
 
 

@@ -2,6 +2,7 @@
 """Read the vocabulary of an imported model: a list of tokens, or the numbers of words."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +78,7 @@ def check_vocabulary(found: Any, name: str) -> Vocabulary:
             raise HfRnnError(f"{name!r} is no vocabulary: name {_FORMS}.")
         entries = found = list(found)
     if len(set(entries)) < len(entries):
-        seen: set = set()
-        twice = next(entry for entry in entries if entry in seen or seen.add(entry))
+        twice = next(entry for entry, count in Counter(entries).items() if count > 1)
         raise HfRnnError(f"{name!r} has {twice!r} twice: tokens and numbers must be unique.")
     return found
 

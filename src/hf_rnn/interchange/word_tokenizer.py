@@ -8,7 +8,7 @@ from typing import Any
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-# What Python's `string.punctuation` has, as TextVectorization removes it.
+# Python's `string.punctuation`, which TextVectorization removes.
 _PUNCTUATION = Regex(r"""[!"#$%&()*+,\-./:;<=>?@\[\\\]^_`{|}~']""")
 # The default of `filters` in Keras' Tokenizer: the same without the apostrophe, and with tabs and line ends.
 _FILTERED = Regex(r"""[!"#$%&()*+,\-./:;<=>?@\[\\\]^_`{|}~\t\n]""")

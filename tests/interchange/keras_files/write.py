@@ -1,7 +1,7 @@
 """Write `text_vectorization.keras` and the answers of Keras to some texts.
 
-The layer TextVectorization needs TensorFlow, which the tests do not install: `pip install tensorflow-cpu keras`, then run
-this script in its folder.
+The layer TextVectorization needs TensorFlow, which the tests do not install: `pip install tensorflow-cpu keras`, then
+run this script in its folder.
 """
 
 import json

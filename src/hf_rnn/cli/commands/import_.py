@@ -20,8 +20,8 @@ def parser() -> CommandParser:
     parser.add_argument(
         "--vocabulary",
         type=str,
-        help="JSON or text file of the tokens in the order of their ids, or JSON file of words and their numbers; not for "
-        "a Keras model with a TextVectorization layer",
+        help="JSON or text file of the tokens in the order of their ids, or JSON file of words and their numbers; not "
+        "for a Keras model with a TextVectorization layer",
     )
     parser.add_argument(
         "--index_from", type=int, help="offset of the numbers of words: 3 for keras.datasets.imdb, 0 for a Tokenizer"
@@ -42,8 +42,8 @@ def parser() -> CommandParser:
         type=str,
         action="append",
         default=[],
-        help="name of a weight, or its beginning, and that in a plain torch model: OUR.NAME=THEIR.NAME, or a YAML file of "
-        "such pairs; may be repeated",
+        help="name of a weight, or its beginning, and that in a plain torch model: OUR.NAME=THEIR.NAME, or a YAML file "
+        "of such pairs; may be repeated",
     )
     return parser
 
