@@ -192,7 +192,8 @@ def _tokenizer(vocabulary: Any, config: RNNConfig, name: str) -> tuple[PreTraine
                 f"{field}: 0."
             )
     special = {config.pad_token_id, config.unk_token_id, config.bos_token_id, config.eos_token_id}
-    letters = all(len(token) == 1 for number, token in enumerate(tokens) if number not in special)
+    # A vocabulary of characters has the space, and one of words does not.
+    letters = " " in tokens and all(len(token) == 1 for number, token in enumerate(tokens) if number not in special)
     roles = {
         f"{role}_token": tokens[number]
         for role in ("bos", "eos")
