@@ -30,7 +30,7 @@ TITLES = {
     "training": "Training",
     "inference": "Prediction",
     "interpret": "Explanation",
-    "interchange": "Export",
+    "interchange": "Interchange",
     "hub": "Hub",
     "utils": "Errors",
 }

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -13,10 +14,11 @@ import numpy as np
 import pytest
 import torch
 from support import ROOT, tiny_config, write_jsonl
+from support.code_blocks import code_blocks
 from support.waiting import PATIENCE
 
 import hf_rnn
-from hf_rnn.cli.main import main
+from hf_rnn.cli.main import _command, main
 from hf_rnn.hub.folder import model_files
 from hf_rnn.interchange.keras_file import KerasFile
 from hf_rnn.utils.errors import HfRnnError
@@ -349,3 +351,11 @@ def test_the_command_imports_and_names_its_options(tmp_path, capsys):
     assert main(["predict", str(tmp_path / "model"), "w3 w4"]) == 0
     assert main(["--help"]) == 0
     assert "\n    import " in capsys.readouterr().out
+
+
+def test_the_commands_of_the_page_have_options_that_exist():
+    for token, _ in code_blocks(ROOT / "docs" / "import.md"):
+        for line in token.content.splitlines() if token.info == "bash" else ():
+            program, name, *arguments = shlex.split(line)
+            assert program == "hf-rnn"
+            _command(name).parser().parse_args(arguments)

@@ -28,6 +28,7 @@ from .folder import (
     CARD_FILE,
     CLASSES_FILE,
     CODE_FILES,
+    IMPORT_FILE,
     METRICS_FILE,
     ONNX_FILES,
     PICTURES,
@@ -39,7 +40,7 @@ from .folder import (
 logger = logging.getLogger(__name__)
 
 # Patterns of files that a push deletes from the repository if the new model does not have them.
-STALE = (*WEIGHTS, *CODE_FILES, METRICS_FILE, CLASSES_FILE, *PICTURES, *ONNX_FILES)
+STALE = (*WEIGHTS, *CODE_FILES, METRICS_FILE, CLASSES_FILE, IMPORT_FILE, *PICTURES, *ONNX_FILES)
 
 
 def push(

@@ -91,8 +91,7 @@ def label_names(given: list[str] | None, problem_type: str, count: int) -> tuple
     names = given or [f"LABEL_{i}" for i in range(count)]
     kind = "any of" if problem_type == MULTI else "one of"
     shown = ", ".join(names[:20]) + (f" and {count - 20} more" if count > 20 else "")
-    unnamed = "" if given else "; labels=[…] names them"
-    return names, f"{kind} {shown}{unnamed}"
+    return names, f"{kind} {shown}{'' if given else ', without names of their own'}"
 
 
 __all__ = ["Choices", "Imported", "label_names"]

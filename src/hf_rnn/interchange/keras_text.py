@@ -107,7 +107,10 @@ def reading(choices: Choices, masked: bool, text: dict | None, length: int | Non
             f"padding={padding!r} with truncation={choices.truncation!r} is not possible: a tokenizer can only pad and "
             "truncate texts on the same side. Write padding='none' for texts without padding."
         )
-    told = f"the model reads padding: each text is filled up or truncated to {length} tokens ({padding}), as in Keras"
+    told = (
+        f"the model reads padding: each text is filled up or truncated to {length} tokens ({padding}), as in Keras; "
+        f"further training needs data.max_length={length} and data.truncation={_kept(padding)!r}"
+    )
     return Reading(length, _kept(padding), padding, told)
 
 
