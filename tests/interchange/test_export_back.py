@@ -13,6 +13,7 @@ import torch
 from support.waiting import PATIENCE
 
 import hf_rnn
+from hf_rnn.cli.main import main
 from hf_rnn.interchange.keras_export import to_keras
 from hf_rnn.interchange.torch_export import to_torch, write_torch
 from hf_rnn.models.cells import CELLS
@@ -171,3 +172,16 @@ def test_what_other_programs_lack_is_refused(tmp_path):
         to_torch(hf_rnn.RNNForTokenClassification(hf_rnn.RNNConfig(vocab_size=V)))
     with pytest.raises(HfRnnError, match="must end with"):
         to_keras(tmp_path / "attention", tmp_path / "a.h5")
+
+
+def test_the_command_exports_to_torch_and_keras(tmp_path, tokenizer, capsys):
+    classifier(pooling="last").save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    base = ["export", str(tmp_path / "model"), "--output"]
+    assert main([*base, str(tmp_path / "model.keras"), "--format", "keras"]) == 0
+    assert main([*base, str(tmp_path / "plain"), "--format", "torch"]) == 0
+    assert sorted(file.name for file in (tmp_path / "plain").glob("*.p*")) == ["model.py", "weights.pt"]
+    assert main([*base, str(tmp_path / "other"), "--format", "torch", "--int8"]) == 1
+    assert "no effect on --format torch: leave it out" in capsys.readouterr().err
+    assert main([*base, str(tmp_path / "other"), "--format", "tensorflow"]) == 1
+    assert "onnx, torch, keras" in capsys.readouterr().err

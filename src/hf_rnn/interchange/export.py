@@ -33,15 +33,18 @@ from ..utils.errors import HfRnnError, check_choice
 from ..utils.hub_download import matches
 from ..utils.output import bars_if_seen, say
 from .graphs import import_onnx
+from .keras_export import to_keras
 from .kinds import Exported, graph_names, read_graphs, write_graphs
 from .measuring import check_loss, measure
 from .parity import LIMIT, TEXTS, differences, made_up_rows
 from .record import TOKENIZER, add_metadata, files_of, new_record, write_record
+from .torch_export import write_torch
 from .validation import ValidationRows, validation_rows, validation_rows_if_any
 
 logger = logging.getLogger(__name__)
 
 EMBEDDINGS = ("int8", "pq")
+FORMATS = ("onnx", "torch", "keras")
 
 
 @bars_if_seen()
@@ -53,9 +56,12 @@ def export(
     max_loss: float = 0.5,
     data: Any = None,
     push: str | None = None,
+    format: str = "onnx",
     **where: Any,
 ) -> Path:
     """Export a model to ONNX: its folder, with graphs and an export record in the subfolder `onnx`.
+
+    Other formats are plain torch modules ([`write_torch`]) and a file of Keras ([`to_keras`]).
 
     The logits of the graph are compared with those of the model on 200 texts of the validation split, with padding on
     the right, on the left, scattered, and without padding. If a difference is over 1e-4, nothing is exported.
@@ -71,16 +77,24 @@ def export(
         data: Labelled data set for the comparison and the loss, as in `hf_rnn.evaluate`; None for the validation rows
             of the training run. If those cannot be read, the logits are compared on made-up texts.
         push: Name of a repository on the Hub, `user/name`, to push the folder to; None to push nothing.
+        format: `onnx`; `torch` for a folder with weights and code of plain torch modules; or `keras` for a `.keras`
+            file. The last two take none of the settings above except `model` and `output`.
         where: Options to find a model on the Hub, such as `revision`.
 
     Returns:
-        Path of the folder.
+        Path of the folder, or of the `.keras` file.
 
     Raises:
         HfRnnError: A package of the extra `onnx` is missing, the model does not exist or cannot be exported, the folder
             exists and is no export, the logits differ, the int8 graph loses too much, or a push failed. Except after a
             failed push, no file is written.
     """
+    check_choice("format", format, FORMATS)
+    if format != "onnx":
+        for name, value in (("int8", int8), ("data", data), ("push", push)):
+            if value not in (None, False):
+                raise HfRnnError(f"{name}={value!r} has no effect on format={format!r}: leave it out.")
+        return {"torch": write_torch, "keras": to_keras}[format](model, output, **where)
     check_choice("embeddings", embeddings, EMBEDDINGS)
     if isinstance(max_loss, bool) or not isinstance(max_loss, (int, float)) or not 0 <= max_loss < math.inf:
         raise HfRnnError(f"max_loss={max_loss!r} is a loss in points: write a number from 0 on, such as 0.5.")

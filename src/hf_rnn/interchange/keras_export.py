@@ -10,6 +10,7 @@ import os
 import zipfile
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -84,7 +85,7 @@ class _Graph:
 
 
 @bars_if_seen(of_datasets=False)
-def to_keras(model: str | Path, output: str | Path) -> Path:
+def to_keras(model: str | Path, output: str | Path, **where: Any) -> Path:
     """Write a model as a `.keras` file for Keras 3.
 
     Its input are token ids, `[B, T]`, padded with token 0. Its output are scores of the labels, the values of a
@@ -93,6 +94,7 @@ def to_keras(model: str | Path, output: str | Path) -> Path:
     Args:
         model: Folder or Hub id of the model.
         output: File to write, with the ending .keras.
+        where: Options to find a model on the Hub, such as `revision`.
 
     Returns:
         Path of the file.
@@ -105,7 +107,7 @@ def to_keras(model: str | Path, output: str | Path) -> Path:
         raise HfRnnError(f"{str(output)!r} must end with .keras, such as model.keras.")
     if output.exists():
         raise HfRnnError(f"{str(output)!r} exists already: name another file.")
-    folder, config = find_model(str(model))
+    folder, config = find_model(str(model), **where)
     layers = ExportedLayers.of(MODELS[architecture(config)].from_pretrained(folder))
     masked = config.pad_token_id == 0
     if not masked:

@@ -50,12 +50,13 @@ def _state_dict(layers: ExportedLayers) -> dict[str, Tensor]:
 
 
 @bars_if_seen(of_datasets=False)
-def write_torch(model: str | Path, output: str | Path) -> Path:
+def write_torch(model: str | Path, output: str | Path, **where: Any) -> Path:
     """Write a model as plain torch modules: their code, settings and weights, and the tokenizer.
 
     Args:
         model: Folder or Hub id of the model.
         output: Folder to create. Its `model.py` needs torch alone; `load(FOLDER)` there returns the model.
+        where: Options to find a model on the Hub, such as `revision`.
 
     Returns:
         Path of the folder.
@@ -66,7 +67,7 @@ def write_torch(model: str | Path, output: str | Path) -> Path:
     output = Path(output)
     if output.exists():
         raise HfRnnError(f"{str(output)!r} exists already: name a new folder, output=FOLDER.")
-    folder, config = find_model(str(model))
+    folder, config = find_model(str(model), **where)
     layers = ExportedLayers.of(MODELS[architecture(config)].from_pretrained(folder))
     settings = {
         "cell_type": layers.cell_type,

@@ -1,9 +1,10 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Export a trained model to ONNX, to run it without torch.
+"""Export a trained model to ONNX, to run it without torch; or to plain torch modules or Keras.
 
 hf-rnn export MODEL --output FOLDER
 hf-rnn export MODEL --output FOLDER --int8 --max_loss 0.3
 hf-rnn export MODEL --output FOLDER --push USER/NAME
+hf-rnn export MODEL --output model.keras --format keras
 """
 
 from typing import Any
@@ -18,7 +19,15 @@ _SAME = ""
 def parser() -> CommandParser:
     parser = CommandParser()
     add_model(parser)
-    parser.add_argument("--output", type=str, required=True, help="new folder, or that of an earlier export")
+    parser.add_argument(
+        "--output",
+        type=str,
+        required=True,
+        help="new folder, or that of an earlier export; with --format keras, a file",
+    )
+    parser.add_argument(
+        "--format", type=str, default="onnx", help="onnx, torch (plain modules and their code) or keras"
+    )
     parser.add_argument(
         "--int8", action="store_true", help="also write a graph with int8 weights, and measure what it loses"
     )
@@ -69,6 +78,7 @@ def run(options: Any) -> None:
         max_loss=options.max_loss,
         data=options.data,
         push=options.push,
+        format=options.format,
         **({"revision": options.revision} if options.revision else {}),
     )
     print(f"the exported model is in {folder}")
