@@ -1,4 +1,7 @@
-"""Build Keras models, save them, and write their answers: run in a process of its own, `keras_oracle.py FOLDER`.
+"""Build Keras models, save them, and write their answers: run in a process of its own.
+
+`keras_oracle.py FOLDER BACKEND NAME …` runs the models of these names with a backend of Keras. NumPy takes a second for a
+model, and JAX, which compiles, five.
 
 Each model is saved as NAME.keras and NAME.h5. NAME.npz has the rows of token ids, unpadded, and the answers of Keras to
 these rows as they were padded.
@@ -9,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-os.environ["KERAS_BACKEND"] = "jax"
+os.environ["KERAS_BACKEND"] = sys.argv[2]
 os.environ["JAX_PLATFORMS"] = "cpu"
 
 import keras
@@ -116,6 +119,10 @@ MODELS = {
         lambda: sequential(Bi(LSTM(4, return_sequences=True)), AVERAGE(), layers.Dense(3, activation="softmax")),
         "post",
     ),
+    "maximum": (
+        lambda: sequential(Bi(LSTM(4, return_sequences=True)), MAXIMUM(), layers.Dense(3, activation="softmax")),
+        "post",
+    ),
     "average_unmasked": (
         lambda: sequential(GRU(4, return_sequences=True), AVERAGE(), layers.Dense(**SIGMOID), masked=False),
         "post",
@@ -168,4 +175,4 @@ def write(folder, names):
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]), sys.argv[2:] or list(MODELS))
+    write(Path(sys.argv[1]), sys.argv[3:])

@@ -1,7 +1,6 @@
 """Tests that models imported from Keras give the answers of Keras."""
 
 import json
-import os
 import shlex
 import shutil
 import subprocess
@@ -23,22 +22,15 @@ from hf_rnn.hub.folder import model_files
 from hf_rnn.interchange.keras_file import KerasFile
 from hf_rnn.utils.errors import HfRnnError
 
-NAMES = (
-    *(
-        "seed_model",
-        "imdb_example",
-        "lstm",
-        "widths",
-        "gru",
-        "tanh",
-        "relu",
-        "no_bias",
-        "bidirectional",
-        "then_forward",
+# Models by the backend that runs Keras.
+NAMES = {
+    "jax": ("seed_model", "imdb_example"),
+    "numpy": (
+        *("lstm", "widths", "gru", "tanh", "relu", "no_bias", "bidirectional", "then_forward", "own_backward"),
+        *("backwards", "all_backwards", "there_and_back", "average", "average_unmasked", "maximum", "concatenated"),
+        *("regression", "logit", "logits", "nested"),
     ),
-    *("own_backward", "backwards", "all_backwards", "there_and_back", "average", "average_unmasked", "concatenated"),
-    *("regression", "logit", "logits", "nested"),
-)
+}
 FILES = Path(__file__).with_name("keras_files")
 
 
@@ -52,17 +44,18 @@ def words(count):
 
 @pytest.fixture(scope="session")
 def oracle(tmp_path_factory):
-    """Return a folder with models and answers that Keras wrote in a process of its own."""
-    folder = Path(os.environ.get("KERAS_ORACLE") or tmp_path_factory.mktemp("keras"))
-    if not any(folder.iterdir()):
-        script = ROOT / "tests" / "interchange" / "keras_oracle.py"
-        subprocess.run([sys.executable, str(script), str(folder)], check=True, timeout=PATIENCE, capture_output=True)
+    """Return a folder with models and answers that Keras wrote in processes of its own."""
+    folder = tmp_path_factory.mktemp("keras")
+    script = ROOT / "tests" / "interchange" / "keras_oracle.py"
+    for backend, names in NAMES.items():
+        command = [sys.executable, str(script), str(folder), backend, *names]
+        subprocess.run(command, check=True, timeout=PATIENCE, capture_output=True)
     return folder
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ending", ["keras", "h5"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for names in NAMES.values() for name in names])
 def test_an_imported_model_answers_as_keras(oracle, tmp_path, name, ending):
     check(oracle, tmp_path, name, ending)
 
@@ -75,7 +68,9 @@ def check(folder, tmp_path, name, ending):
     hf_rnn.import_model(source, tmp_path / "model", vocabulary=words(told["words"]), length=9, **way)
     predictor = hf_rnn.Predictor.from_pretrained(tmp_path / "model")
     scores = predictor.scores([text_of(row) for row in told["rows"]])
-    np.testing.assert_allclose(scores, probabilities(name, np.array(told["answers"])), atol=1e-5)
+    # GlobalMaxPooling1D of Keras ignores the mask, so only rows without padding have the same answer.
+    first = -2 if name == "maximum" else 0
+    np.testing.assert_allclose(scores[first:], probabilities(name, np.array(told["answers"]))[first:], atol=1e-5)
 
 
 def probabilities(name, answers):
@@ -213,6 +208,27 @@ def changed(path, target, change):
                 content = json.dumps(model).encode()
             copy.writestr(name, content)
     return target
+
+
+def as_keras_2(layers):
+    """Write the configuration of layers as Keras 2 does."""
+    if layers[0]["class_name"] == "InputLayer" and "inbound_nodes" not in layers[0]:
+        layers[1]["config"]["batch_input_shape"] = layers.pop(0)["config"]["batch_shape"]
+    for layer in layers:
+        nodes = []
+        for node in layer.get("inbound_nodes", []):
+            tensors = node["args"][0] if isinstance(node["args"][0], list) else node["args"]
+            nodes.append([[*tensor["config"]["keras_history"], {}] for tensor in tensors])
+        layer["inbound_nodes"] = nodes
+        for name in ("module", "registered_name"):
+            layer.pop(name)
+
+
+@pytest.mark.parametrize("source", ["lstm", "concatenated"])
+def test_configurations_of_keras_2_are_read(tmp_path, source):
+    changed(FILES / f"{source}.keras", tmp_path / f"{source}.keras", as_keras_2)
+    shutil.copyfile(FILES / f"{source}.json", tmp_path / f"{source}.json")
+    check(tmp_path, tmp_path, source, "keras")
 
 
 def set_all(kind, **settings):

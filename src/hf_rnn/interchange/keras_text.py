@@ -109,7 +109,7 @@ def reading(choices: Choices, masked: bool, text: dict | None, length: int | Non
         )
     told = (
         f"the model reads padding: each text is filled up or truncated to {length} tokens ({padding}), as in Keras; "
-        f"further training needs data.max_length={length} and data.truncation={_kept(padding)!r}"
+        f"further training needs the same, max_length {length} and truncation {_kept(padding)} of its data"
     )
     return Reading(length, _kept(padding), padding, told)
 
