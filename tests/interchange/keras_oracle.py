@@ -1,7 +1,7 @@
 """Build Keras models, save them, and write their answers: run in a process of its own.
 
-`keras_oracle.py FOLDER BACKEND NAME …` runs the models of these names with a backend of Keras. NumPy takes a second for a
-model, and JAX, which compiles, five.
+`keras_oracle.py FOLDER BACKEND NAME …` runs the models of these names with a backend of Keras. NumPy takes a second for
+a model, and JAX, which compiles, five.
 
 Each model is saved as NAME.keras and NAME.h5. NAME.npz has the rows of token ids, unpadded, and the answers of Keras to
 these rows as they were padded.
