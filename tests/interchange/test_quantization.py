@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from support.logits import Logits
 
 onnx = pytest.importorskip("onnx", reason="needs the extra onnx")
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra onnx")
@@ -30,15 +31,6 @@ def exported(model, folder):
     else:
         write_graph(model.eval(), file)
     return file
-
-
-class Logits(torch.nn.Module):
-    def __init__(self, model):
-        super().__init__()
-        self.model = model
-
-    def forward(self, input_ids, attention_mask):
-        return self.model(input_ids=input_ids, attention_mask=attention_mask).logits
 
 
 def classifier(**settings):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.logits import Logits
 from torch.func import functional_call, grad, vmap
 
 from hf_rnn import RNNConfig, RNNForCausalLM, RNNForSequenceClassification
@@ -15,15 +16,6 @@ from hf_rnn.training.ngrams import keys_of
 
 WHOLE = torch.ones(3, 6, dtype=torch.long)
 MASKS = [WHOLE, WHOLE.tril(2), WHOLE.triu(1), torch.tensor([[1, 0, 1, 0, 1, 1]] * 3), torch.zeros_like(WHOLE)]
-
-
-class Logits(torch.nn.Module):
-    def __init__(self, model):
-        super().__init__()
-        self.model = model
-
-    def forward(self, input_ids, attention_mask):
-        return self.model(input_ids=input_ids, attention_mask=attention_mask).logits
 
 
 def logits_of(cell_type: str, bidirectional: bool, wide: bool = False) -> Logits:

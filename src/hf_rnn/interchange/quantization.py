@@ -21,7 +21,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from ..utils.errors import check_choice
 from .graph_surgery import Reader, attributes, is_lookup, readers, remove_unread, share_tables, shorten
-from .stored_weights import LARGEST, Half, Int8, Narrower, ProductQuantized, as_float, tensor_of
+from .stored_weights import LARGEST, Int8, Narrower, ProductQuantized, as_float, tensor_of
 
 EMBEDDINGS = ("int8", "pq")
 DOMAIN = "com.microsoft"
@@ -56,7 +56,7 @@ STORED: dict[tuple[str, int], tuple[int, ...]] = {
 }
 
 
-Stored = Half | Int8 | Narrower | ProductQuantized
+Stored = Int8 | Narrower | ProductQuantized
 
 
 class Product(NamedTuple):
@@ -257,7 +257,7 @@ class _Quantizer:
             axes = STORED[left[0].node.op_type, left[0].place]
             if axes == (-2,) and attributes(left[0].node).get("transB"):
                 axes = (-1,)
-            return Int8(name, values, axes, largest) if axes else Half(name, values)
+            return Int8(name, values, axes, largest) if axes else Narrower(name, values)
         if values.ndim == 1 or values.shape[-1] < LEAST_COLUMNS:
             return Int8(name, values, (0,), largest)
         table = Int8(name, values, (1,), largest)

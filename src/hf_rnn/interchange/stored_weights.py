@@ -137,7 +137,7 @@ class ProductQuantized:
         ]
 
     def _decoded(self, codes: str, output: str) -> list[NodeProto]:
-        """Return nodes that compute rows from their codes; `{output}.shape` is the shape of the ids."""
+        """Return nodes that compute rows from their codes; `{output}/shape` is the shape of the ids."""
         part, name = f"{output}/{{}}".format, f"{self.name}.{{}}".format
         return [
             helper.make_node("Cast", [codes], [part("places")], to=TensorProto.INT32),
@@ -151,17 +151,17 @@ class ProductQuantized:
 
 
 class Narrower:
-    """Weight of int64 that fits in int32.
+    """Weight in a type of half the size: float16 instead of float32, int32 instead of int64.
 
     Args:
         name: Name of the weight.
-        values: Values, int64.
+        values: Values, float32, or int64 that fit in int32.
     """
 
-    form = "int32"
-
     def __init__(self, name: str, values: NDArray) -> None:
-        self.name, self.values = name, values
+        narrow = np.float16 if values.dtype == np.float32 else np.int32
+        self.name, self.values, self.dtype = name, values.astype(narrow), values.dtype
+        self.form = str(self.values.dtype)
 
     @staticmethod
     def fits(values: NDArray) -> bool:
@@ -175,42 +175,16 @@ class Narrower:
     @property
     def tensors(self) -> list[TensorProto]:
         """Tensors that hold the weight."""
-        return [tensor_of(f"{self.name}.int32", self.values.astype(np.int32))]
+        return [tensor_of(f"{self.name}.{self.form}", self.values)]
 
     def rebuilt(self, output: str) -> list[NodeProto]:
-        """Return nodes that compute the weight in int64.
+        """Return nodes that compute the weight in its first type.
 
         Args:
             output: Name of the result.
         """
-        return [helper.make_node("Cast", [f"{self.name}.int32"], [output], to=TensorProto.INT64)]
-
-
-class Half:
-    """Vector in float16.
-
-    Args:
-        name: Name of the vector.
-        values: Values, float32.
-    """
-
-    form = "float16"
-
-    def __init__(self, name: str, values: NDArray) -> None:
-        self.name, self.values = name, values
-
-    @property
-    def tensors(self) -> list[TensorProto]:
-        """Tensors that hold the vector."""
-        return [tensor_of(f"{self.name}.half", self.values.astype(np.float16))]
-
-    def rebuilt(self, output: str) -> list[NodeProto]:
-        """Return nodes that compute the vector in float32.
-
-        Args:
-            output: Name of the result.
-        """
-        return [as_float(f"{self.name}.half", output)]
+        to = helper.np_dtype_to_tensor_dtype(self.dtype)
+        return [helper.make_node("Cast", [f"{self.name}.{self.form}"], [output], to=to)]
 
 
 def as_float(name: str, output: str) -> NodeProto:
@@ -263,4 +237,4 @@ def _codebook(rows: NDArray) -> tuple[NDArray, NDArray]:
     return fitted.cluster_centers_, fitted.predict(rows)
 
 
-__all__ = ["LARGEST", "Half", "Int8", "Narrower", "ProductQuantized", "as_float", "tensor_of"]
+__all__ = ["LARGEST", "Int8", "Narrower", "ProductQuantized", "as_float", "tensor_of"]
