@@ -21,11 +21,11 @@ from hf_rnn.cli.main import main
 from hf_rnn.hub.card import render_folder
 from hf_rnn.hub.folder import ONNX_FILES, model_files
 from hf_rnn.interchange import export as exporting
-from hf_rnn.interchange.graph_predictor import Graph
 from hf_rnn.interchange.measuring import check_loss
 from hf_rnn.interchange.parity import differences, made_up_rows
 from hf_rnn.runtime.model import Model
 from hf_rnn.runtime.record import sha256
+from hf_rnn.runtime.session import Session
 from hf_rnn.utils.errors import DataError, HfRnnError, HubError
 
 TEXTS = ["the film was good .", "", "the film was not good ."]
@@ -45,8 +45,8 @@ def answer(folder: Path, texts: list[str]) -> np.ndarray:
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.enable_padding()
     read = tokenizer.encode_batch(texts)
-    graph = Graph(folder / "onnx" / "model.onnx")
-    return graph(np.array([each.ids for each in read]), np.array([each.attention_mask for each in read]))
+    graph = Session(folder / "onnx" / "model.onnx")
+    return graph.logits(np.array([each.ids for each in read]), np.array([each.attention_mask for each in read]))
 
 
 @pytest.fixture
@@ -384,8 +384,8 @@ def test_an_onnxruntime_that_does_not_know_the_operators(tmp_path):
     graph = onnx.helper.make_graph([], "empty", [], [])
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 999)])
     onnx.save(model, str(tmp_path / "model.onnx"))
-    with pytest.raises(HfRnnError, match=r"cannot read the exported model\.onnx .* pip install --upgrade onnxruntime"):
-        Graph(tmp_path / "model.onnx")
+    with pytest.raises(HfRnnError, match=r"model\.onnx cannot be loaded by .* pip install --upgrade onnxruntime"):
+        Session(tmp_path / "model.onnx")
 
 
 def test_a_push_includes_the_graphs(exported, tiny_run):

@@ -7,9 +7,9 @@ import torch
 from support.exporting import check_graph, classifier, tagger
 
 from hf_rnn.interchange import graphs
-from hf_rnn.interchange.graph_predictor import Graph
 from hf_rnn.models.cells import CELLS, Cell, lstm_step
 from hf_rnn.models.pooling import POOLINGS
+from hf_rnn.runtime.session import Session
 from hf_rnn.utils.errors import HfRnnError
 
 BOTH = {"bidirectional": True}
@@ -88,7 +88,7 @@ def test_the_tags_of_a_long_text_are_those_of_the_model(tmp_path):
     mask[1, ::3] = 0
     with torch.inference_mode():
         expected = model(ids, mask).logits
-    found = Graph(tmp_path / "model.onnx")(ids, mask)
+    found = Session(tmp_path / "model.onnx").logits(ids, mask)
     assert found.dtype == np.float32
     assert np.array_equal(found.argmax(-1), expected.argmax(-1).numpy())
 

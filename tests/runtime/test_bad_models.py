@@ -58,6 +58,38 @@ def test_records_that_are_damaged_incomplete_or_of_a_newer_format(model):
         assert "is damaged" in error_of(model)
 
 
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({"thresholds": {"zzz": 0.5}}, "thresholds has the label 'zzz', which is not one of"),
+        ({"thresholds": 5}, "is not complete"),
+        ({"max_length": "x"}, "max_length is 'x', and should be a whole number, 1 or greater"),
+        ({"labels": []}, "labels is empty"),
+        ({"labels": ["a", "b"]}, "computes logits of 3 labels, and its record has 2"),
+        ({"without": "state"}, "it has no 'state'"),
+        ({"without": "generation"}, "it has no 'generation'"),
+        ({"task": "language_modeling", "problem_type": None}, "generation is None, and should be an object"),
+    ],
+    ids=str,
+)
+def test_records_that_do_not_fit_the_model(model, entries, message):
+    change(model, **entries)
+    assert message in error_of(model)
+
+
+@pytest.mark.parametrize("name", ["pad_token_id", "unk_token_id", "bos_token_id", "eos_token_id"])
+def test_records_without_a_special_token(model, name):
+    tokenizer = json.loads((model / "onnx" / "hf_rnn.json").read_text())["tokenizer"]
+    change(model, tokenizer={key: value for key, value in tokenizer.items() if key != name})
+    assert f"it has no '{name}'" in error_of(model)
+
+
+def test_options_that_do_not_apply(model):
+    assert "revision='main' is for models on the Hub" in error_of(model, revision="main")
+    with pytest.raises(TypeError, match="quantised"):
+        Model.from_pretrained(model, quantised=True)
+
+
 def test_files_of_other_models_and_damaged_files(model, exported):
     for name, other in (("onnx/model.onnx", "pairs"), ("tokenizer.json", "tagger")):
         kept = (model / name).read_bytes()

@@ -40,6 +40,9 @@ def test_pairs_and_options(exported, capsys, tmp_path):
     (expected,) = Model.from_pretrained(exported["pairs"]).predict([TEXTS[0]], [TEXTS[2]], top_k=0, min_score=0.3)
     options = ["--top_k", 0, "--min_score", 0.3, "--threads", 2]
     assert answers(capsys, exported["pairs"], "--file", rows, *options) == [expected]
+    # The columns of the training data.
+    rows.write_text(json.dumps({"premise": TEXTS[0], "hypothesis": TEXTS[2], "text": "another one"}))
+    assert answers(capsys, exported["pairs"], "--file", rows, *options) == [expected]
 
 
 class Terminal(io.StringIO):
@@ -59,6 +62,9 @@ def test_commands_that_cannot_be_run(exported, monkeypatch, tmp_path):
         ([folder, "--file", str(tmp_path / "dict.jsonl")], "is of type dict: pass texts"),
         ([folder, "--file", str(tmp_path / "empty.txt")], "the input has no line"),
         ([folder, "a", "--quantized"], "leave quantized out"),
+        ([folder, "a", "--revision", "main"], "revision='main' is for models on the Hub"),
+        ([folder, "--file", "reviews.csv"], r"--file reviews\.csv is a table or compressed, .* JSON Lines"),
+        ([folder, "--file", "texts.txt.gz"], r"--file texts\.txt\.gz is a table or compressed"),
         ([folder, "a", "--top_k", "-1"], "top_k=-1 must be a whole number"),
     ):
         (tmp_path / "latin.txt").write_bytes(b"caf\xe9\n")

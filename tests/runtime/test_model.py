@@ -5,6 +5,7 @@ import math
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pandas as pd
 import pytest
 from support.marks import proof
 from support.runtime_models import KINDS, TEXTS
@@ -12,6 +13,7 @@ from support.runtime_models import KINDS, TEXTS
 from hf_rnn import HfRnnError, Predictor
 from hf_rnn.runtime import Model
 from hf_rnn.runtime import model as model_module
+from hf_rnn.runtime.session import InferenceSession, Session
 
 SECOND = ["it was dull", "", None, "the lamp", "a b c d e f g", 7, "x", "the film was good . " * 30, "y", "", "z"]
 
@@ -99,28 +101,63 @@ def test_a_stream_is_answered_in_order_and_read_a_window_at_a_time(exported, mon
     assert same(answers, model.predict(["the film was good . " * (number % 3) for number in range(10)], top_k=None))
 
 
-def test_no_batch_is_over_its_budget_of_tokens(exported):
+def test_no_batch_is_over_its_budget_of_tokens(exported, monkeypatch):
     model, shapes = Model.from_pretrained(exported["tagger"]), []
+    run = Session.run
 
-    class Session:
-        def run(self, names, inputs):
-            shapes.append(inputs["input_ids"].shape)
-            return session.run(names, inputs)
+    def counted(session, names, inputs, options=None):
+        shapes.append(inputs["input_ids"].shape)
+        return run(session, names, inputs, options)
 
-    session, model.sessions["model"] = model.sessions["model"], Session()
+    monkeypatch.setattr(Session, "run", counted)
     model.predict(["Kiel " * length for length in (1, 15, 2, 2, 6, 1, 1)], batch_tokens=12)
     assert all(B * T <= 12 or B == 1 for B, T in shapes)
     assert sum(B for B, _ in shapes) == 7
     assert len(shapes) < 7
 
 
-def test_one_model_answers_eight_threads(exported):
+def test_a_batch_that_onnxruntime_cannot_compute(exported, monkeypatch):
     model = Model.from_pretrained(exported["one_label"])
-    texts = [f"the film was {'not ' * (number % 7)}good ." for number in range(40)]
+
+    def run(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(InferenceSession, "run", run)
+    with pytest.raises(HfRnnError, match=r"cannot compute a batch of 1 rows of 5 tokens \(MemoryError\): if memory"):
+        model.predict("the film was good .")
+
+
+@pytest.mark.parametrize("kind", ["one_label", "tagger", "pairs"])
+def test_one_model_answers_eight_threads(exported, kind):
+    model = Model.from_pretrained(exported[kind])
+    texts: list = [f"the film was {'not ' * (number % 7)}good ." for number in range(40)]
+    if kind == "pairs":
+        texts = [[(text, "it was dull")] for text in texts]
     expected = [model.predict(text) for text in texts]
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(model.predict, texts * 5))
     assert same(answers, expected * 5)
+
+
+@pytest.mark.parametrize("rows", [{"text": ["a", "b"]}, pd.DataFrame({"text": ["a", "b"]})], ids=["dict", "frame"])
+def test_tables_are_refused(exported, classifiers, rows):
+    model, predictor = Model.from_pretrained(exported["one_label"]), Predictor.from_pretrained(classifiers["one_label"])
+    for read in (model.predict, model.stream, model.scores, predictor.stream):
+        with pytest.raises(HfRnnError, match=r"texts is a table of type .*: pass the texts of a column, df\['text'\]"):
+            read(rows)
+    assert predictor(rows) == predictor(["a", "b"])
+    assert model.predict(pd.Series(["a", "b"])) == model.predict(["a", "b"])
+
+
+def test_pairs_that_do_not_fit_the_texts(exported, classifiers):
+    model, predictor = Model.from_pretrained(exported["pairs"]), Predictor.from_pretrained(classifiers["pairs"])
+    for read in (model.predict, model.scores, predictor, predictor.scores):
+        with pytest.raises(HfRnnError, match="pairs is one string: pass a list of texts"):
+            read(["a", "b"], "xy")
+        with pytest.raises(HfRnnError, match="texts has 2 texts and pairs has 1: pass a second text for each text"):
+            read(["a", "b"], ["c"])
+        with pytest.raises(HfRnnError, match="pairs=5 is of type int: pass a list of texts"):
+            read(["a", "b"], 5)
 
 
 def test_arguments_and_texts_that_cannot_be_read(exported):

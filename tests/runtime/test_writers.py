@@ -4,6 +4,7 @@ import json
 import logging
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
@@ -156,6 +157,58 @@ def test_the_runtime_writes_without_torch(both):
     assert json.loads(ended.stdout) == [write(language_model[0], "the film", 5, 0), translator[0](["two one ."])]
 
 
+def test_a_prompt_may_be_a_number_or_missing(both, tmp_path, capsys):
+    predictor, folder = both[0]
+    model = Model.from_pretrained(folder)
+    for prompt, text in ((None, ""), (5, "5"), (2.5, "2.5")):
+        expected = write(predictor, text, 5, 0)
+        assert model.generate(prompt, 5, temperature=0) == expected
+        assert write(predictor, prompt, 5, 0) == expected
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"text": null}\n')
+    run([str(folder), "--file", str(rows), "--max_new_tokens", "5", "--temperature", "0"])
+    assert json.loads(capsys.readouterr().out)["text"] == write(predictor, "", 5, 0)
+
+
+def test_options_of_the_command_for_a_language_model(both, capsys):
+    _, folder = both[0]
+    options = ["--max_new_tokens", "12", "--temperature", "3"]
+    run([str(folder), "the film", *options, "--top_k", "1"])
+    model = Model.from_pretrained(folder)
+    assert json.loads(capsys.readouterr().out)["text"] == model.generate("the film", 12, temperature=0)
+    with pytest.raises(HfRnnError, match=r"--min_score 0\.9 compares the scores of labels: leave it out"):
+        run([str(folder), "the film", "--min_score", "0.9"])
+
+
+def test_the_backend_onnx_of_a_predictor(both, tmp_path):
+    (language_model, its_folder), (translator, folder) = both
+    onnx = hf_rnn.Predictor.from_pretrained(folder, backend="onnx")
+    assert onnx(TEXTS) == translator(TEXTS)
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("".join(json.dumps(row) + "\n" for row in pairs(20)))
+    data = hf_rnn.DataArguments(path=str(rows), text_column="en", label_column="de")
+    assert hf_rnn.evaluate(onnx, data) == pytest.approx(hf_rnn.evaluate(translator, data))
+    onnx = hf_rnn.Predictor.from_pretrained(its_folder, backend="onnx")
+    assert write(onnx, "the film was", 12, 0) == write(language_model, "the film was", 12, 0)
+    rows.write_text("".join(json.dumps({"text": text}) + "\n" for text in REVIEWS[:20]))
+    data = hf_rnn.DataArguments(path=str(rows))
+    assert hf_rnn.evaluate(onnx, data) == pytest.approx(hf_rnn.evaluate(language_model, data), rel=1e-4)
+    with pytest.raises(HfRnnError, match=r"model\.parameters needs torch"):
+        onnx.model.parameters()
+
+
+def test_eight_threads_write_what_one_does(both):
+    translator, language_model = Model.from_pretrained(both[1][1]), Model.from_pretrained(both[0][1])
+
+    def continued(text: str) -> str:
+        return language_model.generate(text, 6, temperature=0)
+
+    for answer, texts in ((translator.predict, SOURCES[:8]), (continued, REVIEWS[:8])):
+        expected = list(map(answer, texts))
+        with ThreadPoolExecutor(8) as threads:
+            assert list(threads.map(answer, texts * 2)) == expected * 2
+
+
 def test_unknown_words_of_a_prompt_give_a_warning(both, caplog):
     with caplog.at_level(logging.WARNING):
         Model.from_pretrained(both[0][1]).generate("你好", 1)
@@ -174,12 +227,24 @@ def test_unknown_words_of_a_prompt_give_a_warning(both, caplog):
         ({"top_k": -1}, "top_k=-1 must be 0"),
         ({"num_beams": 0}, "num_beams=0 must be a whole number"),
         ({"num_beams": 100_000}, "num_beams=100000 must be from 1 to"),
-        ({"num_beams": 3, "temperature": 0.5}, "temperature=0.5 draws tokens, and num_beams=3 searches"),
+        ({"num_beams": 3, "temperature": 0.5}, "temperature=0.5 is for drawing tokens, and num_beams=3 searches"),
+        ({"num_beams": 3, "top_k": 5}, "top_k=5 is for drawing tokens, and num_beams=3 searches"),
+        ({"temperature": 0, "top_k": 5}, "top_k=5 is for drawing tokens, and temperature=0 selects"),
+        ({"temperature": 0, "top_p": 0.5}, "top_p=0.5 is for drawing tokens, and temperature=0 selects"),
+        ({"temperature": 0, "seed": 1}, "seed=1 is for drawing tokens, and temperature=0 selects"),
+        ({"temperature": "x"}, "temperature='x' must be 0"),
+        ({"temperature": float("inf")}, "temperature=inf must be 0"),
+        ({"temperature": True}, "temperature=True must be 0"),
+        ({"top_k": 2.5}, "top_k=2.5 must be 0, for all tokens, or a greater whole number"),
+        ({"top_k": "3"}, "top_k='3' must be 0"),
+        ({"top_p": "1"}, "top_p='1' must be greater than 0"),
+        ({"seed": True}, "seed=True must be a whole number"),
+        ({"prompt": 5j}, "is of type complex: pass texts"),
     ],
 )
 def test_numbers_out_of_range(both, options, message):
     with pytest.raises(HfRnnError, match=message):
-        Model.from_pretrained(both[0][1]).generate("the film", **options)
+        Model.from_pretrained(both[0][1]).generate(**{"prompt": "the film", **options})
 
 
 def test_each_model_names_what_it_does(both):

@@ -9,9 +9,9 @@ import onnx
 import torch
 
 import hf_rnn
-from hf_rnn.interchange.graph_predictor import Graph
 from hf_rnn.interchange.graphs import write_graph
 from hf_rnn.interchange.parity import differences, made_up_rows
+from hf_rnn.runtime.session import Session
 from hf_rnn.training.ngrams import keys_of
 from support.small_models import V
 
@@ -69,7 +69,7 @@ def check_graph(model: Any, file: Path) -> None:
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
     assert model.config.to_dict() == settings
     rows = made_up_rows(model.config.vocab_size + model.config.num_rare_tokens, 60)
-    found = differences(model, Graph(file), rows)
+    found = differences(model, Session(file).logits, rows)
     assert set(found) == {"none", "right", "left", "scattered"}
     # The states of a ReLU grow with the length of the text, and their differences too.
     assert max(found.values()) < (1e-4 if model.config.cell_type == "rnn_relu" else 1e-5), found

@@ -10,7 +10,7 @@ from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHT
 
 from ..models.configuration_rnn import RNNConfig
 from ..models.weight_files import is_intact
-from ..runtime.record import ONNX_FOLDER, RECORD_FILE, read_record
+from ..runtime.record import ONNX_FOLDER, RECORD_FILE, ExportRecord, read_record
 from ..text.vocabulary import check_vocabulary
 from ..utils.errors import HfRnnError, HubError, did_you_mean, is_mistyped, looks_local
 from ..utils.hub_download import snapshot
@@ -33,8 +33,8 @@ def find_model(path: str, **where) -> tuple[Path, RNNConfig]:
     return folder, check_model(folder, path)
 
 
-def find_exported(path: str, **where) -> tuple[Path, RNNConfig]:
-    """Find the folder of an exported model, and return it with the model's configuration. It may lack the weights.
+def find_exported(path: str, **where) -> tuple[Path, RNNConfig, ExportRecord]:
+    """Find an exported model, and return its folder, its configuration and its record. It may lack the weights.
 
     Args:
         path: Folder or Hub id of the model.
@@ -51,10 +51,10 @@ def find_exported(path: str, **where) -> tuple[Path, RNNConfig]:
         return snapshot(path, EXPORTED_FILES, is_whole, **where, is_intact=is_intact)
 
     folder = _folder_of(path, "a folder that hf-rnn export wrote", download_exported)
-    read_record(folder, path)
+    record = read_record(folder, path)
     config = read_config(folder, path)
     check_vocabulary(folder, config, path)
-    return folder, config
+    return folder, config, record
 
 
 def _folder_of(path: str, which: str, fetched: Callable[[], Path]) -> Path:

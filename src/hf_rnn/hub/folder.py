@@ -13,7 +13,7 @@ from ..auto import MODELS, architecture, model_without_weights
 from ..models.code_files import code_files
 from ..models.configuration_rnn import RNNConfig
 from ..models.weight_files import is_pointer
-from ..runtime.record import ONNX_FOLDER
+from ..runtime.record import DECODER_GRAPH, ENCODER_GRAPH, GRAPH, ONNX_FOLDER, quantized_name
 from ..runtime.record import RECORD_FILE as EXPORT_RECORD
 from ..text.schema import SCHEMA_FILE
 from ..text.tokenization import TOKENIZER_FILES
@@ -38,8 +38,6 @@ DISAGREEMENTS_FILE = "disagreements.csv"
 IMPORT_FILE = "import.json"
 # Results of a cross-validation. A push includes the picture only, because the tables quote texts of the data set.
 CROSS_VALIDATION, OUT_OF_FOLD, LABEL_ERRORS = "cross_validation.png", "out_of_fold.csv", "label_errors.csv"
-# ONNX graphs in the folder `ONNX_FOLDER`: of a classifier, a tagger or a language model; and of a translator.
-GRAPH, ENCODER_GRAPH, DECODER_GRAPH = "model.onnx", "encoder_model.onnx", "decoder_model.onnx"
 # The trials of a search of settings.
 TRIALS_FILE = "tune.csv"
 # Pictures, and their names in the card.
@@ -72,18 +70,9 @@ MODEL_FILES = (
 EXPORTED_FILES = (CONFIG_NAME, *TOKENIZER_FILES, RUN_FILE, SCHEMA_FILE, f"{ONNX_FOLDER}/*")
 
 
-def quantized(graph: str) -> str:
-    """Return the name of the file with the int8 weights of a graph, such as `model_quantized.onnx`.
-
-    Args:
-        graph: Name of the file with the graph in float32.
-    """
-    return graph.replace(".onnx", "_quantized.onnx")
-
-
-GRAPHS = (GRAPH, ENCODER_GRAPH, DECODER_GRAPH)
 # A download leaves these files out, because torch does not need them.
-ONNX_FILES = tuple(f"{ONNX_FOLDER}/{name}" for name in (*GRAPHS, *map(quantized, GRAPHS), EXPORT_RECORD))
+_GRAPHS = (GRAPH, ENCODER_GRAPH, DECODER_GRAPH)
+ONNX_FILES = tuple(f"{ONNX_FOLDER}/{name}" for name in (*_GRAPHS, *map(quantized_name, _GRAPHS), EXPORT_RECORD))
 
 
 def model_files(folder: Path) -> dict[str, Path | bytes]:

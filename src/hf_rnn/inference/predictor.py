@@ -18,7 +18,7 @@ from ..hub.fetch import find_model
 from ..runtime.answers import REGRESSION, abstaining, check_min_score
 from ..runtime.batching import TEXTS_AT_ONCE, by_tokens
 from ..runtime.generation import check_sampling, check_whole, continued
-from ..runtime.texts import as_text, check_is_list, check_options, columns_of, rows_of
+from ..runtime.texts import as_text, check_options, columns_of, joined_with, rows_of
 from ..tasks import Task
 from ..text.arguments import IN_MEMORY
 from ..text.batching import BATCH_TOKENS
@@ -45,7 +45,7 @@ class Predictor:
     On a CPU, the process keeps freed memory from the first batch on ([`~hf_rnn.utils.machine.keep_freed_memory`]).
 
     Args:
-        model: Trained model.
+        model: Trained model, or an [`~hf_rnn.inference.onnx_model.OnnxModel`].
         tokenizer: Tokenizer of the model.
         task: Task of the model; it turns logits into answers.
         others: Further models of an ensemble, with the same tokenizer and labels. Their logits are averaged with
@@ -83,7 +83,7 @@ class Predictor:
                 ensemble: it averages the logits of all models, and their thresholds.
             backend: `torch`; or `onnx` for a model that `hf-rnn export` wrote, which onnxruntime runs on the CPU.
             kwargs: Further options of `from_pretrained`. `revision` applies to the first model only. With
-                `backend="onnx"`, `quantized` and `threads` of [`~hf_rnn.runtime.model.Model.from_pretrained`].
+                `backend="onnx"`, the options of [`~hf_rnn.runtime.model.Model.from_pretrained`].
 
         Raises:
             HfRnnError: The model does not exist, is not a model of hf_rnn, or its files do not match each other; or
@@ -167,7 +167,6 @@ class Predictor:
             raise HfRnnError(
                 "only text classifiers have scores of labels: call predictor(texts) for the answers of this model."
             )
-        check_is_list(texts)
         rows = list(self._rows(texts, pairs))
         if not rows:
             return np.empty((0, len(self.task.label_names)), dtype=np.float32)
@@ -182,8 +181,7 @@ class Predictor:
 
     def _rows(self, texts: Any, pairs: Any) -> Any:
         """Return the texts, or the pairs of texts, of a list or of a table."""
-        rows: Any = self._in_table(texts) if is_table(texts) else texts
-        return rows if pairs is None else zip(rows, pairs, strict=True)
+        return joined_with(self._in_table(texts) if is_table(texts) else texts, pairs)
 
     def stream(
         self,
@@ -349,7 +347,7 @@ def write(predictor: Predictor, text: str, max_new_tokens: int = 50, temperature
 
     Args:
         predictor: Predictor with a language model.
-        text: Prompt; an empty one starts a new document.
+        text: Prompt; an empty one or None starts a new document.
         max_new_tokens: Maximum number of generated tokens. Generation also stops at the end-of-text token.
         temperature: Divisor of the logits before sampling; 0 for greedy decoding.
 
@@ -364,10 +362,13 @@ def write(predictor: Predictor, text: str, max_new_tokens: int = 50, temperature
         raise HfRnnError(
             'this model is not a language model and cannot continue texts: write hf-rnn predict MODEL "some text".'
         )
+    text = as_text(text)
     check_whole("max_new_tokens", max_new_tokens, 50)
     check_sampling(temperature)
     model, tokenizer = predictor.model, predictor.tokenizer
-    ids = token_ids(tokenizer, [as_text(text)])[0] or [tokenizer.bos_token_id]
+    if isinstance(model, OnnxModel):
+        return model.continue_text(tokenizer.backend_tokenizer, text, max_new_tokens, temperature)
+    ids = token_ids(tokenizer, [text])[0] or [tokenizer.bos_token_id]
     if tokenizer.unk_token_id in ids:
         logger.warning(f"{text[:60]!r} has words outside the vocabulary, which are read as {tokenizer.unk_token}.")
     drawn = {"do_sample": True, "temperature": temperature, "top_k": 0} if temperature else {"do_sample": False}

@@ -22,19 +22,19 @@ from ..hub.folder import (
     ONNX_FOLDER,
     RUN_FILE,
     model_files,
-    quantized,
 )
 from ..hub.push import check_name, check_token, kept_for_later
 from ..hub.push import push as push_folder
 from ..hub.saved_run import copy_run, run_file
 from ..inference.predictor import Predictor
+from ..runtime.record import GRAPHS, quantized_name
 from ..text.schema import SCHEMA_FILE
 from ..utils.errors import HfRnnError, check_choice
 from ..utils.hub_download import matches
 from ..utils.output import bars_if_seen, say
 from .graphs import import_onnx
 from .keras_export import to_keras
-from .kinds import Exported, graph_names, read_graphs, write_graphs
+from .kinds import Exported, read_graphs, write_graphs
 from .measuring import check_loss, measure
 from .parity import LIMIT, TEXTS, differences, made_up_rows
 from .record import TOKENIZER, add_metadata, files_of, new_record, write_record
@@ -140,12 +140,11 @@ def _export(predictor: Predictor, folder: Path, int8: bool, embeddings: str, max
     """Write the graphs of a model and their record into a folder."""
     graphs = folder / ONNX_FOLDER
     graphs.mkdir()
-    names = graph_names(predictor.model)
-    fields = write_graphs(predictor.model, graphs)
-    record = new_record(predictor, folder, **fields)
+    record = new_record(predictor, folder, **write_graphs(predictor.model, graphs))
+    names = GRAPHS[record["task"]]
     for name in names:
         add_metadata(graphs / name, record)
-    exported = read_graphs(predictor, fields, [graphs / name for name in names])
+    exported = read_graphs(predictor, folder, record)
     rows, reason = _rows(predictor, data)
     record["parity"] = _check_parity(predictor, exported, rows, reason)
     record["quantization"] = None
@@ -158,9 +157,9 @@ def _export(predictor: Predictor, folder: Path, int8: bool, embeddings: str, max
         # It needs the extra `onnx`, as writing the graphs does.
         from .quantization import quantize
 
-        smaller = [graphs / quantized(name) for name in names]
-        how = [quantize(graphs / name, graphs / quantized(name), embeddings) for name in names]
-        lost = _loss(exported, read_graphs(predictor, fields, smaller), rows, max_loss)
+        smaller = [graphs / quantized_name(name) for name in names]
+        how = [quantize(graphs / name, file, embeddings) for name, file in zip(names, smaller, strict=True)]
+        lost = _loss(exported, read_graphs(predictor, folder, record, quantized=True), rows, max_loss)
         by_graph = how[0] if len(how) == 1 else {"graphs": dict(zip(names, how, strict=True))}
         record["quantization"] = {**by_graph, "embeddings": embeddings, **lost}
         for file in smaller:

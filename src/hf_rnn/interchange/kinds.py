@@ -8,17 +8,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..hub.folder import DECODER_GRAPH, ENCODER_GRAPH, GRAPH
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..hub.folder import ONNX_FOLDER
+from ..inference.onnx_model import model_on
 from ..inference.predictor import Predictor
 from ..models.modeling_causal_rnn import RNNForCausalLM
 from ..models.modeling_seq2seq_rnn import RNNForConditionalGeneration
-from .graph_predictor import Graph, GraphPredictor
+from ..runtime.record import GRAPH, LANGUAGE_MODEL, TRANSLATOR, record_of
 from .graphs import OPSET, write_graph
 from .onnx_writers import export_writer
+from .record import files_of
 
 # Logits of a language model that are compared at once, and tokens of a text that are compared: its output layer takes
 # most of the time.
 LOGITS, LEAST, MOST = 2**22, 16, 256
+# Target tokens of a translator that are compared for each text.
+TARGET = 8
 
 
 @dataclass(frozen=True)
@@ -40,15 +48,6 @@ class Exported:
     batch_tokens: int | None = None
 
 
-def graph_names(model: Any) -> tuple[str, ...]:
-    """Return the names of the ONNX files of a model.
-
-    Args:
-        model: Model to export.
-    """
-    return (ENCODER_GRAPH, DECODER_GRAPH) if isinstance(model, RNNForConditionalGeneration) else (GRAPH,)
-
-
 def write_graphs(model: Any, folder: Path) -> dict[str, Any]:
     """Write the ONNX files of a model, and return the fields `state`, `generation` and `opset` of its record.
 
@@ -65,33 +64,106 @@ def write_graphs(model: Any, folder: Path) -> dict[str, Any]:
     return {"state": [], "generation": None, "opset": OPSET}
 
 
-def read_graphs(predictor: Predictor, fields: dict[str, Any], files: list[Path]) -> Exported:
-    """Read the ONNX files of a model.
+def read_graphs(predictor: Predictor, folder: Path, record: dict[str, Any], quantized: bool = False) -> Exported:
+    """Read the ONNX files of a model, as the runtime does.
 
     Args:
         predictor: The model itself.
-        fields: Fields of its record, as [`write_graphs`] returns them.
-        files: Its ONNX files, in the order of [`graph_names`].
+        folder: Folder of the exported model.
+        record: Its export record, without the parts about its files.
+        quantized: True to read the files with the int8 weights.
 
     Raises:
         HfRnnError: onnxruntime cannot read a file.
     """
-    # The runtime imports onnxruntime.
-    from .graph_writers import LanguageModelOnGraph, TeacherForced, TranslatorOnGraphs
+    # It imports onnxruntime.
+    from ..runtime.graphs import Graphs
 
+    facts = record_of({**record, "files": files_of(folder / ONNX_FOLDER)})
     model: Any = predictor.model
-    if isinstance(model, RNNForCausalLM):
-        on_graph: Any = LanguageModelOnGraph(model, fields, files)
+    graphs = Graphs(folder, facts, folder.name, quantized)
+    on_graphs: Any = model_on(graphs, model.config, folder.name)
+    answering = Predictor(on_graphs, predictor.tokenizer, predictor.task)
+    if facts.task == LANGUAGE_MODEL:
         at_once = LOGITS // model.config.vocab_size
         longest = min(max(at_once // 4, LEAST), MOST)
-        answering = Predictor(on_graph, predictor.tokenizer, predictor.task)
-        return Exported(on_graph.logits, model, answering, longest, max(at_once, longest))
-    if isinstance(model, RNNForConditionalGeneration):
-        on_graph = TranslatorOnGraphs(model, fields, files)
-        answering = Predictor(on_graph, predictor.tokenizer, predictor.task)
-        return Exported(on_graph.logits, TeacherForced(model), answering)
-    graph = Graph(files[0])
-    return Exported(graph, model, GraphPredictor(model, predictor.tokenizer, predictor.task, graph=graph))
+        return Exported(_InTwoParts(on_graphs.steps), model, answering, longest, max(at_once, longest))
+    if facts.task == TRANSLATOR:
+        return Exported(_StepByStep(on_graphs.steps), _TeacherForced(model), answering)
+    return Exported(graphs.sessions[GRAPH].logits, model, answering)
 
 
-__all__ = ["Exported", "graph_names", "read_graphs", "write_graphs"]
+class _InTwoParts:
+    """Logits of a language model, which reads a batch in two parts with the state between them.
+
+    Args:
+        steps: Steps of the exported model.
+    """
+
+    def __init__(self, steps: Any):
+        self.steps = steps
+
+    def __call__(self, input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
+        """Return the logits, `[B, T, V]`.
+
+        Args:
+            input_ids: Token ids, `[B, T]`.
+            attention_mask: Mask, `[B, T]`.
+        """
+        middle = max(1, input_ids.shape[1] // 2)
+        first, state = self.steps.run(input_ids[:, :middle], attention_mask[:, :middle])
+        if middle == input_ids.shape[1]:
+            return first
+        return np.concatenate([first, self.steps.run(input_ids[:, middle:], attention_mask[:, middle:], state)[0]], 1)
+
+
+class _StepByStep:
+    """Logits of a translator after each of the target tokens of [`_targets`].
+
+    Args:
+        steps: Steps of the exported model.
+    """
+
+    def __init__(self, steps: Any):
+        self.steps = steps
+
+    def __call__(self, input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
+        """Return the logits, `[B, T, V]`.
+
+        Args:
+            input_ids: Token ids of the source texts, `[B, S]`.
+            attention_mask: Mask, `[B, S]`.
+        """
+        state, found = self.steps.read(input_ids, attention_mask), []
+        for tokens in _targets(input_ids).T:
+            logits, state = self.steps.step(tokens, state)
+            found.append(logits)
+        return np.stack(found, axis=1)
+
+
+class _TeacherForced:
+    """Translator that reads the target tokens of [`_targets`].
+
+    Args:
+        model: Translator.
+    """
+
+    def __init__(self, model: Any):
+        self.model, self.config = model, model.config
+
+    def __call__(self, input_ids: Tensor, attention_mask: Tensor) -> Any:
+        """Return the outputs of the model.
+
+        Args:
+            input_ids: Token ids of the source texts, `[B, S]`.
+            attention_mask: Mask, `[B, S]`.
+        """
+        return self.model(input_ids, attention_mask, decoder_input_ids=torch.from_numpy(_targets(input_ids.numpy())))
+
+
+def _targets(input_ids: np.ndarray) -> np.ndarray:
+    """Return target tokens for a comparison, `[B, T]`: the first ones of the source texts, of padding too."""
+    return input_ids[:, :TARGET]
+
+
+__all__ = ["Exported", "read_graphs", "write_graphs"]

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..hub.card_words import METRICS, figure
-from ..inference.predictor import BATCH_TOKENS, Predictor
+from ..inference.predictor import Predictor
+from ..runtime.batching import BATCH_TOKENS
 from ..utils.errors import HfRnnError
 from .validation import ValidationRows
 
@@ -34,7 +35,9 @@ class Loss(NamedTuple):
 
 
 def measure(predictor: Predictor, rows: ValidationRows) -> dict[str, Any]:
-    """Return the metrics of exported graphs on validation rows.
+    """Return the metrics of exported graphs on validation rows, which are read in the batches of the runtime.
+
+    Logits of int8 weights depend on the batch.
 
     Args:
         predictor: Predictor whose answers are those of the graphs.

@@ -20,9 +20,12 @@ _EPILOG = """examples:
   hf-rnn-run exported/translator "How are you?" --num_beams 3
   hf-rnn-run exported/language_model "The film" --max_new_tokens 20 --seed 1
 
-A file has one text on each line, or is JSON Lines (.jsonl) with the text of each row as "text", and the second text of
-a pair as "text_pair". Without texts and --file, the lines of standard input are read."""
+A file has one text on each line, or is JSON Lines (.jsonl). A row of JSON Lines has its text as "text" and the second
+text of a pair as "text_pair", or in the columns of the training data. Without texts and --file, the lines of standard
+input are read."""
 
+# Endings of files whose lines are not texts.
+TABLES = (".csv", ".tsv", ".parquet", ".arrow", ".xlsx", ".gz", ".bz2", ".xz", ".zip", ".zst")
 # Options of language models only.
 WRITING = ("max_new_tokens", "temperature", "top_p", "seed")
 
@@ -38,10 +41,13 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("model", metavar="MODEL", help="folder that hf-rnn export wrote, or Hub id")
     made.add_argument("texts", metavar="TEXT", nargs="*", help="texts to answer")
     made.add_argument("--file", help="file of texts, or - for standard input")
-    made.add_argument("--top_k", type=int, default=1, help="number of labels of a text, 0 for all (default: 1)")
     made.add_argument(
-        "--min_score", type=float, default=0.0, help="least score of a label, from 0 to 1 (default: 0, for none)"
+        "--top_k",
+        type=int,
+        help="number of labels of a text, 0 for all (default: 1); of a language model, number of the most probable "
+        "tokens among which one is drawn (default: 0, for all)",
     )
+    made.add_argument("--min_score", type=float, help="least score of a label, from 0 to 1 (default: 0, for none)")
     made.add_argument("--num_beams", type=int, help="beams of a translator or a language model; as saved if left out")
     writing = made.add_argument_group("language models, which continue texts")
     writing.add_argument("--max_new_tokens", type=int, help="most tokens of a continuation (default: 50)")
@@ -66,6 +72,11 @@ def run(arguments: Sequence[str]) -> None:
     options = parser().parse_args(arguments)
     if options.texts and options.file:
         raise HfRnnError(f"{options.texts[0]!r} and --file {options.file} are both given: write one of them.")
+    if options.file and options.file.lower().endswith(TABLES):
+        raise HfRnnError(
+            f"--file {options.file} is a table or compressed, and its lines are not texts: write its texts into a file "
+            "with one on each line, or into JSON Lines (.jsonl); or write hf-rnn predict, which reads tables."
+        )
     if not options.texts and not options.file and _is_terminal():
         raise HfRnnError('there is no text: write hf-rnn-run MODEL "some text", or --file FILE, or pipe lines into it.')
     # Imported after the check of the arguments: onnxruntime takes 0.1 s.
@@ -75,7 +86,7 @@ def run(arguments: Sequence[str]) -> None:
     model = Model.from_pretrained(
         options.model, quantized=quantized, revision=options.revision, threads=options.threads
     )
-    texts = iter(options.texts) if options.texts else _rows(options.file or "-")
+    texts = iter(options.texts) if options.texts else _rows(options.file or "-", model.record.text_columns)
     none = True
     for answer in _answers(model, texts, options):
         none = False
@@ -88,13 +99,16 @@ def _answers(model: Any, texts: Iterator[Any], options: argparse.Namespace) -> I
     """Yield the answer to each text; that of a language model is the text with its continuation."""
     given = {name: getattr(options, name) for name in WRITING if getattr(options, name) is not None}
     if model.record.task == "language_modeling":
+        if options.min_score is not None:
+            raise HfRnnError(f"--min_score {options.min_score} compares the scores of labels: leave it out.")
         for text in texts:
-            yield {"text": model.generate(text, num_beams=options.num_beams, **given)}
+            yield {"text": model.generate(text, num_beams=options.num_beams, top_k=options.top_k, **given)}
         return
     if given:
         name, value = next(iter(given.items()))
         raise HfRnnError(f"--{name} {value} is an option of language models only: leave it out.")
-    yield from model.stream(texts, top_k=options.top_k, min_score=options.min_score, num_beams=options.num_beams)
+    top_k = 1 if options.top_k is None else options.top_k
+    yield from model.stream(texts, top_k=top_k, min_score=options.min_score or 0.0, num_beams=options.num_beams)
 
 
 def _is_terminal() -> bool:
@@ -102,34 +116,43 @@ def _is_terminal() -> bool:
     return sys.stdin is None or sys.stdin.closed or sys.stdin.isatty()
 
 
-def _rows(file: str) -> Iterator[Any]:
-    """Yield the text or the pair of texts on each line of a file, or of standard input."""
+def _rows(file: str, columns: Sequence[str]) -> Iterator[Any]:
+    """Yield the text or the pair of texts on each line of a file, or of standard input.
+
+    Args:
+        file: Path of the file; - for standard input.
+        columns: Columns of the texts in the training data, which rows of JSON Lines may have too.
+    """
     if file == "-" and hasattr(sys.stdin, "reconfigure"):
         # Whatever the locale, errors are not hidden.
         sys.stdin.reconfigure(encoding="utf-8-sig", errors="strict")
     where = "standard input" if file == "-" else repr(file)
     try:
         with nullcontext(sys.stdin) if file == "-" else open(file, encoding="utf-8-sig") as lines:
-            yield from _texts(lines, file.endswith((".jsonl", ".json")), where)
+            yield from _texts(lines, columns if file.endswith((".jsonl", ".json")) else None, where)
     except UnicodeDecodeError as error:
         raise HfRnnError(f"{where} is not UTF-8 ({error.reason}): convert it, iconv -f latin1 -t utf-8.") from error
     except OSError as error:
         raise HfRnnError(f"{where} cannot be read ({error.strerror}): name a file of texts, --file FILE.") from error
 
 
-def _texts(lines: TextIO, are_json: bool, where: str) -> Iterator[Any]:
+def _texts(lines: TextIO, columns: Sequence[str] | None, where: str) -> Iterator[Any]:
+    """Yield the texts on lines; of lines of JSON, `columns` or the usual names are read."""
     for number, line in enumerate(lines, 1):
         line = line.rstrip("\r\n")
-        if not are_json:
+        if columns is None:
             yield line
             continue
         try:
             row = json.loads(line)
-            yield (row["text"], row["text_pair"]) if row.get("text_pair") is not None else row["text"]
+            # The names of the training data come first, also where a row has a column "text" too.
+            names = tuple(columns) if columns[0] in row else ("text", "text_pair")
+            text, pair = row[names[0]], row.get(names[1]) if len(names) > 1 else None
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise HfRnnError(
                 f'line {number} of {where} is {line[:60]!r}: write a JSON object with a text, {{"text": "…"}}.'
             ) from error
+        yield text if pair is None else (text, pair)
 
 
 def main() -> None:

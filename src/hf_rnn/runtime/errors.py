@@ -18,4 +18,14 @@ class HubError(HfRnnError):
     """Error in an exchange with the Hub: a missing repository, a refused token, or a server that does not answer."""
 
 
-__all__ = ["ConfigError", "DataError", "HfRnnError", "HubError"]
+def first_line(error: BaseException) -> str:
+    """Return the message of an error on one line; the name of its class if it has none.
+
+    Args:
+        error: Error to describe.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0].rstrip(".") if lines else type(error).__name__
+
+
+__all__ = ["ConfigError", "DataError", "HfRnnError", "HubError", "first_line"]

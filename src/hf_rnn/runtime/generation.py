@@ -9,12 +9,15 @@ Shapes: B texts, K beams of each, N rows of a step (B, or B·K with beams), V vo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import Any, Protocol
 
 import numpy as np
 
+from .answers import softmax
 from .errors import HfRnnError
 
 # Logits that are divided by a lower temperature than this overflow to infinity.
@@ -153,20 +156,27 @@ def check_whole(name: str, value: Any, example: int) -> None:
         raise HfRnnError(f"{name}={value!r} must be a whole number, 1 or greater, such as {example}.")
 
 
-def check_sampling(temperature: float, top_k: int = 0, top_p: float = 1.0) -> None:
-    """Raise [`HfRnnError`] for settings of sampling that are out of their range.
+def check_sampling(temperature: Any, top_k: Any = 0, top_p: Any = 1.0, seed: Any = None) -> None:
+    """Raise [`HfRnnError`] for settings of sampling that are no numbers or out of their range.
 
     Args:
         temperature: Divisor of the logits; 0 for greedy decoding.
-        top_k: Number of the likeliest tokens among which a token is drawn; 0 for all.
-        top_p: Probability of the likeliest tokens among which a token is drawn; 1 for all.
+        top_k: Number of the most probable tokens among which a token is drawn; 0 for all.
+        top_p: Probability of the most probable tokens among which a token is drawn; 1 for all.
+        seed: Seed of the random numbers; None for a new one.
     """
-    if not (temperature == 0 or temperature >= COLDEST):
-        raise HfRnnError(f"temperature={temperature} must be 0, for greedy decoding, or {COLDEST} or greater.")
-    if top_k < 0:
-        raise HfRnnError(f"top_k={top_k} must be 0, for all tokens, or greater, such as 50.")
-    if not 0 < top_p <= 1:
-        raise HfRnnError(f"top_p={top_p} must be greater than 0, and at most 1, for all tokens.")
+    if not (_is_number(temperature, Real) and (temperature == 0 or COLDEST <= temperature < math.inf)):
+        raise HfRnnError(f"temperature={temperature!r} must be 0, for greedy decoding, or {COLDEST} or greater.")
+    if not (_is_number(top_k, Integral) and top_k >= 0):
+        raise HfRnnError(f"top_k={top_k!r} must be 0, for all tokens, or a greater whole number, such as 50.")
+    if not (_is_number(top_p, Real) and 0 < top_p <= 1):
+        raise HfRnnError(f"top_p={top_p!r} must be greater than 0, and at most 1, for all tokens.")
+    if seed is not None and not (_is_number(seed, Integral) and seed >= 0):
+        raise HfRnnError(f"seed={seed!r} must be a whole number, 0 or greater; leave it out for a new one.")
+
+
+def _is_number(value: Any, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def continued(text: str, read: str, whole: str) -> str:
@@ -194,18 +204,13 @@ def sampled(logits: np.ndarray, settings: GenerationSettings, draw: np.random.Ge
         scores[scores < least] = -np.inf
     if settings.top_p < 1:
         order = np.argsort(scores, axis=-1, kind="stable")
-        ascending = np.take_along_axis(_softmax(scores), order, axis=-1)
+        ascending = np.take_along_axis(softmax(scores), order, axis=-1)
         too_unlikely = ascending.cumsum(-1) <= 1 - settings.top_p
         too_unlikely[:, -1] = False  # The likeliest token stays.
         np.put_along_axis(scores, order, np.where(too_unlikely, -np.inf, np.take_along_axis(scores, order, -1)), -1)
-    up_to = _softmax(scores).cumsum(-1)
+    up_to = softmax(scores).cumsum(-1)
     drawn = draw.random(len(scores)) * up_to[:, -1]
     return np.array([np.searchsorted(row, number, side="right") for row, number in zip(up_to, drawn, strict=True)])
-
-
-def _softmax(scores: np.ndarray) -> np.ndarray:
-    shares = np.exp(scores - scores.max(-1, keepdims=True))
-    return shares / shares.sum(-1, keepdims=True)
 
 
 def _log_softmax(logits: np.ndarray) -> np.ndarray:

@@ -4,13 +4,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from .errors import HubError
+from .errors import HubError, first_line
 from .record import ONNX_FOLDER, RECORD_FILE, read_record, without_record
 
 
-def download(repo_id: str, quantized: bool | None, revision: str | None, **where: Any) -> Path:
+def download(
+    repo_id: str,
+    quantized: bool | None = None,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | Path | None = None,
+    local_files_only: bool = False,
+) -> Path:
     """Download the files of an exported model that a runtime reads, and return their folder in the cache.
 
     If the Hub does not answer, the client of the Hub uses the files in its cache.
@@ -19,7 +25,9 @@ def download(repo_id: str, quantized: bool | None, revision: str | None, **where
         repo_id: Name of the repository, `user/name`.
         quantized: Same as in [`Model.from_pretrained`].
         revision: Branch, tag or commit; None for main.
-        where: Further options of `huggingface_hub.snapshot_download`.
+        token: Token of the Hub; None for the one that `hf auth login` saved.
+        cache_dir: Folder of the cache; None for the cache of huggingface_hub.
+        local_files_only: True to read the cache only.
 
     Raises:
         HubError: huggingface_hub is not installed, or the repository, the revision or the model does not exist, or the
@@ -41,7 +49,16 @@ def download(repo_id: str, quantized: bool | None, revision: str | None, **where
 
     def fetched(revision: str | None, *patterns: str) -> Path:
         try:
-            return Path(snapshot_download(repo_id, revision=revision, allow_patterns=list(patterns), **where))
+            return Path(
+                snapshot_download(
+                    repo_id,
+                    revision=revision,
+                    token=token,
+                    cache_dir=cache_dir,
+                    local_files_only=local_files_only,
+                    allow_patterns=list(patterns),
+                )
+            )
         except (HFValidationError, RepositoryNotFoundError) as error:
             raise HubError(
                 f"there is no folder {repo_id!r}, and no such model on the Hub that you may read: name a folder that "
@@ -55,7 +72,10 @@ def download(repo_id: str, quantized: bool | None, revision: str | None, **where
                 "again with a network."
             ) from error
         except OSError as error:
-            raise HubError(f"{repo_id!r} cannot be downloaded from the Hub ({str(error).splitlines()[0]}).") from error
+            raise HubError(
+                f"{repo_id!r} cannot be downloaded from the Hub ({first_line(error)}): try again, or name a folder "
+                "that hf-rnn export wrote."
+            ) from error
 
     folder = fetched(revision, f"{ONNX_FOLDER}/{RECORD_FILE}")
     if not (folder / ONNX_FOLDER / RECORD_FILE).is_file():

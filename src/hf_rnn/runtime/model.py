@@ -3,26 +3,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnxruntime import InferenceSession
 from tokenizers import Tokenizer
 
 from .answers import abstaining, answers_of, check_min_score, one_answer_of, scores_of
-from .batching import BATCH_TOKENS, TEXTS_AT_ONCE, by_tokens, padded
+from .batching import BATCH_TOKENS, TEXTS_AT_ONCE
 from .entities import tag_answers
 from .errors import HfRnnError
+from .graphs import Graphs
 from .paths import looks_local
-from .record import CLASSIFIER, GRAPHS, LANGUAGE_MODEL, TAGGER, TRANSLATOR, ExportRecord, read_record
-from .session import open_session, open_tokenizer
-from .texts import check_is_list, check_options, columns_of, rows_of
+from .record import CLASSIFIER, LANGUAGE_MODEL, TAGGER, TRANSLATOR, read_record
+from .session import open_tokenizer
+from .texts import check_options, columns_of, joined_with, rows_of
 from .tokens import cut_rows, pair_encodings, token_ids
-from .writers import LanguageModelSteps, TranslatorSteps, continue_text, translate
+from .writers import continue_text, translate
 
 
 class Model:
@@ -37,14 +37,12 @@ class Model:
     ```
 
     Args:
-        record: Export record of the model.
+        graphs: Graphs of the model.
         tokenizer: Tokenizer of the model, without padding and truncation.
-        sessions: Sessions of onnxruntime, by the names of their graphs: `model`; for a translator `encoder_model` and
-            `decoder_model`.
     """
 
-    def __init__(self, record: ExportRecord, tokenizer: Tokenizer, sessions: dict[str, InferenceSession]):
-        self.record, self.tokenizer, self.sessions = record, tokenizer, sessions
+    def __init__(self, graphs: Graphs, tokenizer: Tokenizer):
+        self.graphs, self.record, self.tokenizer = graphs, graphs.record, tokenizer
 
     @classmethod
     def from_pretrained(
@@ -54,7 +52,9 @@ class Model:
         quantized: bool | None = None,
         revision: str | None = None,
         threads: int = 1,
-        **where: Any,
+        token: str | bool | None = None,
+        cache_dir: str | Path | None = None,
+        local_files_only: bool = False,
     ) -> Model:
         """Load an exported model from a folder or from the Hub.
 
@@ -63,25 +63,23 @@ class Model:
             quantized: True for the int8 weights, False for the float32 ones. None for the float32 ones if they exist.
             revision: Branch, tag or commit of a model on the Hub; None for main.
             threads: Number of threads of an operator; 0 for one on each core. One thread answers short texts fastest.
-            where: Further options of `huggingface_hub.snapshot_download`, such as `token`.
+            token: Token of the Hub; None for the one that `hf auth login` saved.
+            cache_dir: Folder of the Hub's cache; None for the usual one.
+            local_files_only: True to read a model of the Hub from the cache only.
 
         Raises:
-            HfRnnError: There is no such model, its files are damaged or belong to different models, or the installed
-                libraries are too old for it.
+            HfRnnError: There is no such model, its files are damaged or belong to different models, the installed
+                libraries are too old for it, or `revision` is given for a folder.
         """
-        if not isinstance(threads, int) or isinstance(threads, bool) or threads < 0:
-            raise HfRnnError(f"threads={threads!r} must be a whole number, such as 1, or 0 for one on each core.")
         name, folder = str(path), Path(path)
         if not folder.is_dir() and not looks_local(name):
             from .hub import download
 
-            folder = download(name, quantized, revision, **where)
+            folder = download(name, quantized, revision, token, cache_dir, local_files_only)
+        else:
+            check_no_revision(name, revision)
         record = read_record(folder, name)
-        sessions = {
-            file.removesuffix(".onnx").removesuffix("_quantized"): open_session(folder, file, record, threads, name)
-            for file in record.graph_files(quantized, name)
-        }
-        return cls(record, open_tokenizer(folder, record, name), sessions)
+        return cls(Graphs(folder, record, name, quantized, threads), open_tokenizer(folder, record, name))
 
     def __call__(self, texts: Any, pairs: Any = None, **options: Any) -> Any:
         """Return one answer for each text; see [`predict`].
@@ -125,7 +123,7 @@ class Model:
         is_one = isinstance(texts, str)
         if is_one:
             texts, pairs = [texts], None if pairs is None else [pairs]
-        rows = texts if pairs is None else zip(texts, pairs, strict=True)
+        rows = joined_with(texts, pairs)
         answers = list(
             self.stream(rows, top_k=top_k, min_score=min_score, batch_tokens=batch_tokens, num_beams=num_beams)
         )
@@ -180,7 +178,7 @@ class Model:
             raise HfRnnError(
                 "this model is not a language model and cannot continue texts: write model.predict([text])."
             )
-        steps = LanguageModelSteps(self.sessions["model"], self.record.raw["state"])
+        steps = self.graphs.language_model()
         return continue_text(steps, self.tokenizer, self.record, prompt, max_new_tokens, **options)
 
     def scores(self, texts: Any, pairs: Any = None, *, batch_tokens: int = BATCH_TOKENS) -> np.ndarray:
@@ -200,44 +198,10 @@ class Model:
             raise HfRnnError(
                 "only text classifiers have scores of labels: call model.predict(texts) for the answers of this model."
             )
-        check_is_list(texts)
-        rows = list(texts if pairs is None else zip(texts, pairs, strict=True))
+        rows = list(joined_with(texts, pairs))
         if not rows:
             return np.empty((0, len(self.record.label_names)), dtype=np.float32)
-        return scores_of(self.logits(self._ids(self._columns(rows)), batch_tokens), self.record.problem_type)
-
-    def logits(self, ids: Sequence[Sequence[int]], batch_tokens: int = BATCH_TOKENS) -> np.ndarray:
-        """Return the logits of a text classifier for rows of token ids, `[N, C]`, in the order of the rows.
-
-        Args:
-            ids: Token ids of N rows, of any lengths.
-            batch_tokens: Same as in [`predict`].
-        """
-        logits = np.empty((len(ids), len(self.record.label_names)), dtype=np.float32)
-        for places, of_batch in self._run(ids, batch_tokens):
-            logits[places] = of_batch
-        return logits
-
-    def token_logits(self, ids: Sequence[Sequence[int]], batch_tokens: int = BATCH_TOKENS) -> list[np.ndarray]:
-        """Return the logits of a tagger for rows of token ids, `[T, C]` each, in the order of the rows.
-
-        Args:
-            ids: Token ids of each row, of any lengths.
-            batch_tokens: Same as in [`predict`].
-        """
-        logits: list[Any] = [None] * len(ids)
-        for places, of_batch in self._run(ids, batch_tokens):
-            for place, of_row in zip(places, of_batch, strict=True):
-                logits[place] = of_row[: len(ids[place])]
-        return logits
-
-    def _run(self, ids: Sequence[Sequence[int]], batch_tokens: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield the indices of the rows of each batch, and their logits."""
-        session, pad = self.sessions["model"], self.record.tokenizer["pad_token_id"] or 0
-        for places in by_tokens([len(row) for row in ids], batch_tokens):
-            input_ids, attention_mask = padded([ids[place] for place in places], pad)
-            (logits,) = session.run(["logits"], {"input_ids": input_ids, "attention_mask": attention_mask})
-            yield places, logits
+        return scores_of(self.graphs.logits(self._ids(self._columns(rows)), batch_tokens), self.record.problem_type)
 
     def _stream(self, texts: Iterator, top_k: int | None, batch_tokens: int, num_beams: int | None) -> Iterator[dict]:
         while window := list(islice(texts, TEXTS_AT_ONCE)):
@@ -248,16 +212,14 @@ class Model:
     ) -> list[dict]:
         """Return the answer to each row of texts, given as columns."""
         if self.record.task == CLASSIFIER:
-            return answers_of(self.logits(self._ids(columns), batch_tokens), self.record, top_k)
+            return answers_of(self.graphs.logits(self._ids(columns), batch_tokens), self.record, top_k)
         if self.record.task == TAGGER:
             (texts,) = one_answer_of(columns, top_k, "a tagger gives each word its best tag")
-            logits_of = partial(self.token_logits, batch_tokens=batch_tokens)
+            logits_of = partial(self.graphs.token_logits, batch_tokens=batch_tokens)
             return tag_answers(texts, self.tokenizer, logits_of, self.record.label_names)
         if self.record.task == TRANSLATOR:
             (texts,) = one_answer_of(columns, top_k, "a translator writes one text")
-            encoder, decoder = (self.sessions[name] for name in GRAPHS[TRANSLATOR])
-            steps = TranslatorSteps(encoder, decoder, self.record.raw["state"])
-            return translate(steps, self.tokenizer, self.record, texts, batch_tokens, num_beams)
+            return translate(self.graphs.translator(), self.tokenizer, self.record, texts, batch_tokens, num_beams)
         raise HfRnnError(
             'this is a language model, which predicts no labels: write model.generate("some text"), or '
             'hf-rnn-run MODEL "some text".'
@@ -281,4 +243,15 @@ class Model:
         return cut_rows(ids, columns, self.record.max_length, self.record.truncation, encodings_of)
 
 
-__all__ = ["Model"]
+def check_no_revision(name: str, revision: str | None) -> None:
+    """Raise [`HfRnnError`] if a revision is given for a model in a folder.
+
+    Args:
+        name: Folder as the user wrote it.
+        revision: Branch, tag or commit; None for none.
+    """
+    if revision is not None:
+        raise HfRnnError(f"revision={revision!r} is for models on the Hub, and {name!r} is a folder: leave it out.")
+
+
+__all__ = ["Model", "check_no_revision"]

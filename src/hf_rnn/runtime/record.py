@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .answers import PROBLEM_TYPES, REGRESSION
-from .errors import HfRnnError
+from .decisions import check_thresholds
+from .errors import HfRnnError, first_line
 from .tokens import TRUNCATIONS
 
 # Newest format of the record that this release reads.
@@ -18,13 +19,31 @@ FORMAT = 1
 ONNX_FOLDER, RECORD_FILE = "onnx", "hf_rnn.json"
 CLASSIFIER, TAGGER = "text_classification", "token_classification"
 LANGUAGE_MODEL, TRANSLATOR = "language_modeling", "translation"
-# Graphs of each task, without the ending .onnx.
+GRAPH, ENCODER_GRAPH, DECODER_GRAPH = "model.onnx", "encoder_model.onnx", "decoder_model.onnx"
+# ONNX files of each task.
 GRAPHS = {
-    CLASSIFIER: ("model",),
-    TAGGER: ("model",),
-    LANGUAGE_MODEL: ("model",),
-    TRANSLATOR: ("encoder_model", "decoder_model"),
+    CLASSIFIER: (GRAPH,),
+    TAGGER: (GRAPH,),
+    LANGUAGE_MODEL: (GRAPH,),
+    TRANSLATOR: (ENCODER_GRAPH, DECODER_GRAPH),
 }
+# Entries of `generation` and of each part of `state`, without which no text can be generated.
+_GENERATION = (
+    "num_beams",
+    "length_penalty",
+    "early_stopping",
+    "no_repeat_ngram_size",
+    "repetition_penalty",
+    "temperature",
+    "top_k",
+    "top_p",
+    "min_length",
+    "min_new_tokens",
+    "max_new_tokens",
+    "eos_token_ids",
+    "decoder_start_token_id",
+)
+_STATE = ("input", "output", "shape")
 _EXPORT = "export it again, hf-rnn export MODEL --output FOLDER"
 # Bytes that are hashed at once.
 _PART = 1 << 20
@@ -47,7 +66,8 @@ class ExportRecord:
         tokenizer: File of the tokenizer, its hash and its special tokens.
         opset: Version of the ONNX operators.
         files: Size and hash of each ONNX file.
-        raw: The record as it was read, with the entries that only some tasks read.
+        generation: Settings with which a language model or a translator generates texts; None for other models.
+        state: Inputs and outputs of a graph that hold its state; empty for a graph without state.
     """
 
     task: str
@@ -61,7 +81,8 @@ class ExportRecord:
     tokenizer: dict[str, Any]
     opset: int
     files: dict[str, dict[str, Any]]
-    raw: dict[str, Any] = field(repr=False)
+    generation: dict[str, Any] | None
+    state: list[dict[str, Any]]
 
     @property
     def id2label(self) -> dict[int, str]:
@@ -83,17 +104,27 @@ class ExportRecord:
         Raises:
             HfRnnError: The record has no such files.
         """
-        files = {end: [f"{graph}{end}.onnx" for graph in GRAPHS[self.task]] for end in ("", "_quantized")}
-        there = {end: all(file in self.files for file in names) for end, names in files.items()}
-        end = ("" if there[""] else "_quantized") if quantized is None else "_quantized" if quantized else ""
-        if not there[end]:
+        graphs = GRAPHS[self.task]
+        files = {False: graphs, True: tuple(map(quantized_name, graphs))}
+        there = {is_int8: all(file in self.files for file in names) for is_int8, names in files.items()}
+        chosen = not there[False] if quantized is None else bool(quantized)
+        if not there[chosen]:
             remedy = (
                 "leave quantized out, or export the model with hf-rnn export --int8"
-                if end
+                if chosen
                 else "write quantized=True, or export the model again"
             )
-            raise HfRnnError(f"{name!r} has no {ONNX_FOLDER}/{files[end][0]}: {remedy}.")
-        return files[end]
+            raise HfRnnError(f"{name!r} has no {ONNX_FOLDER}/{files[chosen][0]}: {remedy}.")
+        return list(files[chosen])
+
+
+def quantized_name(graph: str) -> str:
+    """Return the name of the file with the int8 weights of a graph, such as `model_quantized.onnx`.
+
+    Args:
+        graph: Name of the file with the graph in float32.
+    """
+    return graph.replace(".onnx", "_quantized.onnx")
 
 
 def read_record(folder: Path, name: str) -> ExportRecord:
@@ -115,30 +146,45 @@ def read_record(folder: Path, name: str) -> ExportRecord:
         raw = json.loads(file.read_text(encoding="utf-8"))
         version, exporter = raw["format"], raw["hf_rnn_version"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise HfRnnError(f"{place} of {name!r} is damaged ({_first_line(error)}): {_EXPORT}.") from error
+        raise HfRnnError(f"{place} of {name!r} is damaged ({_cause(error)}): {_EXPORT}.") from error
     if not isinstance(version, int) or version > FORMAT:
         raise HfRnnError(
             f"{name!r} was exported by hf_rnn {exporter} in the format {version}, and this release reads the format "
             f"{FORMAT}: pip install --upgrade hf-rnn-runtime, or hf-rnn."
         )
     try:
-        record = ExportRecord(
-            task=raw["task"],
-            problem_type=raw["problem_type"],
-            label_names=list(map(str, raw["labels"])),
-            thresholds=raw["thresholds"],
-            max_length=raw["max_length"],
-            truncation=raw["truncation"],
-            reads_pairs=raw["reads_pairs"],
-            text_columns=list(map(str, raw["text_columns"])),
-            tokenizer={**raw["tokenizer"]},
-            opset=raw["opset"],
-            files={**raw["files"]},
-            raw=raw,
-        )
-        _check(record)
-    except (ValueError, KeyError, TypeError) as error:
-        raise HfRnnError(f"{place} of {name!r} is not complete ({_first_line(error)}): {_EXPORT}.") from error
+        return record_of(raw)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise HfRnnError(f"{place} of {name!r} is not complete ({_cause(error)}): {_EXPORT}.") from error
+
+
+def record_of(raw: dict[str, Any]) -> ExportRecord:
+    """Return the export record that was read from a file, checked.
+
+    Args:
+        raw: Content of the file.
+
+    Raises:
+        ValueError: An entry has an unknown value.
+        KeyError: An entry is missing.
+        TypeError: An entry has another type.
+    """
+    record = ExportRecord(
+        task=raw["task"],
+        problem_type=raw["problem_type"],
+        label_names=list(map(str, raw["labels"])),
+        thresholds=raw["thresholds"],
+        max_length=raw["max_length"],
+        truncation=raw["truncation"],
+        reads_pairs=raw["reads_pairs"],
+        text_columns=list(map(str, raw["text_columns"])),
+        tokenizer={**raw["tokenizer"]},
+        opset=raw["opset"],
+        files={**raw["files"]},
+        generation=raw["generation"],
+        state=[{**part} for part in raw["state"]],
+    )
+    _check(record)
     return record
 
 
@@ -165,10 +211,40 @@ def _check(record: ExportRecord) -> None:
     for key, value, values in known:
         if value not in values:
             raise ValueError(f"{key} is {value!r}, and should be one of {', '.join(map(str, values))}")
-    for key in ("file", "sha256", "pad_token_id"):
+    if record.task in (CLASSIFIER, TAGGER) and not record.label_names:
+        raise ValueError("labels is empty")
+    check_thresholds(record.thresholds, record.label_names, record.problem_type)
+    for key, number in (("max_length", record.max_length), ("opset", record.opset)):
+        _check_number(key, number, may_be_none=key == "max_length")
+    for key in ("file", "sha256"):
         _ = record.tokenizer[key]
+    for key in ("pad_token_id", "unk_token_id", "bos_token_id", "eos_token_id"):
+        needed = record.task == TRANSLATOR and key == "eos_token_id"
+        _check_number(f"tokenizer.{key}", record.tokenizer[key], may_be_none=not needed, least=0)
     for facts in record.files.values():
         _ = facts["sha256"]
+    if record.task in (LANGUAGE_MODEL, TRANSLATOR):
+        _check_generation(record)
+
+
+def _check_generation(record: ExportRecord) -> None:
+    """Raise an error for the record of a model that generates text, if an entry is missing."""
+    if not isinstance(record.generation, dict):
+        raise TypeError(f"generation is {record.generation!r}, and should be an object")
+    for key in _GENERATION:
+        _ = record.generation[key]
+    if record.task == TRANSLATOR:
+        _check_number("generation.decoder_start_token_id", record.generation["decoder_start_token_id"], least=0)
+    for part in record.state:
+        for key in _STATE:
+            _ = part[key]
+
+
+def _check_number(key: str, value: Any, may_be_none: bool = False, least: int = 1) -> None:
+    if value is None and may_be_none:
+        return
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{key} is {value!r}, and should be a whole number, {least} or greater")
 
 
 def check_file(file: Path, expected: str, shown: str, name: str) -> None:
@@ -210,12 +286,9 @@ def sha256(file: Path) -> str:
     return digest.hexdigest()
 
 
-def _first_line(error: BaseException) -> str:
+def _cause(error: BaseException) -> str:
     """Return the message of an error on one line; for a missing key, that it is missing."""
-    if isinstance(error, KeyError):
-        return f"it has no {error}"
-    lines = str(error).splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__
+    return f"it has no {error}" if isinstance(error, KeyError) else first_line(error)
 
 
-__all__ = ["ExportRecord", "check_file", "read_record", "sha256", "without_record"]
+__all__ = ["ExportRecord", "check_file", "quantized_name", "read_record", "record_of", "sha256", "without_record"]

@@ -1,7 +1,7 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """Texts as a caller passes them: checks, missing values, and pairs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .errors import ConfigError, HfRnnError
@@ -64,7 +64,7 @@ def check_options(texts: Any, top_k: int | None, batch_tokens: int) -> int | Non
         batch_tokens: Maximum number of tokens in a batch, padding included.
 
     Raises:
-        HfRnnError: `texts` is a single string, `batch_tokens` is under 1, or `top_k` is under 0.
+        HfRnnError: `texts` is a single string or a table, `batch_tokens` is under 1, or `top_k` is under 0.
     """
     check_is_list(texts)
     top_k = 0 if top_k is None else top_k
@@ -75,14 +75,41 @@ def check_options(texts: Any, top_k: int | None, batch_tokens: int) -> int | Non
     return top_k or None
 
 
-def check_is_list(texts: Any) -> None:
-    """Raise [`HfRnnError`] for a single string, whose characters would be read as texts.
+def check_is_list(texts: Any, name: str = "texts") -> None:
+    """Raise [`HfRnnError`] for a single string or a table: its characters or its column names would be read as texts.
 
     Args:
         texts: Texts, or pairs of texts.
+        name: Name of the argument.
     """
     if isinstance(texts, (str, bytes)):
-        raise HfRnnError("texts is one string: pass a list of texts, [text].")
+        raise HfRnnError(f"{name} is one string: pass a list of texts, [text].")
+    if isinstance(texts, Mapping) or hasattr(texts, "columns"):
+        raise HfRnnError(
+            f"{name} is a table of type {type(texts).__name__}: pass the texts of a column, df['text'].tolist()."
+        )
+    if not isinstance(texts, Iterable):
+        raise HfRnnError(f"{name}={texts!r} is of type {type(texts).__name__}: pass a list of texts, [text].")
 
 
-__all__ = ["as_text", "check_is_list", "check_options", "columns_of", "rows_of"]
+def joined_with(texts: Any, pairs: Any) -> Any:
+    """Return texts; with second texts, a pair of each text and its second text.
+
+    Args:
+        texts: Texts, or pairs of texts.
+        pairs: Second text of each row; None for none.
+
+    Raises:
+        HfRnnError: An argument is a single string or a table, or there are fewer or more second texts than texts.
+    """
+    check_is_list(texts)
+    if pairs is None:
+        return texts
+    check_is_list(pairs, "pairs")
+    first, second = list(texts), list(pairs)
+    if len(first) != len(second):
+        raise HfRnnError(f"texts has {len(first)} texts and pairs has {len(second)}: pass a second text for each text.")
+    return list(zip(first, second, strict=True))
+
+
+__all__ = ["as_text", "check_is_list", "check_options", "columns_of", "joined_with", "rows_of"]

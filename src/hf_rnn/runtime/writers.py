@@ -31,6 +31,8 @@ from .tokens import token_ids
 
 logger = logging.getLogger(__name__)
 
+# Options of sampling that change nothing.
+_OFF = {"top_k": 0, "top_p": 1.0, "seed": None}
 # Tokens of a prompt that are read at once.
 CHUNK = 256
 
@@ -179,7 +181,7 @@ def continue_text(
     model: LanguageModelSteps,
     tokenizer: Tokenizer,
     record: ExportRecord,
-    text: str,
+    text: Any,
     max_new_tokens: int = 50,
     *,
     temperature: float | None = None,
@@ -194,11 +196,11 @@ def continue_text(
         model: Steps of the model.
         tokenizer: Tokenizer of the model, without padding and truncation.
         record: Export record of the model.
-        text: Prompt of any length; an empty one starts a new document.
+        text: Prompt of any length; an empty one or None starts a new document.
         max_new_tokens: Maximum number of generated tokens. Generation also stops at the end-of-text token.
         temperature: Divisor of the logits before sampling; 0 for greedy decoding. None for 1, or 0 with beams.
-        top_k: Number of the likeliest tokens among which a token is drawn; 0 or None for all.
-        top_p: Probability of the likeliest tokens among which a token is drawn; None for the value saved with the
+        top_k: Number of the most probable tokens among which a token is drawn; 0 or None for all.
+        top_p: Probability of the most probable tokens among which a token is drawn; None for the value saved with the
             model.
         num_beams: Number of beams; None for the number saved with the model, or 1 with a temperature.
         seed: Seed of the random numbers; None for a new one.
@@ -207,30 +209,28 @@ def continue_text(
         The prompt and its continuation.
 
     Raises:
-        HfRnnError: A number is out of its range, or beams are asked for together with a temperature.
+        HfRnnError: A number is out of its range; or an option of sampling is given, and beams or greedy decoding too.
     """
+    text, saved = as_text(text), _saved(record)
     check_whole("max_new_tokens", max_new_tokens, 50)
-    if seed is not None and (not isinstance(seed, int) or seed < 0):
-        raise HfRnnError(f"seed={seed!r} must be a whole number, 0 or greater; leave it out for a new one.")
+    sampling = {"top_k": 0 if top_k is None else top_k, "top_p": 1.0 if top_p is None else top_p, "seed": seed}
+    check_sampling(1.0 if temperature is None else temperature, **sampling)
     if num_beams is None:
         # Sampling has no beams.
-        num_beams = 1 if temperature else record.raw["generation"]["num_beams"]
+        num_beams = 1 if temperature else saved["num_beams"]
     _check_beams(num_beams, model.session)
+    _check_draws(num_beams, temperature, sampling)
     if temperature is None:
         temperature = 0.0 if num_beams > 1 else 1.0
-    check_sampling(temperature, top_k or 0, 1.0 if top_p is None else top_p)
-    if num_beams > 1 and temperature:
-        raise HfRnnError(
-            f"temperature={temperature} draws tokens, and num_beams={num_beams} searches for the likeliest text: leave "
-            "one of them out."
-        )
     marks = record.tokenizer
-    ids = token_ids(tokenizer, [as_text(text)])[0] or [marks["bos_token_id"]]
+    ids = token_ids(tokenizer, [text])[0] or [marks["bos_token_id"]]
+    if ids == [None]:
+        raise HfRnnError("the prompt is empty, and this model has no token that begins a text: write some text.")
     if marks["unk_token_id"] is not None and marks["unk_token_id"] in ids:
         unknown = tokenizer.id_to_token(marks["unk_token_id"])
         logger.warning(f"{text[:60]!r} has words outside the vocabulary, which are read as {unknown}.")
     chosen = {"temperature": temperature, "top_k": top_k or 0, "top_p": top_p, "num_beams": num_beams}
-    settings = settings_of(record.raw["generation"], len(ids) + max_new_tokens, len(ids), **chosen)
+    settings = settings_of(saved, len(ids) + max_new_tokens, len(ids), **chosen)
     logits, state = model.read(ids)
     (written,) = generate(model, logits, state, [ids], settings, np.random.default_rng(seed))
     return continued(text, *(tokenizer.decode(row, skip_special_tokens=True) for row in (ids, written)))
@@ -257,7 +257,7 @@ def translate(
     Raises:
         HfRnnError: The number of beams is out of its range.
     """
-    saved, marks = record.raw["generation"], record.tokenizer
+    saved, marks = _saved(record), record.tokenizer
     beams = saved["num_beams"] if num_beams is None else num_beams
     _check_beams(beams, model.decoder)
     end = [marks["eos_token_id"]]
@@ -266,19 +266,58 @@ def translate(
     longest = max(map(len, rows), default=0)
     if record.max_length is not None and longest > record.max_length:
         logger.warning(f"a text has {longest} tokens, more than the {record.max_length} of the longest training text.")
-    answers, start = [""] * len(rows), saved["decoder_start_token_id"]
+    answers = [""] * len(rows)
     for places in by_tokens([len(row) for row in rows], max(1, batch_tokens // beams)):
         input_ids, attention_mask = padded([rows[place] for place in places], marks["pad_token_id"] or 0)
-        state = model.read(input_ids, attention_mask)
-        logits, state = model.step(np.full(len(places), start), state)
-        limits = longest_targets([len(rows[place]) for place in places], saved["max_new_tokens"])
-        settings = settings_of(saved, limits, 1, num_beams=beams)
-        written = generate(model, logits, state, [[start]] * len(places), settings)
+        written = targets_of(model, saved, input_ids, attention_mask, beams)
         for place, row in zip(places, written, strict=True):
             answers[place] = tokenizer.decode(row, skip_special_tokens=True).strip()
     (nothing,) = token_ids(tokenizer, [""])
     least = len(nothing if nothing[-1:] == end else nothing + end)
     return [{"text": said if len(row) > least else ""} for row, said in zip(rows, answers, strict=True)]
+
+
+def targets_of(
+    model: TranslatorSteps,
+    saved: dict[str, Any],
+    input_ids: np.ndarray,
+    attention_mask: np.ndarray,
+    num_beams: int | None = None,
+) -> list[list[int]]:
+    """Return the generated target tokens of each text of a batch, the start token included.
+
+    Args:
+        model: Steps of the model.
+        saved: Entry `generation` of its export record.
+        input_ids: Token ids of the source texts, `[B, S]`.
+        attention_mask: Mask of these tokens, `[B, S]`.
+        num_beams: Number of beams; None for the number saved with the model.
+    """
+    start = saved["decoder_start_token_id"]
+    state = model.read(input_ids, attention_mask)
+    logits, state = model.step(np.full(len(input_ids), start), state)
+    limits = longest_targets(attention_mask.sum(1), saved["max_new_tokens"])
+    settings = settings_of(saved, limits, 1, num_beams=num_beams)
+    return generate(model, logits, state, [[start]] * len(input_ids), settings)
+
+
+def _saved(record: ExportRecord) -> dict[str, Any]:
+    assert record.generation is not None, "the record of a model that generates text has been checked"
+    return record.generation
+
+
+def _check_draws(num_beams: int, temperature: float | None, sampling: dict[str, Any]) -> None:
+    """Raise [`HfRnnError`] if an option of sampling is given, but no token is drawn."""
+    given = {name: value for name, value in sampling.items() if value != _OFF[name]}
+    if num_beams > 1:
+        given = {**({"temperature": temperature} if temperature else {}), **given}
+        other = f"num_beams={num_beams} searches for the most probable text"
+    elif temperature == 0:
+        other = "temperature=0 selects the most probable one"
+    else:
+        return
+    for name, value in given.items():
+        raise HfRnnError(f"{name}={value} is for drawing tokens, and {other}: leave one of them out.")
 
 
 def _check_beams(beams: Any, session: InferenceSession) -> None:
@@ -288,4 +327,4 @@ def _check_beams(beams: Any, session: InferenceSession) -> None:
         raise HfRnnError(f"num_beams={beams} must be from 1 to {vocab_size}, the size of the vocabulary, such as 5.")
 
 
-__all__ = ["LanguageModelSteps", "TranslatorSteps", "continue_text", "settings_of", "translate"]
+__all__ = ["LanguageModelSteps", "TranslatorSteps", "continue_text", "settings_of", "targets_of", "translate"]

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..runtime.errors import ConfigError, DataError, HfRnnError, HubError
+from ..runtime.errors import first_line as _first_line
 from ..runtime.paths import looks_local
 
 # Endings of files that are neither data nor models.
@@ -29,11 +30,10 @@ def first_line(error: BaseException) -> str:
     # Imported here, because it takes 0.2 s, which most commands do not need.
     from huggingface_hub.errors import StrictDataclassError
 
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if isinstance(error, StrictDataclassError):
         # The first line names the failed check, the last line the mistake.
-        lines = lines[-1:]
-    return lines[0].rstrip(".") if lines else type(error).__name__
+        return str(error).strip().splitlines()[-1].strip().rstrip(".")
+    return _first_line(error)
 
 
 def nearest(value: object, choices: Iterable[str]) -> str | None:
