@@ -1,11 +1,13 @@
 """Models of each kind that the runtime answers with, untrained and with loud weights, and the same models exported."""
 
+from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
 from support.exported import export
+from support.exported_writers import exported_language_model, exported_translator
 from support.runtime_models import KINDS, TEXTS
 from support.tagging import TAGS, sentences
 
@@ -58,3 +60,21 @@ def exported(classifiers, tagger, tmp_path_factory) -> dict[str, Path]:
     pytest.importorskip("onnx", reason="needs the extra onnx")
     folder = tmp_path_factory.mktemp("exported")
     return {kind: export(model, folder / kind) for kind, model in {**classifiers, "tagger": tagger}.items()}
+
+
+@pytest.fixture(scope="session")
+def writers(tmp_path_factory):
+    """Return a function of a kind of model and of tokenizer that returns a predictor and its exported folder."""
+    pytest.importorskip("onnx", reason="needs the extra onnx")
+
+    @cache
+    def make(make_model, kind: str):
+        return make_model(tmp_path_factory.mktemp("writer"), kind)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def exported_writers(writers):
+    """Return a language model and a translator, each as a predictor and its exported folder."""
+    return writers(exported_language_model, "word"), writers(exported_translator, "word")

@@ -64,14 +64,19 @@ except ImportError:
     from hf_rnn_runtime import Model
 
     given = json.load(sys.stdin)
-    print(json.dumps([Model.from_pretrained(folder).predict(texts) for folder, texts in given]))
+    answers = [Model.from_pretrained(folder).predict(texts) for folder, texts in given["read"]]
+    written = Model.from_pretrained(given["continue"]).generate(given["prompt"], 8, temperature=0)
+    print(json.dumps([answers, written]))
 """
 TEXTS = ["the film was not good .", "", "Anna Blackburn lives in New York .", None, "  你好 \n world"]
 
 
 @pytest.mark.slow
-def test_the_wheel_in_a_bare_environment_answers_as_a_predictor_does(exported, classifiers, tagger, tmp_path):
+def test_the_wheel_in_a_bare_environment_answers_as_a_predictor_does(
+    exported, classifiers, tagger, exported_writers, tmp_path
+):
     from hf_rnn import Predictor
+    from hf_rnn.inference.predictor import write
 
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
@@ -82,15 +87,26 @@ def test_the_wheel_in_a_bare_environment_answers_as_a_predictor_does(exported, c
 
     python = tmp_path / "bare" / "bin" / "python"
     run(sys.executable, "-m", "venv", tmp_path / "bare")
+    index = subprocess.run(
+        [python, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", tmp_path, "tokenizers"],
+        capture_output=True,
+        env=environment,
+        check=False,
+    )
+    if index.returncode:
+        pytest.skip("needs a package index for pip, to install the runtime into a bare environment")
     run(python, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", tmp_path, ROOT / "runtime")
     (wheel,) = tmp_path.glob("hf_rnn_runtime-*.whl")
     run(python, "-m", "pip", "install", "--quiet", wheel)
     folders = {"one_label": classifiers["one_label"], "several_labels": classifiers["several_labels"], "tagger": tagger}
-    given = json.dumps([(str(exported[kind]), TEXTS) for kind in folders])
-    answers = json.loads(run(python, "-c", ANSWER, text=given))
-    for folder, found in zip(folders.values(), answers, strict=True):
-        expected = Predictor.from_pretrained(folder)(TEXTS)
-        assert list(map(_rounded, found)) == list(map(_rounded, expected))
+    (language_model, continues), (translator, translates) = exported_writers
+    predictors = [*map(Predictor.from_pretrained, folders.values()), translator]
+    read = [*((str(exported[kind]), TEXTS) for kind in folders), (str(translates), TEXTS)]
+    given = json.dumps({"read": read, "continue": str(continues), "prompt": "the film was"})
+    answers, written = json.loads(run(python, "-c", ANSWER, text=given))
+    for predictor, found in zip(predictors, answers, strict=True):
+        assert list(map(_rounded, found)) == list(map(_rounded, predictor(TEXTS)))
+    assert written == write(language_model, "the film was", 8, 0)
     line = run(python.with_name("hf-rnn-run"), exported["tagger"], TEXTS[2])
     assert json.loads(line)["entities"]
 

@@ -5,14 +5,12 @@ import logging
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from support.loud_writers import loud
-from support.reviews import made_up_reviews
+from support.exported_writers import REVIEWS, SOURCES, exported_language_model, exported_translator
 from support.translating import pairs
 
 import hf_rnn
@@ -24,48 +22,9 @@ pytest.importorskip("onnx", reason="needs the extra onnx")
 from hf_rnn.runtime.command import run
 from hf_rnn.runtime.model import Model
 
-REVIEWS = made_up_reviews(300)["text"]
-SOURCES = [row["en"] for row in pairs(60)]
 # Much longer, and differences in the last bit of logits would add up until another token is written.
 LONG = " ".join(SOURCES[:8])
 TEXTS = [*SOURCES[:9], "", "  \n", None, 7, "你好 one ﷽", LONG]
-
-
-def saved(folder: Path, model_class, kind: str, texts: list[str], **settings) -> Path:
-    tokenizer = hf_rnn.train_tokenizer(texts, kind, 300, min_frequency=1, show_progress=False)
-    ids = {name: getattr(tokenizer, name) for name in ("pad_token_id", "bos_token_id", "eos_token_id")}
-    config = hf_rnn.RNNConfig(vocab_size=len(tokenizer), embedding_size=8, hidden_size=12, **ids, **settings)
-    model = loud(model_class(config), 0.8)
-    if model_class is hf_rnn.RNNForConditionalGeneration:
-        model.use_vocabulary(tokenizer)
-        model.generation_config.update(num_beams=4, max_length=31)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
-def exported_language_model(folder: Path, kind: str):
-    """Return a predictor with a language model, and the folder of the same model exported."""
-    model = saved(folder / "model", hf_rnn.RNNForCausalLM, kind, REVIEWS, num_hidden_layers=2)
-    return hf_rnn.Predictor.from_pretrained(model), hf_rnn.export(model, folder / "exported")
-
-
-def exported_translator(folder: Path, kind: str):
-    """Return a predictor with a translator, and the folder of the same model exported."""
-    settings = {"bidirectional": True, "input_feeding": True, "coverage": 1.0, "attention_type": "additive"}
-    model = saved(folder / "model", hf_rnn.RNNForConditionalGeneration, kind, SOURCES, **settings)
-    return hf_rnn.Predictor.from_pretrained(model), hf_rnn.export(model, folder / "exported")
-
-
-@pytest.fixture(scope="module")
-def writers(tmp_path_factory):
-    """Return a function of a kind of model and of tokenizer that returns a predictor and its exported folder."""
-
-    @cache
-    def make(make_model, kind: str):
-        return make_model(tmp_path_factory.mktemp("writer"), kind)
-
-    return make
 
 
 KINDS = ["word", pytest.param("bpe", marks=pytest.mark.slow), pytest.param("unigram", marks=pytest.mark.slow)]
@@ -82,8 +41,8 @@ def translator(request, writers):
 
 
 @pytest.fixture
-def both(writers):
-    return writers(exported_language_model, "word"), writers(exported_translator, "word")
+def both(exported_writers):
+    return exported_writers
 
 
 @pytest.mark.parametrize("prompt", ["the film was", "", "What a film ! It", " ".join(REVIEWS[:40])])

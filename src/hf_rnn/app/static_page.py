@@ -13,10 +13,10 @@ from tokenizers import Tokenizer
 from ..auto import architecture
 from ..hub.card_model import architecture_table
 from ..hub.fetch import find_model
-from ..hub.folder import EXPORT_RECORD, GRAPH, METRICS_FILE, ONNX_FOLDER, quantized
+from ..hub.folder import EXPORT_RECORD, METRICS_FILE, ONNX_FOLDER
 from ..interchange.export import export
 from ..models.configuration_rnn import RNNConfig
-from ..runtime.record import CLASSIFIER, TAGGER, ExportRecord, check_file, read_record
+from ..runtime.record import CLASSIFIER, GRAPH, TAGGER, ExportRecord, check_file, quantized_name, read_record
 from ..utils.errors import HfRnnError
 from .npm_packages import PACKAGES, archives, unpack
 
@@ -118,7 +118,7 @@ def _graph_of(source: Path, record: ExportRecord, name: str) -> Path:
             f"{name!r} is a model for {record.task.replace('_', ' ')}, but the page needs a text classifier or a "
             "tagger: name one."
         )
-    graph = quantized(GRAPH) if quantized(GRAPH) in record.files else GRAPH
+    graph = quantized_name(GRAPH) if quantized_name(GRAPH) in record.files else GRAPH
     file = source / ONNX_FOLDER / record.graph_files(graph != GRAPH, name)[0]
     check_file(file, record.files[graph]["sha256"], f"{ONNX_FOLDER}/{graph}", name)
     check_file(source / record.tokenizer["file"], record.tokenizer["sha256"], record.tokenizer["file"], name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,7 @@ class ExportRecord:
         files: Size and hash of each ONNX file.
         generation: Settings with which a language model or a translator generates texts; None for other models.
         state: Inputs and outputs of a graph that hold its state; empty for a graph without state.
+        raw: The record as it was read.
     """
 
     task: str
@@ -83,6 +84,7 @@ class ExportRecord:
     files: dict[str, dict[str, Any]]
     generation: dict[str, Any] | None
     state: list[dict[str, Any]]
+    raw: dict[str, Any] = field(repr=False)
 
     @property
     def id2label(self) -> dict[int, str]:
@@ -183,6 +185,7 @@ def record_of(raw: dict[str, Any]) -> ExportRecord:
         files={**raw["files"]},
         generation=raw["generation"],
         state=[{**part} for part in raw["state"]],
+        raw=raw,
     )
     _check(record)
     return record
