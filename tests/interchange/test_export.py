@@ -5,14 +5,14 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import onnx
 import pytest
 import torch
 import yaml
-from support import files, tagging, write_jsonl
+from safetensors.torch import load_file, save_file
+from support import files, tagging, tiny_config, translating, write_jsonl
 from support.exporting import classifier
 from tokenizers import Tokenizer
 
@@ -20,8 +20,11 @@ import hf_rnn
 from hf_rnn.cli.main import main
 from hf_rnn.hub.card import render_folder
 from hf_rnn.hub.folder import ONNX_FILES, model_files
+from hf_rnn.hub.push import push
 from hf_rnn.interchange import export as exporting
+from hf_rnn.interchange import output_folder
 from hf_rnn.interchange.measuring import check_loss
+from hf_rnn.interchange.output_folder import replaced
 from hf_rnn.interchange.parity import differences, made_up_rows
 from hf_rnn.runtime.model import Model
 from hf_rnn.runtime.record import sha256
@@ -33,7 +36,14 @@ TEXTS = ["the film was good .", "", "the film was not good ."]
 
 @pytest.fixture(scope="module")
 def exported(tiny_run, tmp_path_factory) -> Path:
-    return hf_rnn.export(tiny_run, tmp_path_factory.mktemp("exported") / "model")
+    """Return an export with float32 and int8 weights, which no test changes."""
+    return hf_rnn.export(tiny_run, tmp_path_factory.mktemp("exported") / "model", int8=True, max_loss=5)
+
+
+@pytest.fixture
+def earlier(exported, tmp_path) -> Path:
+    """Return a copy of an export that the test may change."""
+    return Path(shutil.copytree(exported, tmp_path / "earlier" / "model"))
 
 
 def read_record(folder: Path) -> dict:
@@ -49,29 +59,9 @@ def answer(folder: Path, texts: list[str]) -> np.ndarray:
     return graph.logits(np.array([each.ids for each in read]), np.array([each.attention_mask for each in read]))
 
 
-@pytest.fixture
-def quantized(monkeypatch):
-    """Replace the quantization by one that multiplies all weights by a factor."""
-    factor = {"by": 1.0}
-
-    def quantize(source: Path, target: Path, embeddings: str) -> dict:
-        graph = onnx.load(str(source))
-        for weight in graph.graph.initializer:
-            if weight.data_type == onnx.TensorProto.FLOAT:
-                scaled = (onnx.numpy_helper.to_array(weight) * factor["by"]).astype(np.float32)
-                weight.CopyFrom(onnx.numpy_helper.from_array(scaled, weight.name))
-        onnx.save(graph, str(target))
-        return {"tensors": 1}
-
-    module = ModuleType("hf_rnn.interchange.quantization")
-    module.quantize = quantize
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    return factor
-
-
 def test_the_folder_answers_as_the_model(tiny_run, exported):
     assert files(exported) >= {"config.json", "tokenizer.json", "model.safetensors", "README.md", "schema.json"}
-    assert files(exported / "onnx") == {"model.onnx", "hf_rnn.json"}
+    assert files(exported / "onnx") == {"model.onnx", "model_quantized.onnx", "hf_rnn.json"}
     assert [file.name for file in exported.parent.iterdir()] == ["model"]
     predictor = hf_rnn.Predictor.from_pretrained(tiny_run)
     _, ids = predictor.task.read_and_cut(predictor.tokenizer, TEXTS)
@@ -85,13 +75,17 @@ def test_the_folder_answers_as_the_model(tiny_run, exported):
 def test_the_record(tiny_run, exported):
     record = read_record(exported)
     file = exported / "onnx" / "model.onnx"
-    assert record["files"] == {"model.onnx": {"sha256": sha256(file), "bytes": file.stat().st_size}}
+    assert list(record["files"]) == ["model.onnx", "model_quantized.onnx"]
+    assert record["files"]["model.onnx"] == {"sha256": sha256(file), "bytes": file.stat().st_size}
+    assert record["model_files"] == {
+        name: sha256(tiny_run / name) for name in ("config.json", "model.safetensors")
+    }
     found = record.pop("parity")
     assert found["texts"] == 30
     assert found["source"] == "validation rows of reviews"
     assert set(found["by_padding"]) == {"none", "right", "left", "scattered"}
     assert found["largest"] == max(found["by_padding"].values()) < found["limit"] == 1e-4
-    about = {name: value for name, value in record.items() if name not in ("files", "quantization")}
+    about = {name: value for name, value in record.items() if name not in ("files", "model_files", "quantization")}
     assert about == {
         "format": 1,
         "hf_rnn_version": hf_rnn.__version__,
@@ -155,57 +149,132 @@ def test_a_model_of_pairs(tiny_run, tmp_path):
     record = read_record(hf_rnn.export(folder, tmp_path / "exported"))
     assert record["reads_pairs"]
     assert record["text_columns"] == ["text", "claim"]
+    card = (tmp_path / "exported" / "README.md").read_text()
+    assert "hf-rnn-run exported --file pairs.jsonl" in card
+    assert 'hf-rnn-run exported "' not in card
+
+
+TRAINED = {
+    "tagger": lambda folder: tagging.run(folder / "train.jsonl", folder / "model", num_train_epochs=2),
+    "translator": lambda folder: translating.run(folder / "train.jsonl", folder / "model", num_train_epochs=2),
+    "language model": lambda folder: {
+        **tiny_config(folder / "train.jsonl", folder / "model", window=10, per_device_train_batch_size=4),
+        "task": "language_modeling",
+    },
+}
+ROWS = {
+    "tagger": tagging.sentences,
+    "translator": translating.pairs,
+    "language model": lambda count, seed=0: [{"text": row["en"]} for row in translating.pairs(count, seed)],
+}
 
 
 @pytest.mark.slow
-def test_a_tagger(tmp_path):
-    write_jsonl(tmp_path / "train.jsonl", tagging.sentences(60))
-    write_jsonl(tmp_path / "validation.jsonl", tagging.sentences(20, 1))
-    hf_rnn.train(tagging.run(tmp_path / "train.jsonl", tmp_path / "model", num_train_epochs=2))
-    record = read_record(hf_rnn.export(tmp_path / "model", tmp_path / "exported", data=tmp_path / "validation.jsonl"))
-    assert record["task"] == "token_classification"
-    assert record["problem_type"] is None
-    assert record["labels"] == tagging.TAGS
-    assert record["bio"] is True
-    assert record["parity"]["texts"] == 20
+@pytest.mark.parametrize(
+    ("kind", "task", "metric", "graphs"),
+    [
+        ("tagger", "token_classification", "f1", ["model"]),
+        ("translator", "translation", "bleu", ["decoder_model", "encoder_model"]),
+        ("language model", "language_modeling", "perplexity", ["model"]),
+    ],
+)
+def test_models_of_other_tasks_with_int8_weights(kind, task, metric, graphs, tmp_path):
+    write_jsonl(tmp_path / "train.jsonl", ROWS[kind](60))
+    write_jsonl(tmp_path / "validation.jsonl", ROWS[kind](20, 1))
+    hf_rnn.train(TRAINED[kind](tmp_path))
+    output = hf_rnn.export(
+        tmp_path / "model",
+        tmp_path / "exported",
+        int8=True,
+        embeddings="pq",
+        max_loss=100,
+        data=tmp_path / "validation.jsonl",
+    )
+    record = read_record(output)
+    assert (record["task"], record["problem_type"]) == (task, None)
+    assert sorted(record["files"]) == sorted(f"{graph}{end}.onnx" for graph in graphs for end in ("", "_quantized"))
+    assert record["parity"]["texts"] == record["quantization"]["rows"] == len(ROWS[kind](20))
+    about = record["quantization"]
+    assert (about["metric"], about["embeddings"], about["max_loss"]) == (metric, "pq", 100)
+    assert len(about.get("graphs", [about])) == len(graphs)
+    if kind == "tagger":
+        assert (record["labels"], record["bio"]) == (tagging.TAGS, True)
+    model, text = Model.from_pretrained(output, quantized=True), "one two three ."
+    answer = model.generate(text, seed=1) if kind == "language model" else model.predict([text])
+    assert answer
+    assert "The quantized files have weights in int8, and the embedding by product" in (output / "README.md").read_text()
 
 
-def test_an_earlier_export_is_replaced_and_nothing_else(tiny_run, tmp_path):
-    output = hf_rnn.export(tiny_run, tmp_path / "exported")
-    (output / "onnx" / "model_quantized.onnx").write_bytes(b"old")
-    hf_rnn.export(tiny_run, output)
-    assert not (output / "onnx" / "model_quantized.onnx").exists()
-    (output / "notes.txt").write_text("mine")
+def test_an_earlier_export_is_replaced_and_nothing_else(tiny_run, earlier, monkeypatch):
+    (earlier / "notes.txt").write_text("mine")
     with pytest.raises(HfRnnError, match=r"holds an earlier export, which would be replaced, and also notes\.txt"):
-        hf_rnn.export(tiny_run, output)
-    assert (output / "notes.txt").read_text() == "mine"
+        hf_rnn.export(tiny_run, earlier)
+    assert (earlier / "notes.txt").read_text() == "mine"
+    (earlier / "notes.txt").unlink()
     with pytest.raises(HfRnnError, match="exists already and is no earlier export: name a new folder"):
         hf_rnn.export(tiny_run, tiny_run)
     with pytest.raises(HfRnnError, match="'no' of 'no/model' does not exist: make it first"):
         hf_rnn.export(tiny_run, "no/model")
+    monkeypatch.chdir(earlier)
+    with pytest.raises(HfRnnError, match=r"'\.' is replaced by an export, and the command runs inside it"):
+        hf_rnn.export(tiny_run, ".")
+    monkeypatch.chdir(earlier.parent)
+    assert hf_rnn.export(tiny_run, "model") == Path("model")
+    assert files(earlier / "onnx") == {"model.onnx", "hf_rnn.json"}
+    assert [file.name for file in earlier.parent.iterdir()] == ["model"]
 
 
-def test_an_earlier_export_outlives_a_move_that_fails(exported, tiny_run, monkeypatch):
+def test_the_text_of_people_in_the_card_of_an_earlier_export_is_kept(tiny_run, earlier):
+    card = earlier / "README.md"
+    card.write_text(card.read_text().replace("\n# model\n", "\n# model\n\nMeant for reviews of films.\n"))
+    hf_rnn.export(tiny_run, earlier)
+    assert "\n# model\n\nMeant for reviews of films.\n" in card.read_text()
+    assert "model_quantized.onnx" not in card.read_text()
+    card.write_bytes(b"\xff")
+    before = read_record(earlier)
+    with pytest.raises(HubError, match=r"README\.md is not UTF-8"):
+        hf_rnn.export(tiny_run, earlier)
+    assert read_record(earlier) == before
+
+
+@pytest.mark.parametrize("error", [OSError("no space left"), KeyboardInterrupt()])
+def test_an_earlier_export_outlives_a_move_that_fails(error, earlier, monkeypatch):
     move = os.replace
 
     def fails(source, target):
-        if Path(target) == exported and ".exporting" in str(source):
-            raise OSError("no space left")
+        if Path(target) == earlier and Path(source).name == "new":
+            raise error
         move(source, target)
 
-    before = read_record(exported)
-    monkeypatch.setattr(exporting.os, "replace", fails)
-    with pytest.raises(OSError, match="no space left"):
-        hf_rnn.export(tiny_run, exported)
-    assert read_record(exported) == before
-    assert [file.name for file in exported.parent.iterdir()] == ["model"]
-    # A process that ended between the two moves left the earlier export under another name.
-    monkeypatch.undo()
-    move(exported, exported.with_name(".model.replaced"))
+    before = read_record(earlier)
+    monkeypatch.setattr(output_folder.os, "replace", fails)
+    with pytest.raises(type(error)), replaced(earlier) as folder:
+        (folder / "onnx").mkdir()
+    assert read_record(earlier) == before
+    assert [file.name for file in earlier.parent.iterdir()] == ["model"]
+
+
+def test_an_earlier_export_outlives_a_process_that_ended_between_two_moves(earlier, tiny_run, monkeypatch):
+    before = read_record(earlier)
+    left = earlier.parent / ".model.abc.exporting"
+    left.mkdir()
+    os.replace(earlier, left / "old")
     monkeypatch.setattr(exporting, "LIMIT", -1.0)
     with pytest.raises(HfRnnError, match="differs from the model"):
-        hf_rnn.export(tiny_run, exported)
-    assert read_record(exported) == before
+        hf_rnn.export(tiny_run, earlier)
+    assert read_record(earlier) == before
+    assert [file.name for file in earlier.parent.iterdir()] == ["model"]
+
+
+def test_two_exports_to_one_folder_do_not_disturb_each_other(tmp_path):
+    with replaced(tmp_path / "model") as one:
+        (one / "one").touch()
+        with replaced(tmp_path / "model") as other:
+            (other / "other").touch()
+        assert files(tmp_path / "model") == {"other"}
+        assert files(one) == {"one"}
+    assert files(tmp_path / "model") == {"one"}
+    assert [file.name for file in tmp_path.iterdir()] == ["model"]
 
 
 def test_weights_in_half_precision_are_exported_in_float32(tiny_run, tmp_path):
@@ -219,23 +288,23 @@ def test_weights_in_half_precision_are_exported_in_float32(tiny_run, tmp_path):
     }
 
 
-def test_without_its_data_a_model_is_compared_on_made_up_texts(tiny_run, tmp_path, caplog):
+def test_without_its_data_a_model_is_compared_on_random_token_ids(tiny_run, tmp_path, caplog):
     folder = shutil.copytree(tiny_run, tmp_path / "model")
     run = yaml.safe_load((folder / "run.yaml").read_text())
     run["data"]["path"] = "./gone.csv"
     (folder / "run.yaml").write_text(yaml.safe_dump(run))
     record = read_record(hf_rnn.export(folder, tmp_path / "exported"))
-    assert record["parity"]["source"] == "made-up texts of random tokens"
+    assert record["parity"]["source"] == "texts of random token ids"
     assert record["parity"]["texts"] == 200
-    assert "made-up texts of random tokens, because validation rows cannot be read: there is no file" in caplog.text
-    with pytest.raises(HfRnnError, match=r"measured on validation rows, and they cannot be read \(there is no file"):
+    assert "texts of random token ids, because validation rows cannot be read: there is no file" in caplog.text
+    with pytest.raises(HfRnnError, match=r"\(there is no file .*[^.]\): name labelled rows, data=PATH, or"):
         hf_rnn.export(folder, tmp_path / "int8", int8=True)
     with pytest.raises(DataError, match=r"there is no file or folder './nowhere\.csv'"):
         hf_rnn.export(folder, tmp_path / "int8", data="./nowhere.csv")
     for name in ("run.yaml", "schema.json", "metrics.json"):
         (folder / name).unlink()
     record = read_record(hf_rnn.export(folder, tmp_path / "alone"))
-    assert record["parity"]["source"] == "made-up texts of random tokens"
+    assert record["parity"]["source"] == "texts of random token ids"
     assert sorted(file.name for file in tmp_path.iterdir()) == ["alone", "exported", "model"]
 
 
@@ -287,29 +356,27 @@ def test_a_long_text_is_compared_up_to_a_number_of_tokens():
     assert max(widths) == 5 + 3
 
 
-def test_what_int8_weights_lose_is_measured_and_written(tiny_run, tmp_path, quantized, capsys):
-    quantized["by"] = 1.001
-    output = hf_rnn.export(tiny_run, tmp_path / "exported", int8=True, max_loss=3)
-    assert "int8       accuracy " in capsys.readouterr().out
-    record = read_record(output)
-    assert set(record["files"]) == {"model.onnx", "model_quantized.onnx"}
+def test_what_int8_weights_lose_is_measured_and_written(tiny_run, exported):
+    record = read_record(exported)
     about = record["quantization"]
-    assert about["metric"] == "accuracy"
-    assert about["rows"] == 30
+    assert (about["metric"], about["rows"], about["embeddings"], about["max_loss"]) == ("accuracy", 30, "int8", 5)
     assert about["lost"] == pytest.approx(100 * (about["before"] - about["after"]))
     validation = json.loads((tiny_run / "metrics.json").read_text())["validation"]
     assert about["before"] == pytest.approx(validation["accuracy"])
+    assert about["bytes_after"] < about["bytes_before"]
     for name in record["files"]:
-        (metadata,) = onnx.load(str(output / "onnx" / name)).metadata_props
+        (metadata,) = onnx.load(str(exported / "onnx" / name)).metadata_props
         assert json.loads(metadata.value)["labels"] == ["negative", "positive"]
-    card = (output / "README.md").read_text()
+    model = Model.from_pretrained(exported, quantized=True)
+    assert np.allclose(model.scores(TEXTS), Model.from_pretrained(exported).scores(TEXTS), atol=0.05)
+    card = (exported / "README.md").read_text()
     assert "| onnx/model_quantized.onnx | " in card
     assert "on 30 validation rows of reviews" in card
     assert "- onnx\n" in card
-    assert render_folder(output, "exported") == card
+    assert render_folder(exported, "model") == card
 
 
-def test_a_great_loss_of_int8_weights_is_refused(tiny_run, tmp_path, quantized, monkeypatch):
+def test_a_great_loss_of_int8_weights_is_refused(tiny_run, tmp_path, monkeypatch):
     measured = iter([{"accuracy": 0.9}, {"accuracy": 0.875}])
     monkeypatch.setattr(exporting, "measure", lambda *_: next(measured))
     message = (
@@ -354,6 +421,8 @@ def test_a_loss_that_is_too_great(metric, greater, before, after, message):
         ({"embeddings": "int4"}, "embeddings='int4' is not one of int8, pq: did you mean embeddings='int8'"),
         ({"max_loss": -1}, "max_loss=-1 is a loss in points: write a number from 0 on"),
         ({"max_loss": float("nan")}, "max_loss=nan is a loss in points"),
+        ({"embeddings": "pq"}, "embeddings='pq' is an option of int8 graphs: write int8=True too, or leave it out"),
+        ({"max_loss": 1}, "max_loss=1 is an option of int8 graphs"),
         ({"push": "bad name!!"}, "bad name!!"),
     ],
 )
@@ -389,13 +458,72 @@ def test_an_onnxruntime_that_does_not_know_the_operators(tmp_path):
 
 
 def test_a_push_includes_the_graphs(exported, tiny_run):
-    assert set(model_files(exported)) - set(model_files(tiny_run)) == {"onnx/model.onnx", "onnx/hf_rnn.json"}
+    graphs = {"onnx/model.onnx", "onnx/model_quantized.onnx", "onnx/hf_rnn.json"}
+    assert set(model_files(exported)) - set(model_files(tiny_run)) == graphs
     assert set(ONNX_FILES) >= {"onnx/encoder_model.onnx", "onnx/decoder_model_quantized.onnx"}
 
 
+def change(file: Path, **entries) -> None:
+    file.write_text(json.dumps({**json.loads(file.read_text()), **entries}))
+
+
+def with_other_weights(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    weights["classifier.out_proj.weight"] += 1
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (with_other_weights, r"model\.safetensors of .* has changed since the export.*export it again, hf-rnn export"),
+        (
+            lambda folder: change(folder / "config.json", thresholds={"negative": 0.4}),
+            r"config\.json of .* has changed since the export.* or delete '.*onnx'",
+        ),
+        (
+            lambda folder: (folder / "onnx" / "model_quantized.onnx").write_bytes(b"damaged"),
+            r"onnx/model_quantized\.onnx of .* is damaged, or it belongs to another model",
+        ),
+        (
+            lambda folder: (folder / "onnx" / "model.onnx").write_text("version https://git-lfs.github.com/spec/v1"),
+            r"onnx/model\.onnx of .* is a pointer of Git LFS",
+        ),
+        (lambda folder: (folder / "onnx" / "hf_rnn.json").unlink(), r"has onnx/model\.onnx and no onnx/hf_rnn\.json"),
+        (
+            lambda folder: change(folder / "onnx" / "hf_rnn.json", parity={}),
+            r"onnx/hf_rnn\.json is not complete \(KeyError: 'largest'\): export the model again",
+        ),
+        (
+            lambda folder: change(folder / "onnx" / "hf_rnn.json", model_files=None),
+            r"onnx/hf_rnn\.json of .* is not complete \(it has no 'model_files'\)",
+        ),
+    ],
+)
+def test_onnx_files_of_another_model_are_not_pushed(damage, message, earlier):
+    damage(earlier)
+    with pytest.raises(HfRnnError, match=message):
+        push(earlier, "user/model")
+
+
+def test_onnx_files_of_the_model_may_be_pushed(earlier, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "")
+    monkeypatch.setattr("hf_rnn.hub.push.get_token", lambda: None)
+    with pytest.raises(HubError, match="there is no token to write to the Hub with"):
+        push(earlier, "user/model")
+
+
+def test_other_thresholds_than_those_of_the_export_are_an_error(earlier):
+    change(earlier / "config.json", thresholds={"negative": 0.4})
+    with pytest.raises(HfRnnError, match=r"other labels than its config\.json, or other thresholds: put back the files"):
+        hf_rnn.Predictor.from_pretrained(earlier, backend="onnx")
+
+
 def test_the_command(tiny_run, tmp_path, capsys):
-    assert main(["export", str(tiny_run), "--output", str(tmp_path / "exported")]) == 0
+    options = ["--int8", "--embeddings", "pq", "--max_loss", "50"]
+    assert main(["export", str(tiny_run), "--output", str(tmp_path / "exported"), *options]) == 0
     out = capsys.readouterr().out.splitlines()
+    assert out[1].startswith("int8       accuracy ")
     assert out[0].startswith("parity     ")
     assert out[0].endswith("the largest difference of logits on 30 validation rows of reviews")
     assert out[-1] == f"the exported model is in {tmp_path / 'exported'}"

@@ -10,8 +10,15 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra onnx")
 
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
-from hf_rnn import RNNConfig, RNNForCausalLM, RNNForSequenceClassification, RNNForTokenClassification  # noqa: E402
-from hf_rnn.interchange.graphs import export_module, write_graph  # noqa: E402
+from hf_rnn import (  # noqa: E402
+    RNNConfig,
+    RNNForCausalLM,
+    RNNForConditionalGeneration,
+    RNNForSequenceClassification,
+    RNNForTokenClassification,
+)
+from hf_rnn.interchange.graphs import write_graph  # noqa: E402
+from hf_rnn.interchange.onnx_writers import export_writer  # noqa: E402
 from hf_rnn.interchange.quantization import LARGEST_IN_PRODUCTS, quantize  # noqa: E402
 from hf_rnn.training.ngrams import keys_of  # noqa: E402
 from hf_rnn.utils.errors import ConfigError  # noqa: E402
@@ -25,9 +32,7 @@ MASKS = [WHOLE, WHOLE.tril(2), WHOLE.triu(1), torch.tensor([[1, 0, 1, 0, 1, 1]] 
 def exported(model, folder):
     file = folder / "model.onnx"
     if isinstance(model, RNNForCausalLM):
-        names = ["input_ids", "attention_mask"]
-        axes = {name: {0: "batch", 1: "time"} for name in (*names, "logits")}
-        export_module(Logits(model), (IDS, WHOLE.tril(3)), file, names, ["logits"], axes)
+        export_writer(model.eval(), folder)
     else:
         write_graph(model.eval(), file)
     return file
@@ -41,16 +46,24 @@ def classifier(**settings):
 
 
 def run(file, *inputs):
+    """Return the outputs of a graph; parts of its state that `inputs` lacks are random, the same ones at each call."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(file), options)
-    names = [each.name for each in session.get_inputs()]
-    return session.run(None, dict(zip(names, map(np.asarray, inputs), strict=True)))
+    feeds = {each.name: np.asarray(value) for each, value in zip(session.get_inputs(), inputs, strict=False)}
+    for each in session.get_inputs()[len(inputs) :]:
+        assert each.name.startswith("past_")
+        feeds[each.name] = normal(*(len(inputs[0]) if isinstance(size, str) else size for size in each.shape)) * 0.3
+    return session.run(None, feeds)
 
 
 def error(source, target, *inputs):
-    """Return the root mean square of the differences between the outputs of two graphs, relative to their spread."""
-    (expected,), (found,) = (run(file, *inputs) for file in (source, target))
+    """Return the greatest error of an output of two graphs: the root mean square of differences, relative to its spread."""
+    both = zip(*(run(file, *inputs) for file in (source, target)), strict=True)
+    return max(_error(expected, found) for expected, found in both)
+
+
+def _error(expected, found):
     assert expected.shape == found.shape
     return np.sqrt(np.square(found - expected).mean()) / max(expected.std(), 1e-6)
 
@@ -155,6 +168,31 @@ def test_a_tied_table_is_stored_once(size, embeddings, tmp_path):
     assert table["computed"] == ("int8" if is_integer else "float32")
     assert numbers(target, "embed_tokens.weight.codes") == size * (32 if embeddings == "int8" else 16)
     assert target.stat().st_size < size * 32 + 50_000
+
+
+@pytest.mark.parametrize("embeddings", ["int8", "pq"])
+@pytest.mark.parametrize("cell_type", ["lstm", "gru"])
+def test_a_translator(cell_type, embeddings, tmp_path):
+    settings = {"attention_type": "additive", "input_feeding": True, "coverage": 1.0, "bidirectional": True}
+    sizes = {"vocab_size": 2100, "embedding_size": 32, "hidden_size": 112, "cell_type": cell_type}
+    export_writer(RNNForConditionalGeneration(RNNConfig(**sizes, **settings)).eval(), tmp_path)
+    encoder, decoder = (tmp_path / f"{name}_model.onnx" for name in ("encoder", "decoder"))
+    most = 0.05 if embeddings == "int8" else 0.3
+    found = {}
+    for file in (encoder, decoder):
+        target = file.with_name(f"q_{file.name}")
+        found[file] = quantize(file, target, embeddings)
+        assert target.stat().st_size < 0.45 * file.stat().st_size
+        if file == encoder:
+            assert max(error(file, target, IDS, mask) for mask in MASKS[:-1]) < most
+            values, keys, *state = run(file, IDS, MASKS[1])
+        else:
+            # The remaining parts of the state are random.
+            assert error(file, target, IDS[:, :1], MASKS[1], values, keys, *state) < most
+    # A layer from left to right and one from right to left are one operator.
+    lstms = {"DynamicQuantizeLSTM": 1} if cell_type == "lstm" else {}
+    assert {name: found[encoder]["operators"].get(name, 0) for name in lstms} == lstms
+    assert {name: found[decoder]["operators"].get(name, 0) for name in lstms} == lstms
 
 
 @pytest.mark.parametrize("crf", [False, True])

@@ -3,6 +3,8 @@
 
 from typing import Any
 
+from ..runtime.record import ONNX_FOLDER, RECORD_FILE
+from ..utils.errors import HfRnnError, first_line
 from .card_words import METRICS, escape, figure
 
 
@@ -11,13 +13,24 @@ def onnx_section(record: dict) -> dict[str, Any] | None:
 
     Args:
         record: Export record; {} if there is none.
+
+    Raises:
+        HfRnnError: The record lacks a part that the section shows.
     """
     if not record:
         return None
-    return {
-        "files": [(name, f"{file['bytes'] / 1e6:.2f} MB") for name, file in record["files"].items()],
-        "sentences": [_parity(record["parity"]), *([_loss(record["quantization"])] if record["quantization"] else [])],
-    }
+    try:
+        return {
+            "reads_pairs": bool(record["reads_pairs"]),
+            "files": [(name, f"{file['bytes'] / 1e6:.2f} MB") for name, file in record["files"].items()],
+            "sentences": [_parity(record["parity"])]
+            + ([_loss(record["quantization"])] if record["quantization"] else []),
+        }
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise HfRnnError(
+            f"{ONNX_FOLDER}/{RECORD_FILE} is not complete ({type(error).__name__}: {first_line(error)}): export the "
+            "model again, hf-rnn export MODEL --output FOLDER."
+        ) from error
 
 
 def _parity(parity: dict) -> str:

@@ -24,6 +24,7 @@ from ..utils.hub_errors import PATIENCE, PATIENCE_OF_A_PUSH, BadCard, as_user_er
 from ..utils.output import unsaid
 from .card import render_folder
 from .card_merge import add_tags, check_card, decode, is_untouched, merge, read_card
+from .exported import check_exported
 from .folder import (
     CARD_FILE,
     CLASSES_FILE,
@@ -69,11 +70,12 @@ def push(
         The new commit; the latest one if the repository already has the same files.
 
     Raises:
-        HubError: The folder does not hold a complete model, or the Hub rejected the commit. The repository is then
-            unchanged.
+        HfRnnError: The folder does not hold a complete model, its ONNX files are not those of the model, or the Hub
+            rejected the commit. The repository is then unchanged.
     """
     folder = Path(folder)
     check_model(folder)
+    check_exported(folder)
 
     here = read_card(folder / CARD_FILE)
 

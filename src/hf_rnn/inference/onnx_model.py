@@ -233,8 +233,8 @@ def open_exported(
     check_file(folder / file, record.tokenizer["sha256"], file, path)
     if record.label_names and (record.label_names, record.thresholds) != (labels_of(config), config.thresholds):
         raise HfRnnError(
-            f"the files in {path!r}/onnx have other labels or thresholds than its config.json: put back the files of "
-            "one export, or export the model again, hf-rnn export MODEL --output FOLDER."
+            f"the files in {path!r}/onnx have other labels than its config.json, or other thresholds: put back the "
+            "files of one export, or export the model again, hf-rnn export MODEL --output FOLDER."
         )
     graphs = Graphs(folder, record, path, quantized, threads)
     return model_on(graphs, config, path), load_tokenizer(str(folder)), saved_task(folder, config, path)

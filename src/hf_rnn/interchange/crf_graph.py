@@ -13,14 +13,15 @@ from torch import Tensor
 from ..models.crf import CRF
 
 DOMAIN, OPERATOR = "hf_rnn", "Sweep"
-# Body of the loop in ONNX's text form. `best` are the scores up to the preceding position.
+# Body of the loop in ONNX's text form. `best` are the scores up to the preceding position; `transitions` is a tensor of
+# the graph around it.
 _STEP = """
 step (double[B, K] best, double[B, K] emissions) => (double[B, K] next, double[B, K] found) {
     top = ReduceMax <axes = [1], keepdims = 1> (best)
     relative = Sub (best, top)
     axis = Constant <value_ints = [2]> ()
     before = Unsqueeze (relative, axis)
-    paths = Add (before, %s)
+    paths = Add (before, transitions)
     reached = ReduceMax <axes = [1], keepdims = 0> (paths)
     next = Add (reached, emissions)
     found = Identity (next)
@@ -87,7 +88,7 @@ def expand_sweeps(graph: Any) -> Any:
             continue
         emissions, transitions, start = node.input
         (output,) = node.output
-        body = onnx.parser.parse_graph(_STEP % "transitions")
+        body = onnx.parser.parse_graph(_STEP)
         for each in body.node:
             each.input[:] = [transitions if name == "transitions" else name for name in each.input]
         nodes.append(

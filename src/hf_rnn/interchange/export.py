@@ -5,24 +5,14 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ..hub.card import render_folder
+from ..hub.card_merge import check_card, merge, read_card
 from ..hub.fetch import find_model
-from ..hub.folder import (
-    CARD_FILE,
-    EXPORT_RECORD,
-    MODEL_FILES,
-    ONNX_FILES,
-    ONNX_FOLDER,
-    RUN_FILE,
-    model_files,
-)
+from ..hub.folder import CARD_FILE, ONNX_FILES, ONNX_FOLDER, RUN_FILE, model_files
 from ..hub.push import check_name, check_token, kept_for_later
 from ..hub.push import push as push_folder
 from ..hub.saved_run import copy_run, run_file
@@ -30,20 +20,21 @@ from ..inference.predictor import Predictor
 from ..runtime.record import GRAPHS, quantized_name
 from ..text.schema import SCHEMA_FILE
 from ..utils.errors import HfRnnError, check_choice
-from ..utils.hub_download import matches
 from ..utils.output import bars_if_seen, say
 from .graphs import import_onnx
 from .keras_export import to_keras
 from .kinds import Exported, read_graphs, write_graphs
 from .measuring import check_loss, measure
+from .output_folder import check_output, replaced
 from .parity import LIMIT, TEXTS, differences, made_up_rows
-from .record import TOKENIZER, add_metadata, files_of, new_record, write_record
+from .record import TOKENIZER, add_metadata, new_record, write_record
 from .torch_export import write_torch
 from .validation import ValidationRows, validation_rows, validation_rows_if_any
 
 logger = logging.getLogger(__name__)
 
-EMBEDDINGS = ("int8", "pq")
+# Settings of int8 graphs where the caller names none.
+EMBEDDINGS, MAX_LOSS = "int8", 0.5
 FORMATS = ("onnx", "torch", "keras")
 
 
@@ -52,8 +43,8 @@ def export(
     model: str | Path,
     output: str | Path,
     int8: bool = False,
-    embeddings: str = "int8",
-    max_loss: float = 0.5,
+    embeddings: str | None = None,
+    max_loss: float | None = None,
     data: Any = None,
     push: str | None = None,
     format: str = "onnx",
@@ -68,14 +59,14 @@ def export(
 
     Args:
         model: Folder or Hub id of a trained model.
-        output: New folder, or that of an earlier export, which is replaced.
+        output: New folder, or that of an earlier export, which is replaced. Text that people wrote in its card is kept.
         int8: True to write a second graph with weights in int8. Its loss is measured on the validation rows.
-        embeddings: Form of the embedding in the int8 graph: `int8`, or `pq` for product quantization.
-        max_loss: Largest loss of the int8 graph in points of the task's first metric, such as accuracy. For a metric
-            of which less is better, such as the perplexity, its largest increase in percent. If it loses more, nothing
-            is exported.
+        embeddings: Form of the embedding in the int8 graph: `int8`, or `pq` for product quantization; int8 if None.
+        max_loss: Largest loss of the int8 graph in points of the task's first metric, such as accuracy; 0.5 if None.
+            For a metric of which less is better, such as the perplexity, its largest increase in percent. If it loses
+            more, nothing is exported.
         data: Labelled data set for the comparison and the loss, as in `hf_rnn.evaluate`; None for the validation rows
-            of the training run. If those cannot be read, the logits are compared on made-up texts.
+            of the training run. If those cannot be read, the logits are compared on texts of random token ids.
         push: Name of a repository on the Hub, `user/name`, to push the folder to; None to push nothing.
         format: `onnx`; `torch` for a folder with weights and code of plain torch modules; or `keras` for a `.keras`
             file. The last two take none of the settings above except `model` and `output`.
@@ -86,36 +77,84 @@ def export(
 
     Raises:
         HfRnnError: A package of the extra `onnx` is missing, the model does not exist or cannot be exported, the folder
-            exists and is no export, the logits differ, the int8 graph loses too much, or a push failed. Except after a
-            failed push, no file is written.
+            exists and is no export, an option of int8 graphs was named without `int8`, the logits differ, the int8
+            graph loses too much, or a push failed. Except after a failed push, no file is written.
     """
     check_choice("format", format, FORMATS)
     if format != "onnx":
-        for name, value in (("int8", int8), ("data", data), ("push", push)):
+        named = {"int8": int8, "embeddings": embeddings, "max_loss": max_loss, "data": data, "push": push}
+        for name, value in named.items():
             if value not in (None, False):
                 raise HfRnnError(f"{name}={value!r} has no effect on format={format!r}: leave it out.")
         return {"torch": write_torch, "keras": to_keras}[format](model, output, **where)
-    check_choice("embeddings", embeddings, EMBEDDINGS)
-    if isinstance(max_loss, bool) or not isinstance(max_loss, (int, float)) or not 0 <= max_loss < math.inf:
-        raise HfRnnError(f"max_loss={max_loss!r} is a loss in points: write a number from 0 on, such as 0.5.")
     import_onnx()
+    quantization = _quantization(int8, embeddings, max_loss)
     output = Path(output)
-    _check_output(output)
+    check_output(output)
+    written = read_card(output / CARD_FILE)
+    if written is not None:
+        check_card(written)
     if push is not None:
         check_name(push)
         check_token(None)
     source, _ = find_model(str(model), **where)
     predictor = Predictor.from_pretrained(source, device="cpu")
     predictor.model.float()
-    with _replaced(output) as folder:
-        _copy_model(source, predictor, folder)
-        _export(predictor, folder, int8, embeddings, max_loss, data)
-        card = render_folder(folder, push or output.absolute().name)
+    with replaced(output) as folder:
+        record = write_folder(source, predictor, folder)
+        _check(predictor, folder, record, quantization, data)
+        name = push or output.resolve().name
+        card = render_folder(folder, name)
+        if written is not None:
+            card = merge(card, written, title=name.rpartition("/")[2])
         (folder / CARD_FILE).write_text(card, encoding="utf-8")
     if push is not None:
         with kept_for_later(output, push):
             say(f"pushed     {push_folder(output, push).commit_url}")
     return output
+
+
+def _quantization(int8: bool, embeddings: str | None, max_loss: float | None) -> dict[str, Any] | None:
+    """Return the settings of the int8 graph; None for no such graph."""
+    # It needs the extra `onnx`, as writing the graphs does.
+    from .quantization import FORMS
+
+    named = {"embeddings": embeddings, "max_loss": max_loss}
+    found = {"embeddings": EMBEDDINGS, "max_loss": MAX_LOSS, **{k: v for k, v in named.items() if v is not None}}
+    check_choice("embeddings", found["embeddings"], FORMS)
+    largest = found["max_loss"]
+    if isinstance(largest, bool) or not isinstance(largest, (int, float)) or not 0 <= largest < math.inf:
+        raise HfRnnError(f"max_loss={largest!r} is a loss in points: write a number from 0 on, such as 0.5.")
+    if int8:
+        return found
+    for name, value in named.items():
+        if value is not None:
+            raise HfRnnError(f"{name}={value!r} is an option of int8 graphs: write int8=True too, or leave it out.")
+    return None
+
+
+def write_folder(source: Path, predictor: Predictor, folder: Path) -> dict[str, Any]:
+    """Write the files of a model, its graphs in float32 and their export record, without checking the graphs.
+
+    Args:
+        source: Folder of the model.
+        predictor: The model in float32, on the CPU.
+        folder: Existing empty folder to write to.
+
+    Returns:
+        The export record.
+
+    Raises:
+        HfRnnError: The model cannot be exported.
+    """
+    _copy_model(source, predictor, folder)
+    graphs = folder / ONNX_FOLDER
+    graphs.mkdir()
+    record = new_record(predictor, folder, **write_graphs(predictor.model, graphs))
+    for name in GRAPHS[record["task"]]:
+        add_metadata(graphs / name, record)
+    write_record(folder, record)
+    return record
 
 
 def _copy_model(source: Path, predictor: Predictor, folder: Path) -> None:
@@ -136,49 +175,60 @@ def _copy_model(source: Path, predictor: Predictor, folder: Path) -> None:
         )
 
 
-def _export(predictor: Predictor, folder: Path, int8: bool, embeddings: str, max_loss: float, data: Any) -> None:
-    """Write the graphs of a model and their record into a folder."""
-    graphs = folder / ONNX_FOLDER
-    graphs.mkdir()
-    record = new_record(predictor, folder, **write_graphs(predictor.model, graphs))
-    names = GRAPHS[record["task"]]
-    for name in names:
-        add_metadata(graphs / name, record)
+def _check(
+    predictor: Predictor, folder: Path, record: dict[str, Any], quantization: dict[str, Any] | None, data: Any
+) -> None:
+    """Compare the graphs in a folder with the model, write int8 graphs, and complete the record."""
     exported = read_graphs(predictor, folder, record)
     rows, reason = _rows(predictor, data)
     record["parity"] = _check_parity(predictor, exported, rows, reason)
-    record["quantization"] = None
-    if int8:
+    if quantization:
         if rows is None:
             raise HfRnnError(
-                f"the loss of int8 weights is measured on validation rows, and they cannot be read ({reason}) Name "
+                f"the loss of int8 weights is measured on validation rows, and they cannot be read ({reason}): name "
                 "labelled rows, data=PATH, or leave int8 out."
             )
-        # It needs the extra `onnx`, as writing the graphs does.
-        from .quantization import quantize
-
-        smaller = [graphs / quantized_name(name) for name in names]
-        how = [quantize(graphs / name, file, embeddings) for name, file in zip(names, smaller, strict=True)]
-        lost = _loss(exported, read_graphs(predictor, folder, record, quantized=True), rows, max_loss)
-        by_graph = how[0] if len(how) == 1 else {"graphs": dict(zip(names, how, strict=True))}
-        record["quantization"] = {**by_graph, "embeddings": embeddings, **lost}
-        for file in smaller:
-            add_metadata(file, record)
-    record["files"] = files_of(graphs)
+        record["quantization"] = _quantize(predictor, exported, folder, record, rows, **quantization)
     write_record(folder, record)
     for name, about in record["files"].items():
         say(f"{name:<30}{about['bytes'] / 1e6:.2f} MB")
 
 
+def _quantize(
+    predictor: Predictor,
+    exported: Exported,
+    folder: Path,
+    record: dict[str, Any],
+    rows: ValidationRows,
+    embeddings: str,
+    max_loss: float,
+) -> dict[str, Any]:
+    """Write int8 graphs, measure their loss, and return the facts about them for the record."""
+    from .quantization import quantize
+
+    graphs, names = folder / ONNX_FOLDER, GRAPHS[record["task"]]
+    smaller = [graphs / quantized_name(name) for name in names]
+    facts = [quantize(graphs / name, file, embeddings) for name, file in zip(names, smaller, strict=True)]
+    loss = _loss(exported, read_graphs(predictor, folder, record, quantized=True), rows, max_loss)
+    for file in smaller:
+        add_metadata(file, record)
+    by_graph = facts[0] if len(facts) == 1 else {"graphs": dict(zip(names, facts, strict=True))}
+    return {**by_graph, "embeddings": embeddings, **loss}
+
+
 def _rows(predictor: Predictor, data: Any) -> tuple[ValidationRows | None, str]:
-    return validation_rows_if_any(predictor) if data is None else (validation_rows(predictor, data), "")
+    if data is not None:
+        return validation_rows(predictor, data), ""
+    rows, reason = validation_rows_if_any(predictor)
+    # The reason stands inside of sentences.
+    return rows, reason.rstrip(".")
 
 
 def _check_parity(predictor: Predictor, exported: Exported, rows: ValidationRows | None, reason: str) -> dict[str, Any]:
     """Compare the logits of the model and of its graph, and return the result for the record."""
     config = predictor.model.config
     if rows is None:
-        texts, source = made_up_rows(config.vocab_size + config.num_rare_tokens), "made-up texts of random tokens"
+        texts, source = made_up_rows(config.vocab_size + config.num_rare_tokens), "texts of random token ids"
         logger.warning(f"parity is checked on {source}, because validation rows cannot be read: {reason}")
     else:
         texts, source = rows.rows[:TEXTS]["input_ids"], rows.source
@@ -212,50 +262,4 @@ def _loss(before: Exported, after: Exported, rows: ValidationRows, max_loss: flo
     }
 
 
-def _check_output(output: Path) -> None:
-    """Raise [`HfRnnError`] unless an export can be written to a folder."""
-    if not output.absolute().parent.is_dir():
-        raise HfRnnError(f"the folder {str(output.parent)!r} of {str(output)!r} does not exist: make it first.")
-    if not output.exists():
-        return
-    if not (output / ONNX_FOLDER / EXPORT_RECORD).is_file():
-        raise HfRnnError(f"{str(output)!r} exists already and is no earlier export: name a new folder, output=FOLDER.")
-    ours = (*MODEL_FILES, *ONNX_FILES, CARD_FILE, ONNX_FOLDER)
-    names = [str(file.relative_to(output)) for file in output.rglob("*")]
-    other = next((name for name in names if not matches(name, ours)), None)
-    if other is not None:
-        raise HfRnnError(
-            f"{str(output)!r} holds an earlier export, which would be replaced, and also {other}: move that file "
-            "elsewhere, or name a new folder, output=FOLDER."
-        )
-
-
-@contextmanager
-def _replaced(output: Path) -> Iterator[Path]:
-    """Yield a new folder beside another one, and put it in the place of that one if the block succeeds."""
-    writing, old = (output.with_name(f".{output.name}.{what}") for what in ("exporting", "replaced"))
-    if old.exists() and not output.exists():
-        # An earlier process ended between the two moves.
-        os.replace(old, output)
-    for leftover in (writing, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    try:
-        writing.mkdir()
-    except OSError as error:
-        raise HfRnnError(f"{str(output)!r} cannot be made ({error.strerror}): name another folder.") from error
-    try:
-        yield writing
-        if output.exists():
-            os.replace(output, old)
-        try:
-            os.replace(writing, output)
-        except OSError:
-            if old.exists():
-                os.replace(old, output)
-            raise
-    finally:
-        shutil.rmtree(writing, ignore_errors=True)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-__all__ = ["export"]
+__all__ = ["export", "write_folder"]

@@ -78,7 +78,7 @@ def is_lookup(reader: Reader) -> bool:
 
 
 def remove_unread(graph: GraphProto) -> None:
-    """Remove the nodes and weights of a graph whose results nobody reads.
+    """Remove the nodes and weights of a graph that no output depends on.
 
     Args:
         graph: Graph, which is changed.

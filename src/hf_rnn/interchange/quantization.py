@@ -23,7 +23,8 @@ from ..utils.errors import check_choice
 from .graph_surgery import Reader, attributes, is_lookup, readers, remove_unread, share_tables, shorten
 from .stored_weights import LARGEST, Int8, Narrower, ProductQuantized, as_float, tensor_of
 
-EMBEDDINGS = ("int8", "pq")
+# Forms of tables.
+FORMS = ("int8", "pq")
 DOMAIN = "com.microsoft"
 # Weights with fewer numbers stay in float: together they have a few kilobytes.
 SMALLEST = 1024
@@ -87,7 +88,7 @@ def quantize(source: Path, target: Path, embeddings: str = "int8", integers: boo
     Raises:
         ConfigError: `embeddings` has another value.
     """
-    check_choice("embeddings", embeddings, EMBEDDINGS)
+    check_choice("embeddings", embeddings, FORMS)
     model = onnx.load(str(source))
     share_tables(model)
     quantizer = _Quantizer(model, embeddings, integers)
@@ -114,11 +115,11 @@ class _Quantizer:
 
     def __init__(self, model: ModelProto, embeddings: str, integers: bool):
         self.model, self.graph, self.embeddings, self.integers = model, model.graph, embeddings, integers
-        # A weight that is an input of the graph too is no constant.
+        # A weight that is also an input of the graph is not constant.
         inputs = {each.name for each in self.graph.input}
         self.weights = {each.name: each for each in self.graph.initializer if each.name not in inputs}
         self.readers = readers(self.graph)
-        # Tensors read by the caller, who is no node.
+        # Outputs of the graph. No node needs to read them.
         self.outputs = {each.name for each in self.graph.output}
         self.new_nodes: dict[int, list[NodeProto]] = {}
         # Inputs that the new nodes do not read: positions of nodes with the index of the input.
@@ -303,4 +304,4 @@ def _bytes(tensors: list[TensorProto]) -> int:
     return sum(each.ByteSize() for each in tensors)
 
 
-__all__ = ["EMBEDDINGS", "quantize"]
+__all__ = ["FORMS", "quantize"]

@@ -5,30 +5,34 @@ import json
 from pathlib import Path
 from typing import Any
 
+from transformers.utils import CONFIG_NAME
+
 from ..auto import architecture
-from ..hub.folder import EXPORT_RECORD, ONNX_FOLDER
+from ..hub.exported import MODEL_FILES
+from ..hub.folder import EXPORT_RECORD, ONNX_FOLDER, WEIGHTS
 from ..inference.predictor import Predictor
 from ..models.configuration_rnn import __version__
 from ..models.decisions import labels_of
 from ..runtime.record import FORMAT, sha256
 from ..tasks import TASKS, task_class
 from ..tasks.translation import Translation
+from ..utils.hub_download import matches
 
 # Key of the record in the metadata of an ONNX file.
 METADATA = "hf_rnn"
 TOKENIZER = "tokenizer.json"
 # Parts of the record that depend on the files, so that the files cannot have them.
-OF_FILES = ("files", "parity", "quantization")
+OF_FILES = ("files", MODEL_FILES, "parity", "quantization")
 
 
 def new_record(predictor: Predictor, folder: Path, state: list[dict], generation: dict | None, opset: int) -> dict:
-    """Return the record of a model, without the parts about its files.
+    """Return the record of a model whose graphs have not been checked. [`write_record`] adds the ONNX files.
 
     Args:
         predictor: Trained model with its tokenizer and its task.
-        folder: Folder with the `tokenizer.json` that is exported.
+        folder: Folder with the exported `tokenizer.json`, configuration and weights.
         state: Inputs and outputs of a graph that hold its state; [] for a graph without state.
-        generation: Settings of text generation; None for models that do not write.
+        generation: Settings of text generation; None for classifiers and taggers.
         opset: Version of the operators of the graphs.
     """
     task, tokenizer, data = predictor.task, predictor.tokenizer, predictor.task.data
@@ -58,6 +62,11 @@ def new_record(predictor: Predictor, folder: Path, state: list[dict], generation
         "generation": generation,
         "state": state,
         "opset": opset,
+        MODEL_FILES: {
+            file.name: sha256(file) for file in sorted(folder.iterdir()) if matches(file.name, (CONFIG_NAME, *WEIGHTS))
+        },
+        "parity": None,
+        "quantization": None,
     }
 
 
@@ -90,14 +99,16 @@ def files_of(folder: Path) -> dict[str, dict[str, Any]]:
 
 
 def write_record(folder: Path, record: dict) -> None:
-    """Write the record of an exported folder.
+    """Add the hash and the size of each ONNX file of an exported folder to its record, and write the record.
 
     Args:
         folder: Exported folder.
-        record: Export record.
+        record: Export record, which is changed.
     """
+    graphs = folder / ONNX_FOLDER
+    record["files"] = files_of(graphs)
     text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
-    (folder / ONNX_FOLDER / EXPORT_RECORD).write_text(text, encoding="utf-8")
+    (graphs / EXPORT_RECORD).write_text(text, encoding="utf-8")
 
 
 __all__ = ["add_metadata", "files_of", "new_record", "write_record"]

@@ -82,6 +82,7 @@ class Attention(nn.Module):
                 inner = inner + so_far.unsqueeze(1)
             scores = self.energy(inner.tanh()).squeeze(-1)
         else:
+            # Not `.mT`, which torch's older exporter of ONNX graphs does not support.
             scores = query @ memory.keys.transpose(1, 2) * query.shape[-1] ** -0.5
             if so_far is not None:
                 scores = scores + so_far.transpose(1, 2)

@@ -34,14 +34,13 @@ def parser() -> CommandParser:
     parser.add_argument(
         "--embeddings",
         type=str,
-        default="int8",
-        help="form of the embedding with --int8: int8, or pq for product quantization, which is smaller",
+        help="form of the embedding with --int8: int8, the default, or pq for product quantization, which is smaller",
     )
     parser.add_argument(
         "--max_loss",
         type=float,
-        default=0.5,
-        help="largest loss of the int8 graph in points of the first metric; if it loses more, nothing is written",
+        help="largest loss of the int8 graph in points of the first metric, 0.5 by default; if it loses more, nothing is "
+        "written",
     )
     parser.add_argument(
         "--data",
