@@ -53,7 +53,8 @@ def run(file, *inputs):
     feeds = {each.name: np.asarray(value) for each, value in zip(session.get_inputs(), inputs, strict=False)}
     for each in session.get_inputs()[len(inputs) :]:
         assert each.name.startswith("past_")
-        feeds[each.name] = normal(*(len(inputs[0]) if isinstance(size, str) else size for size in each.shape)) * 0.3
+        sizes = dict(zip(("batch", "source"), inputs[1].shape, strict=True))
+        feeds[each.name] = normal(*(sizes.get(size, size) for size in each.shape)) * 0.3
     return session.run(None, feeds)
 
 
@@ -189,10 +190,9 @@ def test_a_translator(cell_type, embeddings, tmp_path):
         else:
             # The remaining parts of the state are random.
             assert error(file, target, IDS[:, :1], MASKS[1], values, keys, *state) < most
-    # A layer from left to right and one from right to left are one operator.
-    lstms = {"DynamicQuantizeLSTM": 1} if cell_type == "lstm" else {}
-    assert {name: found[encoder]["operators"].get(name, 0) for name in lstms} == lstms
-    assert {name: found[decoder]["operators"].get(name, 0) for name in lstms} == lstms
+    # The directions of the encoder are too small for integers.
+    assert "DynamicQuantizeLSTM" not in found[encoder]["operators"]
+    assert found[decoder]["operators"].get("DynamicQuantizeLSTM", 0) == (cell_type == "lstm")
 
 
 @pytest.mark.parametrize("crf", [False, True])
