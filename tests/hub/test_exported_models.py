@@ -1,10 +1,10 @@
 """Tests of exported models on the Hub."""
 
 import pytest
-from support.exported import export
 from support.hub import calls
 from support.hub.server import Fault
 
+import hf_rnn
 from hf_rnn import Predictor
 
 TEXTS = ["the film was not good .", "it was bad"]
@@ -13,7 +13,7 @@ TEXTS = ["the film was not good .", "it was bad"]
 @pytest.mark.slow
 def test_an_exported_model_is_downloaded_and_answers(server, client, tiny_run, tmp_path, repo_id):
     pytest.importorskip("onnxruntime", reason="needs the extra onnx")
-    folder = export(tiny_run, tmp_path / "exported")
+    folder = hf_rnn.export(tiny_run, tmp_path / "exported")
     expected = Predictor.from_pretrained(folder, backend="onnx")(TEXTS)
     assert "no such model on the Hub that you may read" in client(calls.answers_of_exported, repo_id, TEXTS)
     client(calls.push_folder, str(tiny_run), repo_id)

@@ -77,9 +77,7 @@ def test_the_record(tiny_run, exported):
     file = exported / "onnx" / "model.onnx"
     assert list(record["files"]) == ["model.onnx", "model_quantized.onnx"]
     assert record["files"]["model.onnx"] == {"sha256": sha256(file), "bytes": file.stat().st_size}
-    assert record["model_files"] == {
-        name: sha256(tiny_run / name) for name in ("config.json", "model.safetensors")
-    }
+    assert record["model_files"] == {name: sha256(tiny_run / name) for name in ("config.json", "model.safetensors")}
     found = record.pop("parity")
     assert found["texts"] == 30
     assert found["source"] == "validation rows of reviews"
@@ -202,7 +200,9 @@ def test_models_of_other_tasks_with_int8_weights(kind, task, metric, graphs, tmp
     model, text = Model.from_pretrained(output, quantized=True), "one two three ."
     answer = model.generate(text, seed=1) if kind == "language model" else model.predict([text])
     assert answer
-    assert "The quantized files have weights in int8, and the embedding by product" in (output / "README.md").read_text()
+    assert (
+        "The quantized files have weights in int8, and the embedding by product" in (output / "README.md").read_text()
+    )
 
 
 def test_an_earlier_export_is_replaced_and_nothing_else(tiny_run, earlier, monkeypatch):
@@ -511,12 +511,6 @@ def test_onnx_files_of_the_model_may_be_pushed(earlier, monkeypatch):
     monkeypatch.setattr("hf_rnn.hub.push.get_token", lambda: None)
     with pytest.raises(HubError, match="there is no token to write to the Hub with"):
         push(earlier, "user/model")
-
-
-def test_other_thresholds_than_those_of_the_export_are_an_error(earlier):
-    change(earlier / "config.json", thresholds={"negative": 0.4})
-    with pytest.raises(HfRnnError, match=r"other labels than its config\.json, or other thresholds: put back the files"):
-        hf_rnn.Predictor.from_pretrained(earlier, backend="onnx")
 
 
 def test_the_command(tiny_run, tmp_path, capsys):

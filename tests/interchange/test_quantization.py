@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from support.logits import Logits
 
 onnx = pytest.importorskip("onnx", reason="needs the extra onnx")
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra onnx")

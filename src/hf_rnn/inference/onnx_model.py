@@ -215,7 +215,8 @@ def open_exported(
     """
     if device not in (None, "cpu"):
         raise ConfigError(f"device={device!r} is for backend='torch', because backend='onnx' runs on the CPU.")
-    for name, value in others.items():
+    if others:
+        name, value = next(iter(others.items()))
         raise ConfigError(
             f"{name}={value!r} is no option of backend='onnx', which has quantized, threads, revision, token, "
             "cache_dir and local_files_only: leave it out."
