@@ -58,7 +58,7 @@ def run(file, *inputs):
 
 
 def error(source, target, *inputs):
-    """Return the greatest error of an output of two graphs: the root mean square of differences, relative to its spread."""
+    """Return the greatest error of an output: the root mean square of differences, relative to its spread."""
     both = zip(*(run(file, *inputs) for file in (source, target)), strict=True)
     return max(_error(expected, found) for expected, found in both)
 

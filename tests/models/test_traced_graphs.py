@@ -132,7 +132,7 @@ def onnx_by_exporting(file: str) -> None:
 
 @pytest.mark.slow
 def test_onnx_by_exporting_reads_any_mask(tmp_path):
-    pytest.importorskip("onnxscript", reason="needs the extra onnx")
+    pytest.importorskip("onnxscript", reason="needs onnxscript, which the extra dev has")
     # torch 2.13 decomposes a kernel once per process. An earlier export with a fixed length would fix the length here.
     code = "import sys, test_traced_graphs; test_traced_graphs.onnx_by_exporting(sys.argv[1])"
     paths = os.pathsep.join([str(Path(__file__).parent), *sys.path])

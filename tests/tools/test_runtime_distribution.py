@@ -1,4 +1,4 @@
-"""Tests of the distribution `hf-rnn-runtime`: its folder links to the code of hf_rnn, and its archives contain the code."""
+"""Tests of the distribution `hf-rnn-runtime`, whose folder links to the code of hf_rnn."""
 
 import subprocess
 import sys

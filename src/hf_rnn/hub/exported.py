@@ -20,8 +20,8 @@ def check_exported(folder: Path) -> None:
         folder: Folder of the model.
 
     Raises:
-        HfRnnError: The record is missing, damaged or not complete; an ONNX file or the tokenizer is not the one that was
-            exported; or the configuration or the weights have changed since the export.
+        HfRnnError: The record is missing, damaged or not complete; an ONNX file or the tokenizer is not the one that
+            was exported; or the configuration or the weights have changed since the export.
     """
     here = [name for name in ONNX_FILES if (folder / name).exists()]
     if not here:

@@ -120,13 +120,13 @@ def _quantization(int8: bool, embeddings: str | None, max_loss: float | None) ->
     from .quantization import FORMS
 
     named = {"embeddings": embeddings, "max_loss": max_loss}
-    found = {"embeddings": EMBEDDINGS, "max_loss": MAX_LOSS, **{k: v for k, v in named.items() if v is not None}}
-    check_choice("embeddings", found["embeddings"], FORMS)
-    largest = found["max_loss"]
+    form = EMBEDDINGS if embeddings is None else embeddings
+    largest = MAX_LOSS if max_loss is None else max_loss
+    check_choice("embeddings", form, FORMS)
     if isinstance(largest, bool) or not isinstance(largest, (int, float)) or not 0 <= largest < math.inf:
         raise HfRnnError(f"max_loss={largest!r} is a loss in points: write a number from 0 on, such as 0.5.")
     if int8:
-        return found
+        return {"embeddings": form, "max_loss": largest}
     for name, value in named.items():
         if value is not None:
             raise HfRnnError(f"{name}={value!r} is an option of int8 graphs: write int8=True too, or leave it out.")

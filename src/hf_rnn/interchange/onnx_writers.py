@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""ONNX graphs of the models that write text: language models and translators.
+"""ONNX graphs of language models and translators.
 
 Shapes: B batch, T time, S time of the source text, E embedding, H hidden, M width of the encoder's outputs, L layers, V
 vocabulary.

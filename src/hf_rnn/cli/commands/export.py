@@ -39,8 +39,8 @@ def parser() -> CommandParser:
     parser.add_argument(
         "--max_loss",
         type=float,
-        help="largest loss of the int8 graph in points of the first metric, 0.5 by default; if it loses more, nothing is "
-        "written",
+        help="largest loss of the int8 graph in points of the first metric, 0.5 by default; if it loses more, nothing "
+        "is written",
     )
     parser.add_argument(
         "--data",
