@@ -161,14 +161,14 @@ MUTANTS = [
     ),
     Mutant(
         "the collator pads on the left",
-        "text/collation.py",
+        "runtime/batching.py",
         "ids[:length] =",
         "ids[len(ids) - length :] =",
         "tests/text/test_data.py",
     ),
     Mutant(
         "the tail of a long text is lost",
-        "text/collation.py",
+        "runtime/tokens.py",
         "ids[len(ids) - (max_length - head) :]",
         "ids[head:max_length]",
         "tests/text/test_data.py",
@@ -616,7 +616,7 @@ MUTANTS = [
     ),
     Mutant(
         "a span that goes on with another kind",
-        "text/bio.py",
+        "runtime/bio.py",
         'return tag.startswith("I-") and of_span(before) and kind_of(before) == kind_of(tag)',
         'return tag.startswith("I-") and of_span(before)',
         "tests/tasks/test_token_classification.py",
