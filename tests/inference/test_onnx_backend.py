@@ -121,7 +121,7 @@ def test_backends_that_cannot_be_used(tiny_run, exported, tmp_path, monkeypatch)
     config = json.loads((other / "config.json").read_text())
     config |= {"id2label": {"0": "good", "1": "bad"}, "label2id": {"good": 0, "bad": 1}}
     (other / "config.json").write_text(json.dumps(config))
-    with pytest.raises(HfRnnError, match="other labels or thresholds than its config"):
+    with pytest.raises(HfRnnError, match="other labels than its config.json, or other thresholds"):
         Predictor.from_pretrained(other, backend="onnx")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     monkeypatch.delitem(sys.modules, "hf_rnn.runtime.model")
