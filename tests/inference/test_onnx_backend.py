@@ -98,6 +98,9 @@ def test_an_interrupted_prediction_does_not_mix_weights(exported, tmp_path, monk
 def test_options_that_the_backend_does_not_have(exported):
     with pytest.raises(HfRnnError, match="dtype='float16' is no option of backend='onnx', which has quantized"):
         Predictor.from_pretrained(exported, backend="onnx", dtype="float16")
+    for name, value in (("quantized", True), ("threads", 2)):
+        with pytest.raises(HfRnnError, match=f"{name}={value} needs backend='onnx': write that too"):
+            Predictor.from_pretrained(exported, **{name: value})
     with pytest.raises(HfRnnError, match="revision='main' is for models on the Hub"):
         Predictor.from_pretrained(exported, backend="onnx", revision="main")
 
@@ -121,7 +124,7 @@ def test_backends_that_cannot_be_used(tiny_run, exported, tmp_path, monkeypatch)
     config = json.loads((other / "config.json").read_text())
     config |= {"id2label": {"0": "good", "1": "bad"}, "label2id": {"good": 0, "bad": 1}}
     (other / "config.json").write_text(json.dumps(config))
-    with pytest.raises(HfRnnError, match="other labels than its config.json, or other thresholds"):
+    with pytest.raises(HfRnnError, match=r"other labels than its config\.json, or other thresholds"):
         Predictor.from_pretrained(other, backend="onnx")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     monkeypatch.delitem(sys.modules, "hf_rnn.runtime.model")

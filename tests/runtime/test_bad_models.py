@@ -65,6 +65,7 @@ def test_records_that_are_damaged_incomplete_or_of_a_newer_format(model):
         ({"thresholds": 5}, "is not complete"),
         ({"max_length": "x"}, "max_length is 'x', and should be a whole number, 1 or greater"),
         ({"labels": []}, "labels is empty"),
+        ({"files": {}}, "names no ONNX files: export it again"),
         ({"labels": ["a", "b"]}, "computes logits of 3 labels, and its record has 2"),
         ({"without": "state"}, "it has no 'state'"),
         ({"without": "generation"}, "it has no 'generation'"),
@@ -86,6 +87,8 @@ def test_records_without_a_special_token(model, name):
 
 def test_options_that_do_not_apply(model):
     assert "revision='main' is for models on the Hub" in error_of(model, revision="main")
+    for path in (None, 5, ""):
+        assert f"path={path!r} names no model: write a folder that hf-rnn export wrote, or a Hub id" in error_of(path)
     with pytest.raises(TypeError, match="quantised"):
         Model.from_pretrained(model, quantised=True)
 

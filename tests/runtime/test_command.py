@@ -45,22 +45,54 @@ def test_pairs_and_options(exported, capsys, tmp_path):
     assert answers(capsys, exported["pairs"], "--file", rows, *options) == [expected]
 
 
+def test_texts_may_stand_after_options(exported, capsys):
+    folder = exported["one_label"]
+    expected = Model.from_pretrained(folder).predict(TEXTS[:2], top_k=2)
+    assert answers(capsys, folder, TEXTS[0], "--top_k", 2, TEXTS[1]) == expected
+    assert answers(capsys, "--threads", 1, folder, "--top_k", 2, *TEXTS[:2]) == expected
+
+
+def test_a_misspelt_option_is_named_with_the_nearest_one(exported, capsys):
+    with pytest.raises(SystemExit):
+        command.run([str(exported["one_label"]), "a", "--quantised"])
+    assert "there is no option --quantised: did you mean --quantized?" in capsys.readouterr().err
+
+
+def test_the_form_of_lines_is_named_by_the_ending_or_an_option(exported, capsys, tmp_path):
+    folder, row = exported["one_label"], json.dumps({"text": TEXTS[0]})
+    expected = Model.from_pretrained(folder).predict([TEXTS[0], row])
+    for name, arguments, answer in (
+        ("rows.JSONL", (), expected[:1]),
+        ("rows.txt", ("--format", "jsonl"), expected[:1]),
+        ("rows.txt", ("--format", "text"), expected[1:]),
+    ):
+        # Blank lines are no rows of JSON Lines.
+        (tmp_path / name).write_text(row + ("\n\n" if answer == expected[:1] else "\n"))
+        assert answers(capsys, folder, "--file", tmp_path / name, *arguments) == answer
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
 
 
 def test_commands_that_cannot_be_run(exported, monkeypatch, tmp_path):
-    folder = str(exported["one_label"])
+    folder, pairs = str(exported["one_label"]), str(exported["pairs"])
     monkeypatch.setattr(sys, "stdin", Terminal())
     for arguments, message in (
         ([folder], "there is no text: write hf-rnn-run MODEL"),
         ([folder, "a", "--file", "b.txt"], "'a' and --file b.txt are both given"),
         ([folder, "--file", str(tmp_path / "nothing.txt")], r"nothing\.txt' cannot be read \(No such file"),
         ([folder, "--file", str(tmp_path / "latin.txt")], r"latin\.txt' is not UTF-8"),
-        ([folder, "--file", str(tmp_path / "bad.jsonl")], r"line 2 of .*bad\.jsonl' is '\{\"txt\": 1\}': write a JSON"),
+        (
+            [folder, "--file", str(tmp_path / "bad.jsonl")],
+            r"line 2 of .*bad\.jsonl' is '\{\"txt\": 1\}', without 'text': write",
+        ),
         ([folder, "--file", str(tmp_path / "dict.jsonl")], "is of type dict: pass texts"),
         ([folder, "--file", str(tmp_path / "empty.txt")], "the input has no line"),
+        ([folder, "--file", str(tmp_path / "rows.txt")], "line 1 of .* is a JSON object, .*: write --format jsonl"),
+        ([pairs, "--file", str(tmp_path / "bad.jsonl")], """without 'text_pair': write .*"text_pair": "…"}"""),
+        ([pairs, "a"], "single texts: pass pairs, .* or to hf-rnn-run a file of JSON Lines with both"),
         ([folder, "a", "--quantized"], "leave quantized out"),
         ([folder, "a", "--revision", "main"], "revision='main' is for models on the Hub"),
         ([folder, "--file", "reviews.csv"], r"--file reviews\.csv is a table or compressed, .* JSON Lines"),
@@ -71,6 +103,7 @@ def test_commands_that_cannot_be_run(exported, monkeypatch, tmp_path):
         (tmp_path / "bad.jsonl").write_text('{"text": "a"}\n{"txt": 1}\n')
         (tmp_path / "dict.jsonl").write_text('{"text": {}}\n')
         (tmp_path / "empty.txt").write_text("")
+        (tmp_path / "rows.txt").write_text('{"text": "a"}\n')
         with pytest.raises(HfRnnError, match=message):
             command.run(arguments)
 

@@ -162,11 +162,15 @@ def test_pairs_that_do_not_fit_the_texts(exported, classifiers):
 
 def test_arguments_and_texts_that_cannot_be_read(exported):
     model = Model.from_pretrained(exported["one_label"])
-    for texts in ("one text", b"one text"):
-        with pytest.raises(HfRnnError, match=r"one string: pass a list of texts, \[text\]"):
-            model.stream(texts)
-        with pytest.raises(HfRnnError, match=r"one string: pass a list of texts, \[text\]"):
-            model.scores(texts)
+    for texts, message in (
+        ("one text", r"one string: pass a list of texts, \[text\]"),
+        (b"one text", r"of type bytes: pass a list of texts as strings, \[texts\.decode\(\)\]"),
+        (None, "texts=None is of type NoneType: pass a list of texts"),
+        (5, "texts=5 is of type int: pass a list of texts"),
+    ):
+        for read in (model.stream, model.scores):
+            with pytest.raises(HfRnnError, match=message):
+                read(texts)
     for texts in ([b"a"], [{"text": "a"}]):
         with pytest.raises(HfRnnError, match=r"is of type (dict|bytes): pass texts, as strings"):
             model.predict(texts)

@@ -108,6 +108,9 @@ class Predictor:
         if backend == "onnx":
             exported: Any = open_exported(path, device, **kwargs)
             return cls(*exported)
+        for name in ("quantized", "threads"):
+            if name in kwargs:
+                raise HfRnnError(f"{name}={kwargs[name]!r} needs backend='onnx': write that too, or leave {name} out.")
         where = {
             name: kwargs.pop(name) for name in ("revision", "token", "cache_dir", "local_files_only") if name in kwargs
         }

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 from .errors import HfRnnError
 
@@ -20,19 +21,29 @@ _EPILOG = """examples:
   hf-rnn-run exported/translator "How are you?" --num_beams 3
   hf-rnn-run exported/language_model "The film" --max_new_tokens 20 --seed 1
 
-A file has one text on each line, or is JSON Lines (.jsonl). A row of JSON Lines has its text as "text" and the second
-text of a pair as "text_pair", or in the columns of the training data. Without texts and --file, the lines of standard
-input are read."""
+A file has one text on each line, or is JSON Lines (.jsonl, or --format jsonl). A row of JSON Lines has its text as
+"text" and the second text of a pair as "text_pair", or in the columns of the training data. Without texts and --file,
+the lines of standard input are read."""
 
 # Endings of files whose lines are not texts.
 TABLES = (".csv", ".tsv", ".parquet", ".arrow", ".xlsx", ".gz", ".bz2", ".xz", ".zip", ".zst")
 # Options of language models only.
 WRITING = ("max_new_tokens", "temperature", "top_p", "seed")
+TEXT, JSON_LINES = FORMATS = ("text", "jsonl")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Parser whose error about an unknown option names the nearest known one."""
+
+    def error(self, message: str) -> NoReturn:
+        words = message.partition("unrecognized arguments: ")[2].split()
+        near = difflib.get_close_matches(words[0].partition("=")[0], self._option_string_actions, n=1) if words else []
+        super().error(f"there is no option {words[0]}: did you mean {near[0]}?" if near else message)
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command."""
-    made = argparse.ArgumentParser(
+    made = _Parser(
         "hf-rnn-run",
         description="Answer texts with an exported model. Each answer is a line of JSON.",
         epilog=_EPILOG,
@@ -41,6 +52,12 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("model", metavar="MODEL", help="folder that hf-rnn export wrote, or Hub id")
     made.add_argument("texts", metavar="TEXT", nargs="*", help="texts to answer")
     made.add_argument("--file", help="file of texts, or - for standard input")
+    made.add_argument(
+        "--format",
+        choices=FORMATS,
+        help="text: a text on each line; jsonl: a JSON object on each line (default: jsonl for a file that ends with "
+        ".jsonl or .json, else text)",
+    )
     made.add_argument(
         "--top_k",
         type=int,
@@ -69,7 +86,8 @@ def run(arguments: Sequence[str]) -> None:
     Raises:
         HfRnnError: The model or a text cannot be used, or there is no text.
     """
-    options = parser().parse_args(arguments)
+    # A text may stand after an option.
+    options = parser().parse_intermixed_args(arguments)
     if options.texts and options.file:
         raise HfRnnError(f"{options.texts[0]!r} and --file {options.file} are both given: write one of them.")
     if options.file and options.file.lower().endswith(TABLES):
@@ -86,7 +104,8 @@ def run(arguments: Sequence[str]) -> None:
     model = Model.from_pretrained(
         options.model, quantized=quantized, revision=options.revision, threads=options.threads
     )
-    texts = iter(options.texts) if options.texts else _rows(options.file or "-", model.record.text_columns)
+    columns = model.record.text_columns
+    texts = iter(options.texts) if options.texts else _rows(options.file or "-", columns, options.format)
     none = True
     for answer in _answers(model, texts, options):
         none = False
@@ -116,43 +135,69 @@ def _is_terminal() -> bool:
     return sys.stdin is None or sys.stdin.closed or sys.stdin.isatty()
 
 
-def _rows(file: str, columns: Sequence[str]) -> Iterator[Any]:
+def _rows(file: str, columns: Sequence[str], form: str | None) -> Iterator[Any]:
     """Yield the text or the pair of texts on each line of a file, or of standard input.
 
     Args:
         file: Path of the file; - for standard input.
         columns: Columns of the texts in the training data, which rows of JSON Lines may have too.
+        form: Form of the lines, one of `FORMATS`. None for the form that the ending of the file names.
     """
     if file == "-" and hasattr(sys.stdin, "reconfigure"):
         # Whatever the locale, errors are not hidden.
         sys.stdin.reconfigure(encoding="utf-8-sig", errors="strict")
     where = "standard input" if file == "-" else repr(file)
+    named = form or (JSON_LINES if file.lower().endswith((".jsonl", ".json")) else None)
     try:
         with nullcontext(sys.stdin) if file == "-" else open(file, encoding="utf-8-sig") as lines:
-            yield from _texts(lines, columns if file.endswith((".jsonl", ".json")) else None, where)
+            yield from _json_texts(lines, columns, where) if named == JSON_LINES else _lines(lines, where, named)
     except UnicodeDecodeError as error:
         raise HfRnnError(f"{where} is not UTF-8 ({error.reason}): convert it, iconv -f latin1 -t utf-8.") from error
     except OSError as error:
         raise HfRnnError(f"{where} cannot be read ({error.strerror}): name a file of texts, --file FILE.") from error
 
 
-def _texts(lines: TextIO, columns: Sequence[str] | None, where: str) -> Iterator[Any]:
-    """Yield the texts on lines; of lines of JSON, `columns` or the usual names are read."""
+def _lines(lines: TextIO, where: str, form: str | None) -> Iterator[str]:
+    """Yield the text on each line. If no form was named, the first line must not be a JSON object."""
     for number, line in enumerate(lines, 1):
         line = line.rstrip("\r\n")
-        if columns is None:
-            yield line
-            continue
-        try:
-            row = json.loads(line)
-            # The names of the training data come first, also where a row has a column "text" too.
-            names = tuple(columns) if columns[0] in row else ("text", "text_pair")
-            text, pair = row[names[0]], row.get(names[1]) if len(names) > 1 else None
-        except (ValueError, KeyError, AttributeError, TypeError) as error:
+        if number == 1 and form is None and isinstance(_json(line), dict):
             raise HfRnnError(
-                f'line {number} of {where} is {line[:60]!r}: write a JSON object with a text, {{"text": "…"}}.'
-            ) from error
-        yield text if pair is None else (text, pair)
+                f"line 1 of {where} is a JSON object, {line[:60]!r}: write --format jsonl to read its text, or "
+                "--format text to answer the line as it is."
+            )
+        yield line
+
+
+def _json_texts(lines: TextIO, columns: Sequence[str], where: str) -> Iterator[Any]:
+    """Yield the text, or the pair of texts, of each line of JSON. Blank lines are left out."""
+    for number, line in enumerate(lines, 1):
+        line = line.strip()
+        if not line:
+            continue
+        row = _json(line)
+        # The names of the training data come first, also where a row has a column "text" too.
+        names = columns if isinstance(row, dict) and columns[0] in row else ("text", "text_pair")[: len(columns)]
+        missing = [name for name in names if not isinstance(row, dict) or name not in row]
+        if missing:
+            example = ", ".join(f'"{name}": "…"' for name in names)
+            raise HfRnnError(
+                f"line {number} of {where} is {line[:60]!r}, without {' and '.join(map(repr, missing))}: write a JSON "
+                f"object, {{{example}}}."
+            )
+        texts = tuple(row[name] for name in names)
+        if len(names) == 1 and "text_pair" in row:
+            # A record without the columns of training does not say that the model reads pairs.
+            texts = (*texts, row["text_pair"])
+        yield texts if len(texts) > 1 else texts[0]
+
+
+def _json(line: str) -> Any:
+    """Return the value of a line of JSON; None for other lines."""
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
 
 
 def main() -> None:
@@ -172,6 +217,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except KeyboardInterrupt:
+        print("hf-rnn-run: interrupted.", file=sys.stderr)
         sys.exit(130)
 
 

@@ -71,6 +71,8 @@ class Model:
             HfRnnError: There is no such model, its files are damaged or belong to different models, the installed
                 libraries are too old for it, or `revision` is given for a folder.
         """
+        if not isinstance(path, (str, Path)) or not str(path):
+            raise HfRnnError(f"path={path!r} names no model: write a folder that hf-rnn export wrote, or a Hub id.")
         name, folder = str(path), Path(path)
         if not folder.is_dir() and not looks_local(name):
             from .hub import download
@@ -158,7 +160,7 @@ class Model:
         top_k = check_options(texts, top_k, batch_tokens)
         check_min_score(min_score, self.record.has_scores)
         if num_beams is not None and self.record.task != TRANSLATOR:
-            raise HfRnnError(f"num_beams={num_beams} is an option of translation models only: leave it out.")
+            raise HfRnnError(f"num_beams={num_beams} is an option of translators, and of generate: leave it out.")
         answers = self._stream(iter(texts), top_k, batch_tokens, num_beams)
         return (abstaining(answer, min_score) for answer in answers) if min_score else answers
 
@@ -232,7 +234,7 @@ class Model:
             columns = " with ".join(map(repr, self.record.text_columns))
             raise HfRnnError(
                 f"this model reads pairs of texts ({columns}), but was given single texts: pass pairs, "
-                "model.predict([text], pairs=[second_text])."
+                "model.predict([text], pairs=[second_text]); or to hf-rnn-run a file of JSON Lines with both."
             )
         return columns_of(rows)
 

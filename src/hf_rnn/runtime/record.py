@@ -109,6 +109,8 @@ class ExportRecord:
         graphs = GRAPHS[self.task]
         files = {False: graphs, True: tuple(map(quantized_name, graphs))}
         there = {is_int8: all(file in self.files for file in names) for is_int8, names in files.items()}
+        if not any(there.values()):
+            raise HfRnnError(f"the record of {name!r} names no ONNX files: {_EXPORT}.")
         chosen = not there[False] if quantized is None else bool(quantized)
         if not there[chosen]:
             remedy = (

@@ -82,7 +82,9 @@ def check_is_list(texts: Any, name: str = "texts") -> None:
         texts: Texts, or pairs of texts.
         name: Name of the argument.
     """
-    if isinstance(texts, (str, bytes)):
+    if isinstance(texts, bytes):
+        raise HfRnnError(f"{name} is of type bytes: pass a list of texts as strings, [{name}.decode()].")
+    if isinstance(texts, str):
         raise HfRnnError(f"{name} is one string: pass a list of texts, [text].")
     if isinstance(texts, Mapping) or hasattr(texts, "columns"):
         raise HfRnnError(
