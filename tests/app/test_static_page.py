@@ -289,6 +289,39 @@ def test_tags_are_shown_in_the_text(browser, tagger):
         assert page.is_hidden("#curve")
 
 
+@pytest.mark.slow
+def test_names_and_pairs_are_whole_on_a_phone(browser, page_folder, tagger, tmp_path):
+    folder = broken(page_folder, tmp_path)
+    file, about = folder / "model/onnx/hf_rnn.json", json.loads((folder / "page.json").read_text())
+    record = json.loads(file.read_text())
+    names = ["complaint about a delivery", "unsubscription_of_newsletters"]
+    file.write_text(json.dumps({**record, "labels": names, "reads_pairs": True}))
+    about["examples"] = [{"text": "the film was good . " * 9, "text_pair": "it was fun ."}]
+    (folder / "page.json").write_text(json.dumps(about))
+    phone = {"viewport": {"width": 390, "height": 900}}
+    with opened(browser, folder, **phone) as page:
+        page.wait_for_selector("#answer:not([hidden])")
+        for name in page.locator(".bar .name").all():
+            assert name.evaluate("(name) => name.scrollWidth <= name.clientWidth || name.clientWidth === 0")
+            assert name.evaluate("(name) => getComputedStyle(name).textOverflow") == "clip"
+            assert name.evaluate("(name) => name.getBoundingClientRect().width") > 100
+        assert page.locator("#examples button").inner_text().endswith("\nit was fun .")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    with opened(browser, tagger[1], **phone) as page:
+        page.wait_for_selector("#tags:not([hidden])")
+        page.fill("#text", "Anna Blackburn lives in Kiel . " * 12)
+        page.wait_for_function("document.querySelector('#tags-said').innerText == '24 names were found.'")
+        lines = page.evaluate(
+            "[...document.querySelectorAll('#tagged .tag')].map((tag) => tag.getClientRects().length)"
+        )
+        heights = page.evaluate("[...document.querySelectorAll('#tagged .tag')].map((tag) => tag.offsetHeight)")
+        assert set(lines) == {1}
+        assert len(set(heights)) == 1
+        page.fill("#text", "Anna " + "Blackburn" * 12 + " lives in Kiel .")
+        page.wait_for_function("document.querySelector('#tagged').innerText.includes('BlackburnBlackburn')")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
 def broken(folder: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(folder, tmp_path / "broken"))
 

@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -26,9 +28,12 @@ from hf_rnn.interchange import output_folder
 from hf_rnn.interchange.measuring import check_loss
 from hf_rnn.interchange.output_folder import replaced
 from hf_rnn.interchange.parity import differences, made_up_rows
+from hf_rnn.interchange.validation import validation_rows
 from hf_rnn.runtime.model import Model
 from hf_rnn.runtime.record import sha256
 from hf_rnn.runtime.session import Session
+from hf_rnn.tasks import task_class
+from hf_rnn.text.arguments import DataArguments
 from hf_rnn.utils.errors import DataError, HfRnnError, HubError
 
 TEXTS = ["the film was good .", "", "the film was not good ."]
@@ -213,8 +218,6 @@ def test_an_earlier_export_is_replaced_and_nothing_else(tiny_run, earlier, monke
     (earlier / "notes.txt").unlink()
     with pytest.raises(HfRnnError, match="exists already and is no earlier export: name a new folder"):
         hf_rnn.export(tiny_run, tiny_run)
-    with pytest.raises(HfRnnError, match="'no' of 'no/model' does not exist: make it first"):
-        hf_rnn.export(tiny_run, "no/model")
     monkeypatch.chdir(earlier)
     with pytest.raises(HfRnnError, match=r"'\.' is replaced by an export, and the command runs inside it"):
         hf_rnn.export(tiny_run, ".")
@@ -222,6 +225,68 @@ def test_an_earlier_export_is_replaced_and_nothing_else(tiny_run, earlier, monke
     assert hf_rnn.export(tiny_run, "model") == Path("model")
     assert files(earlier / "onnx") == {"model.onnx", "hf_rnn.json"}
     assert [file.name for file in earlier.parent.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize("format", ["onnx", "torch", "keras"])
+def test_missing_parent_folders_are_made(tiny_run, tmp_path, format):
+    plain = tmp_path / "plain"
+    classifier(vocab_size=300).save_pretrained(plain)
+    hf_rnn.load_tokenizer(str(tiny_run)).save_pretrained(plain)
+    source, name = (tiny_run, "model") if format == "onnx" else (plain, "model.keras")
+    output = hf_rnn.export(source, tmp_path / "a" / "b" / name, format=format)
+    assert [file.name for file in output.parent.iterdir()] == [name]
+    (tmp_path / "file").touch()
+    with pytest.raises(HfRnnError, match=r"the folder '.*file' cannot be made \(.*\): name another output"):
+        hf_rnn.export(source, tmp_path / "file" / name, format=format)
+
+
+def test_parent_folders_are_removed_again_if_the_export_fails(tmp_path):
+    (tmp_path / "a").mkdir()
+    with pytest.raises(KeyboardInterrupt), replaced(tmp_path / "a" / "b" / "c" / "model"):
+        raise KeyboardInterrupt
+    assert [file.name for file in tmp_path.rglob("*")] == ["a"]
+
+
+def test_int8_files_of_an_earlier_export_are_not_removed_in_silence(tiny_run, earlier, capsys):
+    assert main(["export", str(tiny_run), "--output", str(earlier)]) == 0
+    line = "removed    model_quantized.onnx of the earlier export: write --int8 to write such files again"
+    assert line in capsys.readouterr().out.splitlines()
+    assert main(["export", str(tiny_run), "--output", str(earlier)]) == 0
+    assert "removed" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("rows", "cause"),
+    [
+        ([{"text": f"film {n}", "points": n + 0.5} for n in range(20)], "has 'text', 'points'"),
+        ([{"words": f"film {n}", "also": f"lamp {n}"} for n in range(20)], "has 'words', 'also'"),
+    ],
+)
+def test_other_data_without_the_columns_of_training(tiny_run, tmp_path, capsys, rows, cause):
+    write_jsonl(tmp_path / "other.jsonl", rows)
+    command = ["export", str(tiny_run), "--output", str(tmp_path / "model"), "--data", str(tmp_path / "other.jsonl")]
+    assert main(command) == 1
+    said = capsys.readouterr().err
+    assert cause in said
+    assert "other.jsonl' to those of training, 'text', 'label'." in said
+    assert "column NAME" not in said
+
+
+@pytest.mark.parametrize("kind", ["tagger", "translator", "language model"])
+def test_columns_of_other_tasks(kind, tmp_path):
+    write_jsonl(tmp_path / "other.jsonl", [{"x": n, "y": n} for n in range(20)])
+    task = {"tagger": "token_classification", "translator": "translation", "language model": "language_modeling"}[kind]
+    predictor = SimpleNamespace(task=task_class(task)(DataArguments(text_column="source", label_column="target")))
+    with pytest.raises(HfRnnError, match=r"Rename the columns of .* to those of training, 'source', 'target'") as said:
+        validation_rows(predictor, tmp_path / "other.jsonl")
+    assert "data." not in str(said.value)
+
+
+def test_a_file_of_the_model_that_holds_a_list(tiny_run, tmp_path):
+    folder = shutil.copytree(tiny_run, tmp_path / "model")
+    (folder / "import.json").write_text("[1]")
+    with pytest.raises(HubError, match=r"import\.json' holds no mapping: put it back as it was, or delete it"):
+        render_folder(folder)
 
 
 def test_the_text_of_people_in_the_card_of_an_earlier_export_is_kept(tiny_run, earlier):
@@ -379,9 +444,7 @@ def test_what_int8_weights_lose_is_measured_and_written(tiny_run, exported):
 def test_a_great_loss_of_int8_weights_is_refused(tiny_run, tmp_path, monkeypatch):
     measured = iter([{"accuracy": 0.9}, {"accuracy": 0.875}])
     monkeypatch.setattr(exporting, "measure", lambda *_: next(measured))
-    message = (
-        r"int8 weights lose 2\.50 points, and 0\.5 are allowed: accuracy 90\.00% → 87\.50% \(-2\.50.* max_loss=3\."
-    )
+    message = r"int8 weights lose 2\.50 points, and 0\.5 are allowed: accuracy 90\.00% → 87\.50% \(2\.50 points worse.* max_loss=3\."
     with pytest.raises(HfRnnError, match=message):
         hf_rnn.export(tiny_run, tmp_path / "exported", int8=True)
     assert not list(tmp_path.iterdir())
@@ -399,7 +462,9 @@ def test_a_great_loss_of_int8_weights_is_refused(tiny_run, tmp_path, monkeypatch
 def test_a_loss_in_points_or_percent(metric, greater, before, after, lost):
     found = check_loss({metric: greater, "other": True}, {metric: before}, {metric: after}, 0.5)
     assert found.lost == pytest.approx(lost)
-    assert "-0.00" not in found.text
+    word = "unchanged" if not found.lost else "worse" if found.lost > 0 else "better"
+    assert found.text.endswith(f"{word})")
+    assert not re.search(r"[+-]\d", found.text)
 
 
 @pytest.mark.parametrize(

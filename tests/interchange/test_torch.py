@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 
 import pytest
@@ -79,6 +80,38 @@ def test_the_command_reads_names_from_options_and_files(tmp_path, capsys):
     assert "has no weights for model.recurrence.weight_ih_l0" in capsys.readouterr().err
     assert main([*command, "--map", str(tmp_path / "names.yaml")]) == 0
     assert hf_rnn.Predictor.from_pretrained(tmp_path / "model")("a b")["label"].startswith("LABEL_")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ([], "and name its weights, --map our.name=their.name, or in Python"),
+        (["--map", "gone.yml"], "--map gone.yml: the file 'gone.yml' does not exist. Name a YAML or JSON file, --map"),
+        (["--config", "gone.yaml"], "hf-rnn import: there is no file 'gone.yaml': name a YAML or JSON file."),
+        (
+            ["--labels", "[bad one, good: one]"],
+            "--labels 'good: one' must be text: put quotes around a text with a colon, ['good: one', …].",
+        ),
+    ],
+)
+def test_messages_of_the_command_name_its_options(tmp_path, capsys, options, message):
+    torch.save(state(), tmp_path / "weights.pt")
+    assert main(["import", str(tmp_path / "weights.pt"), "--output", str(tmp_path / "model"), *options]) == 1
+    said = capsys.readouterr().err
+    assert message in said
+    assert "Errno" not in said
+
+
+def test_missing_parent_folders_are_made(tmp_path):
+    torch.save(state(), tmp_path / "weights.pt")
+    output, given = tmp_path / "a" / "b" / "model", {"config": CONFIG, "names": NAMES, "vocabulary": WORDS}
+    nan = {**state(), "b": torch.full((3,), torch.nan)}
+    torch.save(nan, tmp_path / "nan.pt")
+    with pytest.raises(HfRnnError, match="no numbers"):
+        hf_rnn.import_model(tmp_path / "nan.pt", output, **given)
+    assert not (tmp_path / "a").exists()
+    assert hf_rnn.import_model(tmp_path / "weights.pt", output, **given) == output
+    assert (output / "config.json").is_file()
 
 
 def test_characters_are_split(tmp_path):
@@ -182,6 +215,15 @@ def test_files_that_are_no_state_dicts_are_named(tmp_path):
             hf_rnn.import_model(tmp_path / name, tmp_path / "model", config=CONFIG, vocabulary=WORDS)
         return str(raised.value)
 
+    (tmp_path / "reviews.csv").write_text("text,label\ngood,1\n")
+    assert "reviews.csv' has the ending '.csv', which no model that can be imported has" in error("reviews.csv")
+    shutil.copyfile(tmp_path / "reviews.csv", tmp_path / "reviews.pt")
+    assert "as a file of torch.save or Keras: the file is damaged, or of another kind" in error("reviews.pt")
+    torch.save(nn.Sequential(nn.Linear(2, 2)), tmp_path / "module.pt")
+    said = error("module.pt")
+    assert "holds an object of torch.nn.modules.container.Sequential" in said
+    assert 'torch.save(model.state_dict(), "weights.pth")' in said
+    assert "safe_globals" not in said
     torch.save([1, 2], tmp_path / "list.pt")
     assert "has no state dict" in error("list.pt")
     torch.save(state(), tmp_path / "whole.pt")

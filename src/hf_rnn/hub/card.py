@@ -12,6 +12,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from ..models.cells import find_cell
 from ..models.configuration_rnn import RNNConfig, __version__
 from ..text.bio import is_bio
+from ..utils.errors import HubError
 from .card_folds import folds_section
 from .card_import import import_section
 from .card_merge import INVITATION, MARKER
@@ -43,11 +44,17 @@ def render_folder(folder: Path, model_id: str | None = None) -> str:
     Args:
         folder: Folder with config.json and, if a training run wrote it, run.yaml and metrics.json.
         model_id: Name of the model on the Hub; the name of the folder if None.
+
+    Raises:
+        HubError: One of the files holds something else than a mapping.
     """
 
     def read(name: str, parse) -> dict:
         file = folder / name
-        return parse(file.read_text(encoding="utf-8")) or {} if file.exists() else {}
+        found = parse(file.read_text(encoding="utf-8")) or {} if file.exists() else {}
+        if not isinstance(found, dict):
+            raise HubError(f"{str(file)!r} holds no mapping: put it back as it was, or delete it.")
+        return found
 
     return render(
         model_id or folder.name,

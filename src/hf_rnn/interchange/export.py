@@ -59,7 +59,8 @@ def export(
 
     Args:
         model: Folder or Hub id of a trained model.
-        output: New folder, or that of an earlier export, which is replaced. Text that people wrote in its card is kept.
+        output: New folder, whose missing parent folders are made, or that of an earlier export, which is replaced. Text
+            that people wrote in its card is kept.
         int8: True to write a second graph with weights in int8. Its loss is measured on the validation rows.
         embeddings: Form of the embedding in the int8 graph: `int8`, or `pq` for product quantization; int8 if None.
         max_loss: Largest loss of the int8 graph in points of the task's first metric, such as accuracy; 0.5 if None.
@@ -100,6 +101,7 @@ def export(
     source, _ = find_model(str(model), **where)
     predictor = Predictor.from_pretrained(source, device="cpu")
     predictor.model.float()
+    gone = [] if int8 else sorted(file.name for file in (output / ONNX_FOLDER).glob(quantized_name("*.onnx")))
     with replaced(output) as folder:
         record = write_folder(source, predictor, folder)
         _check(predictor, folder, record, quantization, data)
@@ -108,6 +110,8 @@ def export(
         if written is not None:
             card = merge(card, written, title=name.rpartition("/")[2])
         (folder / CARD_FILE).write_text(card, encoding="utf-8")
+    if gone:
+        say(f"removed    {', '.join(gone)} of the earlier export: write int8=True to write such files again")
     if push is not None:
         with kept_for_later(output, push):
             say(f"pushed     {push_folder(output, push).commit_url}")

@@ -23,10 +23,12 @@ from .fastai_import import import_fastai, is_fastai
 from .imported import Choices, Imported
 from .keras_file import CONFIG, HDF5_SIGNATURE, WEIGHTS
 from .keras_import import import_keras
+from .output_folder import parents_made
 from .torch_file import load_tensors
 from .torch_import import import_torch
 
 RECORD_FORMAT = 1
+_ENDINGS = (".keras", ".h5", ".hdf5", ".pth", ".pt", ".bin", ".ckpt", ".safetensors")
 
 
 @bars_if_seen(of_datasets=False)
@@ -54,7 +56,7 @@ def import_model(
         source: File of the model. Keras: `.keras` or `.h5`, a text classifier or regressor of Embedding, LSTM, GRU or
             SimpleRNN layers. fastai: `.pth` of an AWD-LSTM language model, encoder or classifier. torch: a state dict
             in a `.pt`, `.pth`, `.bin` or `.safetensors` file, with `config`.
-        output: Folder to create.
+        output: Folder to create, with its missing parent folders.
         vocabulary: File with the vocabulary, or the vocabulary itself: the tokens in the order of their ids, or the
             numbers of words. None if the file of a Keras model has a TextVectorization layer.
         index_from: Number that is added to the numbers of words: 3 for `keras.datasets.imdb.get_word_index()`, 0 for
@@ -87,8 +89,6 @@ def import_model(
     source, output = Path(source), Path(output)
     if output.exists():
         raise HfRnnError(f"{str(output)!r} exists already: name a new folder, output=FOLDER.")
-    if not output.absolute().parent.is_dir():
-        raise HfRnnError(f"the folder {str(output.parent)!r} of {str(output)!r} does not exist: make it first.")
     choices = Choices(
         vocabulary=vocabulary,
         index_from=index_from,
@@ -104,7 +104,8 @@ def import_model(
     imported = _read(source, choices)
     for topic, told in (("source", f"{source.name}: {imported.origin}"), *imported.decisions):
         say(f"{topic:<11}{told}")
-    _save(imported, source, output)
+    with parents_made(output):
+        _save(imported, source, output)
     return output
 
 
@@ -118,6 +119,11 @@ def _read(source: Path, choices: Choices) -> Imported:
         )
     if _is_keras(source):
         return import_keras(source, choices)
+    if source.suffix.lower() not in _ENDINGS:
+        raise HfRnnError(
+            f"{str(source)!r} has the ending {source.suffix!r}, which no model that can be imported has: name a file "
+            f"that ends with {', '.join(_ENDINGS[:-1])} or {_ENDINGS[-1]}."
+        )
     tensors = load_tensors(source)
     if choices.config is None and is_fastai(tensors):
         return import_fastai(source, tensors, choices)

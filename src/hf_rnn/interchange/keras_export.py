@@ -21,6 +21,7 @@ from ..utils.errors import HfRnnError
 from ..utils.output import bars_if_seen, say
 from .exported_layers import ExportedLayers
 from .keras_file import CONFIG, METADATA, WEIGHTS, names_in_archive
+from .output_folder import parents_made
 from .stacked_layers import DirectionWeights
 
 # Any Keras 3 reads the file.
@@ -130,11 +131,13 @@ def to_keras(model: str | Path, output: str | Path, **where: Any) -> Path:
     }
     told = {"keras_version": KERAS_VERSION, "labels": [] if layers.pooling is None else list(config.id2label.values())}
     writing = output.with_name(f".{output.name}.saving")
-    with zipfile.ZipFile(writing, "w") as archive:
-        archive.writestr(METADATA, json.dumps(told))
-        archive.writestr(CONFIG, json.dumps(serialized))
-        archive.writestr(WEIGHTS, _weights_file(graph, output.name))
-    os.replace(writing, output)
+    weights = _weights_file(graph, output.name)
+    with parents_made(output):
+        with zipfile.ZipFile(writing, "w") as archive:
+            archive.writestr(METADATA, json.dumps(told))
+            archive.writestr(CONFIG, json.dumps(serialized))
+            archive.writestr(WEIGHTS, weights)
+        os.replace(writing, output)
     return output
 
 

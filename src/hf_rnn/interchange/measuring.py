@@ -61,8 +61,8 @@ def check_loss(measures: dict[str, bool], before: dict[str, float], after: dict[
         lost, unit = (old - new) * (1 if metric in IN_POINTS else 100), "points"
     else:
         lost, unit = (100 * (new / old - 1) if old else np.inf if new else 0.0), "%"
-    # Adding 0 turns -0.0 into 0.0.
-    text = f"{METRICS[metric][0]} {figure(metric, old)} → {figure(metric, new)} ({round(-lost, 2) + 0.0:+.2f} {unit})"
+    change = f"{abs(lost):.2f} {unit} {'better' if lost < 0 else 'worse'}" if lost else "unchanged"
+    text = f"{METRICS[metric][0]} {figure(metric, old)} → {figure(metric, new)} ({change})"
     # NaN is a loss too.
     if not lost <= max_loss:
         advice = f", or allow more, max_loss={math.ceil(lost)}." if math.isfinite(lost) else "."

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
 from tempfile import mkdtemp
@@ -26,8 +26,6 @@ def check_output(output: Path) -> None:
         output: Folder to write, as the user named it.
     """
     place = output.resolve()
-    if not place.parent.is_dir():
-        raise HfRnnError(f"the folder {str(output.parent)!r} of {str(output)!r} does not exist: make it first.")
     if not place.exists():
         return
     if not (place / ONNX_FOLDER / EXPORT_RECORD).is_file():
@@ -49,10 +47,39 @@ def check_output(output: Path) -> None:
 
 
 @contextmanager
+def parents_made(output: Path) -> Iterator[None]:
+    """Make the missing parent folders of an output, and remove them again if the block fails.
+
+    Args:
+        output: File or folder to write, as the user named it.
+
+    Raises:
+        HfRnnError: A folder cannot be made.
+    """
+    place = output.resolve()
+    missing = [folder for folder in place.parents if not folder.exists()]
+    try:
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise HfRnnError(
+                f"the folder {str(output.parent)!r} cannot be made ({error.strerror}): name another output."
+            ) from error
+        yield
+    except BaseException:
+        for folder in missing:
+            # Another process may have written to it.
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+@contextmanager
 def replaced(output: Path) -> Iterator[Path]:
     """Yield a new folder beside another one, and put it in the place of that one if the block succeeds.
 
-    Each call has a folder of its own, so that several exports to the same folder do not disturb each other.
+    Missing parent folders are made. Each call has a folder of its own, so that several exports to the same folder do
+    not disturb each other.
 
     Args:
         output: Folder to write, as the user named it.
@@ -60,6 +87,13 @@ def replaced(output: Path) -> Iterator[Path]:
     Raises:
         HfRnnError: The folder cannot be made.
     """
+    with parents_made(output), _beside(output) as new:
+        yield new
+
+
+@contextmanager
+def _beside(output: Path) -> Iterator[Path]:
+    """Do the same as [`replaced`], in a folder that exists."""
     place = output.resolve()
     _restore(place)
     try:
@@ -93,4 +127,4 @@ def _restore(place: Path) -> None:
             shutil.rmtree(old.parent, ignore_errors=True)
 
 
-__all__ = ["check_output", "replaced"]
+__all__ = ["check_output", "parents_made", "replaced"]

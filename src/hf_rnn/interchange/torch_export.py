@@ -2,7 +2,6 @@
 """Export a model as plain torch modules: `nn.Embedding`, `nn.LSTM`, `nn.GRU` or `nn.RNN`, and `nn.Linear`."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from ..text.tokenization import load_tokenizer
 from ..utils.errors import HfRnnError
 from ..utils.output import bars_if_seen
 from .exported_layers import ExportedLayers
+from .output_folder import replaced
 
 SETTINGS_FILE, WEIGHTS_FILE, MODULE_FILE = "settings.json", "weights.pt", "model.py"
 
@@ -55,7 +55,8 @@ def write_torch(model: str | Path, output: str | Path, **where: Any) -> Path:
 
     Args:
         model: Folder or Hub id of the model.
-        output: Folder to create. Its `model.py` needs torch alone; `load(FOLDER)` there returns the model.
+        output: Folder to create, with its missing parent folders. Its `model.py` needs torch alone; `load(FOLDER)`
+            there returns the model.
         where: Options to find a model on the Hub, such as `revision`.
 
     Returns:
@@ -81,14 +82,12 @@ def write_torch(model: str | Path, output: str | Path, **where: Any) -> Path:
         "activation": layers.activation,
         "labels": [] if layers.pooling is None else list(config.id2label.values()),
     }
-    writing = output.with_name(f".{output.name}.saving")
-    shutil.rmtree(writing, ignore_errors=True)
-    writing.mkdir(parents=True)
-    (writing / SETTINGS_FILE).write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    torch.save({name: tensor.contiguous() for name, tensor in _state_dict(layers).items()}, writing / WEIGHTS_FILE)
-    shutil.copyfile(Path(__file__).with_name("plain_torch.py"), writing / MODULE_FILE)
-    load_tokenizer(str(folder)).save_pretrained(writing)
-    os.replace(writing, output)
+    with replaced(output) as writing:
+        text = json.dumps(settings, indent=2, ensure_ascii=False) + "\n"
+        (writing / SETTINGS_FILE).write_text(text, encoding="utf-8")
+        torch.save({name: tensor.contiguous() for name, tensor in _state_dict(layers).items()}, writing / WEIGHTS_FILE)
+        shutil.copyfile(Path(__file__).with_name("plain_torch.py"), writing / MODULE_FILE)
+        load_tokenizer(str(folder)).save_pretrained(writing)
     return output
 
 

@@ -2,6 +2,7 @@
 """Load the tensors of a torch or safetensors file without running code of the file."""
 
 import pickle
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,11 +42,11 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise _unsafe(name, str(error)) from error
+    except PermissionError as error:
+        raise HfRnnError(f"{name!r} cannot be read ({error.strerror}): change its permissions.") from error
     except (RuntimeError, OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise HfRnnError(
-            f"{name!r} cannot be read as a file of torch.save or Keras ({first_line(error)}): the file is damaged, or "
-            "of another kind. Name a .keras, .h5, .pth, .pt or .safetensors file."
-        ) from error
+        # The messages of these errors speak of the inside of torch.
+        raise _of_another_kind(name) from error
     tensors = _state_dict(found, name)
     for key, tensor in tensors.items():
         if tensor.layout is not torch.strided or tensor.numel() > tensor.untyped_storage().nbytes():
@@ -81,11 +82,20 @@ def _unsafe(name: str, message: str) -> HfRnnError:
             'json.dump([item.decode() for item in lm.dictionary.idx2item], open("flair.json", "w"))\n'
             "and import flair.pt with config=…, names=… and vocabulary='flair.json', as docs/import.md shows."
         )
-    reason = next((line for line in message.splitlines() if "Unsupported" in line or "GLOBAL" in line), "")
+    if "Unsupported operand" in message:
+        return _of_another_kind(name)
+    found = re.search(r"GLOBAL (\S+)", message)
+    more = f"an object of {found[1]}" if found else "more than tensors, numbers, strings, lists and dicts"
     return HfRnnError(
-        f"{name!r} holds more than tensors, numbers, strings, lists and dicts, and reading it could run any code"
-        f"{f' ({reason.strip()})' if reason else ''}. If you trust its origin, load it there and save its state dict: "
-        'torch.save(model.state_dict(), "weights.pth").'
+        f"{name!r} holds {more}, and reading it could run any code. If you trust its origin, load it in the program "
+        'that saved it, and save its state dict: torch.save(model.state_dict(), "weights.pth").'
+    )
+
+
+def _of_another_kind(name: str) -> HfRnnError:
+    return HfRnnError(
+        f"{name!r} cannot be read as a file of torch.save or Keras: the file is damaged, or of another kind. Name a "
+        ".keras, .h5, .pth, .pt or .safetensors file."
     )
 
 

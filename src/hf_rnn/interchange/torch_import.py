@@ -14,12 +14,14 @@ from transformers import PreTrainedTokenizerBase
 from ..auto import MODELS, model_without_weights
 from ..models.configuration_rnn import RNNConfig
 from ..text.tokenization import load_tokenizer
-from ..utils.errors import HfRnnError, first_line, nearest
+from ..utils.errors import HfRnnError, did_you_mean, first_line, nearest
 from .imported import Choices, Imported
 from .vocabularies import check_vocabulary, read_vocabulary
 from .word_tokenizer import BETWEEN_SPACES, CHARACTER, Words
 
 _CHOICES = {"vocabulary", "config", "names", "labels"}
+# The option of the command has another name and another form.
+_NAMES = "--map our.name=their.name, or in Python names={'our.name': 'their.name'}"
 SHOWN = 8
 
 
@@ -42,7 +44,7 @@ def import_torch(path: Path, tensors: dict[str, Tensor], choices: Choices) -> Im
         raise HfRnnError(
             f"{str(path)!r} is the state dict of a torch model, with {_some(tensors)}: describe our model that should "
             "have these weights, config=FILE, a YAML or JSON file with architectures: [RNNForSequenceClassification], "
-            "vocab_size, embedding_size, hidden_size, …, and name its weights, names=…."
+            f"vocab_size, embedding_size, hidden_size, …, and name its weights, {_NAMES}."
         )
     architecture, config = _config(choices)
     wanted = model_without_weights(architecture, config)
@@ -74,11 +76,14 @@ def read_mapping(path: str | Path) -> dict:
     Raises:
         HfRnnError: The file cannot be read, or holds no mapping.
     """
+    if not Path(path).exists():
+        raise HfRnnError(f"there is no file {str(path)!r}: name a YAML or JSON file.{did_you_mean(str(path))}")
     try:
         text = Path(path).read_text(encoding="utf-8")
         found = json.loads(text) if Path(path).suffix == ".json" else yaml.safe_load(text)
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise HfRnnError(f"{str(path)!r} cannot be read ({first_line(error)}): name a YAML or JSON file.") from error
+        reason = error.strerror if isinstance(error, OSError) else first_line(error)
+        raise HfRnnError(f"{str(path)!r} cannot be read ({reason}): name a YAML or JSON file.") from error
     if not isinstance(found, dict):
         raise HfRnnError(f"{str(path)!r} holds no mapping: write one line for each name, such as hidden_size: 128.")
     return found
@@ -98,10 +103,13 @@ def names_of(pairs: Sequence[str]) -> dict[str, str]:
         ours, equals, theirs = pair.partition("=")
         if equals:
             names[ours.strip()] = theirs.strip()
-        elif Path(pair).is_file():
+        elif Path(pair).exists():
             names |= {str(ours): str(theirs) for ours, theirs in read_mapping(pair).items()}
         else:
-            raise HfRnnError(f"map={pair!r} is no file, and no pair of names: write map=model.embed_tokens=encoder.")
+            raise HfRnnError(
+                f"--map {pair}: the file {pair!r} does not exist. Name a YAML or JSON file, --map FILE, or write a "
+                f"pair of names, --map model.embed_tokens=encoder.{did_you_mean(pair)}"
+            )
     return names
 
 
@@ -142,8 +150,8 @@ def _pairs(ours: list[str], names: dict[str, str], tensors: dict[str, Tensor]) -
         wrong = sorted(unused)[0]
         near = nearest(wrong, [*ours, *{name.rpartition(".")[0] for name in ours}])
         raise HfRnnError(
-            f"names has {wrong!r}, which is no weight of the model{f': did you mean {near!r}?' if near else ''} Its "
-            f"weights are {_some(ours)}."
+            f"the names have {wrong!r}, which is no weight of the model"
+            f"{f': did you mean {near!r}?' if near else '.'} Its weights are {_some(ours)}."
         )
     return pairs
 
@@ -154,7 +162,7 @@ def _check(shapes: dict[str, tuple[int, ...]], pairs: dict[str, str], tensors: d
         left = sorted(set(tensors) - set(pairs.values()))
         raise HfRnnError(
             f"{str(path)!r} has no weights for {_some(missing)}. It has {_some(left) or 'no others'}: name them, "
-            "names={'our.name': 'their.name'}."
+            f"{_NAMES}."
         )
     wrong = [
         f"{ours} is {list(shapes[ours])} and {theirs} {list(tensors[theirs].shape)}"

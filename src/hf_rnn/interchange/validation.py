@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..inference.evaluation import VALIDATION, rows_to_judge
 from ..inference.predictor import Predictor
 from ..tasks import Task
-from ..text.arguments import DataArguments
+from ..text.arguments import COLUMN_SETTINGS, DataArguments
+from ..text.columns import named_columns
 from ..text.sources import open_splits
 from ..text.splits import choose_split
 from ..utils.errors import HfRnnError
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 logger = logging.getLogger(__name__)
+
+# The part of a message that tells to write a setting of a column.
+_COLUMN_ADVICE = re.compile(rf"[.:;] [^.:;]*\bdata\.(?:{'|'.join(COLUMN_SETTINGS)})=")
 
 
 class ValidationRows(NamedTuple):
@@ -49,13 +54,27 @@ def validation_rows(predictor: Predictor, data: Any = None) -> ValidationRows:
     if data is None:
         rows, task = rows_to_judge(predictor, None, VALIDATION)
         return ValidationRows(rows, task, f"validation rows of {_title(task)}")
-    split, of_run = None, predictor.task.data
-    if isinstance(data, (str, Path)):
-        read = of_run if of_run.reads(str(data)) else of_run.elsewhere(str(data))
-        names = open_splits(read, None, predictor.task.tagged)
-        split = choose_split(names, DataArguments().validation_split)
-    rows, task = rows_to_judge(predictor, data, split)
+    if not isinstance(data, (str, Path)):
+        rows, task = rows_to_judge(predictor, data)
+        return ValidationRows(rows, task, f"labelled rows of {_title(task)}")
+    of_run = predictor.task.data
+    read = of_run if of_run.reads(str(data)) else of_run.elsewhere(str(data))
+    names = open_splits(read, None, predictor.task.tagged)
+    split = choose_split(names, DataArguments().validation_split)
+    try:
+        rows, task = rows_to_judge(predictor, data, split)
+    except HfRnnError as error:
+        raise _without_settings(error, str(data), of_run) from error
     return ValidationRows(rows, task, f"{split or 'labelled'} rows of {_title(task)}")
+
+
+def _without_settings(error: HfRnnError, path: str, of_run: DataArguments) -> HfRnnError:
+    """Return an error whose advice names no setting of columns, because an export has none; another error as it is."""
+    cause, *advice = _COLUMN_ADVICE.split(str(error), maxsplit=1)
+    if not advice:
+        return error
+    columns = ", ".join(map(repr, named_columns(of_run))) or "'text' and, for labels, 'label'"
+    return type(error)(f"{cause}. Rename the columns of {path!r} to those of training, {columns}.")
 
 
 def _title(task: Any) -> str:

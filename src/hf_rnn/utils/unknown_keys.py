@@ -85,6 +85,10 @@ def _name_wrong_type(message: str) -> str:
     if found is None or not set(types) <= set(_TYPES):
         return message
     value = found["got"] if found["one"] else found["given"]
+    if types == ["<class 'str'>"] and value.startswith("{"):
+        # YAML reads b: c in [a, b: c] as a mapping.
+        text = value.strip("{}").replace("'", "")
+        return f"{found['key']}={text!r} must be text: put quotes around a text with a colon, ['{text}', …]."
     value = value if value.startswith("[") else repr(value)
     return f"{found['key']}={value} must be {' or '.join(_TYPES[each] for each in types)}."
 

@@ -82,7 +82,9 @@ async function start() {
 
 function showExamples(examples) {
   for (const example of examples) {
-    const button = element("button", { type: "button", title: example.text, dir: "auto" }, example.text);
+    const shown = model.record.reads_pairs ? [example.text, example.text_pair ?? ""] : [example.text];
+    const lines = shown.map((text) => element("span", { dir: "auto" }, text));
+    const button = element("button", { type: "button", title: shown.join("\n") }, ...lines);
     button.addEventListener("click", () => {
       at("text").value = example.text;
       at("pair").value = example.text_pair ?? "";
