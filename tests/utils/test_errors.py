@@ -1,9 +1,10 @@
 """The classes of errors that a user can correct."""
 
 import pytest
+from huggingface_hub.errors import StrictDataclassError
 
 import hf_rnn
-from hf_rnn.utils.errors import UserError
+from hf_rnn.utils.errors import UserError, first_line
 
 
 def test_every_class_is_a_value_error_and_has_one_base():
@@ -27,3 +28,9 @@ def test_the_class_says_what_is_wrong(tmp_path):
     hf_rnn.train(small)
     with pytest.raises(hf_rnn.CheckpointError, match="already"):
         hf_rnn.train(small)
+
+
+def test_an_error_on_one_line():
+    assert first_line(StrictDataclassError("A check failed:\n  the mistake.")) == "the mistake"
+    assert first_line(StrictDataclassError("")) == "StrictDataclassError"
+    assert first_line(ValueError("first.\nsecond")) == "first"

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,6 +22,9 @@ from ..runtime.record import GRAPH, LANGUAGE_MODEL, TRANSLATOR, record_of
 from .graphs import OPSET, write_graph
 from .onnx_writers import export_writer
 from .record import files_of
+
+if TYPE_CHECKING:
+    from ..runtime.writers import LanguageModelSteps, TranslatorSteps
 
 # Logits of a language model that are compared at once, and tokens of a text that are compared: its output layer takes
 # most of the time.
@@ -87,58 +91,40 @@ def read_graphs(predictor: Predictor, folder: Path, record: dict[str, Any], quan
     if facts.task == LANGUAGE_MODEL:
         at_once = LOGITS // model.config.vocab_size
         longest = min(max(at_once // 4, LEAST), MOST)
-        return Exported(_InTwoParts(on_graphs.steps), model, answering, longest, max(at_once, longest))
+        return Exported(partial(_in_two_parts, on_graphs.steps), model, answering, longest, max(at_once, longest))
     if facts.task == TRANSLATOR:
-        return Exported(_StepByStep(on_graphs.steps), _TeacherForced(model), answering)
+        return Exported(partial(_step_by_step, on_graphs.steps), _TeacherForced(model), answering)
     return Exported(graphs.sessions[GRAPH].logits, model, answering)
 
 
-class _InTwoParts:
-    """Logits of a language model, which reads a batch in two parts with the state between them.
+def _in_two_parts(steps: LanguageModelSteps, input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
+    """Return the logits of a language model, `[B, T, V]`, which reads a batch in two parts with the state between them.
 
     Args:
         steps: Steps of the exported model.
+        input_ids: Token ids, `[B, T]`.
+        attention_mask: Mask, `[B, T]`.
     """
-
-    def __init__(self, steps: Any):
-        self.steps = steps
-
-    def __call__(self, input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
-        """Return the logits, `[B, T, V]`.
-
-        Args:
-            input_ids: Token ids, `[B, T]`.
-            attention_mask: Mask, `[B, T]`.
-        """
-        middle = max(1, input_ids.shape[1] // 2)
-        first, state = self.steps.run(input_ids[:, :middle], attention_mask[:, :middle])
-        if middle == input_ids.shape[1]:
-            return first
-        return np.concatenate([first, self.steps.run(input_ids[:, middle:], attention_mask[:, middle:], state)[0]], 1)
+    middle = max(1, input_ids.shape[1] // 2)
+    first, state = steps.run(input_ids[:, :middle], attention_mask[:, :middle])
+    if middle == input_ids.shape[1]:
+        return first
+    return np.concatenate([first, steps.run(input_ids[:, middle:], attention_mask[:, middle:], state)[0]], 1)
 
 
-class _StepByStep:
-    """Logits of a translator after each of the target tokens of [`_targets`].
+def _step_by_step(steps: TranslatorSteps, input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
+    """Return the logits of a translator, `[B, T, V]`, after each of the target tokens of [`_targets`].
 
     Args:
         steps: Steps of the exported model.
+        input_ids: Token ids of the source texts, `[B, S]`.
+        attention_mask: Mask, `[B, S]`.
     """
-
-    def __init__(self, steps: Any):
-        self.steps = steps
-
-    def __call__(self, input_ids: np.ndarray, attention_mask: np.ndarray) -> np.ndarray:
-        """Return the logits, `[B, T, V]`.
-
-        Args:
-            input_ids: Token ids of the source texts, `[B, S]`.
-            attention_mask: Mask, `[B, S]`.
-        """
-        state, found = self.steps.read(input_ids, attention_mask), []
-        for tokens in _targets(input_ids).T:
-            logits, state = self.steps.step(tokens, state)
-            found.append(logits)
-        return np.stack(found, axis=1)
+    state, found = steps.read(input_ids, attention_mask), []
+    for tokens in _targets(input_ids).T:
+        logits, state = steps.step(tokens, state)
+        found.append(logits)
+    return np.stack(found, axis=1)
 
 
 class _TeacherForced:

@@ -87,8 +87,8 @@ class LanguageModelSteps:
         """
         state = state or State(_zeros(self.state, {"batch": len(input_ids)}))
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask, **state.recurrent}
-        logits, *found = self.session.run(["logits", *(part["output"] for part in self.state)], inputs)
-        return logits, State(_renamed(self.state, found))
+        logits, recurrent = _stepped(self.session, self.state, inputs)
+        return logits, State(recurrent)
 
 
 class TranslatorSteps:
@@ -129,15 +129,22 @@ class TranslatorSteps:
             tokens: Token ids, `[N]`.
             state: State before these tokens.
         """
-        names = ["logits", *(part["output"] for part in self.state)]
         inputs = {"input_ids": tokens[:, None], **state.source, **state.recurrent}
-        logits, *found = self.decoder.run(names, inputs)
-        return logits[:, 0], State(_renamed(self.state, found), state.source)
+        logits, recurrent = _stepped(self.decoder, self.state, inputs)
+        return logits[:, 0], State(recurrent, state.source)
 
 
 def _zeros(parts: Iterable[dict], sizes: dict[str, int]) -> dict[str, np.ndarray]:
     """Return zeros for parts of a state, with numbers for the sizes that have names."""
     return {part["input"]: np.zeros([sizes.get(size, size) for size in part["shape"]], np.float32) for part in parts}
+
+
+def _stepped(
+    session: InferenceSession, parts: Sequence[dict], inputs: dict[str, np.ndarray]
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return the logits of a step, and the parts of the new state."""
+    logits, *found = session.run(["logits", *(part["output"] for part in parts)], inputs)
+    return logits, _renamed(parts, found)
 
 
 def _renamed(parts: Sequence[dict], found: Sequence[np.ndarray]) -> dict[str, np.ndarray]:

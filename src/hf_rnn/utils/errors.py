@@ -30,9 +30,10 @@ def first_line(error: BaseException) -> str:
     # Imported here, because it takes 0.2 s, which most commands do not need.
     from huggingface_hub.errors import StrictDataclassError
 
-    if isinstance(error, StrictDataclassError):
+    lines = str(error).strip().splitlines()
+    if isinstance(error, StrictDataclassError) and lines:
         # The first line names the failed check, the last line the mistake.
-        return str(error).strip().splitlines()[-1].strip().rstrip(".")
+        return lines[-1].strip().rstrip(".")
     return _first_line(error)
 
 
