@@ -1,6 +1,7 @@
 """Save benchmark results as JSON, one file per question, and render docs/benchmarks.md from them."""
 
 import argparse
+import itertools
 import json
 import shlex
 import statistics
@@ -138,10 +139,16 @@ def save(
         "date": date.today().isoformat(),
         "hardware": f"{hardware()}, {torch.get_num_threads()} threads",
         "versions": packages,
-        "command": command or shlex.join(["python", str(Path(sys.argv[0]).resolve().relative_to(ROOT)), *sys.argv[1:]]),
+        "command": command or _command(),
     }
     (FOLDER / f"{question}.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     render()
+
+
+def _command() -> str:
+    """Return the command line of this process, with DATA for the folder of the data sets."""
+    options = ["DATA" if before == "--data" else option for before, option in itertools.pairwise(sys.argv)]
+    return shlex.join(["python", str(Path(sys.argv[0]).resolve().relative_to(ROOT)), *options])
 
 
 def runs_of(question: str) -> dict:
