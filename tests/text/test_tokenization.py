@@ -87,6 +87,23 @@ def test_byte_level_pieces_have_no_unknown_characters():
     assert tokenizer.decode(ids).strip() == text
 
 
+@pytest.mark.parametrize("kind", ["word", "whitespace", "wordpiece"])
+def test_further_words_are_entries_of_their_own_after_the_others(kind, tmp_path):
+    texts = ["we met in Bonn", "we met in Ulm"] * 3
+    without = train_tokenizer(texts, kind=kind, vocab_size=60, show_progress=False)
+    words = ["Kiel", "Bonn", "New York", "kiel", "U.S.", "<s>", "", "Kiel", "1996"]
+    tokenizer = train_tokenizer(
+        texts, kind=kind, vocab_size=60, show_progress=False, normalize_digits=True, words=words
+    )
+    tokenizer.save_pretrained(tmp_path)
+    tokenizer = load_tokenizer(str(tmp_path))
+    entries = tokenizer.get_vocab()
+    assert {word: entries[word] for word in without.get_vocab()} == without.get_vocab()
+    added = ["Kiel", "kiel", *(["U.S."] if kind == "whitespace" else []), "0000"]
+    assert sorted(entries, key=entries.get)[len(without) :] == added
+    assert tokenizer.tokenize("we met in Kiel 2021") == ["we", "met", "in", "Kiel", "0000"]
+
+
 def test_rare_words_are_left_out():
     tokenizer = train("word", ["often often rare"], min_frequency=2)
     assert tokenizer("rare")["input_ids"] == [tokenizer.unk_token_id]
@@ -150,6 +167,10 @@ def test_texts_can_be_decoded_in_parts_cut_anywhere(kind):
         ({"kind": "bpe", "vocab_size": 100}, r"vocab_size=100 is too small for kind='bpe': write at least 260"),
         ({"kind": "word", "texts": ["", "  "]}, "no text to train a tokenizer from"),
         ({"kind": "bpe", "texts": []}, "no text to train a tokenizer from"),
+        (
+            {"kind": "bpe", "words": ["Kiel"]},
+            r"kind='bpe' has no entries for words=\['Kiel'\]: write one of word, white",
+        ),
     ],
 )
 def test_wrong_arguments_are_named(arguments, message):

@@ -24,6 +24,7 @@ from support.vector_files import (
     make_static,
 )
 
+import hf_rnn
 from hf_rnn.text.vector_sources import open_vectors
 from hf_rnn.utils.errors import UserError
 
@@ -68,6 +69,11 @@ def test_every_format_gives_the_same_vectors(name, tmp_path):
     found = source.read(["bad", "好", "naïve", "good", "missing"])
     assert {word: vector.tolist() for word, vector in found.items()} == WORDS
     assert all(vector.dtype == np.float32 for vector in found.values())
+    first = source.first_words(99)
+    assert [word for word in first if word in WORDS] == list(WORDS) or name == "own"
+    assert {*WORDS} <= {*first}
+    assert not {"__label__bad", "##ness", "missing"} & {*first}
+    assert source.first_words(2) == first[:2]
     assert not any(source.skipped.values())
 
 
@@ -144,6 +150,21 @@ def test_fasttext_of_pruned_ngrams_keeps_the_rows_that_are_left(tmp_path):
     source = open_vectors(str(tmp_path / "m.bin"))
     assert source.read(["ab"])["ab"].tolist() == [1]
     assert source.compose(["zz"]) == {}
+
+
+def test_the_first_words_of_a_table_are_those_that_begin_with_its_mark(tmp_path):
+    for mark, kind in (("Ġ", "bpe"), ("▁", "unigram")):
+        folder = tmp_path / kind
+        tokenizer = hf_rnn.train_tokenizer(
+            ["good bad good bad goodbad"] * 9, kind=kind, vocab_size=300, show_progress=False
+        )
+        model = hf_rnn.RNNForSequenceClassification(hf_rnn.RNNConfig(vocab_size=len(tokenizer), embedding_size=3))
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        words = open_vectors(str(folder)).first_words(999)
+        begins = [token.removeprefix(mark) for token in tokenizer.get_vocab() if token.startswith(mark)]
+        assert sorted(words) == sorted(word for word in begins if word)
+        assert "good" in words
 
 
 def test_what_is_passed_over_is_counted(tmp_path):

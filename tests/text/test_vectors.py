@@ -8,7 +8,7 @@ from support.vector_files import TABLE, WORDS, lines, make_bert, make_model2vec
 
 import hf_rnn
 from hf_rnn.text.vector_sources import open_vectors
-from hf_rnn.text.vectors import find_vectors
+from hf_rnn.text.vectors import find_vectors, words_of
 from hf_rnn.utils.errors import UserError
 
 
@@ -38,6 +38,20 @@ def test_words_are_tried_as_written_then_in_other_forms(tmp_path):
     # `usa` has no vector, because its capitalized form `Usa` is not `USA`.
     assert result.report["found"] == 7
     assert result.report["types"] == result.report["tokens"] == 7 / 8
+
+
+@pytest.mark.parametrize(
+    ("words", "lowercase", "expected"),
+    [
+        ("the bonn 12 éire", False, "the The THE bonn Bonn BONN 12 éire Éire ÉIRE"),
+        ("the bonn 12 éire", True, "the bonn 12 éire"),
+        ("the Bonn bonn", False, "the Bonn bonn"),
+    ],
+)
+def test_words_of_vectors_without_capital_letters_have_their_capitalized_forms(words, lowercase, expected, tmp_path):
+    (tmp_path / "v.txt").write_text(lines(words={word: [1, 2] for word in [*words.split(), "later"]}), encoding="utf-8")
+    source = open_vectors(str(tmp_path / "v.txt"))
+    assert words_of(source, len(words.split()), lowercase) == expected.split()
 
 
 def test_the_report_counts_types_and_running_tokens(tmp_path):

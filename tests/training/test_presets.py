@@ -224,6 +224,26 @@ def test_taggers_train_longer_and_average_over_the_last_tenth_of_all_their_steps
     assert 1 / (1 - tagger.averaging_decay) == pytest.approx(tagger.epochs * tagger.steps_of_an_epoch / 10, rel=0.02)
 
 
+def test_taggers_with_vectors_know_their_words_and_have_less_dropout():
+    assert facts(tagged=True, has_vectors=True).dropout < facts(tagged=True).dropout
+    values = {rule.key: rule.value(facts(tagged=True, has_vectors=True)) for rule in RULES["token_classification"]}
+    assert values["tokenizer.vector_words"] > values["tokenizer.vocab_size"]
+    assert values["model.embedding_dropout"] == 0
+    tagger = {"preset": "default", "task": "token_classification"}
+    added = {"tokenizer.vector_words", "model.vectors_std"}
+    assert not added & chosen(parse_run(tagger)[0])
+    tagger["model"] = {"vectors": "glove.txt"}
+    assert added <= chosen(parse_run(tagger)[0])
+    for options in ({"tokenizer": {"kind": "bpe"}}, {"distil": {"max_megabytes": 2.0}}):
+        assert added - chosen(parse_run(tagger | options)[0]) == {"tokenizer.vector_words"}
+
+
+def test_words_of_vectors_take_the_place_of_rare_words():
+    options = {"model": {"vectors": "glove.txt"}}
+    assert "tokenizer.rare_tokens" in chosen(parsed(**options))
+    assert "tokenizer.rare_tokens" not in chosen(parsed(**options, tokenizer={"vector_words": 100}))
+
+
 def test_several_labels_have_more_epochs_and_an_epoch_chosen_without_thresholds():
     for count in (300, 40_000):
         several, one = (facts(rows=count, kind=kind) for kind in ("multi_label_classification", None))

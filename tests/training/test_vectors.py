@@ -182,6 +182,14 @@ def test_the_spread_is_that_of_an_embedding_which_begins_with_nothing(reviews, w
     assert metrics["run"]["vectors"]["scale"] == 0.5
 
 
+def test_the_standard_deviation_of_the_vectors_is_a_setting(reviews, vectors, words, tmp_path):
+    config = run_config(reviews, tmp_path / "model", vectors, {"vectors_std": 0.4}, vectors_frozen_epochs=9)
+    hf_rnn.train(config)
+    vocabulary = hf_rnn.load_tokenizer(str(tmp_path / "model")).get_vocab()
+    of_words = embedding(tmp_path / "model")[[vocabulary[word] for word in words]]
+    assert of_words.std(correction=0).item() == pytest.approx(0.4, rel=1e-4)
+
+
 def test_a_width_that_somebody_wrote_is_that_of_the_vectors(reviews, vectors, tmp_path):
     with pytest.raises(
         UserError, match=r"embedding_size=16, and the vectors of '.*tiny\.vec' have a width of 6: leave"
@@ -200,11 +208,34 @@ def test_a_width_that_somebody_wrote_is_that_of_the_vectors(reviews, vectors, tm
         ({"pretrained": "lm"}, {}, r"model\.vectors=.* and model\.pretrained='lm' both bring vectors"),
         ({}, {"vectors_frozen_epochs": -1}, "vectors_frozen_epochs=-1 must be 0 or greater"),
         ({"vectors": None}, {"vectors_frozen_epochs": 1}, r"vectors_frozen_epochs=1 .*without model\.vectors"),
+        ({"vectors_std": 0.0}, {}, r"vectors_std=0\.0 must be greater than 0, such as 0\.4"),
+        ({"vectors": None, "vectors_std": 0.4}, {}, r"vectors_std=0\.4 scales pretrained vectors, and there are none"),
     ],
 )
 def test_settings_that_cannot_hold(model, training, message, reviews, vectors, tmp_path):
     with pytest.raises(UserError, match=message):
         hf_rnn.train(run_config(reviews, tmp_path / "model", vectors, model, **training))
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "tokenizer", "message"),
+    [
+        (
+            {"vectors": None},
+            {"vector_words": 9},
+            r"vector_words=9 takes words of pretrained vectors, and there are none",
+        ),
+        ({}, {"vector_words": -1}, r"vector_words=-1 must be 0 \(none\) or greater"),
+        ({}, {"vector_words": 9, "rare_tokens": 9}, r"vector_words=9 and tokenizer\.rare_tokens=9 both extend"),
+        ({}, {"vector_words": 9, "kind": "bpe"}, r"vector_words=9 are whole words, and tokenizer\.kind='bpe' has no"),
+    ],
+)
+def test_words_of_vectors_that_cannot_be_entries(model, tokenizer, message, reviews, vectors, tmp_path):
+    config = run_config(reviews, tmp_path / "model", vectors, {"wide_ngrams": 50, **model})
+    config["tokenizer"] = {"kind": "word", "vocab_size": 60, **tokenizer}
+    with pytest.raises(UserError, match=message):
+        hf_rnn.train(config)
     assert not (tmp_path / "model").exists()
 
 
@@ -240,22 +271,61 @@ def test_a_stream_of_rows_has_the_vectors_of_its_first_ones(reviews, vectors, wo
 
 
 @pytest.mark.slow
-def test_a_tagger_begins_with_vectors(tmp_path):
-    write_jsonl(tmp_path / "rows.jsonl", sentences(60))
-    names = {"lives": vector(1), "anna": vector(2), ".": vector(3)}
-    file = write(tmp_path / "v.txt", names)
-    settings = {"disable_tqdm": True, "num_train_epochs": 1, "vectors_frozen_epochs": 1}
-    config = {
-        "task": "token_classification",
-        "data": {"path": str(tmp_path / "rows.jsonl")},
-        "tokenizer": {"kind": "wordpiece", "vocab_size": 70},
-        "model": {"vectors": str(file), "hidden_size": 8, "character_encoder": "cnn"},
-        "training": {"output_dir": str(tmp_path / "model"), **settings},
-    }
+def test_a_tagger_begins_with_vectors(tagged, tmp_path):
+    rows, vectors = tagged
+    config = tagger_config(rows, vectors, tmp_path / "model", vectors_frozen_epochs=1)
     report = hf_rnn.train(config)["run"]["vectors"]
     assert report["ways"]["mean of its words"] >= 2
     point = hf_rnn.load_tokenizer(str(tmp_path / "model")).get_vocab()["."]
-    torch.testing.assert_close(embedding(tmp_path / "model")[point], report["scale"] * torch.tensor(vector(3)))
+    torch.testing.assert_close(embedding(tmp_path / "model")[point], report["scale"] * torch.tensor(vector(4)))
+
+
+def tagger_config(rows, vectors, folder, tokenizer=None, **training) -> dict:
+    return {
+        "task": "token_classification",
+        "data": {"path": str(rows)},
+        "tokenizer": {"kind": "wordpiece", "vocab_size": 70, **(tokenizer or {})},
+        "model": {"vectors": str(vectors), "hidden_size": 8, "character_encoder": "cnn"},
+        "training": {"output_dir": str(folder), "disable_tqdm": True, "num_train_epochs": 1, **training},
+    }
+
+
+@pytest.fixture
+def tagged(tmp_path):
+    """Return a file of tagged sentences, and one of vectors of their words and of words that they lack."""
+    rows = write_jsonl(tmp_path / "rows.jsonl", sentences(60))
+    words = ["lives", "anna", "zanzibar", "timbuktu", "."]
+    return rows, write(tmp_path / "v.txt", {word: vector(number) for number, word in enumerate(words)})
+
+
+def test_words_of_the_vectors_become_entries_and_a_frozen_embedding_keeps_them(tagged, tmp_path, capsys):
+    frozen = {"vectors_frozen_epochs": 2, "num_train_epochs": 2, "averaging": "ema"}
+    hf_rnn.train(tagger_config(*tagged, tmp_path / "model", {"vector_words": 4}, **frozen))
+    tokenizer = hf_rnn.load_tokenizer(str(tmp_path / "model"))
+    vocabulary, weights = tokenizer.get_vocab(), embedding(tmp_path / "model")
+    assert len(vocabulary) == len(weights) > 70
+    assert tokenizer.tokenize("Zanzibar TIMBUKTU timbuktu zanzibarian")[:3] == ["Zanzibar", "TIMBUKTU", "timbuktu"]
+    report = json.loads((tmp_path / "model" / "metrics.json").read_text())["run"]["vectors"]
+    for word, number in (("Zanzibar", 2), ("ZANZIBAR", 2), ("timbuktu", 3)):
+        torch.testing.assert_close(weights[vocabulary[word]], report["scale"] * torch.tensor(vector(number)))
+    assert f"of {len(vocabulary) - 4} entries of the vocabulary" in capsys.readouterr().out
+    # The spelling of the words is known too.
+    model = hf_rnn.RNNForTokenClassification.from_pretrained(tmp_path / "model")
+    assert bytes(model.characters.spelling[vocabulary["Zanzibar"]].tolist()).rstrip(b"\0") == b"Zanzibar"
+    assert hf_rnn.Predictor.from_pretrained(str(tmp_path / "model"))(["Anna lives in Zanzibar ."])
+
+
+def test_a_run_whose_embedding_is_frozen_throughout_goes_on_as_if_it_had_not_stopped(tagged, tmp_path):
+    rows, vectors = tagged
+    frozen = {"vectors_frozen_epochs": 2, "num_train_epochs": 2, "averaging": "ema", "save_total_limit": 9}
+    config = tagger_config(rows, vectors, tmp_path / "whole", {"vector_words": 4}, **frozen)
+    hf_rnn.train(config)
+    shutil.copytree(tmp_path / "whole", tmp_path / "cut")
+    newest = max((tmp_path / "cut").glob("checkpoint-*"), key=lambda folder: int(folder.name.rpartition("-")[2]))
+    shutil.rmtree(newest)
+    config["training"] |= {"output_dir": str(tmp_path / "cut"), "resume": True}
+    hf_rnn.train(config)
+    assert_same_run(tmp_path / "whole", tmp_path / "cut")
 
 
 @pytest.mark.slow

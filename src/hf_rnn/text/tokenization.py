@@ -31,6 +31,8 @@ TOKENIZER_FILES = (
 KINDS = ("bpe", "unigram", "word", "wordpiece", "whitespace", "char")
 # Kinds whose entries are numbered by frequency, after the special tokens.
 BY_FREQUENCY = ("word", "whitespace", "char")
+# Kinds whose vocabulary can have any word as an entry.
+OF_WORDS = ("word", "whitespace", "wordpiece")
 
 # Scripts without spaces between words: kind="word" makes each of their characters a token.
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
@@ -49,10 +51,13 @@ class TokenizerArguments:
         path: Folder or Hub id of an existing tokenizer. null to train one with the other settings of this section.
         kind: Kind of the trained tokenizer: bpe, unigram, word, wordpiece, whitespace or char. null for the tokenizer
             of model.pretrained if that is set, else wordpiece for token_classification and bpe for the other tasks.
-        vocab_size: Maximum number of vocabulary entries, without rare_tokens.
+        vocab_size: Maximum number of vocabulary entries, without rare_tokens and vector_words.
         rare_tokens: Maximum number of additional, rarer vocabulary entries. Only the wide path of a text classifier
             distinguishes them. They have no embedding, and the recurrence reads them as the unknown token. Needs kind
             word, whitespace or char.
+        vector_words: Maximum number of words of model.vectors, the first ones, that become additional vocabulary
+            entries. If no vectors of capitalized words exist and lowercase is false, the capitalized and upper-case
+            forms of these words become entries too. Needs model.vectors, and kind word, whitespace or wordpiece.
         lowercase: Convert the text to lower case.
         min_frequency: Minimum number of occurrences of a word in the training texts (for bpe and wordpiece, of a pair
             of symbols) to become an entry. Not read for unigram and char.
@@ -63,6 +68,7 @@ class TokenizerArguments:
     kind: str | None = None
     vocab_size: int = 30000
     rare_tokens: int = 0
+    vector_words: int = 0
     lowercase: bool = False
     min_frequency: int = 2
     strip_html: bool = False
@@ -77,6 +83,7 @@ def train_tokenizer(
     strip_html: bool = False,
     normalize_digits: bool = False,
     show_progress: bool = True,
+    words: Iterable[str] = (),
 ) -> PreTrainedTokenizerFast:
     """Train a tokenizer in one pass over the texts, which need not fit in memory.
 
@@ -95,35 +102,34 @@ def train_tokenizer(
         strip_html: True to replace HTML tags, such as `<br />`, by a space.
         normalize_digits: True to replace every digit by 0.
         show_progress: True to show a progress bar.
+        words: Words that become entries in addition to `vocab_size`, such as words with pretrained vectors. A word that
+            the tokenizer would split at a space or a punctuation mark is left out. Only for `"word"`, `"whitespace"`
+            and `"wordpiece"`.
 
     Returns:
         Fast tokenizer with the special tokens `<pad>` (0), `<unk>` (1), `<s>` (2) and `</s>` (3) and with character
         offsets. Pairs are joined as `first </s> second`. It has no maximum length, because its models have none.
 
     Raises:
-        ConfigError: The kind is unknown, there is no text, or the vocabulary is too small for the kind.
+        ConfigError: The kind is unknown, there is no text, the vocabulary is too small for the kind, or there are words
+            for a kind without them.
     """
     check_choice("kind", kind, KINDS)
+    words = list(words)
+    if words and kind not in OF_WORDS:
+        kinds = ", ".join(OF_WORDS)
+        raise ConfigError(f"kind={kind!r} has no entries for words={words[:3]}: write one of {kinds}, or no words.")
     if isinstance(texts, str):
         raise ConfigError("texts is one string: pass a list of texts, train_tokenizer([text]).")
     smallest = len(SPECIAL_TOKENS) + (256 if kind == "bpe" else 1)
     if vocab_size < smallest:
         raise ConfigError(f"vocab_size={vocab_size} is too small for kind={kind!r}: write at least {smallest}.")
     model, pre_tokenizer, decoder, trainer = _parts(kind, vocab_size, min_frequency, show_progress)
-    steps: list[Any] = [normalizers.NFC()]
-    if strip_html:
-        steps.append(normalizers.Replace(Regex(r"<[^<>]{1,200}>"), " "))
-    if lowercase:
-        steps.append(normalizers.Lowercase())
-    if normalize_digits:
-        steps.append(normalizers.Replace(Regex(r"\d"), "0"))
     tokenizer = Tokenizer(model)
-    tokenizer.normalizer = normalizers.Sequence(steps)
-    tokenizer.pre_tokenizer = pre_tokenizer
-    if kind == "whitespace":
-        # Special tokens in the text are in the vocabulary already and must not be learnt as words.
-        special: Any = pre_tokenizers.Split(_SPECIAL, behavior="removed")
-        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([special, pre_tokenizer])
+    tokenizer.normalizer = _normalizer(lowercase, strip_html, normalize_digits)
+    # Special tokens in the text are in the vocabulary already and must not be learnt as words.
+    special: Any = [pre_tokenizers.Split(_SPECIAL, behavior="removed")] if kind == "whitespace" else []
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*special, pre_tokenizer]) if special else pre_tokenizer
     trim: list[Any] = [processors.ByteLevel(trim_offsets=True)] if kind == "bpe" else []
     tokenizer.post_processor = processors.Sequence(
         [*trim, processors.TemplateProcessing(single="$A", pair=f"$A {EOS} $B", special_tokens=[(EOS, 3)])]
@@ -138,6 +144,8 @@ def train_tokenizer(
     if kind == "unigram":
         tokenizer.model = _numbered_alike(tokenizer)
     tokenizer.pre_tokenizer = pre_tokenizer
+    if words:
+        tokenizer.model = _with_words(tokenizer, words)
     if not counted.characters:
         raise ConfigError("there is no text to train a tokenizer from: the column is empty, or all its rows are.")
     return PreTrainedTokenizerFast(
@@ -149,6 +157,17 @@ def train_tokenizer(
         model_input_names=_MODEL_INPUTS,
         clean_up_tokenization_spaces=False,
     )
+
+
+def _normalizer(lowercase: bool, strip_html: bool, normalize_digits: bool) -> Any:
+    steps: list[Any] = [normalizers.NFC()]
+    if strip_html:
+        steps.append(normalizers.Replace(Regex(r"<[^<>]{1,200}>"), " "))
+    if lowercase:
+        steps.append(normalizers.Lowercase())
+    if normalize_digits:
+        steps.append(normalizers.Replace(Regex(r"\d"), "0"))
+    return normalizers.Sequence(steps)
 
 
 def _parts(kind: str, vocab_size: int, min_frequency: int, show_progress: bool) -> tuple[Any, Any, Any, Any]:
@@ -206,6 +225,17 @@ def _word_pieces(tokenizer: Tokenizer, texts: Iterable[str], trainer: Any, vocab
     learning.normalizer, learning.pre_tokenizer = tokenizer.normalizer, cut
     learning.train_from_iterator(texts, trainer)
     return models.WordPiece(learning.get_vocab(), unk_token=UNK)
+
+
+def _with_words(tokenizer: Tokenizer, words: Iterable[str]) -> Any:
+    """Return the model of a tokenizer with further entries, for the words that the tokenizer does not split."""
+    vocabulary = tokenizer.get_vocab()
+    cut: Any = tokenizer.pre_tokenizer
+    for word in words:
+        word = tokenizer.normalizer.normalize_str(word)
+        if word not in vocabulary and [part for part, _ in cut.pre_tokenize_str(word)] == [word]:
+            vocabulary[word] = len(vocabulary)
+    return type(tokenizer.model)(vocabulary, unk_token=UNK)
 
 
 def _numbered_alike(tokenizer: Tokenizer) -> Any:

@@ -15,6 +15,8 @@ from .vector_reader import VectorReader, split_archive
 
 # First bytes of a fastText model.
 MAGIC = struct.pack("<i", 793712314)
+# Position of the first entry of the dictionary.
+_DICTIONARY = 92
 
 
 class FastTextVectors(VectorReader):
@@ -71,21 +73,15 @@ class FastTextVectors(VectorReader):
             ) from error
 
     def read(self, words: Collection[str]) -> dict[str, np.ndarray]:
-        wanted, ids = set(words), {}
+        wanted, ids, at = set(words), {}, _DICTIONARY
         with self._whole():
-            # The dictionary follows 14 integers and a double of settings.
-            size, self.nwords = struct.unpack_from("<2i", self.data, 64)
+            # The sizes of the dictionary follow 14 integers and a double of settings.
+            _, self.nwords = struct.unpack_from("<2i", self.data, 64)
             (pruned,) = struct.unpack_from("<q", self.data, 84)
-            at = 92
-            for place in range(size):
-                end = self.data.find(b"\0", at)
-                if end < 0:
-                    raise ValueError
-                word = self.word(self.data[at:end])
-                # After a word come a zero byte, its count (8 bytes), and 0 for a word or 1 for a label.
-                if word in wanted and not self.data[end + 9]:
+            for place, (word, end) in enumerate(self._dictionary()):
+                at = end
+                if word in wanted:
                     ids[word] = place
-                at = end + 10
             if pruned >= 0:
                 pairs = np.frombuffer(self.data, dtype="<i4", count=2 * pruned, offset=at).reshape(-1, 2)
                 self.pruned = dict(pairs.tolist())
@@ -105,6 +101,27 @@ class FastTextVectors(VectorReader):
             numbers = np.frombuffer(self.data, dtype="<f4", count=rows * columns, offset=at + 17)
         self.matrix = numbers.reshape(rows, columns)
         return self._means({word: [place, *self._ngrams(word)] for word, place in ids.items()})
+
+    def _words(self) -> Iterator[str]:
+        with self._whole():
+            yield from (word for word, _ in self._dictionary() if word)
+
+    def _dictionary(self) -> Iterator[tuple[str | None, int]]:
+        """Yield each entry of the dictionary, None for a label or bytes that are not UTF-8, and the position after it.
+
+        Both are in the order of the rows of the matrix.
+        """
+        (size,) = struct.unpack_from("<i", self.data, 64)
+        at = _DICTIONARY
+        for _ in range(size):
+            end = self.data.find(b"\0", at)
+            if end < 0:
+                raise ValueError
+            word = self.word(self.data[at:end])
+            # After a word come a zero byte, its count (8 bytes), and 0 for a word or 1 for a label.
+            is_label = bool(self.data[end + 9])
+            at = end + 10
+            yield None if is_label else word, at
 
     def compose(self, words: Collection[str]) -> dict[str, np.ndarray]:
         return self._means({word: self._ngrams(word) for word in words})

@@ -54,6 +54,29 @@ class VectorReader:
         """
         raise NotImplementedError
 
+    def first_words(self, count: int) -> list[str]:
+        """Return the first distinct words of the source, which are the most frequent ones in most sources.
+
+        Args:
+            count: Maximum number of words.
+
+        Raises:
+            DataError: The file breaks its format.
+        """
+        skipped = self.skipped.copy()
+        words: dict[str, None] = {}
+        for word in self._words():
+            if len(words) == count:
+                break
+            words[word] = None
+        # Reading the vectors will count what is skipped.
+        self.skipped = skipped
+        return list(words)
+
+    def _words(self) -> Iterator[str]:
+        """Yield the words of the source in its order."""
+        raise NotImplementedError
+
     def is_first(self, word: str, wanted: Collection[str], found: Collection[str]) -> bool:
         """Return True for a wanted word that has no vector yet; count a word that already has one as a duplicate.
 

@@ -5,7 +5,7 @@ Static embeddings are those of model2vec and sentence-transformers. Input embedd
 """
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +85,16 @@ class TableVectors(VectorReader):
         if vocabulary != self.tokenizer.get_vocab(with_added_tokens=True) or len(vocabulary) > self._known:
             return None
         return self._vectors(range(len(vocabulary)))
+
+    def _words(self) -> Iterator[str]:
+        """Yield the tokens that are whole words, or beginnings of words, in the order of their ids."""
+        special = {token.content for token in self.tokenizer.get_added_tokens_decoder().values() if token.special}
+        tokens = [self.tokenizer.id_to_token(i) or "" for i in range(self._known)]
+        # SentencePiece and byte-level tokenizers mark the beginning of a word, and WordPiece its continuation.
+        marks = next((mark for mark in ("▁", "Ġ") if any(token.startswith(mark) for token in tokens)), "")
+        for token in tokens:
+            if token not in special and token.startswith(marks) and not token.startswith("##") and token != marks:
+                yield token.removeprefix(marks)
 
     def _vectors(self, ids: Sequence[int]) -> np.ndarray:
         places = torch.tensor(list(ids), dtype=torch.long)

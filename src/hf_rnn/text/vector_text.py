@@ -50,23 +50,30 @@ class TextVectors(VectorReader):
     def read(self, words: Collection[str]) -> dict[str, np.ndarray]:
         wanted, lines = set(words), 0
         found: dict[str, np.ndarray] = {}
+        for number, word, numbers in self._entries():
+            lines += 1
+            if not self.is_first(word, wanted, found):
+                continue
+            vector = self._vector(numbers, number)
+            if self.finite(vector):
+                found[word] = vector
+        self._check_lines(lines)
+        return found
+
+    def _words(self) -> Iterator[str]:
+        return (word for _, word, _ in self._entries() if word)
+
+    def _entries(self) -> Iterator[tuple[int, str | None, bytes]]:
+        """Yield the line number, the word and the numbers of each line; no word if it cannot be read."""
         with reading(self.path), open_file(self.path) as stream:
             for number, line in enumerate(stream, 1):
                 line = (line.removeprefix(codecs.BOM_UTF8) if number == 1 else line).rstrip()
                 if not line or (number == 1 and self.header):
                     continue
-                lines += 1
                 raw, _, numbers = line.partition(b" ")
                 if numbers.count(b" ") != self.width - 1:
                     raw, numbers = self._uneven(line, number)
-                word = self.word(raw)
-                if not self.is_first(word, wanted, found):
-                    continue
-                vector = self._vector(numbers, number)
-                if self.finite(vector):
-                    found[word] = vector
-        self._check_lines(lines)
-        return found
+                yield number, self.word(raw), numbers
 
     def _uneven(self, line: bytes, number: int) -> tuple[bytes, bytes]:
         """Return the word and the numbers of a line that does not have exactly one space before each number.
@@ -131,18 +138,25 @@ class BinaryVectors(VectorReader):
     def read(self, words: Collection[str]) -> dict[str, np.ndarray]:
         wanted = set(words)
         found: dict[str, np.ndarray] = {}
-        with reading(self.path), open_file(self.path) as stream:
-            stream.readline()
-            for raw, numbers in self._entries(stream):
-                word = self.word(raw)
-                if not self.is_first(word, wanted, found):
-                    continue
-                vector = np.frombuffer(numbers, dtype="<f4").astype(np.float32)
-                if self.finite(vector):
-                    found[word] = vector
+        for word, numbers in self._entries():
+            if not self.is_first(word, wanted, found):
+                continue
+            vector = np.frombuffer(numbers, dtype="<f4").astype(np.float32)
+            if self.finite(vector):
+                found[word] = vector
         return found
 
-    def _entries(self, stream: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
+    def _words(self) -> Iterator[str]:
+        return (word for word, _ in self._entries() if word)
+
+    def _entries(self) -> Iterator[tuple[str | None, bytes]]:
+        """Yield each word, None if it is not UTF-8, and the bytes of its numbers."""
+        with reading(self.path), open_file(self.path) as stream:
+            stream.readline()
+            for raw, numbers in self._raw_entries(stream):
+                yield self.word(raw), numbers
+
+    def _raw_entries(self, stream: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
         size, at, buffer = 4 * self.width, 0, b""
         for _ in range(self.count):
             while (space := buffer.find(b" ", at)) < 0 or len(buffer) <= space + size:

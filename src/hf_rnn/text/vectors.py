@@ -185,6 +185,26 @@ def look_up(source: VectorReader, words: Collection[str]) -> dict[str, tuple[np.
     return found | {word: (vector, COMPOSED) for word, vector in composed.items()}
 
 
+def words_of(source: VectorReader, most: int, lowercase: bool) -> list[str]:
+    """Return the first words of a source, for the vocabulary of a tokenizer.
+
+    If none of them has a capital letter, their capitalized and upper-case forms are returned too, unless the tokenizer
+    converts the text to lower case.
+
+    Args:
+        source: Reader that [`~hf_rnn.text.vector_sources.open_vectors`] returned.
+        most: Maximum number of words of the source.
+        lowercase: True if the tokenizer converts the text to lower case.
+
+    Raises:
+        DataError: The source breaks its format.
+    """
+    words = source.first_words(most)
+    if lowercase or any(word != word.lower() for word in words):
+        return words
+    return [form for word in words for form in dict.fromkeys((word, word.capitalize(), word.upper()))]
+
+
 def _is_of_words(tokenizer: PreTrainedTokenizerBase) -> bool:
     """Return True if each token is a whole word."""
     backend: Any = getattr(tokenizer, "backend_tokenizer", None)
@@ -279,4 +299,4 @@ def _nothing_found(source: VectorReader, name: str, tokenizer: PreTrainedTokeniz
     )
 
 
-__all__ = ["FoundVectors", "find_vectors", "look_up"]
+__all__ = ["FoundVectors", "find_vectors", "look_up", "words_of"]

@@ -41,14 +41,16 @@ class WeightAverage(TrainerCallback):
 
     @torch.no_grad()
     def _add(self, model: nn.Module, decay: float) -> None:
-        weights = [parameter.detach() for parameter in model.parameters()]
         if not self.count:
-            self.mean = [weight.clone() for weight in weights]
+            self.mean = [parameter.detach().clone() for parameter in model.parameters()]
         else:
+            # A frozen weight has not changed, so its mean is the weight itself.
+            learning = [place for place, weight in enumerate(model.parameters()) if weight.requires_grad]
+            weights = [parameter.detach() for parameter in model.parameters() if parameter.requires_grad]
             # EMA starts as the mean of all steps, as long as that gives the newest step more weight than EMA does.
             of_all = 1 / (self.count + 1) >= 1 - decay
             add = get_swa_multi_avg_fn() if of_all else get_ema_multi_avg_fn(decay)
-            add(self.mean, weights, self.count)
+            add([self.mean[place] for place in learning], weights, self.count)
         self.count += 1
 
     def on_evaluate(self, args, state, control, metrics=None, **kwargs):

@@ -11,16 +11,19 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from ..hub.fetch import find_model
 from ..models.configuration_rnn import RNNConfig
 from ..tasks import Task, TaskModel
-from ..text.tokenization import BY_FREQUENCY, TokenizerArguments, load_tokenizer, train_tokenizer
-from ..text.vectors import FoundVectors
+from ..text.tokenization import BY_FREQUENCY, OF_WORDS, TokenizerArguments, load_tokenizer, train_tokenizer
+from ..text.vector_reader import VectorReader
+from ..text.vectors import FoundVectors, words_of
 from ..utils.errors import HfRnnError
 from .fine_tuning import ENCODER, OUTPUT
 from .pretrained import take_encoder
 from .run_config import RunConfig
-from .vectors import put_vectors
+from .vectors import embeddings_of, put_vectors
 
 
-def tokenizer_of(run: RunConfig, checkpoint: Path | None, task: Task, rows: Any) -> PreTrainedTokenizerBase:
+def tokenizer_of(
+    run: RunConfig, checkpoint: Path | None, task: Task, rows: Any, vectors: VectorReader | None = None
+) -> PreTrainedTokenizerBase:
     """Return the tokenizer of the checkpoint, of `tokenizer.path` or of `model.pretrained`, or train one.
 
     Args:
@@ -28,9 +31,10 @@ def tokenizer_of(run: RunConfig, checkpoint: Path | None, task: Task, rows: Any)
         checkpoint: Checkpoint from which the run resumes; None for a run that starts anew.
         task: Task of the run.
         rows: Prepared training rows.
+        vectors: Source of pretrained vectors, whose words become entries with `tokenizer.vector_words`.
 
     Raises:
-        HfRnnError: Settings contradict a tokenizer that exists already.
+        HfRnnError: Settings contradict each other or a tokenizer that exists already.
     """
     settings = asdict(run.tokenizer)
     path = settings.pop("path")
@@ -58,7 +62,12 @@ def tokenizer_of(run: RunConfig, checkpoint: Path | None, task: Task, rows: Any)
         return load_tokenizer(path)
     settings["normalize_digits"] = run.data.normalize_digits
     settings["kind"] = settings["kind"] or task.tokenizer_kind
-    rare = settings.pop("rare_tokens")
+    rare, most = settings.pop("rare_tokens"), settings.pop("vector_words")
+    if most and settings["kind"] not in OF_WORDS:
+        raise HfRnnError(
+            f"tokenizer.vector_words={most} are whole words, and tokenizer.kind={settings['kind']!r} has no entries of "
+            f"whole words: leave it out, or write one of {', '.join(OF_WORDS)} as tokenizer.kind."
+        )
     if rare and settings["kind"] not in BY_FREQUENCY:
         raise HfRnnError(
             f"tokenizer.rare_tokens={rare} are the least frequent entries, and tokenizer.kind={settings['kind']!r} "
@@ -67,6 +76,8 @@ def tokenizer_of(run: RunConfig, checkpoint: Path | None, task: Task, rows: Any)
     settings["vocab_size"] += rare
     tokenizer = None
     if run.training.process_index == 0:  # Training may differ slightly between processes.
+        if most and vectors is not None:
+            settings["words"] = words_of(vectors, most, run.tokenizer.lowercase)
         tokenizer = train_tokenizer(task.texts(rows), **settings, show_progress=not run.training.disable_tqdm)
     return broadcast_object_list([tokenizer])[0]
 
@@ -90,11 +101,27 @@ def model_of(
     Raises:
         HfRnnError: Settings contradict each other or the pretrained model.
     """
-    if checkpoint is not None:
-        return task.model_class.from_pretrained(checkpoint)  # `model.pretrained` may no longer exist.
+    # `model.pretrained` may no longer exist when a run resumes.
+    model = (
+        _new_model(run, task, tokenizer, vectors)
+        if checkpoint is None
+        else task.model_class.from_pretrained(checkpoint)
+    )
+    if run.training.keeps_vectors:
+        for embedding in embeddings_of(model):
+            embedding.weight.requires_grad_(False)
+    return model
+
+
+def _new_model(
+    run: RunConfig, task: TaskModel, tokenizer: PreTrainedTokenizerBase, vectors: FoundVectors | None
+) -> PreTrainedModel:
+    """Return a model on `model.pretrained`, or one without trained weights but for its vectors."""
     settings = asdict(run.model)
-    pretrained, forward_only, keep_head, _ = map(settings.pop, ("pretrained", "forward_only", "keep_head", "vectors"))
-    del settings["wide_ngrams"]  # The wide path is added after the training of the recurrent network.
+    pretrained, forward_only, keep_head = map(settings.pop, ("pretrained", "forward_only", "keep_head"))
+    # The vectors are found already. The wide path is added after the training of the recurrent network.
+    for name in ("vectors", "vectors_std", "wide_ngrams"):
+        del settings[name]
     if pretrained is not None:
         # Settings that the user did not write come from the pretrained encoder. A kept head has set them already.
         taken = () if keep_head else (*ENCODER, *OUTPUT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..text.tokenization import BY_FREQUENCY
+from ..text.tokenization import BY_FREQUENCY, OF_WORDS
 
 if TYPE_CHECKING:
     from .run_config import RunConfig
@@ -91,7 +91,7 @@ def counts_rare_words(run: RunConfig) -> bool:
     Args:
         run: Run as parsed.
     """
-    return by_frequency(run) and has_wide_path(run)
+    return by_frequency(run) and has_wide_path(run) and not run.tokenizer.vector_words
 
 
 def learns_vectors(run: RunConfig) -> bool:
@@ -101,6 +101,25 @@ def learns_vectors(run: RunConfig) -> bool:
         run: Run as parsed.
     """
     return from_nothing(run) and run.model.vectors is None
+
+
+def has_vectors(run: RunConfig) -> bool:
+    """Return True if the embedding starts from pretrained vectors.
+
+    Args:
+        run: Run as parsed.
+    """
+    return run.model.vectors is not None
+
+
+def may_add_words(run: RunConfig) -> bool:
+    """Return True if words of the pretrained vectors may become entries of the vocabulary.
+
+    Args:
+        run: Run as parsed.
+    """
+    of_words = run.tokenizer.kind in (None, *OF_WORDS)
+    return has_vectors(run) and trains_tokenizer(run) and of_words and run.distil.max_megabytes is None
 
 
 def may_count_tokens(run: RunConfig) -> bool:
@@ -160,8 +179,10 @@ __all__ = [
     "goes_on",
     "has_epochs",
     "has_new_head",
+    "has_vectors",
     "has_wide_path",
     "learns_vectors",
+    "may_add_words",
     "may_count_tokens",
     "may_look_ahead",
     "may_weigh",

@@ -53,6 +53,7 @@ class Facts:
         is_skewed: True if the classes are skewed, as [`is_skewed`] tells.
         goes_on: True for a run that goes on from a text classifier, which has a third of the epochs.
         tagged: True for token classification, which has batches of at most 16 rows, and more epochs.
+        has_vectors: True if the embedding starts from pretrained vectors.
         written_batch: Rows in a batch if the user wrote a batch size or a token budget, else None.
         written_epochs: Number of epochs if the user wrote it, else None.
         written_steps: Number of optimizer steps if the user wrote it, else None.
@@ -70,6 +71,7 @@ class Facts:
     is_skewed: bool = False
     goes_on: bool = False
     tagged: bool = False
+    has_vectors: bool = False
     written_batch: float | None = None
     written_epochs: float | None = None
     written_steps: int | None = None
@@ -114,6 +116,7 @@ class Facts:
             is_skewed=is_skewed(task, rows),
             goes_on=bool(run.model.keep_head),
             tagged=run.task == "token_classification",
+            has_vectors=run.model.vectors is not None,
             written_batch=written_batch,
             written_epochs=args.num_train_epochs if "training.num_train_epochs" in run.given else None,
             written_steps=args.max_steps if args.max_steps > 0 else None,
@@ -173,11 +176,11 @@ class Facts:
     def dropout(self) -> float:
         """The dropout of input and classifier.
 
-        Taggers have 0.5. Classifiers have less, and least if training has fewer than three epochs, because there is
-        little time to overfit.
+        Taggers have 0.5, or half of it with pretrained vectors. Classifiers have less, and least if training has fewer
+        than three epochs, because there is little time to overfit.
         """
         if self.tagged:
-            return 0.5
+            return 0.25 if self.has_vectors else 0.5
         return 0.2 if self.steps < 3 * self.steps_of_an_epoch else 0.3
 
     @property

@@ -25,8 +25,10 @@ from .preset_conditions import (
     goes_on,
     has_epochs,
     has_new_head,
+    has_vectors,
     has_wide_path,
     learns_vectors,
+    may_add_words,
     may_count_tokens,
     may_look_ahead,
     may_weigh,
@@ -62,7 +64,11 @@ class Rule:
 
 _DROPOUT = (
     "For classifiers, 0.2 and 0.3 gave a lower validation loss than 0.5 with few epochs at a high learning rate;"
-    " taggers use the value of configs/conll2003.yaml, which was measured."
+    " taggers use the value of configs/conll2003.yaml, which was measured. With vectors they have half of it."
+)
+_OF_VECTORS = (
+    "Taggers of CoNLL-2003 with GloVe, validation F1 after five epochs: 89.9 with pieces of words, X with 50,000 words"
+    " of the vectors and their capitalized forms in addition."
 )
 # Bidirectionality, dropout, early stopping and weight averaging, for text classifiers and taggers.
 _REGULARISED = (
@@ -73,7 +79,10 @@ _REGULARISED = (
         may_look_ahead,
     ),
     Rule(
-        "model.embedding_dropout", lambda facts: 0.1, "All measured configurations in configs/ use some.", has_new_head
+        "model.embedding_dropout",
+        lambda facts: 0.0 if facts.tagged and facts.has_vectors else 0.1,
+        "All measured configurations in configs/ use some. " + _OF_VECTORS,
+        has_new_head,
     ),
     Rule("model.input_dropout", lambda facts: facts.dropout, _DROPOUT, has_new_head),
     Rule("model.classifier_dropout", lambda facts: facts.dropout, _DROPOUT, has_new_head),
@@ -228,6 +237,10 @@ TOKEN_CLASSIFICATION = (
         _TAGGER,
         trains_tokenizer,
     ),
+    Rule(
+        "tokenizer.vector_words", lambda facts: facts.by_preset(20_000, 50_000, 50_000), _OF_VECTORS, may_add_words
+    ),
+    Rule("model.vectors_std", lambda facts: 0.4, _OF_VECTORS, has_vectors),
     Rule("model.crf", lambda facts: True, "A CRF scores whole sequences of tags.", lambda run: run.reads_labels),
     Rule("model.character_encoder", lambda facts: "lstm", "The spelling of a word helps to recognize names."),
     Rule("model.character_embedding_size", lambda facts: 30, _TAGGER),

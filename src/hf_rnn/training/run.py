@@ -24,6 +24,7 @@ from ..tasks import Task, task_class
 from ..text.labels import MULTI, SINGLE
 from ..text.loading import load
 from ..text.schema import SCHEMA_FILE, Schema
+from ..text.vector_reader import VectorReader
 from ..text.vectors import FoundVectors
 from ..utils.errors import ConfigError, HfRnnError
 from ..utils.figures import draw_confusion, draw_curves
@@ -171,13 +172,12 @@ class Run:
             self._choose_settings(task, prepared)
             run, args = self.config, self.args
         check_calibration(args, task)
-        tokenizer, encoded, order = self._encode(task, prepared)
+        tokenizer, encoded, order = self._encode(task, prepared, source)
         facts = task.facts(prepared, encoded, run.card.examples)
         if args.should_log:
             say(task.summary(facts))
         warn_of_unknown_tokens(run, tokenizer, encoded["train"])
-        rows = prepared["train"], encoded["train"]
-        vectors = None if source is None else vectors_for(source, run, task, tokenizer, *rows)
+        vectors = vectors_for(source, run, task, tokenizer, prepared["train"], encoded["train"]) if source else None
         set_seed(args.seed)
         trainer = self._trainer(task, tokenizer, encoded, stream, vectors)
         args.distributed_state.wait_for_everyone()  # No process may still read the files that are moved next.
@@ -254,10 +254,12 @@ class Run:
             self.lesson = prepare_lesson(self.config, task, self.splits, prepared, self.teachers)
             prepared.pop("unlabelled", None)
 
-    def _encode(self, task: Task, prepared: DatasetDict) -> tuple[PreTrainedTokenizerBase, DatasetDict, dict]:
+    def _encode(
+        self, task: Task, prepared: DatasetDict, vectors: VectorReader | None
+    ) -> tuple[PreTrainedTokenizerBase, DatasetDict, dict]:
         """Return the tokenizer, the encoded splits, and the order by length of the rows of each evaluated split."""
         texts = prepared["train"] if self.lesson is None else self.lesson.texts
-        tokenizer = tokenizer_of(self.config, self.checkpoint, task, texts)
+        tokenizer = tokenizer_of(self.config, self.checkpoint, task, texts, vectors)
         tokenizer = task.fitted(tokenizer, resumed=self.checkpoint is not None)
         encoded, order = DatasetDict(), {}
         with self.args.main_process_first(desc="tokenizing"):

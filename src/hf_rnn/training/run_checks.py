@@ -31,6 +31,7 @@ def check_use(run: RunConfig, task: type[TaskModel]) -> None:
     args = run.training
     _check_folds(run)
     check_distillation(run)
+    _check_vectors(run)
     if run.preset != "none" and "preset" in run.given and (why := without_rules(run)):
         raise ConfigError(f"preset={run.preset!r} chooses settings by rules, and {why}: leave it out.")
     if run.tokenizer.kind is not None:
@@ -61,11 +62,6 @@ def check_use(run: RunConfig, task: type[TaskModel]) -> None:
             "training.gradual_unfreezing=True freezes layers at first, and without model.pretrained they are "
             "untrained: leave it out, or name a model, model.pretrained=FOLDER."
         )
-    if args.vectors_frozen_epochs and run.model.vectors is None and not run.distil.teacher_embeddings:
-        raise ConfigError(
-            f"training.vectors_frozen_epochs={args.vectors_frozen_epochs} freezes the embedding at first, "
-            "and without model.vectors it is untrained: leave it out, or name vectors, model.vectors=FILE."
-        )
     if args.bf16 and args.use_cpu and find_cell(run.model.cell_type).mode == "LSTM" and not runs_bf16():
         raise ConfigError(
             "training.bf16=True: this processor has no instructions for an LSTM in bf16. Leave it out, or write "
@@ -82,6 +78,34 @@ def check_use(run: RunConfig, task: type[TaskModel]) -> None:
         value, field = getattr(settings, key), type(settings).__dataclass_fields__[key]
         if value != (field.default if field.default is not MISSING else field.default_factory()):
             raise ConfigError(f"{name}={value!r} has no use in the task {run.task}: leave it out.")
+
+
+def _check_vectors(run: RunConfig) -> None:
+    """Raise [`ConfigError`] for settings that need pretrained vectors without them, or that contradict each other."""
+    words, epochs, std = run.tokenizer.vector_words, run.training.vectors_frozen_epochs, run.model.vectors_std
+    without = run.model.vectors is None and not run.distil.teacher_embeddings
+    if epochs and without:
+        raise ConfigError(
+            f"training.vectors_frozen_epochs={epochs} freezes the embedding at first, and without model.vectors it is "
+            "untrained: leave it out, or name vectors, model.vectors=FILE."
+        )
+    if std is not None and without:
+        raise ConfigError(
+            f"model.vectors_std={std} scales pretrained vectors, and there are none: leave it out, or name vectors, "
+            "model.vectors=FILE."
+        )
+    if words < 0:
+        raise ConfigError(f"tokenizer.vector_words={words} must be 0 (none) or greater, such as 50000.")
+    if words and run.model.vectors is None:
+        raise ConfigError(
+            f"tokenizer.vector_words={words} takes words of pretrained vectors, and there are none: leave it out, or "
+            "name vectors, model.vectors=FILE."
+        )
+    if words and run.tokenizer.rare_tokens:
+        raise ConfigError(
+            f"tokenizer.vector_words={words} and tokenizer.rare_tokens={run.tokenizer.rare_tokens} both extend the "
+            "vocabulary, and rare tokens have no vectors: leave one of them out."
+        )
 
 
 def _check_folds(run: RunConfig) -> None:

@@ -3,6 +3,7 @@
 
 import dataclasses
 import logging
+import math
 import re
 from argparse import SUPPRESS, ArgumentError
 from dataclasses import dataclass, field
@@ -53,8 +54,9 @@ def _model_words() -> dict[str, str]:
         "pretrained": "folder or Hub id of a model from which the new model takes its encoder and its tokenizer.",
         "vectors": "initial token embeddings: a file of GloVe, word2vec or fastText (.vec or .bin), or a folder or Hub "
         "id of static embeddings (model2vec) or of a transformers model, whose input embeddings are taken. "
-        "embedding_size becomes their width; they are scaled by one factor to a standard deviation of "
-        "initializer_range.",
+        "embedding_size becomes their width.",
+        "vectors_std": "standard deviation of the numbers of the vectors, which are all multiplied by one factor. null "
+        "for initializer_range. Needs vectors.",
         "forward_only": "take only the left-to-right direction of a model with two independent directions.",
         "keep_head": "go on from a pretrained text classifier: keep its pooling, head and network settings, and add "
         "new labels to the head. false to take its encoder only. null to keep the head if both are text classifiers.",
@@ -68,6 +70,7 @@ ModelArguments = dataclasses.make_dataclass(
     [
         ("pretrained", str | None, None),
         ("vectors", str | None, None),
+        ("vectors_std", float | None, None),
         ("forward_only", bool, False),
         ("keep_head", bool | None, None),
         *((each.name, each.type, dataclasses.field(default=each.default)) for each in _MODEL_FIELDS),
@@ -295,6 +298,8 @@ def _check_model(model: Any) -> None:
             f"model.vectors={model.vectors!r} and model.pretrained={model.pretrained!r} both bring vectors of tokens: "
             "leave one of them out."
         )
+    if model.vectors_std is not None and not 0 < model.vectors_std < math.inf:
+        raise ConfigError(f"model.vectors_std={model.vectors_std} must be greater than 0, such as 0.4.")
     if model.forward_only and model.pretrained is None:
         raise ConfigError("model.forward_only selects a direction of model.pretrained, which is not set: leave it out.")
     if model.keep_head is not None and model.pretrained is None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from ..tasks import Task
     from ..text.schema import Schema
+    from ..text.vector_reader import VectorReader
     from .run_config import RunConfig
     from .trainer import RNNTrainer
 
@@ -123,9 +124,11 @@ class _SearchRun(Run):
         self.rows.task.config = None
         return self.rows.task, self.rows.prepared, None, self.rows.schema
 
-    def _encode(self, task: Task, prepared: DatasetDict) -> tuple[PreTrainedTokenizerBase, DatasetDict, dict]:
+    def _encode(
+        self, task: Task, prepared: DatasetDict, vectors: VectorReader | None
+    ) -> tuple[PreTrainedTokenizerBase, DatasetDict, dict]:
         self.bags = self.rows.bags.setdefault(self._tokens, {})
-        return super()._encode(task, prepared)
+        return super()._encode(task, prepared, vectors)
 
     @property
     def _tokens(self) -> str:
@@ -159,12 +162,14 @@ class TrialRun(_SearchRun):
         task, prepared, _, schema = super()._read()
         return task, DatasetDict({name: rows for name, rows in prepared.items() if name != "test"}), None, schema
 
-    def _encode(self, task: Task, prepared: DatasetDict) -> tuple[PreTrainedTokenizerBase, DatasetDict, dict]:
+    def _encode(
+        self, task: Task, prepared: DatasetDict, vectors: VectorReader | None
+    ) -> tuple[PreTrainedTokenizerBase, DatasetDict, dict]:
         encoded = self.rows.encoded
         while len(encoded) >= KEPT and self._tokens not in encoded:
             oldest = next(iter(encoded))
             del encoded[oldest], self.rows.bags[oldest]
-        fresh = encoded.get(self._tokens) or super()._encode(task, prepared)
+        fresh = encoded.get(self._tokens) or super()._encode(task, prepared, vectors)
         self.bags = self.rows.bags[self._tokens]
         return encoded.setdefault(self._tokens, fresh)
 

@@ -61,7 +61,7 @@ def vectors_for(
     """Find the pretrained vectors of a run's vocabulary, and print a summary.
 
     The first process reads the source and sends the vectors to the others. The vectors are scaled so that their
-    standard deviation is `initializer_range`, as in a newly initialised embedding.
+    standard deviation is `vectors_std`, or `initializer_range` as in a newly initialised embedding.
 
     Args:
         source: Source from [`open_for`].
@@ -85,8 +85,8 @@ def vectors_for(
         if run.distil.teacher_embeddings:
             found = found.reduced_to(run.model.embedding_size)
         # Larger vectors learn at another pace than the other weights. The standard deviation of GloVe is four times as
-        # large: unscaled, it was worse than no vectors in the first epoch, and scaled, it was better.
-        found = found.scaled_to(run.model.initializer_range)
+        # large: in a text classifier, it was worse than no vectors in the first epoch unscaled, and better scaled.
+        found = found.scaled_to(run.model.vectors_std or run.model.initializer_range)
     found = broadcast_object_list([found])[0]
     if run.training.should_log:
         say(found.summary())
@@ -144,7 +144,8 @@ class VectorsAtStart(TrainerCallback, ExportableState):
         self._hooks: list[Any] = []
 
     def on_train_begin(self, args, state, control, model=None, **kwargs):
-        if self.epochs:
+        # With `keeps_vectors`, the embedding has no gradient.
+        if self.epochs and not args.keeps_vectors:
             self._hooks = [embedding.weight.register_hook(self._gradient) for embedding in embeddings_of(model)]
 
     def on_epoch_begin(self, args, state, control, **kwargs):
