@@ -148,6 +148,8 @@ def read_record(folder: Path, name: str) -> ExportRecord:
         raise HfRnnError(without_record(name))
     try:
         raw = json.loads(file.read_text(encoding="utf-8"))
+        if not isinstance(raw, dict):
+            raise TypeError("it is not an object of JSON")
         version, exporter = raw["format"], raw["hf_rnn_version"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise HfRnnError(f"{place} of {name!r} is damaged ({_cause(error)}): {_EXPORT}.") from error
