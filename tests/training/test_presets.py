@@ -1,10 +1,13 @@
+import json
 import random
 import subprocess
 import sys
 
 import pytest
+import torch
 import yaml
 from datasets import Dataset
+from safetensors.torch import load_file
 from support import tiny_config
 from support.tagging import sentences
 
@@ -228,7 +231,6 @@ def test_taggers_with_vectors_know_their_words_and_have_less_dropout():
     assert facts(tagged=True, has_vectors=True).dropout < facts(tagged=True).dropout
     values = {rule.key: rule.value(facts(tagged=True, has_vectors=True)) for rule in RULES["token_classification"]}
     assert values["tokenizer.vector_words"] > values["tokenizer.vocab_size"]
-    assert values["model.embedding_dropout"] == 0
     tagger = {"preset": "default", "task": "token_classification"}
     added = {"tokenizer.vector_words", "model.vectors_std"}
     assert not added & chosen(parse_run(tagger)[0])
@@ -236,12 +238,6 @@ def test_taggers_with_vectors_know_their_words_and_have_less_dropout():
     assert added <= chosen(parse_run(tagger)[0])
     for options in ({"tokenizer": {"kind": "bpe"}}, {"distil": {"max_megabytes": 2.0}}):
         assert added - chosen(parse_run(tagger | options)[0]) == {"tokenizer.vector_words"}
-
-
-def test_words_of_vectors_take_the_place_of_rare_words():
-    options = {"model": {"vectors": "glove.txt"}}
-    assert "tokenizer.rare_tokens" in chosen(parsed(**options))
-    assert "tokenizer.rare_tokens" not in chosen(parsed(**options, tokenizer={"vector_words": 100}))
 
 
 def test_several_labels_have_more_epochs_and_an_epoch_chosen_without_thresholds():
@@ -361,17 +357,33 @@ def test_pairs_and_values_choose_too(tmp_path):
     assert (tmp_path / "model" / "model.safetensors").exists()
 
 
-def test_vectors_go_with_rare_words_and_their_own_size(tmp_path):
+def test_a_classifier_with_vectors_knows_their_words_and_keeps_them(tmp_path, capsys):
     file = tmp_path / "vectors.txt"
-    file.write_text("".join(f"filler{n} {n / 30} 0.5 -0.5\n" for n in range(30)))
+    file.write_text("".join(f"{word}{n} {n / 30} 0.5 -0.5\n" for n in range(30) for word in ("filler", "unseen")))
     options = {"model.vectors": str(file), "tokenizer.vocab_size": 20}
     run = sections(tmp_path / "model", options)
     del run["model"]["embedding_size"]
     hf_rnn.train(run, data={"train": rows(300), "validation": rows(60, 1)})
     config = RNNConfig.from_pretrained(tmp_path / "model")
-    assert config.embedding_size == 3
-    assert config.num_rare_tokens > 0
-    assert "embedding_size" not in yaml.safe_load((tmp_path / "model" / "run.yaml").read_text())["model"]
+    assert (config.embedding_size, config.num_rare_tokens) == (3, 0)
+    saved = yaml.safe_load((tmp_path / "model" / "run.yaml").read_text())
+    assert "embedding_size" not in saved["model"]
+    assert saved["training"]["vectors_frozen_epochs"] == saved["training"]["num_train_epochs"]
+    out = capsys.readouterr().out
+    assert "vector_words 50000" in out
+    report = json.loads((tmp_path / "model" / "metrics.json").read_text())["run"]["vectors"]
+    tokenizer = hf_rnn.load_tokenizer(str(tmp_path / "model"))
+    weights = load_file(tmp_path / "model" / "model.safetensors")["model.embed_tokens.weight"]
+    expected = report["scale"] * torch.tensor([7 / 30, 0.5, -0.5])
+    torch.testing.assert_close(weights[tokenizer.get_vocab()["unseen7"]], expected)
+
+
+def test_rare_tokens_that_somebody_wrote_take_the_place_of_words_of_vectors():
+    written = parsed(model={"vectors": "glove.txt"}, tokenizer={"rare_tokens": 9})
+    assert "tokenizer.vector_words" not in chosen(written)
+    without = parsed(model={"vectors": "glove.txt"}, tokenizer={"vector_words": 0})
+    assert "tokenizer.rare_tokens" in chosen(without)
+    assert "training.vectors_frozen_epochs" not in chosen(without)
 
 
 def test_a_configuration_of_a_model_has_all_that_is_chosen():

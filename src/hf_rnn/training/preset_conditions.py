@@ -91,7 +91,7 @@ def counts_rare_words(run: RunConfig) -> bool:
     Args:
         run: Run as parsed.
     """
-    return by_frequency(run) and has_wide_path(run) and not run.tokenizer.vector_words
+    return by_frequency(run) and has_wide_path(run) and not may_add_words(run)
 
 
 def learns_vectors(run: RunConfig) -> bool:
@@ -118,8 +118,11 @@ def may_add_words(run: RunConfig) -> bool:
     Args:
         run: Run as parsed.
     """
-    of_words = run.tokenizer.kind in (None, *OF_WORDS)
-    return has_vectors(run) and trains_tokenizer(run) and of_words and run.distil.max_megabytes is None
+    if run.tokenizer.rare_tokens or run.distil.max_megabytes is not None:
+        return False
+    if "tokenizer.vector_words" in run.given and not run.tokenizer.vector_words:
+        return False
+    return has_vectors(run) and trains_tokenizer(run) and run.tokenizer.kind in (None, *OF_WORDS)
 
 
 def may_count_tokens(run: RunConfig) -> bool:

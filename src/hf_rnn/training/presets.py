@@ -66,9 +66,13 @@ _DROPOUT = (
     "For classifiers, 0.2 and 0.3 gave a lower validation loss than 0.5 with few epochs at a high learning rate;"
     " taggers use the value of configs/conll2003.yaml, which was measured. With vectors they have half of it."
 )
+# Measured on validation rows, in single runs with GloVe of 100 dimensions.
 _OF_VECTORS = (
-    "Taggers of CoNLL-2003 with GloVe, validation F1 after five epochs: 89.9 with pieces of words, X with 50,000 words"
-    " of the vectors and their capitalized forms in addition."
+    "Taggers of CoNLL-2003 had F1 of 89.9 after five epochs with pieces of words, and 92.2 with 50,000 words of the"
+    " vectors in addition; with a standard deviation of 0.1 instead of 0.4, 90.8; with an embedding that was frozen,"
+    " 91.4. Classifiers that do not train the embedding know words that no training row has: with it, their validation"
+    " loss was 0.261 instead of 0.338 on TREC (best), 0.354 instead of 0.400 on 6,920 sentences of SST-2, and 0.324"
+    " on all its phrases, where it is 0.337 without vectors."
 )
 # Bidirectionality, dropout, early stopping and weight averaging, for text classifiers and taggers.
 _REGULARISED = (
@@ -79,10 +83,7 @@ _REGULARISED = (
         may_look_ahead,
     ),
     Rule(
-        "model.embedding_dropout",
-        lambda facts: 0.0 if facts.tagged and facts.has_vectors else 0.1,
-        "All measured configurations in configs/ use some. " + _OF_VECTORS,
-        has_new_head,
+        "model.embedding_dropout", lambda facts: 0.1, "All measured configurations in configs/ use some.", has_new_head
     ),
     Rule("model.input_dropout", lambda facts: facts.dropout, _DROPOUT, has_new_head),
     Rule("model.classifier_dropout", lambda facts: facts.dropout, _DROPOUT, has_new_head),
@@ -104,6 +105,13 @@ _REGULARISED = (
         "The average covers about the last tenth of the steps.",
         averages,
     ),
+)
+
+_WITH_VECTORS = (
+    Rule(
+        "tokenizer.vector_words", lambda facts: facts.by_preset(20_000, 50_000, 50_000), _OF_VECTORS, may_add_words
+    ),
+    Rule("model.vectors_std", lambda facts: 0.4, _OF_VECTORS, has_vectors),
 )
 
 _SKEW = (
@@ -148,6 +156,13 @@ TEXT_CLASSIFICATION = (
         " their own, the validation loss was 0.348 instead of 0.337 on SST-2 and, with GloVe, 0.358 instead of 0.323 on"
         " TREC.",
         by_frequency,
+    ),
+    *_WITH_VECTORS,
+    Rule(
+        "training.vectors_frozen_epochs",
+        lambda facts: math.ceil(facts.written_epochs or facts.epochs),
+        _OF_VECTORS,
+        may_add_words,
     ),
     Rule("tokenizer.min_frequency", lambda facts: 1, "The wide path counts rare words too.", counts_rare_words),
     Rule("tokenizer.rare_tokens", lambda facts: 200_000, "The wide path counts rare words too.", counts_rare_words),
@@ -237,10 +252,7 @@ TOKEN_CLASSIFICATION = (
         _TAGGER,
         trains_tokenizer,
     ),
-    Rule(
-        "tokenizer.vector_words", lambda facts: facts.by_preset(20_000, 50_000, 50_000), _OF_VECTORS, may_add_words
-    ),
-    Rule("model.vectors_std", lambda facts: 0.4, _OF_VECTORS, has_vectors),
+    *_WITH_VECTORS,
     Rule("model.crf", lambda facts: True, "A CRF scores whole sequences of tags.", lambda run: run.reads_labels),
     Rule("model.character_encoder", lambda facts: "lstm", "The spelling of a word helps to recognize names."),
     Rule("model.character_embedding_size", lambda facts: 30, _TAGGER),
