@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from importlib.metadata import files
 from pathlib import Path
 
@@ -158,6 +159,7 @@ def sizes(bare: Path, model: Path) -> dict:
     rows = [
         ["hf-rnn-runtime with its dependencies", f"{megabytes(list(packages.rglob('*'))):.0f}"],
         ["without compiled modules (`pip install --no-compile`)", f"{megabytes(_sources(packages)):.0f}"],
+        ["the largest of these packages", _largest(packages)],
         ["torch alone", f"{megabytes([Path(str(file.locate())) for file in files('torch') or ()]):.0f}"],
     ]
     rows += [[f"{file.name} of the model", f"{megabytes([file]):.1f}"] for file in sorted(model.glob("onnx/*.onnx"))]
@@ -166,6 +168,14 @@ def sizes(bare: Path, model: Path) -> dict:
 
 def _sources(packages: Path) -> list[Path]:
     return [path for path in packages.rglob("*") if path.suffix != ".pyc"]
+
+
+def _largest(packages: Path, count: int = 5) -> str:
+    """Return the names and sizes of the largest packages, without compiled modules."""
+    found: Counter[str] = Counter()
+    for folder in filter(Path.is_dir, packages.iterdir()):
+        found[folder.name.removesuffix(".libs")] += megabytes(_sources(folder))
+    return ", ".join(f"{name} {size:.0f}" for name, size in found.most_common(count))
 
 
 NOTES = """All processes have one core and one thread. The model is the one that the command below names; without a
