@@ -31,7 +31,7 @@ def test_words_are_tried_as_written_then_in_other_forms(tmp_path):
     assert result.report["ways"] == {
         "as written": 3,
         "in lower case": 1,
-        "capitalised": 1,
+        "capitalized": 1,
         "with digits as 0": 1,
         "with digits as #": 1,
     }
@@ -46,12 +46,29 @@ def test_words_are_tried_as_written_then_in_other_forms(tmp_path):
         ("the bonn 12 éire", False, "the The THE bonn Bonn BONN 12 éire Éire ÉIRE"),
         ("the bonn 12 éire", True, "the bonn 12 éire"),
         ("the Bonn bonn", False, "the Bonn bonn"),
+        ("<UNK> " + " ".join(f"w{n}" for n in range(100)), True, "<UNK> " + " ".join(f"w{n}" for n in range(100))),
+        (
+            "<UNK> " + " ".join(f"w{n}" for n in range(100)),
+            False,
+            "<UNK> <unk> " + " ".join(f"w{n} W{n}" for n in range(100)),
+        ),
     ],
 )
 def test_words_of_vectors_without_capital_letters_have_their_capitalized_forms(words, lowercase, expected, tmp_path):
     (tmp_path / "v.txt").write_text(lines(words={word: [1, 2] for word in [*words.split(), "later"]}), encoding="utf-8")
     source = open_vectors(str(tmp_path / "v.txt"))
     assert words_of(source, len(words.split()), lowercase) == expected.split()
+
+
+def test_a_word_that_became_an_entry_has_its_own_vector(tmp_path):
+    vectors = {"bonn": [1, 2], "bonner": [7, 7]}
+    (tmp_path / "v.txt").write_bytes(lines(words=vectors).encode())
+    tokenizer = hf_rnn.train_tokenizer(["Bonner"] * 3 + ["der"] * 9, "wordpiece", 16, show_progress=False, words=["Bonn"])
+    source, counts = open_vectors(str(tmp_path / "v.txt")), np.ones(len(tokenizer), dtype=int)
+    bonn = tokenizer.get_vocab()["Bonn"]
+    for words, expected in (([], [7, 7]), (["Bonn"], [1, 2])):
+        matrix = find_vectors(source, "v.txt", tokenizer, ["Bonner"], counts, 0, words=words).matrix
+        assert matrix[bonn].tolist() == expected
 
 
 def test_the_report_counts_types_and_running_tokens(tmp_path):

@@ -368,7 +368,7 @@ def test_a_classifier_with_vectors_knows_their_words_and_keeps_them(tmp_path, ca
     assert (config.embedding_size, config.num_rare_tokens) == (3, 0)
     saved = yaml.safe_load((tmp_path / "model" / "run.yaml").read_text())
     assert "embedding_size" not in saved["model"]
-    assert saved["training"]["vectors_frozen_epochs"] == saved["training"]["num_train_epochs"]
+    assert saved["training"]["freeze_vectors"] is True
     out = capsys.readouterr().out
     assert "vector_words 50000" in out
     report = json.loads((tmp_path / "model" / "metrics.json").read_text())["run"]["vectors"]
@@ -383,7 +383,14 @@ def test_rare_tokens_that_somebody_wrote_take_the_place_of_words_of_vectors():
     assert "tokenizer.vector_words" not in chosen(written)
     without = parsed(model={"vectors": "glove.txt"}, tokenizer={"vector_words": 0})
     assert "tokenizer.rare_tokens" in chosen(without)
-    assert "training.vectors_frozen_epochs" not in chosen(without)
+    assert "training.freeze_vectors" not in chosen(without)
+
+
+@pytest.mark.parametrize("training", [{"freeze_vectors": False}, {"vectors_frozen_epochs": 2}])
+def test_a_classifier_that_trains_its_vectors_has_no_words_that_it_would_leave_behind(training):
+    trained = chosen(parsed(model={"vectors": "glove.txt"}, training=training))
+    assert not {"tokenizer.vector_words", "training.freeze_vectors"} & trained
+    assert "tokenizer.rare_tokens" in trained
 
 
 def test_a_configuration_of_a_model_has_all_that_is_chosen():

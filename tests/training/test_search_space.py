@@ -45,6 +45,12 @@ def test_settings_apply_where_they_have_an_effect():
     assert "training.vectors_frozen_epochs" not in space_of("text_classification").keys
     with_vectors = space_of("text_classification", model__vectors="glove.txt").keys
     assert "training.vectors_frozen_epochs" in with_vectors
+    frozen = {"model__vectors": "glove.txt", "tokenizer__vector_words": 50_000, "training__freeze_vectors": True}
+    with_words = space_of("text_classification", **frozen)
+    assert "training.freeze_vectors" in with_words.keys
+    assert not {"training.vectors_frozen_epochs", "tokenizer.vector_words"} & {*with_words.keys}
+    small = space_of("text_classification", megabytes=2.0, **frozen)
+    assert small.smallest()["tokenizer.vector_words"] == 0
     assert "model.embedding_size" not in with_vectors
     on_encoder = space_of("text_classification", model__pretrained="encoder", tokenizer__kind=None).keys
     assert "model.pooling" in on_encoder

@@ -209,6 +209,8 @@ def test_a_width_that_somebody_wrote_is_that_of_the_vectors(reviews, vectors, tm
         ({}, {"vectors_frozen_epochs": -1}, "vectors_frozen_epochs=-1 must be 0 or greater"),
         ({"vectors": None}, {"vectors_frozen_epochs": 1}, r"vectors_frozen_epochs=1 .*without model\.vectors"),
         ({"vectors_std": 0.0}, {}, r"vectors_std=0\.0 must be greater than 0, such as 0\.4"),
+        ({"vectors": None}, {"freeze_vectors": True}, r"freeze_vectors=True keeps .* none: leave it out, or name"),
+        ({}, {"freeze_vectors": True, "vectors_frozen_epochs": 1}, r"frozen_epochs=1 trains it later: leave one"),
         ({"vectors": None, "vectors_std": 0.4}, {}, r"vectors_std=0\.4 scales pretrained vectors, and there are none"),
     ],
 )
@@ -228,7 +230,8 @@ def test_settings_that_cannot_hold(model, training, message, reviews, vectors, t
         ),
         ({}, {"vector_words": -1}, r"vector_words=-1 must be 0 \(none\) or greater"),
         ({}, {"vector_words": 9, "rare_tokens": 9}, r"vector_words=9 and tokenizer\.rare_tokens=9 both extend"),
-        ({}, {"vector_words": 9, "kind": "bpe"}, r"vector_words=9 are whole words, and tokenizer\.kind='bpe' has no"),
+        ({}, {"vector_words": 9, "kind": "bpe"}, r"vector_words=9 are whole words, and .* the kind bpe has entries"),
+        ({}, {"vector_words": 9, "kind": None}, r"leave tokenizer\.vector_words out, or write one of word, whitespace"),
     ],
 )
 def test_words_of_vectors_that_cannot_be_entries(model, tokenizer, message, reviews, vectors, tmp_path):
@@ -299,7 +302,7 @@ def tagged(tmp_path):
 
 
 def test_words_of_the_vectors_become_entries_and_a_frozen_embedding_keeps_them(tagged, tmp_path, capsys):
-    frozen = {"vectors_frozen_epochs": 2, "num_train_epochs": 2, "averaging": "ema"}
+    frozen = {"freeze_vectors": True, "num_train_epochs": 2, "averaging": "ema"}
     hf_rnn.train(tagger_config(*tagged, tmp_path / "model", {"vector_words": 4}, **frozen))
     tokenizer = hf_rnn.load_tokenizer(str(tmp_path / "model"))
     vocabulary, weights = tokenizer.get_vocab(), embedding(tmp_path / "model")
@@ -317,7 +320,7 @@ def test_words_of_the_vectors_become_entries_and_a_frozen_embedding_keeps_them(t
 
 def test_a_run_whose_embedding_is_frozen_throughout_goes_on_as_if_it_had_not_stopped(tagged, tmp_path):
     rows, vectors = tagged
-    frozen = {"vectors_frozen_epochs": 2, "num_train_epochs": 2, "averaging": "ema", "save_total_limit": 9}
+    frozen = {"freeze_vectors": True, "num_train_epochs": 2, "averaging": "ema", "save_total_limit": 9}
     config = tagger_config(rows, vectors, tmp_path / "whole", {"vector_words": 4}, **frozen)
     hf_rnn.train(config)
     shutil.copytree(tmp_path / "whole", tmp_path / "cut")
@@ -326,6 +329,21 @@ def test_a_run_whose_embedding_is_frozen_throughout_goes_on_as_if_it_had_not_sto
     config["training"] |= {"output_dir": str(tmp_path / "cut"), "resume": True}
     hf_rnn.train(config)
     assert_same_run(tmp_path / "whole", tmp_path / "cut")
+    config["training"] |= {"freeze_vectors": False, "num_train_epochs": 3}
+    with pytest.raises(UserError, match=r"begun with training\.freeze_vectors=True, and this is False: resume it with"):
+        hf_rnn.train(config)
+
+
+def test_few_words_with_a_vector_in_a_frozen_embedding_are_warned_of(reviews, vectors, tiny_run, caplog, tmp_path):
+    vocabulary = hf_rnn.load_tokenizer(str(tiny_run)).get_vocab()
+    most = write(tmp_path / "most.vec", {word: vector(id_) for word, id_ in vocabulary.items() if id_ > 3})
+    for file, warned in ((vectors, True), (most, False)):
+        caplog.clear()
+        config = run_config(reviews, tmp_path / file.stem, file, freeze_vectors=True, max_steps=1)
+        report = hf_rnn.train(config)["run"]["vectors"]
+        assert (report["tokens"] < 0.5) == warned
+        said = f"{1 - report['tokens']:.1%} of the running tokens have no vector and keep a random one"
+        assert (said in caplog.text) == warned
 
 
 @pytest.mark.slow

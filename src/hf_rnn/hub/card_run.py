@@ -28,6 +28,7 @@ DEFAULTS = {
 # Training defaults of the settings that the card shows only if the run changed them.
 OPTIONAL = {
     "gradual_unfreezing": False,
+    "freeze_vectors": False,
     "vectors_frozen_epochs": 0,
     "layer_lr_decay": 1.0,
     "averaging": None,

@@ -149,7 +149,7 @@ def read_record(folder: Path, name: str) -> ExportRecord:
     try:
         raw = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(raw, dict):
-            raise TypeError("it is not an object of JSON")
+            raise TypeError("it is not a JSON object")
         version, exporter = raw["format"], raw["hf_rnn_version"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise HfRnnError(f"{place} of {name!r} is damaged ({_cause(error)}): {_EXPORT}.") from error

@@ -55,9 +55,9 @@ class TokenizerArguments:
         rare_tokens: Maximum number of additional, rarer vocabulary entries. Only the wide path of a text classifier
             distinguishes them. They have no embedding, and the recurrence reads them as the unknown token. Needs kind
             word, whitespace or char.
-        vector_words: Maximum number of words of model.vectors, the first ones, that become additional vocabulary
-            entries. If no vectors of capitalized words exist and lowercase is false, the capitalized and upper-case
-            forms of these words become entries too. Needs model.vectors, and kind word, whitespace or wordpiece.
+        vector_words: Number of words at the start of model.vectors that become additional vocabulary entries. If the
+            vectors are those of lower-case words and lowercase is false, the capitalized and upper-case forms of these
+            words become entries too. Needs model.vectors, and kind word, whitespace or wordpiece.
         lowercase: Convert the text to lower case.
         min_frequency: Minimum number of occurrences of a word in the training texts (for bpe and wordpiece, of a pair
             of symbols) to become an entry. Not read for unigram and char.
@@ -127,9 +127,11 @@ def train_tokenizer(
     model, pre_tokenizer, decoder, trainer = _parts(kind, vocab_size, min_frequency, show_progress)
     tokenizer = Tokenizer(model)
     tokenizer.normalizer = _normalizer(lowercase, strip_html, normalize_digits)
-    # Special tokens in the text are in the vocabulary already and must not be learnt as words.
-    special: Any = [pre_tokenizers.Split(_SPECIAL, behavior="removed")] if kind == "whitespace" else []
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*special, pre_tokenizer]) if special else pre_tokenizer
+    tokenizer.pre_tokenizer = pre_tokenizer
+    if kind == "whitespace":
+        # Special tokens in the text are in the vocabulary already and must not be learnt as words.
+        special: Any = pre_tokenizers.Split(_SPECIAL, behavior="removed")
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([special, pre_tokenizer])
     trim: list[Any] = [processors.ByteLevel(trim_offsets=True)] if kind == "bpe" else []
     tokenizer.post_processor = processors.Sequence(
         [*trim, processors.TemplateProcessing(single="$A", pair=f"$A {EOS} $B", special_tokens=[(EOS, 3)])]

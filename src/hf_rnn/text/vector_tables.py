@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, decoders
 from transformers import AutoConfig, AutoModel, AutoTokenizer
 from transformers.initialization import no_init_weights
 from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
@@ -89,12 +89,16 @@ class TableVectors(VectorReader):
     def _words(self) -> Iterator[str]:
         """Yield the tokens that are whole words, or beginnings of words, in the order of their ids."""
         special = {token.content for token in self.tokenizer.get_added_tokens_decoder().values() if token.special}
-        tokens = [self.tokenizer.id_to_token(i) or "" for i in range(self._known)]
+        parts = json.loads(self.tokenizer.to_str())
+        steps = json.dumps([parts[name] for name in ("normalizer", "pre_tokenizer", "decoder")], ensure_ascii=False)
         # SentencePiece and byte-level tokenizers mark the beginning of a word, and WordPiece its continuation.
-        marks = next((mark for mark in ("▁", "Ġ") if any(token.startswith(mark) for token in tokens)), "")
-        for token in tokens:
-            if token not in special and token.startswith(marks) and not token.startswith("##") and token != marks:
-                yield token.removeprefix(marks)
+        is_byte_level = '"ByteLevel"' in steps
+        mark = "Ġ" if is_byte_level else "▁" if "▁" in steps or '"Metaspace"' in steps else ""
+        for token in (self.tokenizer.id_to_token(i) or "" for i in range(self._known)):
+            if token not in special and token.startswith(mark) and not token.startswith("##") and token != mark:
+                # A byte-level tokenizer shows each byte of a token as one letter.
+                word = decoders.ByteLevel().decode([token]) if is_byte_level else token.removeprefix(mark)
+                yield word.strip()
 
     def _vectors(self, ids: Sequence[int]) -> np.ndarray:
         places = torch.tensor(list(ids), dtype=torch.long)

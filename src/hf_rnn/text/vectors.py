@@ -25,13 +25,15 @@ from .vector_reader import VectorReader
 TRIES: dict[str, Callable[[str], str]] = {
     "as written": str,
     "in lower case": str.lower,
-    "capitalised": str.capitalize,
+    "capitalized": str.capitalize,
     "with digits as 0": lambda word: re.sub(r"\d", "0", word.lower()),
     "with digits as #": lambda word: re.sub(r"\d", "#", word.lower()),
 }
 # Largest accepted standard deviation, in units of the median absolute value of all nonzero numbers. One huge number
 # would make all others 0 once the vectors are scaled.
 MOST_SPREAD = 10_000
+# Share of words with a capital letter up to which vectors count as those of lower-case words.
+CASED = 0.01
 COMPOSED, OF_WORDS, OWN_ROW = "composed of parts", "mean of its words", "own row"
 # Limits for the vectors of subwords: characters read of the training split, and distinct words used.
 MOST_CHARACTERS, MOST_WORDS = 50_000_000, 200_000
@@ -95,6 +97,7 @@ def find_vectors(
     counts: np.ndarray,
     seed: int,
     V: int | None = None,
+    words: Collection[str] = (),
 ) -> FoundVectors:
     """Find the vectors of a tokenizer's vocabulary.
 
@@ -110,6 +113,8 @@ def find_vectors(
         seed: Seed of the random numbers.
         V: Number of tokens with an embedding, which are the first ones; None for all. The rare tokens of a wide path
             come after them.
+        words: Words that became entries of the vocabulary: each has its own vector, and not that of the words that
+            contain it.
 
     Raises:
         DataError: No token has a vector, the vectors found are all 0 or have a huge number, or the source breaks its
@@ -118,7 +123,7 @@ def find_vectors(
     V = len(tokenizer) if V is None else V
     special = set(tokenizer.all_special_ids)
     without = special | set(range(V, len(tokenizer)))
-    vectors, ways = _of_vocabulary(source, tokenizer, texts, without)
+    vectors, ways = _of_vocabulary(source, tokenizer, texts, without, frozenset(words))
     if not vectors:
         raise _nothing_found(source, name, tokenizer, without)
     spread = _spread(vectors, name)
@@ -145,7 +150,11 @@ def find_vectors(
 
 
 def _of_vocabulary(
-    source: VectorReader, tokenizer: PreTrainedTokenizerBase, texts: Iterable[str], special: set[int]
+    source: VectorReader,
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Iterable[str],
+    special: set[int],
+    entries: Collection[str],
 ) -> tuple[dict[int, np.ndarray], Counter[str]]:
     """Return the vector of each token that has one, and the number of tokens found in each way."""
     rows = source.rows(tokenizer.get_vocab())
@@ -155,7 +164,8 @@ def _of_vocabulary(
     words = _own_words(tokenizer, special)
     parts = [] if _is_of_words(tokenizer) else list(_words_of(tokenizer, texts))
     found = look_up(source, {*words.values(), *(word for word, _, _ in parts)})
-    vectors = _of_parts(parts, found, special)
+    whole = {token for token, word in words.items() if word in entries and word in found}
+    vectors = _of_parts(parts, found, special | whole)
     ways = Counter({OF_WORDS: len(vectors)})
     for token, word in words.items():
         if token not in vectors and word in found:
@@ -188,8 +198,8 @@ def look_up(source: VectorReader, words: Collection[str]) -> dict[str, tuple[np.
 def words_of(source: VectorReader, most: int, lowercase: bool) -> list[str]:
     """Return the first words of a source, for the vocabulary of a tokenizer.
 
-    If none of them has a capital letter, their capitalized and upper-case forms are returned too, unless the tokenizer
-    converts the text to lower case.
+    If the source has next to no words with a capital letter, the capitalized and upper-case forms of its words are
+    returned too, unless the tokenizer converts the text to lower case.
 
     Args:
         source: Reader that [`~hf_rnn.text.vector_sources.open_vectors`] returned.
@@ -197,12 +207,18 @@ def words_of(source: VectorReader, most: int, lowercase: bool) -> list[str]:
         lowercase: True if the tokenizer converts the text to lower case.
 
     Raises:
-        DataError: The source breaks its format.
+        DataError: The source breaks its format, or it has no words.
     """
     words = source.first_words(most)
-    if lowercase or any(word != word.lower() for word in words):
+    if most and not words:
+        raise DataError(
+            f"{str(source.path)!r} has vectors of parts of words only, and tokenizer.vector_words={most} takes whole "
+            "words: write tokenizer.vector_words=0."
+        )
+    # Marks such as <UNK> have capital letters in vectors of lower-case words too.
+    if lowercase or sum(word != word.lower() for word in words) > CASED * len(words):
         return words
-    return [form for word in words for form in dict.fromkeys((word, word.capitalize(), word.upper()))]
+    return list(dict.fromkeys(form for word in words for form in (word, word.capitalize(), word.upper())))
 
 
 def _is_of_words(tokenizer: PreTrainedTokenizerBase) -> bool:

@@ -72,9 +72,10 @@ class RNNTrainingArguments(TrainingArguments):
             pretrained encoder.
         gradual_unfreezing: Train only the top layer in the first epoch, and unfreeze the next lower layer in each later
             epoch. Needs model.pretrained and a single process.
+        freeze_vectors: Do not train the embedding, which keeps the vectors of model.vectors. Vocabulary entries without
+            a vector keep random ones. Needs model.vectors.
         vectors_frozen_epochs: Number of epochs at the start of training in which the embedding keeps the vectors of
-            model.vectors. 0 trains it from the first epoch; num_train_epochs or more never trains it. Needs
-            model.vectors.
+            model.vectors. 0 trains it from the first epoch. Needs model.vectors.
         averaging: Weight averaging within the run: ema, swa or nt_asgd. The mean of the weights over training steps is
             evaluated and saved; see [`~hf_rnn.training.averaging.WeightAverage`]. null disables averaging.
         averaging_decay: Decay of the moving average: a step counts this many times as much as the step after it. Read
@@ -127,6 +128,7 @@ class RNNTrainingArguments(TrainingArguments):
     window: int = 70
     layer_lr_decay: float = 1.0
     gradual_unfreezing: bool = False
+    freeze_vectors: bool = False
     vectors_frozen_epochs: int = 0
     averaging: str | None = None
     averaging_decay: float = 0.999
@@ -295,11 +297,6 @@ class RNNTrainingArguments(TrainingArguments):
             config = json.loads(config)
         if isinstance(config, dict):
             self.accelerator_config = {"non_blocking": True, **config}
-
-    @property
-    def keeps_vectors(self) -> bool:
-        """True if the embedding keeps the vectors of model.vectors in all epochs."""
-        return self.max_steps < 1 and 0 < self.num_train_epochs <= self.vectors_frozen_epochs
 
     @property
     def order_seed(self) -> int:

@@ -45,12 +45,16 @@ class WeightAverage(TrainerCallback):
             self.mean = [parameter.detach().clone() for parameter in model.parameters()]
         else:
             # A frozen weight has not changed, so its mean is the weight itself.
-            learning = [place for place, weight in enumerate(model.parameters()) if weight.requires_grad]
-            weights = [parameter.detach() for parameter in model.parameters() if parameter.requires_grad]
+            pairs = [
+                (mean, weight.detach())
+                for mean, weight in zip(self.mean, model.parameters(), strict=True)
+                if weight.requires_grad
+            ]
+            means, weights = map(list, zip(*pairs, strict=True))
             # EMA starts as the mean of all steps, as long as that gives the newest step more weight than EMA does.
             of_all = 1 / (self.count + 1) >= 1 - decay
             add = get_swa_multi_avg_fn() if of_all else get_ema_multi_avg_fn(decay)
-            add([self.mean[place] for place in learning], weights, self.count)
+            add(means, weights, self.count)
         self.count += 1
 
     def on_evaluate(self, args, state, control, metrics=None, **kwargs):

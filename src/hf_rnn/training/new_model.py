@@ -11,10 +11,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from ..hub.fetch import find_model
 from ..models.configuration_rnn import RNNConfig
 from ..tasks import Task, TaskModel
-from ..text.tokenization import BY_FREQUENCY, OF_WORDS, TokenizerArguments, load_tokenizer, train_tokenizer
+from ..text.tokenization import BY_FREQUENCY, TokenizerArguments, load_tokenizer, train_tokenizer
 from ..text.vector_reader import VectorReader
 from ..text.vectors import FoundVectors, words_of
 from ..utils.errors import HfRnnError
+from ..utils.output import say
 from .fine_tuning import ENCODER, OUTPUT
 from .pretrained import take_encoder
 from .run_config import RunConfig
@@ -63,11 +64,6 @@ def tokenizer_of(
     settings["normalize_digits"] = run.data.normalize_digits
     settings["kind"] = settings["kind"] or task.tokenizer_kind
     rare, most = settings.pop("rare_tokens"), settings.pop("vector_words")
-    if most and settings["kind"] not in OF_WORDS:
-        raise HfRnnError(
-            f"tokenizer.vector_words={most} are whole words, and tokenizer.kind={settings['kind']!r} has no entries of "
-            f"whole words: leave it out, or write one of {', '.join(OF_WORDS)} as tokenizer.kind."
-        )
     if rare and settings["kind"] not in BY_FREQUENCY:
         raise HfRnnError(
             f"tokenizer.rare_tokens={rare} are the least frequent entries, and tokenizer.kind={settings['kind']!r} "
@@ -79,7 +75,20 @@ def tokenizer_of(
         if most and vectors is not None:
             settings["words"] = words_of(vectors, most, run.tokenizer.lowercase)
         tokenizer = train_tokenizer(task.texts(rows), **settings, show_progress=not run.training.disable_tqdm)
+        if most and run.training.should_log:
+            say(_of_words(most, settings["words"], tokenizer))
     return broadcast_object_list([tokenizer])[0]
+
+
+def _of_words(most: int, words: list[str], tokenizer: PreTrainedTokenizerBase) -> str:
+    """Return a line about the words of the vectors that are entries of the vocabulary."""
+    entries = tokenizer.get_vocab()
+    found = sum(word in entries for word in words)
+    forms = ", with their capitalized and upper-case forms" if len(words) > most else ""
+    return (
+        f"words      {found:,} of the {len(words):,} first words of the vectors{forms} are among the {len(entries):,} "
+        "entries of the vocabulary; the others are split or changed by the tokenizer"
+    )
 
 
 def model_of(
@@ -107,7 +116,7 @@ def model_of(
         if checkpoint is None
         else task.model_class.from_pretrained(checkpoint)
     )
-    if run.training.keeps_vectors:
+    if run.training.freeze_vectors:
         for embedding in embeddings_of(model):
             embedding.weight.requires_grad_(False)
     return model
@@ -116,7 +125,7 @@ def model_of(
 def _new_model(
     run: RunConfig, task: TaskModel, tokenizer: PreTrainedTokenizerBase, vectors: FoundVectors | None
 ) -> PreTrainedModel:
-    """Return a model on `model.pretrained`, or one without trained weights but for its vectors."""
+    """Return a model on `model.pretrained`, or an untrained one, whose embedding has the vectors if there are any."""
     settings = asdict(run.model)
     pretrained, forward_only, keep_head = map(settings.pop, ("pretrained", "forward_only", "keep_head"))
     # The vectors are found already. The wide path is added after the training of the recurrent network.

@@ -91,7 +91,7 @@ def counts_rare_words(run: RunConfig) -> bool:
     Args:
         run: Run as parsed.
     """
-    return by_frequency(run) and has_wide_path(run) and not may_add_words(run)
+    return by_frequency(run) and has_wide_path(run) and not may_freeze(run)
 
 
 def learns_vectors(run: RunConfig) -> bool:
@@ -123,6 +123,18 @@ def may_add_words(run: RunConfig) -> bool:
     if "tokenizer.vector_words" in run.given and not run.tokenizer.vector_words:
         return False
     return has_vectors(run) and trains_tokenizer(run) and run.tokenizer.kind in (None, *OF_WORDS)
+
+
+def may_freeze(run: RunConfig) -> bool:
+    """Return True if a text classifier may have the words of its vectors, in an embedding that is not trained.
+
+    Trained, the vectors of the words in the training rows would move away from those of the other words.
+
+    Args:
+        run: Run as parsed.
+    """
+    trains = "training.freeze_vectors" in run.given and not run.training.freeze_vectors
+    return may_add_words(run) and not trains and "training.vectors_frozen_epochs" not in run.given
 
 
 def may_count_tokens(run: RunConfig) -> bool:
@@ -187,6 +199,7 @@ __all__ = [
     "learns_vectors",
     "may_add_words",
     "may_count_tokens",
+    "may_freeze",
     "may_look_ahead",
     "may_weigh",
     "on_encoder",

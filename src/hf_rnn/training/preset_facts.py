@@ -184,6 +184,11 @@ class Facts:
         return 0.2 if self.steps < 3 * self.steps_of_an_epoch else 0.3
 
     @property
+    def vector_words(self) -> int:
+        """The number of words of pretrained vectors that become entries of the vocabulary."""
+        return self.by_preset(20_000, 50_000, 50_000)
+
+    @property
     def averaging_decay(self) -> float:
         """The EMA decay that averages about the last tenth of the steps."""
         return round(min(0.999, max(0.9, 1 - 10 / self.steps)), 4)

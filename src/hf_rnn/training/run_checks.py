@@ -6,7 +6,7 @@ from dataclasses import MISSING
 
 from ..models.cells import find_cell
 from ..tasks.base import TaskModel
-from ..text.tokenization import KINDS
+from ..text.tokenization import KINDS, OF_WORDS
 from ..utils.errors import ConfigError, check_choice
 from ..utils.machine import emulates_bf16, runs_bf16
 from .distil_checks import check_distillation
@@ -31,7 +31,7 @@ def check_use(run: RunConfig, task: type[TaskModel]) -> None:
     args = run.training
     _check_folds(run)
     check_distillation(run)
-    _check_vectors(run)
+    _check_vectors(run, task)
     if run.preset != "none" and "preset" in run.given and (why := without_rules(run)):
         raise ConfigError(f"preset={run.preset!r} chooses settings by rules, and {why}: leave it out.")
     if run.tokenizer.kind is not None:
@@ -80,26 +80,42 @@ def check_use(run: RunConfig, task: type[TaskModel]) -> None:
             raise ConfigError(f"{name}={value!r} has no use in the task {run.task}: leave it out.")
 
 
-def _check_vectors(run: RunConfig) -> None:
+def _check_vectors(run: RunConfig, task: type[TaskModel]) -> None:
     """Raise [`ConfigError`] for settings that need pretrained vectors without them, or that contradict each other."""
     words, epochs, std = run.tokenizer.vector_words, run.training.vectors_frozen_epochs, run.model.vectors_std
     without = run.model.vectors is None and not run.distil.teacher_embeddings
+    # A pretrained model cannot have vectors besides its own.
+    remedy = "leave it out" + ("" if run.model.pretrained else ", or name vectors, model.vectors=FILE")
+    if run.training.freeze_vectors and (without or epochs):
+        why = f"and training.vectors_frozen_epochs={epochs} trains it later" if epochs else "and there are none"
+        raise ConfigError(
+            f"training.freeze_vectors=True keeps the pretrained vectors in all epochs, {why}: "
+            f"{'leave one of them out' if epochs else remedy}."
+        )
     if epochs and without:
         raise ConfigError(
             f"training.vectors_frozen_epochs={epochs} freezes the embedding at first, and without model.vectors it is "
-            "untrained: leave it out, or name vectors, model.vectors=FILE."
+            f"untrained: {remedy}."
         )
     if std is not None and without:
-        raise ConfigError(
-            f"model.vectors_std={std} scales pretrained vectors, and there are none: leave it out, or name vectors, "
-            "model.vectors=FILE."
-        )
+        raise ConfigError(f"model.vectors_std={std} scales pretrained vectors, and there are none: {remedy}.")
     if words < 0:
         raise ConfigError(f"tokenizer.vector_words={words} must be 0 (none) or greater, such as 50000.")
     if words and run.model.vectors is None:
         raise ConfigError(
-            f"tokenizer.vector_words={words} takes words of pretrained vectors, and there are none: leave it out, or "
-            "name vectors, model.vectors=FILE."
+            f"tokenizer.vector_words={words} takes words of pretrained vectors, and there are none: {remedy}."
+        )
+    if words and run.tokenizer.path is not None:
+        raise ConfigError(
+            f"tokenizer.path={run.tokenizer.path!r} names a tokenizer with a vocabulary of its own, and "
+            f"tokenizer.vector_words={words} would extend it: leave one of them out."
+        )
+    chosen = any(rule.key == "tokenizer.kind" for rule in rules_of(run))
+    kind = run.tokenizer.kind or task.tokenizer_kind
+    if words and not chosen and kind not in OF_WORDS:
+        raise ConfigError(
+            f"tokenizer.vector_words={words} are whole words, and a tokenizer of the kind {kind} has entries of parts "
+            f"of words: leave tokenizer.vector_words out, or write one of {', '.join(OF_WORDS)} as tokenizer.kind."
         )
     if words and run.tokenizer.rare_tokens:
         raise ConfigError(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..models.pooling import POOLINGS
-from ..text.tokenization import BY_FREQUENCY
+from ..text.tokenization import BY_FREQUENCY, OF_WORDS
 from .preset_conditions import always, from_nothing, trains_tokenizer
 
 
@@ -157,8 +157,15 @@ _COMMON = (
         "training.vectors_frozen_epochs",
         lambda default, start: (0, 1, 2),
         "Frozen at first, vectors keep what they know about words that are rare in the training rows.",
-        lambda run: run.model.vectors is not None,
+        lambda run: run.model.vectors is not None and not run.training.freeze_vectors,
     ),
+)
+_VECTOR_WORDS = Setting(
+    "tokenizer.vector_words",
+    lambda default, start: (0, default // 16, default // 4) if start.megabytes else (),
+    "Each of them is an entry with a vector.",
+    lambda run: run.tokenizer.vector_words > 0 and run.tokenizer.kind in (None, *OF_WORDS),
+    True,
 )
 TEXT_CLASSIFICATION = (
     Setting(
@@ -190,6 +197,13 @@ TEXT_CLASSIFICATION = (
         "The n-grams take most of the size of a small model.",
         sizes=True,
     ),
+    _VECTOR_WORDS,
+    Setting(
+        "training.freeze_vectors",
+        lambda default, start: (True, False),
+        "Many rows teach the embedding more than the vectors know.",
+        lambda run: run.training.freeze_vectors,
+    ),
     Setting(
         "tokenizer.rare_tokens",
         lambda default, start: (0, 3000, 12_000, 50_000) if start.megabytes else (),
@@ -216,6 +230,7 @@ TOKEN_CLASSIFICATION = (
         trains_tokenizer,
         True,
     ),
+    _VECTOR_WORDS,
     Setting("model.crf", lambda default, start: (False, True), "A CRF helps where tags depend on each other."),
     Setting("model.character_encoder", lambda default, start: ("none", "lstm", "cnn"), "Spelling helps with names."),
     Setting("model.character_hidden_size", _width, _SIZE, lambda run: run.model.character_encoder != "none", True),

@@ -74,7 +74,7 @@ def _bytes(run: RunConfig, task: Any, values: dict[str, int]) -> int:
     settings = {name: value for name, value in asdict(run.model).items() if name in RNNConfig.__annotations__}
     settings |= {key.partition(".")[2]: value for key, value in values.items() if key.startswith("model.")}
     entries = values.get("tokenizer.vocab_size", run.tokenizer.vocab_size)
-    # In lower case, capitalized and in upper case.
+    # A word has up to three forms: in lower case, capitalized and in upper case.
     entries += run.tokenizer.vector_words * (1 if run.tokenizer.lowercase else 3)
     rare = values.get("tokenizer.rare_tokens", run.tokenizer.rare_tokens)
     settings |= {"vocab_size": entries, "num_rare_tokens": rare, "unk_token_id": 1 if rare else None}

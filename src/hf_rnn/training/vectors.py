@@ -1,6 +1,7 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """Pretrained word vectors for the embedding of a new model, and their freezing in the first epochs."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,16 @@ from ..tasks import Task
 from ..text.vector_reader import VectorReader
 from ..text.vector_sources import open_vectors
 from ..text.vector_tables import input_embeddings
-from ..text.vectors import FoundVectors, find_vectors
+from ..text.vectors import FoundVectors, find_vectors, words_of
 from ..utils.errors import DataError
 from ..utils.output import say
 from .callbacks import epoch_of
 from .run_config import RunConfig
+
+logger = logging.getLogger(__name__)
+
+# Share of the running tokens with a vector below which a frozen embedding is warned of.
+FEW_TOKENS = 0.5
 
 
 def open_for(run: RunConfig, teacher: Path | None = None) -> VectorReader | None:
@@ -81,7 +87,8 @@ def vectors_for(
         counts = _counts(encoded, ["input_ids", *(["labels"] if written else [])], len(tokenizer))
         name = Path(path).name if Path(path).exists() else path
         V = len(tokenizer) - run.rare_tokens_of(tokenizer)
-        found = find_vectors(source, name, tokenizer, task.texts(rows), counts, run.training.seed, V)
+        words = words_of(source, run.tokenizer.vector_words, run.tokenizer.lowercase)
+        found = find_vectors(source, name, tokenizer, task.texts(rows), counts, run.training.seed, V, words)
         if run.distil.teacher_embeddings:
             found = found.reduced_to(run.model.embedding_size)
         # Larger vectors learn at another pace than the other weights. The standard deviation of GloVe is four times as
@@ -90,6 +97,12 @@ def vectors_for(
     found = broadcast_object_list([found])[0]
     if run.training.should_log:
         say(found.summary())
+        if run.training.freeze_vectors and found.report["tokens"] < FEW_TOKENS:
+            logger.warning(
+                f"training.freeze_vectors=True, and {1 - found.report['tokens']:.1%} of the running tokens have no "
+                "vector and keep a random one: name vectors of the language of the texts, or write "
+                "training.freeze_vectors=False."
+            )
     return found
 
 
@@ -131,7 +144,7 @@ class VectorsAtStart(TrainerCallback, ExportableState):
     The report is part of each checkpoint. A frozen embedding has a gradient of zeros, for gradient clipping and for the
     exchange between processes. Before the optimizer step its gradient is set to None, so that the optimizer applies
     neither an update nor weight decay. `requires_grad_(False)` is not used: with several processes, data parallelism
-    would wait for the gradient of the parameter.
+    would wait for the gradient of the parameter. (`freeze_vectors` uses it, before training begins.)
 
     Args:
         epochs: Number of epochs at the start in which the embeddings are frozen.
@@ -144,8 +157,7 @@ class VectorsAtStart(TrainerCallback, ExportableState):
         self._hooks: list[Any] = []
 
     def on_train_begin(self, args, state, control, model=None, **kwargs):
-        # With `keeps_vectors`, the embedding has no gradient.
-        if self.epochs and not args.keeps_vectors:
+        if self.epochs:
             self._hooks = [embedding.weight.register_hook(self._gradient) for embedding in embeddings_of(model)]
 
     def on_epoch_begin(self, args, state, control, **kwargs):
