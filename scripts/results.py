@@ -192,9 +192,9 @@ PUBLISHED_PERPLEXITY = {
 }
 NOTES = [
     "`conll2003_default` ran while other programs used the two cores, which tripled its minutes. The two runs of "
-    "`conll2003_best_vectors` had one thread each and ran side by side. Without words of the vectors in the vocabulary, "
-    "with a standard deviation of the vectors of 0.1 and dropout of 0.5, one run had a test F1 of 83.41 % and a "
-    "validation F1 of 89.59 %.",
+    "`conll2003_best_vectors` had one thread each and ran side by side. Without words of the vectors in the "
+    "vocabulary, with a standard deviation of the vectors of 0.1 and dropout of 0.5, one run had a test F1 of 83.41 % "
+    "and a validation F1 of 89.59 %.",
     "`imdb_lm_small` and `imdb_lm_small_best` used both cores while other programs ran, which took up to half of their "
     "minutes. The n-grams of the second one are part of its accuracy.",
     "`imdb_seed`, `imdb`, `sst2` and `trec` ran with one thread each (`OMP_NUM_THREADS=1`), and two programs shared "

@@ -63,7 +63,8 @@ def test_words_of_vectors_without_capital_letters_have_their_capitalized_forms(w
 def test_a_word_that_became_an_entry_has_its_own_vector(tmp_path):
     vectors = {"bonn": [1, 2], "bonner": [7, 7]}
     (tmp_path / "v.txt").write_bytes(lines(words=vectors).encode())
-    tokenizer = hf_rnn.train_tokenizer(["Bonner"] * 3 + ["der"] * 9, "wordpiece", 16, show_progress=False, words=["Bonn"])
+    texts = ["Bonner"] * 3 + ["der"] * 9
+    tokenizer = hf_rnn.train_tokenizer(texts, "wordpiece", 16, show_progress=False, words=["Bonn"])
     source, counts = open_vectors(str(tmp_path / "v.txt")), np.ones(len(tokenizer), dtype=int)
     bonn = tokenizer.get_vocab()["Bonn"]
     for words, expected in (([], [7, 7]), (["Bonn"], [1, 2])):

@@ -73,7 +73,8 @@ _OF_VECTORS = (
     "Taggers of CoNLL-2003 had F1 of 89.9 after five epochs with subwords, and 92.2 with 50,000 words of the vectors in"
     " addition; with a standard deviation of 0.1 instead of 0.4, 90.8; with a frozen embedding, 91.4. The validation"
     " loss of classifiers on TREC (best) was 0.338 with a standard deviation of 0.1, 0.324 with 0.4, and 0.261 with the"
-    " words and a frozen embedding in addition; on 6,920 sentences of SST-2, 0.400 with 0.1, and 0.354 with all three changes."
+    " words and a frozen embedding in addition; on 6,920 sentences of SST-2, 0.400 with 0.1, and 0.354 with all three"
+    " changes."
 )
 # Bidirectionality, dropout, early stopping and weight averaging, for text classifiers and taggers.
 _REGULARISED = (
