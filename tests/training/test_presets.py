@@ -378,6 +378,18 @@ def test_a_classifier_with_vectors_knows_their_words_and_keeps_them(tmp_path, ca
     torch.testing.assert_close(weights[tokenizer.get_vocab()["unseen7"]], expected)
 
 
+def test_many_words_teach_an_embedding_more_than_vectors_know():
+    assert facts(written_freeze=None).freezes_vectors
+    assert facts(written_freeze=None).vector_words > 0
+    many = facts(rows=22_500, words=296, written_freeze=None)
+    assert not many.freezes_vectors
+    assert many.vector_words == 0
+    assert facts(rows=22_500, words=296, written_freeze=True).vector_words > 0
+    values = {rule.key: rule.value(many) for rule in RULES["text_classification"]}
+    assert values["tokenizer.rare_tokens"] > 0
+    assert not values["training.freeze_vectors"]
+
+
 def test_rare_tokens_that_somebody_wrote_take_the_place_of_words_of_vectors():
     written = parsed(model={"vectors": "glove.txt"}, tokenizer={"rare_tokens": 9})
     assert "tokenizer.vector_words" not in chosen(written)

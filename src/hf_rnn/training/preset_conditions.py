@@ -91,7 +91,7 @@ def counts_rare_words(run: RunConfig) -> bool:
     Args:
         run: Run as parsed.
     """
-    return by_frequency(run) and has_wide_path(run) and not may_freeze(run)
+    return by_frequency(run) and has_wide_path(run) and not run.tokenizer.vector_words
 
 
 def learns_vectors(run: RunConfig) -> bool:

@@ -67,6 +67,7 @@ _DROPOUT = (
     "For classifiers, 0.2 and 0.3 gave a lower validation loss than 0.5 with few epochs at a high learning rate;"
     " taggers use the value of configs/conll2003.yaml, which was measured. With vectors, taggers have 0.25."
 )
+_RARE = "The wide path counts rare words too. Beside words of vectors, there are no rare tokens."
 # Measured on validation rows, in single runs with GloVe of 100 dimensions.
 # Measured on validation rows, in single runs with GloVe of 100 dimensions.
 _OF_VECTORS = (
@@ -74,7 +75,7 @@ _OF_VECTORS = (
     " addition; with a standard deviation of 0.1 instead of 0.4, 90.8; with a frozen embedding, 91.4. The validation"
     " loss of classifiers on TREC (best) was 0.338 with a standard deviation of 0.1, 0.324 with 0.4, and 0.261 with the"
     " words and a frozen embedding in addition; on 6,920 sentences of SST-2, 0.400 with 0.1, and 0.354 with all three"
-    " changes."
+    " changes; on 22,500 reviews of IMDB, that of the recurrence was 0.310 with them, and 0.231 without vectors."
 )
 # Bidirectionality, dropout, early stopping and weight averaging, for text classifiers and taggers.
 _REGULARISED = (
@@ -153,10 +154,10 @@ TEXT_CLASSIFICATION = (
         by_frequency,
     ),
     Rule("tokenizer.vector_words", lambda facts: facts.vector_words, _OF_VECTORS, may_freeze),
-    Rule("training.freeze_vectors", lambda facts: True, _OF_VECTORS, may_freeze),
+    Rule("training.freeze_vectors", lambda facts: facts.freezes_vectors, _OF_VECTORS, may_freeze),
     Rule("model.vectors_std", lambda facts: 0.4, _OF_VECTORS, has_vectors),
-    Rule("tokenizer.min_frequency", lambda facts: 1, "The wide path counts rare words too.", counts_rare_words),
-    Rule("tokenizer.rare_tokens", lambda facts: 200_000, "The wide path counts rare words too.", counts_rare_words),
+    Rule("tokenizer.min_frequency", lambda facts: 2 if facts.freezes_vectors else 1, _RARE, counts_rare_words),
+    Rule("tokenizer.rare_tokens", lambda facts: 0 if facts.freezes_vectors else 200_000, _RARE, counts_rare_words),
     Rule(
         "model.wide_ngrams",
         lambda facts: max(1, min(200_000, MOST_WEIGHTS // facts.labels)),
