@@ -57,7 +57,9 @@ def test_words_are_tried_as_written_then_in_other_forms(tmp_path):
 def test_words_of_vectors_without_capital_letters_have_their_capitalized_forms(words, lowercase, expected, tmp_path):
     (tmp_path / "v.txt").write_text(lines(words={word: [1, 2] for word in [*words.split(), "later"]}), encoding="utf-8")
     source = open_vectors(str(tmp_path / "v.txt"))
-    assert words_of(source, len(words.split()), lowercase) == expected.split()
+    found, with_forms = words_of(source, len(words.split()), lowercase)
+    assert found == expected.split()
+    assert with_forms == (len(found) > len(words.split()))
 
 
 def test_a_word_that_became_an_entry_has_its_own_vector(tmp_path):

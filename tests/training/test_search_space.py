@@ -49,13 +49,25 @@ def test_settings_apply_where_they_have_an_effect():
     with_words = space_of("text_classification", **frozen)
     assert "training.freeze_vectors" in with_words.keys
     assert not {"training.vectors_frozen_epochs", "tokenizer.vector_words"} & {*with_words.keys}
-    small = space_of("text_classification", megabytes=2.0, **frozen)
+    small = space_of("text_classification", megabytes=2.0, model__wide_ngrams=1000, **frozen)
     assert small.smallest()["tokenizer.vector_words"] == 0
+    # Rare tokens and words of vectors contradict each other.
+    drawn = [small.drawn(random.Random(seed), share=0.9) for seed in range(40)]
+    assert any(each["tokenizer.vector_words"] for each in drawn if "tokenizer.vector_words" in each)
+    assert not any(each.get("tokenizer.vector_words") and each.get("tokenizer.rare_tokens") for each in drawn)
     assert "model.embedding_size" not in with_vectors
     on_encoder = space_of("text_classification", model__pretrained="encoder", tokenizer__kind=None).keys
     assert "model.pooling" in on_encoder
     assert not {"model.hidden_size", "model.cell_type", "tokenizer.kind", "tokenizer.vocab_size"} & set(on_encoder)
     assert "training.num_train_epochs" not in space_of("text_classification", training__max_steps=10).keys
+
+
+@pytest.mark.parametrize("key", ["tokenizer.vector_words", "tokenizer.rare_tokens"])
+def test_no_kind_of_tokenizer_is_searched_that_contradicts_what_somebody_wrote(key):
+    start = space_of("text_classification", 1.0, model__wide_ngrams=1000, model__vectors="glove.txt").start
+    given = SearchSpace("text_classification", frozenset({key}), start)
+    assert "tokenizer.kind" not in given.keys
+    assert ("model.wide_ngrams" in given.keys) == (key == "tokenizer.vector_words")
 
 
 def test_characters_are_tokens_of_short_texts_only():

@@ -210,7 +210,11 @@ def test_a_width_that_somebody_wrote_is_that_of_the_vectors(reviews, vectors, tm
         ({"vectors": None}, {"vectors_frozen_epochs": 1}, r"vectors_frozen_epochs=1 .*without model\.vectors"),
         ({"vectors_std": 0.0}, {}, r"vectors_std=0\.0 must be greater than 0, such as 0\.4"),
         ({"vectors": None}, {"freeze_vectors": True}, r"freeze_vectors=True keeps .* none: leave it out, or name"),
-        ({}, {"freeze_vectors": True, "vectors_frozen_epochs": 1}, r"frozen_epochs=1 trains it later: leave one"),
+        (
+            {},
+            {"freeze_vectors": True, "vectors_frozen_epochs": 1},
+            r"frozen_epochs=1 trains the embedding later: leave one",
+        ),
         ({"vectors": None, "vectors_std": 0.4}, {}, r"vectors_std=0\.4 scales pretrained vectors, and there are none"),
     ],
 )
@@ -342,7 +346,9 @@ def test_few_words_with_a_vector_in_a_frozen_embedding_are_warned_of(reviews, ve
         config = run_config(reviews, tmp_path / file.stem, file, freeze_vectors=True, max_steps=1)
         report = hf_rnn.train(config)["run"]["vectors"]
         assert (report["tokens"] < 0.5) == warned
-        said = f"{1 - report['tokens']:.1%} of the running tokens have no vector and keep a random one"
+        said = (
+            f"{1 - report['tokens']:.1%} of the running tokens have no vector and keep a random one, because training.f"
+        )
         assert (said in caplog.text) == warned
 
 

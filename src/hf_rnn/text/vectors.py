@@ -195,11 +195,11 @@ def look_up(source: VectorReader, words: Collection[str]) -> dict[str, tuple[np.
     return found | {word: (vector, COMPOSED) for word, vector in composed.items()}
 
 
-def words_of(source: VectorReader, most: int, lowercase: bool) -> list[str]:
-    """Return the first words of a source, for the vocabulary of a tokenizer.
+def words_of(source: VectorReader, most: int, lowercase: bool) -> tuple[list[str], bool]:
+    """Return the first words of a source, for the vocabulary of a tokenizer, and whether other forms are among them.
 
     If the source has next to no words with a capital letter, the capitalized and upper-case forms of its words are
-    returned too, unless the tokenizer converts the text to lower case.
+    added, unless the tokenizer converts the text to lower case.
 
     Args:
         source: Reader that [`~hf_rnn.text.vector_sources.open_vectors`] returned.
@@ -212,13 +212,13 @@ def words_of(source: VectorReader, most: int, lowercase: bool) -> list[str]:
     words = source.first_words(most)
     if most and not words:
         raise DataError(
-            f"{str(source.path)!r} has vectors of parts of words only, and tokenizer.vector_words={most} takes whole "
-            "words: write tokenizer.vector_words=0."
+            f"{str(source.path)!r} has no vectors of whole words, and tokenizer.vector_words={most} takes such words: "
+            "name other vectors, or write tokenizer.vector_words=0."
         )
     # Marks such as <UNK> have capital letters in vectors of lower-case words too.
     if lowercase or sum(word != word.lower() for word in words) > CASED * len(words):
-        return words
-    return list(dict.fromkeys(form for word in words for form in (word, word.capitalize(), word.upper())))
+        return words, False
+    return list(dict.fromkeys(form for word in words for form in (word, word.capitalize(), word.upper()))), True
 
 
 def _is_of_words(tokenizer: PreTrainedTokenizerBase) -> bool:

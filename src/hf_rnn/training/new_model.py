@@ -73,21 +73,22 @@ def tokenizer_of(
     tokenizer = None
     if run.training.process_index == 0:  # Training may differ slightly between processes.
         if most and vectors is not None:
-            settings["words"] = words_of(vectors, most, run.tokenizer.lowercase)
+            settings["words"], with_forms = words_of(vectors, most, run.tokenizer.lowercase)
         tokenizer = train_tokenizer(task.texts(rows), **settings, show_progress=not run.training.disable_tqdm)
-        if most and run.training.should_log:
-            say(_of_words(most, settings["words"], tokenizer))
+        if most and vectors is not None and run.training.should_log:
+            say(_of_words(settings["words"], with_forms, tokenizer))
     return broadcast_object_list([tokenizer])[0]
 
 
-def _of_words(most: int, words: list[str], tokenizer: PreTrainedTokenizerBase) -> str:
+def _of_words(words: list[str], with_forms: bool, tokenizer: PreTrainedTokenizerBase) -> str:
     """Return a line about the words of the vectors that are entries of the vocabulary."""
     entries = tokenizer.get_vocab()
     found = sum(word in entries for word in words)
-    forms = ", with their capitalized and upper-case forms" if len(words) > most else ""
+    forms = ", capitalized and upper-case forms included," if with_forms else ""
+    others = "; the tokenizer splits or changes the others" if found < len(words) else ""
     return (
-        f"words      {found:,} of the {len(words):,} first words of the vectors{forms} are among the {len(entries):,} "
-        "entries of the vocabulary; the others are split or changed by the tokenizer"
+        f"words      {found:,} of {len(words):,} first words of the vectors{forms} are among the {len(entries):,} "
+        f"entries of the vocabulary{others}"
     )
 
 

@@ -87,7 +87,11 @@ def _check_vectors(run: RunConfig, task: type[TaskModel]) -> None:
     # A pretrained model cannot have vectors besides its own.
     remedy = "leave it out" + ("" if run.model.pretrained else ", or name vectors, model.vectors=FILE")
     if run.training.freeze_vectors and (without or epochs):
-        why = f"and training.vectors_frozen_epochs={epochs} trains it later" if epochs else "and there are none"
+        why = (
+            f"and training.vectors_frozen_epochs={epochs} trains the embedding later"
+            if epochs
+            else "and there are none"
+        )
         raise ConfigError(
             f"training.freeze_vectors=True keeps the pretrained vectors in all epochs, {why}: "
             f"{'leave one of them out' if epochs else remedy}."

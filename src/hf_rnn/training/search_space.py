@@ -68,6 +68,7 @@ class Setting:
             sections of the run.
         sizes: True if smaller values make the saved model smaller.
         case: Name of the case, for a key with different values in different cases.
+        unless: Keys that other values of the setting would contradict: it is not searched if the user wrote one.
     """
 
     key: str
@@ -76,6 +77,7 @@ class Setting:
     when: Callable[[Any], bool] = always
     sizes: bool = False
     case: str = ""
+    unless: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -116,6 +118,14 @@ def _kind(*kinds: str) -> Callable[[Any], bool]:
 
 def _is_wide(run: Any) -> bool:
     return run.model.wide_ngrams > 0
+
+
+def _has_rare_tokens(run: Any) -> bool:
+    return _is_wide(run) and run.tokenizer.kind in BY_FREQUENCY and run.tokenizer.path is None
+
+
+def _has_vector_words(run: Any) -> bool:
+    return run.tokenizer.vector_words > 0 and run.tokenizer.kind in (None, *OF_WORDS)
 
 
 _OVERFITTING = "How much a network overfits depends on the number of rows and on its size."
@@ -164,7 +174,7 @@ _VECTOR_WORDS = Setting(
     "tokenizer.vector_words",
     lambda default, start: (0, default // 16, default // 4) if start.megabytes else (),
     "Each of them is an entry with a vector.",
-    lambda run: run.tokenizer.vector_words > 0 and run.tokenizer.kind in (None, *OF_WORDS),
+    _has_vector_words,
     True,
 )
 TEXT_CLASSIFICATION = (
@@ -174,6 +184,7 @@ TEXT_CLASSIFICATION = (
         "Subwords read the parts of rare words. Characters suit texts of few words, such as names; longer texts would "
         "take too long.",
         trains_tokenizer,
+        unless=frozenset({"tokenizer.vector_words", "tokenizer.rare_tokens"}),
     ),
     Setting(
         "tokenizer.vocab_size",
@@ -196,19 +207,20 @@ TEXT_CLASSIFICATION = (
         lambda default, start: (0, default // 64, default // 16, default // 4) if start.megabytes else (0,),
         "The n-grams take most of the size of a small model.",
         sizes=True,
+        unless=frozenset({"tokenizer.rare_tokens"}),
     ),
     _VECTOR_WORDS,
     Setting(
         "training.freeze_vectors",
         lambda default, start: (True, False),
         "Many rows teach the embedding more than the vectors know.",
-        lambda run: run.training.freeze_vectors,
+        lambda run: run.training.freeze_vectors and _has_vector_words(run),
     ),
     Setting(
         "tokenizer.rare_tokens",
         lambda default, start: (0, 3000, 12_000, 50_000) if start.megabytes else (),
         "Each of them is an entry of the saved tokenizer, and only the n-grams read it.",
-        lambda run: _is_wide(run) and run.tokenizer.kind in BY_FREQUENCY and run.tokenizer.path is None,
+        lambda run: _has_rare_tokens(run) and not run.tokenizer.vector_words,
         True,
     ),
     Setting(
@@ -250,7 +262,7 @@ class SearchSpace:
 
     def __init__(self, task: str, given: frozenset[str], start: Start):
         self.start = start
-        self.settings = [each for each in SPACES[task] if each.key not in given]
+        self.settings = [each for each in SPACES[task] if not given & {each.key, *each.unless}]
 
     @property
     def keys(self) -> list[str]:

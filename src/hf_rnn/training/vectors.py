@@ -26,8 +26,8 @@ from .run_config import RunConfig
 
 logger = logging.getLogger(__name__)
 
-# Share of the running tokens with a vector below which a frozen embedding is warned of.
-FEW_TOKENS = 0.5
+# Shares of the running tokens with a vector below which a run warns: with a frozen embedding, and with a trained one.
+FEW_IF_FROZEN, FEW = 0.5, 0.1
 
 
 def open_for(run: RunConfig, teacher: Path | None = None) -> VectorReader | None:
@@ -87,7 +87,7 @@ def vectors_for(
         counts = _counts(encoded, ["input_ids", *(["labels"] if written else [])], len(tokenizer))
         name = Path(path).name if Path(path).exists() else path
         V = len(tokenizer) - run.rare_tokens_of(tokenizer)
-        words = words_of(source, run.tokenizer.vector_words, run.tokenizer.lowercase)
+        words, _ = words_of(source, run.tokenizer.vector_words, run.tokenizer.lowercase)
         found = find_vectors(source, name, tokenizer, task.texts(rows), counts, run.training.seed, V, words)
         if run.distil.teacher_embeddings:
             found = found.reduced_to(run.model.embedding_size)
@@ -97,11 +97,13 @@ def vectors_for(
     found = broadcast_object_list([found])[0]
     if run.training.should_log:
         say(found.summary())
-        if run.training.freeze_vectors and found.report["tokens"] < FEW_TOKENS:
+        frozen = run.training.freeze_vectors
+        if found.report["tokens"] < (FEW_IF_FROZEN if frozen else FEW):
+            begin = "keep a random one, because training.freeze_vectors=True" if frozen else "begin with a random one"
+            remedy = "write training.freeze_vectors=False" if frozen else "leave model.vectors out"
             logger.warning(
-                f"training.freeze_vectors=True, and {1 - found.report['tokens']:.1%} of the running tokens have no "
-                "vector and keep a random one: name vectors of the language of the texts, or write "
-                "training.freeze_vectors=False."
+                f"{1 - found.report['tokens']:.1%} of the running tokens have no vector and {begin}: name vectors of "
+                f"the language of the texts, or {remedy}."
             )
     return found
 
