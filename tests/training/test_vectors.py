@@ -291,7 +291,7 @@ def tagger_config(rows, vectors, folder, tokenizer=None, **training) -> dict:
     return {
         "task": "token_classification",
         "data": {"path": str(rows)},
-        "tokenizer": {"kind": "wordpiece", "vocab_size": 70, **(tokenizer or {})},
+        "tokenizer": {"vocab_size": 70, **(tokenizer or {})},
         "model": {"vectors": str(vectors), "hidden_size": 8, "character_encoder": "cnn"},
         "training": {"output_dir": str(folder), "disable_tqdm": True, "num_train_epochs": 1, **training},
     }
@@ -316,6 +316,9 @@ def test_words_of_the_vectors_become_entries_and_a_frozen_embedding_keeps_them(t
     for word, number in (("Zanzibar", 2), ("ZANZIBAR", 2), ("timbuktu", 3)):
         torch.testing.assert_close(weights[vocabulary[word]], report["scale"] * torch.tensor(vector(number)))
     assert f"of {len(vocabulary) - 4} entries of the vocabulary" in capsys.readouterr().out
+    card = (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
+    learnt = "learnt from the training rows and from the first 4 words of the vectors"
+    assert f"Tokens: words, rare ones in pieces, {learnt}" in card
     # The spelling of the words is known too.
     model = hf_rnn.RNNForTokenClassification.from_pretrained(tmp_path / "model")
     assert bytes(model.characters.spelling[vocabulary["Zanzibar"]].tolist()).rstrip(b"\0") == b"Zanzibar"

@@ -125,7 +125,10 @@ def preprocessing(run: dict) -> str:
             "whitespace": "words between spaces",
             "char": "characters",
         }
-        text = f"Tokens: {kind.get(tokenizer.get('kind') or 'bpe', 'words')}, learnt from the training rows"
+        usual = "wordpiece" if run.get("task") == "token_classification" else "bpe"
+        text = f"Tokens: {kind.get(tokenizer.get('kind') or usual, 'words')}, learnt from the training rows"
+        words = tokenizer.get("vector_words")
+        text += f" and from the first {words:,} words of the vectors" if words else ""
         text += ", lower-cased" if tokenizer.get("lowercase") else ""
         text += ", HTML tags left out" if tokenizer.get("strip_html") else ""
         text += ", digits read as 0" if data.get("normalize_digits") else ""
