@@ -38,6 +38,7 @@ QUESTIONS = (
     "memory",
     "start_up",
     "runtime",
+    "runtime_seed",
     "reading",
     "preparation",
     "objectives",

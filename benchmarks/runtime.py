@@ -141,7 +141,10 @@ def main() -> None:
     ):
         figures = {name: [values[place] for values in rounds] for name, rounds in found.items()}
         tables.append(report.comparison(title, figures, unit, "Predictor, fp32"))
-    report.save("runtime", "The runtime without torch", tables, NOTES)
+    if arguments.model:
+        report.save("runtime", "The runtime without torch", tables, NOTES)
+    else:
+        report.save("runtime_seed", "The runtime without torch, with the seed model", tables, NOTES)
 
 
 def exported_seed(place: Path, data: Path) -> str:
