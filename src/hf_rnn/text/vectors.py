@@ -203,14 +203,14 @@ def words_of(source: VectorReader, most: int, lowercase: bool) -> tuple[list[str
 
     Args:
         source: Reader that [`~hf_rnn.text.vector_sources.open_vectors`] returned.
-        most: Maximum number of words of the source.
+        most: Maximum number of words of the source, at least 1.
         lowercase: True if the tokenizer converts the text to lower case.
 
     Raises:
         DataError: The source breaks its format, or it has no words.
     """
     words = source.first_words(most)
-    if most and not words:
+    if not words:
         raise DataError(
             f"{str(source.path)!r} has no vectors of whole words, and tokenizer.vector_words={most} takes such words: "
             "name other vectors, or write tokenizer.vector_words=0."

@@ -23,7 +23,7 @@ from .vectors import embeddings_of, put_vectors
 
 
 def tokenizer_of(
-    run: RunConfig, checkpoint: Path | None, task: Task, rows: Any, vectors: VectorReader | None = None
+    run: RunConfig, checkpoint: Path | None, task: Task, rows: Any, vectors: VectorReader | None
 ) -> PreTrainedTokenizerBase:
     """Return the tokenizer of the checkpoint, of `tokenizer.path` or of `model.pretrained`, or train one.
 
@@ -72,11 +72,11 @@ def tokenizer_of(
     settings["vocab_size"] += rare
     tokenizer = None
     if run.training.process_index == 0:  # Training may differ slightly between processes.
-        if most and vectors is not None:
-            settings["words"], with_forms = words_of(vectors, most, run.tokenizer.lowercase)
-        tokenizer = train_tokenizer(task.texts(rows), **settings, show_progress=not run.training.disable_tqdm)
-        if most and vectors is not None and run.training.should_log:
-            say(_of_words(settings["words"], with_forms, tokenizer))
+        words, with_forms = words_of(vectors, most, run.tokenizer.lowercase) if most and vectors else ([], False)
+        show_progress = not run.training.disable_tqdm
+        tokenizer = train_tokenizer(task.texts(rows), **settings, show_progress=show_progress, words=words)
+        if words and run.training.should_log:
+            say(_of_words(words, with_forms, tokenizer))
     return broadcast_object_list([tokenizer])[0]
 
 

@@ -86,16 +86,13 @@ def _check_vectors(run: RunConfig, task: type[TaskModel]) -> None:
     without = run.model.vectors is None and not run.distil.teacher_embeddings
     # A pretrained model cannot have vectors besides its own.
     remedy = "leave it out" + ("" if run.model.pretrained else ", or name vectors, model.vectors=FILE")
-    if run.training.freeze_vectors and (without or epochs):
-        why = (
-            f"and training.vectors_frozen_epochs={epochs} trains the embedding later"
-            if epochs
-            else "and there are none"
-        )
+    if run.training.freeze_vectors and epochs:
         raise ConfigError(
-            f"training.freeze_vectors=True keeps the pretrained vectors in all epochs, {why}: "
-            f"{'leave one of them out' if epochs else remedy}."
+            "training.freeze_vectors=True keeps the pretrained vectors in all epochs, and "
+            f"training.vectors_frozen_epochs={epochs} trains the embedding later: leave one of them out."
         )
+    if run.training.freeze_vectors and without:
+        raise ConfigError(f"training.freeze_vectors=True keeps pretrained vectors, and there are none: {remedy}.")
     if epochs and without:
         raise ConfigError(
             f"training.vectors_frozen_epochs={epochs} freezes the embedding at first, and without model.vectors it is "

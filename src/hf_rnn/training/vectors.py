@@ -87,7 +87,8 @@ def vectors_for(
         counts = _counts(encoded, ["input_ids", *(["labels"] if written else [])], len(tokenizer))
         name = Path(path).name if Path(path).exists() else path
         V = len(tokenizer) - run.rare_tokens_of(tokenizer)
-        words, _ = words_of(source, run.tokenizer.vector_words, run.tokenizer.lowercase)
+        most = run.tokenizer.vector_words
+        words, _ = words_of(source, most, run.tokenizer.lowercase) if most else ([], False)
         found = find_vectors(source, name, tokenizer, task.texts(rows), counts, run.training.seed, V, words)
         if run.distil.teacher_embeddings:
             found = found.reduced_to(run.model.embedding_size)
