@@ -325,6 +325,52 @@ def test_words_of_the_vectors_become_entries_and_a_frozen_embedding_keeps_them(t
     assert hf_rnn.Predictor.from_pretrained(str(tmp_path / "model"))(["Anna lives in Zanzibar ."])
 
 
+def test_words_that_no_row_has_become_entries_after_the_training(tagged, tmp_path, capsys):
+    rows, vectors = tagged
+    config = tagger_config(
+        rows, vectors, tmp_path / "whole", {"vector_words": 4}, num_train_epochs=2, save_total_limit=9
+    )
+    results = hf_rnn.train(config)
+    trained = load_folder(tmp_path / "whole" / "checkpoint-4")
+    vocabulary, weights, spelling = load_folder(tmp_path / "whole")
+    # All rows begin with capital letters, and the words of the vectors are in lower case.
+    assert not {"anna", "Zanzibar", "timbuktu"} & {*trained[0]}
+    later = ["Lives", "LIVES", "anna", "ANNA", "zanzibar", "Zanzibar", "ZANZIBAR", "timbuktu", "Timbuktu", "TIMBUKTU"]
+    assert [*vocabulary][len(trained[0]) :] == [word for word in later if word not in trained[0]]
+    assert results["run"]["vectors"]["added_later"] == len(vocabulary) - len(trained[0])
+    for word, number in (("Zanzibar", 2), ("ZANZIBAR", 2), ("timbuktu", 3)):
+        scaled = results["run"]["vectors"]["scale"] * torch.tensor(vector(number))
+        torch.testing.assert_close(weights[vocabulary[word]], scaled)
+        assert bytes(spelling[vocabulary[word]].tolist()).rstrip(b"\0") == word.encode()
+    torch.testing.assert_close(weights[: len(trained[0])], trained[1])
+    out = capsys.readouterr().out
+    assert "those that no row has become entries after the training" in out
+    assert f"further words of the vectors, which no row has, are among the {len(vocabulary)} entries" in out
+    # Killed after training, and in the middle of it.
+    for steps in (4, 2):
+        cut = tmp_path / f"cut-{steps}"
+        shutil.copytree(tmp_path / "whole", cut)
+        (cut / "model.safetensors").unlink()
+        for newer in cut.glob("checkpoint-*"):
+            if int(newer.name.partition("-")[2]) > steps:
+                shutil.rmtree(newer)
+        config["training"] |= {"output_dir": str(cut), "resume": True}
+        assert hf_rnn.train(config)["run"]["vectors"] == results["run"]["vectors"]
+        assert_same_run(tmp_path / "whole", cut)
+    (cut / "model.safetensors").unlink()
+    vectors.unlink()
+    with pytest.raises(UserError, match=r"v\.txt"):
+        hf_rnn.train(config)
+
+
+def load_folder(folder) -> tuple[dict[str, int], torch.Tensor, torch.Tensor]:
+    """Return the vocabulary in the order of its ids, the embedding, and the table of spellings."""
+    vocabulary = hf_rnn.load_tokenizer(str(folder)).get_vocab()
+    model = hf_rnn.RNNForTokenClassification.from_pretrained(folder)
+    ordered = dict(sorted(vocabulary.items(), key=lambda entry: entry[1]))
+    return ordered, model.get_input_embeddings().weight.detach(), model.characters.spelling
+
+
 def test_a_run_whose_embedding_is_frozen_throughout_goes_on_as_if_it_had_not_stopped(tagged, tmp_path):
     rows, vectors = tagged
     frozen = {"freeze_vectors": True, "num_train_epochs": 2, "averaging": "ema", "save_total_limit": 9}

@@ -16,6 +16,7 @@ from ..models.weight_files import is_intact
 from ..runtime import tokens
 from ..utils.errors import ConfigError, check_choice, first_line, looks_local
 from ..utils.hub_download import snapshot
+from .added_words import add_words, whole_words
 
 PAD, UNK, BOS, EOS = SPECIAL_TOKENS = ["<pad>", "<unk>", "<s>", "</s>"]
 # Files of a tokenizer in a folder or repository.
@@ -57,7 +58,8 @@ class TokenizerArguments:
             word, whitespace or char.
         vector_words: Number of words at the start of model.vectors that become additional vocabulary entries. If the
             vectors are those of lower-case words and lowercase is false, the capitalized and upper-case forms of these
-            words become entries too. Needs model.vectors, and kind word, whitespace or wordpiece.
+            words become entries too. If a classifier or tagger trains its embedding, words that no row has become
+            entries after the training. Needs model.vectors, and kind word, whitespace or wordpiece.
         lowercase: Convert the text to lower case.
         min_frequency: Minimum number of occurrences of a word in the training texts (for bpe and wordpiece, of a pair
             of symbols) to become an entry. Not read for unigram and char.
@@ -147,7 +149,7 @@ def train_tokenizer(
         tokenizer.model = _numbered_alike(tokenizer)
     tokenizer.pre_tokenizer = pre_tokenizer
     if words:
-        tokenizer.model = _with_words(tokenizer, words)
+        add_words(tokenizer, whole_words(tokenizer, words))
     if not counted.characters:
         raise ConfigError("there is no text to train a tokenizer from: the column is empty, or all its rows are.")
     return PreTrainedTokenizerFast(
@@ -227,17 +229,6 @@ def _word_pieces(tokenizer: Tokenizer, texts: Iterable[str], trainer: Any, vocab
     learning.normalizer, learning.pre_tokenizer = tokenizer.normalizer, cut
     learning.train_from_iterator(texts, trainer)
     return models.WordPiece(learning.get_vocab(), unk_token=UNK)
-
-
-def _with_words(tokenizer: Tokenizer, words: Iterable[str]) -> Any:
-    """Return the model of a tokenizer with further entries, for the words that the tokenizer does not split."""
-    vocabulary = tokenizer.get_vocab()
-    cut: Any = tokenizer.pre_tokenizer
-    for word in words:
-        word = tokenizer.normalizer.normalize_str(word)
-        if word not in vocabulary and [part for part, _ in cut.pre_tokenize_str(word)] == [word]:
-            vocabulary[word] = len(vocabulary)
-    return type(tokenizer.model)(vocabulary, unk_token=UNK)
 
 
 def _numbered_alike(tokenizer: Tokenizer) -> Any:

@@ -143,7 +143,7 @@ def find_vectors(
         "found": len(vectors),
         "types": len(vectors) / max(1, entries),
         "tokens": int(counts[list(vectors)].sum()) / max(1, running),
-        "ways": {way: count for way, count in ways.items() if count},
+        "ways": {way: count for way, count in sorted(ways.items()) if count},
         "skipped": {what: count for what, count in source.skipped.items() if count},
     }
     return FoundVectors(matrix, report)

@@ -1,7 +1,9 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
 """Tokenizer and model with which a training run starts."""
 
+from collections.abc import Iterable
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +13,21 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from ..hub.fetch import find_model
 from ..models.configuration_rnn import RNNConfig
 from ..tasks import Task, TaskModel
+from ..text.added_words import add_words, whole_words, words_in
 from ..text.tokenization import BY_FREQUENCY, TokenizerArguments, load_tokenizer, train_tokenizer
 from ..text.vector_reader import VectorReader
 from ..text.vectors import FoundVectors, words_of
 from ..utils.errors import HfRnnError
 from ..utils.output import say
 from .fine_tuning import ENCODER, OUTPUT
+from .later_words import adds_later
 from .pretrained import take_encoder
 from .run_config import RunConfig
 from .vectors import embeddings_of, put_vectors
 
 
 def tokenizer_of(
-    run: RunConfig, checkpoint: Path | None, task: Task, rows: Any, vectors: VectorReader | None
+    run: RunConfig, checkpoint: Path | None, task: Task, rows: Any, others: Iterable[Any], vectors: VectorReader | None
 ) -> PreTrainedTokenizerBase:
     """Return the tokenizer of the checkpoint, of `tokenizer.path` or of `model.pretrained`, or train one.
 
@@ -32,6 +36,7 @@ def tokenizer_of(
         checkpoint: Checkpoint from which the run resumes; None for a run that starts anew.
         task: Task of the run.
         rows: Prepared training rows.
+        others: Other prepared splits. Only their words of the vectors become entries.
         vectors: Source of pretrained vectors, whose words become entries with `tokenizer.vector_words`.
 
     Raises:
@@ -72,20 +77,31 @@ def tokenizer_of(
     settings["vocab_size"] += rare
     tokenizer = None
     if run.training.process_index == 0:  # Training may differ slightly between processes.
-        words, with_forms = words_of(vectors, most, run.tokenizer.lowercase) if most and vectors else ([], False)
         show_progress = not run.training.disable_tqdm
-        tokenizer = train_tokenizer(task.texts(rows), **settings, show_progress=show_progress, words=words)
-        if words and run.training.should_log:
-            say(_of_words(words, with_forms, tokenizer))
+        tokenizer = train_tokenizer(task.texts(rows), **settings, show_progress=show_progress)
+        if most and vectors:
+            splits = [rows, *others] if adds_later(run) else None
+            summary = _add_words_of(vectors, run, tokenizer, splits and map(task.texts, splits))
+            if run.training.should_log:
+                say(summary)
     return broadcast_object_list([tokenizer])[0]
 
 
-def _of_words(words: list[str], with_forms: bool, tokenizer: PreTrainedTokenizerBase) -> str:
-    """Return a line about the words of the vectors that are entries of the vocabulary."""
+def _add_words_of(vectors: VectorReader, run: RunConfig, tokenizer: Any, texts: Iterable[Iterable[str]] | None) -> str:
+    """Add words of the vectors to a tokenizer, only those in some texts if there are any; return a line about them."""
+    words, with_forms = words_of(vectors, run.tokenizer.vector_words, run.tokenizer.lowercase)
+    backend = tokenizer.backend_tokenizer
+    added = whole_words(backend, words)
+    if texts is not None:
+        read = words_in(backend, chain.from_iterable(texts))
+        added = [word for word in added if word in read]
+    add_words(backend, added)
     entries = tokenizer.get_vocab()
     found = sum(word in entries for word in words)
     forms = ", capitalized and upper-case forms included," if with_forms else ""
     others = "; the tokenizer splits or changes the others" if found < len(words) else ""
+    if texts is not None:
+        others = "; those that no row has become entries after the training"
     return (
         f"words      {found:,} of {len(words):,} first words of the vectors{forms} are among the {len(entries):,} "
         f"entries of the vocabulary{others}"

@@ -2,35 +2,32 @@
 """A training run, from its YAML file to a complete model folder, on transformers' Trainer."""
 
 import logging
-import os
 import shutil
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import date
 from functools import partial
 from pathlib import Path
-from shlex import quote
 from typing import Any
 
 import numpy as np
 from datasets import DatasetDict, IterableDataset
 from transformers import PreTrainedTokenizerBase, set_seed
 
-from ..hub.folder import CALIBRATION, CONFUSION_MATRIX, RUN_FILE, TRAINING_CURVES
+from ..hub.folder import RUN_FILE
 from ..hub.push import kept_for_later, push
 from ..interpret.diagnosis import flow_batch
 from ..interpret.gradient_flow_callback import GradientFlowCallback
 from ..tasks import Task, task_class
-from ..text.labels import MULTI, SINGLE
+from ..text.labels import SINGLE
 from ..text.loading import load
 from ..text.schema import SCHEMA_FILE, Schema
 from ..text.vector_reader import VectorReader
 from ..text.vectors import FoundVectors
 from ..utils.errors import ConfigError, HfRnnError
-from ..utils.figures import draw_confusion, draw_curves
 from ..utils.machine import hardware, versions
 from ..utils.output import say
-from .calibration import calibrate, check_calibration, draw
+from .calibration import calibrate, check_calibration
 from .checkpoints import ASIDE, writing
 from .class_balance import balanced_rows
 from .cross_validation import CrossValidation
@@ -43,9 +40,11 @@ from .going_on import (
     with_old_columns,
     with_pretrained_settings,
 )
+from .later_words import add_later_words, adds_later
 from .lesson import Lesson, prepare_lesson, with_lesson
 from .new_model import model_of, tokenizer_of
 from .open_teachers import without_answers
+from .pictures import draw_pictures
 from .presets import choose, rules_of
 from .pretrained import warn_of_unknown_tokens
 from .progress import bars_as_asked
@@ -54,7 +53,7 @@ from .report import add_report, tried
 from .resuming import check_same_data, find_checkpoint
 from .run_checks import check_use
 from .run_config import RunConfig
-from .run_folder import claim_folder, put_in_place, saved_bytes, write_results
+from .run_folder import claim_folder, command_to_go_on, put_in_place, saved_bytes, write_results
 from .streaming import EncodedStream, load_streaming
 from .student_sizes import with_fitting_sizes
 from .teacher_report import add_teacher_report
@@ -149,7 +148,8 @@ class Run:
     def train(self) -> dict:
         """Train, evaluate and save the model; return the content of `metrics.json`."""
         set_seed(self.args.seed)
-        if self.checkpoint is None:
+        new = self.checkpoint is None
+        if new:
             self.config, self.text = with_pretrained_settings(self.config, self.text)
         run, args = self.config, self.config.training
         self.args = args
@@ -159,16 +159,16 @@ class Run:
         if args.should_log:
             say(schema.table(run.data.path))
         # Before the teachers answer, which may take hours.
-        source = open_for(run) if self.checkpoint is None else None
+        source = open_for(run) if new or adds_later(run) else None
         self._learn_from_teachers(task, prepared)
         schema.lesson_fingerprint = self.lesson.fingerprint if self.lesson else None
-        if self.lesson and self.lesson.embeddings and self.checkpoint is None:
+        if self.lesson and self.lesson.embeddings and new:
             source = open_for(run, self.lesson.embeddings)
         if run.model.keep_head:
             with args.main_process_first(desc="reading the old rows"):
-                prepared, self.going_on = go_on(run, task, prepared, schema, self.checkpoint is not None)
+                prepared, self.going_on = go_on(run, task, prepared, schema, not new)
         check_same_data(run, self.checkpoint, schema)
-        if self.checkpoint is None:
+        if new:
             self._choose_settings(task, prepared)
             run, args = self.config, self.args
         check_calibration(args, task)
@@ -177,9 +177,9 @@ class Run:
         if args.should_log:
             say(task.summary(facts))
         warn_of_unknown_tokens(run, tokenizer, encoded["train"])
-        vectors = vectors_for(source, run, task, tokenizer, prepared["train"], encoded["train"]) if source else None
+        found = vectors_for(source, run, task, tokenizer, prepared, encoded) if source and new else None
         set_seed(args.seed)
-        trainer = self._trainer(task, tokenizer, encoded, stream, vectors)
+        trainer = self._trainer(task, tokenizer, encoded, stream, found)
         args.distributed_state.wait_for_everyone()  # No process may still read the files that are moved next.
         with args.main_process_first(desc="claiming the folder"):
             if args.should_save:
@@ -187,13 +187,17 @@ class Run:
                     claim_folder(self.folder, self.checkpoint, self.text)
         trainer.run_text, trainer.facts, trainer.schema = self.text, {"data": facts}, schema
         trainer.train(resume_from_checkpoint=self.folder / self.checkpoint.name if self.checkpoint else None)
+        if source and adds_later(run):
+            tokenizer = add_later_words(trainer, run, tokenizer, source)
+            # A search chooses the vocabulary without the test split, whose words may be entries only now.
+            test = {split: rows for split, rows in prepared.items() if split == "test"}
+            self._encode_splits(task, test, tokenizer, encoded, order)
         wide: WidePaths | None = None
         if most := run.model.wide_ngrams:
             wide = add_wide_path(trainer, tokenizer, encoded, most, kept_hyperparameters(run), self.bags)
         calibration = calibrate(trainer, tokenizer, encoded)
         results, figures = self._evaluate(trainer, encoded, wide)
-        results["run"] = self._facts(trainer, None if run.data.streaming else len(encoded["train"]), wide)
-        results["run"] |= {"calibration": calibration} if calibration else {}
+        results["run"] = self._facts(trainer, None if run.data.streaming else len(encoded["train"]), wide, calibration)
         results["data"] = facts
         if self.folds is not None:
             results["cross_validation"] = self.folds.facts
@@ -259,16 +263,23 @@ class Run:
     ) -> tuple[PreTrainedTokenizerBase, DatasetDict, dict]:
         """Return the tokenizer, the encoded splits, and the order by length of the rows of each evaluated split."""
         texts = prepared["train"] if self.lesson is None else self.lesson.texts
-        tokenizer = tokenizer_of(self.config, self.checkpoint, task, texts, vectors)
+        others = [rows for split, rows in prepared.items() if split != "train"]
+        tokenizer = tokenizer_of(self.config, self.checkpoint, task, texts, others, vectors)
         tokenizer = task.fitted(tokenizer, resumed=self.checkpoint is not None)
-        encoded, order = DatasetDict(), {}
+        encoded, order = DatasetDict(), dict[str, Any]()
+        self._encode_splits(task, with_lesson(prepared, self.lesson), tokenizer, encoded, order)
+        return tokenizer, encoded, order
+
+    def _encode_splits(
+        self, task: Task, splits: dict[str, Any], tokenizer: PreTrainedTokenizerBase, encoded: DatasetDict, order: dict
+    ) -> None:
+        """Write encoded splits into a dict, and the order by length of those that are evaluated into another one."""
         with self.args.main_process_first(desc="tokenizing"):
-            for split, rows in with_lesson(prepared, self.lesson).items():
+            for split, rows in splits.items():
                 encoded[split] = task.encode(rows, tokenizer)
                 if split in ("validation", "test") and not task.in_order:
                     order[split] = np.argsort(encoded[split]["length"], kind="stable")
                     encoded[split] = encoded[split].select(order[split])
-        return tokenizer, encoded, order
 
     def _writing(self) -> AbstractContextManager[None]:
         return writing("the run", self.folder, self.folder / ASIDE / "unfinished", "start the run again.")
@@ -305,18 +316,15 @@ class Run:
         if args.gradient_flow_steps:
             batch = flow_batch(encoded["validation"], self.config.task == "language_modeling")
             trainer.add_callback(GradientFlowCallback(**batch, every=args.gradient_flow_steps))
-        command, processes = "hf-rnn", os.environ.get("LOCAL_WORLD_SIZE", "1")
-        if args.world_size > 1:
-            one_host = int(processes) == args.world_size
-            where = f"--standalone --nproc-per-node {processes}" if one_host else "…"
-            command = f"torchrun {where} -m hf_rnn"
-        go_on = f"{command} train --config {quote(str(self.folder / RUN_FILE))} --training.resume true"
+        go_on = command_to_go_on(self.folder, args)
         if self.lesson is not None:
             go_on = "the same command"
         trainer.stop.how_to_go_on = go_on if self.source is None else "the same run with training.resume=True"
         return trainer
 
-    def _facts(self, trainer: RNNTrainer, train_rows: int | None, wide: WidePaths | None) -> dict[str, Any]:
+    def _facts(
+        self, trainer: RNNTrainer, train_rows: int | None, wide: WidePaths | None, calibration: dict | None
+    ) -> dict[str, Any]:
         reports = [each.report for each in trainer.callback_handler.callbacks if isinstance(each, VectorsAtStart)]
         return {
             "task": self.config.task,
@@ -333,6 +341,7 @@ class Run:
             "date": date.today().isoformat(),
             "hardware": hardware(),
             "versions": versions(),
+            **({"calibration": calibration} if calibration else {}),
         }
 
     def _push(self, repo_id: str) -> None:
@@ -379,22 +388,10 @@ class Run:
         assert trainer.schema is not None
         (saving / SCHEMA_FILE).write_text(trainer.schema.to_json(), encoding="utf-8")
         if not self.is_fold:
-            self._draw(saving, trainer, predicted)
+            draw_pictures(saving, trainer, predicted)
         if self.folds is not None:
             self.folds.write(saving)
         write_results(results, saving, self.folder, trainer.hub_model_id or self.args.hub_name)
-
-    def _draw(self, saving: Path, trainer: RNNTrainer, predicted: dict) -> None:
-        draw_curves(trainer.state.log_history, str(trainer.args.metric_for_best_model), saving / TRAINING_CURVES)
-        task, split = trainer.task, "test" if "test" in predicted else "validation"
-        if task.problem_type in (SINGLE, MULTI):
-            logits, labels = predicted[split]
-            draw(task, logits, labels, split, saving / CALIBRATION)
-            if task.problem_type == SINGLE:
-                draw_confusion(task.predicted(logits), labels, task.label_names, split, saving / CONFUSION_MATRIX)
-        for callback in trainer.callback_handler.callbacks:
-            if isinstance(callback, GradientFlowCallback):
-                callback.save(saving)
 
 
 __all__ = ["Run", "train", "train_run"]

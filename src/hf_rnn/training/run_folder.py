@@ -6,7 +6,9 @@ import logging
 import os
 import shutil
 from pathlib import Path
+from shlex import quote
 
+from transformers import TrainingArguments
 from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_NAME
 
 from ..hub.card import render_folder
@@ -55,6 +57,21 @@ _RUN_FILES = (
     LABEL_ERRORS,
     TRIALS_FILE,
 )
+
+
+def command_to_go_on(folder: Path, args: TrainingArguments) -> str:
+    """Return the command that resumes the run of a folder, with as many processes as it has.
+
+    Args:
+        folder: Output folder of the run.
+        args: Training arguments of the run.
+    """
+    command, processes = "hf-rnn", os.environ.get("LOCAL_WORLD_SIZE", "1")
+    if args.world_size > 1:
+        one_host = int(processes) == args.world_size
+        where = f"--standalone --nproc-per-node {processes}" if one_host else "…"
+        command = f"torchrun {where} -m hf_rnn"
+    return f"{command} train --config {quote(str(folder / RUN_FILE))} --training.resume true"
 
 
 def check_writable(folder: Path) -> None:
@@ -179,4 +196,12 @@ def saved_bytes(folder: Path) -> int:
     return sum(file.stat().st_size for name in (SAFE_WEIGHTS_NAME, "tokenizer.json") for file in folder.glob(name))
 
 
-__all__ = ["check_writable", "claim_folder", "put_in_place", "saved_bytes", "traces_of_a_run", "write_results"]
+__all__ = [
+    "check_writable",
+    "claim_folder",
+    "command_to_go_on",
+    "put_in_place",
+    "saved_bytes",
+    "traces_of_a_run",
+    "write_results",
+]

@@ -15,6 +15,7 @@ from transformers import TrainerCallback
 
 from ..hub.folder import TRIALS_FILE
 from ..utils.output import hushed, unsaid
+from .later_words import adds_later
 from .run import Run
 from .run_folder import saved_bytes
 
@@ -133,7 +134,7 @@ class _SearchRun(Run):
     @property
     def _tokens(self) -> str:
         """The settings that decide about the tokens of the rows."""
-        return repr((self.config.tokenizer, self.config.model.pretrained))
+        return repr((self.config.tokenizer, self.config.model.pretrained, adds_later(self.config)))
 
 
 class TrialRun(_SearchRun):
