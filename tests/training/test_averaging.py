@@ -190,6 +190,7 @@ def test_the_best_mean_is_the_model(tmp_path):
         ({"averaging_decay": 1.0}, r"training\.averaging_decay=1\.0 must be at least 0 and less than 1"),
         ({"averaging": "nt_asgd", "eval_strategy": "no"}, r"averaging='nt_asgd' begins after an evaluation"),
         ({"layer_lr_decay": 2.6}, r"layer_lr_decay=2\.6 must be greater than 0 and at most 1, such as 0\.4"),
+        ({"embedding_lr_factor": 0}, r"embedding_lr_factor=0(\.0)? must be greater than 0 and at most 1, such as 0\.1"),
         ({"averaging_patience": 0}, r"training\.averaging_patience=0 must be 1 or greater"),
     ],
 )

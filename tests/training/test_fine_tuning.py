@@ -9,7 +9,7 @@ from transformers import TrainerCallback
 
 import hf_rnn
 from hf_rnn import RNNConfig, RNNForCausalLM, RNNForSequenceClassification, RNNModel
-from hf_rnn.training.fine_tuning import discriminative_learning_rates, layers
+from hf_rnn.training.fine_tuning import discriminative_learning_rates, layers, scale_embedding_rate
 from hf_rnn.training.pretrained import move_embeddings, take_encoder
 from hf_rnn.utils.errors import UserError
 
@@ -41,6 +41,18 @@ def test_lower_layers_learn_more_slowly():
     discriminative_learning_rates(optimizer, model, 0.5)
     rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
     assert [rates[id(of_layer[0])] for of_layer in layers(model)] == [0.00125, 0.0025, 0.005, 0.01]
+    assert len(rates) == len(list(model.parameters()))
+    assert all(group["weight_decay"] == 0.1 for group in optimizer.param_groups)
+    assert optimizer.param_groups[0]["lr"] == 0.01
+
+
+def test_embeddings_learn_at_a_rate_of_their_own():
+    model = RNNForSequenceClassification(config())
+    optimizer = torch.optim.AdamW([{"params": list(model.parameters()), "weight_decay": 0.1}], lr=0.01)
+    discriminative_learning_rates(optimizer, model, 0.5)
+    scale_embedding_rate(optimizer, model, 0.1)
+    rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    assert [rates[id(of_layer[0])] for of_layer in layers(model)] == pytest.approx([0.000125, 0.0025, 0.005, 0.01])
     assert len(rates) == len(list(model.parameters()))
     assert all(group["weight_decay"] == 0.1 for group in optimizer.param_groups)
     assert optimizer.param_groups[0]["lr"] == 0.01

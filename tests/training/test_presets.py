@@ -229,15 +229,16 @@ def test_taggers_train_longer_and_average_over_the_last_tenth_of_all_their_steps
 
 def test_taggers_with_vectors_know_their_words_and_have_less_dropout():
     assert facts(tagged=True, has_vectors=True).dropout < facts(tagged=True).dropout
-    values = {rule.key: rule.value(facts(tagged=True, has_vectors=True)) for rule in RULES["token_classification"]}
+    tagger = facts(tagged=True, has_vectors=True, adds_words=True)
+    values = {rule.key: rule.value(tagger) for rule in RULES["token_classification"]}
     assert values["tokenizer.vector_words"] > values["tokenizer.vocab_size"]
     tagger = {"preset": "default", "task": "token_classification"}
-    added = {"tokenizer.vector_words", "model.vectors_std"}
+    added = {"tokenizer.vector_words", "training.embedding_lr_factor", "model.vectors_std"}
     assert not added & chosen(parse_run(tagger)[0])
     tagger["model"] = {"vectors": "glove.txt"}
     assert added <= chosen(parse_run(tagger)[0])
     for options in ({"tokenizer": {"kind": "bpe"}}, {"distil": {"max_megabytes": 2.0}}):
-        assert added - chosen(parse_run(tagger | options)[0]) == {"tokenizer.vector_words"}
+        assert added - chosen(parse_run(tagger | options)[0]) == added - {"model.vectors_std"}
 
 
 def test_several_labels_have_more_epochs_and_an_epoch_chosen_without_thresholds():
@@ -357,7 +358,7 @@ def test_pairs_and_values_choose_too(tmp_path):
     assert (tmp_path / "model" / "model.safetensors").exists()
 
 
-def test_a_classifier_with_vectors_knows_their_words_and_keeps_them(tmp_path, capsys):
+def test_a_classifier_with_vectors_knows_their_words_and_trains_them_slowly(tmp_path, capsys):
     file = tmp_path / "vectors.txt"
     file.write_text("".join(f"{word}{n} {n / 30} 0.5 -0.5\n" for n in range(30) for word in ("filler", "unseen")))
     options = {"model.vectors": str(file), "tokenizer.vocab_size": 20}
@@ -368,7 +369,7 @@ def test_a_classifier_with_vectors_knows_their_words_and_keeps_them(tmp_path, ca
     assert (config.embedding_size, config.num_rare_tokens) == (3, 0)
     saved = yaml.safe_load((tmp_path / "model" / "run.yaml").read_text())
     assert "embedding_size" not in saved["model"]
-    assert saved["training"]["freeze_vectors"] is True
+    assert saved["training"]["embedding_lr_factor"] == 0.1
     out = capsys.readouterr().out
     assert "vector_words 50000" in out
     report = json.loads((tmp_path / "model" / "metrics.json").read_text())["run"]["vectors"]
@@ -379,15 +380,14 @@ def test_a_classifier_with_vectors_knows_their_words_and_keeps_them(tmp_path, ca
 
 
 def test_many_words_teach_an_embedding_more_than_vectors_know():
-    assert facts(written_freeze=None).freezes_vectors
-    assert facts(written_freeze=None).vector_words > 0
-    many = facts(rows=22_500, words=296, written_freeze=None)
-    assert not many.freezes_vectors
+    few, many = (facts(rows=n, words=296, has_vectors=True, adds_words=True) for n in (300, 22_500))
+    assert few.vector_words > 0
     assert many.vector_words == 0
-    assert facts(rows=22_500, words=296, written_freeze=True).vector_words > 0
-    values = {rule.key: rule.value(many) for rule in RULES["text_classification"]}
-    assert values["tokenizer.rare_tokens"] > 0
-    assert not values["training.freeze_vectors"]
+    assert facts(rows=22_500, words=296, adds_words=True, frozen=True).vector_words > 0
+    assert facts(rows=22_500, words=296, adds_words=True, tagged=True).vector_words > 0
+    slow, full = ({rule.key: rule.value(each) for rule in RULES["text_classification"]} for each in (few, many))
+    assert full["tokenizer.rare_tokens"] > 0 == slow["tokenizer.rare_tokens"]
+    assert full["training.embedding_lr_factor"] == 1 > slow["training.embedding_lr_factor"]
 
 
 def test_rare_tokens_that_somebody_wrote_take_the_place_of_words_of_vectors():
@@ -395,14 +395,13 @@ def test_rare_tokens_that_somebody_wrote_take_the_place_of_words_of_vectors():
     assert "tokenizer.vector_words" not in chosen(written)
     without = parsed(model={"vectors": "glove.txt"}, tokenizer={"vector_words": 0})
     assert "tokenizer.rare_tokens" in chosen(without)
-    assert "training.freeze_vectors" not in chosen(without)
+    assert "training.embedding_lr_factor" not in chosen(without)
 
 
-@pytest.mark.parametrize("training", [{"freeze_vectors": False}, {"vectors_frozen_epochs": 2}])
-def test_a_classifier_that_trains_its_vectors_has_no_words_that_it_would_leave_behind(training):
-    trained = chosen(parsed(model={"vectors": "glove.txt"}, training=training))
-    assert not {"tokenizer.vector_words", "training.freeze_vectors"} & trained
-    assert "tokenizer.rare_tokens" in trained
+def test_a_frozen_embedding_has_words_of_vectors_and_no_learning_rate():
+    frozen = chosen(parsed(model={"vectors": "glove.txt"}, training={"freeze_vectors": True}))
+    assert "tokenizer.vector_words" in frozen
+    assert "training.embedding_lr_factor" not in frozen
 
 
 def test_a_configuration_of_a_model_has_all_that_is_chosen():

@@ -148,6 +148,7 @@ def test_checkpoints_without_optimizer_are_nothing_to_go_on_with(tiny_run, tmp_p
     [
         ({"seed": 7}, r"training\.seed=42, and this is 7"),
         proof({"layer_lr_decay": 0.5}, r"training\.layer_lr_decay=1\.0, and this is 0\.5"),
+        proof({"embedding_lr_factor": 0.5}, r"training\.embedding_lr_factor=1\.0, and this is 0\.5"),
         proof({"learning_rate": 0.5}, r"training\.learning_rate=0\.01, and this is 0\.5"),
         ({"max_steps": 2}, r"checkpoint-9 is at step 9, and training\.max_steps=2 is lower"),
         ({"per_device_train_batch_size": 16}, r"training\.gradient_accumulation_steps = 32, and this is 16"),

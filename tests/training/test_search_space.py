@@ -47,8 +47,9 @@ def test_settings_apply_where_they_have_an_effect():
     assert "training.vectors_frozen_epochs" in with_vectors
     frozen = {"model__vectors": "glove.txt", "tokenizer__vector_words": 50_000, "training__freeze_vectors": True}
     with_words = space_of("text_classification", **frozen)
-    assert "training.freeze_vectors" in with_words.keys
-    assert not {"training.vectors_frozen_epochs", "tokenizer.vector_words"} & {*with_words.keys}
+    training = {"training.vectors_frozen_epochs", "training.embedding_lr_factor"}
+    assert training <= {*with_vectors}
+    assert not (training | {"tokenizer.vector_words"}) & {*with_words.keys}
     small = space_of("text_classification", megabytes=2.0, model__wide_ngrams=1000, **frozen)
     assert small.smallest()["tokenizer.vector_words"] == 0
     # Rare tokens and words of vectors contradict each other.

@@ -169,6 +169,18 @@ def test_a_run_goes_on_though_the_vectors_are_gone(frozen, reviews, vectors, tmp
     assert_same_run(tmp_path / "whole", tmp_path / "cut")
 
 
+def test_a_factor_slows_the_embedding_down_and_nothing_else(reviews, vectors, tmp_path):
+    weights = {}
+    for factor in (1.0, 0.1):
+        training = {"max_steps": 1, "embedding_lr_factor": factor, "max_grad_norm": 0, "warmup_steps": 0}
+        hf_rnn.train(run_config(reviews, tmp_path / str(factor), vectors, **training))
+        weights[factor] = load_file(tmp_path / str(factor) / "model.safetensors")
+    # The first step of Adam moves each weight with a gradient by its learning rate.
+    fast, slow = (weights[factor].pop("model.embed_tokens.weight") for factor in (1.0, 0.1))
+    assert (fast - slow).abs().max().item() == pytest.approx(0.9 * 0.01, rel=1e-3)
+    assert all(torch.equal(weights[1.0][name], weights[0.1][name]) for name in weights[1.0])
+
+
 def test_the_spread_is_that_of_an_embedding_which_begins_with_nothing(reviews, words, tmp_path):
     """Check the scale of the vectors; a single number has no spread and is not scaled."""
     alone, (one, two, *_) = tmp_path / "one.txt", words
@@ -210,6 +222,11 @@ def test_a_width_that_somebody_wrote_is_that_of_the_vectors(reviews, vectors, tm
         ({"vectors": None}, {"vectors_frozen_epochs": 1}, r"vectors_frozen_epochs=1 .*without model\.vectors"),
         ({"vectors_std": 0.0}, {}, r"vectors_std=0\.0 must be greater than 0, such as 0\.4"),
         ({"vectors": None}, {"freeze_vectors": True}, r"freeze_vectors=True keeps .* none: leave it out, or name"),
+        (
+            {},
+            {"freeze_vectors": True, "embedding_lr_factor": 0.1},
+            r"freeze_vectors=True does not train .*embedding_lr_factor=0\.1 trains it slowly: leave one of them out",
+        ),
         (
             {},
             {"freeze_vectors": True, "vectors_frozen_epochs": 1},

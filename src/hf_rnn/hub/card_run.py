@@ -31,6 +31,7 @@ OPTIONAL = {
     "freeze_vectors": False,
     "vectors_frozen_epochs": 0,
     "layer_lr_decay": 1.0,
+    "embedding_lr_factor": 1.0,
     "averaging": None,
     "entropy_minimisation": 0.0,
     "adversarial": 0.0,

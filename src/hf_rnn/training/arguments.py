@@ -70,6 +70,8 @@ class RNNTrainingArguments(TrainingArguments):
         layer_lr_decay: Ratio between the learning rate of a layer and that of the layer above it. The top layer has
             learning_rate, and the embedding has the lowest rate. 1 gives all layers the same rate; 0.4 suits a
             pretrained encoder.
+        embedding_lr_factor: Factor of the learning rate of the token embeddings. 1 gives them that of their layer; 0.1
+            suits pretrained vectors, so that those of words in the training rows stay near those of other words.
         gradual_unfreezing: Train only the top layer in the first epoch, and unfreeze the next lower layer in each later
             epoch. Needs model.pretrained and a single process.
         freeze_vectors: Do not train the embedding, which keeps the vectors of model.vectors. Vocabulary entries without
@@ -127,6 +129,7 @@ class RNNTrainingArguments(TrainingArguments):
     train_batch_tokens: int | None = None
     window: int = 70
     layer_lr_decay: float = 1.0
+    embedding_lr_factor: float = 1.0
     gradual_unfreezing: bool = False
     freeze_vectors: bool = False
     vectors_frozen_epochs: int = 0
@@ -229,10 +232,11 @@ class RNNTrainingArguments(TrainingArguments):
             raise ConfigError(
                 f"training.min_precision={self.min_precision} must be greater than 0 and at most 1, such as 0.9."
             )
-        if not 0 < self.layer_lr_decay <= 1:
-            raise ConfigError(
-                f"training.layer_lr_decay={self.layer_lr_decay} must be greater than 0 and at most 1, such as 0.4."
-            )
+        for name, usual in (("layer_lr_decay", 0.4), ("embedding_lr_factor", 0.1)):
+            if not 0 < getattr(self, name) <= 1:
+                raise ConfigError(
+                    f"training.{name}={getattr(self, name)} must be greater than 0 and at most 1, such as {usual}."
+                )
 
     def _check_averaging(self) -> None:
         if self.averaging is not None:

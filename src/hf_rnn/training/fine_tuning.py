@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Fine-tuning of a pretrained encoder with little forgetting (Howard and Ruder 2018, section 3.3)."""
+"""Fine-tuning of a pretrained encoder or embedding with little forgetting (Howard and Ruder 2018, section 3.3)."""
 
 import re
 from typing import Any
@@ -65,6 +65,33 @@ def discriminative_learning_rates(optimizer: torch.optim.Optimizer, model: Any, 
     optimizer.param_groups = [group for group in split if group["params"]]
 
 
+def embeddings_of(model: Any) -> list[nn.Embedding]:
+    """Return the token embeddings of a model: that of the encoder and, if there is one, that of the decoder.
+
+    Args:
+        model: Model of the package.
+    """
+    decoder = getattr(model, "decoder_embed_tokens", None)
+    return [model.get_input_embeddings(), *([] if decoder is None else [decoder])]
+
+
+def scale_embedding_rate(optimizer: torch.optim.Optimizer, model: Any, factor: float) -> None:
+    """Multiply the learning rate of the token embeddings by a factor.
+
+    Args:
+        optimizer: Optimizer of the model; its parameter groups are replaced.
+        model: Model of the package.
+        factor: Factor of the learning rate.
+    """
+    embeddings = {id(embedding.weight) for embedding in embeddings_of(model)}
+    groups = []
+    for group in optimizer.param_groups:
+        of_embeddings = [parameter for parameter in group["params"] if id(parameter) in embeddings]
+        others = [parameter for parameter in group["params"] if id(parameter) not in embeddings]
+        groups += [{**group, "params": others}, {**group, "params": of_embeddings, "lr": group["lr"] * factor}]
+    optimizer.param_groups = [group for group in groups if group["params"]]
+
+
 class GradualUnfreezing(TrainerCallback):
     """Callback that trains the top layer alone in the first epoch, and one more layer below it in each later epoch."""
 
@@ -78,4 +105,10 @@ class GradualUnfreezing(TrainerCallback):
             parameter.requires_grad_(True)
 
 
-__all__ = ["GradualUnfreezing", "discriminative_learning_rates", "layers"]
+__all__ = [
+    "GradualUnfreezing",
+    "discriminative_learning_rates",
+    "embeddings_of",
+    "layers",
+    "scale_embedding_rate",
+]

@@ -19,11 +19,11 @@ from ..text.vector_reader import VectorReader
 from ..text.vectors import FoundVectors, words_of
 from ..utils.errors import HfRnnError
 from ..utils.output import say
-from .fine_tuning import ENCODER, OUTPUT
+from .fine_tuning import ENCODER, OUTPUT, embeddings_of
 from .later_words import adds_later
 from .pretrained import take_encoder
 from .run_config import RunConfig
-from .vectors import embeddings_of, put_vectors
+from .vectors import put_vectors
 
 
 def tokenizer_of(

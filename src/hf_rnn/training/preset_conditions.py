@@ -125,18 +125,6 @@ def may_add_words(run: RunConfig) -> bool:
     return has_vectors(run) and trains_tokenizer(run) and run.tokenizer.kind in (None, *OF_WORDS)
 
 
-def may_freeze(run: RunConfig) -> bool:
-    """Return True if a text classifier may have the words of its vectors, in an embedding that is not trained.
-
-    Trained, the vectors of the words in the training rows would move away from those of the other words.
-
-    Args:
-        run: Run as parsed.
-    """
-    trains = "training.freeze_vectors" in run.given and not run.training.freeze_vectors
-    return may_add_words(run) and not trains and "training.vectors_frozen_epochs" not in run.given
-
-
 def may_count_tokens(run: RunConfig) -> bool:
     """Return True if the user wrote nothing against batches of a number of tokens.
 
@@ -154,6 +142,15 @@ def may_look_ahead(run: RunConfig) -> bool:
         run: Run as parsed.
     """
     return from_nothing(run) and (not run.model.backprop_length or run.model.independent_directions)
+
+
+def may_train_slowly(run: RunConfig) -> bool:
+    """Return True if the embedding has words of pretrained vectors, and may be trained at a lower rate.
+
+    Args:
+        run: Run as parsed.
+    """
+    return may_add_words(run) and not run.training.freeze_vectors
 
 
 def may_weigh(run: RunConfig) -> bool:
@@ -199,8 +196,8 @@ __all__ = [
     "learns_vectors",
     "may_add_words",
     "may_count_tokens",
-    "may_freeze",
     "may_look_ahead",
+    "may_train_slowly",
     "may_weigh",
     "on_encoder",
     "trains_tokenizer",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..text.dialects import WORD
 from ..text.labels import MULTI, SINGLE
-from .preset_conditions import has_vectors, may_freeze
+from .preset_conditions import has_vectors, may_add_words
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 SAMPLE = 20_000
 # Mean number of words above which batches have a token budget, and the maximum of that budget.
 LONG, MOST_TOKENS = 100, 2**15
-# Number of words in the training rows up to which text classifiers do not train pretrained vectors.
-MOST_FROZEN = 1_000_000
+# Number of words in the training rows up to which pretrained vectors are trained slowly.
+MOST_SLOW = 1_000_000
 # By preset: minimum steps, minimum epochs, maximum words read in training and maximum epochs. Taggers still improve
 # after twice the epochs of classifiers; configs/conll2003.yaml has ten. Classifiers with several labels per text have
 # two or three times the minimum of steps and epochs, because most labels are rare.
@@ -57,8 +57,8 @@ class Facts:
         goes_on: True for a run that goes on from a text classifier, which has a third of the epochs.
         tagged: True for token classification, which has batches of at most 16 rows, and more epochs.
         has_vectors: True if the embedding starts from pretrained vectors.
-        written_freeze: True if a text classifier keeps its vectors because the user wrote that, and False if it cannot
-            keep them; None if a rule may decide.
+        adds_words: True if words of the vectors may become entries of the vocabulary.
+        frozen: True if the user wrote that the vectors are not trained.
         written_batch: Rows in a batch if the user wrote a batch size or a token budget, else None.
         written_epochs: Number of epochs if the user wrote it, else None.
         written_steps: Number of optimizer steps if the user wrote it, else None.
@@ -77,7 +77,8 @@ class Facts:
     goes_on: bool = False
     tagged: bool = False
     has_vectors: bool = False
-    written_freeze: bool | None = False
+    adds_words: bool = False
+    frozen: bool = False
     written_batch: float | None = None
     written_epochs: float | None = None
     written_steps: int | None = None
@@ -123,7 +124,8 @@ class Facts:
             goes_on=bool(run.model.keep_head),
             tagged=run.task == "token_classification",
             has_vectors=has_vectors(run),
-            written_freeze=_written_freeze(run),
+            adds_words=may_add_words(run),
+            frozen=args.freeze_vectors,
             written_batch=written_batch,
             written_epochs=args.num_train_epochs if "training.num_train_epochs" in run.given else None,
             written_steps=args.max_steps if args.max_steps > 0 else None,
@@ -191,30 +193,25 @@ class Facts:
         return 0.2 if self.steps < 3 * self.steps_of_an_epoch else 0.3
 
     @property
-    def freezes_vectors(self) -> bool:
-        """True if the embedding of a text classifier keeps its pretrained vectors; few words cannot teach it more."""
-        return self.rows * self.words <= MOST_FROZEN if self.written_freeze is None else self.written_freeze
+    def has_few_words(self) -> bool:
+        """True if the training rows have so few words that the vectors know more about words than the rows do."""
+        return self.rows * self.words <= MOST_SLOW
 
     @property
     def vector_words(self) -> int:
         """The number of words of pretrained vectors that become entries of the vocabulary.
 
-        Classifiers have none if they train the embedding, because training would move the other vectors away from
-        these.
+        Classifiers that train the embedding at the full rate have none, because training moves the vectors of the other
+        words away from these.
         """
-        return self.by_preset(20_000, 50_000, 50_000) if self.tagged or self.freezes_vectors else 0
+        if not self.adds_words or not (self.tagged or self.frozen or self.has_few_words):
+            return 0
+        return self.by_preset(20_000, 50_000, 100_000 if self.tagged else 50_000)
 
     @property
     def averaging_decay(self) -> float:
         """The EMA decay that averages about the last tenth of the steps."""
         return round(min(0.999, max(0.9, 1 - 10 / self.steps)), 4)
-
-
-def _written_freeze(run: RunConfig) -> bool | None:
-    """Return the value of `Facts.written_freeze` for a run."""
-    if run.task != "text_classification" or not may_freeze(run):
-        return False
-    return run.training.freeze_vectors or None
 
 
 def is_skewed(task: Task, rows: Dataset) -> bool:

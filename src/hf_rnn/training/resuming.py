@@ -165,7 +165,7 @@ def _reading(run: RunConfig, args: RNNTrainingArguments) -> dict[str, Any]:
     """Return the settings that decide which rows each step reads, and those that the checkpoint contains."""
     names = ["seed", "data_seed", "train_sampling_strategy", "train_batch_tokens", "balanced_sampling", "averaging"]
     # The optimizer state in the checkpoint contains these values.
-    names += ["optim", "learning_rate", "layer_lr_decay", "weight_decay", "freeze_vectors"]
+    names += ["optim", "learning_rate", "layer_lr_decay", "embedding_lr_factor", "weight_decay", "freeze_vectors"]
     parts = ["per_device_train_batch_size", "gradient_accumulation_steps"]
     if run.data.streaming:
         # Each worker reads its own files, so the number of workers affects the order of rows.

@@ -91,6 +91,11 @@ def _check_vectors(run: RunConfig, task: type[TaskModel]) -> None:
             "training.freeze_vectors=True keeps the pretrained vectors in all epochs, and "
             f"training.vectors_frozen_epochs={epochs} trains the embedding later: leave one of them out."
         )
+    if run.training.freeze_vectors and run.training.embedding_lr_factor != 1:
+        raise ConfigError(
+            "training.freeze_vectors=True does not train the embedding, and "
+            f"training.embedding_lr_factor={run.training.embedding_lr_factor} trains it slowly: leave one of them out."
+        )
     if run.training.freeze_vectors and without:
         raise ConfigError(f"training.freeze_vectors=True keeps pretrained vectors, and there are none: {remedy}.")
     if epochs and without:

@@ -169,6 +169,12 @@ _COMMON = (
         "Frozen at first, vectors keep what they know about words that are rare in the training rows.",
         lambda run: run.model.vectors is not None and not run.training.freeze_vectors,
     ),
+    Setting(
+        "training.embedding_lr_factor",
+        lambda default, start: (0.03, 0.1, 0.3, 1.0),
+        "Many rows teach the embedding more than the vectors know, and few rows less.",
+        lambda run: run.model.vectors is not None and not run.training.freeze_vectors,
+    ),
 )
 _VECTOR_WORDS = Setting(
     "tokenizer.vector_words",
@@ -210,12 +216,6 @@ TEXT_CLASSIFICATION = (
         unless=frozenset({"tokenizer.rare_tokens"}),
     ),
     _VECTOR_WORDS,
-    Setting(
-        "training.freeze_vectors",
-        lambda default, start: (True, False),
-        "Many rows teach the embedding more than the vectors know.",
-        lambda run: run.training.freeze_vectors and _has_vector_words(run),
-    ),
     Setting(
         "tokenizer.rare_tokens",
         lambda default, start: (0, 3000, 12_000, 50_000) if start.megabytes else (),

@@ -28,7 +28,7 @@ from .callbacks import EarlyStopping, Stopwatch, best_loss
 from .checkpoints import newest_whole
 from .class_balance import class_loss
 from .distillation import DistillationLoss
-from .fine_tuning import GradualUnfreezing, discriminative_learning_rates
+from .fine_tuning import GradualUnfreezing, discriminative_learning_rates, scale_embedding_rate
 from .hub_trainer import PushingTrainer
 from .hyperparameter_search import MetricSearch
 from .objectives import OBJECTIVES, Objectives, UnlabelledRows, check_objectives
@@ -353,6 +353,8 @@ class RNNTrainer(MetricSearch, BatchedLoading, WholeCheckpoints, PushingTrainer)
         optimizer = super().create_optimizer(model)
         if self.args.layer_lr_decay != 1:
             discriminative_learning_rates(optimizer, self.model if model is None else model, self.args.layer_lr_decay)
+        if self.args.embedding_lr_factor != 1:
+            scale_embedding_rate(optimizer, self.model if model is None else model, self.args.embedding_lr_factor)
         return optimizer
 
     def _headline(self, prediction: Any) -> dict[str, float]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from accelerate.utils import broadcast_object_list
 from datasets import Dataset, DatasetDict
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase, TrainerCallback
 from transformers.trainer_callback import ExportableState
 
@@ -22,6 +22,7 @@ from ..text.vectors import FoundVectors, find_vectors, words_of
 from ..utils.errors import DataError
 from ..utils.output import say
 from .callbacks import epoch_of
+from .fine_tuning import embeddings_of
 from .run_config import RunConfig
 
 logger = logging.getLogger(__name__)
@@ -119,16 +120,6 @@ def _counts(rows: Dataset, columns: list[str], V: int) -> np.ndarray:
     return counts
 
 
-def embeddings_of(model: Any) -> list[nn.Embedding]:
-    """Return the token embeddings of a model: that of the encoder and, if there is one, that of the decoder.
-
-    Args:
-        model: Model of the package.
-    """
-    decoder = getattr(model, "decoder_embed_tokens", None)
-    return [model.get_input_embeddings(), *([] if decoder is None else [decoder])]
-
-
 @torch.no_grad()
 def put_vectors(model: Any, matrix: np.ndarray) -> None:
     """Copy vectors into all token embeddings of a model.
@@ -184,4 +175,4 @@ class VectorsAtStart(TrainerCallback, ExportableState):
         return torch.zeros_like(gradient) if self.frozen else None
 
 
-__all__ = ["VectorsAtStart", "embeddings_of", "open_for", "put_vectors", "vectors_for"]
+__all__ = ["VectorsAtStart", "open_for", "put_vectors", "vectors_for"]
