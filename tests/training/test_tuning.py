@@ -127,13 +127,25 @@ def test_a_second_search_needs_to_be_told_to_replace_a_model(found, data):
 
 @pytest.mark.slow
 def test_taggers_are_searched_too(tmp_path):
-    data = write_jsonl(tmp_path / "rows.jsonl", sentences(80))
-    config = sections(data, tmp_path / "model", tokenizer__kind="wordpiece", training__num_train_epochs=1)
+    (tmp_path / "data").mkdir()
+    for split, rows in (("train", sentences(80)), ("test", [{"tokens": ["Timbuktu"], "ner_tags": ["B-LOC"]}])):
+        write_jsonl(tmp_path / "data" / f"{split}.jsonl", rows)
+    words = ["anna", "lives", "in", "zanzibar", "timbuktu"]
+    vectors = tmp_path / "v.txt"
+    vectors.write_text("".join(f"{word} {number / 9}{' 0.5 -0.5 0.1' * 2} 0\n" for number, word in enumerate(words)))
+    config = sections(tmp_path / "data", tmp_path / "model", model__vectors=str(vectors), training__num_train_epochs=1)
+    config["tokenizer"] |= {"kind": "wordpiece", "vector_words": 5}
     del config["report"]
     results = hf_rnn.tune({**config, "task": "token_classification"}, trials=2, metric="recall")
     assert results["tune"]["metric"] == "recall"
     assert all(each["result"] == "finished" for each in results["tune"]["trials"])
     assert "metric_for_best_model: recall" in (tmp_path / "model" / "run.yaml").read_text()
+    # The trials do not read the test split, whose words of the vectors become entries after the training.
+    tokenizer = hf_rnn.load_tokenizer(str(tmp_path / "model"))
+    assert tokenizer.tokenize("Timbuktu ZANZIBAR") == ["Timbuktu", "ZANZIBAR"]
+    assert results["run"]["vectors"]["added_later"] > 0
+    evaluated = hf_rnn.evaluate(str(tmp_path / "model"), split="test")
+    assert evaluated["f1"] == results["test"]["f1"]
 
 
 @pytest.mark.slow
