@@ -1,30 +1,50 @@
 """Tests of further words in the vocabulary of a tokenizer."""
 
+import random
+
 import pytest
 
 from hf_rnn import train_tokenizer
-from hf_rnn.text.added_words import add_words, whole_words, words_in
+from hf_rnn.text.added_words import add_words, used_words, whole_words
 
 
-def backend(kind, **settings):
-    texts = ["we met in Bonn", "we met in Ulm"] * 3
+def backend(kind, texts=("we met in Bonn", "we met in Ulm"), **settings):
+    texts = [*texts] * 3
     return train_tokenizer(texts, kind=kind, vocab_size=60, show_progress=False, **settings).backend_tokenizer
 
 
 @pytest.mark.parametrize("kind", ["word", "wordpiece"])
-def test_the_words_of_texts_are_those_that_the_tokenizer_separates(kind):
-    texts = ["We met\tin <b>New York</b>, in 1996.", None, "", "a-b <br>met"]
+def test_the_words_that_texts_use(kind):
+    texts = ["We met\tin <b>New York</b>, in 1996.", None, "", "a-b <br>Kiel"]
     tokenizer = backend(kind, lowercase=True, strip_html=True, normalize_digits=True)
-    words = {"we", "met", "in", "new", "york", ",", "0000", ".", "a", "-", "b"}
-    assert words <= words_in(tokenizer, texts)
-    # Each word of a text, read at once, is among them.
-    cut = tokenizer.pre_tokenizer.pre_tokenize_str
-    at_once = {word for text in texts if text for word, _ in cut(tokenizer.normalizer.normalize_str(text))}
-    assert at_once <= words_in(tokenizer, texts)
+    words = whole_words(tokenizer, ["york", "New", "1996", "-", "kiel", "zanzibar", "yor"])
+    assert used_words(tokenizer, words, texts) == ["york", "new", "0000", "-", "kiel"]
 
 
 def test_the_words_of_whitespace_separated_texts_keep_their_marks():
-    assert words_in(backend("whitespace"), ["in U.S. ,"]) == {"in", "U.S.", ","}
+    assert used_words(backend("whitespace"), ["U.S.", "U.S", ","], ["in U.S. ,"]) == ["U.S.", ","]
+
+
+def test_wordpiece_uses_the_longest_entry_at_the_beginning_of_a_word():
+    tokenizer = backend("wordpiece")
+    assert used_words(tokenizer, ["Zan", "Zanzibar", "Kiel"], ["in Zanzibars"]) == ["Zanzibar"]
+
+
+@pytest.mark.parametrize("kind", ["word", "whitespace", "wordpiece"])
+@pytest.mark.parametrize("seed", range(5))
+def test_texts_have_the_same_tokens_before_and_after_the_words_that_they_do_not_use(kind, seed):
+    draw = random.Random(seed)
+
+    def word() -> str:
+        return "".join(draw.choices("abc", k=draw.randint(1, 6)))
+
+    texts = [" ".join(word() for _ in range(8)) for _ in range(20)]
+    tokenizer = backend(kind, texts)
+    words = whole_words(tokenizer, [word() for _ in range(200)])
+    add_words(tokenizer, used_words(tokenizer, words, texts))
+    before = [tokenizer.encode(text).tokens for text in texts]
+    add_words(tokenizer, whole_words(tokenizer, words))
+    assert [tokenizer.encode(text).tokens for text in texts] == before
 
 
 @pytest.mark.parametrize("kind", ["word", "whitespace", "wordpiece"])

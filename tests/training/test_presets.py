@@ -385,6 +385,9 @@ def test_many_words_teach_an_embedding_more_than_vectors_know():
     assert many.vector_words == 0
     assert facts(rows=22_500, words=296, adds_words=True, frozen=True).vector_words > 0
     assert facts(rows=22_500, words=296, adds_words=True, tagged=True).vector_words > 0
+    # A factor that the user wrote counts, not the number of words.
+    assert facts(rows=22_500, words=296, adds_words=True, written_factor=0.1).vector_words > 0
+    assert facts(rows=300, words=296, adds_words=True, written_factor=1.0).vector_words == 0
     slow, full = ({rule.key: rule.value(each) for rule in RULES["text_classification"]} for each in (few, many))
     assert full["tokenizer.rare_tokens"] > 0 == slow["tokenizer.rare_tokens"]
     assert full["training.embedding_lr_factor"] == 1 > slow["training.embedding_lr_factor"]

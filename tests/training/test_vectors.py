@@ -361,7 +361,7 @@ def test_words_that_no_row_has_become_entries_after_the_training(tagged, tmp_pat
         assert bytes(spelling[vocabulary[word]].tolist()).rstrip(b"\0") == word.encode()
     torch.testing.assert_close(weights[: len(trained[0])], trained[1])
     out = capsys.readouterr().out
-    assert "those that no row has become entries after the training" in out
+    assert f"; {len(vocabulary) - len(trained[0])} that no row has become entries after the training" in out
     assert f"further words of the vectors, which no row has, are among the {len(vocabulary)} entries" in out
     # Killed after training, and in the middle of it.
     for steps in (4, 2):
@@ -378,6 +378,28 @@ def test_words_that_no_row_has_become_entries_after_the_training(tagged, tmp_pat
     vectors.unlink()
     with pytest.raises(UserError, match=r"v\.txt"):
         hf_rnn.train(config)
+
+
+def test_a_tagger_is_evaluated_with_the_tokens_that_it_was_trained_on(tagged, tmp_path):
+    rows, vectors = tagged
+    lines = rows.read_text().splitlines()
+    # WordPiece begins these words with an entry that no row has as a word.
+    longer = ["Zanzibars", "Timbuktuan"]
+    lines += [json.dumps({"tokens": [word, "lives", "."], "ner_tags": ["B-LOC", "O", "O"]}) for word in longer] * 9
+    (tmp_path / "data").mkdir()
+    for split in ("train", "validation", "test"):
+        (tmp_path / "data" / f"{split}.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    config = tagger_config(tmp_path / "data", vectors, tmp_path / "model", {"vector_words": 4}, num_train_epochs=9)
+    results = hf_rnn.train(config)
+    before, after = (
+        hf_rnn.load_tokenizer(str(folder))
+        for folder in (max((tmp_path / "model").glob("checkpoint-*")), tmp_path / "model")
+    )
+    assert before.tokenize("Zanzibars lives") == after.tokenize("Zanzibars lives")
+    assert after.tokenize("Zanzibars")[0] == "Zanzibar"
+    for split in ("validation", "test"):
+        evaluated = hf_rnn.evaluate(str(tmp_path / "model"), split=split)
+        assert evaluated["accuracy"] == results[split]["accuracy"]
 
 
 def load_folder(folder) -> tuple[dict[str, int], torch.Tensor, torch.Tensor]:

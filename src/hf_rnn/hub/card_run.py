@@ -196,9 +196,10 @@ def _vectors(report: dict) -> str:
     """Return the description of the pretrained word vectors that a run started with."""
     added = report.get("added_later")
     later = f"; {added:,} words that no row has were added after the training" if added else ""
+    trained = " in training" if added else ""
     return (
         f"{escape(report['source'])} ({escape(report['format'])}, width {report['width']}), found for "
-        f"{report['types']:.1%} of the vocabulary and {report['tokens']:.1%} of the running tokens of the "
+        f"{report['types']:.1%} of the vocabulary{trained} and {report['tokens']:.1%} of the running tokens of the "
         f"training split{later}"
     )
 

@@ -4,16 +4,29 @@
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, models
 
 
-def words_in(tokenizer: Tokenizer, texts: Iterable[str]) -> set[str]:
-    """Return the words of texts, as the tokenizer separates and normalizes them.
+def used_words(tokenizer: Tokenizer, words: Collection[str], texts: Iterable[str]) -> list[str]:
+    """Return the words that a tokenizer uses for texts if all these words are its entries.
+
+    With these words as entries, the texts have the same tokens as with all words.
 
     Args:
-        tokenizer: Tokenizer whose pre-tokenizer never joins parts of a text that a space separates.
+        tokenizer: Tokenizer of one of the kinds word, whitespace and wordpiece.
+        words: Words from [`whole_words`].
         texts: Texts to read.
     """
+    read = _words_in(tokenizer, texts)
+    if isinstance(tokenizer.model, models.WordPiece):
+        # WordPiece begins a word with the longest entry that fits.
+        entries = {*tokenizer.get_vocab(), *words}
+        read = {next((word[:n] for n in range(len(word), 0, -1) if word[:n] in entries), word) for word in read}
+    return [word for word in words if word in read]
+
+
+def _words_in(tokenizer: Tokenizer, texts: Iterable[str]) -> set[str]:
+    """Return at least all words of texts, as the tokenizer separates and normalizes them."""
     cut: Any = tokenizer.pre_tokenizer
     between_spaces = {part for text in texts for part in (text or "").split()}
     normalized = map(tokenizer.normalizer.normalize_str, between_spaces)
@@ -52,4 +65,4 @@ def add_words(tokenizer: Tokenizer, words: Collection[str]) -> None:
     )
 
 
-__all__ = ["add_words", "whole_words", "words_in"]
+__all__ = ["add_words", "used_words", "whole_words"]

@@ -70,8 +70,9 @@ class RNNTrainingArguments(TrainingArguments):
         layer_lr_decay: Ratio between the learning rate of a layer and that of the layer above it. The top layer has
             learning_rate, and the embedding has the lowest rate. 1 gives all layers the same rate; 0.4 suits a
             pretrained encoder.
-        embedding_lr_factor: Factor of the learning rate of the token embeddings. 1 gives them that of their layer; 0.1
-            suits pretrained vectors, so that those of words in the training rows stay near those of other words.
+        embedding_lr_factor: Factor of the learning rate of the token embeddings, and of an output layer that shares
+            their weights. It multiplies the rate that layer_lr_decay gives. 0.1 suits pretrained vectors: those of
+            words in the training rows then stay near those of other words.
         gradual_unfreezing: Train only the top layer in the first epoch, and unfreeze the next lower layer in each later
             epoch. Needs model.pretrained and a single process.
         freeze_vectors: Do not train the embedding, which keeps the vectors of model.vectors. Vocabulary entries without

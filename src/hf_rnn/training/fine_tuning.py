@@ -1,5 +1,5 @@
 # Copyright 2026 The hf_rnn authors. Licensed under the Apache License, Version 2.0.
-"""Fine-tuning of a pretrained encoder or embedding with little forgetting (Howard and Ruder 2018, section 3.3)."""
+"""Fine-tuning of a pretrained encoder or embedding with little forgetting."""
 
 import re
 from typing import Any
@@ -46,7 +46,7 @@ def layers(model: Any) -> list[list[nn.Parameter]]:
 
 
 def discriminative_learning_rates(optimizer: torch.optim.Optimizer, model: Any, decay: float) -> None:
-    """Give each layer `decay` times the learning rate of the layer above it.
+    """Give each layer `decay` times the learning rate of the layer above it (Howard and Ruder 2018, section 3.2).
 
     The parameter groups of the optimizer are split by layer. The first group belongs to the top layer, which keeps its
     learning rate.
@@ -93,7 +93,10 @@ def scale_embedding_rate(optimizer: torch.optim.Optimizer, model: Any, factor: f
 
 
 class GradualUnfreezing(TrainerCallback):
-    """Callback that trains the top layer alone in the first epoch, and one more layer below it in each later epoch."""
+    """Callback that trains the top layer alone in the first epoch, and one more layer below it in each later epoch.
+
+    Source: Howard and Ruder 2018, section 3.3.
+    """
 
     def on_epoch_begin(self, args, state, control, model=None, **kwargs):
         for depth, parameters in enumerate(reversed(layers(model))):

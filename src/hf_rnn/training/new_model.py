@@ -13,7 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from ..hub.fetch import find_model
 from ..models.configuration_rnn import RNNConfig
 from ..tasks import Task, TaskModel
-from ..text.added_words import add_words, whole_words, words_in
+from ..text.added_words import add_words, used_words, whole_words
 from ..text.tokenization import BY_FREQUENCY, TokenizerArguments, load_tokenizer, train_tokenizer
 from ..text.vector_reader import VectorReader
 from ..text.vectors import FoundVectors, words_of
@@ -36,7 +36,7 @@ def tokenizer_of(
         checkpoint: Checkpoint from which the run resumes; None for a run that starts anew.
         task: Task of the run.
         rows: Prepared training rows.
-        others: Other prepared splits. Only their words of the vectors become entries.
+        others: Other prepared splits. Words of the vectors that these splits have become entries too.
         vectors: Source of pretrained vectors, whose words become entries with `tokenizer.vector_words`.
 
     Raises:
@@ -91,20 +91,17 @@ def _add_words_of(vectors: VectorReader, run: RunConfig, tokenizer: Any, texts: 
     """Add words of the vectors to a tokenizer, only those in some texts if there are any; return a line about them."""
     words, with_forms = words_of(vectors, run.tokenizer.vector_words, run.tokenizer.lowercase)
     backend = tokenizer.backend_tokenizer
-    added = whole_words(backend, words)
-    if texts is not None:
-        read = words_in(backend, chain.from_iterable(texts))
-        added = [word for word in added if word in read]
+    whole = whole_words(backend, words)
+    added = whole if texts is None else used_words(backend, whole, chain.from_iterable(texts))
     add_words(backend, added)
     entries = tokenizer.get_vocab()
-    found = sum(word in entries for word in words)
+    found, later = sum(word in entries for word in words), len(whole) - len(added)
     forms = ", capitalized and upper-case forms included," if with_forms else ""
-    others = "; the tokenizer splits or changes the others" if found < len(words) else ""
-    if texts is not None:
-        others = "; those that no row has become entries after the training"
+    more = f"; {later:,} that no row has become entries after the training" if later else ""
+    more += "; the tokenizer splits or changes the others" if found + later < len(words) else ""
     return (
         f"words      {found:,} of {len(words):,} first words of the vectors{forms} are among the {len(entries):,} "
-        f"entries of the vocabulary{others}"
+        f"entries of the vocabulary{more}"
     )
 
 

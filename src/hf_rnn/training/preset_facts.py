@@ -59,6 +59,7 @@ class Facts:
         has_vectors: True if the embedding starts from pretrained vectors.
         adds_words: True if words of the vectors may become entries of the vocabulary.
         frozen: True if the user wrote that the vectors are not trained.
+        written_factor: Factor of the embedding's learning rate if the user wrote it, else None.
         written_batch: Rows in a batch if the user wrote a batch size or a token budget, else None.
         written_epochs: Number of epochs if the user wrote it, else None.
         written_steps: Number of optimizer steps if the user wrote it, else None.
@@ -79,6 +80,7 @@ class Facts:
     has_vectors: bool = False
     adds_words: bool = False
     frozen: bool = False
+    written_factor: float | None = None
     written_batch: float | None = None
     written_epochs: float | None = None
     written_steps: int | None = None
@@ -126,6 +128,7 @@ class Facts:
             has_vectors=has_vectors(run),
             adds_words=may_add_words(run),
             frozen=args.freeze_vectors,
+            written_factor=args.embedding_lr_factor if "training.embedding_lr_factor" in run.given else None,
             written_batch=written_batch,
             written_epochs=args.num_train_epochs if "training.num_train_epochs" in run.given else None,
             written_steps=args.max_steps if args.max_steps > 0 else None,
@@ -201,10 +204,11 @@ class Facts:
     def vector_words(self) -> int:
         """The number of words of pretrained vectors that become entries of the vocabulary.
 
-        Classifiers that train the embedding at the full rate have none, because training moves the vectors of the other
-        words away from these.
+        Classifiers that train the embedding at the full rate have none, because training moves the vectors of known
+        words away from those of the others.
         """
-        if not self.adds_words or not (self.tagged or self.frozen or self.has_few_words):
+        learns_slowly = self.has_few_words if self.written_factor is None else self.written_factor < 1
+        if not self.adds_words or not (self.tagged or self.frozen or learns_slowly):
             return 0
         return self.by_preset(20_000, 50_000, 100_000 if self.tagged else 50_000)
 

@@ -15,7 +15,6 @@ from datasets import DatasetDict, IterableDataset
 from transformers import PreTrainedTokenizerBase, set_seed
 
 from ..hub.folder import RUN_FILE
-from ..hub.push import kept_for_later, push
 from ..interpret.diagnosis import flow_batch
 from ..interpret.gradient_flow_callback import GradientFlowCallback
 from ..tasks import Task, task_class
@@ -53,7 +52,7 @@ from .report import add_report, tried
 from .resuming import check_same_data, find_checkpoint
 from .run_checks import check_use
 from .run_config import RunConfig
-from .run_folder import claim_folder, command_to_go_on, put_in_place, saved_bytes, write_results
+from .run_folder import claim_folder, command_to_go_on, push_run, put_in_place, saved_bytes, write_results
 from .streaming import EncodedStream, load_streaming
 from .student_sizes import with_fitting_sizes
 from .teacher_report import add_teacher_report
@@ -177,7 +176,8 @@ class Run:
         if args.should_log:
             say(task.summary(facts))
         warn_of_unknown_tokens(run, tokenizer, encoded["train"])
-        found = vectors_for(source, run, task, tokenizer, prepared, encoded) if source and new else None
+        train = prepared["train"], encoded["train"]
+        found = vectors_for(source, run, task, tokenizer, *train) if source and new else None
         set_seed(args.seed)
         trainer = self._trainer(task, tokenizer, encoded, stream, found)
         args.distributed_state.wait_for_everyone()  # No process may still read the files that are moved next.
@@ -188,10 +188,8 @@ class Run:
         trainer.run_text, trainer.facts, trainer.schema = self.text, {"data": facts}, schema
         trainer.train(resume_from_checkpoint=self.folder / self.checkpoint.name if self.checkpoint else None)
         if source and adds_later(run):
-            tokenizer = add_later_words(trainer, run, tokenizer, source)
-            # A search chooses the vocabulary without the test split, whose words may be entries only now.
-            test = {split: rows for split, rows in prepared.items() if split == "test"}
-            self._encode_splits(task, test, tokenizer, encoded, order)
+            tokenizer = self._add_later_words(trainer, task, prepared, tokenizer, source, encoded, order)
+            facts = task.facts(prepared, encoded, run.card.examples)
         wide: WidePaths | None = None
         if most := run.model.wide_ngrams:
             wide = add_wide_path(trainer, tokenizer, encoded, most, kept_hyperparameters(run), self.bags)
@@ -222,7 +220,7 @@ class Run:
         if not self.is_fold:
             add_report(self.config.report, trainer, prepared, figures, order, results, self.config.card.examples)
         if self.args.push_to_hub:
-            self._push(trainer.hub_model_id)
+            push_run(self.folder, self.args, trainer.hub_model_id)
 
     def _read(self) -> tuple[Task, DatasetDict, IterableDataset | None, Schema]:
         """Return the task, its prepared rows, the streamed training rows (or None), and the schema of the data."""
@@ -263,7 +261,7 @@ class Run:
     ) -> tuple[PreTrainedTokenizerBase, DatasetDict, dict]:
         """Return the tokenizer, the encoded splits, and the order by length of the rows of each evaluated split."""
         texts = prepared["train"] if self.lesson is None else self.lesson.texts
-        others = [rows for split, rows in prepared.items() if split != "train"]
+        others = [rows for split, rows in prepared.items() if split not in ("train", "test")]
         tokenizer = tokenizer_of(self.config, self.checkpoint, task, texts, others, vectors)
         tokenizer = task.fitted(tokenizer, resumed=self.checkpoint is not None)
         encoded, order = DatasetDict(), dict[str, Any]()
@@ -280,6 +278,22 @@ class Run:
                 if split in ("validation", "test") and not task.in_order:
                     order[split] = np.argsort(encoded[split]["length"], kind="stable")
                     encoded[split] = encoded[split].select(order[split])
+
+    def _add_later_words(
+        self,
+        trainer: RNNTrainer,
+        task: Task,
+        prepared: DatasetDict,
+        tokenizer: PreTrainedTokenizerBase,
+        source: VectorReader,
+        encoded: DatasetDict,
+        order: dict,
+    ) -> PreTrainedTokenizerBase:
+        """Return the tokenizer with the words that the model gets after training, and encode the test split with it."""
+        tokenizer = add_later_words(trainer, self.config, tokenizer, source)
+        test = {split: rows for split, rows in prepared.items() if split == "test"}
+        self._encode_splits(task, test, tokenizer, encoded, order)
+        return tokenizer
 
     def _writing(self) -> AbstractContextManager[None]:
         return writing("the run", self.folder, self.folder / ASIDE / "unfinished", "start the run again.")
@@ -343,18 +357,6 @@ class Run:
             "versions": versions(),
             **({"calibration": calibration} if calibration else {}),
         }
-
-    def _push(self, repo_id: str) -> None:
-        args = self.args
-        with kept_for_later(self.folder, repo_id, args.hub_revision):
-            pushed = push(
-                self.folder,
-                repo_id,
-                revision=args.hub_revision,
-                token=args.hub_token,
-                commit_message="End of training",
-            )
-        logger.info(f"pushed: {pushed.commit_url}")
 
     def _evaluate(self, trainer: RNNTrainer, encoded: DatasetDict, wide: WidePaths | None) -> tuple[dict, dict]:
         """Return the metrics of the validation and test splits, and their logits and labels, if there are any."""

@@ -8,7 +8,6 @@ import shutil
 from pathlib import Path
 from shlex import quote
 
-from transformers import TrainingArguments
 from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_NAME
 
 from ..hub.card import render_folder
@@ -28,9 +27,11 @@ from ..hub.folder import (
     RUN_FILE,
     TRIALS_FILE,
 )
+from ..hub.push import kept_for_later, push
 from ..text.schema import SCHEMA_FILE
 from ..utils.errors import HfRnnError
 from ..utils.processes import job_id
+from .arguments import RNNTrainingArguments
 from .checkpoints import ASIDE, claim, numbered, remove
 
 logger = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ _RUN_FILES = (
 )
 
 
-def command_to_go_on(folder: Path, args: TrainingArguments) -> str:
+def command_to_go_on(folder: Path, args: RNNTrainingArguments) -> str:
     """Return the command that resumes the run of a folder, with as many processes as it has.
 
     Args:
@@ -196,10 +197,26 @@ def saved_bytes(folder: Path) -> int:
     return sum(file.stat().st_size for name in (SAFE_WEIGHTS_NAME, "tokenizer.json") for file in folder.glob(name))
 
 
+def push_run(folder: Path, args: RNNTrainingArguments, repo_id: str) -> None:
+    """Push the model of a run to the Hub, and keep it for a later push if that fails.
+
+    Args:
+        folder: Output folder of the run.
+        args: Training arguments of the run.
+        repo_id: Hub id of the repository.
+    """
+    with kept_for_later(folder, repo_id, args.hub_revision):
+        pushed = push(
+            folder, repo_id, revision=args.hub_revision, token=args.hub_token, commit_message="End of training"
+        )
+    logger.info(f"pushed: {pushed.commit_url}")
+
+
 __all__ = [
     "check_writable",
     "claim_folder",
     "command_to_go_on",
+    "push_run",
     "put_in_place",
     "saved_bytes",
     "traces_of_a_run",

@@ -15,7 +15,7 @@ from transformers import TrainerCallback
 
 from ..hub.folder import TRIALS_FILE
 from ..utils.output import hushed, unsaid
-from .later_words import adds_later
+from .later_words import adds_later, later_words, size_of
 from .run import Run
 from .run_folder import saved_bytes
 
@@ -134,7 +134,7 @@ class _SearchRun(Run):
     @property
     def _tokens(self) -> str:
         """The settings that decide about the tokens of the rows."""
-        return repr((self.config.tokenizer, self.config.model.pretrained, adds_later(self.config)))
+        return repr((self.config.tokenizer, self.config.model.pretrained))
 
 
 class TrialRun(_SearchRun):
@@ -154,6 +154,8 @@ class TrialRun(_SearchRun):
         # Size of the saved model, or, before training, of its part that is known.
         self.bytes = 0
         self.training_seconds = 0.0
+        # Words that the saved model has in addition to the trained one.
+        self.later: list[str] = []
 
     def train(self) -> dict:
         with hushed():
@@ -172,7 +174,11 @@ class TrialRun(_SearchRun):
             del encoded[oldest], self.rows.bags[oldest]
         fresh = encoded.get(self._tokens) or super()._encode(task, prepared, vectors)
         self.bags = self.rows.bags[self._tokens]
+        self.later = later_words(self.config, fresh[0], vectors) if vectors and adds_later(self.config) else []
         return encoded.setdefault(self._tokens, fresh)
+
+    def _add_later_words(self, trainer: RNNTrainer, task: Task, prepared: DatasetDict, tokenizer: Any, *others: Any):
+        return tokenizer  # No row of a trial has these words. The chosen run adds them.
 
     def _trainer(self, task: Task, tokenizer: PreTrainedTokenizerBase, *others: Any) -> RNNTrainer:
         trainer = super()._trainer(task, tokenizer, *others)
@@ -191,7 +197,7 @@ class TrialRun(_SearchRun):
         with TemporaryDirectory() as folder:
             trainer.accelerator.unwrap_model(trainer.model).save_pretrained(folder)
             tokenizer.save_pretrained(folder)
-            self.bytes = saved_bytes(Path(folder))
+            self.bytes = saved_bytes(Path(folder)) + size_of(self.later, trainer.model)
         if self.bytes > self.most_bytes:
             raise TooLarge
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate.utils import broadcast_object_list
-from datasets import Dataset, DatasetDict
+from datasets import Dataset
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase, TrainerCallback
 from transformers.trainer_callback import ExportableState
@@ -62,8 +62,8 @@ def vectors_for(
     run: RunConfig,
     task: Task,
     tokenizer: PreTrainedTokenizerBase,
-    rows: DatasetDict,
-    encoded: DatasetDict,
+    rows: Dataset,
+    encoded: Dataset,
 ) -> FoundVectors:
     """Find the pretrained vectors of a run's vocabulary, and print a summary.
 
@@ -75,8 +75,8 @@ def vectors_for(
         run: Run that will start from the vectors.
         task: Task of the run.
         tokenizer: Tokenizer of the model.
-        rows: Prepared splits, whose training rows are read.
-        encoded: The same splits as token ids.
+        rows: Prepared training rows.
+        encoded: The same rows as token ids.
 
     Raises:
         DataError: No entry of the vocabulary was found, or the source breaks its format.
@@ -85,12 +85,12 @@ def vectors_for(
     if run.training.process_index == 0:
         path = run.model.vectors or run.teacher.path[0]
         written = task.model_class is RNNForConditionalGeneration
-        counts = _counts(encoded["train"], ["input_ids", *(["labels"] if written else [])], len(tokenizer))
+        counts = _counts(encoded, ["input_ids", *(["labels"] if written else [])], len(tokenizer))
         name = Path(path).name if Path(path).exists() else path
         V = len(tokenizer) - run.rare_tokens_of(tokenizer)
         most = run.tokenizer.vector_words
         words, _ = words_of(source, most, run.tokenizer.lowercase) if most else ([], False)
-        found = find_vectors(source, name, tokenizer, task.texts(rows["train"]), counts, run.training.seed, V, words)
+        found = find_vectors(source, name, tokenizer, task.texts(rows), counts, run.training.seed, V, words)
         if run.distil.teacher_embeddings:
             found = found.reduced_to(run.model.embedding_size)
         # Larger vectors learn at another pace than the other weights. The standard deviation of GloVe is four times as
