@@ -35,7 +35,7 @@ def lean_runs():
     from hf_rnn.training import run, run_folder
 
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("draw", "draw_curves", "draw_confusion", "add_report"):
+        for name in ("draw_pictures", "add_report"):
             patch.setattr(run, name, lambda *_: None)
         patch.setattr(run_folder, "render_folder", lambda *_: "# A model")
         patch.setattr(run_folder, "merge", lambda card, *_, **__: card)

@@ -209,7 +209,7 @@ def test_a_disk_that_fills_up_at_the_end_costs_no_training(whole_run, tmp_path, 
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(hf_rnn.training.run, "draw_curves", full)
+    monkeypatch.setattr(hf_rnn.training.run, "draw_pictures", full)
     with pytest.raises(UserError, match=r"the model could not be written .* saves it without training again"):
         hf_rnn.train(config(tmp_path / "run"))
     assert not (tmp_path / "run" / "model.safetensors").exists()
