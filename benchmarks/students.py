@@ -78,7 +78,6 @@ PARTS = {
     ),
     "trec": (
         Part("student alone", taught=False),
-        Part("student alone, vectors", VECTORS, taught=False),
         Part("soft labels", NO_TEXT),
         Part("made-up texts"),
         Part("made-up texts, vectors", VECTORS),
@@ -92,7 +91,8 @@ NOTES = """The teacher is all-MiniLM-L6-v2 (22 million parameters), fine-tuned o
 text of SST-2 is sentences of IMDB's reviews of the splits train and unsupervised, without labels
 (`scripts/film_sentences.py`). The epoch was chosen on the validation split. "training s" is the time of the student's
 training, and "all s" that of the whole command, without the answers and the fine-tuning that the cache had. Sizes are
-those of the weights in float32 with the tokenizer. Both speeds are measured in one process with one thread."""
+those of the weights in float32 with the tokenizer. “All teachers” adds a classifier of hf_rnn to the teacher: `hf-rnn
+train --preset best` with GloVe. Both speeds are measured in one process with one thread."""
 COMMAND = "make bench-students DATA=… SEEDS=…"
 
 
