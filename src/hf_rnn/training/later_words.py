@@ -21,7 +21,7 @@ from ..text.vectors import look_up, words_of
 from ..utils.output import say
 from .run_config import RunConfig
 from .trainer import RNNTrainer
-from .vectors import VectorsAtStart
+from .vectors import report_of
 
 # Tasks whose models have no output layer over the vocabulary, which would give every entry a gradient.
 TASKS = ("text_classification", "token_classification")
@@ -97,9 +97,8 @@ def add_later_words(
         found = {word: vectors[word][0] for word in missing if word in vectors}
     found = broadcast_object_list([found])[0]
     add_words(backend, found)
-    report: dict[str, Any] = next(
-        each.report for each in trainer.callback_handler.callbacks if isinstance(each, VectorsAtStart)
-    )
+    report = report_of(trainer)
+    assert report is not None
     report["added_later"] = len(found)
     if found:
         model: Any = trainer.accelerator.unwrap_model(trainer.model)
@@ -110,12 +109,12 @@ def add_later_words(
             model.get_input_embeddings().weight[V - len(found) :] = matrix
         model.use_vocabulary(tokenizer)
         trainer.processing_class = tokenizer
-    if found and trainer.args.should_log:
-        say(
-            f"words      {len(found):,} further words of the vectors, which no row has, are among the "
-            f"{len(tokenizer):,} entries of the vocabulary now"
-        )
+        if trainer.args.should_log:
+            say(
+                f"words      {len(found):,} further words of the vectors, which no row has, are among the {V:,} "
+                "entries of the vocabulary now"
+            )
     return tokenizer
 
 
-__all__ = ["add_later_words", "adds_later"]
+__all__ = ["add_later_words", "adds_later", "later_words", "size_of"]

@@ -80,19 +80,19 @@ def tokenizer_of(
         show_progress = not run.training.disable_tqdm
         tokenizer = train_tokenizer(task.texts(rows), **settings, show_progress=show_progress)
         if most and vectors:
-            splits = [rows, *others] if adds_later(run) else None
-            summary = _add_words_of(vectors, run, tokenizer, splits and map(task.texts, splits))
+            texts = chain.from_iterable(map(task.texts, [rows, *others])) if adds_later(run) else None
+            summary = _add_words_of(vectors, run, tokenizer, texts)
             if run.training.should_log:
                 say(summary)
     return broadcast_object_list([tokenizer])[0]
 
 
-def _add_words_of(vectors: VectorReader, run: RunConfig, tokenizer: Any, texts: Iterable[Iterable[str]] | None) -> str:
+def _add_words_of(vectors: VectorReader, run: RunConfig, tokenizer: Any, texts: Iterable[str] | None) -> str:
     """Add words of the vectors to a tokenizer, only those in some texts if there are any; return a line about them."""
     words, with_forms = words_of(vectors, run.tokenizer.vector_words, run.tokenizer.lowercase)
     backend = tokenizer.backend_tokenizer
     whole = whole_words(backend, words)
-    added = whole if texts is None else used_words(backend, whole, chain.from_iterable(texts))
+    added = whole if texts is None else used_words(backend, whole, texts)
     add_words(backend, added)
     entries = tokenizer.get_vocab()
     found, later = sum(word in entries for word in words), len(whole) - len(added)

@@ -58,7 +58,7 @@ from .student_sizes import with_fitting_sizes
 from .teacher_report import add_teacher_report
 from .trainer import RNNTrainer
 from .trainers import trainer_class
-from .vectors import VectorsAtStart, open_for, vectors_for
+from .vectors import VectorsAtStart, open_for, report_of, vectors_for
 from .wide_path import WidePaths, add_wide_path, put_wide_path
 
 logger = logging.getLogger(__name__)
@@ -339,7 +339,7 @@ class Run:
     def _facts(
         self, trainer: RNNTrainer, train_rows: int | None, wide: WidePaths | None, calibration: dict | None
     ) -> dict[str, Any]:
-        reports = [each.report for each in trainer.callback_handler.callbacks if isinstance(each, VectorsAtStart)]
+        vectors = report_of(trainer)
         return {
             "task": self.config.task,
             "epochs": round(trainer.state.epoch, 3),
@@ -347,7 +347,7 @@ class Run:
             "train_seconds": round(trainer.train_seconds + (wide.seconds if wide else 0), 1),
             "train_rows": train_rows,
             "parameters": sum(parameter.numel() for parameter in trainer.model.parameters()),
-            **({"vectors": reports[0]} if reports else {}),
+            **({"vectors": vectors} if vectors else {}),
             **({"going_on": self.going_on.facts()} if self.going_on else {}),
             **({"distillation": self.lesson.facts()} if self.lesson else {}),
             **({"wide_path": wide.decisions} if wide else {}),

@@ -124,6 +124,10 @@ def _has_rare_tokens(run: Any) -> bool:
     return _is_wide(run) and run.tokenizer.kind in BY_FREQUENCY and run.tokenizer.path is None
 
 
+def _trains_vectors(run: Any) -> bool:
+    return run.model.vectors is not None and not run.training.freeze_vectors
+
+
 def _has_vector_words(run: Any) -> bool:
     return run.tokenizer.vector_words > 0 and run.tokenizer.kind in (None, *OF_WORDS)
 
@@ -167,13 +171,13 @@ _COMMON = (
         "training.vectors_frozen_epochs",
         lambda default, start: (0, 1, 2),
         "Frozen at first, vectors keep what they know about words that are rare in the training rows.",
-        lambda run: run.model.vectors is not None and not run.training.freeze_vectors,
+        _trains_vectors,
     ),
     Setting(
         "training.embedding_lr_factor",
         lambda default, start: (0.03, 0.1, 0.3, 1.0),
         "Many rows teach the embedding more than the vectors know, and few rows less.",
-        lambda run: run.model.vectors is not None and not run.training.freeze_vectors,
+        _trains_vectors,
     ),
 )
 _VECTOR_WORDS = Setting(

@@ -10,7 +10,7 @@ import torch
 from accelerate.utils import broadcast_object_list
 from datasets import Dataset
 from torch import Tensor
-from transformers import PreTrainedTokenizerBase, TrainerCallback
+from transformers import PreTrainedTokenizerBase, Trainer, TrainerCallback
 from transformers.trainer_callback import ExportableState
 
 from ..models.modeling_seq2seq_rnn import RNNForConditionalGeneration
@@ -175,4 +175,14 @@ class VectorsAtStart(TrainerCallback, ExportableState):
         return torch.zeros_like(gradient) if self.frozen else None
 
 
-__all__ = ["VectorsAtStart", "open_for", "put_vectors", "vectors_for"]
+def report_of(trainer: Trainer) -> dict[str, Any] | None:
+    """Return the report of the vectors with which a model started; None if it has none.
+
+    Args:
+        trainer: Trainer of the model.
+    """
+    callbacks = trainer.callback_handler.callbacks
+    return next((each.report for each in callbacks if isinstance(each, VectorsAtStart)), None)
+
+
+__all__ = ["VectorsAtStart", "open_for", "put_vectors", "report_of", "vectors_for"]
