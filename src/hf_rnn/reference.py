@@ -139,13 +139,14 @@ def naive_wide_path(path: WidePath, ids: list[int]) -> Tensor:
         ids: Token ids of the text.
     """
     places = {key: place for place, key in enumerate(path.keys.tolist())}
-    total, squares = torch.zeros_like(path.bias), 0.0
+    total, squares, seen = torch.zeros_like(path.bias), 0.0, set()
     for order in range(1, path.order + 1):
         for start in range(len(ids) - order + 1):
             key = 0
             for token in ids[start : start + order]:
                 key = (key * BASE + token + 1) % PRIME
-            if key in places:
+            if key in places and not (path.binary and key in seen):
+                seen.add(key)
                 total = total + path.weight[places[key]]
                 squares += float(path.scale[places[key]]) ** 2
     return (path.bias + (total / squares**0.5 if squares else total)) / path.config.temperature

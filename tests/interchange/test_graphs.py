@@ -54,6 +54,7 @@ def test_each_pooling(pooling, directions, tmp_path):
     [
         {"wide_ngrams": 500, "wide_order": 1},
         {"wide_ngrams": 1, "wide_order": 3},
+        {"wide_ngrams": 900, "wide_order": 2, "wide_binary": True},
         {"num_rare_tokens": 5, "unk_token_id": 1},
         {"classifier_hidden_size": 7, "temperature": 1.7},
         {"num_labels": 1, "problem_type": "regression", "target_mean": 250_000.0, "target_std": 80_000.0},

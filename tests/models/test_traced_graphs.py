@@ -18,11 +18,11 @@ WHOLE = torch.ones(3, 6, dtype=torch.long)
 MASKS = [WHOLE, WHOLE.tril(2), WHOLE.triu(1), torch.tensor([[1, 0, 1, 0, 1, 1]] * 3), torch.zeros_like(WHOLE)]
 
 
-def logits_of(cell_type: str, bidirectional: bool, wide: bool = False) -> Logits:
+def logits_of(cell_type: str, bidirectional: bool, wide: bool | str = False) -> Logits:
     settings = {"vocab_size": 30, "embedding_size": 8, "hidden_size": 8, "num_hidden_layers": 2, "pooling": "concat"}
     # The keys of all n-grams of one and two tokens.
     keys = keys_of([np.array([first, second]) for first in range(30) for second in range(30)], 2)[0]
-    settings |= {"wide_ngrams": len(np.unique(keys)) if wide else 0, "wide_order": 2}
+    settings |= {"wide_ngrams": len(np.unique(keys)) if wide else 0, "wide_order": 2, "wide_binary": wide == "binary"}
     model = RNNForSequenceClassification(RNNConfig(cell_type=cell_type, bidirectional=bidirectional, **settings))
     if model.wide_path is not None:
         model.wide_path.keys.copy_(torch.from_numpy(np.unique(keys)))
@@ -37,7 +37,7 @@ def check(graph, model: Logits) -> None:
         assert torch.allclose(graph(ids, mask), model(ids, mask), atol=1e-5)
 
 
-@pytest.mark.parametrize(("bidirectional", "wide"), [(False, False), (True, False), (True, True)])
+@pytest.mark.parametrize(("bidirectional", "wide"), [(False, False), (True, False), (True, True), (True, "binary")])
 @pytest.mark.parametrize("cell_type", ["lstm", "gru"])
 @pytest.mark.parametrize("with_gradients", [False, True])
 @pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -49,7 +49,7 @@ def test_a_traced_graph_reads_masks_that_its_example_had_not(with_gradients, cel
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("bidirectional", "wide"), [(False, False), (True, False), (True, True)])
+@pytest.mark.parametrize(("bidirectional", "wide"), [(False, False), (True, False), (True, True), (True, "binary")])
 @pytest.mark.parametrize("cell_type", ["lstm", "gru"])
 def test_an_exported_graph_reads_masks_that_its_example_had_not(cell_type, bidirectional, wide):
     model = logits_of(cell_type, bidirectional, wide)

@@ -50,10 +50,14 @@ def batch(lengths: list[int], scattered: bool = False) -> tuple[torch.Tensor, to
     return ids, mask, [ids[row][mask[row].bool()].tolist() for row in range(len(lengths))]
 
 
+BOTH_COUNTS = pytest.mark.parametrize("wide_binary", [False, True])
+
+
+@BOTH_COUNTS
 @pytest.mark.parametrize("order", [1, 2, 3, 5])
 @pytest.mark.parametrize("scattered", [False, True])
-def test_equals_the_reference_wherever_the_padding_stands(order, scattered):
-    model = model_with_wide_path(order)
+def test_equals_the_reference_wherever_the_padding_stands(order, scattered, wide_binary):
+    model = model_with_wide_path(order, wide_binary=wide_binary)
     ids, mask, rows = batch([50, 7, 2, 1, 0, 30], scattered)
     with torch.no_grad():
         logits = model(ids, attention_mask=mask).logits
@@ -62,9 +66,19 @@ def test_equals_the_reference_wherever_the_padding_stands(order, scattered):
     assert (wide.abs().sum(1) > 0.5).sum() >= 4
 
 
+@BOTH_COUNTS
+def test_a_repeated_ngram_counts_once_if_the_ngrams_are_binary(wide_binary):
+    path = model_with_wide_path(1, wide_binary=wide_binary).wide_path
+    one, other = (path.keys[:2] - 1).tolist()  # The key of a single token is its id plus 1.
+    sums, squares = path.parts(torch.tensor([[one, one, other, one]]))
+    assert (squares[0] > 0).tolist() == [True, not wide_binary, True, not wide_binary]
+    assert sums[0].abs().sum(1).bool().tolist() == [True, not wide_binary, True, not wide_binary]
+
+
+@BOTH_COUNTS
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
-def test_a_traced_graph_finds_the_same_ngrams():
-    path = model_with_wide_path().wide_path
+def test_a_traced_graph_finds_the_same_ngrams(wide_binary):
+    path = model_with_wide_path(wide_binary=wide_binary).wide_path
 
     def wide(ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         sums, squares = path.parts(ids, mask)
@@ -133,9 +147,10 @@ def test_embedded_texts_have_no_ngrams():
         model(inputs_embeds=torch.zeros(1, 4, 8, dtype=torch.float64))
 
 
-def test_windows_and_long_texts_are_answered_as_the_whole():
-    whole = model_with_wide_path()
-    parts = model_with_wide_path(backprop_window=16)
+@BOTH_COUNTS
+def test_windows_and_long_texts_are_answered_as_the_whole(wide_binary):
+    whole = model_with_wide_path(wide_binary=wide_binary)
+    parts = model_with_wide_path(wide_binary=wide_binary, backprop_window=16)
     ids, mask, rows = batch([200, 37, 16, 0])
     with torch.no_grad():
         expected = whole(ids, attention_mask=mask).logits
@@ -154,8 +169,9 @@ def tokenizer():
     return train_tokenizer(texts, "word", vocab_size=V, min_frequency=1, show_progress=False)
 
 
-def test_a_stream_is_answered_as_the_whole(tokenizer):
-    model, draw = model_with_wide_path(), random.Random(3)
+@BOTH_COUNTS
+def test_a_stream_is_answered_as_the_whole(tokenizer, wide_binary):
+    model, draw = model_with_wide_path(wide_binary=wide_binary), random.Random(3)
     text = " ".join(draw.choices(WORDS, k=1500))
     stream, arrived = model.stream(tokenizer), ""
     while text:
@@ -173,8 +189,9 @@ def test_a_stream_is_answered_as_the_whole(tokenizer):
     torch.testing.assert_close(other.logits(), stream.logits(), rtol=0, atol=0)
 
 
-def test_streams_side_by_side_count_their_own_ngrams():
-    model, rows = model_with_wide_path(), [[3, 4, 5, 6, 7, 8], [9], []]
+@BOTH_COUNTS
+def test_streams_side_by_side_count_their_own_ngrams(wide_binary):
+    model, rows = model_with_wide_path(wide_binary=wide_binary), [[3, 4, 5, 3, 4, 8], [9], []]
     stream = model.stream(streams=3)
     for n in range(6):
         stream.feed_ids([row[n : n + 1] for row in rows])
@@ -187,9 +204,10 @@ def test_streams_side_by_side_count_their_own_ngrams():
     torch.testing.assert_close(stream.logits() - without.logits(), expected, rtol=0, atol=1e-10)
 
 
+@BOTH_COUNTS
 @pytest.mark.parametrize("bidirectional", [False, True])
-def test_the_reading_curve_ends_at_the_answer(tokenizer, bidirectional):
-    model, text = model_with_wide_path(bidirectional=bidirectional), "w1 w2 w3 w9 w30 w2 w3"
+def test_the_reading_curve_ends_at_the_answer(tokenizer, bidirectional, wide_binary):
+    model, text = model_with_wide_path(bidirectional=bidirectional, wide_binary=wide_binary), "w1 w2 w3 w9 w30 w2 w3"
     curve = how_it_read(model, tokenizer, text)
     for words in (1, 4, 7):
         read = " ".join(text.split()[:words])
@@ -197,9 +215,10 @@ def test_the_reading_curve_ends_at_the_answer(tokenizer, bidirectional):
         np.testing.assert_allclose(curve.scores[words - 1], expected, atol=1e-6)
 
 
-def test_scores_of_words_add_up_to_both_halves(tokenizer):
+@BOTH_COUNTS
+def test_scores_of_words_add_up_to_both_halves(tokenizer, wide_binary):
     pytest.importorskip("captum", reason="explanations need captum")
-    model, text = model_with_wide_path(dtype=torch.float32), "w1 w2 w3 w9 w30 w2 w3"
+    model, text = model_with_wide_path(dtype=torch.float32, wide_binary=wide_binary), "w1 w2 w3 w9 w30 w2 w3"
     explained = explain(model, tokenizer, text, target=1, n_steps=512)
     with torch.no_grad():
         full = model(**tokenizer([text], return_tensors="pt")).logits

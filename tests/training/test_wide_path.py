@@ -6,12 +6,13 @@ import random
 import numpy as np
 import pytest
 import torch
+from scipy.sparse import csr_matrix
 
 import hf_rnn
 from hf_rnn import Predictor, RNNForSequenceClassification
-from hf_rnn.training import ngrams
+from hf_rnn.training import ngram_choice, ngrams
 from hf_rnn.training.linear_model import Labels, LinearModel
-from hf_rnn.training.ngrams import choose_bag
+from hf_rnn.training.ngram_choice import choose_bag
 from hf_rnn.training.wide_path import mixing_weights
 from hf_rnn.utils.errors import UserError
 
@@ -143,7 +144,7 @@ judged_by_all_or_by_validation_rows = pytest.mark.parametrize("fewest", [1000, 0
 
 @judged_by_all_or_by_validation_rows
 def test_texts_without_words_and_labels_without_rows(fewest, monkeypatch):
-    monkeypatch.setattr(ngrams, "MIN_VALIDATION_ROWS", fewest)
+    monkeypatch.setattr(ngram_choice, "MIN_VALIDATION_ROWS", fewest)
     ids = [np.array(row, np.int64) for row in ([], [5], [6, 5], [6])]
     labels = Labels("single_label_classification", np.array([0, 0, 2, 2]), 4)
     bag = choose_bag((ids, labels), (ids, labels), 2, 100)
@@ -153,7 +154,7 @@ def test_texts_without_words_and_labels_without_rows(fewest, monkeypatch):
 
 @judged_by_all_or_by_validation_rows
 def test_the_fewest_ngrams_that_are_kept_are_those_of_the_largest_weights(fewest, monkeypatch):
-    monkeypatch.setattr(ngrams, "MIN_VALIDATION_ROWS", fewest)
+    monkeypatch.setattr(ngram_choice, "MIN_VALIDATION_ROWS", fewest)
     draw = np.random.default_rng(0)
     ids = [np.r_[draw.integers(10, 60, 8), label] for label in draw.integers(0, 3, 400)]
     labels = Labels("single_label_classification", np.array([row[-1] for row in ids]), 3)
@@ -206,7 +207,7 @@ def test_few_rows_hardly_tell_the_halves_apart_and_many_do():
 
 def test_no_longer_ngrams_than_help_few_rows(monkeypatch):
     # Ratios would show that pairs are rare.
-    monkeypatch.setattr(ngrams, "POWERS", (0.0,))
+    monkeypatch.setattr(ngram_choice, "POWERS", (0.0,))
     draw = np.random.default_rng(0)
     # Pairs of tokens give the labels of the training rows, but not the labels of other rows.
     ids = [np.array([10 + n % 40, 100 + draw.integers(300)]) for n in range(400)]
@@ -241,7 +242,6 @@ def test_ngrams_may_be_longer_than_all_rows_together():
 
 
 def test_several_labels_are_regularised_as_scikit_learn_does_it_for_each():
-    from scipy.sparse import csr_matrix
     from sklearn.linear_model import LogisticRegression
 
     draw = np.random.default_rng(0)
@@ -261,3 +261,51 @@ def test_few_validation_rows_choose_by_cross_validation():
     bag = choose_bag((ids, labels), wrong, 2, 1000)
     assert (bag.logits(ids).argmax(1) == labels.values).all()
     assert bag.strength >= 3
+
+
+def test_a_repeated_ngram_counts_once(tmp_path):
+    draw = random.Random(0)
+
+    def rows(count: int) -> list[dict]:
+        """Return rows whose label says whether they have the word `bad`, once or often, among two other words."""
+        rows = []
+        for n in range(count):
+            words = ["some"] * draw.randrange(1, 80) + ["more"] * draw.randrange(1, 80)
+            words += ["bad"] * draw.choice([1, 30]) if n % 2 else []
+            rows.append({"text": " ".join(draw.sample(words, len(words))), "label": "ab"[n % 2]})
+        return rows
+
+    splits = {"train": rows(400), "validation": rows(100), "test": rows(200)}
+    results = train(tmp_path / "model", splits, model={"wide_order": 1}, training={"learning_rate": 1e-6})
+    assert results["run"]["wide_path"]["losses"]["wide path"] < 0.02
+    assert results["test"]["accuracy"] == 1
+    folder = tmp_path / "model"
+    assert RNNForSequenceClassification.from_pretrained(folder).config.wide_binary
+    assert "n-grams of up to 1 tokens, each counted once per text" in (folder / "README.md").read_text()
+
+
+def test_hyperparameters_of_a_long_text_reach_weak_regularisation():
+    ids, labels = [], []
+    draw = np.random.default_rng(0)
+    for n in range(1600):
+        ids.append(np.r_[draw.integers(100, 100_000, 800), 10 + n % 2])
+        labels.append(n % 2)
+    both = Labels("single_label_classification", np.array(labels), 2)
+    train, validation = np.arange(400), np.arange(400, 1600)
+    bag = choose_bag((ids[:400], both.some(train)), (ids[400:], both.some(validation)), 1, 1000)
+    assert bag.strength > 100
+
+
+@pytest.mark.parametrize(
+    ("problem_type", "values", "num_labels"),
+    [
+        ("single_label_classification", [0, 0, 2], 3),
+        ("multi_label_classification", [[1, 0], [1, 1], [0, 0]], 2),
+        ("regression", [1.0, 2.0, 9.0], 1),
+    ],
+)
+def test_no_constant_answer_has_a_lower_loss_than_the_best_one(problem_type, values, num_labels):
+    labels = Labels(problem_type, np.array(values), num_labels)
+    # The only feature is 0 in all rows, so the fit finds the best bias.
+    bias = LinearModel(csr_matrix((3, 1), dtype=np.float32), labels).fit(1.0).bias
+    assert labels.constant_loss() == pytest.approx(labels.loss(np.tile(bias, (3, 1))), abs=1e-4)

@@ -102,6 +102,7 @@ def architecture_table(config: RNNConfig) -> list[tuple[str, str]]:
         directions = "two stacks of one direction each"
     layers = f"{config.num_hidden_layers} × {find_cell(config.cell_type).display_name} of {config.hidden_size}"
     wide = f"{config.wide_ngrams:,} n-grams of up to {config.wide_order} tokens"
+    wide += ", each counted once per text" * config.wide_binary
     # Rows for some architectures only, by the field of the configuration that they show.
     rows = {
         "pooling": ("pooling", f"`{config.pooling}`"),

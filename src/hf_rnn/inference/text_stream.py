@@ -190,22 +190,25 @@ class TextStream:
         return state, pooled, wide  # type: ignore[return-value]
 
     def _count(self, wide: dict[str, Any], rows: list[list[int]]) -> dict[str, Any]:
-        """Return the wide path's totals after further tokens of each stream, and the last tokens of each stream.
+        """Return the wide path's totals after further tokens of each stream, and what the next call needs.
 
-        The next call needs these tokens for n-grams that begin in one call and end in the next.
+        The next call needs the last tokens of each stream, for n-grams that begin in one call and end in the next. With
+        `wide_binary`, it also needs the n-grams that were seen.
         """
         path = self.model.wide_path
         ends = wide.get("ends", [[] for _ in rows])
+        seen = wide["seen"].clone() if "seen" in wide else path.nothing_seen(self.streams)
         joined = [end + row for end, row in zip(ends, rows, strict=True)]
         collate = RaggedCollator(self.model.config.pad_token_id or 0)
         batch = on_device(collate([{"input_ids": row} for row in joined]), self.model.device)
-        sums, squares = path.parts(batch["input_ids"], batch["attention_mask"])
+        sums, squares = path.parts(batch["input_ids"], batch["attention_mask"], seen)
         counted = torch.tensor([len(end) for end in ends], device=sums.device)
         new = torch.arange(sums.shape[1], device=sums.device) >= counted[:, None]
         return {
             "sums": wide.get("sums", 0) + (sums * new.unsqueeze(-1)).sum(1),
             "squares": wide.get("squares", 0) + (squares * new).sum(1),
             "ends": [row[max(0, len(row) - path.order + 1) :] for row in joined],
+            **({} if seen is None else {"seen": seen}),
         }
 
 

@@ -133,6 +133,7 @@ class RNNConfig(PreTrainedConfig):
         wide_ngrams: Number K of n-grams that a text classifier scores beside the recurrence, in its wide path (see
             `wide_path.py`); in a training run, the maximum. 0: no wide path.
         wide_order: Length in tokens of the longest of these n-grams; in a training run, the longest that is tried.
+        wide_binary: True if an n-gram that occurs several times in a text counts once. A training run chooses it.
         wide_vocabulary: Fingerprint of the tokenizer to which the n-grams were fitted; None: it is not checked.
         num_rare_tokens: Number of ids from `vocab_size` on that only the wide path tells apart; the recurrence reads
             each of them as `unk_token_id`.
@@ -220,6 +221,7 @@ class RNNConfig(PreTrainedConfig):
     pooling: str = field(default="concat", metadata=_TEXT_CLASSIFIER)
     wide_ngrams: int = field(default=0, metadata=_TEXT_CLASSIFIER)
     wide_order: int = field(default=3, metadata=_TEXT_CLASSIFIER)
+    wide_binary: bool = field(default=False, metadata=_TEXT_CLASSIFIER)
     wide_vocabulary: str | None = field(default=None, metadata=_TEXT_CLASSIFIER)
     num_rare_tokens: int = 0
     crf: bool = field(default=False, metadata=_TOKEN_CLASSIFIER)

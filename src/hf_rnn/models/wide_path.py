@@ -7,7 +7,8 @@ was trained; Cheng et al. 2016 call such a pair wide and deep. Its features are 
 
     logits = a · recurrent logits + (Σ_j w_j / sqrt(Σ_j s_j²) + bias) / temperature,     j over the known n-grams
 
-The head of the recurrent network has divided its logits by the same temperature.
+With `wide_binary`, j is over the different known n-grams: a word that occurs ten times in a text counts once. The head
+of the recurrent network has divided its logits by the same temperature.
 
 Shape letters: B batch, T time, C labels, K known n-grams.
 """
@@ -38,7 +39,8 @@ class WidePath(nn.Module):
     """Linear model of a text's n-grams, whose scores are added to the logits of the recurrence.
 
     Args:
-        config: Configuration with `wide_ngrams` (K) and `wide_order` (length in tokens of the longest n-gram).
+        config: Configuration with `wide_ngrams` (K), `wide_order` (length in tokens of the longest n-gram) and
+            `wide_binary` (True if an n-gram that occurs several times in a text counts once).
     """
 
     keys: Tensor
@@ -49,7 +51,7 @@ class WidePath(nn.Module):
         assert config.num_labels is not None
         self.config = config
         K, C = config.wide_ngrams, config.num_labels
-        self.num_ngrams, self.order = K, config.wide_order
+        self.num_ngrams, self.order, self.binary = K, config.wide_order, config.wide_binary
         self.register_buffer("keys", torch.zeros(K, dtype=torch.long))
         # The scales s_j, from which the norm of a text is computed.
         self.register_buffer("scale", torch.zeros(K))
@@ -80,12 +82,15 @@ class WidePath(nn.Module):
         wide = (sums / _norm(squares) + self.bias) / self.config.temperature
         return (logits * self.recurrent_weight + wide).to(logits.dtype)
 
-    def parts(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def parts(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, seen: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Sum the weights and the squared scales of the known n-grams that end at each token.
 
         Args:
             input_ids: Same as in [`forward`].
             attention_mask: Same as in [`forward`].
+            seen: Same as in [`found`].
 
         Returns:
             Sums of weights `[B, T, C]` and sums of squared scales `[B, T]`. The tokens of each row come first, then
@@ -93,7 +98,7 @@ class WidePath(nn.Module):
         """
         sums = self._zeros(*input_ids.shape)
         squares = sums.new_zeros(input_ids.shape)
-        for places, known in self.found(input_ids, attention_mask):
+        for places, known in self.found(input_ids, attention_mask, seen):
             sums = sums + self.weight[places] * known.unsqueeze(-1)
             squares = squares + self.scale[places].to(sums.dtype).square() * known
         return sums, squares
@@ -106,24 +111,37 @@ class WidePath(nn.Module):
             window: Window size in tokens.
         """
         sums = self._zeros(1)
-        squares = sums.new_zeros(1)
+        squares, seen = sums.new_zeros(1), self.nothing_seen(1)
         for start in range(0, input_ids.shape[1], window):
             # N-grams at the start of a window begin in the preceding one.
             context = min(start, self.order - 1)
-            more, squared = self.parts(input_ids[:, start - context : start + window])
+            more, squared = self.parts(input_ids[:, start - context : start + window], seen=seen)
             sums, squares = sums + more[:, context:].sum(1), squares + squared[:, context:].sum(1)
         return sums, squares
 
-    def found(self, input_ids: Tensor, attention_mask: Tensor | None = None) -> list[tuple[Tensor, Tensor]]:
+    def nothing_seen(self, batch_size: int) -> Tensor | None:
+        """Return `seen` of [`found`] at the beginning of texts; None if repeated n-grams count.
+
+        Args:
+            batch_size: Number of texts, B.
+        """
+        return self.keys.new_zeros(batch_size, self.num_ngrams + 1, dtype=torch.bool) if self.binary else None
+
+    def found(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, seen: Tensor | None = None
+    ) -> list[tuple[Tensor, Tensor]]:
         """Look up the n-grams that end at each token.
 
         Args:
             input_ids: Same as in [`forward`].
             attention_mask: Same as in [`forward`].
+            seen: With `wide_binary`, the n-grams of the preceding parts of the texts, from [`nothing_seen`]; those of
+                this part are added in place. None for whole texts.
 
         Returns:
             One pair for each n-gram length from 1 on: row indices in `weight`, `[B, T]`, and a mask of the known
-            n-grams, `[B, T]`. The tokens of each row come first, then padding.
+            n-grams, `[B, T]`; with `wide_binary`, of their first occurrences. The tokens of each row come first, then
+            padding.
         """
         ids = input_ids.long()
         ragged = None if attention_mask is None else Ragged.from_mask(attention_mask)
@@ -138,8 +156,24 @@ class WidePath(nn.Module):
                 keys = torch.cat([torch.zeros_like(keys[:, :1]), keys[:, :-1]], dim=1)
             keys = longer_keys(keys, ids)
             places = self._place(keys)
-            found.append((places, (self.keys[places] == keys) & real & (time >= order - 1)))
+            known = (self.keys[places] == keys) & real & (time >= order - 1)
+            found.append((places, self._first(places, known, seen) if self.binary else known))
         return found
+
+    def _first(self, places: Tensor, known: Tensor, seen: Tensor | None) -> Tensor:
+        """Return the mask of the first occurrences of known n-grams, `[B, T]`; mark them in `seen`."""
+        places = torch.where(known, places, self.num_ngrams)
+        T = places.shape[1]
+        # The position is a part of the sorted numbers: exported graphs have no stable sort.
+        ordered = (places * T + torch.arange(T, device=places.device)).sort(1).values
+        ordered_places, times = ordered // T, ordered % T
+        new = torch.ones_like(known)
+        new = torch.cat([new[:, :1], ordered_places[:, 1:] != ordered_places[:, :-1]], dim=1)
+        first = torch.zeros_like(known).scatter(1, times, new) & known
+        if seen is not None:
+            first = first & ~seen.gather(1, places)
+            seen.scatter_(1, places, torch.ones_like(known))
+        return first
 
     def token_scores(self, input_ids: Tensor) -> Tensor:
         """Return the contribution of each token of a text to each logit, `[T, C]`.
@@ -150,6 +184,7 @@ class WidePath(nn.Module):
         Args:
             input_ids: Token ids of one text without padding, shape `[1, T]`.
         """
+        # With `wide_binary`, the first occurrence of an n-gram has its whole score.
         scores = self._zeros(input_ids.shape[1])
         _, squares = self.parts(input_ids)
         for order, (places, known) in enumerate(self.found(input_ids), 1):

@@ -34,7 +34,7 @@ from ..text.splits import of_each_class
 from ..utils.errors import ConfigError, DataError, HfRnnError
 from ..utils.output import say
 from .fine_tuning import ENCODER, HEAD
-from .ngrams import Hyperparameters
+from .ngram_choice import Hyperparameters
 from .run_config import RunConfig, with_values
 
 logger = logging.getLogger(__name__)
@@ -148,7 +148,8 @@ def kept_hyperparameters(run: RunConfig) -> Hyperparameters | None:
     try:
         metrics = find_model(run.model.pretrained)[0] / METRICS_FILE
         chosen = json.loads(metrics.read_text(encoding="utf-8"))["run"]["wide_path"]
-        return Hyperparameters(chosen["order"], chosen["power"], chosen["strength"])
+        # Earlier releases counted repeated n-grams.
+        return Hyperparameters(chosen["order"], chosen["power"], chosen["strength"], chosen.get("binary", False))
     except (HfRnnError, OSError, ValueError, LookupError, TypeError):
         return None  # A resumed run whose pretrained classifier no longer exists, or one without a wide path.
 

@@ -80,6 +80,20 @@ class Labels:
         """
         return float(self.torch_loss(torch.from_numpy(logits.astype(np.float64))))
 
+    def constant_loss(self) -> float:
+        """Return the mean loss, without the weights of the classes, of the best logits that are the same for all rows.
+
+        In regression it is the variance of the values, otherwise the entropy of the labels.
+        """
+        from scipy.special import entr
+
+        if self.problem_type == REGRESSION:
+            return float(np.var(self.values))
+        shares = self.indicators().mean(0, dtype=np.float64)
+        if self.problem_type == MULTI:
+            return float((entr(shares) + entr(1 - shares)).mean())
+        return float(entr(shares).sum())
+
     def torch_loss(self, logits: Tensor) -> Tensor:
         """Return the mean loss, with the weights of the classes.
 

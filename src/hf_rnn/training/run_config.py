@@ -41,7 +41,8 @@ _MODEL_FIELDS = [
     each
     for each in dataclasses.fields(RNNConfig)
     if each.name in RNNConfig.__annotations__
-    and each.name not in ("vocab_size", "num_rare_tokens", "wide_vocabulary", "temperature", "thresholds")
+    and each.name
+    not in ("vocab_size", "num_rare_tokens", "wide_binary", "wide_vocabulary", "temperature", "thresholds")
     and not each.name.endswith("_token_id")
     and not each.name.startswith("target_")
 ]

@@ -25,7 +25,8 @@ from ..text.vocabulary import fingerprint
 from ..utils.output import say
 from .class_balance import weights_in_effect
 from .linear_model import Labels
-from .ngrams import MIN_CV_ROWS, Bag, Hyperparameters, choose_bag, fit_bag
+from .ngram_choice import MIN_CV_ROWS, Hyperparameters, choose_bag
+from .ngrams import Bag, fit_bag
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -67,7 +68,7 @@ def mixing_weights(recurrent: np.ndarray, wide: np.ndarray, labels: Labels, all_
         # memorised its few training rows.
         return FEW_ROWS_SPREAD * _spread(wide) / max(_spread(recurrent), 1e-6), 1.0
     rows = labels.effective_rows() * labels.values.size / len(labels.values)
-    unit = float(np.var(labels.values)) or 1.0 if labels.problem_type == REGRESSION else 1.0
+    unit = labels.constant_loss() or 1.0 if labels.problem_type == REGRESSION else 1.0
 
     def loss(weights: np.ndarray) -> float:
         prior = PRIOR_HALF * np.square(weights - 0.5).sum() + PRIOR_EQUAL * (weights[0] - weights[1]) ** 2
@@ -89,7 +90,7 @@ class WidePaths:
             weight of the n-grams is 0, or there are no n-grams.
         final: Wide path fitted to training and validation rows; None in the same cases.
         decisions: Number of `ngrams`, the training `rows` of `all_rows` in the fit, `order`, `power`, `strength`,
-            `recurrent_weight`, `wide_weight`, and the validation `losses` of the two parts and of their sum.
+            `binary`, `recurrent_weight`, `wide_weight`, and the validation `losses` of the two parts and of their sum.
         seconds: Duration of the fit in seconds.
     """
 
@@ -149,6 +150,7 @@ def fit_wide_paths(
         "order": bag.ngrams.order,
         "power": bag.power,
         "strength": bag.strength,
+        "binary": bag.ngrams.binary,
         "recurrent_weight": round(a, 4),
         "wide_weight": round(b, 4),
         "losses": {
@@ -181,7 +183,7 @@ def _some(splits: list[Dataset], labels: int) -> list[np.ndarray]:
 
 
 def _path_of(config: Any, bag: Bag, recurrent_weight: float, wide_weight: float) -> WidePath:
-    sizes = {"wide_ngrams": len(bag.ngrams.keys), "wide_order": bag.ngrams.order}
+    sizes = {"wide_ngrams": len(bag.ngrams.keys), "wide_order": bag.ngrams.order, "wide_binary": bag.ngrams.binary}
     path = WidePath(RNNConfig.from_dict({**config.to_dict(), **sizes}))
     with torch.no_grad():
         path.keys.copy_(torch.from_numpy(bag.ngrams.keys))
@@ -243,6 +245,7 @@ def put_wide_path(trainer: RNNTrainer, path: WidePath) -> None:
     """
     model: Any = trainer.accelerator.unwrap_model(trainer.model)
     model.config.wide_ngrams, model.config.wide_order = len(path.keys), path.order
+    model.config.wide_binary = path.binary
     model.wide_path, path.config = path.to(model.device), model.config
 
 
@@ -259,6 +262,8 @@ def summary(decisions: dict[str, Any]) -> str:
         why = "the recurrence is better alone" if b == 0 else "the training rows have no n-gram of known tokens"
         return f"wide path  left out, since {why}; {end}"
     known = f"{decisions['ngrams']:,} n-grams of up to {decisions['order']} tokens"
+    if decisions["binary"]:
+        known += ", each counted once per text"
     if decisions["rows"] < decisions["all_rows"]:
         known += f", fitted to {decisions['rows']:,} of {decisions['all_rows']:,} rows"
     return f"wide path  {known}; logits = {a:.2f} · recurrence + {b:.2f} · n-grams; {end}"
